@@ -1,0 +1,151 @@
+"""Measured wall-clock time and memory, and the device they were measured on."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of every measured repeat, in the order they were taken."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def repeats(self) -> int:
+        return len(self.seconds)
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+    @property
+    def low(self) -> float:
+        """The lower quartile."""
+        return float(np.quantile(self.seconds, 0.25))
+
+    @property
+    def high(self) -> float:
+        """The upper quartile."""
+        return float(np.quantile(self.seconds, 0.75))
+
+
+def measure(function: Callable[[], object], *, warmup: int, repeats: int) -> Timing:
+    """Times ``repeats`` calls after ``warmup`` calls that are not counted."""
+    return interleaved({"": function}, warmup=warmup, repeats=repeats)[""]
+
+
+def interleaved(
+    functions: Mapping[str, Callable[[], object]], *, warmup: int, repeats: int
+) -> dict[str, Timing]:
+    """Times several variants in turn, A B C A B C, so that whatever else the machine does meets all of them
+    alike.
+
+    Repeat i of every variant was taken in the same round: ratios of variants are best taken per round.
+
+    Raises:
+        ValueError: fewer than one repeat or less than no warm-up.
+    """
+    if repeats < 1 or warmup < 0:
+        raise ValueError(f"repeats must be at least 1 and warmup at least 0, not {repeats} and {warmup}")
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in range(warmup + repeats):
+        for name, function in functions.items():
+            _synchronise()
+            start = time.perf_counter()
+            function()
+            _synchronise()
+            if turn >= warmup:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: Timing(tuple(taken)) for name, taken in seconds.items()}
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def peak_memory(function: Callable[[], object], device: torch.device | str = "cpu") -> int:
+    """The highest memory in use while ``function`` runs, in bytes, with all that was in use before.
+
+    On CUDA the memory of PyTorch's allocator; otherwise the resident memory of the process. The kernel's
+    high-water mark is reset for it; where that is not possible (not Linux), the mark of the whole process so
+    far is returned, an upper bound.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        function()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device)
+    _reset_high_water_mark()
+    function()
+    return _high_water_mark()
+
+
+def process_peak_memory() -> int:
+    """The highest resident memory of this process since it started, in bytes."""
+    return max(_highest_before_reset, _high_water_mark())
+
+
+_highest_before_reset = 0
+
+
+def _reset_high_water_mark() -> None:
+    global _highest_before_reset
+    _highest_before_reset = process_peak_memory()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # 5 resets VmHWM, see proc(5)
+    except OSError:
+        return
+
+
+def _high_water_mark() -> int:
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts in bytes on macOS and in KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a measurement was taken on."""
+
+    type: str
+    name: str
+    threads: int
+    dtype: str
+
+    def as_dict(self) -> dict[str, str | int]:
+        return asdict(self)
+
+
+def describe_device(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Device:
+    """Type and product name of the device, CPU threads of PyTorch and the dtype's name."""
+    device = torch.device(device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    return Device(device.type, name, torch.get_num_threads(), str(dtype).removeprefix("torch."))
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

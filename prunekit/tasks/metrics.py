@@ -134,7 +134,7 @@ METRICS: dict[str, Metric] = {
 """
 
 
-def predictions(logits: np.ndarray, *, regression: bool) -> np.ndarray:
+def predictions(logits: np.ndarray, regression: bool) -> np.ndarray:
     """What a model answers: the most likely class, or the score itself.
 
     Args:
@@ -147,7 +147,7 @@ def predictions(logits: np.ndarray, *, regression: bool) -> np.ndarray:
 
 
 def evaluate(
-    names: Sequence[str], logits: np.ndarray, labels: np.ndarray, *, regression: bool
+    names: Sequence[str], logits: np.ndarray, labels: np.ndarray, regression: bool
 ) -> dict[str, float]:
     """The named metrics of a model's logits.
 

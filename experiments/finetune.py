@@ -1,0 +1,22 @@
+"""Fine-tune a teacher and keep it for all experiments (Michel et al. 2019, Sec. 2.2; recipe of Devlin et al. 2019).
+
+    python -m experiments.finetune task=mnli model=bert-base
+    python -m experiments.finetune -m scale=small train.seed=0,1,2
+"""
+
+from __future__ import annotations
+
+from experiments.entry import run_main
+from prunekit.config import Finetune
+
+
+def perform(config: Finetune) -> None:
+    from experiments.report import announce
+    from prunekit.runs import execute
+    from prunekit.teachers import REVISION, finetune
+
+    announce(execute("finetune", REVISION, config, finetune), config)
+
+
+if __name__ == "__main__":
+    run_main("finetune", Finetune, perform)

@@ -1,0 +1,25 @@
+"""What a finished run says in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prunekit.config import Finetune
+from prunekit.progress import console
+
+
+def announce(record: dict[str, Any], config: Finetune) -> None:
+    """Headline numbers of a run, the data they are of, and where the record is."""
+    numbers = {name: value for name, value in record["metrics"].items() if isinstance(value, float | int | str)}
+    told = ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in numbers.items())
+    data = ", ".join(f"{item['name']} {item['split']} ({item['rows']:,} rows)" for item in record["data"])
+    model = record["model"]
+    label = model.get("name", "") + (" with random weights" if model.get("weights") == "random" else "")
+    console.print(f"[bold]{record['verb']}[/] {label}: {told}")
+    if data:
+        console.print(f"  on {data}")
+    if record["sparsity"]:
+        console.print("  " + ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in record["sparsity"].items()))
+    folder = Path(config.run.folder) / record["verb"] / record["run_id"]
+    console.print(f"  {record['seconds']['total']:.1f} s, record: {folder}")

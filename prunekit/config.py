@@ -1,0 +1,304 @@
+"""Typed configuration: what every experiment is told, with its checks.
+
+Hydra composes YAML from ``conf/`` into these dataclasses once, at the entry point; below it nobody sees a
+``DictConfig``. A class checks its own ranges in ``problems``; :func:`check` collects the problems of a whole
+configuration, so that a user mends them all at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from prunekit.errors import UserError
+
+
+@dataclass(kw_only=True)
+class ModelConfig:
+    """Which model: a preset of ``conf/model/``, or any Hub id or folder of a family in the architecture table."""
+
+    name: str = "???"
+    """Preset name; figures and records carry it."""
+    path: str | None = None
+    """Hub id or local folder of the pretrained weights and the tokenizer; null for a built-in shape."""
+    family: str = "bert"
+    """Row of the architecture table."""
+    weights: str = "pretrained"
+    """``pretrained``; ``scratch``: random at first and then trained by `finetune`; ``random``: the true shape
+    without a download, for timing and memory only (refused where a score would be reported)."""
+    shape: dict[str, Any] = field(default_factory=dict)
+    """Sizes as the transformers config of the family names them; used by ``scratch`` and ``random``."""
+    attention: str = "sdpa"
+    """Attention implementation: ``sdpa`` or ``eager``."""
+
+    def problems(self) -> Iterator[str]:
+        yield from one_of("weights", self.weights, ("pretrained", "scratch", "random"))
+        yield from one_of("attention", self.attention, ("sdpa", "eager"))
+        if self.weights == "pretrained" and not self.path:
+            yield "path: pretrained weights need a Hub id or a folder"
+        if self.weights != "pretrained" and not self.shape:
+            yield f"shape: weights={self.weights} builds the model from its sizes, give at least hidden_size"
+
+
+@dataclass(kw_only=True)
+class TaskConfig:
+    """Which data: a preset of ``conf/task/``, or the user's own files."""
+
+    name: str = "???"
+    """Preset name; figures and records carry it."""
+    source: str = "files"
+    """Hub dataset id, ``demo`` (built in, generated) or ``files`` (the user's own, see ``files``)."""
+    subset: str | None = None
+    """Configuration of the Hub dataset, for example a GLUE task."""
+    columns: list[str] = field(default_factory=lambda: ["sentence"])
+    """One or two text columns."""
+    label: str = "label"
+    """Label column."""
+    labels: list[str] = field(default_factory=list)
+    """Label names in the order of their numbers; empty for regression."""
+    metrics: list[str] = field(default_factory=lambda: ["accuracy"])
+    """Metrics as GLUE defines them; the first is the one that curves and tables use."""
+    train: str = "train"
+    """Split that teachers are trained on and that importance is estimated from."""
+    evaluation: str = "validation"
+    """Split that scores are reported on."""
+    files: dict[str, str] = field(default_factory=dict)
+    """With ``source=files``: split name to CSV, TSV, JSONL or Parquet file."""
+    max_length: int = 128
+    """Longest input in tokens; longer ones are cut."""
+    train_rows: int = 8000
+    """Size of the generated training split (``demo`` only)."""
+    evaluation_rows: int = 2000
+    """Size of each generated validation split (``demo`` only)."""
+
+    def problems(self) -> Iterator[str]:
+        if len(self.columns) not in (1, 2):
+            yield f"columns: {self.columns} has {len(self.columns)} names, give one or two text columns"
+        yield from at_least("max_length", self.max_length, 8)
+        yield from at_least("train_rows", self.train_rows, 1)
+        yield from at_least("evaluation_rows", self.evaluation_rows, 1)
+        if not self.metrics:
+            yield "metrics: give at least one"
+        if len(self.labels) == 1:
+            yield "labels: one label leaves nothing to learn, name two or more (none for regression)"
+        if self.source == "files" and not self.files:
+            yield "files: source=files needs task.files.train=PATH and task.files.validation=PATH"
+
+    @property
+    def regression(self) -> bool:
+        return not self.labels
+
+    @property
+    def metric(self) -> str:
+        return self.metrics[0]
+
+
+@dataclass(kw_only=True)
+class TrainConfig:
+    """How a teacher is fine-tuned (Michel et al. 2019 use the recipe of Devlin et al. 2019, Appendix A.3)."""
+
+    seed: int = 0
+    """Seeds the task head, the order of the data and dropout; another seed is another teacher."""
+    examples: int | None = None
+    """Training examples, a seeded sample; null for all."""
+    epochs: int = 3
+    """Passes over the data."""
+    batch_size: int = 32
+    """Examples a step."""
+    learning_rate: float = 2e-5
+    """Peak of the linear schedule."""
+    warmup: float = 0.1
+    """Share of the steps with a rising rate."""
+    weight_decay: float = 0.01
+    """AdamW's, not on biases and LayerNorm."""
+    max_grad_norm: float = 1.0
+    """Gradient clipping."""
+    precision: str = "float32"
+    """``float32``, or ``bfloat16`` for autocast."""
+    keep: str = "last"
+    """``last`` weights, as the papers do, or the ``best`` by the metric on a held-out slice of the training data."""
+    held_out: int = 1000
+    """Rows of that slice (``keep=best`` only); they are not trained on."""
+
+    def problems(self) -> Iterator[str]:
+        for name in ("epochs", "batch_size", "held_out"):
+            yield from at_least(name, getattr(self, name), 1)
+        if self.examples is not None:
+            yield from at_least("examples", self.examples, 1)
+        if self.learning_rate <= 0:
+            yield f"learning_rate: {self.learning_rate} must be above 0"
+        yield from between("warmup", self.warmup, 0, 1)
+        if self.weight_decay < 0:
+            yield f"weight_decay: {self.weight_decay} must not be negative"
+        if self.max_grad_norm <= 0:
+            yield f"max_grad_norm: {self.max_grad_norm} must be above 0"
+        yield from one_of("precision", self.precision, ("float32", "bfloat16"))
+        yield from one_of("keep", self.keep, ("last", "best"))
+
+
+@dataclass(kw_only=True)
+class EvaluationConfig:
+    """How a model is evaluated."""
+
+    examples: int | None = None
+    """Rows of the evaluation split, a seeded sample that is the same for every run; null for all."""
+    batch_size: int = 64
+    """Examples a batch; batches are bucketed by length, numbers do not depend on it."""
+
+    def problems(self) -> Iterator[str]:
+        if self.examples is not None:
+            yield from at_least("examples", self.examples, 2)
+        yield from at_least("batch_size", self.batch_size, 1)
+
+
+@dataclass(kw_only=True)
+class RunConfig:
+    """Where and how to run. Nothing here changes a number, so nothing here is part of a run's identity."""
+
+    folder: str = "runs"
+    """Run records, checkpoints and caches."""
+    force: bool = False
+    """Run again although a finished record is there."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    threads: int | None = None
+    """CPU threads; null for all cores that this process may use."""
+    progress: bool = True
+    """Progress bars, where there is a terminal."""
+    wandb: str = "auto"
+    """``auto``: online with a key and offline without one; ``online``, ``offline``, ``disabled``."""
+    project: str = "prunekit"
+    """Weights & Biases project."""
+    checkpoint_seconds: float = 30.0
+    """Least time between two checkpoints of a training."""
+
+    def problems(self) -> Iterator[str]:
+        yield from one_of("wandb", self.wandb, ("auto", "online", "offline", "disabled"))
+        if self.device not in ("auto", "cpu", "cuda") and not self.device.startswith("cuda:"):
+            yield f"device: {self.device!r} is not one of auto, cpu, cuda, cuda:N"
+        if self.threads is not None:
+            yield from at_least("threads", self.threads, 1)
+        if self.checkpoint_seconds < 0:
+            yield f"checkpoint_seconds: {self.checkpoint_seconds} must not be negative"
+
+
+@dataclass(kw_only=True)
+class ScaleConfig:
+    """The sizes in which demo, small and paper differ (``conf/scale/``). Other sections take them from here."""
+
+    name: str = "custom"
+    """demo, small or paper."""
+    importance_examples: int | None = 10000
+    """Training examples that head importance is estimated from; null for all."""
+    selection_examples: int = 5000
+    """Training examples on which the head that stays is chosen (paper, App. Table 6)."""
+    grid: float = 0.1
+    """Step of the pruning curves, as a share of all heads."""
+    teacher_seeds: list[int] = field(default_factory=lambda: [0])
+    """Teachers of the pruning curves."""
+    random_seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
+    """Seeds of the random order."""
+    lengths: list[int] = field(default_factory=lambda: [32, 128, 512])
+    """Input lengths of the speed table; the task's mean length is added."""
+    repeats: int = 10
+    """Timed repetitions of each cell of the speed table."""
+    takes: str = ""
+    """Time and memory, told to the user at the end of a smaller scale."""
+    next: str = ""
+    """The next scale."""
+
+
+@dataclass(kw_only=True)
+class Finetune:
+    """A teacher: model, data and recipe. Whoever shares all three shares the teacher."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model."""
+    task: TaskConfig = field(default_factory=TaskConfig)
+    """The data."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """How the teacher is fine-tuned."""
+    run: RunConfig = field(default_factory=RunConfig)
+    """Where and how to run."""
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    """Sizes that other sections refer to."""
+
+    @property
+    def run_seed(self) -> int:
+        return self.train.seed
+
+    @property
+    def run_dtype(self) -> str:
+        return self.train.precision
+
+
+@dataclass(kw_only=True)
+class Experiment(Finetune):
+    """What every experiment with a teacher shares. A verb's own configuration extends it."""
+
+    teacher: str | None = None
+    """Hub id or folder of a model that is already fine-tuned for the task; null fine-tunes one as ``train`` says."""
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    """How models are evaluated."""
+    dtype: str = "float32"
+    """Precision of evaluation and scores: ``float32``, ``float64`` or ``bfloat16`` (autocast)."""
+    seed: int = 0
+    """Seeds what the method itself draws: importance samples, random orders, bootstrap. Teachers have their own."""
+
+    @property
+    def run_seed(self) -> int:
+        return self.seed
+
+    @property
+    def run_dtype(self) -> str:
+        return self.dtype
+
+    def problems(self) -> Iterator[str]:
+        yield from one_of("dtype", self.dtype, ("float32", "float64", "bfloat16"))
+
+
+def check(config: Any, path: str = "") -> list[str]:
+    """All problems of a configuration and the sections in it, each with its full dotted path."""
+    found = [f"{path}{problem}" for problem in config.problems()] if hasattr(config, "problems") else []
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            found += check(value, f"{path}{item.name}.")
+    return found
+
+
+def require_scores(model: ModelConfig) -> None:
+    """Refuse random weights where a score would be reported."""
+    if model.weights == "random":
+        raise UserError(
+            "model.weights=random has no score to report; it serves time_inference and benchmark, "
+            "use model.weights=pretrained here"
+        )
+
+
+def near(word: str, options: Iterable[str]) -> str:
+    """A hint with the closest of the options, or all of them: ``did you mean 'mnli'?``"""
+    options = [str(option) for option in options]
+    close = difflib.get_close_matches(str(word), options, n=2, cutoff=0.6)
+    if close:
+        return "did you mean " + " or ".join(repr(option) for option in close) + "?"
+    return "choose from " + ", ".join(sorted(options))
+
+
+def one_of(name: str, value: str, options: Iterable[str]) -> Iterator[str]:
+    options = list(options)
+    if value not in options:
+        yield f"{name}: {value!r} is unknown, {near(value, options)}"
+
+
+def between(name: str, value: float, low: float, high: float) -> Iterator[str]:
+    if not low <= value <= high:
+        yield f"{name}: {value} is outside [{low}, {high}]"
+
+
+def at_least(name: str, value: int, low: int) -> Iterator[str]:
+    if value < low:
+        yield f"{name}: {value} must be at least {low}"

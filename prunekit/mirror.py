@@ -1,0 +1,100 @@
+"""Weights & Biases mirror of a run record. The record on disk is the truth; this only copies it.
+
+Whatever goes wrong here (no key, no network, a server that went away) is said in one line and never stops a run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class Mirror:
+    """One W&B run; does nothing when W&B is disabled or could not be started."""
+
+    def __init__(self, mode: str, project: str, verb: str, run_id: str, config: dict[str, Any], folder: Path) -> None:
+        self.run: Any = None
+        if mode == "disabled":
+            return
+        import wandb
+
+        if mode == "auto":
+            mode = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
+        if mode == "disabled":
+            return
+        arguments: dict[str, Any] = {
+            "project": project, "id": f"{verb}-{run_id}", "name": f"{verb}-{run_id[:8]}", "group": verb,
+            "config": config, "dir": str(folder), "resume": "allow", "reinit": "create_new",
+        }  # fmt: skip
+        settings = wandb.Settings(console="off", silent=True, x_disable_stats=True, disable_git=True, init_timeout=20)
+        for attempt in dict.fromkeys((mode, "offline")):
+            try:
+                self.run = wandb.init(mode=attempt, settings=settings, **arguments)
+                self.run.define_metric("*", step_metric="record_step")
+                return
+            except Exception as error:  # W&B raises many kinds; none of them may stop a run
+                log.warning("Weights & Biases (%s) is not available: %s", attempt, _first_line(error))
+
+    def log(self, step: int, values: dict[str, Any]) -> None:
+        self._try(lambda: self.run.log({"record_step": step, **values}))
+
+    def finish(self, metrics: dict[str, Any], folder: Path, figures: list[Path]) -> None:
+        """Copy summary, tables (as W&B tables and as the CSV files themselves), masks and figures."""
+        if self.run is None:
+            return
+        import pandas as pd
+        import wandb
+
+        def copy() -> None:
+            self.run.summary.update(metrics)
+            artifact = wandb.Artifact(f"{self.run.id}-record", type="record")
+            for name in ("config.yaml", "metrics.jsonl"):
+                if (folder / name).exists():
+                    artifact.add_file(str(folder / name))
+            for path in sorted((folder / "tables").glob("*.csv")):
+                artifact.add_file(str(path), name=f"tables/{path.name}")
+                frame = pd.read_csv(path)
+                if len(frame) <= 5000:  # per-example tables stay files
+                    self.run.log({f"tables/{path.stem}": wandb.Table(dataframe=frame)})
+            self.run.log_artifact(artifact)
+            if (folder / "masks").is_dir():
+                masks = wandb.Artifact(f"{self.run.id}-masks", type="masks")
+                masks.add_dir(str(folder / "masks"))
+                self.run.log_artifact(masks)
+            for path in figures:
+                self.run.log({f"figures/{path.stem}": wandb.Image(str(path))})
+
+        self._try(copy)
+        self._try(lambda: self.run.finish())
+
+    def abandon(self) -> None:
+        """Close after a failure, so that the next run of this process starts afresh."""
+        self._try(lambda: self.run.finish(exit_code=1))
+
+    def _try(self, action: Any) -> None:
+        if self.run is None:
+            return
+        try:
+            action()
+        except Exception as error:
+            log.warning("Weights & Biases: %s; the record on disk is complete", _first_line(error))
+
+
+def _has_key() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    import netrc
+
+    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,215 @@
+"""The run record: identity, resume, and everything a figure needs to be a pure function of what is on disk.
+
+``runs/VERB/RUN_ID/`` holds ``config.yaml``, ``metrics.jsonl``, ``tables/*.csv`` and, written last and atomically,
+``result.json``. ``RUN_ID`` is a hash of what changes the result; the same configuration is never run twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pandas as pd
+import torch
+import yaml
+
+from prunekit import provenance
+from prunekit.config import Finetune
+from prunekit.files import plain, write_json, write_text
+from prunekit.mirror import Mirror
+from prunekit.progress import Advance, bar
+
+NOT_IDENTITY = ("run", "scale")
+"""Sections that change no number: where and how to run, and the sizes that other sections were resolved from."""
+
+
+def run_id(verb: str, revision: int, config: Finetune, hardware: dict[str, Any] | None = None) -> str:
+    """Hash of what changes the result, whatever the order of the keys.
+
+    Settings at their default are left out: a new setting whose default keeps the old behaviour makes no old run
+    another one. (Whoever changes a default raises the verb's revision.)
+
+    Args:
+        revision: of the verb, raised whenever its numbers change for the same configuration.
+        hardware: given by verbs that measure time or memory: another machine is another run.
+    """
+    kept = {name: value for name, value in chosen(config).items() if name not in NOT_IDENTITY}
+    identity = {"verb": verb, "revision": revision, "config": kept, "hardware": hardware}
+    return hashlib.sha256(json.dumps(plain(identity), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def chosen(config: Any) -> dict[str, Any]:
+    """The settings of a configuration that differ from their defaults, section by section."""
+    found = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            if inner := chosen(value):
+                found[item.name] = inner
+        else:
+            has_factory = item.default_factory is not dataclasses.MISSING
+            default = item.default_factory() if has_factory else item.default  # type: ignore[misc]
+            if value != default:
+                found[item.name] = value
+    return found
+
+
+@dataclass
+class Run:
+    """A run in progress. A story fills ``metrics``, ``sparsity``, ``model``, ``teacher`` and writes tables."""
+
+    verb: str
+    folder: Path
+    config: Finetune
+    mirror: Mirror
+    device: torch.device
+    metrics: dict[str, Any] = field(default_factory=dict)
+    sparsity: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    teacher: dict[str, Any] | None = None
+    data: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    last_step: int = -1
+
+    def log(self, step: int, **values: Any) -> None:
+        """Append one line to ``metrics.jsonl``. Steps rise; one that an interrupted run had logged stays as it is."""
+        if step <= self.last_step:
+            return
+        self.last_step = step
+        line = plain({"step": step, **values})
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self.mirror.log(step, {name: value for name, value in line.items() if name != "step"})
+
+    def logged(self, until: int | None = None) -> list[dict[str, Any]]:
+        """Lines of an interrupted run, up to and with step ``until``; later and torn lines are cut off for good."""
+        path = self.folder / "metrics.jsonl"
+        if not path.exists():
+            return []
+        lines = []
+        for text in path.read_text(encoding="utf-8").splitlines():
+            try:
+                line = json.loads(text)
+            except json.JSONDecodeError:
+                break
+            if until is not None and line["step"] > until:
+                break
+            lines.append(line)
+        self.last_step = lines[-1]["step"] if lines else -1
+        write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+        return lines
+
+    def table(self, name: str, rows: list[dict[str, Any]] | pd.DataFrame) -> None:
+        """Write ``tables/NAME.csv``."""
+        write_text(self.folder / "tables" / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False))
+
+    @contextmanager
+    def stage(self, name: str, total: int = 0) -> Iterator[Advance]:
+        """Time a stage; with a ``total``, show a bar for it."""
+        start = time.perf_counter()
+        with bar(name, total, shown=self.config.run.progress and total > 0) as advance:
+            yield advance
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+Story = Callable[[Any, Run], None]
+
+
+def execute(verb: str, revision: int, config: Finetune, story: Story, *, measures_time: bool = False) -> dict[str, Any]:
+    """Run a story once for this configuration and return its record (``result.json``).
+
+    A finished run is returned as it is; an interrupted one goes on from what it left; two processes on the same
+    configuration wait for each other. ``measures_time`` puts hardware, threads and dtype into the identity.
+    """
+    device = prepare_device(config)
+    resolved = plain(dataclasses.asdict(config))
+    hardware = provenance.device_record(device, config.run_dtype)
+    identity = run_id(verb, revision, config, hardware if measures_time else None)
+    root = Path(config.run.folder)
+    folder = root / verb / identity
+    (root / ".locks").mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(root / ".locks" / f"{verb}-{identity}.lock"):
+        finished = read_result(folder)
+        if finished is not None and not config.run.force:
+            return finished
+        if config.run.force and folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "config.yaml", yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+        mirror = Mirror(config.run.wandb, config.run.project, verb, identity, resolved, root)
+        run = Run(verb=verb, folder=folder, config=config, mirror=mirror, device=device)
+        started, start = _now(), time.perf_counter()
+        try:
+            for line in run.logged():  # an offline W&B run starts empty when resumed
+                mirror.log(line["step"], {name: value for name, value in line.items() if name != "step"})
+            story(config, run)
+        except BaseException:
+            mirror.abandon()
+            raise
+        record = {
+            "verb": verb, "revision": revision, "run_id": identity, "status": "finished", "config": resolved,
+            "metrics": run.metrics, "sparsity": run.sparsity, "model": run.model, "teacher": run.teacher,
+            "data": run.data, "seed": config.run_seed, "scale": config.scale.name,
+            "seconds": {**run.seconds, "total": time.perf_counter() - start},
+            "peak_memory_bytes": peak_memory(device), "device": hardware,
+            "versions": provenance.library_versions(), "git": provenance.git_state(),
+            "started": started, "finished": _now(),
+        }  # fmt: skip
+        write_json(folder / "result.json", record)
+        mirror.finish(run.metrics, folder, _figures(folder) if mirror.run is not None else [])
+        return plain(record)
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The record of a finished run, or None if there is none or it is damaged (the run is then done again)."""
+    try:
+        record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("status") == "finished" else None
+
+
+def prepare_device(config: Finetune) -> torch.device:
+    """The device that the configuration asks for; sets the number of CPU threads."""
+    from prunekit.errors import UserError
+
+    if config.run.threads is not None:
+        torch.set_num_threads(config.run.threads)
+    wanted = config.run.device
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(wanted)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"run.device: {wanted} is not there, torch sees {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def peak_memory(device: torch.device) -> int:
+    """Peak memory of the process in bytes, or of the GPU where one is used."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _figures(folder: Path) -> list[Path]:
+    import analysis
+
+    return [path for path in analysis.draw_run(folder, folder / "figures") if path.suffix == ".png"]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,162 @@
+"""Raw rows of a task's split, checked: texts, labels, how many there were, and a fingerprint of what was taken."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prunekit.config import TaskConfig, near
+from prunekit.errors import UserError
+
+READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+_SAMPLE_SEED = 20190525  # of evaluation samples: the same rows in every run
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Texts (one tuple of one or two strings a row) and labels (int, or float for regression)."""
+
+    task: TaskConfig
+    split: str
+    texts: list[tuple[str, ...]]
+    labels: np.ndarray
+    available: int
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Rows:
+        kept = [self.texts[int(i)] for i in indices]
+        return Rows(self.task, self.split, kept, self.labels[np.asarray(indices, dtype=int)], self.available)
+
+    def sample(self, examples: int | None, seed: int = _SAMPLE_SEED) -> Rows:
+        """A seeded sample without replacement, in the original order; all rows if there are no more."""
+        if examples is None or examples >= len(self):
+            return self
+        chosen = np.random.default_rng(seed).permutation(len(self))[:examples]
+        return self.take(np.sort(chosen))
+
+    def record(self, role: str) -> dict[str, Any]:
+        """How the run record names this data."""
+        return {
+            "role": role, "name": self.task.name, "source": _source(self.task), "split": self.split,
+            "rows": len(self), "rows_available": self.available, "fingerprint": self.fingerprint(),
+        }  # fmt: skip
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for text, label in zip(self.texts, self.labels.tolist(), strict=True):
+            digest.update("\x1f".join(text).encode() + f"\x1e{label}\x1d".encode())
+        return digest.hexdigest()[:16]
+
+
+def load_rows(task: TaskConfig, split: str) -> Rows:
+    """Rows of a split. Unlabelled rows (label -1, as SNLI marks pairs without agreement) are left out.
+
+    Raises:
+        UserError: the data cannot be reached or read, or a split, a column or a label is not as the task says.
+    """
+    if task.source == "demo":
+        from prunekit.tasks import demo
+
+        rows = task.train_rows if split == "train" else task.evaluation_rows
+        table: Any = _columns(demo.generate(split, rows))
+    elif task.source == "files":
+        table = _read_file(task, split)
+    else:
+        table = _read_hub(task, split)
+    return _checked(task, split, table)
+
+
+def _read_hub(task: TaskConfig, split: str) -> Any:
+    import datasets
+
+    datasets.disable_progress_bars()
+    name = _source(task)
+    try:
+        splits = datasets.load_dataset(task.source, task.subset)
+    except Exception as error:  # the libraries below raise many kinds for 'not there' and 'no network'
+        raise UserError(f"task.source: {name} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+    if split not in splits:
+        raise UserError(f"split {split!r} is not in {name} here, it has {', '.join(map(repr, splits))}")
+    return splits[split]
+
+
+def _read_file(task: TaskConfig, split: str) -> Any:
+    import datasets
+
+    datasets.disable_progress_bars()
+    if split not in task.files:
+        raise UserError(f"split {split!r}: task.files has {', '.join(task.files) or 'no splits'}, add task.files.{split}=PATH")
+    path = Path(task.files[split])
+    if path.suffix not in READERS:
+        raise UserError(f"task.files.{split}: {path} should end in one of {', '.join(READERS)}")
+    if not path.is_file():
+        raise UserError(f"task.files.{split}: there is no file {path}")
+    options: dict[str, Any] = {}
+    if READERS[path.suffix] == "csv":
+        options = {"delimiter": "\t" if path.suffix == ".tsv" else ",", "keep_default_na": False}
+        if path.suffix == ".tsv":
+            options["quoting"] = 3  # GLUE's TSV files have bare quotation marks inside the text
+    try:
+        return datasets.load_dataset(READERS[path.suffix], data_files=str(path), split="train", **options)
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise UserError(f"task.files.{split}: {path} cannot be read: {str(cause).strip().splitlines()[0]}") from error
+
+
+def _checked(task: TaskConfig, split: str, table: Any) -> Rows:
+    where = f"{task.name} {split}"
+    found = list(table.column_names) if hasattr(table, "column_names") else list(table)
+    for column in [*task.columns, task.label]:
+        if column not in found:
+            raise UserError(f"{where}: no column {column!r}, {near(column, found)} (columns: {', '.join(found)})")
+    labels = list(table[task.label][:])
+    texts = list(zip(*(table[column][:] for column in task.columns), strict=True))
+    if not texts:
+        raise UserError(f"{where}: the split is empty")
+    for row, text in enumerate(texts):
+        if not all(isinstance(part, str) for part in text):
+            raise UserError(f"{where}, row {row}: {task.columns} should be text, found {text!r}")
+    if task.regression:
+        values = np.asarray([_number(label, where, row) for row, label in enumerate(labels)])
+        return Rows(task, split, texts, values, len(texts))
+    kept, numbers = [], []
+    for row, label in enumerate(labels):
+        number = task.labels.index(label) if isinstance(label, str) and label in task.labels else label
+        if isinstance(number, str) and number.lstrip("-").isdigit():
+            number = int(number)
+        if not isinstance(number, int) or not -1 <= number < len(task.labels):
+            names = ", ".join(f"{i}={name}" for i, name in enumerate(task.labels))
+            raise UserError(f"{where}, row {row}: label {label!r} is out of range, right would be {names}")
+        if number >= 0:
+            kept.append(texts[row])
+            numbers.append(number)
+    if not kept:
+        raise UserError(f"{where}: no row has a label (all are -1), evaluate on another split")
+    return Rows(task, split, kept, np.asarray(numbers, dtype=np.int64), len(kept))
+
+
+def _number(label: Any, where: str, row: int) -> float:
+    try:
+        value = float(label)
+    except (TypeError, ValueError):
+        value = float("nan")
+    if not np.isfinite(value):
+        raise UserError(f"{where}, row {row}: label {label!r} should be a finite number")
+    return value
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _source(task: TaskConfig) -> str:
+    if task.source == "files":
+        return "files: " + ", ".join(Path(path).name for path in task.files.values())
+    return f"{task.source} {task.subset}" if task.subset else task.source

@@ -1,0 +1,140 @@
+"""Teachers: fine-tuned models, trained once for each (model, data, recipe) and shared by all experiments."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from prunekit import checkpoints
+from prunekit.config import Experiment, Finetune, ModelConfig, require_scores
+from prunekit.errors import UserError
+from prunekit.evaluation import model_record, predict, score
+from prunekit.runs import Run, execute
+from prunekit.tasks.batches import Examples, encode, evaluation_batches
+from prunekit.tasks.rows import Rows, load_rows
+from prunekit.tasks.tokenizers import load_tokenizer
+from prunekit.training import steps_in, train
+
+REVISION = 1
+"""Raised whenever `finetune` gives other numbers for the same configuration."""
+
+
+@dataclass
+class Teacher:
+    """A fine-tuned model in eval mode on the run's device, with its tokenizer and how records name it."""
+
+    model: Any
+    tokenizer: Any
+    record: dict[str, Any]
+    source: dict[str, Any]
+
+    def encode(self, rows: Rows) -> Examples:
+        return encode(rows, self.tokenizer, positions(self.model))
+
+
+def finetune(config: Finetune, run: Run) -> None:
+    """Story of the verb `finetune`: train a teacher, evaluate it, keep its weights in ``model/``."""
+    require_scores(config.model)
+    rows = load_rows(config.task, config.task.train).sample(config.train.examples)
+    evaluation = load_rows(config.task, config.task.evaluation)
+    tokenizer = load_tokenizer(config.model)
+    model, created = new_model(config.model, _outputs(config), config.train.seed, tokenizer)
+    train_rows, held_out = _split(rows, config)
+    examples = encode(train_rows, tokenizer, positions(model))
+
+    def held_out_score(current: torch.nn.Module) -> float:
+        batches = evaluation_batches(encode(held_out, tokenizer), 64)
+        logits = predict(current, batches, device=run.device)
+        return score(config.task, logits, held_out.labels)[config.task.metric]
+
+    with run.stage("train", steps_in(len(examples), config.train)) as advance:
+        state = train(
+            model, examples, config.train, device=run.device, folder=run.folder,
+            checkpoint_seconds=config.run.checkpoint_seconds,
+            on_resume=lambda step: (run.logged(until=step), None)[1],
+            on_log=lambda step, values: run.log(step, **values),
+            on_step=advance, evaluate=held_out_score,
+        )  # fmt: skip
+    encoded = encode(evaluation, tokenizer, positions(model))
+    with run.stage("evaluate", len(encoded)) as advance:
+        logits = predict(model, evaluation_batches(encoded, 64), device=run.device, on_rows=advance)
+    model.config.id2label = dict(enumerate(config.task.labels)) or {0: "score"}
+    model.config.label2id = {name: number for number, name in model.config.id2label.items()}
+    checkpoints.save(model, run.folder / "model", tokenizer=tokenizer)
+    for name in ("checkpoint.safetensors", "best.safetensors"):
+        (run.folder / name).unlink(missing_ok=True)
+    run.metrics = {**score(config.task, logits, evaluation.labels), "steps": state.step, "created": created}
+    if config.train.keep == "best":
+        run.metrics |= {"held_out": state.best, "best_step": state.best_step}
+    run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
+    run.data = [train_rows.record("train"), evaluation.record("evaluation")]
+
+
+def load_teacher(config: Experiment, run: Run) -> Teacher:
+    """The teacher of an experiment: fine-tuned now if no run before did, or the user's own.
+
+    Raises:
+        UserError: the user's model has another number of outputs than the task has labels.
+    """
+    require_scores(config.model)
+    dtype = torch.float64 if config.dtype == "float64" else torch.float32
+    if config.teacher is not None:
+        folder, source = config.teacher, {"run_id": None, "path": config.teacher}
+    else:
+        wanted = Finetune(
+            model=config.model, task=config.task, train=config.train, scale=config.scale,
+            run=dataclasses.replace(config.run, force=False),
+        )  # fmt: skip
+        record = execute("finetune", REVISION, wanted, finetune)
+        path = Path(config.run.folder) / "finetune" / record["run_id"] / "model"
+        if not path.exists():  # a record without its weights, as logged runs are
+            again = dataclasses.replace(wanted, run=dataclasses.replace(config.run, force=True))
+            record = execute("finetune", REVISION, again, finetune)
+        metric = config.task.metric
+        folder = str(path)
+        source = {"run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": record["metrics"][metric]}
+    model = checkpoints.load(folder, attention=config.model.attention, dtype=dtype).to(run.device)
+    if model.config.num_labels != _outputs(config):
+        raise UserError(
+            f"teacher: {folder} has {model.config.num_labels} outputs, task {config.task.name} needs {_outputs(config)}; "
+            "give a model that was fine-tuned for this task"
+        )
+    tokenizer = load_tokenizer(dataclasses.replace(config.model, path=folder))
+    run.teacher = source
+    run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
+    return Teacher(model, tokenizer, run.model, source)
+
+
+def new_model(config: ModelConfig, outputs: int, seed: int, tokenizer: Any = None) -> tuple[Any, list[str]]:
+    """A model to be trained or timed, and the names of the parameters that were initialised at random."""
+    if config.weights == "pretrained":
+        return checkpoints.attach_head(str(config.path), outputs, seed=seed, attention=config.attention)
+    shape = dict(config.shape)
+    if tokenizer is not None and config.path is None:
+        shape |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    model = checkpoints.build(config.family, shape, outputs, seed=seed, attention=config.attention)
+    return model, ["all"]
+
+
+def positions(model: Any) -> int:
+    """The most tokens that the model has positions for (RoBERTa counts its own from the padding id on)."""
+    most = int(model.config.max_position_embeddings)
+    return most - model.config.pad_token_id - 1 if model.config.model_type == "roberta" else most
+
+
+def _outputs(config: Finetune) -> int:
+    return 1 if config.task.regression else len(config.task.labels)
+
+
+def _split(rows: Rows, config: Finetune) -> tuple[Rows, Rows]:
+    if config.train.keep == "last":
+        return rows, rows.take([])
+    if config.train.held_out >= len(rows):
+        raise UserError(f"train.held_out: {config.train.held_out} of {len(rows)} training rows leave none to train on")
+    order = np.random.default_rng(config.train.seed).permutation(len(rows))
+    return rows.take(np.sort(order[config.train.held_out :])), rows.take(np.sort(order[: config.train.held_out]))

@@ -1,0 +1,199 @@
+"""The one training loop: length-bucketed batches, checkpoints, exact resume.
+
+The recipe is that of Devlin et al. 2019 (Appendix A.3), which Michel et al. 2019 use: AdamW, linear warm-up and
+decay, gradient clipping. (The original optimiser left out Adam's bias correction; ours has it.)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from prunekit.config import TrainConfig
+from prunekit.errors import UserError
+from prunekit.files import atomic_path
+from prunekit.tasks.batches import Examples, model_inputs, to_device, training_order
+
+LOG_EVERY = 50
+"""Steps between two logged losses."""
+
+
+@dataclass
+class Progress:
+    """Where a training stands: all of it that is not in the weights, the optimiser or the random state."""
+
+    step: int = 0
+    best: float = -math.inf
+    best_step: int = 0
+
+
+Callback = Callable[[int, dict[str, float]], None]
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """bfloat16 autocast, or nothing for float32 and float64."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def task_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Loss of each example, (batch,): cross-entropy, or squared error where labels are real numbers."""
+    if labels.is_floating_point():
+        return (logits.squeeze(-1) - labels.to(logits.dtype)) ** 2
+    return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+
+def steps_in(examples: int, config: TrainConfig) -> int:
+    """Optimiser steps of a training."""
+    return config.epochs * math.ceil(examples / config.batch_size)
+
+
+def train(
+    model: torch.nn.Module,
+    examples: Examples,
+    config: TrainConfig,
+    *,
+    device: torch.device,
+    folder: Path,
+    checkpoint_seconds: float = 30.0,
+    on_resume: Callable[[int], None] = lambda step: None,
+    on_log: Callback = lambda step, values: None,
+    on_step: Callable[[int], None] = lambda steps: None,
+    evaluate: Callable[[torch.nn.Module], float] | None = None,
+) -> Progress:
+    """Train in place, checkpointing into ``folder``; goes on from the checkpoint that is there.
+
+    Args:
+        evaluate: called after every epoch when ``config.keep`` is ``best``; the weights with the highest value stay.
+        on_resume: told the step that the training goes on from (0 for a new one).
+
+    Raises:
+        UserError: the loss is not finite (names the step and the last checkpoint).
+    """
+    model.to(device).train()
+    optimizer = _optimizer(model, config)
+    per_epoch = math.ceil(len(examples) / config.batch_size)
+    total = steps_in(len(examples), config)
+    torch.manual_seed(config.seed + 1)  # dropout; the seed itself initialised the task head
+    checkpoint = folder / "checkpoint.safetensors"
+    state = _restore(checkpoint, model, optimizer, config, total) if checkpoint.exists() else Progress()
+    on_resume(state.step)
+    on_step(state.step)
+    losses: list[torch.Tensor] = []
+    saved = time.monotonic()
+    for epoch in range(state.step // per_epoch, config.epochs):
+        order = training_order(examples, config.batch_size, config.seed, epoch)
+        for indices in order[state.step - epoch * per_epoch :]:
+            rate = config.learning_rate * _schedule(state.step, total, config.warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            batch = to_device(examples.batch(indices), device)
+            with autocast(device, config.precision):
+                logits = model(**model_inputs(batch)).logits
+            loss = task_loss(logits.float(), batch["labels"]).mean()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.detach())
+            state.step += 1
+            on_step(1)
+            if state.step % LOG_EVERY == 0 or state.step % per_epoch == 0:
+                mean = _finite_mean(losses, state.step, checkpoint)
+                on_log(state.step, {"loss": mean, "learning_rate": rate, "epoch": state.step / per_epoch})
+                losses = []
+                # only here: what was averaged before a checkpoint must not be averaged again after it
+                pending = config.keep == "best" and state.step % per_epoch == 0  # an epoch's end is saved once judged
+                if time.monotonic() - saved >= checkpoint_seconds and not pending:
+                    _save(checkpoint, model, optimizer, config, state, total)
+                    saved = time.monotonic()
+        if config.keep == "best" and evaluate is not None:
+            value = evaluate(model)
+            model.train()
+            if value > state.best:
+                state.best, state.best_step = value, state.step
+                with atomic_path(folder / "best.safetensors") as temporary:
+                    save_file(_tensors(model), temporary)
+            _save(checkpoint, model, optimizer, config, state, total)
+    if config.keep == "best" and evaluate is not None:
+        model.load_state_dict(load_file(folder / "best.safetensors"))
+    model.eval()
+    return state
+
+
+def _optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]  # biases and LayerNorm
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+
+
+def _schedule(step: int, total: int, warmup: float) -> float:
+    """Linear warm-up over a share of the steps, then linear decay to 0 (a factor of the peak rate)."""
+    rising = warmup * total
+    return (step + 1) / rising if step + 1 < rising else (total - step) / max(total - rising, 1)
+
+
+def _finite_mean(losses: list[torch.Tensor], step: int, checkpoint: Path) -> float:
+    values = torch.stack(losses).double().cpu()  # one transfer for all steps since the last log
+    bad = (~values.isfinite()).nonzero()
+    if len(bad):
+        where = step - len(losses) + int(bad[0]) + 1
+        last = f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "there is no checkpoint yet"
+        raise UserError(f"train: the loss is {values[bad[0]].item()} at step {where}, {last}; lower train.learning_rate")
+    return float(values.mean())
+
+
+def _tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    # cloned: tied weights may not share storage in a safetensors file
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def _save(
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig, state: Progress, total: int
+) -> None:
+    """One file: weights, Adam's moments, random state, progress. Tensors only, so nothing is ever unpickled."""
+    tensors = {f"model/{name}": tensor for name, tensor in _tensors(model).items()}
+    for number, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            tensors[f"optimizer/{number}/{name}"] = value.detach().cpu().contiguous()
+    tensors["random/cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    meta = {"progress": json.dumps(vars(state)), "config": json.dumps(vars(config), sort_keys=True), "total": str(total)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=meta)
+
+
+def _restore(
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig, total: int
+) -> Progress:
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    except Exception as error:
+        raise UserError(f"checkpoint {path} is damaged ({error}); delete it to train from the start") from error
+    if meta["config"] != json.dumps(vars(config), sort_keys=True) or meta["total"] != str(total):
+        raise UserError(f"checkpoint {path} belongs to another training; delete it to train from the start")
+    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model/")})
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            _, number, key = name.split("/")
+            state.setdefault(int(number), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["random/cpu"])
+    if "random/cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random/cuda"])
+    return Progress(**json.loads(meta["progress"]))
+

@@ -1,0 +1,207 @@
+"""The architecture table: the only place that knows module paths.
+
+Adding a family is one row of ``FAMILIES`` and its name in the shared test class.
+All families here are post-LN encoders; :mod:`prunekit.blocks` resolves a row into the modules of a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from prunekit.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the parts of a block are: an attention sublayer and the FFN sublayer after it."""
+
+    kind: str
+    """Attention kind: ``self`` in encoders."""
+    layers: str
+    """From the base model; ``*`` stands for every entry of a module list. Other paths start at a layer."""
+    q: str
+    k: str
+    v: str
+    o: str
+    attention: str
+    """The module that can be replaced as a whole when no head is left."""
+    attention_dropout: str | None
+    """Dropout between ``o`` and the residual, if it is inside ``attention``."""
+    attention_norm: str
+    ffn_in: str
+    activation: str
+    ffn_out: str
+    ffn_norm: str
+
+    @property
+    def norm_inside(self) -> bool:
+        """Whether ``attention`` adds the residual and normalises by itself."""
+        return self.attention_norm.startswith(self.attention + ".")
+
+
+def _every_layer_once(config: PreTrainedConfig) -> list[int]:
+    return list(range(config.num_hidden_layers))
+
+
+@dataclass(frozen=True)
+class Family:
+    """One row of the table."""
+
+    model_type: str
+    """As ``config.model_type`` says it."""
+    paths: tuple[Paths, ...]
+    """One entry per attention kind."""
+    embeddings: tuple[str, ...]
+    """Modules of the base model that count as embeddings, with the projection to the hidden size."""
+    head_parameters: tuple[str, ...]
+    """Prefixes of the task head's parameters, which fine-tuning may create."""
+    classify: Callable[[Any, Tensor], Tensor]
+    """Sequence-classification head: (batch, at least 1 token, d) to logits; reads the first token only."""
+    call_order: Callable[[PreTrainedConfig], list[int]] = _every_layer_once
+    """Physical layer of every position in the sequence of layers."""
+
+
+def _albert_order(config: PreTrainedConfig) -> list[int]:
+    """Group g serves consecutive positions, and runs its inner layers at each of them."""
+    inner: int = config.inner_group_num
+    positions: int = config.num_hidden_layers
+    groups = [int(position / (positions / config.num_hidden_groups)) for position in range(positions)]
+    return [group * inner + index for group in groups for index in range(inner)]
+
+
+def _bert_head(model: Any, hidden: Tensor) -> Tensor:
+    return model.classifier(model.dropout(model.bert.pooler(hidden)))
+
+
+def _classifier_head(model: Any, hidden: Tensor) -> Tensor:
+    return model.classifier(hidden)
+
+
+def _distilbert_head(model: Any, hidden: Tensor) -> Tensor:
+    return model.classifier(model.dropout(model.pre_classifier(hidden[:, 0]).relu()))
+
+
+def _albert_head(model: Any, hidden: Tensor) -> Tensor:
+    base = model.albert
+    return model.classifier(model.dropout(base.pooler_activation(base.pooler(hidden[:, 0]))))
+
+
+_BERT_PATHS = Paths(
+    kind="self",
+    layers="encoder.layer.*",
+    q="attention.self.query",
+    k="attention.self.key",
+    v="attention.self.value",
+    o="attention.output.dense",
+    attention="attention",
+    attention_dropout="attention.output.dropout",
+    attention_norm="attention.output.LayerNorm",
+    ffn_in="intermediate.dense",
+    activation="intermediate.intermediate_act_fn",
+    ffn_out="output.dense",
+    ffn_norm="output.LayerNorm",
+)
+_DISTILBERT_PATHS = Paths(
+    kind="self",
+    layers="transformer.layer.*",
+    q="attention.q_lin",
+    k="attention.k_lin",
+    v="attention.v_lin",
+    o="attention.out_lin",
+    attention="attention",
+    attention_dropout=None,
+    attention_norm="sa_layer_norm",
+    ffn_in="ffn.lin1",
+    activation="ffn.activation",
+    ffn_out="ffn.lin2",
+    ffn_norm="output_layer_norm",
+)
+_ALBERT_PATHS = Paths(
+    kind="self",
+    layers="encoder.albert_layer_groups.*.albert_layers.*",
+    q="attention.query",
+    k="attention.key",
+    v="attention.value",
+    o="attention.dense",
+    attention="attention",
+    attention_dropout="attention.output_dropout",
+    attention_norm="attention.LayerNorm",
+    ffn_in="ffn",
+    activation="activation",
+    ffn_out="ffn_output",
+    ffn_norm="full_layer_layer_norm",
+)
+
+_ROWS = (
+    Family(
+        model_type="bert",
+        paths=(_BERT_PATHS,),
+        embeddings=("embeddings",),
+        head_parameters=("classifier.", "bert.pooler."),
+        classify=_bert_head,
+    ),
+    Family(
+        model_type="roberta",
+        paths=(_BERT_PATHS,),
+        embeddings=("embeddings",),
+        head_parameters=("classifier.",),
+        classify=_classifier_head,
+    ),
+    Family(
+        model_type="electra",
+        paths=(_BERT_PATHS,),
+        embeddings=("embeddings", "embeddings_project"),
+        head_parameters=("classifier.",),
+        classify=_classifier_head,
+    ),
+    Family(
+        model_type="distilbert",
+        paths=(_DISTILBERT_PATHS,),
+        embeddings=("embeddings",),
+        head_parameters=("pre_classifier.", "classifier."),
+        classify=_distilbert_head,
+    ),
+    Family(
+        model_type="albert",
+        paths=(_ALBERT_PATHS,),
+        embeddings=("embeddings", "encoder.embedding_hidden_mapping_in"),
+        head_parameters=("classifier.", "albert.pooler."),
+        classify=_albert_head,
+        call_order=_albert_order,
+    ),
+)
+FAMILIES: dict[str, Family] = {row.model_type: row for row in _ROWS}
+
+
+def family_of(config: PreTrainedConfig) -> Family:
+    """The table row for a model's configuration; :class:`UserError` if the table does not have the family."""
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise UserError(
+            f"model family {config.model_type!r} is not supported; supported are {', '.join(FAMILIES)}"
+        )
+    if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
+        raise UserError(f"{config.model_type}: is_decoder is set; only encoders of this family are supported")
+    return family
+
+
+def classify(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """Apply the sequence-classification head to the last hidden states.
+
+    Args:
+        hidden: ``(batch, tokens, d)``; only the first token is read, so one token is enough.
+
+    Returns:
+        Logits ``(batch, labels)``.
+    """
+    family = family_of(model.config)
+    if not type(model).__name__.endswith("ForSequenceClassification"):
+        raise UserError(f"{type(model).__name__} has no sequence-classification head; `finetune` creates one")
+    return family.classify(model, hidden)

@@ -6,6 +6,7 @@ Nothing heavy is imported here before Hydra has answered ``--help`` or ``--cfg``
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import sys
@@ -171,3 +172,4 @@ def _quiet() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.getLogger("datasets").setLevel(logging.ERROR)

@@ -172,7 +172,7 @@ class RunConfig:
     """``auto``: online with a key and offline without one; ``online``, ``offline``, ``disabled``."""
     project: str = "prunekit"
     """Weights & Biases project."""
-    checkpoint_seconds: float = 30.0
+    checkpoint_seconds: float = 60.0
     """Least time between two checkpoints of a training."""
 
     def problems(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a run was made with: commit, library versions, hardware."""
+"""What a run was made with: commit and library versions (hardware: :mod:`prunekit.timing`)."""
 
 from __future__ import annotations
 
@@ -37,26 +37,3 @@ def library_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-@lru_cache(maxsize=1)
-def processor_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def device_record(device: Any, dtype: str) -> dict[str, Any]:
-    """Type, name, threads and dtype of the device that a run uses (``device`` is a ``torch.device``)."""
-    import torch
-
-    cuda = device.type == "cuda"
-    return {
-        "type": device.type,
-        "name": torch.cuda.get_device_name(device) if cuda else processor_name(),
-        "threads": torch.get_num_threads(),
-        "dtype": dtype,
-    }

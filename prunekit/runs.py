@@ -28,6 +28,7 @@ from prunekit.config import Finetune
 from prunekit.files import plain, write_json, write_text
 from prunekit.mirror import Mirror
 from prunekit.progress import Advance, bar
+from prunekit.timing import describe_device, process_peak_memory
 
 NOT_IDENTITY = ("run", "scale")
 """Sections that change no number: where and how to run, and the sizes that other sections were resolved from."""
@@ -133,7 +134,7 @@ def execute(verb: str, revision: int, config: Finetune, story: Story, *, measure
     """
     device = prepare_device(config)
     resolved = plain(dataclasses.asdict(config))
-    hardware = provenance.device_record(device, config.run_dtype)
+    hardware = {**describe_device(device).as_dict(), "dtype": config.run_dtype}
     identity = run_id(verb, revision, config, hardware if measures_time else None)
     root = Path(config.run.folder)
     folder = root / verb / identity
@@ -145,6 +146,8 @@ def execute(verb: str, revision: int, config: Finetune, story: Story, *, measure
         if config.run.force and folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*"):  # of a run that was killed while writing
+            leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
         write_text(folder / "config.yaml", yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
         mirror = Mirror(config.run.wandb, config.run.project, verb, identity, resolved, root)
         run = Run(verb=verb, folder=folder, config=config, mirror=mirror, device=device)
@@ -161,7 +164,7 @@ def execute(verb: str, revision: int, config: Finetune, story: Story, *, measure
             "metrics": run.metrics, "sparsity": run.sparsity, "model": run.model, "teacher": run.teacher,
             "data": run.data, "seed": config.run_seed, "scale": config.scale.name,
             "seconds": {**run.seconds, "total": time.perf_counter() - start},
-            "peak_memory_bytes": peak_memory(device), "device": hardware,
+            "peak_memory_bytes": _peak_memory(device), "device": hardware,
             "versions": provenance.library_versions(), "git": provenance.git_state(),
             "started": started, "finished": _now(),
         }  # fmt: skip
@@ -194,21 +197,14 @@ def prepare_device(config: Finetune) -> torch.device:
     return device
 
 
-def peak_memory(device: torch.device) -> int:
-    """Peak memory of the process in bytes, or of the GPU where one is used."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 def _figures(folder: Path) -> list[Path]:
     import analysis
 
     return [path for path in analysis.draw_run(folder, folder / "figures") if path.suffix == ".png"]
+
+
+def _peak_memory(device: torch.device) -> int:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process_peak_memory()
 
 
 def _now() -> str:

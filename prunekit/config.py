@@ -191,6 +191,8 @@ class ScaleConfig:
 
     name: str = "custom"
     """demo, small or paper."""
+    evaluation_examples: int | None = None
+    """Rows of the evaluation split; null for all."""
     importance_examples: int | None = 10000
     """Training examples that head importance is estimated from; null for all."""
     selection_examples: int = 5000
@@ -205,10 +207,12 @@ class ScaleConfig:
     """Input lengths of the speed table; the task's mean length is added."""
     repeats: int = 10
     """Timed repetitions of each cell of the speed table."""
-    takes: str = ""
-    """Time and memory, told to the user at the end of a smaller scale."""
+    what: str = ""
+    """What this scale is, told at the end of a reproduction."""
     next: str = ""
     """The next scale."""
+    next_takes: str = ""
+    """What the next scale would take."""
 
 
 @dataclass(kw_only=True)

@@ -197,3 +197,26 @@ def _restore(
         torch.cuda.set_rng_state(tensors["random/cuda"])
     return Progress(**json.loads(meta["progress"]))
 
+
+
+def retrain(
+    model: torch.nn.Module, examples: Examples, *, steps: int, batch_size: int, learning_rate: float, seed: int
+) -> None:
+    """A few steps of plain SGD in place, as the released code of Michel et al. 2019 does between pruning steps."""
+    device = next(model.parameters()).device
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
+    torch.manual_seed(seed)
+    model.train()
+    losses = []
+    for step in range(steps):
+        per_epoch = math.ceil(len(examples) / batch_size)
+        order = training_order(examples, batch_size, seed, step // per_epoch)
+        batch = to_device(examples.batch(order[step % per_epoch]), device)
+        loss = task_loss(model(**model_inputs(batch)).logits.float(), batch["labels"]).mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.detach())
+    model.eval()
+    if not torch.stack(losses).isfinite().all():
+        raise UserError(f"retrain_steps: the loss is not finite; lower retrain_learning_rate ({learning_rate})")

@@ -1,0 +1,43 @@
+# Every target sets up what it needs by itself.
+PYTHON ?= python3
+SCALE ?= demo
+OVERRIDES ?=
+BIN := .venv/bin
+READY := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-all lint figures reproduce-michel reproduce clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+	@echo
+	@echo "SCALE=demo|small|paper chooses the size (default demo), OVERRIDES='...' adds Hydra overrides."
+
+setup: $(READY)  ## Make a virtual environment in .venv with everything pinned
+
+$(READY): requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit("prunekit needs Python 3.11 or newer, PYTHON=... names another one" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $(READY)
+
+test: $(READY)  ## Run the tests (minutes, no network, no GPU)
+	$(BIN)/python -m pytest
+
+test-all: $(READY)  ## Run the slow tests as well
+	$(BIN)/python -m pytest -m ""
+
+lint: $(READY)  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+figures: $(READY)  ## Redraw all figures and tables from the logged runs
+	$(BIN)/python -m analysis source=analysis/logged_runs out=figures
+
+reproduce-michel: $(READY)  ## Michel et al. 2019: ablation, transfer, pruning curves, speed
+	$(BIN)/python -m experiments.reproduce paper=michel scale=$(SCALE) $(OVERRIDES)
+
+reproduce: reproduce-michel  ## Every paper that is here
+
+clean:  ## Remove figures and caches of tools (run records stay)
+	rm -rf figures .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,92 @@
+"""What the structure is worth: each fast path beside a plain implementation, in one process, in turn.
+
+    python -m experiments.benchmark scale=small benchmark=ablation
+    python -m experiments.benchmark scale=small benchmark=importance examples=128
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from experiments.entry import run_main
+from prunekit.config import Experiment, at_least, one_of
+
+if TYPE_CHECKING:
+    from prunekit.runs import Run
+
+VERB, REVISION = "benchmark", 1
+BENCHMARKS = {"ablation": 256, "importance": 512}
+"""By name: examples."""
+
+
+@dataclass(kw_only=True)
+class Benchmark(Experiment):
+    """Paired timings; the ratios are taken round by round."""
+
+    benchmark: str = "ablation"
+    """Which: ``ablation`` or ``importance``."""
+    examples: int | None = None
+    """Examples of the evaluation split; null for the benchmark's own number."""
+    repeats: int = 3
+    """Rounds; in each, every implementation runs once."""
+    warmup: int = 0
+    """Rounds that are not counted."""
+
+    def problems(self) -> Any:
+        yield from super().problems()
+        yield from one_of("benchmark", self.benchmark, BENCHMARKS)
+        if self.examples is not None:
+            yield from at_least("examples", self.examples, 1)
+        yield from at_least("repeats", self.repeats, 1)
+        yield from at_least("warmup", self.warmup, 0)
+
+
+def story(config: Benchmark, run: Run) -> None:
+    import importlib
+    import statistics
+
+    from prunekit.tasks.rows import load_rows
+    from prunekit.teachers import load_teacher
+    from prunekit.timing import interleaved
+
+    bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
+    teacher = load_teacher(config, run)
+    rows = load_rows(config.task, config.task.evaluation).sample(config.examples or BENCHMARKS[config.benchmark])
+    run.data = [rows.record("evaluation")]
+    functions = bench.variants(teacher.model, teacher.encode(rows), config.evaluation.batch_size, run.device)
+    results: dict[str, Any] = {}
+
+    def keeping(name: str) -> Any:
+        def call() -> None:
+            results[name] = functions[name]()
+            advance(1)
+
+        return call
+
+    with run.stage("benchmark", len(functions) * (config.repeats + config.warmup)) as advance:
+        timings = interleaved({name: keeping(name) for name in functions}, warmup=config.warmup, repeats=config.repeats)
+    fast = timings["fast"].seconds
+    table = [
+        {"comparison": name, "repeat": i, "plain_seconds": plain, "fast_seconds": own, "ratio": plain / own}
+        for name in functions
+        if name != "fast"
+        for i, (plain, own) in enumerate(zip(timings[name].seconds, fast, strict=True))
+    ]
+    run.table("repeats", table)
+    run.metrics = bench.agreement(results)
+    for name in functions:
+        run.metrics[f"seconds_{name}"] = timings[name].median
+        if name != "fast":
+            run.metrics[f"ratio_{name}"] = statistics.median(r["ratio"] for r in table if r["comparison"] == name)
+
+
+def perform(config: Benchmark) -> None:
+    from experiments.report import announce
+    from prunekit.runs import execute
+
+    announce(execute(VERB, REVISION, config, story, measures_time=True), config)
+
+
+if __name__ == "__main__":
+    run_main(VERB, Benchmark, perform)

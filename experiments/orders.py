@@ -1,0 +1,83 @@
+"""Who goes first: the score behind each order of `prune_heads`, and what `time_inference` times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prunekit.effects import compare, head_effects
+from prunekit.evaluation import model_record
+from prunekit.scores import head_importance, head_magnitude, random_scores
+from prunekit.tasks.batches import Examples, evaluation_batches, iterate
+from prunekit.tasks.rows import load_rows
+from prunekit.teachers import load_teacher, new_model
+from prunekit.training import retrain
+
+if TYPE_CHECKING:
+    from experiments.prune_heads import PruneHeads
+    from experiments.time_inference import TimeInference
+    from prunekit.runs import Run
+    from prunekit.teachers import Teacher
+
+KIND = "self"
+
+
+def estimator(config: PruneHeads, teacher: Teacher, evaluation: Examples, run: Run) -> Callable[[Any], np.ndarray]:
+    """The function from a model to the scores of its heads, (layer, head); the lowest go first."""
+    if config.order == "random":
+        return lambda model: random_scores(model, config.seed)[KIND].numpy()
+    if config.order == "magnitude":
+        return lambda model: head_magnitude(model)[KIND].numpy()
+    if config.order == "oracle":
+        effects = head_effects(teacher, evaluation, run, ("one_off",), config.evaluation.batch_size)
+        oracle = compare(config.task, effects.baseline, effects.ablated["one_off"], evaluation.labels)
+        return lambda model: -oracle.deltas  # a head whose removal costs most is the most important
+
+    rows = load_rows(config.task, config.task.train).sample(config.importance_examples, seed=config.seed)
+    run.data.append(rows.record("importance"))
+    batches = evaluation_batches(teacher.encode(rows), 32)
+    variant = "released" if config.order == "importance_released" else "paper"
+
+    def importance(model: Any) -> np.ndarray:
+        with run.stage("head importance", len(rows)) as advance:
+            scores = head_importance(
+                model, iterate(batches, run.device), variant=variant, normalise=config.normalise, progress=advance
+            )
+        return scores[KIND].numpy()
+
+    return importance
+
+
+def retrainer(config: PruneHeads, teacher: Teacher) -> Callable[[Any], None] | None:
+    """Short training between steps, as an option of the authors' code; None where it is off."""
+    if not config.retrain_steps:
+        return None
+    rows = load_rows(config.task, config.task.train).sample(config.train.examples)
+    examples = teacher.encode(rows)
+    return lambda model: retrain(
+        model, examples, steps=config.retrain_steps, batch_size=config.train.batch_size,
+        learning_rate=config.retrain_learning_rate, seed=config.seed,
+    )  # fmt: skip
+
+
+def timing_subject(config: TimeInference, run: Run) -> tuple[Any, np.ndarray, int | None]:
+    """The model to time, scores that say which heads go, and the task's mean length.
+
+    Random weights have no task: their heads go at random, and there is no tokenizer to measure a length with.
+    """
+    if config.model.weights == "random":
+        model, _ = new_model(config.model, len(config.task.labels) or 1, config.seed)
+        run.model = model_record(model, config.model.name, config.model.path, "random")
+        return model.to(run.device), random_scores(model, config.seed)[KIND].numpy(), None
+    teacher = load_teacher(config, run)
+    rows = load_rows(config.task, config.task.train).sample(config.importance_examples, seed=config.seed)
+    run.data = [rows.record("importance")]
+    scores = head_importance(teacher.model, iterate(evaluation_batches(teacher.encode(rows), 32), run.device))
+    mean = None
+    if config.mean_length:
+        evaluation = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
+        run.data.append(evaluation.record("evaluation"))
+        mean = round(float(teacher.encode(evaluation).lengths.mean()))
+    return teacher.model, scores[KIND].numpy(), mean

@@ -1,0 +1,85 @@
+"""A whole paper, from teachers to figures: the experiments of the other verbs, one after another in one process.
+
+    python -m experiments.reproduce paper=michel scale=small
+
+Overrides are handed on to every experiment: ``run.folder=... run.wandb=disabled train.epochs=1`` and so on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+
+from experiments.entry import register, run_main, typed
+from prunekit.config import Finetune, one_of
+
+PAPERS = ("michel",)
+
+
+@dataclass(kw_only=True)
+class Reproduce(Finetune):
+    """Everything of a paper at one scale."""
+
+    paper: str = "michel"
+    """Which: ``michel``."""
+    figures: str = "figures"
+    """Where figures and tables go."""
+
+    def problems(self) -> Iterator[str]:
+        yield from one_of("paper", self.paper, PAPERS)
+
+
+def michel(config: Reproduce) -> Iterator[tuple[str, list[str]]]:
+    """(verb, overrides) of every run of Michel et al. 2019, in the order of the paper."""
+    scale = config.scale
+    for teacher in scale.teacher_seeds:
+        yield "finetune", [f"train.seed={teacher}"]
+    yield "ablate_heads", ["experiment=michel_fig1b"]
+    yield "transfer", ["experiment=michel_fig2b"]
+    for teacher in scale.teacher_seeds:
+        for order in ("importance", "importance_released", "importance_stepwise", "oracle", "magnitude"):
+            yield "prune_heads", ["experiment=michel_fig3b", f"order={order}", f"train.seed={teacher}"]
+        for seed in scale.random_seeds:
+            yield "prune_heads", ["experiment=michel_fig3b", "order=random", f"seed={seed}", f"train.seed={teacher}"]
+    yield "time_inference", ["experiment=michel_table4"]
+
+
+def perform(config: Reproduce) -> None:
+    import analysis
+    from prunekit.progress import console
+
+    start = time.perf_counter()
+    handed_on = [
+        text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in ("paper", "figures")
+    ]
+    steps = list(michel(config))
+    for number, (verb, overrides) in enumerate(steps, 1):
+        told = " ".join([f"python -m experiments.{verb}", *handed_on, *overrides])
+        console.print(f"[dim]{number}/{len(steps)}[/] {told}", soft_wrap=True)
+        run_verb(verb, [*handed_on, *overrides])
+    analysis.draw_all([Path(config.run.folder)], Path(config.figures), console)
+    minutes = (time.perf_counter() - start) / 60
+    scale = config.scale
+    console.print(f"\n[bold]Michel et al. 2019, SCALE={scale.name}[/]: {scale.what} {minutes:.1f} minutes.")
+    console.print(f"Records: {config.run.folder}/   Figures and tables: {config.figures}/")
+    if scale.next:
+        console.print(f"Next: make reproduce-michel SCALE={scale.next} ({scale.next_takes})")
+
+
+def run_verb(verb: str, overrides: list[str]) -> None:
+    """What ``python -m experiments.VERB OVERRIDES`` does, in this process."""
+    module: Any = importlib.import_module(f"experiments.{verb}")
+    schema = getattr(module, "".join(part.capitalize() for part in verb.split("_")))
+    register(verb, schema)
+    module.perform(typed(compose(config_name=verb, overrides=overrides), schema))
+
+
+if __name__ == "__main__":
+    run_main("reproduce", Reproduce, perform)

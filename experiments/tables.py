@@ -1,0 +1,48 @@
+"""Rows of the tables that several verbs write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prunekit.statistics import benjamini_hochberg
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from prunekit.effects import Comparison
+
+KIND = "self"
+
+
+def head_rows(ablation: str, comparison: Comparison, examples: int, level: float) -> list[dict[str, Any]]:
+    """One row a head: what the metric becomes and whether that is significant."""
+    discovered = benjamini_hochberg(comparison.p_values, level=level)
+    layers, heads = comparison.values.shape
+    return [
+        {
+            "kind": KIND, "layer": layer, "head": head, "ablation": ablation, "metric": comparison.metric,
+            "examples": examples, "baseline": comparison.baseline, "value": comparison.values[layer, head],
+            "delta": comparison.deltas[layer, head], "p_value": comparison.p_values[layer, head],
+            "significant": bool(comparison.p_values[layer, head] < level),
+            "significant_bh": bool(discovered[layer, head]),
+        }
+        for layer in range(layers)
+        for head in range(heads)
+    ]  # fmt: skip
+
+
+def layer_rows(
+    protocol: str, chosen: np.ndarray, comparison: Comparison, selection: int, examples: int, level: float
+) -> list[dict[str, Any]]:
+    """One row a layer: the head that was chosen to stay alone, tested on the evaluation data (Table 3)."""
+    discovered = benjamini_hochberg(comparison.p_values[range(len(chosen)), chosen], level=level)
+    return [
+        {
+            "kind": KIND, "layer": layer, "protocol": protocol, "head": int(head), "selection_examples": selection,
+            "metric": comparison.metric, "examples": examples, "baseline": comparison.baseline,
+            "value": comparison.values[layer, head], "delta": comparison.deltas[layer, head],
+            "p_value": comparison.p_values[layer, head],
+            "significant": bool(comparison.p_values[layer, head] < level), "significant_bh": bool(discovered[layer]),
+        }
+        for layer, head in enumerate(chosen)
+    ]  # fmt: skip

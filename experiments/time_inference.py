@@ -1,0 +1,130 @@
+"""Are pruned models really faster? Original, gated and physically pruned, side by side (Michel et al. 2019, Table 4).
+
+    python -m experiments.time_inference scale=small
+    python -m experiments.time_inference model=bert-base model.weights=random share=0.3
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from experiments.entry import run_main
+from prunekit.config import Experiment, at_least, between
+
+if TYPE_CHECKING:
+    from prunekit.runs import Run
+
+VERB, REVISION = "time_inference", 1
+
+
+@dataclass(kw_only=True)
+class TimeInference(Experiment):
+    """Measured speed of a model, of the same model with heads gated off, and of the physically pruned one."""
+
+    share: float = 0.5
+    """Share of all heads that goes: those of the lowest importance, or drawn at random for random weights."""
+    importance_examples: int | None = 512
+    """Training examples that importance is estimated from."""
+    batch_sizes: list[int] = field(default_factory=lambda: [1, 4, 16, 64])
+    """Examples a batch."""
+    lengths: list[int] = field(default_factory=lambda: [32, 128, 512])
+    """Tokens an example, unpadded; lengths beyond the model's positions are left out."""
+    mean_length: bool = True
+    """Also at the mean length of the evaluation data (needs a tokenizer, so not for random weights)."""
+    warmup: int = 2
+    """Rounds that are not counted."""
+    repeats: int = 10
+    """Rounds that are; the three variants take turns in each."""
+
+    def problems(self) -> Any:
+        yield from super().problems()
+        yield from between("share", self.share, 0, 1)
+        for name in ("batch_sizes", "lengths"):
+            for value in getattr(self, name):
+                yield from at_least(name, value, 1)
+        yield from at_least("warmup", self.warmup, 0)
+        yield from at_least("repeats", self.repeats, 1)
+
+
+def story(config: TimeInference, run: Run) -> None:
+    import torch
+
+    from experiments.orders import timing_subject
+    from prunekit.costs import cost
+    from prunekit.curves import KIND, prune_heads
+    from prunekit.gates import gated
+    from prunekit.masks import Masks
+    from prunekit.blocks import describe
+    from prunekit.evaluation import predict
+    from prunekit.schedule import heads_to_prune, keep_mask
+    from prunekit.teachers import positions
+    from prunekit.timing import interleaved, peak_memory
+    from prunekit.training import autocast
+
+    model, scores, mean = timing_subject(config, run)
+    keep = keep_mask(scores, heads_to_prune(scores.size, config.share))
+    small = prune_heads(model, scores == scores, keep)
+    masks = Masks.ones(describe(model), device=run.device)
+    masks.heads[KIND] = torch.from_numpy(keep).to(run.device)
+
+    lengths = {str(length): length for length in config.lengths if length <= positions(model)}
+    if mean is not None:
+        lengths["mean"] = mean
+    rows: list[dict[str, Any]] = []
+    with run.stage("time inference", len(lengths) * len(config.batch_sizes)) as advance:
+        for label, length in lengths.items():
+            for batch_size in config.batch_sizes:
+                ids = torch.randint(5, model.config.vocab_size, (batch_size, length), device=run.device)
+
+                def forward(subject: Any, ids: torch.Tensor = ids) -> None:
+                    with torch.inference_mode(), autocast(run.device, config.dtype):
+                        subject(input_ids=ids)
+
+                def forward_gated() -> None:
+                    with gated(model, masks):
+                        forward(model)
+
+                variants = {
+                    "original": lambda: forward(model), "gated": forward_gated, "pruned": lambda: forward(small),
+                }  # fmt: skip
+                timings = interleaved(variants, warmup=config.warmup, repeats=config.repeats)
+                for variant, timing in timings.items():
+                    rows.append({
+                        "variant": variant, "share": config.share, "batch_size": batch_size, "length": length,
+                        "length_label": label, "median_ms": timing.median * 1e3, "low_ms": timing.low * 1e3,
+                        "high_ms": timing.high * 1e3, "examples_per_second": batch_size / timing.median,
+                        "repeats": timing.repeats,
+                        "peak_memory_mb": peak_memory(variants[variant], run.device) / 2**20,
+                    })  # fmt: skip
+                run.log(len(rows), batch_size=batch_size, length=length)
+                advance(1)
+    run.table("timings", rows)
+    dense, left = cost(model, mean or config.lengths[0]), cost(small, mean or config.lengths[0])
+    run.metrics = {
+        "attention_parameter_share": dense.attention / dense.parameters,
+        "attention_share_of_layers": dense.attention / (dense.attention + dense.ffn),
+        **{f"speedup_batch_{size}": _speedup(rows, size) for size in config.batch_sizes},
+    }
+    run.sparsity = {
+        "requested_heads": config.share, "achieved_heads": 1 - float(keep.mean()),
+        "achieved_parameters": 1 - left.parameters / dense.parameters, "achieved_macs": 1 - left.macs / dense.macs,
+    }  # fmt: skip
+
+
+def _speedup(rows: list[dict[str, Any]], batch_size: int) -> float:
+    """Pruned over original at the last length that was timed (the task's mean, where there is a tokenizer)."""
+    last = [row for row in rows if row["batch_size"] == batch_size][-3:]
+    speed = {row["variant"]: row["examples_per_second"] for row in last}
+    return speed["pruned"] / speed["original"]
+
+
+def perform(config: TimeInference) -> None:
+    from experiments.report import announce
+    from prunekit.runs import execute
+
+    announce(execute(VERB, REVISION, config, story, measures_time=True), config)
+
+
+if __name__ == "__main__":
+    run_main(VERB, TimeInference, perform)

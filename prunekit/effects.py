@@ -1,0 +1,148 @@
+"""Effects of single heads on a task: the ablation engine run once per (weights, data), and tested for significance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import torch
+
+from prunekit.ablation import ablate_heads
+from prunekit.config import TaskConfig
+from prunekit.evaluation import score
+from prunekit.files import atomic_path
+from prunekit.runs import Run
+from prunekit.statistics import mcnemar, paired_bootstrap
+from prunekit.tasks.batches import Batch, Examples, evaluation_batches
+from prunekit.tasks.metrics import METRICS, predictions
+from prunekit.teachers import Teacher
+
+ENGINE_REVISION = 1
+"""Raised whenever the ablation engine gives other numbers; part of the cache's keys."""
+
+SHARD_ROWS = 512
+"""An interrupted ablation loses at most this many rows of work."""
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Logits with one head off (or all but one), for every head, in the order of the data."""
+
+    baseline: np.ndarray
+    """(example, label)"""
+    ablated: dict[str, np.ndarray]
+    """By ablation (``one_off``, ``all_but_one``): (layer, head, example, label)."""
+
+
+def head_effects(
+    teacher: Teacher, examples: Examples, run: Run, ablations: Sequence[str], batch_size: int, label: str = "ablate heads"
+) -> Effects:
+    """Ablate every head of every layer, in pieces that are cached by content and shared by all experiments."""
+    batches = evaluation_batches(examples, batch_size)
+    weights = weights_fingerprint(teacher.model)
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("baseline", *ablations)}
+    places: list[torch.Tensor] = []
+    with run.stage(label, len(examples)) as advance:
+        for shard in _shards(batches):
+            index = torch.cat([batch["index"] for batch in shard])
+            local = _renumbered(shard, run.device)
+            key = _key(weights, examples, index, run.config.run_dtype, teacher.model.config)
+            folder = Path(run.config.run.folder) / "cache" / "ablation" / key
+            for name, logits in _cached(folder, teacher.model, local, ablations).items():
+                parts[name].append(logits)
+            places.append(index)
+            advance(len(index))
+    order = torch.argsort(torch.cat(places)).numpy()
+    joined = {name: np.concatenate(arrays, axis=-2)[..., order, :] for name, arrays in parts.items()}
+    return Effects(joined.pop("baseline"), joined)
+
+
+def _cached(folder: Path, model: Any, batches: list[Batch], ablations: Sequence[str]) -> dict[str, np.ndarray]:
+    """Baseline and ablated logits of a piece; what is not there yet is computed in one pass."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / "lock"):
+        found = {name: _read(folder / f"{name}.npy") for name in ("baseline", *ablations)}
+        missing = [name for name in ablations if found[name] is None]
+        if missing or found["baseline"] is None:
+            result = ablate_heads(model, batches, modes=missing)
+            for name, logits in {**result.logits, "baseline": result.baseline}.items():
+                found[name] = logits.numpy()
+                with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+                    np.save(file, logits.numpy(), allow_pickle=False)
+        return {name: logits for name, logits in found.items() if logits is not None}
+
+
+def _read(path: Path) -> np.ndarray | None:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError):  # not there, or damaged: computed again
+        return None
+
+
+def _shards(batches: list[Batch]) -> list[list[Batch]]:
+    shards: list[list[Batch]] = [[]]
+    for batch in batches:
+        if sum(len(other["index"]) for other in shards[-1]) >= SHARD_ROWS:
+            shards.append([])
+        shards[-1].append(batch)
+    return shards
+
+
+def _renumbered(batches: list[Batch], device: torch.device) -> list[Batch]:
+    start, local = 0, []
+    for batch in batches:
+        rows = len(batch["index"])
+        local.append({name: t.to(device) for name, t in batch.items()} | {"index": torch.arange(start, start + rows)})
+        start += rows
+    return local
+
+
+def _key(weights: str, examples: Examples, index: torch.Tensor, dtype: str, config: Any) -> str:
+    rows = [examples.input_ids[i] for i in index.tolist()]
+    identity = [ENGINE_REVISION, weights, dtype, config._attn_implementation, index.tolist(), rows]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+
+
+def weights_fingerprint(model: torch.nn.Module) -> str:
+    """Hash of all parameters and buffers of a model."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A metric of many models beside one baseline's; arrays have the leading axes of the models' logits."""
+
+    metric: str
+    baseline: float
+    values: np.ndarray
+    deltas: np.ndarray
+    p_values: np.ndarray
+
+
+def compare(task: TaskConfig, baseline: np.ndarray, ablated: np.ndarray, labels: np.ndarray, seed: int = 0) -> Comparison:
+    """Test every model against the baseline: exact McNemar for accuracy, paired bootstrap for other metrics.
+
+    Args:
+        baseline: logits (example, label). ablated: logits (..., example, label).
+    """
+    metric = METRICS[task.metric]
+    base, others = predictions(baseline, task.regression), predictions(ablated, task.regression)
+    value = score(task, baseline, labels)[task.metric]
+    values = np.empty(others.shape[:-1])
+    for place in np.ndindex(values.shape):
+        values[place] = metric.compute(others[place], labels)
+    if metric.is_accuracy:
+        p_values = mcnemar(base == labels, others == labels)
+    else:
+        p_values = paired_bootstrap(metric.resampled, base, others, labels, seed=seed)
+    return Comparison(task.metric, value, values, values - value, p_values)

@@ -1,0 +1,28 @@
+"""Figures, tables and claims from run records. matplotlib and pandas load only when something is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from analysis.story import Drawn
+
+__all__ = ["draw_all", "draw_run"]
+
+
+def draw_run(run_dir: Path, out: Path) -> list[Path]:
+    """Draw the figures of one finished run into ``out``; see :func:`analysis.story.draw_run`."""
+    from analysis import story
+
+    return story.draw_run(run_dir, out)
+
+
+def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None) -> Drawn:
+    """Draw everything that the records in ``sources`` allow; see :func:`analysis.story.draw_all`."""
+    from analysis import story
+
+    return story.draw_all(sources, out, console)

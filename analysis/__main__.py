@@ -1,0 +1,65 @@
+"""Redraw every figure and table from run records.
+
+    python -m analysis [source=runs] [out=figures]
+
+source  folders of run records, separated by commas: a whole folder (runs), one verb's (runs/prune_heads),
+        or a single run; the logged runs of this repository are in analysis/logged_runs
+out     where figures (PDF, PNG, CSV) and tables (CSV, Markdown) go, one folder a model and task
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from prunekit.errors import UserError
+
+DEFAULTS = {"source": "runs", "out": "figures"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit status: 0, or 2 after one line about bad input."""
+    if any(argument in ("--help", "-h", "help") for argument in arguments):
+        print(__doc__.strip())
+        return 0
+    try:
+        options = parse(arguments)
+        from rich.console import Console
+
+        import analysis
+
+        console = Console() if sys.stdout.isatty() else Console(width=120)
+        sources = [Path(part) for part in options["source"].split(",") if part]
+        analysis.draw_all(sources, Path(options["out"]), console)
+    except UserError as error:
+        if os.environ.get("PRUNEKIT_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> dict[str, str]:
+    """``name=value`` arguments over the defaults.
+
+    Raises:
+        UserError: an unknown name, an argument without ``=``, or an empty value.
+    """
+    options = dict(DEFAULTS)
+    for argument in arguments:
+        name, equals, value = argument.lstrip("-").partition("=")
+        if name not in DEFAULTS:
+            close = difflib.get_close_matches(name, DEFAULTS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(DEFAULTS)}"
+            raise UserError(f"{argument}: unknown option, {hint}")
+        if not equals or not value.strip(","):
+            raise UserError(f"{argument}: give a value, as in {name}={DEFAULTS[name]}")
+        options[name] = value
+    return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,58 @@
+"""The benchmarks: how much faster a computation is than the plain one it replaces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis.groups import Group
+from analysis.output import Item, Table
+from analysis.records import Journal, read_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPEATS = {
+    "comparison": "str",
+    "repeat": "int",
+    "plain_seconds": "float",
+    "fast_seconds": "float",
+    "ratio": "float",
+}
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    frame = ratios(group, journal)
+    if frame is None:
+        return []
+    shown = frame.assign(
+        plain_seconds=frame["plain_seconds"].map("{:.2f}".format),
+        fast_seconds=frame["fast_seconds"].map("{:.2f}".format),
+        ratio=[f"{r.ratio:.2f} ({r.lowest:.2f} to {r.highest:.2f})" for r in frame.itertuples()],
+    ).drop(columns=["lowest", "highest"])
+    return [
+        Table(
+            name="benchmark",
+            title="Benchmarks: times faster than the plain computation",
+            frame=frame,
+            display=shown.rename(columns={"plain_seconds": "plain (s)", "fast_seconds": "ours (s)"}),
+            caption=f"Medians over paired repeats in one process. {group.records[0].device}. {group.caption}",
+        )
+    ]
+
+
+def ratios(group: Group, journal: Journal) -> pd.DataFrame | None:
+    """One row a comparison: median seconds of both, median ratio and its range over repeats."""
+    import pandas as pd
+
+    tables = [table for _, table in read_tables(group.records, "repeats", REPEATS, journal)]
+    if not tables:
+        return None
+    grouped = pd.concat(tables, ignore_index=True).groupby("comparison", sort=True, as_index=False)
+    return grouped.agg(
+        repeats=("ratio", "size"),
+        plain_seconds=("plain_seconds", "median"),
+        fast_seconds=("fast_seconds", "median"),
+        ratio=("ratio", "median"),
+        lowest=("ratio", "min"),
+        highest=("ratio", "max"),
+    )

@@ -1,0 +1,163 @@
+"""When does a claim of the paper hold? One function a claim, judged per teacher, from records alone.
+
+A function returns one :class:`Outcome` a teacher, or an empty list when the records cannot tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analysis import fig1b, fig2b, fig3b, speed, table3
+from analysis.groups import Group, teacher_of
+from analysis.records import Journal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVEL = 0.01
+"""The paper's significance level."""
+WITHOUT_LOSS = 0.4
+"""Share of BERT's heads that the paper prunes without noticeable loss (Sec. 4.2, Fig. 3b)."""
+NOTICEABLE_GAIN = 0.10
+"""Halfway between the gains that the paper calls small (2.7 % at batch 4) and large (17.5 % at batch 16)."""
+LARGE_BATCH = 16
+ATTENTION_SHARE, ATTENTION_TOLERANCE = 1 / 3, 0.05
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The claim's number for one teacher, in the unit that the claims table prints, and whether it holds."""
+
+    number: float
+    holds: bool
+    note: str = ""
+
+
+def single_heads(group: Group, journal: Journal) -> list[Outcome]:
+    """Per cent of heads without a significant change when removed alone; holds above 50 %."""
+    effects = fig1b.single_head_effects(group, journal)
+    if effects is None:
+        return []
+    outcomes = []
+    for _, heads in effects.groupby("teacher"):
+        unchanged, after_bh = int((~heads["significant"]).sum()), int((~heads["significant_bh"]).sum())
+        note = f"{unchanged} of {len(heads)} heads, {after_bh} after Benjamini-Hochberg"
+        outcomes.append(Outcome(100 * unchanged / len(heads), unchanged > len(heads) / 2, note))
+    return outcomes
+
+
+def one_head_layers(group: Group, journal: Journal, protocol: str) -> list[Outcome]:
+    """Per cent of layers whose best single head loses nothing significant; holds above 50 %.
+
+    A significant gain is no loss.
+    """
+    layers = table3.kept_one_head(group, journal)
+    if layers is None:
+        return []
+    outcomes = []
+    for _, rows in layers[layers["protocol"] == protocol].groupby("teacher"):
+        fine = int((~(rows["significant"] & (rows["delta_points"] < 0))).sum())
+        outcomes.append(
+            Outcome(100 * fine / len(rows), fine > len(rows) / 2, f"{fine} of {len(rows)} layers")
+        )
+    return outcomes
+
+
+def transfer(group: Group, journal: Journal) -> list[Outcome]:
+    """Pearson's r of single-head effects on two evaluation sets; holds if positive with p < 0.01."""
+    effects = fig2b.effects(group, journal)
+    if effects is None:
+        return []
+    outcomes = []
+    for _, rows in effects.groupby("teacher"):
+        r, p = float(rows["pearson_r"].iloc[0]), float(rows["p_value"].iloc[0])
+        note = f"{rows['first'].iloc[0]} and {rows['second'].iloc[0]}"
+        outcomes.append(Outcome(r, r > 0 and p < LEVEL, note))
+    return outcomes
+
+
+def prunable(group: Group, journal: Journal) -> list[Outcome]:
+    """Largest share (per cent) up to which every point of the importance order stays in the sampling band.
+
+    The band is the unpruned model's own 95 % sampling interval; holds from 40 % on.
+    """
+    outcomes = []
+    for teacher, curve in _curves(group, journal, "importance").items():
+        record = next(r for r in group.records if teacher_of(r) == teacher)
+        inside = curve >= 100 * float(record.metrics["baseline_low"])
+        failing = inside.index[~inside]
+        reached = inside.index[inside.index < failing[0]] if len(failing) else inside.index
+        largest = float(reached.max()) if len(reached) else 0.0
+        if len(failing) == 0 and largest < WITHOUT_LOSS - 1e-9:
+            continue  # the records stop before the claim begins
+        outcomes.append(Outcome(100 * largest, largest >= WITHOUT_LOSS - 1e-9))
+    return outcomes
+
+
+def importance_beats_oracle(group: Group, journal: Journal) -> list[Outcome]:
+    """Mean advantage in points of importance over the oracle order, above 40 % and below 100 % pruned."""
+    importance, oracle = _curves(group, journal, "importance"), _curves(group, journal, "oracle")
+    pairs = [(importance[teacher], oracle[teacher]) for teacher in sorted(importance.keys() & oracle.keys())]
+    return [found for pair in pairs if (found := advantage(*pair)) is not None]
+
+
+def advantage(importance: pd.Series, oracle: pd.Series) -> Outcome | None:
+    """Mean difference of two curves (metric by share) beyond 40 %; None where they share no point there."""
+    both = (importance - oracle).dropna()
+    beyond = both[(both.index > WITHOUT_LOSS + 1e-9) & (both.index < 1 - 1e-9)]
+    if beyond.empty:
+        return None
+    note = f"better at {(beyond > 0).sum()} of {len(beyond)} shares"
+    return Outcome(float(beyond.mean()), bool(beyond.mean() > 0), note)
+
+
+def large_batch_gain(group: Group, journal: Journal) -> list[Outcome]:
+    """Best gain (per cent) with half of the heads removed at batch 16 or more; holds from 10 % on."""
+    frame = _half_pruned(group, journal)
+    if frame is None or not (frame["batch_size"] >= LARGE_BATCH).any():
+        return []
+    large = frame[frame["batch_size"] >= LARGE_BATCH]
+    best = large.sort_values("gain").iloc[-1]
+    note = f"batch {best['batch_size']}, length {best['length']}"
+    return [Outcome(100 * best["gain"], best["gain"] >= NOTICEABLE_GAIN, note)]
+
+
+def batch_one_gain(group: Group, journal: Journal) -> list[Outcome]:
+    """Gain (per cent) with half of the heads removed at batch 1; holds (hardly any) below 10 %."""
+    frame = _half_pruned(group, journal)
+    if frame is None or not (frame["batch_size"] == 1).any():
+        return []
+    one = frame[frame["batch_size"] == 1].iloc[0]
+    return [Outcome(100 * one["gain"], one["gain"] < NOTICEABLE_GAIN, f"length {one['length']}")]
+
+
+def attention_share(group: Group, journal: Journal) -> list[Outcome]:
+    """Per cent of all parameters that sit in attention; holds within 5 points of a third."""
+    known = (record.metrics.get("attention_parameter_share") for record in group.records)
+    shares = {float(share) for share in known if share is not None}
+    return [Outcome(100 * s, abs(s - ATTENTION_SHARE) <= ATTENTION_TOLERANCE) for s in sorted(shares)]
+
+
+def _curves(group: Group, journal: Journal, order: str) -> dict[int, pd.Series]:
+    """Metric in per cent by share, the mean over seeds, for each teacher."""
+    points = fig3b.replicates(group.records, journal)
+    if points is None:
+        return {}
+    chosen = points[points["order"] == order]
+    return {
+        teacher: chosen[chosen["teacher"] == teacher].groupby("share")["value"].mean().sort_index()
+        for teacher in sorted(set(chosen["teacher"]))
+    }
+
+
+def _half_pruned(group: Group, journal: Journal) -> pd.DataFrame | None:
+    """The removed variant at half of the heads, at length 128 (as released) or else the longest."""
+    frame = speed.gains(group, journal)
+    if frame is None:
+        return None
+    frame = frame[(frame["variant"] == "pruned") & (frame["share"] == speed.PUBLISHED_SHARE)]
+    if frame.empty:
+        return None
+    lengths = set(frame["length"])
+    return frame[frame["length"] == (128 if 128 in lengths else max(lengths))]

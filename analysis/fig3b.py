@@ -1,0 +1,181 @@
+"""Fig. 3b: the metric against the share of heads pruned, one curve an order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis import published
+from analysis.groups import Group, by_teacher
+from analysis.output import Drawing, Item
+from analysis.records import Journal, Record, read_tables
+from analysis.style import GREY, ORDERS, Look, add_caption, figure_style, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+POINTS = {
+    "share": "float",
+    "heads_kept": "int",
+    "heads_total": "int",
+    "achieved_heads": "float",
+    "metric": "str",
+    "value": "float",
+}
+NLI_TASKS = ("mnli", "snli", "demo")
+"""Three-way inference, where the published MNLI curve has the same chance level."""
+PUBLISHED_LINES = {"importance": "-", "oracle": (0, (3, 1))}
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    points = replicates(group.records, journal)
+    if points is None:
+        return []
+    frame = curves(group.records, points)
+    task = group.records[0].task
+    if frame["metric"].iloc[0] == "accuracy" and task.startswith(NLI_TASKS):
+        frame = with_published(frame)
+    return [Drawing("fig3b", plot(frame, group.caption), frame)]
+
+
+def order_of(record: Record) -> str:
+    return str(record.config["order"])
+
+
+def replicates(records: list[Record], journal: Journal) -> pd.DataFrame | None:
+    """One row an order, teacher, seed and share, in per cent; a sweep's single-share runs are joined."""
+    import pandas as pd
+
+    parts = []
+    for teacher, members in by_teacher(records).items():
+        for record, table in read_tables(members, "points", POINTS, journal):
+            parts.append(table.assign(order=order_of(record), teacher=teacher, seed=record.seed))
+    if not parts:
+        return None
+    points = pd.concat(parts, ignore_index=True)
+    points["value"] *= 100
+    # Every run of a sweep repeats the unpruned point.
+    cell = ["order", "teacher", "seed", "share"]
+    return points.drop_duplicates(cell).sort_values(cell, ignore_index=True)
+
+
+def curves(records: list[Record], points: pd.DataFrame) -> pd.DataFrame:
+    """The drawn numbers: a row a series and share, with a 95 % interval of the mean where runs repeat.
+
+    The interval is over teachers where there are at least three (a teacher's seeds are averaged first,
+    because runs of one teacher are not independent), else over the seeds of one teacher. The series
+    ``unpruned`` is the unpruned metric with its sampling interval over the evaluation examples.
+    """
+    import pandas as pd
+
+    rows = []
+    for (order, share), found in points.groupby(["order", "share"], sort=True):
+        values = (
+            found.groupby("teacher")["value"].mean() if found["teacher"].nunique() > 1 else found["value"]
+        )
+        low, high = mean_interval(values.tolist())
+        rows.append(
+            {
+                "series": order,
+                "source": "measured",
+                "metric": found["metric"].iloc[0],
+                "share": share,
+                "pruned_percent": 100 * found["achieved_heads"].mean(),
+                "value": values.mean(),
+                "low": low,
+                "high": high,
+                "teachers": found["teacher"].nunique(),
+                "runs": len(found),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    frame["rank"] = frame["series"].map({order: number for number, order in enumerate(ORDERS)})
+    frame = frame.sort_values(["rank", "series", "share"], ignore_index=True).drop(columns="rank")
+    return pd.concat([frame, unpruned(records, frame["metric"].iloc[0])], ignore_index=True)
+
+
+def unpruned(records: list[Record], metric: str) -> pd.DataFrame:
+    """One row: the unpruned metric and its 95 % sampling interval, averaged over teachers."""
+    import pandas as pd
+
+    bands = pd.DataFrame(
+        [[members[0].metrics[f"baseline{end}"] for end in ("", "_low", "_high")] for members in
+         by_teacher(records).values()],
+        columns=["value", "low", "high"],
+    )  # fmt: skip
+    row = (100 * bands.mean()).to_dict() | {
+        "series": "unpruned", "source": "measured", "metric": metric, "share": 0.0, "pruned_percent": 0.0,
+        "teachers": len(bands), "runs": len(records),
+    }  # fmt: skip
+    return pd.DataFrame([row])
+
+
+def with_published(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the independent rerun's curves, marked ``published``."""
+    import pandas as pd
+
+    rerun = published.pruning_curves().rename(columns={"order": "series"})
+    rerun = rerun.assign(source="published", metric="accuracy", pruned_percent=100 * rerun["share"])
+    return pd.concat([frame, rerun], ignore_index=True)
+
+
+def mean_interval(values: list[float]) -> tuple[float, float]:
+    """Student's 95 % interval of the mean; NaN below three values, where it would say nothing."""
+    import numpy as np
+
+    from prunekit.statistics import mean_band
+
+    if len(values) < 3:
+        return float("nan"), float("nan")
+    band = mean_band(np.array(values))
+    return float(band.low), float(band.high)
+
+
+def plot(frame: pd.DataFrame, caption: str) -> Figure:
+    measured = frame[(frame["source"] == "measured") & (frame["series"] != "unpruned")]
+    with figure_style():
+        figure = new_figure(6.2, 3.3)
+        axes = figure.subplots()
+        _draw_unpruned(axes, frame[frame["series"] == "unpruned"].iloc[0])
+        for series, rows in frame[frame["source"] == "published"].groupby("series", sort=True):
+            axes.plot(
+                rows["pruned_percent"], rows["value"], color=GREY, linewidth=0.9,
+                linestyle=PUBLISHED_LINES[str(series)],
+                label=f"published: BERT-base, MNLI-m,\n{series} (independent rerun)",
+            )  # fmt: skip
+        for series, rows in measured.groupby("series", sort=False):
+            _draw_series(axes, rows, ORDERS.get(str(series), Look(str(series), GREY, "*", "-")))
+        axes.set_xlabel("heads pruned (%)")
+        axes.set_ylabel(f"{frame['metric'].iloc[0]} (%)")
+        axes.set_xlim(-2, 102)
+        axes.xaxis.set_ticks(range(0, 101, 10))
+        handles, labels = axes.get_legend_handles_labels()
+        ours_first = sorted(range(len(labels)), key=lambda i: labels[i].startswith("published"))
+        figure.legend(
+            [handles[i] for i in ours_first], [labels[i] for i in ours_first], loc="outside right upper",
+            labelspacing=0.7, handlelength=2.6,
+        )  # fmt: skip
+        bands = " Bands: 95 % interval of the mean." if measured["low"].notna().any() else ""
+        add_caption(figure, f"Grey strip: 95 % sampling interval of the unpruned model.{bands} {caption}")
+    return figure
+
+
+def _draw_series(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
+    runs = int(rows["runs"].max())
+    label = look.label + (f" ({runs} runs)" if runs > 1 else "")
+    axes.plot(
+        rows["pruned_percent"], rows["value"], color=look.color, marker=look.marker, linestyle=look.line,
+        label=label,
+    )  # fmt: skip
+    if rows["low"].notna().any():
+        axes.fill_between(
+            rows["pruned_percent"], rows["low"], rows["high"], color=look.color, alpha=0.15, linewidth=0
+        )
+
+
+def _draw_unpruned(axes: Axes, row: pd.Series) -> None:
+    axes.axhspan(
+        row["low"], row["high"], color="#D9D9D9", alpha=0.6, linewidth=0, label="unpruned, sampling band"
+    )
+    axes.axhline(row["value"], color="#777777", linewidth=0.7)

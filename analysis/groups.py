@@ -1,0 +1,185 @@
+"""Which runs belong in one figure: settings, conditions within a setting, and the words that name them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.records import Data, Record
+
+REPLICATES = ("seed", "train.seed")
+"""Fields in which the runs of one curve may differ: they repeat the same measurement."""
+AXES = ("order", "share")
+"""Fields that a figure itself shows."""
+NOT_RESULTS = ("run", "scale")
+"""Parts of the configuration that change no number."""
+
+ROLES = {
+    "train": "trained on",
+    "importance": "scores from",
+    "selection": "heads chosen on",
+    "evaluation": "evaluated on",
+    "second": "second set",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What must never be mixed in one figure."""
+
+    model: str
+    weights: str
+    task: str
+    scale: str | None
+
+    @property
+    def folder(self) -> str:
+        return f"{self.model}{'-random' if self.weights == 'random' else ''}_{self.task}".replace("/", "-")
+
+    def __str__(self) -> str:
+        words = [self.model, self.task, f"scale {self.scale or 'none'}"]
+        return ", ".join([*words, "random weights"] if self.weights == "random" else words)
+
+
+def setting_of(record: Record) -> Setting:
+    return Setting(record.model.name, record.model.weights, record.task, record.scale)
+
+
+def by_setting(records: Iterable[Record]) -> dict[Setting, list[Record]]:
+    """Records by setting, in a fixed order."""
+    groups: dict[Setting, list[Record]] = {}
+    for record in records:
+        groups.setdefault(setting_of(record), []).append(record)
+    return dict(sorted(groups.items(), key=lambda item: (item[0].folder, str(item[0].scale))))
+
+
+def folder_names(settings: Iterable[Setting]) -> dict[Setting, str]:
+    """``MODEL_TASK``, followed by the scale where two scales would share a folder."""
+    settings = list(settings)
+    folders = [setting.folder for setting in settings]
+    return {
+        setting: setting.folder if folders.count(setting.folder) == 1 else f"{setting.folder}_{setting.scale}"
+        for setting in settings
+    }
+
+
+def by_condition(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
+    """Split the runs of one verb and setting into groups that differ only in seeds, order and share.
+
+    Returns:
+        (label, records) pairs, most evaluation rows first, then most runs; the label names the differing
+        fields (``floor=1``) and is empty for the first group.
+    """
+    conditions: dict[str, tuple[dict[str, str], list[Record]]] = {}
+    for record in records:
+        fields = condition_of(record)
+        conditions.setdefault(json.dumps(fields, sort_keys=True), (fields, []))[1].append(record)
+    ordered = sorted(
+        conditions.items(), key=lambda item: (-evaluation_rows(item[1][1]), -len(item[1][1]), item[0])
+    )
+    keys = sorted({key for _, (fields, _) in ordered for key in fields})
+    differing = [key for key in keys if len({fields.get(key) for _, (fields, _) in ordered}) > 1]
+    groups = []
+    for number, (_, (fields, members)) in enumerate(ordered):
+        label = ", ".join(f"{key}={fields[key]}" for key in differing if key in fields)
+        groups.append((label if number else "", members))
+    return groups
+
+
+def condition_of(record: Record) -> dict[str, str]:
+    """Everything that identifies a measurement, without seeds and without what the figure shows."""
+    fields = {
+        key: json.dumps(value, sort_keys=True, default=str).strip('"')
+        for key, value in _flat(record.config)
+        if key not in REPLICATES + AXES and key.split(".")[0] not in NOT_RESULTS
+    }
+    for item in record.data:
+        if item.role in ("evaluation", "second"):
+            fields[f"{item.role} rows"] = f"{item.name}/{item.split}:{item.rows}"
+    if record.verb in ("time_inference", "benchmark"):
+        fields["device"] = record.device
+    return fields
+
+
+def evaluation_rows(records: Iterable[Record]) -> int:
+    return max(
+        (item.rows for record in records for item in record.data if item.role == "evaluation"), default=0
+    )
+
+
+def by_teacher(records: Iterable[Record]) -> dict[int, list[Record]]:
+    """Records by the seed of the model under test (its own seed where there is no teacher)."""
+    groups: dict[int, list[Record]] = {}
+    for record in records:
+        groups.setdefault(teacher_of(record), []).append(record)
+    return dict(sorted(groups.items()))
+
+
+def teacher_of(record: Record) -> int:
+    return record.seed if record.teacher_seed is None else record.teacher_seed
+
+
+def describe(records: Sequence[Record], label: str = "") -> str:
+    """One sentence a part: model, data with row counts, seeds, scale; printed below figures and tables."""
+    model = records[0].model
+    heads = f"{model.layers} layers x {model.heads // model.layers} heads"
+    words = [f"{model.name} ({model.path}, {heads}, {_weights(model.weights)})"]
+    words += [f"{title} {text}" for role, title in ROLES.items() if (text := _data(records, role))]
+    teachers = sorted({r.teacher_seed for r in records if r.teacher_seed is not None})
+    seeds = sorted({r.seed for r in records})
+    if teachers:
+        words.append(f"teacher seed{'s' * (len(teachers) > 1)} {_list(teachers)}")
+    if seeds != teachers:
+        words.append(f"run seed{'s' * (len(seeds) > 1)} {_list(seeds)}")
+    scale = records[0].scale or "none"
+    words.append(f"scale {scale}" + (" (generated data, not a reproduction)" if scale == "demo" else ""))
+    if label:
+        words.append(label)
+    return "; ".join(words) + "."
+
+
+def _weights(weights: str) -> str:
+    return {"random": "RANDOM WEIGHTS, timing only", "scratch": "trained from scratch"}.get(weights, weights)
+
+
+def _data(records: Iterable[Record], role: str) -> str:
+    items: dict[tuple[str, str], set[Data]] = {}
+    for record in records:
+        for item in record.data:
+            if item.role == role:
+                items.setdefault((item.name, item.split), set()).add(item)
+    return " and ".join(f"{name} {split} ({_rows(found)})" for (name, split), found in sorted(items.items()))
+
+
+def _rows(items: Iterable[Data]) -> str:
+    counts = sorted({(item.rows, item.rows_available) for item in items})
+    return " or ".join(
+        f"{rows:,} rows" if rows == available else f"{rows:,} of {available:,} rows"
+        for rows, available in counts
+    )
+
+
+def _list(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that may be drawn together, and the words below the figure."""
+
+    records: list[Record]
+    label: str = ""
+
+    @property
+    def caption(self) -> str:
+        return describe(self.records, self.label)

@@ -1,0 +1,87 @@
+"""Where the pruned heads were: heads kept in each layer at each share, in order of importance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis.fig3b import order_of
+from analysis.groups import Group, by_teacher
+from analysis.output import Drawing, Item
+from analysis.records import Journal, read_tables
+from analysis.style import ORDERS, add_caption, figure_style, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+KEPT = {"share": "float", "kind": "str", "layer": "int", "heads_kept": "int", "heads": "int"}
+PREFERRED = ("importance", "importance_released", "importance_stepwise")
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    """The map of the first importance order there is; none for the other orders."""
+    orders = {order_of(record) for record in group.records}
+    order = next((order for order in PREFERRED if order in orders), None)
+    if order is None:
+        return []
+    frame = kept(group, order, journal)
+    if frame is None:
+        return []
+    return [Drawing("kept_heads", plot(frame, order, group.caption), frame)]
+
+
+def kept(group: Group, order: str, journal: Journal) -> pd.DataFrame | None:
+    """One row a share, attention kind and layer (1-based): heads kept, the mean over teachers."""
+    import pandas as pd
+
+    parts = []
+    for teacher, members in by_teacher(r for r in group.records if order_of(r) == order).items():
+        tables = [table for _, table in read_tables(members, "kept", KEPT, journal)]
+        if tables:
+            one = pd.concat(tables).groupby(["share", "kind", "layer"], as_index=False)[
+                ["heads_kept", "heads"]
+            ]
+            parts.append(one.mean().assign(teacher=teacher))
+    if not parts:
+        return None
+    frame = pd.concat(parts, ignore_index=True)
+    frame["layer"] += 1
+    grouped = frame.groupby(["share", "kind", "layer"], as_index=False)
+    return grouped.agg(
+        heads_kept=("heads_kept", "mean"), heads=("heads", "mean"), teachers=("teacher", "nunique")
+    )
+
+
+def plot(frame: pd.DataFrame, order: str, caption: str) -> Figure:
+    several_kinds = frame["kind"].nunique() > 1
+    names = (
+        frame["layer"].astype(str) if not several_kinds else frame["kind"] + " " + frame["layer"].astype(str)
+    )
+    # Layers keep their order of first appearance (kind by kind), not the alphabet's.
+    rows = frame.assign(row=names)
+    grid = rows.pivot(index="row", columns="share", values="heads_kept").loc[list(dict.fromkeys(names))]
+    heads = float(frame["heads"].max())
+    whole = bool((grid % 1 == 0).all(axis=None))
+    with figure_style():
+        figure = new_figure(max(4.2, 1.4 + 0.27 * grid.shape[1]), 1.25 + 0.2 * grid.shape[0])
+        axes = figure.subplots()
+        axes.grid(False)
+        image = axes.imshow(grid.to_numpy(), cmap="Blues", vmin=0, vmax=heads, aspect="auto")
+        for i, values in enumerate(grid.to_numpy()):
+            for j, value in enumerate(values):
+                text = f"{value:.0f}" if whole or value in (0, heads) else f"{value:.1f}"
+                color = "white" if value > 0.6 * heads else "black"
+                axes.text(j, i, text, ha="center", va="center", fontsize=6, color=color)
+        axes.set_xticks(range(grid.shape[1]), [f"{100 * share:.0f}" for share in grid.columns])
+        axes.set_yticks(range(grid.shape[0]), list(grid.index))
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("heads pruned (%)")
+        axes.set_ylabel("layer")
+        teachers = int(frame["teachers"].max())
+        mean = f", mean of {teachers} teachers" if teachers > 1 else ""
+        bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
+        bar.set_label("heads kept")
+        bar.outline.set_visible(False)
+        add_caption(figure, f"Heads kept, pruned by {ORDERS[order].label}{mean}. {caption}")
+    return figure

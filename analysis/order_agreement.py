@@ -1,0 +1,81 @@
+"""How far the pruning orders agree: Kendall's tau between every two of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis.fig3b import order_of
+from analysis.groups import Group, by_teacher
+from analysis.output import Drawing, Item
+from analysis.records import Journal, read_tables
+from analysis.style import ORDERS, add_caption, figure_style, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+SCORES = {"kind": "str", "layer": "int", "head": "int", "score": "float", "rank": "int"}
+UNIT = ["kind", "layer", "head"]
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    frame = agreement(group, journal)
+    if frame is None:
+        return []
+    return [Drawing("order_agreement", plot(frame, group.caption), frame)]
+
+
+def agreement(group: Group, journal: Journal) -> pd.DataFrame | None:
+    """Kendall's tau of the ranks, a row a pair of orders: mean over teachers (first seed of each)."""
+    import pandas as pd
+    from scipy.stats import kendalltau
+
+    rows = []
+    for teacher, members in by_teacher(group.records).items():
+        ranks: dict[str, pd.Series] = {}
+        for record, table in read_tables(members, "scores", SCORES, journal):
+            ranks.setdefault(order_of(record), table.set_index(UNIT)["rank"])
+        known = [order for order in ORDERS if order in ranks]
+        for i, first in enumerate(known):
+            for second in known[i + 1 :]:
+                both = pd.concat([ranks[first], ranks[second]], axis=1, join="inner").to_numpy()
+                tau = float(kendalltau(both[:, 0], both[:, 1]).statistic)
+                rows.append({"first": first, "second": second, "teacher": teacher, "tau": tau})
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows).groupby(["first", "second"], sort=False, as_index=False)
+    return frame.agg(
+        tau=("tau", "mean"), low=("tau", "min"), high=("tau", "max"), teachers=("teacher", "nunique")
+    )
+
+
+def plot(frame: pd.DataFrame, caption: str) -> Figure:
+    import numpy as np
+
+    known = set(frame["first"]) | set(frame["second"])
+    orders = [order for order in ORDERS if order in known]
+    place = {order: number for number, order in enumerate(orders)}
+    grid = np.full((len(orders), len(orders)), np.nan)
+    for row in frame.itertuples():
+        grid[place[str(row.second)], place[str(row.first)]] = row.tau
+    labels = [ORDERS[order].label for order in orders]
+    # A triangle without its empty first row and last column.
+    grid, down, across = grid[1:, :-1], labels[1:], labels[:-1]
+    with figure_style():
+        figure = new_figure(2.6 + 0.45 * len(across), 1.7 + 0.32 * len(down))
+        axes = figure.subplots()
+        axes.grid(False)
+        image = axes.imshow(grid, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
+        for (i, j), tau in np.ndenumerate(grid):
+            if not np.isnan(tau):
+                color = "white" if abs(tau) > 0.65 else "black"
+                axes.text(j, i, f"{tau:.2f}", ha="center", va="center", fontsize=7, color=color)
+        axes.set_xticks(range(len(across)), across, rotation=30, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(down)), down)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
+        bar.set_label("Kendall's tau")
+        bar.outline.set_visible(False)
+        add_caption(figure, f"1: the same order, 0: unrelated. {caption}")
+    return figure

@@ -1,0 +1,97 @@
+"""The two things analysis makes, figures and tables, and how they become files and terminal text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.style import save_figure, write_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and the one frame it was drawn from."""
+
+    name: str
+    figure: Figure
+    frame: pd.DataFrame
+
+    def save(self, folder: Path, suffix: str = "") -> list[Path]:
+        """Write PDF, PNG and CSV; returns the three paths."""
+        return save_figure(self.figure, self.frame, folder / file_name(self.name, suffix))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: ``frame`` holds the numbers (CSV), ``display`` the same as text (Markdown, terminal)."""
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    display: pd.DataFrame
+    caption: str
+    narrow: tuple[str, ...] = ()
+    """Columns for the terminal, where the whole table would be too wide; all of them if empty."""
+
+    def save(self, folder: Path, suffix: str = "") -> list[Path]:
+        """Write CSV and Markdown; returns the two paths."""
+        name = file_name(self.name, suffix)
+        csv, markdown = folder / f"{name}.csv", folder / f"{name}.md"
+        write_csv(self.frame, csv)
+        markdown.write_text(self.markdown(), encoding="utf-8")
+        return [csv, markdown]
+
+    def markdown(self) -> str:
+        lines = [list(map(str, self.display.columns)), ["---"] * self.display.shape[1]]
+        lines += [list(map(str, row)) for row in self.display.itertuples(index=False)]
+        rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+        return "\n".join([f"**{self.title}**", "", *rows, "", self.caption, ""])
+
+    def show(self, console: Console) -> None:
+        """Print title, table and caption; Markdown's bold becomes the terminal's."""
+        from rich import box
+        from rich.markup import escape
+        from rich.table import Table as RichTable
+
+        def bold(text: object) -> str:
+            return re.sub(r"\*\*(.+?)\*\*", r"[bold]\1[/bold]", escape(str(text)))
+
+        shown = self.display[list(self.narrow)] if self.narrow else self.display
+        gap = 0 if shown.shape[1] > 9 else 1
+        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))
+        for column in shown.columns:
+            table.add_column(escape(str(column)))
+        for row in shown.itertuples(index=False):
+            table.add_row(*map(bold, row))
+        console.print(f"[bold]{escape(self.title)}[/bold]")
+        console.print(table)
+        console.print(f"{escape(self.caption)}\n", style="dim")
+
+
+Item = Drawing | Table
+
+
+def file_name(name: str, suffix: str) -> str:
+    """A file name from an item's name and the condition that tells it from its siblings."""
+    return name if not suffix else f"{name}_{re.sub(r'[^A-Za-z0-9=.]+', '-', suffix).strip('-')}"[:120]
+
+
+def mean_std(values: list[float], digits: int) -> str:
+    """``mean ± std`` over the values, or the single value; the sample standard deviation.
+
+    >>> mean_std([1.0, 3.0], 1)
+    '2.0 ± 1.4'
+    >>> mean_std([0.5], 2)
+    '0.50'
+    """
+    import statistics
+
+    text = f"{statistics.fmean(values):.{digits}f}"
+    return text if len(values) == 1 else f"{text} ± {statistics.stdev(values):.{digits}f}"

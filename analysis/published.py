@@ -1,0 +1,58 @@
+"""Numbers printed in the paper or logged by others; sources in ``published/README.md``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDER = Path(__file__).parent / "published"
+BERT_BASE_HEADS = 144
+
+
+def pruning_curves() -> pd.DataFrame:
+    """An independent rerun of Fig. 3b: BERT-base, MNLI-matched.
+
+    Returns:
+        Columns ``order`` (importance, oracle), ``share`` of all heads pruned, ``value`` in per cent.
+    """
+    frame = _read("michel_fig3b_independent_rerun_mnli")
+    order = frame["ordering"].str.split(" ").str[0]
+    return frame.assign(order=order, share=frame["heads_pruned"] / BERT_BASE_HEADS).rename(
+        columns={"accuracy_pct": "value"}
+    )[["order", "share", "value"]]
+
+
+def best_single_heads() -> pd.DataFrame:
+    """Table 3 and appendix Table 6 (BERT-base, MNLI-matched), in points.
+
+    Returns:
+        Columns ``layer`` (1-based), ``dev`` and ``train``: where the head was chosen.
+    """
+    frame = _read("michel_table3_bert_mnli_all_but_one")
+    frame["chosen_on"] = frame["protocol"].str.contains("train").map({True: "train", False: "dev"})
+    wide = frame.pivot(index="layer", columns="chosen_on", values="best_delta_accuracy_pct")
+    return wide.reset_index().rename_axis(columns=None)
+
+
+def speed() -> pd.DataFrame:
+    """Table 4 (BERT-base, GTX 1080 Ti): ``batch_size``, ``original``, ``pruned`` (examples/s), ``gain``."""
+    frame = _read("michel_table4_bert_speed")
+    frame["model"] = frame["model"].map({"original": "original", "50% heads pruned": "pruned"})
+    wide = frame.pivot(index="batch_size", columns="model", values="examples_per_second")
+    gain = frame[frame["model"] == "pruned"].set_index("batch_size")["relative_gain_pct"] / 100
+    return wide.assign(gain=gain).reset_index().rename_axis(columns=None)
+
+
+def claim(text: str) -> str:
+    """The published value of one row of ``michel_claims.csv``."""
+    frame = _read("michel_claims").set_index("claim")
+    return str(frame.loc[text, "value"])
+
+
+def _read(name: str) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_csv(FOLDER / f"{name}.csv")

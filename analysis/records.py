@@ -1,0 +1,269 @@
+"""Run records as written by the experiments: found, checked, and read into typed objects."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prunekit.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NEEDED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "prune_heads": (("order",), ("baseline", "baseline_low", "baseline_high")),
+}
+"""Configuration fields and metrics that a verb's figures rely on."""
+RANDOM_WEIGHTS_VERBS = ("time_inference", "benchmark")
+"""The verbs that report no score, hence the only ones whose records may come from random weights."""
+
+
+class DamagedRecordError(Exception):
+    """A file of a run record that cannot be used; the message names the file and what is wrong."""
+
+
+@dataclass
+class Journal:
+    """What the reader must know besides the figures: warnings, and figures that could not be drawn."""
+
+    warnings: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def warn(self, line: str) -> None:
+        if line not in self.warnings:
+            self.warnings.append(line)
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+    path: str
+    weights: str
+    """``pretrained``, ``scratch`` (trained here from nothing) or ``random`` (never trained: timings only)."""
+    parameters: int
+    layers: int
+    heads: int
+    """Attention heads in all layers together."""
+
+
+@dataclass(frozen=True)
+class Data:
+    role: str
+    name: str
+    split: str
+    rows: int
+    rows_available: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run: the content of its ``result.json``, and its tables on demand."""
+
+    folder: Path
+    verb: str
+    revision: int
+    run_id: str
+    config: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    model: Model
+    task: str
+    data: tuple[Data, ...]
+    teacher_seed: int | None
+    """Seed of the fine-tuned model under test; None where there is none."""
+    seed: int
+    scale: str | None
+    device: str
+    """Device, threads and dtype in words."""
+
+    def table(self, name: str, columns: Mapping[str, str]) -> pd.DataFrame:
+        """Read ``tables/NAME.csv``.
+
+        Arguments:
+            columns: the needed columns and their kind: ``int``, ``float``, ``bool`` or ``str``.
+
+        Raises:
+            DamagedRecordError: the file is missing, cut off, lacks a column, or holds a wrong value.
+        """
+        import pandas as pd
+
+        path = self.folder / "tables" / f"{name}.csv"
+        try:
+            text = path.read_bytes()
+            if not text.endswith(b"\n"):
+                raise DamagedRecordError(f"{path}: cut off (the last line has no end)")
+            frame = pd.read_csv(path)
+        except FileNotFoundError:
+            raise DamagedRecordError(f"{path}: missing") from None
+        except (OSError, ValueError) as error:
+            raise DamagedRecordError(f"{path}: {_one_line(error)}") from None
+        absent = [column for column in columns if column not in frame]
+        if absent:
+            raise DamagedRecordError(f"{path}: no column {', '.join(absent)}")
+        if frame.empty:
+            raise DamagedRecordError(f"{path}: no rows")
+        for column, kind in columns.items():
+            frame[column] = _typed_column(path, frame[column], kind)
+        return frame
+
+
+def read_tables(
+    records: Iterable[Record], name: str, columns: Mapping[str, str], journal: Journal
+) -> list[tuple[Record, pd.DataFrame]]:
+    """The records with their table ``name``; a record whose table is damaged is left out with a warning."""
+    tables = []
+    for record in records:
+        try:
+            tables.append((record, record.table(name, columns)))
+        except DamagedRecordError as error:
+            journal.warn(f"skipped: {error}")
+    return tables
+
+
+def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
+    """Every finished run below ``sources``, in a fixed order.
+
+    A source is a folder of records (``runs``), of one verb (``runs/prune_heads``) or a single run.
+    Damaged and unfinished runs are left out and named in ``journal``; a run found twice counts once.
+
+    Raises:
+        UserError: a source is not a folder.
+    """
+    found: dict[tuple[str, str], Record] = {}
+    unfinished = []
+    for source in sources:
+        if not source.is_dir():
+            raise UserError(
+                f"source={source}: no such folder; it must hold run records (VERB/RUN_ID/result.json)"
+            )
+        for folder in _run_folders(source):
+            try:
+                record = read_record(folder)
+            except DamagedRecordError as error:
+                journal.warn(f"skipped: {error}")
+                continue
+            if record is None:
+                unfinished.append(str(folder))
+            else:
+                found.setdefault((record.verb, record.run_id), record)
+    if unfinished:
+        journal.warn(f"not used: {len(unfinished)} unfinished run(s): {', '.join(unfinished)}")
+    records = [record for record in found.values() if _may_be_shown(record, journal)]
+    _warn_of_mixed_revisions(records, journal)
+    return sorted(records, key=lambda record: (record.verb, record.seed, record.run_id))
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record in ``folder``; None when the run did not finish.
+
+    Raises:
+        DamagedRecordError: ``result.json`` is no JSON, or lacks a field.
+    """
+    path = folder / "result.json"
+    if not path.exists():
+        return None
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DamagedRecordError(f"{path}: {_one_line(error)}") from None
+    try:
+        if result["status"] != "finished":
+            return None
+        return _parse(folder, result)
+    except KeyError as error:
+        raise DamagedRecordError(f"{path}: no field {error}") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DamagedRecordError(f"{path}: a field of the wrong kind ({_one_line(error)})") from None
+
+
+def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
+    model, device, teacher = result["model"], result["device"], result.get("teacher")
+    fields, numbers = NEEDED.get(result["verb"], ((), ()))
+    for name in fields:
+        result["config"][name]
+    for name in numbers:
+        float(result["metrics"][name])
+    return Record(
+        folder=folder,
+        verb=str(result["verb"]),
+        revision=int(result["revision"]),
+        run_id=str(result["run_id"]),
+        config=dict(result["config"]),
+        metrics=dict(result["metrics"]),
+        model=Model(
+            name=str(model["name"]),
+            path=str(model["path"]),
+            weights=str(model["weights"]),
+            parameters=int(model["parameters"]),
+            layers=int(model["layers"]),
+            heads=int(model["heads"]),
+        ),
+        task=str(result["config"]["task"]["name"]),
+        data=tuple(
+            Data(
+                role=str(item["role"]),
+                name=str(item["name"]),
+                split=str(item["split"]),
+                rows=int(item["rows"]),
+                rows_available=int(item.get("rows_available") or item["rows"]),
+                fingerprint=str(item.get("fingerprint", "")),
+            )
+            for item in result["data"]
+        ),
+        teacher_seed=int(teacher["seed"]) if teacher else None,
+        seed=int(result["seed"]),
+        scale=result.get("scale"),
+        device=f"{device['name']} ({device['type']}), {device['threads']} threads, {device['dtype']}",
+    )
+
+
+def _run_folders(source: Path) -> Iterator[Path]:
+    """Folders that hold a record: the source itself, or one or two levels below it."""
+    for folder in (source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))):
+        if (folder / "result.json").exists() or (folder / "config.yaml").exists():
+            yield folder
+
+
+def _may_be_shown(record: Record, journal: Journal) -> bool:
+    if record.model.weights == "random" and record.verb not in RANDOM_WEIGHTS_VERBS:
+        journal.warn(f"skipped: {record.folder}: random weights have no score to show")
+        return False
+    return True
+
+
+def _warn_of_mixed_revisions(records: Iterable[Record], journal: Journal) -> None:
+    revisions: dict[str, Counter[int]] = {}
+    for record in records:
+        revisions.setdefault(record.verb, Counter())[record.revision] += 1
+    for verb, counts in sorted(revisions.items()):
+        if len(counts) > 1:
+            parts = ", ".join(
+                f"{number} of revision {revision}" for revision, number in sorted(counts.items())
+            )
+            journal.warn(
+                f"{verb}: runs of different revisions are mixed ({parts}); their numbers may not compare"
+            )
+
+
+def _typed_column(path: Path, column: pd.Series, kind: str) -> pd.Series:
+    import pandas as pd
+
+    if kind == "str":
+        return column.astype(str)
+    if kind == "bool":
+        if not set(column.astype(str)) <= {"True", "False"}:
+            raise DamagedRecordError(f"{path}: column {column.name} must hold True or False")
+        return column.astype(str) == "True"
+    numbers = pd.to_numeric(column, errors="coerce")
+    if numbers.isna().any():
+        row = int(numbers.isna().to_numpy().argmax()) + 2
+        raise DamagedRecordError(f"{path}, line {row}: column {column.name} must be a number")
+    return numbers.astype(int if kind == "int" else float)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

@@ -1,0 +1,79 @@
+"""``python -m analysis``: options, exit status, and what it tells the reader."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis.__main__ import main
+from tests.analysis import factory
+
+
+def test_tables_files_and_missing_figures_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    factory.timing(Path("runs"), factory.MINILM)
+    factory.write_run(Path("logged"), "finetune")
+    assert main(["source=runs,logged"]) == 0
+    text = capsys.readouterr().out
+    assert "Table 4" in text and "Claims of Michel et al. 2019 (minilm-l6, mnli, scale small)" in text
+    assert "figures/minilm-l6_mnli/speed.png" in text
+    assert (
+        "minilm-l6_mnli/fig3b: no prune_heads runs; "
+        "run python -m experiments.prune_heads model=minilm-l6 task=mnli" in text
+    )
+    assert "speed: no" not in text
+
+
+def test_random_weights_are_not_asked_for_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    factory.timing(tmp_path / "runs", factory.BERT | {"weights": "random"}, teacher=None)
+    assert main([f"source={tmp_path / 'runs'}", f"out={tmp_path / 'out'}"]) == 0
+    assert "not drawn" not in capsys.readouterr().out
+    assert (tmp_path / "out" / "bert-base-random_mnli" / "speed.pdf").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sorce=runs"], "did you mean source?"),
+        (["colour=red"], "the options are source, out"),
+        (["source="], "give a value"),
+        (["source=nowhere"], "nowhere: no such folder"),
+        (["source=empty"], "no finished run record"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+
+
+def test_unwritable_output_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    factory.timing(tmp_path / "runs", factory.DEMO)
+    (tmp_path / "file").write_text("")
+    assert main([f"source={tmp_path / 'runs'}", f"out={tmp_path / 'file'}"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_help_loads_nothing_heavy_and_analysis_never_loads_torch() -> None:
+    code = (
+        "import sys, analysis.__main__ as m; m.main(['--help']); "
+        "assert not {'matplotlib', 'pandas', 'torch'} & set(sys.modules); "
+        "import analysis.story; import analysis.claims; analysis.claims.claims(); "
+        "import prunekit.statistics; assert 'torch' not in sys.modules and 'experiments' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "source=runs" in done.stdout

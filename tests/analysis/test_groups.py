@@ -1,0 +1,51 @@
+"""Runs of different settings or conditions never share a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis.groups import Group, by_condition, by_setting, describe, folder_names
+from analysis.records import Journal, load
+from tests.analysis import factory
+
+
+def test_settings_and_their_folders(tmp_path: Path) -> None:
+    factory.timing(tmp_path, factory.MINILM)
+    factory.timing(tmp_path, factory.MINILM, scale="paper")
+    factory.timing(tmp_path, factory.BERT | {"weights": "random"}, teacher=None)
+    groups = by_setting(load([tmp_path], Journal()))
+    assert sorted(folder_names(groups).values()) == [
+        "bert-base-random_mnli",
+        "minilm-l6_mnli_paper",
+        "minilm-l6_mnli_small",
+    ]
+
+
+def test_seeds_orders_and_shares_join_and_everything_else_splits(tmp_path: Path) -> None:
+    for order, teacher, seed in (("importance", 0, 0), ("importance", 1, 0), ("random", 0, 3)):
+        factory.pruning(tmp_path, factory.DEMO, order, teacher, seed)
+    factory.pruning(tmp_path, factory.DEMO, "importance", config={"floor": 1, "share": 0.5})
+    factory.pruning(tmp_path, factory.DEMO, "importance", rows=500)
+    groups = by_condition(load([tmp_path], Journal()))
+    assert [len(records) for _, records in groups] == [3, 1, 1]
+    assert groups[0][0] == ""
+    assert "floor=1" in groups[1][0]
+    assert "evaluation rows=mnli/validation_matched:500" in groups[2][0]
+
+
+def test_caption_names_model_data_rows_and_seeds(tmp_path: Path) -> None:
+    for teacher in (0, 2):
+        factory.pruning(tmp_path, factory.MINILM, "importance", teacher)
+    assert Group(load([tmp_path], Journal())).caption == (
+        "minilm-l6 (sentence-transformers/all-MiniLM-L6-v2, 6 layers x 12 heads, pretrained); "
+        "trained on mnli train (24,511 of 392,702 rows); "
+        "evaluated on mnli validation_matched (2,000 of 9,815 rows); "
+        "teacher seeds 0, 2; run seed 0; scale small."
+    )
+
+
+def test_caption_says_random_weights_and_demo(tmp_path: Path) -> None:
+    factory.timing(tmp_path, factory.BERT | {"weights": "random"}, teacher=None, scale="demo")
+    caption = describe(load([tmp_path], Journal()))
+    assert "RANDOM WEIGHTS" in caption
+    assert "not a reproduction" in caption

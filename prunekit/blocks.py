@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -115,7 +115,7 @@ def _block(
     q = k = v = None
     if isinstance(attention, HeadlessAttention):
         o: nn.Module = attention.output
-        norm = attention.norm if paths.norm_inside else attrgetter(paths.attention_norm)(layer)
+        norm: Any = attention.norm or attrgetter(paths.attention_norm)(layer)
     else:
         q, k, v, o, norm = (
             attrgetter(path)(layer) for path in (paths.q, paths.k, paths.v, paths.o, paths.attention_norm)

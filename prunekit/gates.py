@@ -23,8 +23,8 @@ def gated(model: PreTrainedModel, masks: Masks) -> Iterator[None]:
 
     A head's gate multiplies its slice of the input of the attention output projection, which equals masking
     its attention weights (Michel et al. 2019, Sec. 2.3). A neuron's gate multiplies its input to the second
-    FFN projection. A sublayer's gate multiplies the projection's output, bias included, before the residual; the
-    LayerNorm after it stays. Gradients flow to float gates; with a batch dimension, one gradient per example.
+    FFN projection. A sublayer's gate multiplies the projection's output, bias included, before the residual;
+    the LayerNorm after it stays. Gradients flow to float gates; with a batch dimension, one per example.
 
     Raises:
         UserError: a shape that does not fit the model, or gates for another batch size than the input's.

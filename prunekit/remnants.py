@@ -45,10 +45,10 @@ class HeadlessAttention(nn.Module):
     ``norm`` is given for families whose attention module also adds the residual and normalises.
     """
 
-    def __init__(self, output: BiasOnly, dropout: nn.Module | None, norm: nn.LayerNorm | None) -> None:
+    def __init__(self, output: BiasOnly, dropout: nn.Module, norm: nn.LayerNorm | None) -> None:
         super().__init__()
         self.output = output
-        self.dropout = nn.Identity() if dropout is None else dropout
+        self.dropout = dropout
         self.norm = norm
 
     def forward(self, hidden_states: Tensor, *_args: Any, **_kwargs: Any) -> tuple[Tensor, None]:

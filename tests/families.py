@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from prunekit.architectures import FAMILIES
 
+FAMILY_NAMES = tuple(FAMILIES)
 ATTENTIONS = ("eager", "sdpa")
 VOCABULARY, PAD, HIDDEN, HEADS, NEURONS, LAYERS, LABELS = 50, 1, 16, 4, 24, 3, 3
 
@@ -53,6 +54,11 @@ def tiny(
     return model.to(dtype).eval()
 
 
+def base_of(model: PreTrainedModel) -> PreTrainedModel:
+    """The model without its task head."""
+    return cast(PreTrainedModel, model.base_model)
+
+
 def batch_for(model: PreTrainedModel, rows: int = 4, length: int = 9, seed: int = 0) -> dict[str, Tensor]:
     """A padded batch, with token types where the family has them."""
     generator = torch.Generator().manual_seed(seed)
@@ -71,6 +77,3 @@ def logits(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
     """Logits ``(row, label)`` without autograd."""
     with torch.no_grad():
         return model(**batch).logits
-
-
-FAMILY_NAMES = tuple(FAMILIES)

@@ -15,7 +15,7 @@ import prunekit
 from prunekit.architectures import classify
 from prunekit.blocks import Block, blocks, call_order, describe
 from prunekit.errors import UserError
-from tests.families import FAMILY_NAMES, HEADS, HIDDEN, LABELS, NEURONS, batch_for, logits, tiny
+from tests.families import FAMILY_NAMES, HEADS, HIDDEN, LABELS, NEURONS, base_of, batch_for, logits, tiny
 
 
 def first_input(model: PreTrainedModel, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -64,7 +64,7 @@ def test_layout(model: PreTrainedModel) -> None:
 
 
 def test_base_models_have_the_same_blocks(model: PreTrainedModel) -> None:
-    for own, same in zip(blocks(model), blocks(model.base_model), strict=True):
+    for own, same in zip(blocks(model), blocks(base_of(model)), strict=True):
         assert own.o is same.o and own.ffn_out is same.ffn_out
 
 
@@ -78,7 +78,7 @@ def test_shared_layers_are_called_in_that_order() -> None:
     model = tiny("albert", num_hidden_layers=4, num_hidden_groups=2, inner_group_num=2)
     called: list[int] = []
     for index, block in enumerate(blocks(model)):
-        block.module.register_forward_hook(lambda *_, index=index: called.append(index))  # type: ignore[misc]
+        block.module.register_forward_hook(lambda *_, index=index: called.append(index))
     logits(model, batch_for(model))
     assert called == call_order(model)
 
@@ -97,7 +97,7 @@ def test_decoders_are_refused(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_classify_needs_a_head(family: str) -> None:
-    model = tiny(family).base_model
+    model = base_of(tiny(family))
     with pytest.raises(UserError, match="has no sequence-classification head; `finetune` creates one"):
         classify(model, torch.zeros(1, 1, HIDDEN))
 
@@ -122,4 +122,4 @@ def test_importing_prunekit_is_light() -> None:
 
 def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="prnue"):
-        prunekit.prnue  # type: ignore[attr-defined]  # noqa: B018
+        prunekit.prnue  # noqa: B018

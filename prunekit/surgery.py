@@ -1,0 +1,125 @@
+"""Physical removal of heads, neurons and sublayers, with a record of what is left."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from prunekit.blocks import Block, blocks, describe
+from prunekit.errors import UserError
+from prunekit.masks import Masks
+from prunekit.record import Record
+from prunekit.remnants import BiasOnly, FirstFeature, HeadlessAttention
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def prune(model: PreTrainedModel, masks: Masks) -> PreTrainedModel:
+    """A physically smaller copy that computes what the model computes under :func:`prunekit.gated`.
+
+    Units whose mask is False or exactly 0 are removed; any other value is folded into the output projection,
+    a sublayer's into its weight and bias. A sublayer that loses all heads (neurons) but is not masked itself
+    keeps its output bias; a masked one leaves only residual and LayerNorm. ``config.prunekit`` of the copy
+    records what is left of the original model, also over several prunings; its other sizes stay as they were.
+
+    Raises:
+        UserError: masks of another shape, with a batch dimension, or not finite.
+    """
+    masks.check(describe(model), batched=False)
+    for name, tensor in [("neurons", masks.neurons), *masks.heads.items(), *masks.layers.items()]:
+        if not tensor.isfinite().all():
+            raise UserError(f"masks: {name} has a value that is not finite; masks are bool or finite numbers")
+    small = _copy_without_hooks(model)
+    record = Record.of(small)
+    record.apply(masks)
+    small.config.prunekit = record.to_json()
+    shrink(small, masks)
+    return small
+
+
+@torch.no_grad()
+def shrink(model: PreTrainedModel, masks: Masks) -> None:
+    """Cut a model in place, without a record; :func:`prune` is for users."""
+    for block in blocks(model):
+        _shrink_attention(
+            block, masks.heads[block.kind][block.layer, : block.heads], masks.layers[block.kind][block.layer]
+        )
+        _shrink_ffn(block, masks.neurons[block.layer, : block.neurons], masks.layers["ffn"][block.layer])
+
+
+def _shrink_attention(block: Block, heads: Tensor, sublayer: Tensor) -> None:
+    paths, layer = block.paths, block.module
+    if block.heads and heads.any() and sublayer:
+        rows = _features(heads, block.head_size)
+        gates = heads[heads != 0].repeat_interleave(block.head_size)
+        for path, projection in ((paths.q, block.q), (paths.k, block.k), (paths.v, block.v)):
+            layer.set_submodule(path, _keep_rows(projection, rows))
+        layer.set_submodule(paths.o, _keep_columns(block.o, rows, gates, sublayer))
+        return
+    if block.heads:
+        dropout = layer.get_submodule(paths.attention_dropout) if paths.attention_dropout else nn.Identity()
+    else:
+        dropout = layer.get_submodule(f"{paths.attention}.dropout")
+    norm = block.attention_norm if paths.norm_inside else None
+    layer.set_submodule(paths.attention, HeadlessAttention(_bias_only(block.o, sublayer), dropout, norm))
+
+
+def _shrink_ffn(block: Block, neurons: Tensor, sublayer: Tensor) -> None:
+    paths, layer = block.paths, block.module
+    if block.neurons and neurons.any() and sublayer:
+        rows = _features(neurons, 1)
+        gates = neurons[neurons != 0]
+        layer.set_submodule(paths.ffn_in, _keep_rows(block.ffn_in, rows))
+        layer.set_submodule(paths.ffn_out, _keep_columns(block.ffn_out, rows, gates, sublayer))
+    else:
+        layer.set_submodule(paths.ffn_in, FirstFeature())
+        layer.set_submodule(paths.ffn_out, _bias_only(block.ffn_out, sublayer))
+
+
+def _features(units: Tensor, size: int) -> Tensor:
+    """Indices of the features that belong to the units that stay."""
+    return (units != 0).repeat_interleave(size).nonzero().squeeze(1)
+
+
+def _keep_rows(projection: Any, rows: Tensor) -> nn.Linear:
+    bias = projection.bias
+    return _linear(projection.weight[rows], None if bias is None else bias[rows], like=projection)
+
+
+def _keep_columns(projection: Any, columns: Tensor, gates: Tensor, sublayer: Tensor) -> nn.Linear:
+    weight, bias = projection.weight[:, columns], projection.bias
+    weight = weight * gates.to(weight) * sublayer.to(weight)
+    return _linear(weight, None if bias is None else bias * sublayer.to(bias), like=projection)
+
+
+def _bias_only(projection: Any, sublayer: Tensor) -> BiasOnly:
+    bias = projection.bias
+    return BiasOnly(None if bias is None or not sublayer else bias * sublayer.to(bias))
+
+
+def _linear(weight: Tensor, bias: Tensor | None, like: nn.Linear) -> nn.Linear:
+    outputs, inputs = weight.shape
+    trained = like.weight.requires_grad
+    projection = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
+    projection.weight = nn.Parameter(weight.contiguous(), requires_grad=trained)
+    if bias is not None:
+        projection.bias = nn.Parameter(bias, requires_grad=trained)
+    return projection
+
+
+def _copy_without_hooks(model: PreTrainedModel) -> PreTrainedModel:
+    """A deep copy for which the hooks of every module, gates among them, are empty."""
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    memo: dict[int, Any] = {
+        id(getattr(module, name)): OrderedDict() for module in model.modules() for name in names
+    }
+    small = copy.deepcopy(model, memo)
+    for module in small.modules():
+        # transformers records hidden states with hooks that it believes are still there
+        module.__dict__.pop("_output_capturing_hooks_installed", None)
+    return small

@@ -1,0 +1,392 @@
+"""Saving is atomic, loading strict: a model comes back the same or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import BertConfig, BertForMaskedLM, BertModel, GPT2Config, PreTrainedModel
+
+from prunekit import checkpoints
+from prunekit.blocks import describe
+from prunekit.checkpoints import attach_head, build, load, save
+from prunekit.errors import UserError
+from prunekit.masks import Masks
+from prunekit.surgery import prune
+from tests.families import FAMILY_NAMES, HEADS, HIDDEN, base_of, batch_for, logits, shape_of, tiny
+from tests.test_surgery import random_masks, uneven_masks
+
+Change = Callable[[dict[str, Tensor]], None]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test asks the Hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def pruned_folder(tmp_path: Path) -> Path:
+    model = tiny("bert")
+    save(prune(model, uneven_masks(model)), tmp_path / "pruned")
+    return tmp_path / "pruned"
+
+
+def change_weights(folder: Path, change: Change) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def change_config(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    change(content)
+    (folder / "config.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_round_trip(model: PreTrainedModel, pruned: bool, tmp_path: Path) -> None:
+    if pruned:
+        model = prune(model, uneven_masks(model))
+    save(model, tmp_path / "deep" / "model")
+    attention = model.config._attn_implementation
+    loaded = load(tmp_path / "deep" / "model", attention=attention, dtype=torch.float64)
+    batch = batch_for(model)
+    assert type(loaded) is type(model) and not loaded.training
+    assert loaded.config._attn_implementation == attention
+    torch.testing.assert_close(logits(loaded, batch), logits(model, batch), rtol=0, atol=1e-10)
+    assert getattr(loaded.config, "prunekit", None) == getattr(model.config, "prunekit", None)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_base_models_round_trip(model: PreTrainedModel, pruned: bool, tmp_path: Path) -> None:
+    base: PreTrainedModel = type(base_of(model))(model.config).double().eval()
+    if pruned:
+        base = prune(base, uneven_masks(base))
+    save(base, tmp_path)
+    loaded = load(tmp_path, dtype=torch.float64)
+    batch = batch_for(base)
+    with torch.no_grad():
+        expected, found = base(**batch).last_hidden_state, loaded(**batch).last_hidden_state
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
+def test_a_loaded_model_can_be_pruned_further(model: PreTrainedModel, tmp_path: Path) -> None:
+    small = prune(model, random_masks(model, 0, kept=0.8))
+    save(small, tmp_path)
+    loaded = load(tmp_path, dtype=torch.float64)
+    masks = random_masks(small, 1, kept=0.8)
+    again, expected = prune(loaded, masks), prune(small, masks)
+    assert again.config.prunekit == expected.config.prunekit
+    batch = batch_for(model)
+    torch.testing.assert_close(logits(again, batch), logits(expected, batch), rtol=0, atol=1e-9)
+
+
+def test_dtype_is_as_asked_whatever_was_saved(tmp_path: Path) -> None:
+    model = tiny("bert")
+    for number, saved in enumerate((model.half(), prune(model, uneven_masks(model)))):
+        save(saved, tmp_path / str(number))
+        assert {p.dtype for p in load(tmp_path / str(number)).parameters()} == {torch.float32}
+
+
+def test_tied_weights_stay_tied(tmp_path: Path) -> None:
+    shape = shape_of("bert")
+    del shape["num_labels"]
+    model = BertForMaskedLM(BertConfig(**shape)).double().eval()
+    small = prune(model, uneven_masks(model))
+    save(small, tmp_path)
+    loaded = load(tmp_path, dtype=torch.float64)
+    batch = batch_for(model)
+    torch.testing.assert_close(logits(loaded, batch), logits(small, batch), rtol=0, atol=1e-10)
+    assert loaded.get_output_embeddings().weight is loaded.get_input_embeddings().weight
+
+
+def drop(name: str) -> Change:
+    return lambda tensors: tensors.__delitem__(name)
+
+
+def rename(name: str) -> Change:
+    return lambda tensors: tensors.update({name + "x": tensors.pop(name)})
+
+
+def add(name: str) -> Change:
+    return lambda tensors: tensors.update({name: torch.zeros(2)})
+
+
+def reshape(name: str) -> Change:
+    return lambda tensors: tensors.update({name: tensors[name][:-1].clone()})
+
+
+QUERY = "bert.encoder.layer.1.attention.self.query.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (drop(QUERY), f"{QUERY} missing; the record in config.json needs it"),
+        (rename(QUERY), f"{QUERY} missing"),
+        (add("bert.extra"), "bert.extra is not part of the model that config.json describes"),
+        (reshape(QUERY), rf"{QUERY} has shape \(\d+, 16\), the record in config.json needs"),
+        (drop("classifier.bias"), "classifier.bias missing"),
+    ],
+)
+def test_pruned_weights_are_loaded_strictly(pruned_folder: Path, change: Change, told: str) -> None:
+    change_weights(pruned_folder, change)
+    with pytest.raises(UserError, match=told):
+        load(pruned_folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (drop(QUERY), f"BertForSequenceClassification needs {QUERY}, which the checkpoint does not have"),
+        (rename(QUERY), f"needs {QUERY}"),
+        (reshape(QUERY), rf"{QUERY} has shape \(15, 16\), the model needs \(16, 16\)"),
+        (drop("classifier.bias"), "task heads are created by `finetune`"),
+    ],
+)
+def test_plain_weights_are_loaded_strictly(tmp_path: Path, change: Change, told: str) -> None:
+    save(tiny("bert"), tmp_path)
+    change_weights(tmp_path, change)
+    with pytest.raises(UserError, match=told):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"version": 7}, "its version is 7, this program reads version 1"),
+        ({"heads": {"self": ["0-4", "0", ""]}}, "heads.self of layer 0 must be increasing indices below 4"),
+        ({"heads": {"self": ["0-3"]}}, "heads.self has 1 layers, the model has 3"),
+        ({"heads": {}}, "it has no entry for 'self'"),
+        ({"neurons": ["5,2", "", ""]}, "neurons of layer 0 must be increasing"),
+        ({"neurons": 3}, "it is damaged"),
+        ({"neurons": ["a-b", "", ""]}, "it is damaged"),
+        ({"removed": {"self": [3], "ffn": []}}, r"removed.self is \[3\], the model has 3 layers"),
+    ],
+)
+def test_damaged_records_are_named(pruned_folder: Path, change: dict[str, Any], told: str) -> None:
+    change_config(pruned_folder, lambda content: content["prunekit"].update(change))
+    with pytest.raises(UserError, match=f"config.json: prunekit record: {told}"):
+        load(pruned_folder)
+
+
+def test_a_record_that_is_no_record(pruned_folder: Path) -> None:
+    change_config(pruned_folder, lambda content: content.update(prunekit="yes"))
+    with pytest.raises(UserError, match="its version is 'yes'"):
+        load(pruned_folder)
+
+
+def test_pruned_weights_without_their_record(pruned_folder: Path) -> None:
+    change_config(pruned_folder, lambda content: content.pop("prunekit"))
+    with pytest.raises(
+        UserError, match=r"has shape .* the model needs|needs .* the checkpoint does not have"
+    ):
+        load(pruned_folder)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize("content", [b"", b"not safetensors at all, but long enough to have a header"])
+def test_corrupt_weights(tmp_path: Path, pruned: bool, content: bytes) -> None:
+    model = tiny("bert")
+    save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match="unreadable weights"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_truncated_weights(tmp_path: Path, pruned: bool) -> None:
+    model = tiny("bert")
+    save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
+    whole = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="unreadable weights"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_pickled_weights_are_never_read(tmp_path: Path, pruned: bool) -> None:
+    model = tiny("bert")
+    save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(UserError, match="unreadable weights"):
+        load(tmp_path)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pytest.fail, ("a checkpoint was unpickled",)
+
+
+def test_code_of_a_checkpoint_is_never_run(tmp_path: Path) -> None:
+    save(tiny("bert"), tmp_path)
+    (tmp_path / "custom.py").write_text("raise SystemExit('code of a checkpoint was run')")
+    auto_map = {"AutoConfig": "custom.Config", "AutoModelForSequenceClassification": "custom.Model"}
+    change_config(tmp_path, lambda content: content.update(auto_map=auto_map))
+    assert load(tmp_path).config.num_labels == 3
+    assert attach_head(tmp_path, 3)[1] == []
+
+
+def test_no_such_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nobody/nothing: not a folder, and the Hugging Face Hub"):
+        load("nobody/nothing")
+    with pytest.raises(UserError, match="not a folder"):
+        load(tmp_path / "a" / "b" / "c")
+    with pytest.raises(UserError, match=r"no readable config.json"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"no readable config.json"):
+        load(tmp_path)
+
+
+def test_foreign_families_and_classes(tmp_path: Path) -> None:
+    GPT2Config().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="family 'gpt2' is not supported; supported are bert"):
+        load(tmp_path)
+    for architectures in (["Path"], ["RobertaModel"], ["BertTokenizer"], None):
+        save(tiny("bert"), tmp_path)
+        change_config(tmp_path, lambda content, names=architectures: content.update(architectures=names))  # type: ignore[misc]
+        with pytest.raises(UserError, match=r"architectures names .* which is no bert model"):
+            load(tmp_path)
+
+
+def test_impossible_sizes_in_a_configuration(pruned_folder: Path) -> None:
+    change_config(pruned_folder, lambda content: content.update(hidden_size="wide"))
+    with pytest.raises(UserError, match=r"config.json \(.*hidden_size"):
+        load(pruned_folder)
+
+
+def test_unknown_attention() -> None:
+    with pytest.raises(UserError, match="attention: 'flash' is unknown, use sdpa or eager"):
+        load("anything", attention="flash")
+
+
+class TestSave:
+    def test_a_saved_model_is_replaced(self, tmp_path: Path) -> None:
+        first, second = tiny("bert"), tiny("bert", num_hidden_layers=2)
+        save(first, tmp_path / "model")
+        save(second, tmp_path / "model")
+        assert load(tmp_path / "model").config.num_hidden_layers == 2
+        assert [path.name for path in tmp_path.iterdir()] == ["model"]
+        assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+            "config.json",
+            "model.safetensors",
+        ]
+
+    @pytest.mark.parametrize("name", ["notes.md", "config.json/inner"])
+    def test_other_folders_are_not(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(UserError, match="holds something else than a saved model"):
+            save(tiny("bert"), tmp_path)
+        assert (tmp_path / name).read_text() == "mine"
+
+    def test_a_full_disk_leaves_the_old_model(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        model = tiny("bert")
+        save(model, tmp_path / "model")
+
+        def full(_weights: object, path: Path, **_options: object) -> None:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(checkpoints, "save_file", full)
+        with pytest.raises(UserError, match=r"cannot save the model there \(.*No space left on device\)"):
+            save(tiny("bert", num_hidden_layers=2), tmp_path / "model")
+        assert [path.name for path in tmp_path.iterdir()] == ["model"]
+        batch = batch_for(model)
+        loaded = load(tmp_path / "model", dtype=torch.float64)
+        torch.testing.assert_close(logits(loaded, batch), logits(model, batch), rtol=0, atol=1e-10)
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        for folder in (tmp_path / "file", tmp_path / "file" / "model"):
+            with pytest.raises(UserError, match="cannot save the model there"):
+                save(tiny("bert"), folder)
+
+    def test_the_models_own_configuration_stays(self, tmp_path: Path) -> None:
+        model = tiny("bert")
+        before = model.config.to_dict()
+        save(model, tmp_path)
+        assert model.config.to_dict() == before
+
+
+class TestAttachHead:
+    @pytest.mark.parametrize("family", FAMILY_NAMES)
+    def test_only_the_head_is_created(self, family: str, tmp_path: Path) -> None:
+        base = base_of(tiny(family))
+        save(base, tmp_path)
+        model, created = attach_head(tmp_path, 5, seed=1)
+        assert created and all("classifier" in name or "pooler" in name for name in created)
+        assert model.config.num_labels == 5 and model.dtype == torch.float32 and not model.training
+        for name, tensor in base.float().state_dict().items():
+            assert name.startswith("pooler") or torch.equal(model.base_model.state_dict()[name], tensor)
+
+    def test_the_seed_decides_the_head(self, tmp_path: Path) -> None:
+        save(BertModel(BertConfig(**shape_of("bert"))), tmp_path)
+        state = torch.get_rng_state()
+        first, again, other = (
+            attach_head(tmp_path, 2, seed=seed)[0].get_parameter("classifier.weight") for seed in (1, 1, 2)
+        )
+        assert torch.equal(first, again) and not torch.equal(first, other)
+        assert torch.equal(torch.get_rng_state(), state)
+
+    def test_a_lost_encoder_weight_is_an_error(self, tmp_path: Path) -> None:
+        save(tiny("bert"), tmp_path)
+        change_weights(tmp_path, drop(QUERY))
+        with pytest.raises(UserError, match=f"{QUERY}; only a task head may be missing"):
+            attach_head(tmp_path, 3)
+
+    def test_a_head_with_other_labels_is_an_error(self, tmp_path: Path) -> None:
+        save(tiny("bert"), tmp_path)
+        with pytest.raises(UserError, match=r"classifier.\w+ has shape \(3,.*the model needs \(2,"):
+            attach_head(tmp_path, 2)
+
+    def test_pruned_models_keep_their_head(self, pruned_folder: Path, tmp_path: Path) -> None:
+        model, created = attach_head(pruned_folder, 3)
+        assert created == [] and describe(model).heads < 3 * HEADS
+        with pytest.raises(UserError, match="its task head has 3 labels, the task 2"):
+            attach_head(pruned_folder, 2)
+        base = base_of(tiny("bert"))
+        save(prune(base, Masks.ones(describe(base))), tmp_path / "base")
+        with pytest.raises(UserError, match="a pruned BertModel without a task head"):
+            attach_head(tmp_path / "base", 3)
+
+
+class TestBuild:
+    @pytest.mark.parametrize("family", FAMILY_NAMES)
+    def test_every_family(self, family: str) -> None:
+        shape = shape_of(family)
+        del shape["num_labels"]
+        model, again, other = (build(family, shape, 4, seed=seed, attention="eager") for seed in (0, 0, 1))
+        layout = describe(model)
+        assert (layout.hidden, layout.of_kind("self")[0].heads) == (HIDDEN, HEADS)
+        assert model.config.num_labels == 4 and not model.training
+        assert model.config._attn_implementation == "eager"
+        states = [m.state_dict() for m in (model, again, other)]
+        assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+        assert any(not torch.equal(tensor, states[2][name]) for name, tensor in states[0].items())
+
+    @pytest.mark.parametrize(
+        ("family", "shape", "told"),
+        [
+            ("gpt2", {}, "family 'gpt2' is not supported; supported are bert"),
+            ("bert", {"hiden_size": 8}, "unknown size 'hiden_size'; did you mean hidden_size"),
+            ("bert", {"hidden_size": "big"}, "is no bert model .*expected int"),
+            ("bert", {"hidden_size": 10, "num_attention_heads": 3}, "hidden size 10 and 3 heads"),
+            ("albert", {"hidden_size": 10, "num_attention_heads": 3}, "hidden size 10 and 3 heads"),
+            ("bert", {"hidden_act": "gelllu"}, "is no bert model"),
+        ],
+    )
+    def test_bad_shapes_are_named(self, family: str, shape: dict[str, Any], told: str) -> None:
+        with pytest.raises(UserError, match=told):
+            build(family, shape, 2)

@@ -39,7 +39,7 @@ class ModelConfig:
         yield from one_of("attention", self.attention, ("sdpa", "eager"))
         if self.weights == "pretrained" and not self.path:
             yield "path: pretrained weights need a Hub id or a folder"
-        if self.weights != "pretrained" and not self.shape:
+        if self.weights in ("scratch", "random") and not self.shape:
             yield f"shape: weights={self.weights} builds the model from its sizes, give at least hidden_size"
 
 

@@ -106,6 +106,8 @@ def _read_file(task: TaskConfig, split: str) -> Any:
     try:
         return datasets.load_dataset(READERS[path.suffix], data_files=str(path), split="train", **options)
     except Exception as error:
+        if "corresponds to no data" in str(error):
+            raise UserError(f"{task.name} {split}: the split is empty ({path})") from error
         cause = error.__cause__ or error
         raise UserError(f"task.files.{split}: {path} cannot be read: {str(cause).strip().splitlines()[0]}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.groups import Group
+from analysis.groups import Group, evaluation_rows
 from analysis.output import Item, Table
 from analysis.records import Journal, read_tables
 
@@ -35,19 +35,27 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             title="Benchmarks: times faster than the plain computation",
             frame=frame,
             display=shown.rename(columns={"plain_seconds": "plain (s)", "fast_seconds": "ours (s)"}),
-            caption=f"Medians over paired repeats in one process. {group.records[0].device}. {group.caption}",
+            caption=f"Medians over paired repeats in one process. {group.caption}",
         )
     ]
 
 
 def ratios(group: Group, journal: Journal) -> pd.DataFrame | None:
-    """One row a comparison: median seconds of both, median ratio and its range over repeats."""
+    """One row a comparison, number of rows and device: medians, and the ratio's range over repeats."""
     import pandas as pd
 
-    tables = [table for _, table in read_tables(group.records, "repeats", REPEATS, journal)]
+    tables = [
+        table.assign(
+            benchmark=str(record.config.get("benchmark", "")),
+            rows=evaluation_rows([record]),
+            device=record.device,
+        )
+        for record, table in read_tables(group.records, "repeats", REPEATS, journal)
+    ]
     if not tables:
         return None
-    grouped = pd.concat(tables, ignore_index=True).groupby("comparison", sort=True, as_index=False)
+    keys = ["benchmark", "rows", "comparison", "device"]
+    grouped = pd.concat(tables, ignore_index=True).groupby(keys, sort=True, as_index=False)
     return grouped.agg(
         repeats=("ratio", "size"),
         plain_seconds=("plain_seconds", "median"),

@@ -193,11 +193,9 @@ def setting_text(group: Group) -> str:
     """Model, evaluation rows, and teachers, short."""
     record = group.records[0]
     words = [record.model.name + (" (random weights)" if record.model.weights == "random" else "")]
-    words += [
-        f"{d.name} {d.split}, {d.rows:,} rows" for d in record.data if d.role in ("evaluation", "second")
-    ]
+    words += [f"{d.name} {d.split}, {d.rows:,} rows" for d in record.data if d.role in ("evaluation", "second")]
     if record.teacher_seed is not None:
-        words.append("teacher seeds " + ", ".join(map(str, by_teacher(group.records))))
+        words.append("teachers: " + ", ".join(by_teacher(group.records)))
     if record.verb == "time_inference":
         words.append(record.device)
     return "; ".join(words)

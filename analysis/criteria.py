@@ -58,9 +58,7 @@ def one_head_layers(group: Group, journal: Journal, protocol: str) -> list[Outco
     outcomes = []
     for _, rows in layers[layers["protocol"] == protocol].groupby("teacher"):
         fine = int((~(rows["significant"] & (rows["delta_points"] < 0))).sum())
-        outcomes.append(
-            Outcome(100 * fine / len(rows), fine > len(rows) / 2, f"{fine} of {len(rows)} layers")
-        )
+        outcomes.append(Outcome(100 * fine / len(rows), fine > len(rows) / 2, f"{fine} of {len(rows)} layers"))
     return outcomes
 
 
@@ -134,12 +132,17 @@ def batch_one_gain(group: Group, journal: Journal) -> list[Outcome]:
 
 def attention_share(group: Group, journal: Journal) -> list[Outcome]:
     """Per cent of all parameters that sit in attention; holds within 5 points of a third."""
-    known = (record.metrics.get("attention_parameter_share") for record in group.records)
-    shares = {float(share) for share in known if share is not None}
-    return [Outcome(100 * s, abs(s - ATTENTION_SHARE) <= ATTENTION_TOLERANCE) for s in sorted(shares)]
+    outcomes = {}
+    for record in group.records:
+        share = record.metrics.get("attention_parameter_share")
+        if share is not None:
+            layers = record.metrics.get("attention_share_of_layers")
+            note = f"without embeddings {100 * layers:.1f} %" if layers is not None else ""
+            outcomes[share] = Outcome(100 * share, abs(share - ATTENTION_SHARE) <= ATTENTION_TOLERANCE, note)
+    return list(outcomes.values())
 
 
-def _curves(group: Group, journal: Journal, order: str) -> dict[int, pd.Series]:
+def _curves(group: Group, journal: Journal, order: str) -> dict[str, pd.Series]:
     """Metric in per cent by share, the mean over seeds, for each teacher."""
     points = fig3b.replicates(group.records, journal)
     if points is None:

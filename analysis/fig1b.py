@@ -99,9 +99,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         axes.set_ylabel("number of heads" + (f" ({teachers} teachers)" if teachers > 1 else ""))
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlim(*_with_margin(np.array([edges[0], edges[-1], 0.0])))
-        figure.legend(
-            loc="outside upper center", ncols=3, columnspacing=1.0, handlelength=1.2, handletextpad=0.5
-        )
+        figure.legend(loc="outside upper center", ncols=3, columnspacing=1.0, handlelength=1.2, handletextpad=0.5)
         add_caption(figure, caption)
     return figure
 

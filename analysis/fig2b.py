@@ -67,7 +67,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             r, p = rows["pearson_r"].iloc[0], rows["p_value"].iloc[0]
             axes.scatter(
                 x, y, s=13, color=color, marker=marker, alpha=0.75, linewidths=0,
-                label=(f"seed {teacher}: " if several else "") + f"r = {r:.2f}, {p_text(p)}",
+                label=(f"{teacher}: " if several else "") + f"r = {r:.2f}, {p_text(p)}",
             )  # fmt: skip
             if np.ptp(x) > 0:
                 slope, intercept = np.polyfit(x, y, 1)
@@ -75,9 +75,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
                 axes.plot(ends, slope * ends + intercept, color=color, linewidth=1.1)
         axes.set_xlabel(f"change on {frame['first'].iloc[0]} (points)")
         axes.set_ylabel(f"change on {frame['second'].iloc[0]} (points)")
-        figure.legend(
-            loc="outside upper center", ncols=2 if several else 1, columnspacing=1.2, handletextpad=0.3
-        )
+        figure.legend(loc="outside upper center", ncols=2 if several else 1, columnspacing=1.2, handletextpad=0.3)
         add_caption(figure, f"One point a head, least-squares line. {caption}")
     return figure
 

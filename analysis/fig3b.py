@@ -71,9 +71,7 @@ def curves(records: list[Record], points: pd.DataFrame) -> pd.DataFrame:
 
     rows = []
     for (order, share), found in points.groupby(["order", "share"], sort=True):
-        values = (
-            found.groupby("teacher")["value"].mean() if found["teacher"].nunique() > 1 else found["value"]
-        )
+        values = found.groupby("teacher")["value"].mean() if found["teacher"].nunique() > 1 else found["value"]
         low, high = mean_interval(values.tolist())
         rows.append(
             {
@@ -169,13 +167,9 @@ def _draw_series(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
         label=label,
     )  # fmt: skip
     if rows["low"].notna().any():
-        axes.fill_between(
-            rows["pruned_percent"], rows["low"], rows["high"], color=look.color, alpha=0.15, linewidth=0
-        )
+        axes.fill_between(rows["pruned_percent"], rows["low"], rows["high"], color=look.color, alpha=0.15, linewidth=0)
 
 
 def _draw_unpruned(axes: Axes, row: pd.Series) -> None:
-    axes.axhspan(
-        row["low"], row["high"], color="#D9D9D9", alpha=0.6, linewidth=0, label="unpruned, sampling band"
-    )
+    axes.axhspan(row["low"], row["high"], color="#D9D9D9", alpha=0.6, linewidth=0, label="unpruned, sampling band")
     axes.axhline(row["value"], color="#777777", linewidth=0.7)

@@ -13,8 +13,9 @@ REPLICATES = ("seed", "train.seed")
 """Fields in which the runs of one curve may differ: they repeat the same measurement."""
 AXES = ("order", "share")
 """Fields that a figure itself shows."""
-NOT_RESULTS = ("run", "scale")
+NOT_RESULTS = ("run", "scale", "save")
 """Parts of the configuration that change no number."""
+GENERATED = "generated data, not a reproduction"
 
 ROLES = {
     "train": "trained on",
@@ -76,9 +77,7 @@ def by_condition(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
     for record in records:
         fields = condition_of(record)
         conditions.setdefault(json.dumps(fields, sort_keys=True), (fields, []))[1].append(record)
-    ordered = sorted(
-        conditions.items(), key=lambda item: (-evaluation_rows(item[1][1]), -len(item[1][1]), item[0])
-    )
+    ordered = sorted(conditions.items(), key=lambda item: (-evaluation_rows(item[1][1]), -len(item[1][1]), item[0]))
     keys = sorted({key for _, (fields, _) in ordered for key in fields})
     differing = [key for key in keys if len({fields.get(key) for _, (fields, _) in ordered}) > 1]
     groups = []
@@ -104,21 +103,20 @@ def condition_of(record: Record) -> dict[str, str]:
 
 
 def evaluation_rows(records: Iterable[Record]) -> int:
-    return max(
-        (item.rows for record in records for item in record.data if item.role == "evaluation"), default=0
-    )
+    return max((item.rows for record in records for item in record.data if item.role == "evaluation"), default=0)
 
 
-def by_teacher(records: Iterable[Record]) -> dict[int, list[Record]]:
-    """Records by the seed of the model under test (its own seed where there is no teacher)."""
-    groups: dict[int, list[Record]] = {}
+def by_teacher(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Records by the model under test."""
+    groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(teacher_of(record), []).append(record)
     return dict(sorted(groups.items()))
 
 
-def teacher_of(record: Record) -> int:
-    return record.seed if record.teacher_seed is None else record.teacher_seed
+def teacher_of(record: Record) -> str:
+    """The model under test in a word or two: ``seed 0``, or where it came from."""
+    return record.teacher_path or f"seed {record.teacher_seed or 0}"
 
 
 def describe(records: Sequence[Record], label: str = "") -> str:
@@ -127,14 +125,19 @@ def describe(records: Sequence[Record], label: str = "") -> str:
     heads = f"{model.layers} layers x {model.heads // model.layers} heads"
     words = [f"{model.name} ({model.path}, {heads}, {_weights(model.weights)})"]
     words += [f"{title} {text}" for role, title in ROLES.items() if (text := _data(records, role))]
+    if records[0].teacher_path:
+        words.append(f"fine-tuned model {records[0].teacher_path}")
+    elif records[0].teacher_seed is not None and not _data(records, "train"):
+        examples = records[0].config.get("train", {}).get("examples")
+        words.insert(1, f"trained on {records[0].task} ({f'{examples:,}' if examples else 'all'} examples)")
     teachers = sorted({r.teacher_seed for r in records if r.teacher_seed is not None})
     seeds = sorted({r.seed for r in records})
     if teachers:
         words.append(f"teacher seed{'s' * (len(teachers) > 1)} {_list(teachers)}")
     if seeds != teachers:
         words.append(f"run seed{'s' * (len(seeds) > 1)} {_list(seeds)}")
-    scale = records[0].scale or "none"
-    words.append(f"scale {scale}" + (" (generated data, not a reproduction)" if scale == "demo" else ""))
+    generated = any(item.source == "demo" for record in records for item in record.data)
+    words.append(f"scale {records[0].scale or 'none'}" + (f" ({GENERATED})" if generated else ""))
     if label:
         words.append(label)
     return "; ".join(words) + "."
@@ -156,8 +159,7 @@ def _data(records: Iterable[Record], role: str) -> str:
 def _rows(items: Iterable[Data]) -> str:
     counts = sorted({(item.rows, item.rows_available) for item in items})
     return " or ".join(
-        f"{rows:,} rows" if rows == available else f"{rows:,} of {available:,} rows"
-        for rows, available in counts
+        f"{rows:,} rows" if rows == available else f"{rows:,} of {available:,} rows" for rows, available in counts
     )
 
 

@@ -38,25 +38,19 @@ def kept(group: Group, order: str, journal: Journal) -> pd.DataFrame | None:
     for teacher, members in by_teacher(r for r in group.records if order_of(r) == order).items():
         tables = [table for _, table in read_tables(members, "kept", KEPT, journal)]
         if tables:
-            one = pd.concat(tables).groupby(["share", "kind", "layer"], as_index=False)[
-                ["heads_kept", "heads"]
-            ]
+            one = pd.concat(tables).groupby(["share", "kind", "layer"], as_index=False)[["heads_kept", "heads"]]
             parts.append(one.mean().assign(teacher=teacher))
     if not parts:
         return None
     frame = pd.concat(parts, ignore_index=True)
     frame["layer"] += 1
     grouped = frame.groupby(["share", "kind", "layer"], as_index=False)
-    return grouped.agg(
-        heads_kept=("heads_kept", "mean"), heads=("heads", "mean"), teachers=("teacher", "nunique")
-    )
+    return grouped.agg(heads_kept=("heads_kept", "mean"), heads=("heads", "mean"), teachers=("teacher", "nunique"))
 
 
 def plot(frame: pd.DataFrame, order: str, caption: str) -> Figure:
     several_kinds = frame["kind"].nunique() > 1
-    names = (
-        frame["layer"].astype(str) if not several_kinds else frame["kind"] + " " + frame["layer"].astype(str)
-    )
+    names = frame["layer"].astype(str) if not several_kinds else frame["kind"] + " " + frame["layer"].astype(str)
     # Layers keep their order of first appearance (kind by kind), not the alphabet's.
     rows = frame.assign(row=names)
     grid = rows.pivot(index="row", columns="share", values="heads_kept").loc[list(dict.fromkeys(names))]

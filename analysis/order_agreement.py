@@ -44,9 +44,7 @@ def agreement(group: Group, journal: Journal) -> pd.DataFrame | None:
     if not rows:
         return None
     frame = pd.DataFrame(rows).groupby(["first", "second"], sort=False, as_index=False)
-    return frame.agg(
-        tau=("tau", "mean"), low=("tau", "min"), high=("tau", "max"), teachers=("teacher", "nunique")
-    )
+    return frame.agg(tau=("tau", "mean"), low=("tau", "min"), high=("tau", "max"), teachers=("teacher", "nunique"))
 
 
 def plot(frame: pd.DataFrame, caption: str) -> Figure:

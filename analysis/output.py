@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.style import save_figure, write_csv
+from analysis.style import KINDS, save_figure, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,9 +24,9 @@ class Drawing:
     figure: Figure
     frame: pd.DataFrame
 
-    def save(self, folder: Path, suffix: str = "") -> list[Path]:
-        """Write PDF, PNG and CSV; returns the three paths."""
-        return save_figure(self.figure, self.frame, folder / file_name(self.name, suffix))
+    def save(self, folder: Path, suffix: str = "", kinds: Sequence[str] = KINDS) -> list[Path]:
+        """Write PDF, PNG and CSV, or some of them; returns their paths."""
+        return save_figure(self.figure, self.frame, folder / file_name(self.name, suffix), kinds)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ class Model:
 class Data:
     role: str
     name: str
+    source: str
+    """Hub id, ``files``, or ``demo`` for the generated task."""
     split: str
     rows: int
     rows_available: int
@@ -74,7 +76,9 @@ class Record:
     task: str
     data: tuple[Data, ...]
     teacher_seed: int | None
-    """Seed of the fine-tuned model under test; None where there is none."""
+    """Seed of the fine-tuned model under test; None where there is none, or where it came from outside."""
+    teacher_path: str | None
+    """A fine-tuned model that came from outside."""
     seed: int
     scale: str | None
     device: str
@@ -137,9 +141,7 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
     unfinished = []
     for source in sources:
         if not source.is_dir():
-            raise UserError(
-                f"source={source}: no such folder; it must hold run records (VERB/RUN_ID/result.json)"
-            )
+            raise UserError(f"source={source}: no such folder; it must hold run records (VERB/RUN_ID/result.json)")
         for folder in _run_folders(source):
             try:
                 record = read_record(folder)
@@ -181,7 +183,7 @@ def read_record(folder: Path) -> Record | None:
 
 
 def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
-    model, device, teacher = result["model"], result["device"], result.get("teacher")
+    model, device, teacher = result["model"], result["device"], result.get("teacher") or {}
     fields, numbers = NEEDED.get(result["verb"], ((), ()))
     for name in fields:
         result["config"][name]
@@ -196,7 +198,7 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         metrics=dict(result["metrics"]),
         model=Model(
             name=str(model["name"]),
-            path=str(model["path"]),
+            path=str(model["path"] or "built here"),
             weights=str(model["weights"]),
             parameters=int(model["parameters"]),
             layers=int(model["layers"]),
@@ -207,6 +209,7 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
             Data(
                 role=str(item["role"]),
                 name=str(item["name"]),
+                source=str(item["source"]),
                 split=str(item["split"]),
                 rows=int(item["rows"]),
                 rows_available=int(item.get("rows_available") or item["rows"]),
@@ -214,7 +217,8 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
             )
             for item in result["data"]
         ),
-        teacher_seed=int(teacher["seed"]) if teacher else None,
+        teacher_seed=int(teacher["seed"]) if teacher.get("seed") is not None else None,
+        teacher_path=teacher.get("path"),
         seed=int(result["seed"]),
         scale=result.get("scale"),
         device=f"{device['name']} ({device['type']}), {device['threads']} threads, {device['dtype']}",
@@ -241,12 +245,8 @@ def _warn_of_mixed_revisions(records: Iterable[Record], journal: Journal) -> Non
         revisions.setdefault(record.verb, Counter())[record.revision] += 1
     for verb, counts in sorted(revisions.items()):
         if len(counts) > 1:
-            parts = ", ".join(
-                f"{number} of revision {revision}" for revision, number in sorted(counts.items())
-            )
-            journal.warn(
-                f"{verb}: runs of different revisions are mixed ({parts}); their numbers may not compare"
-            )
+            parts = ", ".join(f"{number} of revision {revision}" for revision, number in sorted(counts.items()))
+            journal.warn(f"{verb}: runs of different revisions are mixed ({parts}); their numbers may not compare")
 
 
 def _typed_column(path: Path, column: pd.Series, kind: str) -> pd.Series:

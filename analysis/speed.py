@@ -84,9 +84,7 @@ def gains(group: Group, journal: Journal) -> pd.DataFrame | None:
     parts = []
     for _, table in read_tables(group.records, "timings", TIMINGS, journal):
         original = table.loc[table["variant"] == "original", [*cell, "median_ms", "low_ms", "high_ms"]]
-        both = table[list(TIMINGS)].merge(
-            original.drop_duplicates(cell), on=cell, how="left", suffixes=("", "_0")
-        )
+        both = table[list(TIMINGS)].merge(original.drop_duplicates(cell), on=cell, how="left", suffixes=("", "_0"))
         parts.append(
             both.assign(
                 gain=both["median_ms_0"] / both["median_ms"] - 1,
@@ -109,9 +107,7 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
     printed = dict(published.speed().set_index("batch_size")["gain"].items())
     cells = frame.to_dict("records")
     original = {_cell(row): row for row in cells if row["variant"] == "original"}
-    changed = {
-        (row["variant"], row["share"], _cell(row)): row for row in cells if row["variant"] != "original"
-    }
+    changed = {(row["variant"], row["share"], _cell(row)): row for row in cells if row["variant"] != "original"}
     rows = []
     for share, cell in dict.fromkeys((share, cell) for _, share, cell in changed):
         length, label, batch = cell
@@ -179,9 +175,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             axes.set_xlabel("batch size")
         all_axes[0].set_ylabel("gain in speed (%)")
         handles, labels = all_axes[0].get_legend_handles_labels()
-        figure.legend(
-            handles[::-1], labels[::-1], loc="outside upper center", ncols=2 if len(panels) < 3 else 3
-        )
+        figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=2 if len(panels) < 3 else 3)
         add_caption(figure, caption)
     return figure
 

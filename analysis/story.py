@@ -36,6 +36,9 @@ class Part:
     verb: str
     draw: Callable[[Group, Journal], list[Item]]
     of_the_paper: bool = True
+    """Its absence is worth a note."""
+    one_table: bool = False
+    """Runs of all conditions belong in one table, which names what tells them apart."""
 
 
 PARTS = (
@@ -47,7 +50,7 @@ PARTS = (
     Part("kept_heads", "prune_heads", kept_heads.draw),
     Part("order_agreement", "prune_heads", order_agreement.draw),
     Part("table4", "time_inference", speed.draw),
-    Part("benchmark", "benchmark", benchmark.draw, of_the_paper=False),
+    Part("benchmark", "benchmark", benchmark.draw, of_the_paper=False, one_table=True),
 )
 
 
@@ -89,7 +92,7 @@ def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None)
 
 
 def draw_run(run_dir: Path, out: Path) -> list[Path]:
-    """Draw the figures of one finished run into ``out``; returns their files (PDF, PNG, CSV).
+    """Draw the figures of one finished run into ``out``; returns their files (PNG and CSV, no PDF).
 
     A run whose verb has no figure, or whose tables are damaged, gives an empty list.
     """
@@ -104,17 +107,16 @@ def draw_run(run_dir: Path, out: Path) -> list[Path]:
         if part.verb == record.verb:
             for item in part.draw(Group([record]), journal):
                 if isinstance(item, Drawing):
-                    paths += _save(item, out)
+                    paths += item.save(out, kinds=("png", "csv"))
     return paths
 
 
-def _draw_setting(
-    setting: Setting, records: list[Record], folder: Path, journal: Journal, drawn: Drawn
-) -> None:
+def _draw_setting(setting: Setting, records: list[Record], folder: Path, journal: Journal, drawn: Drawn) -> None:
     groups: dict[str, list[Group]] = {}
     for part in PARTS:
         members = [record for record in records if record.verb == part.verb]
-        conditions = [Group(found, label) for label, found in by_condition(members)] if members else []
+        split = [("", members)] if part.one_table else by_condition(members)
+        conditions = [Group(found, label) for label, found in split] if members else []
         groups[part.verb] = conditions
         made = [(group, item) for group in conditions for item in part.draw(group, journal)]
         for group, item in made:
@@ -137,7 +139,7 @@ def _why_not(part: Part, setting: Setting, members: list[Record]) -> str:
     if members:
         return f"nothing to draw in the {len(members)} {part.verb} run(s)"
     command = f"python -m experiments.{part.verb} model={setting.model} task={setting.task}"
-    return f"no {part.verb} runs; run {command}"
+    return f"no {part.verb} runs; run {command}" + (f" scale={setting.scale}" if setting.scale else "")
 
 
 def _save(item: Item, folder: Path, suffix: str = "") -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,8 @@ ORDERS = {
     "magnitude": Look("weight magnitude", PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
     "random": Look("random", BLACK, "x", (0, (1, 1.5))),  # type: ignore[arg-type]
 }
+KINDS = ("pdf", "png", "csv")
+"""Files of every figure."""
 TEACHERS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "^", "s", "D", "v", "P")
 
@@ -84,23 +86,27 @@ def new_figure(width: float, height: float) -> Figure:
 
 def add_caption(figure: Figure, text: str) -> None:
     """Small print below the axes, wrapped to the figure's width."""
-    width = int(figure.get_size_inches()[0] * 26)
-    figure.supxlabel(
-        textwrap.fill(text, width), x=0.012, ha="left", fontsize=5.5, color="#555555", linespacing=1.25
-    )
+    width = int(figure.get_size_inches()[0] * 23.5)
+    figure.supxlabel(textwrap.fill(text, width), x=0.012, ha="left", fontsize=5.5, color="#555555", linespacing=1.25)
 
 
-def save_figure(figure: Figure, frame: pd.DataFrame, path: Path) -> list[Path]:
-    """Write ``path`` as PDF, PNG and CSV (the drawn numbers); equal numbers give equal bytes."""
+def save_figure(figure: Figure, frame: pd.DataFrame, path: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
+    """Write ``path`` with each of the endings ``kinds``; CSV holds the drawn numbers.
+
+    Equal numbers give equal bytes: no file has a date in it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not with_suffix: names may hold dots (train.epochs=1).
-    pdf, png, csv = (path.parent / f"{path.name}.{kind}" for kind in ("pdf", "png", "csv"))
+    paths = {kind: path.parent / f"{path.name}.{kind}" for kind in kinds}
     with figure_style():
-        figure.savefig(pdf, metadata={"CreationDate": None})
-        figure.set_layout_engine("none")  # laid out once, by the PDF
-        figure.savefig(png)
-    write_csv(frame, csv)
-    return [pdf, png, csv]
+        if "pdf" in kinds:
+            figure.savefig(paths["pdf"], metadata={"CreationDate": None})
+            figure.set_layout_engine("none")  # laid out already
+        if "png" in kinds:
+            figure.savefig(paths["png"])
+    if "csv" in kinds:
+        write_csv(frame, paths["csv"])
+    return list(paths.values())
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.fig1b import single_head_effects
 from analysis.groups import Group
-from analysis.output import Item, Table
+from analysis.output import Item, Table, file_name
 from analysis.records import Journal
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     for number, (teacher, rows) in enumerate(effects.groupby("teacher")):
         tables.append(
             Table(
-                name="table1" if number == 0 else f"table1_teacher-{teacher}",
+                name="table1" if number == 0 else file_name("table1", str(teacher)),
                 title=f"Table 1: change of {rows['metric'].iloc[0]} with one head removed, in points; "
-                f"unpruned {100 * rows['baseline'].iloc[0]:.2f} (teacher seed {teacher})",
+                f"unpruned {100 * rows['baseline'].iloc[0]:.2f} (teacher: {teacher})",
                 frame=rows,
                 display=grid(rows),
                 caption=f"{MARKS}. {group.caption}",

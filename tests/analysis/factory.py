@@ -13,7 +13,7 @@ BERT = {"name": "bert-base", "path": "bert-base-uncased", "weights": "pretrained
         "parameters": 109_484_547, "layers": 12, "heads": 144}  # fmt: skip
 MINILM = {"name": "minilm-l6", "path": "sentence-transformers/all-MiniLM-L6-v2", "weights": "pretrained",
           "family": "bert", "parameters": 22_714_371, "layers": 6, "heads": 72}  # fmt: skip
-DEMO = {"name": "demo", "path": "built-in", "weights": "scratch", "family": "bert",
+DEMO = {"name": "demo", "path": None, "weights": "scratch", "family": "bert",
         "parameters": 1_200_000, "layers": 4, "heads": 16}  # fmt: skip
 ORDERS = ("importance", "importance_released", "importance_stepwise", "oracle", "magnitude", "random")
 
@@ -51,7 +51,7 @@ def write_run(
         table.to_csv(folder / "tables" / f"{name}.csv", index=False)
     (folder / "config.yaml").write_text(json.dumps(full))
     demo = task.startswith("demo")
-    evaluation = {"role": "evaluation", "name": task, "source": "built-in" if demo else "nyu-mll/glue",
+    evaluation = {"role": "evaluation", "name": task, "source": "demo" if demo else "nyu-mll/glue",
                   "split": "validation_matched", "rows": rows, "rows_available": 2000 if demo else 9815,
                   "fingerprint": "sha256:ab"}  # fmt: skip
     train = evaluation | {"role": "train", "split": "train", "rows": 24511, "rows_available": 392702}
@@ -147,9 +147,7 @@ def pruning(
     scores = random.random(total) + (np.arange(total) / total if order != "random" else 0)
     rank = np.empty(total, int)
     rank[scores.argsort()] = np.arange(total)
-    units = pd.DataFrame(
-        {"kind": "self", "layer": np.arange(total) // width, "head": np.arange(total) % width}
-    )
+    units = pd.DataFrame({"kind": "self", "layer": np.arange(total) // width, "head": np.arange(total) % width})
     points, kept = [], []
     for share, value in values.items():
         cut = int(total * share)

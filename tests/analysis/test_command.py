@@ -24,7 +24,7 @@ def test_tables_files_and_missing_figures_are_told(
     assert "figures/minilm-l6_mnli/speed.png" in text
     assert (
         "minilm-l6_mnli/fig3b: no prune_heads runs; "
-        "run python -m experiments.prune_heads model=minilm-l6 task=mnli" in text
+        "run python -m experiments.prune_heads model=minilm-l6 task=mnli scale=small" in text
     )
     assert "speed: no" not in text
 

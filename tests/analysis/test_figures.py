@@ -138,7 +138,7 @@ def test_kendalls_tau_of_hand_made_orders(tmp_path: Path) -> None:
 def test_draw_run_draws_one_run(tmp_path: Path) -> None:
     run = factory.pruning(tmp_path, factory.DEMO, "importance")
     paths = analysis.draw_run(run, tmp_path / "figures")
-    assert {path.name for path in paths if path.suffix == ".png"} == {"fig3b.png", "kept_heads.png"}
+    assert {path.name for path in paths} == {"fig3b.png", "fig3b.csv", "kept_heads.png", "kept_heads.csv"}
     assert all(path.exists() for path in paths)
     assert analysis.draw_run(factory.write_run(tmp_path, "finetune"), tmp_path / "none") == []
     assert not (tmp_path / "none").exists()

@@ -45,7 +45,7 @@ def test_caption_names_model_data_rows_and_seeds(tmp_path: Path) -> None:
 
 
 def test_caption_says_random_weights_and_demo(tmp_path: Path) -> None:
-    factory.timing(tmp_path, factory.BERT | {"weights": "random"}, teacher=None, scale="demo")
+    factory.timing(tmp_path, factory.BERT | {"weights": "random"}, teacher=None, task="demo")
     caption = describe(load([tmp_path], Journal()))
     assert "RANDOM WEIGHTS" in caption
     assert "not a reproduction" in caption

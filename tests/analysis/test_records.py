@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from analysis.groups import by_teacher, describe
 from analysis.records import Journal, load, read_tables
 from prunekit.errors import UserError
 from tests.analysis import factory
@@ -112,3 +113,14 @@ def test_random_weights_show_no_score(tmp_path: Path) -> None:
     journal = Journal()
     assert [record.folder for record in load([tmp_path], journal)] == [timed]
     assert "random weights" in journal.warnings[0]
+
+
+def test_a_teacher_from_outside_has_no_seed(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        folder = factory.pruning(tmp_path, factory.DEMO, "random", seed=seed)
+        result = json.loads((folder / "result.json").read_text())
+        result["teacher"] = {"run_id": None, "path": "me/bert-mnli"}
+        (folder / "result.json").write_text(json.dumps(result))
+    records = load([tmp_path], Journal())
+    assert list(by_teacher(records)) == ["me/bert-mnli"], "two seeds of one order, not two teachers"
+    assert "fine-tuned model me/bert-mnli" in describe(records)

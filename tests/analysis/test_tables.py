@@ -50,9 +50,7 @@ def test_table4_compares_with_the_original_of_the_same_cell(tmp_path: Path) -> N
     factory.timing(tmp_path, factory.MINILM)
     frame = speed.gains(group(tmp_path), Journal())
     assert frame is not None
-    row = frame[(frame["variant"] == "pruned") & (frame["length"] == 512) & (frame["batch_size"] == 64)].iloc[
-        0
-    ]
+    row = frame[(frame["variant"] == "pruned") & (frame["length"] == 512) & (frame["batch_size"] == 64)].iloc[0]
     assert row["gain"] == pytest.approx(0.21)
     assert row["gain_low"] == pytest.approx(1.21 * 0.985 / 1.02 - 1)
     shown = speed.display(frame)

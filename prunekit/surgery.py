@@ -54,6 +54,8 @@ def shrink(model: PreTrainedModel, masks: Masks) -> None:
 
 def _shrink_attention(block: Block, heads: Tensor, sublayer: Tensor) -> None:
     paths, layer = block.paths, block.module
+    if block.heads and _is_open(heads, sublayer):
+        return
     if block.heads and heads.any() and sublayer:
         rows = _features(heads, block.head_size)
         gates = heads[heads != 0].repeat_interleave(block.head_size)
@@ -71,6 +73,8 @@ def _shrink_attention(block: Block, heads: Tensor, sublayer: Tensor) -> None:
 
 def _shrink_ffn(block: Block, neurons: Tensor, sublayer: Tensor) -> None:
     paths, layer = block.paths, block.module
+    if block.neurons and _is_open(neurons, sublayer):
+        return
     if block.neurons and neurons.any() and sublayer:
         rows = _features(neurons, 1)
         gates = neurons[neurons != 0]
@@ -79,6 +83,10 @@ def _shrink_ffn(block: Block, neurons: Tensor, sublayer: Tensor) -> None:
     else:
         layer.set_submodule(paths.ffn_in, FirstFeature())
         layer.set_submodule(paths.ffn_out, _bias_only(block.ffn_out, sublayer))
+
+
+def _is_open(units: Tensor, sublayer: Tensor) -> bool:
+    return bool((units == 1).all() and sublayer == 1)
 
 
 def _features(units: Tensor, size: int) -> Tensor:
@@ -93,8 +101,8 @@ def _keep_rows(projection: Any, rows: Tensor) -> nn.Linear:
 
 def _keep_columns(projection: Any, columns: Tensor, gates: Tensor, sublayer: Tensor) -> nn.Linear:
     weight, bias = projection.weight[:, columns], projection.bias
-    weight = weight * gates.to(weight) * sublayer.to(weight)
-    return _linear(weight, None if bias is None else bias * sublayer.to(bias), like=projection)
+    factor = gates.to(weight) * sublayer.to(weight)
+    return _linear(weight * factor, None if bias is None else bias * sublayer.to(bias), like=projection)
 
 
 def _bias_only(projection: Any, sublayer: Tensor) -> BiasOnly:
@@ -115,9 +123,7 @@ def _linear(weight: Tensor, bias: Tensor | None, like: nn.Linear) -> nn.Linear:
 def _copy_without_hooks(model: PreTrainedModel) -> PreTrainedModel:
     """A deep copy for which the hooks of every module, gates among them, are empty."""
     names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    memo: dict[int, Any] = {
-        id(getattr(module, name)): OrderedDict() for module in model.modules() for name in names
-    }
+    memo: dict[int, Any] = {id(getattr(module, name)): OrderedDict() for module in model.modules() for name in names}
     small = copy.deepcopy(model, memo)
     for module in small.modules():
         # transformers records hidden states with hooks that it believes are still there

@@ -1,7 +1,7 @@
 """Turn heads off one at a time, and all but one of a layer (Michel et al. 2019, Sec. 3; Fig. 1b, Tables 1 and 3).
 
-    python -m experiments.ablate_heads scale=small
-    python -m experiments.ablate_heads task=sst2 model=bert-base evaluation.examples=500
+python -m experiments.ablate_heads scale=small
+python -m experiments.ablate_heads task=sst2 model=bert-base evaluation.examples=500
 """
 
 from __future__ import annotations
@@ -59,9 +59,16 @@ def story(config: AblateHeads, run: Run) -> None:
         chosen = load_rows(config.task, config.task.train).sample(config.selection_examples, seed=config.seed)
         run.data.append(chosen.record("selection"))
         selection = head_effects(
-            teacher, teacher.encode(chosen), run, ("all_but_one",), config.evaluation.batch_size, "choose heads on train"
+            teacher,
+            teacher.encode(chosen),
+            run,
+            ("all_but_one",),
+            config.evaluation.batch_size,
+            "choose heads on train",
         )
-        on_train = compare(config.task, selection.baseline, selection.ablated["all_but_one"], chosen.labels, config.seed)
+        on_train = compare(
+            config.task, selection.baseline, selection.ablated["all_but_one"], chosen.labels, config.seed
+        )
         layers += layer_rows("train", on_train.values.argmax(1), one_left, len(chosen), len(rows), config.level)
     run.table("layers", layers)
 

@@ -1,7 +1,7 @@
 """What the structure is worth: each fast path beside a plain implementation, in one process, in turn.
 
-    python -m experiments.benchmark scale=small benchmark=ablation
-    python -m experiments.benchmark scale=small benchmark=importance examples=128
+python -m experiments.benchmark scale=small benchmark=ablation
+python -m experiments.benchmark scale=small benchmark=importance examples=128
 """
 
 from __future__ import annotations

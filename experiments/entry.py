@@ -26,6 +26,7 @@ from prunekit.config import ModelConfig, TaskConfig, check, near
 from prunekit.errors import UserError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
+UNWRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 Config = TypeVar("Config")
 
 
@@ -58,16 +59,16 @@ def typed(composed: DictConfig, schema: type[Config]) -> Config:
 def run_main(verb: str, schema: type[Any], perform: Callable[[Any], None]) -> None:
     """Compose ``conf/VERB.yaml`` with the command line and call ``perform`` with the typed configuration."""
     register(verb, schema)
-    failures: list[UserError] = []
+    failures: list[Exception] = []
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to us instead of printing and exiting with 1
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)
     def main(composed: DictConfig) -> None:
         try:
             perform(typed(composed, schema))
-        except UserError as error:
+        except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                print(f"{verb}: {error}", file=sys.stderr)  # at once: the other cells go on
+                print(f"{verb}: {user_line(error, verb) or error}", file=sys.stderr)  # at once: other cells go on
                 raise
             failures.append(error)  # raised below: Hydra would print lines of its own about it
 
@@ -103,10 +104,11 @@ def user_line(error: BaseException, verb: str) -> str | None:
         if isinstance(link, UserError):
             return str(link)
     for link in _chain(error):
-        if isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"the disk is full{f' at {link.filename}' if link.filename else ''}; free space and run again"
-        if isinstance(link, OSError) and link.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
-            return f"run.folder: cannot write {link.filename} ({os.strerror(link.errno or 0)}); choose another run.folder"
+        if "No space left on device" in str(link) or "Disk quota exceeded" in str(link):
+            return f"the disk is full ({_first_line(link)}); free space, the same command goes on from here"
+        if isinstance(link, OSError) and link.errno in UNWRITABLE:
+            why = os.strerror(link.errno or 0)
+            return f"run.folder: cannot write {link.filename} ({why}); choose another run.folder"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return composition_line(error, verb)
     return None

@@ -1,7 +1,7 @@
 """Fine-tune a teacher and keep it for all experiments (Michel et al. 2019, Sec. 2.2; recipe of Devlin et al. 2019).
 
-    python -m experiments.finetune task=mnli model=bert-base
-    python -m experiments.finetune -m scale=small train.seed=0,1,2
+python -m experiments.finetune task=mnli model=bert-base
+python -m experiments.finetune -m scale=small train.seed=0,1,2
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Prune heads in order of a score and evaluate what is left (Michel et al. 2019, Sec. 4; Fig. 3b).
 
-    python -m experiments.prune_heads scale=small order=importance
-    python -m experiments.prune_heads -m share=0.1,0.2,0.3,0.4,0.5 order=importance,random seed=0,1,2
+python -m experiments.prune_heads scale=small order=importance
+python -m experiments.prune_heads -m share=0.1,0.2,0.3,0.4,0.5 order=importance,random seed=0,1,2
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from prunekit.progress import console
 def announce(record: dict[str, Any], config: Finetune) -> None:
     """Headline numbers of a run, the data they are of, and where the record is."""
     numbers = {name: value for name, value in record["metrics"].items() if isinstance(value, float | int | str)}
-    told = ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in numbers.items())
+    told = ", ".join(_told(name, value) for name, value in numbers.items())
     data = ", ".join(f"{item['name']} {item['split']} ({item['rows']:,} rows)" for item in record["data"])
     model = record["model"]
     label = model.get("name", "") + (" with random weights" if model.get("weights") == "random" else "")
@@ -20,6 +20,10 @@ def announce(record: dict[str, Any], config: Finetune) -> None:
     if data:
         console.print(f"  on {data}")
     if record["sparsity"]:
-        console.print("  " + ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in record["sparsity"].items()))
+        console.print("  sparsity: " + ", ".join(_told(name, value) for name, value in record["sparsity"].items()))
     folder = Path(config.run.folder) / record["verb"] / record["run_id"]
     console.print(f"  {record['seconds']['total']:.1f} s, record: {folder}")
+
+
+def _told(name: str, value: float | int | str) -> str:
+    return f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"

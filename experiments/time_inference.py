@@ -1,7 +1,7 @@
 """Are pruned models really faster? Original, gated and physically pruned, side by side (Michel et al. 2019, Table 4).
 
-    python -m experiments.time_inference scale=small
-    python -m experiments.time_inference model=bert-base model.weights=random share=0.3
+python -m experiments.time_inference scale=small
+python -m experiments.time_inference model=bert-base model.weights=random share=0.3
 """
 
 from __future__ import annotations
@@ -51,12 +51,11 @@ def story(config: TimeInference, run: Run) -> None:
     import torch
 
     from experiments.orders import timing_subject
+    from prunekit.blocks import describe
     from prunekit.costs import cost
     from prunekit.curves import KIND, prune_heads
     from prunekit.gates import gated
     from prunekit.masks import Masks
-    from prunekit.blocks import describe
-    from prunekit.evaluation import predict
     from prunekit.schedule import heads_to_prune, keep_mask
     from prunekit.teachers import positions
     from prunekit.timing import interleaved, peak_memory

@@ -1,7 +1,7 @@
 """Do the same heads matter on other data? (Michel et al. 2019, Sec. 3.4; Fig. 2b)
 
-    python -m experiments.transfer scale=small             # MNLI-m and SNLI
-    python -m experiments.transfer scale=paper             # MNLI-m and MNLI-mm
+python -m experiments.transfer scale=small             # MNLI-m and SNLI
+python -m experiments.transfer scale=paper             # MNLI-m and MNLI-mm
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def story(config: Transfer, run: Run) -> None:
     r, p_value = pearson(first.deltas.ravel(), second.deltas.ravel())
     run.metrics = {
         "metric": config.task.metric, "pearson_r": r, "p_value": p_value, "heads": first.deltas.size,
-        "first": f"{config.task.name}/{config.task.evaluation}", "second": f"{config.second.name}/{config.second.evaluation}",
+        "first": f"{config.task.name}/{config.task.evaluation}",
+        "second": f"{config.second.name}/{config.second.evaluation}",
         "first_baseline": first.baseline, "second_baseline": second.baseline,
     }  # fmt: skip
 

@@ -98,7 +98,9 @@ def _mask(layout: Any) -> np.ndarray:
     return Masks.ones(layout).heads[KIND].numpy().astype(bool)
 
 
-def point(task: TaskConfig, step: Step, logits: np.ndarray, labels: np.ndarray, dense: Cost, length: int) -> dict[str, Any]:
+def point(
+    task: TaskConfig, step: Step, logits: np.ndarray, labels: np.ndarray, dense: Cost, length: int
+) -> dict[str, Any]:
     """A row of the curve's table: requested and achieved sparsities, and the metric with its 95 % band."""
     metric = METRICS[task.metric]
     predicted = predictions(logits, task.regression)

@@ -41,7 +41,12 @@ class Effects:
 
 
 def head_effects(
-    teacher: Teacher, examples: Examples, run: Run, ablations: Sequence[str], batch_size: int, label: str = "ablate heads"
+    teacher: Teacher,
+    examples: Examples,
+    run: Run,
+    ablations: Sequence[str],
+    batch_size: int,
+    label: str = "ablate heads",
 ) -> Effects:
     """Ablate every head of every layer, in pieces that are cached by content and shared by all experiments."""
     batches = evaluation_batches(examples, batch_size)
@@ -129,7 +134,9 @@ class Comparison:
     p_values: np.ndarray
 
 
-def compare(task: TaskConfig, baseline: np.ndarray, ablated: np.ndarray, labels: np.ndarray, seed: int = 0) -> Comparison:
+def compare(
+    task: TaskConfig, baseline: np.ndarray, ablated: np.ndarray, labels: np.ndarray, seed: int = 0
+) -> Comparison:
     """Test every model against the baseline: exact McNemar for accuracy, paired bootstrap for other metrics.
 
     Args:

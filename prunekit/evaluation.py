@@ -43,7 +43,7 @@ def score(task: TaskConfig, logits: np.ndarray, labels: np.ndarray) -> dict[str,
 
 def model_record(model: Any, name: str, path: str | None, weights: str) -> dict[str, Any]:
     """How the run record names a model."""
-    from prunekit.architectures import describe
+    from prunekit.blocks import describe
 
     layout = describe(model)
     return {

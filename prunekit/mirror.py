@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Mirror:
         settings = wandb.Settings(console="off", silent=True, x_disable_stats=True, disable_git=True, init_timeout=20)
         for attempt in dict.fromkeys((mode, "offline")):
             try:
-                self.run = wandb.init(mode=attempt, settings=settings, **arguments)
+                self.run = wandb.init(**arguments, mode=cast(Any, attempt), settings=settings)
                 self.run.define_metric("*", step_metric="record_step")
                 return
             except Exception as error:  # W&B raises many kinds; none of them may stop a run

@@ -13,10 +13,10 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import filelock
 import pandas as pd
@@ -58,8 +58,7 @@ def chosen(config: Any) -> dict[str, Any]:
             if inner := chosen(value):
                 found[item.name] = inner
         else:
-            has_factory = item.default_factory is not dataclasses.MISSING
-            default = item.default_factory() if has_factory else item.default  # type: ignore[misc]
+            default = item.default if item.default is not MISSING else cast(Any, item.default_factory)()
             if value != default:
                 found[item.name] = value
     return found

@@ -36,7 +36,8 @@ def keep_mask(scores: np.ndarray, count: int, floor: int = 0) -> np.ndarray:
     """
     exists = ~np.isnan(scores)
     if floor > exists.sum(1).min():
-        raise UserError(f"floor: {floor} heads cannot stay in a layer of {exists.sum(1).min()}, choose at most that many")
+        smallest = exists.sum(1).min()
+        raise UserError(f"floor: {floor} heads cannot stay in a layer of {smallest}, choose at most that many")
     protected = np.zeros_like(exists)
     for layer in range(len(scores)):
         best = [head for head in ranking(scores[layer])[::-1] if exists[layer, head]][:floor]

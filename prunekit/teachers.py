@@ -84,7 +84,8 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
     require_scores(config.model)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     if config.teacher is not None:
-        folder, source = config.teacher, {"run_id": None, "path": config.teacher}
+        folder = config.teacher
+        source: dict[str, Any] = {"run_id": None, "path": config.teacher}
     else:
         wanted = Finetune(
             model=config.model, task=config.task, train=config.train, scale=config.scale,
@@ -97,12 +98,14 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
             record = execute("finetune", REVISION, again, finetune)
         metric = config.task.metric
         folder = str(path)
-        source = {"run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": record["metrics"][metric]}
-    model = checkpoints.load(folder, attention=config.model.attention, dtype=dtype).to(run.device)
+        value = record["metrics"][metric]
+        source = {"run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": value}
+    model: Any = checkpoints.load(folder, attention=config.model.attention, dtype=dtype)
+    model.to(run.device)
     if model.config.num_labels != _outputs(config):
         raise UserError(
-            f"teacher: {folder} has {model.config.num_labels} outputs, task {config.task.name} needs {_outputs(config)}; "
-            "give a model that was fine-tuned for this task"
+            f"teacher: {folder} has {model.config.num_labels} outputs, task {config.task.name} needs "
+            f"{_outputs(config)}; give a model that was fine-tuned for this task"
         )
     tokenizer = load_tokenizer(dataclasses.replace(config.model, path=folder))
     run.teacher = source

@@ -149,7 +149,9 @@ def _finite_mean(losses: list[torch.Tensor], step: int, checkpoint: Path) -> flo
     if len(bad):
         where = step - len(losses) + int(bad[0]) + 1
         last = f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "there is no checkpoint yet"
-        raise UserError(f"train: the loss is {values[bad[0]].item()} at step {where}, {last}; lower train.learning_rate")
+        raise UserError(
+            f"train: the loss is {values[bad[0]].item()} at step {where}, {last}; lower train.learning_rate"
+        )
     return float(values.mean())
 
 
@@ -159,7 +161,12 @@ def _tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _save(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig, state: Progress, total: int
+    path: Path,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
+    state: Progress,
+    total: int,
 ) -> None:
     """One file: weights, Adam's moments, random state, progress. Tensors only, so nothing is ever unpickled."""
     tensors = {f"model/{name}": tensor for name, tensor in _tensors(model).items()}
@@ -169,7 +176,11 @@ def _save(
     tensors["random/cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random/cuda"] = torch.cuda.get_rng_state()
-    meta = {"progress": json.dumps(vars(state)), "config": json.dumps(vars(config), sort_keys=True), "total": str(total)}
+    meta = {
+        "progress": json.dumps(vars(state)),
+        "config": json.dumps(vars(config), sort_keys=True),
+        "total": str(total),
+    }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=meta)
 
@@ -196,7 +207,6 @@ def _restore(
     if "random/cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random/cuda"])
     return Progress(**json.loads(meta["progress"]))
-
 
 
 def retrain(

@@ -4,7 +4,16 @@ import inspect
 import pytest
 
 from prunekit import config
-from prunekit.config import Experiment, ModelConfig, RunConfig, TaskConfig, TrainConfig, check, near, require_scores
+from prunekit.config import (
+    Experiment,
+    ModelConfig,
+    RunConfig,
+    TaskConfig,
+    TrainConfig,
+    check,
+    near,
+    require_scores,
+)
 from prunekit.errors import UserError
 
 

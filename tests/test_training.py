@@ -19,7 +19,7 @@ CONFIG = TrainConfig(epochs=2, batch_size=16, learning_rate=1e-3)
 CPU = torch.device("cpu")
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -53,12 +53,12 @@ def test_a_killed_training_ends_with_the_same_weights(examples: Examples, tmp_pa
         nonlocal steps
         steps += done
         if steps == 170:
-            raise Killed
+            raise KilledError
 
     arguments: dict[str, Any] = {
         "device": CPU, "folder": tmp_path / "b", "checkpoint_seconds": 0.0, "on_log": log("resumed"),
     }  # fmt: skip
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(resumed, examples, CONFIG, on_step=die, **arguments)
     again, started = tiny(), []
     state = train(again, examples, CONFIG, on_resume=started.append, **arguments)

@@ -10,7 +10,7 @@ from prunekit.ablation import ablate_heads
 from prunekit.blocks import describe
 from prunekit.gates import gated
 from prunekit.masks import Masks
-from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_inputs
+from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
 
 KIND = "self"
 FIXED_LENGTH = 128
@@ -23,7 +23,7 @@ def variants(model: Any, examples: Examples, batch_size: int, device: torch.devi
     rows = range(len(examples))
     fixed = [examples.batch(rows[start : start + batch_size], longest) for start in rows[::batch_size]]
     bucketed = evaluation_batches(examples, batch_size)
-    fixed, bucketed = ([{k: v.to(device) for k, v in batch.items()} for batch in batches] for batches in (fixed, bucketed))
+    fixed, bucketed = ([to_device(batch, device) for batch in batches] for batches in (fixed, bucketed))
     return {
         "plain_fixed_length": lambda: one_evaluation_per_head(model, fixed),
         "plain_bucketed": lambda: one_evaluation_per_head(model, bucketed),

@@ -92,7 +92,8 @@ def _read_file(task: TaskConfig, split: str) -> Any:
 
     datasets.disable_progress_bars()
     if split not in task.files:
-        raise UserError(f"split {split!r}: task.files has {', '.join(task.files) or 'no splits'}, add task.files.{split}=PATH")
+        found = ", ".join(task.files) or "no splits"
+        raise UserError(f"split {split!r}: task.files has {found}, add task.files.{split}=PATH")
     path = Path(task.files[split])
     if path.suffix not in READERS:
         raise UserError(f"task.files.{split}: {path} should end in one of {', '.join(READERS)}")

@@ -1,0 +1,95 @@
+"""Bad input at the command line: one line that names it and says what would be right, exit status 2."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+from safetensors import SafetensorError
+
+from experiments.entry import user_line
+from prunekit.files import atomic_path
+from tests.experiments.commands import TINY, command
+
+
+def refused(verb: str, *overrides: str, **environment: str) -> str:
+    done = command(verb, *overrides, **environment)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith(f"{verb}: ")
+    return lines[0].removeprefix(f"{verb}: ")
+
+
+@pytest.mark.parametrize(
+    ("verb", "override", "message"),
+    [
+        ("finetune", "task=mnlii", "task=mnlii: there is no such preset, did you mean 'mnli' or 'snli'?"),
+        ("finetune", "model=bert-bas", "model=bert-bas: there is no such preset, did you mean 'bert-base'"),
+        ("finetune", "train.epoch=3", "train.epoch: there is no such setting, did you mean 'train.epochs'"),
+        ("finetune", "train.epochs=three", "train.epochs: "),
+        ("prune_heads", "share=1.5", "share: 1.5 is outside [0, 1]"),
+        ("prune_heads", "order=importanc", "order: 'importanc' is unknown, did you mean 'importance'"),
+        ("transfer", "task=sst2", "second.labels: ['entailment', 'neutral', 'contradiction'] should be the labels of task"),
+        ("benchmark", "benchmark=ablations", "benchmark: 'ablations' is unknown, did you mean 'ablation'?"),
+    ],
+)  # fmt: skip
+def test_settings(verb: str, override: str, message: str) -> None:
+    assert refused(verb, override).startswith(message)
+
+
+def test_all_settings_out_of_range_are_named_at_once() -> None:
+    assert refused("prune_heads", "share=-1", "train.warmup=2", "floor=-1") == (
+        "share: -1.0 is outside [0, 1]; floor: -1 must be at least 0; train.warmup: 2.0 is outside [0, 1]"
+    )
+
+
+def test_scores_of_random_weights_are_refused() -> None:
+    line = refused("ablate_heads", "model.weights=random")
+    assert line.startswith("model.weights=random has no score to report")
+
+
+def test_an_unwritable_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    line = refused("finetune", *TINY, f"run.folder={tmp_path}/file")
+    assert line.startswith("run.folder: cannot write ")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "runs/x"),
+        SafetensorError("os error 28: No space left on device"),
+    ],
+)
+def test_a_full_disk(error: Exception) -> None:
+    line = user_line(error, "finetune")
+    assert line is not None
+    assert line.startswith("the disk is full (")
+    assert line.endswith("; free space, the same command goes on from here")
+
+
+def test_nothing_half_written_stays(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text("old")
+    with pytest.raises(OSError), atomic_path(path) as temporary:
+        temporary.write_text("ne")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failing_cell_does_not_stop_a_sweep(tmp_path: Path) -> None:
+    done = command("prune_heads", "-m", *TINY, f"run.folder={tmp_path}", "order=magnitude", "share=0.5", "floor=7,0")
+    assert done.returncode == 2
+    assert "prune_heads: floor: 7 heads cannot stay in a layer of 2" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(list(tmp_path.glob("prune_heads/*/result.json"))) == 1
+
+
+def test_the_traceback_is_there_for_who_wants_it() -> None:
+    done = command("prune_heads", "share=2", PRUNEKIT_TRACEBACK="1")
+    assert "Traceback" in done.stderr
+    assert done.returncode == 1

@@ -1,0 +1,81 @@
+"""Every file of conf/ composes into a checked configuration, and none is forgotten."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from experiments.entry import CONF
+from prunekit.architectures import FAMILIES
+from tests.experiments.commands import composed
+
+EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
+MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml") if path.stem != "files")
+SCALES = ("demo", "small", "paper")
+
+
+def commands(path: Path) -> list[str]:
+    return re.findall(r"^#   python -m experiments\.(.+)$", path.read_text(), flags=re.MULTILINE)
+
+
+def test_counts() -> None:
+    """Raised by whoever adds a file: a preset that no test finds is a preset that no test checks."""
+    assert (len(EXPERIMENTS), len(MODELS), len(TASKS)) == (6, 8, 12)
+    assert sorted(path.stem for path in (CONF / "scale").glob("*.yaml")) == sorted(SCALES)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_says_how_to_run_it_and_composes(path: Path) -> None:
+    header = path.read_text()
+    assert "# Expect: " in header and "# Time: " in header
+    assert commands(path)
+    for line in commands(path):
+        verb, *overrides = line.split()
+        assert f"experiment={path.stem}" in overrides
+        sweep = [text.partition("=") for text in overrides if text != "-m"]
+        for values in product(*(value.split(",") for _, _, value in sweep)):
+            composed(verb, *(f"{name}={value}" for (name, _, _), value in zip(sweep, values, strict=True)))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(
+    "verb", ["finetune", "ablate_heads", "transfer", "prune_heads", "time_inference", "benchmark", "reproduce"]
+)
+def test_every_verb_composes_at_every_scale(verb: str, scale: str) -> None:
+    config = composed(verb, f"scale={scale}")
+    assert config.scale.name == scale
+    assert config.model.name == {"demo": "demo", "small": "minilm-l6", "paper": "bert-base"}[scale]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_of_a_family_in_the_table(name: str) -> None:
+    config = composed("finetune", f"model={name}").model
+    assert config.name == name
+    assert config.family in FAMILIES
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_composes(name: str) -> None:
+    task = composed("finetune", f"task={name}").task
+    assert task.name == name
+    assert task.regression == (name == "stsb")
+
+
+def test_the_command_line_wins_over_the_scale() -> None:
+    config = composed("prune_heads", "scale=small", "task=sst2", "model=bert-base", "importance_examples=5")
+    assert (config.task.name, config.model.name, config.importance_examples) == ("sst2", "bert-base", 5)
+    assert config.train.learning_rate == 1.5e-4
+
+
+def test_partners_of_the_scales() -> None:
+    pairs = {scale: composed("transfer", f"scale={scale}") for scale in SCALES}
+    told = {scale: (c.task.name, c.task.evaluation, c.second.name, c.second.evaluation) for scale, c in pairs.items()}
+    assert told == {
+        "demo": ("demo", "validation_matched", "demo_mismatched", "validation_mismatched"),
+        "small": ("mnli", "validation_matched", "snli", "validation"),
+        "paper": ("mnli", "validation_matched", "mnli_mismatched", "validation_mismatched"),
+    }

@@ -1,0 +1,161 @@
+"""Every verb from its command to its record, at the smallest size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from prunekit import checkpoints
+from prunekit.errors import UserError
+from tests.experiments.commands import TINY, perform
+
+NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run folder for the file: the teacher is trained once."""
+    return tmp_path_factory.mktemp("runs")
+
+
+def table(folder: Path, record: dict[str, Any], name: str) -> pd.DataFrame:
+    return pd.read_csv(folder / record["verb"] / record["run_id"] / "tables" / f"{name}.csv")
+
+
+def test_finetune_keeps_a_model_that_loads(folder: Path) -> None:
+    record = perform("finetune", *TINY, f"run.folder={folder}")
+    assert record["metrics"]["steps"] == 6
+    assert [(item["role"], item["rows"]) for item in record["data"]] == [("train", 192), ("evaluation", 96)]
+    home = folder / "finetune" / record["run_id"]
+    assert not list(home.glob("*.safetensors"))
+    model = checkpoints.load(home / "model")
+    assert model.config.id2label == {0: "entailment", 1: "neutral", 2: "contradiction"}
+    assert record["model"]["heads"] == 4
+
+
+def test_ablate_heads(folder: Path) -> None:
+    record = perform("ablate_heads", *TINY, f"run.folder={folder}", "selection_examples=50")
+    heads, layers = table(folder, record, "heads"), table(folder, record, "layers")
+    assert len(heads) == 8
+    assert (heads.value - heads.baseline).tolist() == pytest.approx(heads.delta.tolist())
+    assert set(heads.ablation) == {"one_off", "all_but_one"}
+    assert set(layers.protocol) == {"dev", "train"}
+    kept = heads[heads.ablation == "all_but_one"].groupby("layer").value.max()
+    assert layers[layers.protocol == "dev"].value.tolist() == kept.tolist()
+    assert record["teacher"]["run_id"]
+    assert [item["role"] for item in record["data"]] == ["evaluation", "selection"]
+
+
+def test_transfer_shares_the_ablation(folder: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("cache/ablation/*/one_off.npy")}
+    record = perform("transfer", *TINY, f"run.folder={folder}", "second.evaluation_rows=96")
+    after = {path: path.stat().st_mtime_ns for path in folder.glob("cache/ablation/*/one_off.npy")}
+    assert len(after) == len(before) + 1
+    assert before.items() <= after.items()
+    effects = table(folder, record, "effects")
+    assert record["metrics"]["heads"] == len(effects) == 4
+    assert record["metrics"]["second"] == "demo_mismatched/validation_mismatched"
+
+
+@pytest.mark.parametrize(
+    "order", ["importance", "importance_released", "importance_stepwise", "oracle", "random", "magnitude"]
+)
+def test_prune_heads(folder: Path, order: str) -> None:
+    record = perform("prune_heads", *TINY, f"run.folder={folder}", f"order={order}", "grid=0.25")
+    points, kept = table(folder, record, "points"), table(folder, record, "kept")
+    assert points.share.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert points.heads_kept.tolist() == [4, 3, 2, 1, 0]
+    assert points.achieved_heads.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert points.parameters.is_monotonic_decreasing and points.macs.is_monotonic_decreasing
+    assert kept.groupby("share").heads_kept.sum().tolist() == [4, 3, 2, 1, 0]
+    assert sorted(table(folder, record, "scores")["rank"]) == [0, 1, 2, 3]
+    assert (points.low <= points.value).all() and (points.value <= points.high).all()
+
+
+def test_one_share_of_a_sweep_is_a_point_of_the_curve(folder: Path) -> None:
+    curve = perform("prune_heads", *TINY, f"run.folder={folder}", "order=random", "seed=1", "grid=0.25")
+    point = perform("prune_heads", *TINY, f"run.folder={folder}", "order=random", "seed=1", "share=0.5", "save=true")
+    on_curve = table(folder, curve, "points").set_index("share").loc[0.5, "value"]
+    assert point["metrics"]["accuracy"] == on_curve
+    assert point["sparsity"]["requested_heads"] == point["sparsity"]["achieved_heads"] == 0.5
+    small = checkpoints.load(folder / "prune_heads" / point["run_id"] / "model")
+    assert sum(p.numel() for p in small.parameters()) == table(folder, point, "points").parameters.iloc[-1]
+
+
+def test_an_interrupted_curve_ends_with_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import prunekit.evaluation as evaluation
+
+    arguments = [*TINY, f"run.folder={folder}", "order=importance_stepwise", "seed=7", "grid=0.25"]
+    whole, plain, calls = perform("prune_heads", *arguments), evaluation.predict, []
+
+    def dies(*positional: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return plain(*positional, **named)
+
+    monkeypatch.setattr(evaluation, "predict", dies)
+    with pytest.raises(KeyboardInterrupt):
+        perform("prune_heads", *arguments, "run.force=true")
+    resumed = perform("prune_heads", *arguments)
+    assert len(calls) == 6  # two points before, the failing one, three points after
+    same = [{k: v for k, v in record.items() if k not in NOT_NUMBERS} for record in (whole, resumed)]
+    assert json.dumps(same[0]) == json.dumps(same[1])
+
+
+def test_retraining_changes_the_curve(folder: Path) -> None:
+    arguments = [*TINY, f"run.folder={folder}", "order=magnitude", "grid=0.5"]
+    plain = perform("prune_heads", *arguments)
+    retrained = perform("prune_heads", *arguments, "retrain_steps=3", "retrain_learning_rate=0.5")
+    assert table(folder, plain, "points").value.tolist() != table(folder, retrained, "points").value.tolist()
+
+
+def test_time_inference(folder: Path) -> None:
+    record = perform("time_inference", *TINY, f"run.folder={folder}", "batch_sizes=[1,2]", "lengths=[8]", "repeats=2")
+    timings = table(folder, record, "timings")
+    assert len(timings) == 2 * 2 * 3
+    assert set(timings.variant) == {"original", "gated", "pruned"}
+    assert set(timings.length_label.astype(str)) == {"8", "mean"}
+    assert (timings.median_ms > 0).all() and (timings.peak_memory_mb > 0).all()
+    assert record["sparsity"]["achieved_heads"] == 0.5
+
+
+def test_random_weights_are_timed_without_a_download(folder: Path) -> None:
+    record = perform(
+        "time_inference", "model=minilm-l6", "model.weights=random", "run.wandb=disabled", f"run.folder={folder}",
+        "model.shape.num_hidden_layers=1", "batch_sizes=[1]", "lengths=[8]", "repeats=1", "warmup=0",
+    )  # fmt: skip
+    assert record["model"]["weights"] == "random"
+    assert record["model"]["heads"] == 12
+    assert record["teacher"] is None
+
+
+@pytest.mark.parametrize("name", ["ablation", "importance"])
+def test_benchmarks_agree_with_the_plain_way(folder: Path, name: str) -> None:
+    record = perform("benchmark", *TINY, f"run.folder={folder}", f"benchmark={name}", "examples=24", "repeats=1")
+    metrics = record["metrics"]
+    assert metrics.get("max_logit_difference", 0) < 1e-4
+    assert metrics.get("different_predictions", 0) == 0
+    assert metrics.get("max_relative_difference", 0) < 1e-5
+    assert set(table(folder, record, "repeats").columns) == {
+        "comparison", "repeat", "plain_seconds", "fast_seconds", "ratio",
+    }  # fmt: skip
+
+
+def test_the_users_own_teacher(folder: Path) -> None:
+    taught = perform("finetune", *TINY, f"run.folder={folder}")
+    model = folder / "finetune" / taught["run_id"] / "model"
+    record = perform("prune_heads", *TINY, f"run.folder={folder}", f"teacher={model}", "order=magnitude", "share=0.5")
+    assert record["teacher"] == {"run_id": None, "path": str(model)}
+    with pytest.raises(UserError, match=r"teacher: .* has 3 outputs, task demo needs 2"):
+        perform("prune_heads", *TINY, f"run.folder={folder}", f"teacher={model}", "task.labels=[a,b]")
+
+
+def test_a_corrupt_teacher_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError):
+        perform("prune_heads", *TINY, f"run.folder={folder}", f"teacher={tmp_path}", "order=magnitude")

@@ -3,7 +3,8 @@
     python -m analysis [source=runs] [out=figures]
 
 source  folders of run records, separated by commas: a whole folder (runs), one verb's (runs/prune_heads),
-        or a single run; the logged runs of this repository are in analysis/logged_runs
+        or a single run; the logged runs of this repository are in analysis/logged_runs;
+        wandb:ENTITY/PROJECT fetches the records of a Weights & Biases project
 out     where figures (PDF, PNG, CSV) and tables (CSV, Markdown) go, one folder a model and task
 """
 
@@ -32,14 +33,25 @@ def main(arguments: Sequence[str]) -> int:
         import analysis
 
         console = Console() if sys.stdout.isatty() else Console(width=120)
-        sources = [Path(part) for part in options["source"].split(",") if part]
-        analysis.draw_all(sources, Path(options["out"]), console)
+        out = Path(options["out"])
+        sources = [_folder(part, out) for part in options["source"].split(",") if part]
+        analysis.draw_all(sources, out, console)
     except UserError as error:
         if os.environ.get("PRUNEKIT_TRACEBACK"):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _folder(source: str, out: Path) -> Path:
+    """The folder of a source; a W&B project is fetched into one below ``out``."""
+    from analysis.wandb_source import PREFIX, fetch
+
+    if not source.startswith(PREFIX):
+        return Path(source)
+    project = source.removeprefix(PREFIX)
+    return fetch(project, out / ".wandb" / project.replace("/", "_"))
 
 
 def parse(arguments: Sequence[str]) -> dict[str, str]:

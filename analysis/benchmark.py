@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.groups import Group, evaluation_rows
+from analysis.loading import Journal, read_tables
 from analysis.output import Item, Table
-from analysis.records import Journal, read_tables
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from analysis import criteria, published
 from analysis.criteria import Outcome
 from analysis.groups import Group, by_teacher
+from analysis.loading import Journal
 from analysis.output import Table, mean_std
-from analysis.records import Journal
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from analysis import fig1b, fig2b, fig3b, speed, table3
 from analysis.groups import Group, teacher_of
-from analysis.records import Journal
+from analysis.loading import Journal
 
 if TYPE_CHECKING:
     import pandas as pd

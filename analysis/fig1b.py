@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.groups import Group, teacher_of
+from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
-from analysis.records import Journal, read_tables
 from analysis.style import BLUE, ORANGE, SKY, add_caption, figure_style, new_figure
 
 if TYPE_CHECKING:

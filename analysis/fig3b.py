@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from analysis import published
 from analysis.groups import Group, by_teacher
+from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
-from analysis.records import Journal, Record, read_tables
+from analysis.records import Record
 from analysis.style import GREY, ORDERS, Look, add_caption, figure_style, new_figure
 
 if TYPE_CHECKING:

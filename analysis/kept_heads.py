@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from analysis.fig3b import order_of
 from analysis.groups import Group, by_teacher
+from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
-from analysis.records import Journal, read_tables
 from analysis.style import ORDERS, add_caption, figure_style, new_figure
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import published
 from analysis.groups import Group
+from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item, Table
-from analysis.records import Journal, read_tables
 from analysis.style import BLUE, GREY, VERMILLION, Look, add_caption, figure_style, new_figure
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from analysis import (
     table3,
 )
 from analysis.groups import Group, Setting, by_condition, by_setting, folder_names
+from analysis.loading import RANDOM_WEIGHTS_VERBS, Journal, load
 from analysis.output import Drawing, Item, Table
-from analysis.records import RANDOM_WEIGHTS_VERBS, DamagedRecordError, Journal, Record, load, read_record
+from analysis.records import DamagedRecordError, Record, read_record
 from prunekit.errors import UserError
 
 if TYPE_CHECKING:

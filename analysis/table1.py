@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.fig1b import single_head_effects
 from analysis.groups import Group
+from analysis.loading import Journal
 from analysis.output import Item, Table, file_name
-from analysis.records import Journal
 
 if TYPE_CHECKING:
     import pandas as pd

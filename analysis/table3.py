@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from analysis import published
 from analysis.groups import Group, teacher_of
+from analysis.loading import Journal, read_tables
 from analysis.output import Item, Table, mean_std
-from analysis.records import Journal, read_tables
 
 if TYPE_CHECKING:
     import pandas as pd

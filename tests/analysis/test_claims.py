@@ -9,7 +9,7 @@ import pytest
 
 from analysis import claims, criteria
 from analysis.groups import Group
-from analysis.records import Journal, load
+from analysis.loading import Journal, load
 from tests.analysis import factory
 
 

@@ -11,7 +11,7 @@ import pytest
 import analysis
 from analysis import fig1b, fig3b, kept_heads, order_agreement, published
 from analysis.groups import Group
-from analysis.records import Journal, load
+from analysis.loading import Journal, load
 from analysis.story import Drawn, draw_all
 from tests.analysis import factory
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis.groups import Group, by_condition, by_setting, describe, folder_names
-from analysis.records import Journal, load
+from analysis.loading import Journal, load
 from tests.analysis import factory
 
 

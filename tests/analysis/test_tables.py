@@ -9,8 +9,8 @@ import pytest
 
 from analysis import benchmark, speed, table1, table3
 from analysis.groups import Group
+from analysis.loading import Journal, load
 from analysis.output import Table
-from analysis.records import Journal, load
 from tests.analysis import factory
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from analysis.groups import by_teacher, describe
-from analysis.records import Journal, load, read_tables
+from analysis.loading import Journal, load, read_tables
 from prunekit.errors import UserError
 from tests.analysis import factory
 

@@ -44,6 +44,22 @@ class Setting:
         return ", ".join([*words, "random weights"] if self.weights == "random" else words)
 
 
+@dataclass(frozen=True)
+class Group:
+    """Runs that may be drawn together."""
+
+    records: list[Record]
+    label: str = ""
+    """The fields that tell them from the other runs of the setting (``floor=1``); empty if there are none."""
+    suffix: str = ""
+    """What tells their files from those of the first group."""
+
+    @property
+    def caption(self) -> str:
+        """The words below figure and table."""
+        return describe(self.records, self.label)
+
+
 def setting_of(record: Record) -> Setting:
     return Setting(record.model.name, record.model.weights, record.task, record.scale)
 
@@ -66,12 +82,10 @@ def folder_names(settings: Iterable[Setting]) -> dict[Setting, str]:
     }
 
 
-def by_condition(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
+def by_condition(records: Sequence[Record]) -> list[Group]:
     """Split the runs of one verb and setting into groups that differ only in seeds, order and share.
 
-    Returns:
-        (label, records) pairs, most evaluation rows first, then most runs; the label names the differing
-        fields (``floor=1``) and is empty for the first group.
+    Most evaluation rows first, then most runs: the first group takes the plain file names.
     """
     conditions: dict[str, tuple[dict[str, str], list[Record]]] = {}
     for record in records:
@@ -83,7 +97,7 @@ def by_condition(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
     groups = []
     for number, (_, (fields, members)) in enumerate(ordered):
         label = ", ".join(f"{key}={fields[key]}" for key in differing if key in fields)
-        groups.append((label if number else "", members))
+        groups.append(Group(members, label, suffix=label if number else ""))
     return groups
 
 
@@ -173,15 +187,3 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-@dataclass(frozen=True)
-class Group:
-    """Runs that may be drawn together, and the words below the figure."""
-
-    records: list[Record]
-    label: str = ""
-
-    @property
-    def caption(self) -> str:
-        return describe(self.records, self.label)

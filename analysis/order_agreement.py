@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from analysis.fig3b import order_of
@@ -26,25 +27,30 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 
 
 def agreement(group: Group, journal: Journal) -> pd.DataFrame | None:
-    """Kendall's tau of the ranks, a row a pair of orders: mean over teachers (first seed of each)."""
+    """Kendall's tau of the ranks of one teacher's heads, a row a pair of orders: mean over teachers and seeds."""
     import pandas as pd
     from scipy.stats import kendalltau
 
     rows = []
     for teacher, members in by_teacher(group.records).items():
-        ranks: dict[str, pd.Series] = {}
+        ranks: dict[str, list[pd.Series]] = {}
         for record, table in read_tables(members, "scores", SCORES, journal):
-            ranks.setdefault(order_of(record), table.set_index(UNIT)["rank"])
-        known = [order for order in ORDERS if order in ranks]
-        for i, first in enumerate(known):
-            for second in known[i + 1 :]:
-                both = pd.concat([ranks[first], ranks[second]], axis=1, join="inner").to_numpy()
+            ranks.setdefault(order_of(record), []).append(table.set_index(UNIT)["rank"])
+        for first, second in itertools.combinations([order for order in ORDERS if order in ranks], 2):
+            for pair in itertools.product(ranks[first], ranks[second]):
+                both = pd.concat(pair, axis=1, join="inner").to_numpy()
                 tau = float(kendalltau(both[:, 0], both[:, 1]).statistic)
                 rows.append({"first": first, "second": second, "teacher": teacher, "tau": tau})
     if not rows:
         return None
     frame = pd.DataFrame(rows).groupby(["first", "second"], sort=False, as_index=False)
-    return frame.agg(tau=("tau", "mean"), low=("tau", "min"), high=("tau", "max"), teachers=("teacher", "nunique"))
+    return frame.agg(
+        tau=("tau", "mean"),
+        low=("tau", "min"),
+        high=("tau", "max"),
+        teachers=("teacher", "nunique"),
+        pairs=("tau", "size"),
+    )
 
 
 def plot(frame: pd.DataFrame, caption: str) -> Figure:
@@ -75,5 +81,5 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
         bar.set_label("Kendall's tau")
         bar.outline.set_visible(False)
-        add_caption(figure, f"1: the same order, 0: unrelated. {caption}")
+        add_caption(figure, f"1: the same order, 0: unrelated; mean over teachers and seeds. {caption}")
     return figure

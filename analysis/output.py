@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,12 +77,17 @@ class Table:
         console.print(f"{escape(self.caption)}\n", style="dim")
 
 
+LONGEST_SUFFIX = 80
 Item = Drawing | Table
 
 
 def file_name(name: str, suffix: str) -> str:
     """A file name from an item's name and the condition that tells it from its siblings."""
-    return name if not suffix else f"{name}_{re.sub(r'[^A-Za-z0-9=.]+', '-', suffix).strip('-')}"[:120]
+    words = re.sub(r"[^A-Za-z0-9=.]+", "-", suffix).strip("-")
+    if len(words) > LONGEST_SUFFIX:
+        # Cut names could meet; the hash keeps them apart.
+        words = f"{words[:LONGEST_SUFFIX]}-{hashlib.sha256(suffix.encode()).hexdigest()[:8]}"
+    return f"{name}_{words}" if words else name
 
 
 def mean_std(values: list[float], digits: int) -> str:

@@ -116,12 +116,11 @@ def _draw_setting(setting: Setting, records: list[Record], folder: Path, journal
     groups: dict[str, list[Group]] = {}
     for part in PARTS:
         members = [record for record in records if record.verb == part.verb]
-        split = [("", members)] if part.one_table else by_condition(members)
-        conditions = [Group(found, label) for label, found in split] if members else []
+        conditions = [Group(members)] if part.one_table and members else by_condition(members)
         groups[part.verb] = conditions
         made = [(group, item) for group in conditions for item in part.draw(group, journal)]
         for group, item in made:
-            paths = _save(item, folder, group.label)
+            paths = _save(item, folder, group.suffix)
             if isinstance(item, Drawing):
                 drawn.figures += paths
             else:

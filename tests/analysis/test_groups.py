@@ -27,10 +27,11 @@ def test_seeds_orders_and_shares_join_and_everything_else_splits(tmp_path: Path)
     factory.pruning(tmp_path, factory.DEMO, "importance", config={"floor": 1, "share": 0.5})
     factory.pruning(tmp_path, factory.DEMO, "importance", rows=500)
     groups = by_condition(load([tmp_path], Journal()))
-    assert [len(records) for _, records in groups] == [3, 1, 1]
-    assert groups[0][0] == ""
-    assert "floor=1" in groups[1][0]
-    assert "evaluation rows=mnli/validation_matched:500" in groups[2][0]
+    assert [len(group.records) for group in groups] == [3, 1, 1]
+    assert groups[0].suffix == ""
+    assert "floor=1" in groups[1].suffix
+    assert "evaluation rows=mnli/validation_matched:2000" in groups[0].caption
+    assert "evaluation rows=mnli/validation_matched:500" in groups[2].caption
 
 
 def test_caption_names_model_data_rows_and_seeds(tmp_path: Path) -> None:

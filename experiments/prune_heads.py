@@ -61,7 +61,7 @@ def story(config: PruneHeads, run: Run) -> None:
     from experiments.orders import estimator, retrainer
     from prunekit.checkpoints import save
     from prunekit.costs import cost
-    from prunekit.curves import kept_rows, point, pruning_steps, score_rows
+    from prunekit.curves import kept_rows, point, pruning_steps, score_rows, share_within
     from prunekit.evaluation import predict
     from prunekit.schedule import grid
     from prunekit.tasks.batches import evaluation_batches
@@ -105,6 +105,7 @@ def story(config: PruneHeads, run: Run) -> None:
     run.metrics = {
         "order": config.order, "metric": config.task.metric, config.task.metric: last["value"],
         "baseline": first["value"], "baseline_low": first["low"], "baseline_high": first["high"],
+        "share_within_baseline_band": share_within(table, first["low"]),
     }  # fmt: skip
     run.sparsity = {"requested_heads": last["share"]} | {
         name: last[name] for name in ("achieved_heads", "achieved_parameters", "achieved_macs")

@@ -16,13 +16,14 @@ def announce(record: dict[str, Any], config: Finetune) -> None:
     data = ", ".join(f"{item['name']} {item['split']} ({item['rows']:,} rows)" for item in record["data"])
     model = record["model"]
     label = model.get("name", "") + (" with random weights" if model.get("weights") == "random" else "")
-    console.print(f"[bold]{record['verb']}[/] {label}: {told}")
+    console.print(f"[bold]{record['verb']}[/] {label}: {told}", soft_wrap=True)
     if data:
-        console.print(f"  on {data}")
+        console.print(f"  on {data}", soft_wrap=True)
     if record["sparsity"]:
-        console.print("  sparsity: " + ", ".join(_told(name, value) for name, value in record["sparsity"].items()))
+        told = ", ".join(_told(name, value) for name, value in record["sparsity"].items())
+        console.print(f"  sparsity: {told}", soft_wrap=True)
     folder = Path(config.run.folder) / record["verb"] / record["run_id"]
-    console.print(f"  {record['seconds']['total']:.1f} s, record: {folder}")
+    console.print(f"  {record['seconds']['total']:.1f} s, record: {folder}", soft_wrap=True)
 
 
 def _told(name: str, value: float | int | str) -> str:

@@ -120,6 +120,12 @@ def point(
     }  # fmt: skip
 
 
+def share_within(table: list[dict[str, Any]], low: float) -> float:
+    """The largest share up to which no point falls below ``low``, the lower end of the unpruned metric's band."""
+    below = [row["share"] for row in table if row["value"] < low]
+    return max(row["share"] for row in table if not below or row["share"] < min(below))
+
+
 def kept_rows(step: Step) -> list[dict[str, Any]]:
     """Heads kept per layer at one share."""
     return [

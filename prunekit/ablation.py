@@ -19,7 +19,16 @@ from torch import Tensor, nn
 from prunekit.architectures import classify
 from prunekit.blocks import Block, blocks, call_order
 from prunekit.errors import UserError
-from prunekit.replay import Batch, context, equal_length_groups, finish, first_token_context
+from prunekit.replay import (
+    Batch,
+    check_equations,
+    context,
+    equal_length_groups,
+    finish,
+    first_token_context,
+    layer_input,
+    model_inputs,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -95,7 +104,7 @@ def ablate_heads(
             places.append(group.pop("index"))
             logits, traces = _trace(model, layers, group)
             if not baseline:
-                _check_equations(model, sequence, traces, logits)
+                check_equations(model, _replay(model, traces[0].x, sequence, 0, {}), logits)
             baseline.append(logits)
             for mode in modes:
                 table = logits.new_full((len(layers), heads, *logits.shape), torch.nan)
@@ -119,7 +128,7 @@ def _trace(model: PreTrainedModel, layers: list[Block], group: Batch) -> tuple[T
     projections: list[tuple[Tensor, Tensor]] = []
 
     def keep_input(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        inputs.append(args[0] if args else kwargs["hidden_states"])
+        inputs.append(layer_input(args, kwargs))
 
     def keep_projection(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         projections.append((args[0], output))
@@ -128,27 +137,12 @@ def _trace(model: PreTrainedModel, layers: list[Block], group: Batch) -> tuple[T
         for block in layers:
             hooks.callback(block.module.register_forward_pre_hook(keep_input, with_kwargs=True).remove)
             hooks.callback(block.o.register_forward_hook(keep_projection).remove)
-        names = ("input_ids", "attention_mask", "token_type_ids")
-        logits = model(**{name: group[name].to(model.device) for name in names if name in group}).logits
+        logits = model(**model_inputs(model, group)).logits
     traces = [_Trace(x, *seen) for x, seen in zip(inputs, projections, strict=True)]
     return logits, traces
 
 
-def _check_equations(
-    model: PreTrainedModel, sequence: list[Block], traces: list[_Trace], logits: Tensor
-) -> None:
-    """Refuse to go on with numbers of another model than the one at hand."""
-    replayed = _replay(model, traces[0].x, sequence, 0, {})
-    if not torch.allclose(replayed, logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):
-        raise RuntimeError(
-            f"{type(model).__name__}: the replayed layers do not give the model's own logits "
-            f"(largest difference {float((replayed - logits).abs().max()):.1e}); is it hooked?"
-        )
-
-
-def _ablate(
-    model: PreTrainedModel, block: Block, sequence: list[Block], traces: list[_Trace], mode: str
-) -> Tensor:
+def _ablate(model: PreTrainedModel, block: Block, sequence: list[Block], traces: list[_Trace], mode: str) -> Tensor:
     """Logits with each head of one physical layer ablated, (head, row, label)."""
     first = block.calls[0]
     last = first == len(sequence) - 1
@@ -170,9 +164,7 @@ def _ablate(
     return logits.unflatten(0, (block.heads, len(x)))
 
 
-def _replay(
-    model: PreTrainedModel, x: Tensor, sequence: list[Block], start: int, gates: dict[int, Tensor]
-) -> Tensor:
+def _replay(model: PreTrainedModel, x: Tensor, sequence: list[Block], start: int, gates: dict[int, Tensor]) -> Tensor:
     """Logits from the input of position ``start``, (row, token, d).
 
     Args:

@@ -7,6 +7,7 @@ python -m experiments.time_inference model=bert-base model.weights=random share=
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
@@ -35,7 +36,7 @@ class TimeInference(Experiment):
     warmup: int = 2
     """Rounds that are not counted."""
     repeats: int = 10
-    """Rounds that are; the three variants take turns in each."""
+    """Rounds that are, up to 20 times as many for small inputs; the three variants take turns in each."""
 
     def problems(self) -> Any:
         yield from super().problems()
@@ -48,6 +49,9 @@ class TimeInference(Experiment):
 
 
 def story(config: TimeInference, run: Run) -> None:
+    import copy
+
+    import numpy as np
     import torch
 
     from experiments.orders import timing_subject
@@ -61,54 +65,55 @@ def story(config: TimeInference, run: Run) -> None:
     from prunekit.timing import interleaved, peak_memory
     from prunekit.training import autocast
 
-    model, scores, mean = timing_subject(config, run)
+    original, scores, mean = timing_subject(config, run)
     keep = keep_mask(scores, heads_to_prune(scores.size, config.share))
-    small = prune_heads(model, scores == scores, keep)
-    masks = Masks.ones(describe(model), device=run.device)
+    masks = Masks.ones(describe(original), device=run.device)
     masks.heads[KIND] = torch.from_numpy(keep).to(run.device)
-
-    lengths = {str(length): length for length in config.lengths if length <= positions(model)}
+    models = {
+        "original": original,
+        "gated": copy.deepcopy(original),
+        "pruned": prune_heads(original, np.ones_like(keep), keep),
+    }
+    lengths = {str(length): length for length in config.lengths if length <= positions(original)}
     if mean is not None:
         lengths["mean"] = mean
     rows: list[dict[str, Any]] = []
-    with run.stage("time inference", len(lengths) * len(config.batch_sizes)) as advance:
+    total = len(lengths) * len(config.batch_sizes)
+    with run.stage("time inference", total) as advance, gated(models["gated"], masks), torch.inference_mode():
         for label, length in lengths.items():
             for batch_size in config.batch_sizes:
-                ids = torch.randint(5, model.config.vocab_size, (batch_size, length), device=run.device)
+                ids = torch.randint(5, original.config.vocab_size, (batch_size, length), device=run.device)
 
-                def forward(subject: Any, ids: torch.Tensor = ids) -> None:
-                    with torch.inference_mode(), autocast(run.device, config.dtype):
-                        subject(input_ids=ids)
+                def forward(variant: str, ids: torch.Tensor = ids) -> None:
+                    with autocast(run.device, config.dtype):
+                        models[variant](input_ids=ids)
 
-                def forward_gated() -> None:
-                    with gated(model, masks):
-                        forward(model)
-
-                variants = {
-                    "original": lambda: forward(model), "gated": forward_gated, "pruned": lambda: forward(small),
-                }  # fmt: skip
-                timings = interleaved(variants, warmup=config.warmup, repeats=config.repeats)
+                calls = {variant: partial(forward, variant) for variant in models}
+                more = min(20, max(1, 4096 // (batch_size * length)))  # small inputs are noisy and cheap
+                timings = interleaved(calls, warmup=config.warmup, repeats=config.repeats * more)
                 for variant, timing in timings.items():
                     rows.append({
                         "variant": variant, "share": config.share, "batch_size": batch_size, "length": length,
                         "length_label": label, "median_ms": timing.median * 1e3, "low_ms": timing.low * 1e3,
                         "high_ms": timing.high * 1e3, "examples_per_second": batch_size / timing.median,
                         "repeats": timing.repeats,
-                        "peak_memory_mb": peak_memory(variants[variant], run.device) / 2**20,
+                        "peak_memory_mb": peak_memory(calls[variant], run.device) / 2**20,
                     })  # fmt: skip
                 run.log(len(rows), batch_size=batch_size, length=length)
                 advance(1)
     run.table("timings", rows)
-    dense, left = cost(model, mean or config.lengths[0]), cost(small, mean or config.lengths[0])
+    dense, left = cost(original, mean or config.lengths[0]), cost(models["pruned"], mean or config.lengths[0])
     run.metrics = {
         "attention_parameter_share": dense.attention / dense.parameters,
         "attention_share_of_layers": dense.attention / (dense.attention + dense.ffn),
         **{f"speedup_batch_{size}": _speedup(rows, size) for size in config.batch_sizes},
     }
     run.sparsity = {
-        "requested_heads": config.share, "achieved_heads": 1 - float(keep.mean()),
-        "achieved_parameters": 1 - left.parameters / dense.parameters, "achieved_macs": 1 - left.macs / dense.macs,
-    }  # fmt: skip
+        "requested_heads": config.share,
+        "achieved_heads": 1 - float(keep.mean()),
+        "achieved_parameters": 1 - left.parameters / dense.parameters,
+        "achieved_macs": 1 - left.macs / dense.macs,
+    }
 
 
 def _speedup(rows: list[dict[str, Any]], batch_size: int) -> float:

@@ -5,6 +5,7 @@ A function returns one :class:`Outcome` a teacher, or an empty list when the rec
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,8 @@ def transfer(group: Group, journal: Journal) -> list[Outcome]:
     for _, rows in effects.groupby("teacher"):
         r, p = float(rows["pearson_r"].iloc[0]), float(rows["p_value"].iloc[0])
         note = f"{rows['first'].iloc[0]} and {rows['second'].iloc[0]}"
-        outcomes.append(Outcome(r, r > 0 and p < LEVEL, note))
+        if not math.isnan(r):  # undefined where no head has any effect
+            outcomes.append(Outcome(r, r > 0 and p < LEVEL, note))
     return outcomes
 
 
@@ -89,6 +91,8 @@ def prunable(group: Group, journal: Journal) -> list[Outcome]:
         largest = float(reached.max()) if len(reached) else 0.0
         if len(failing) == 0 and largest < WITHOUT_LOSS - 1e-9:
             continue  # the records stop before the claim begins
+        if largest == 1:
+            continue  # no head matters: the model does not use attention, so the claim has no content
         outcomes.append(Outcome(100 * largest, largest >= WITHOUT_LOSS - 1e-9))
     return outcomes
 

@@ -10,6 +10,7 @@ from analysis.output import Drawing, Item
 from analysis.style import BLUE, ORANGE, SKY, add_caption, figure_style, new_figure
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -19,6 +20,7 @@ HEADS = {
     "head": "int",
     "ablation": "str",
     "metric": "str",
+    "examples": "int",
     "baseline": "float",
     "value": "float",
     "delta": "float",
@@ -56,6 +58,7 @@ def single_head_effects(group: Group, journal: Journal) -> pd.DataFrame | None:
                     "layer": one_off["layer"] + 1,
                     "head": one_off["head"] + 1,
                     "metric": one_off["metric"],
+                    "examples": one_off["examples"],
                     "baseline": one_off["baseline"],
                     "delta_points": 100 * one_off["delta"],
                     "p_value": one_off["p_value"],
@@ -72,18 +75,17 @@ def kind_of_head(effects: pd.DataFrame) -> pd.Series:
     import numpy as np
     import pandas as pd
 
-    plain, after_bh, both = KINDS_OF_HEAD
-    kinds = np.where(effects["significant"], np.where(effects["significant_bh"], both, after_bh), plain)
+    not_significant, plain, after_bh = KINDS_OF_HEAD
+    kinds = np.where(effects["significant"], np.where(effects["significant_bh"], after_bh, plain), not_significant)
     return pd.Series(kinds, index=effects.index)
 
 
 def plot(frame: pd.DataFrame, caption: str) -> Figure:
-    import numpy as np
     from matplotlib.ticker import MaxNLocator
 
     kinds = kind_of_head(frame)
     deltas = frame["delta_points"].to_numpy()
-    edges = _edges(deltas)
+    edges = bin_edges(deltas, 100 / frame["examples"].max())
     teachers = frame["teacher"].nunique()
     with figure_style():
         figure = new_figure(4.6, 2.9)
@@ -91,29 +93,28 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         groups = [deltas[kinds == kind] for kind in KINDS_OF_HEAD]
         labels = [f"{kind} ({len(values)})" for kind, values in zip(KINDS_OF_HEAD, groups, strict=True)]
         axes.hist(
-            groups, bins=edges, stacked=True, color=list(KINDS_OF_HEAD.values()), label=labels,
+            groups, bins=list(edges), stacked=True, color=list(KINDS_OF_HEAD.values()), label=labels,
             hatch=["", "//////", ""], edgecolor="white", linewidth=0.4,
         )  # fmt: skip
         axes.axvline(0, color="#444444", linewidth=0.8, linestyle=(0, (3, 2)))
         axes.set_xlabel(f"change of {frame['metric'].iloc[0]} with one head removed (points)")
         axes.set_ylabel("number of heads" + (f" ({teachers} teachers)" if teachers > 1 else ""))
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_xlim(*_with_margin(np.array([edges[0], edges[-1], 0.0])))
         figure.legend(loc="outside upper center", ncols=3, columnspacing=1.0, handlelength=1.2, handletextpad=0.5)
-        add_caption(figure, caption)
+        add_caption(figure, f"Bars are {edges[1] - edges[0]:.3g} points wide. {caption}")
     return figure
 
 
-def _edges(deltas: np.ndarray) -> np.ndarray:  # type: ignore[name-defined]  # noqa: F821
-    """Bin edges on round numbers with an edge at 0, so that a bar never holds both losses and gains."""
+def bin_edges(deltas: np.ndarray, step: float) -> np.ndarray:
+    """Edges of about 30 bins, the middle one centred on no change.
+
+    Changes of an accuracy are multiples of ``step`` (one example, in points). A bin is an odd number of steps
+    wide, so that its edges lie half-way between possible values and rounding cannot move a head to its neighbour.
+    """
     import numpy as np
 
-    span = max(float(np.ptp(np.append(deltas, 0.0))), 0.1)
-    width = next(w for w in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0) if span / w <= 32)
-    low, high = np.floor(deltas.min() / width), np.ceil(deltas.max() / width)
-    return np.arange(min(low, 0), max(high, 1) + 1) * width
-
-
-def _with_margin(values: np.ndarray) -> tuple[float, float]:  # type: ignore[name-defined]  # noqa: F821
-    margin = 0.03 * (values.max() - values.min())
-    return float(values.min() - margin), float(values.max() + margin)
+    half = max(float(np.abs(deltas).max()), 3 * step)
+    steps = 1 + 2 * int(np.ceil(max(half / 15 / step - 1, 0) / 2))
+    width = steps * step
+    low, high = np.round(deltas.min() / width), np.round(deltas.max() / width)
+    return (np.arange(min(low, -3), max(high, 3) + 2) - 0.5) * width

@@ -67,23 +67,26 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             r, p = rows["pearson_r"].iloc[0], rows["p_value"].iloc[0]
             axes.scatter(
                 x, y, s=13, color=color, marker=marker, alpha=0.75, linewidths=0,
-                label=(f"{teacher}: " if several else "") + f"r = {r:.2f}, {p_text(p)}",
+                label=(f"{teacher}: " if several else "") + correlation_text(r, p),
             )  # fmt: skip
             if np.ptp(x) > 0:
                 slope, intercept = np.polyfit(x, y, 1)
                 ends = np.array([x.min(), x.max()])
                 axes.plot(ends, slope * ends + intercept, color=color, linewidth=1.1)
-        axes.set_xlabel(f"change on {frame['first'].iloc[0]} (points)")
-        axes.set_ylabel(f"change on {frame['second'].iloc[0]} (points)")
+        first, second = (str(frame[column].iloc[0]).replace("/", " ") for column in ("first", "second"))
+        axes.set_xlabel(f"change on {first} (points)")
+        axes.set_ylabel(f"change on\n{second} (points)")
         figure.legend(loc="outside upper center", ncols=2 if several else 1, columnspacing=1.2, handletextpad=0.3)
         add_caption(figure, f"One point a head, least-squares line. {caption}")
     return figure
 
 
-def p_text(p: float) -> str:
-    """A p-value in words short enough for a legend.
+def correlation_text(r: float, p: float) -> str:
+    """Pearson's r and its p-value, short enough for a legend.
 
-    >>> p_text(0.03), p_text(1e-9)
-    ('p = 0.030', 'p < 0.001')
+    >>> correlation_text(0.681, 1e-9), correlation_text(0.1, 0.03)
+    ('r = 0.68, p < 0.001', 'r = 0.10, p = 0.030')
     """
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    if r != r:  # NaN: one of the two sides is constant
+        return "r undefined"
+    return f"r = {r:.2f}, " + ("p < 0.001" if p < 0.001 else f"p = {p:.3f}")

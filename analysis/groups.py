@@ -40,7 +40,7 @@ class Setting:
         return f"{self.model}{'-random' if self.weights == 'random' else ''}_{self.task}".replace("/", "-")
 
     def __str__(self) -> str:
-        words = [self.model, self.task, f"scale {self.scale or 'none'}"]
+        words = [f"{self.model} on {self.task}", f"scale {self.scale or 'none'}"]
         return ", ".join([*words, "random weights"] if self.weights == "random" else words)
 
 

@@ -155,7 +155,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             if len(known):
                 axes.plot(
                     np.log2(known["batch_size"]), 100 * known["gain"], color=GREY, linewidth=0.9, marker="+",
-                    markersize=5, label="published: BERT-base, GTX 1080 Ti, length not stated",
+                    markersize=5, label="published: BERT-base, GTX 1080 Ti",
                 )  # fmt: skip
             for shift, (variant, look) in zip((-0.06, 0.06), VARIANTS.items(), strict=True):
                 found = rows[rows["variant"] == variant].sort_values("batch_size")

@@ -39,8 +39,9 @@ def test_prunable_share_stays_in_the_sampling_band(
     assert (outcome.number, outcome.holds) == (pytest.approx(reached), holds)
 
 
-def test_a_curve_that_stops_before_40_percent_tests_nothing(tmp_path: Path) -> None:
-    factory.pruning(tmp_path, factory.DEMO, "importance", values=curve(s0=0.70, s20=0.70))
+@pytest.mark.parametrize("last", [20, 100])
+def test_no_verdict_before_40_percent_nor_without_any_need_of_heads(tmp_path: Path, last: int) -> None:
+    factory.pruning(tmp_path, factory.DEMO, "importance", values={0.0: 0.70, last / 100: 0.70})
     assert criteria.prunable(group(tmp_path), Journal()) == []
 
 

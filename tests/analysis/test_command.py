@@ -20,7 +20,7 @@ def test_tables_files_and_missing_figures_are_told(
     factory.write_run(Path("logged"), "finetune")
     assert main(["source=runs,logged"]) == 0
     text = capsys.readouterr().out
-    assert "Table 4" in text and "Claims of Michel et al. 2019 (minilm-l6, mnli, scale small)" in text
+    assert "Table 4" in text and "Claims of Michel et al. 2019 (minilm-l6 on mnli, scale small)" in text
     assert "figures/minilm-l6_mnli/speed.png" in text
     assert (
         "minilm-l6_mnli/fig3b: no prune_heads runs; "

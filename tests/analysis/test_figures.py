@@ -101,14 +101,24 @@ def test_published_curve_only_beside_three_way_inference(tmp_path: Path, task: s
     assert any(str(label).startswith("published: BERT-base") for label in labels) is shown
 
 
-def test_histogram_bars_never_hold_losses_and_gains_and_count_every_head(tmp_path: Path) -> None:
+def test_histogram_has_every_head(tmp_path: Path) -> None:
     factory.ablation(tmp_path, factory.MINILM)
     [drawing] = fig1b.draw(group(tmp_path), Journal())
     frame = drawing.frame
     assert len(frame) == 72 and frame["layer"].min() == 1 and frame["head"].max() == 12
-    patches = drawing.figure.axes[0].patches  # type: ignore[union-attr]
-    lefts = [patch.get_path().get_extents(patch.get_patch_transform()).x0 for patch in patches]
-    assert min(abs(left) for left in lefts) < 1e-9
+    boxes = [patch.get_path().get_extents(patch.get_patch_transform()) for patch in drawing.figure.axes[0].patches]  # type: ignore[union-attr]
+    assert sum(box.height for box in boxes) == pytest.approx(72)
+
+
+@pytest.mark.parametrize("rows", [200, 2000, 9815])
+def test_histogram_edges_lie_half_way_between_possible_changes(rows: int) -> None:
+    step = 100 / rows
+    edges = fig1b.bin_edges(np.arange(-45, 8) * step, step)
+    assert np.allclose((edges / step) % 1, 0.5)
+    assert edges[0] < -45 * step and edges[-1] > 7 * step
+    assert np.diff(edges).min() == pytest.approx(3 * step)
+    nothing = fig1b.bin_edges(np.zeros(5), step) / step
+    assert nothing == pytest.approx([-3.5, -2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5])
 
 
 def test_kept_heads_is_the_mean_over_teachers(tmp_path: Path) -> None:

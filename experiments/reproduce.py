@@ -31,6 +31,8 @@ class Reproduce(Finetune):
     """Which: ``michel``."""
     figures: str = "figures"
     """Where figures and tables go."""
+    dry_run: bool = False
+    """Compose and check every run and print its command, but run nothing."""
 
     def problems(self) -> Iterator[str]:
         yield from one_of("paper", self.paper, PAPERS)
@@ -58,13 +60,15 @@ def perform(config: Reproduce) -> None:
 
     start = time.perf_counter()
     handed_on = [
-        text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in ("paper", "figures")
+        text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in ("paper", "figures", "dry_run")
     ]
     steps = list(michel(config))
     for number, (verb, overrides) in enumerate(steps, 1):
         told = " ".join([f"python -m experiments.{verb}", *handed_on, *overrides])
         console.print(f"[dim]{number}/{len(steps)}[/] {told}", soft_wrap=True)
-        run_verb(verb, [*handed_on, *overrides])
+        run_verb(verb, [*handed_on, *overrides], dry=config.dry_run)
+    if config.dry_run:
+        return
     analysis.draw_all([Path(config.run.folder)], Path(config.figures), console)
     minutes = (time.perf_counter() - start) / 60
     scale = config.scale
@@ -74,12 +78,14 @@ def perform(config: Reproduce) -> None:
         console.print(f"Next: make reproduce-michel SCALE={scale.next} ({scale.next_takes})")
 
 
-def run_verb(verb: str, overrides: list[str]) -> None:
-    """What ``python -m experiments.VERB OVERRIDES`` does, in this process."""
+def run_verb(verb: str, overrides: list[str], *, dry: bool = False) -> None:
+    """What ``python -m experiments.VERB OVERRIDES`` does, in this process; ``dry`` only checks the settings."""
     module: Any = importlib.import_module(f"experiments.{verb}")
     schema = getattr(module, "".join(part.capitalize() for part in verb.split("_")))
     register(verb, schema)
-    module.perform(typed(compose(config_name=verb, overrides=overrides), schema))
+    config = typed(compose(config_name=verb, overrides=overrides), schema)
+    if not dry:
+        module.perform(config)
 
 
 if __name__ == "__main__":

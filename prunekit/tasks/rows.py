@@ -77,6 +77,7 @@ def _read_hub(task: TaskConfig, split: str) -> Any:
     import datasets
 
     datasets.disable_progress_bars()
+    datasets.utils.logging.set_verbosity_error()  # 'using the cached version' is no news to its user
     name = _source(task)
     try:
         splits = datasets.load_dataset(task.source, task.subset)

@@ -32,7 +32,7 @@ def refused(verb: str, *overrides: str, **environment: str) -> str:
         ("finetune", "train.epochs=three", "train.epochs: "),
         ("prune_heads", "share=1.5", "share: 1.5 is outside [0, 1]"),
         ("prune_heads", "order=importanc", "order: 'importanc' is unknown, did you mean 'importance'"),
-        ("transfer", "task=sst2", "second.labels: ['entailment', 'neutral', 'contradiction'] should be the labels of task"),
+        ("transfer", "task=sst2", "second.labels: "),
         ("benchmark", "benchmark=ablations", "benchmark: 'ablations' is unknown, did you mean 'ablation'?"),
     ],
 )  # fmt: skip

@@ -73,7 +73,7 @@ def test_regression_labels_are_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sentence,label\na,0\n", r"own train: no column 'text', choose from label, sentence \(columns: sentence, label\)"),
+        ("sentence,label\na,0\n", r"own train: no column 'text', choose from .* \(columns: sentence, label\)"),
         ("text,labels\na,0\n", r"own train: no column 'label', did you mean 'labels'\?"),
         ("text,label\na,0\nb,2\n", r"own train, row 1: label 2 is out of range, right would be 0=no, 1=yes"),
         ("text,label\n", r"own train: the split is empty"),

@@ -43,7 +43,7 @@ def story(config: AblateHeads, run: Run) -> None:
 
     teacher = load_teacher(config, run)
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
-    run.data = [rows.record("evaluation")]
+    run.data.append(rows.record("evaluation"))
     effects = head_effects(teacher, teacher.encode(rows), run, ("one_off", "all_but_one"), config.evaluation.batch_size)
     one_off, one_left = (
         compare(config.task, effects.baseline, effects.ablated[name], rows.labels, config.seed)

@@ -53,7 +53,7 @@ def story(config: Benchmark, run: Run) -> None:
     bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
     teacher = load_teacher(config, run)
     rows = load_rows(config.task, config.task.evaluation).sample(config.examples or BENCHMARKS[config.benchmark])
-    run.data = [rows.record("evaluation")]
+    run.data.append(rows.record("evaluation"))
     functions = bench.variants(teacher.model, teacher.encode(rows), config.evaluation.batch_size, run.device)
     results: dict[str, Any] = {}
 

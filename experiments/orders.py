@@ -73,7 +73,7 @@ def timing_subject(config: TimeInference, run: Run) -> tuple[Any, np.ndarray, in
         return model.to(run.device), random_scores(model, config.seed)[KIND].numpy(), None
     teacher = load_teacher(config, run)
     rows = load_rows(config.task, config.task.train).sample(config.importance_examples, seed=config.seed)
-    run.data = [rows.record("importance")]
+    run.data.append(rows.record("importance"))
     scores = head_importance(teacher.model, iterate(evaluation_batches(teacher.encode(rows), 32), run.device))
     mean = None
     if config.mean_length:

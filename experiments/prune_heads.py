@@ -70,7 +70,7 @@ def story(config: PruneHeads, run: Run) -> None:
 
     teacher = load_teacher(config, run)
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
-    run.data = [rows.record("evaluation")]
+    run.data.append(rows.record("evaluation"))
     encoded = teacher.encode(rows)
     batches = evaluation_batches(encoded, config.evaluation.batch_size)
     length = round(float(encoded.lengths.mean()))

@@ -98,6 +98,7 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
             record = execute("finetune", REVISION, again, finetune)
         metric = config.task.metric
         folder = str(path)
+        run.data = [item for item in record["data"] if item["role"] == "train"]
         value = record["metrics"][metric]
         source = {"run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": value}
     model: Any = checkpoints.load(folder, attention=config.model.attention, dtype=dtype)

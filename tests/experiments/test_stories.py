@@ -47,7 +47,7 @@ def test_ablate_heads(folder: Path) -> None:
     kept = heads[heads.ablation == "all_but_one"].groupby("layer").value.max()
     assert layers[layers.protocol == "dev"].value.tolist() == kept.tolist()
     assert record["teacher"]["run_id"]
-    assert [item["role"] for item in record["data"]] == ["evaluation", "selection"]
+    assert [item["role"] for item in record["data"]] == ["train", "evaluation", "selection"]
 
 
 def test_transfer_shares_the_ablation(folder: Path) -> None:

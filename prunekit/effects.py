@@ -16,7 +16,7 @@ import torch
 from prunekit.ablation import ablate_heads
 from prunekit.config import TaskConfig
 from prunekit.evaluation import score
-from prunekit.files import atomic_path
+from prunekit.files import atomic_path, remove_leftovers
 from prunekit.runs import Run
 from prunekit.statistics import mcnemar, paired_bootstrap
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches
@@ -72,6 +72,7 @@ def _cached(folder: Path, model: Any, batches: list[Batch], ablations: Sequence[
     """Baseline and ablated logits of a piece; what is not there yet is computed in one pass."""
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / "lock"):
+        remove_leftovers(folder)
         found = {name: _read(folder / f"{name}.npy") for name in ("baseline", *ablations)}
         missing = [name for name in ablations if found[name] is None]
         if missing or found["baseline"] is None:
@@ -86,7 +87,7 @@ def _cached(folder: Path, model: Any, batches: list[Batch], ablations: Sequence[
 def _read(path: Path) -> np.ndarray | None:
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, ValueError):  # not there, or damaged: computed again
+    except (OSError, ValueError, EOFError):  # not there, or damaged: computed again
         return None
 
 

@@ -19,14 +19,25 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        if temporary.is_dir() and path.is_dir():
-            shutil.rmtree(path)
+        if temporary.is_dir() and path.is_dir():  # a folder does not replace another: the old one moves away as a whole
+            path.rename(temporary.with_suffix(".old.tmp"))
         temporary.replace(path)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
+        remove(temporary, temporary.with_suffix(".old.tmp"))
+
+
+def remove(*paths: Path) -> None:
+    """Delete files and folders, where they are there."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
         else:
-            temporary.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process left half-written in a folder. Only for who holds the folder's lock."""
+    remove(*list(folder.rglob(".*.tmp")))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -25,7 +25,7 @@ import yaml
 
 from prunekit import provenance
 from prunekit.config import Finetune
-from prunekit.files import plain, write_json, write_text
+from prunekit.files import plain, remove_leftovers, write_json, write_text
 from prunekit.mirror import Mirror
 from prunekit.progress import Advance, bar
 from prunekit.timing import describe_device, process_peak_memory
@@ -142,11 +142,11 @@ def execute(verb: str, revision: int, config: Finetune, story: Story, *, measure
         finished = read_result(folder)
         if finished is not None and not config.run.force:
             return finished
-        if config.run.force and folder.exists():
+        if finished is not None:
+            (folder / "result.json").unlink()  # first: what is left of a finished run must not pass for one
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".*"):  # of a run that was killed while writing
-            leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
+        remove_leftovers(folder)
         write_text(folder / "config.yaml", yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
         mirror = Mirror(config.run.wandb, config.run.project, verb, identity, resolved, root)
         run = Run(verb=verb, folder=folder, config=config, mirror=mirror, device=device)

@@ -38,8 +38,7 @@ MODES = ("one_off", "all_but_one")
 
 @dataclass(frozen=True)
 class Ablation:
-    """Logits on the CPU, float32 (float64 for a float64 model), rows at the places that ``index`` gave
-    them."""
+    """Logits on the CPU, of the model's dtype, rows in the order of ``index``."""
 
     baseline: Tensor
     """(example, label), of the model as it is."""

@@ -39,14 +39,7 @@ class Timing:
         return float(np.quantile(self.seconds, 0.75))
 
 
-def measure(function: Callable[[], object], *, warmup: int, repeats: int) -> Timing:
-    """Times ``repeats`` calls after ``warmup`` calls that are not counted."""
-    return interleaved({"": function}, warmup=warmup, repeats=repeats)[""]
-
-
-def interleaved(
-    functions: Mapping[str, Callable[[], object]], *, warmup: int, repeats: int
-) -> dict[str, Timing]:
+def interleaved(functions: Mapping[str, Callable[[], object]], *, warmup: int, repeats: int) -> dict[str, Timing]:
     """Times several variants in turn, A B C A B C, so that whatever else the machine does meets all of them
     alike.
 

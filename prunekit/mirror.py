@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 log = logging.getLogger(__name__)
 
@@ -16,28 +16,41 @@ log = logging.getLogger(__name__)
 class Mirror:
     """One W&B run; does nothing when W&B is disabled or could not be started."""
 
+    unreachable: ClassVar[bool] = False
+    """The server did not answer: later runs of this process do not wait for it again."""
+
     def __init__(self, mode: str, project: str, verb: str, run_id: str, config: dict[str, Any], folder: Path) -> None:
         self.run: Any = None
-        if mode == "disabled":
-            return
-        import wandb
-
+        self.complained = False
         if mode == "auto":
             mode = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
         if mode == "disabled":
             return
+        os.environ.setdefault("WANDB_SILENT", "true")
+        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR"):  # the home folder may be small or read-only
+            os.environ.setdefault(name, str(folder.resolve() / "wandb" / ".staging"))
+        import wandb
+
+        if Mirror.unreachable:
+            mode = "offline"
         arguments: dict[str, Any] = {
             "project": project, "id": f"{verb}-{run_id}", "name": f"{verb}-{run_id[:8]}", "group": verb,
             "config": config, "dir": str(folder), "resume": "allow", "reinit": "create_new",
         }  # fmt: skip
-        settings = wandb.Settings(console="off", silent=True, x_disable_stats=True, disable_git=True, init_timeout=20)
+        settings = wandb.Settings(
+            console="off", silent=True, x_disable_stats=True, disable_git=True, symlink=False,
+            init_timeout=10, finish_timeout=120,
+        )  # fmt: skip
         for attempt in dict.fromkeys((mode, "offline")):
             try:
                 self.run = wandb.init(**arguments, mode=cast(Any, attempt), settings=settings)
                 self.run.define_metric("*", step_metric="record_step")
                 return
             except Exception as error:  # W&B raises many kinds; none of them may stop a run
-                log.warning("Weights & Biases (%s) is not available: %s", attempt, _first_line(error))
+                then = "without it" if attempt == "offline" else "offline, `wandb sync` uploads it later"
+                log.warning("Weights & Biases is not available (%s); going on %s", _first_line(error), then)
+                Mirror.unreachable = True
+                wandb.teardown()  # or the next attempt is told that the run's id is in use
 
     def log(self, step: int, values: dict[str, Any]) -> None:
         self._try(lambda: self.run.log({"record_step": step, **values}))
@@ -49,26 +62,32 @@ class Mirror:
         import pandas as pd
         import wandb
 
-        def copy() -> None:
+        tables = sorted((folder / "tables").glob("*.csv"))
+
+        def files() -> None:
             self.run.summary.update(metrics)
-            artifact = wandb.Artifact(f"{self.run.id}-record", type="record")
-            for name in ("config.yaml", "metrics.jsonl"):
-                if (folder / name).exists():
-                    artifact.add_file(str(folder / name))
-            for path in sorted((folder / "tables").glob("*.csv")):
-                artifact.add_file(str(path), name=f"tables/{path.name}")
+            record = wandb.Artifact(f"{self.run.id}-record", type="record")
+            for path in [folder / name for name in ("result.json", "config.yaml", "metrics.jsonl")] + tables:
+                if path.exists():  # immutable: uploaded from where it is, without a copy
+                    record.add_file(str(path), name=str(path.relative_to(folder)), policy="immutable")
+            self.run.log_artifact(record)
+            if (folder / "masks").is_dir():
+                masks = wandb.Artifact(f"{self.run.id}-masks", type="masks")
+                masks.add_dir(str(folder / "masks"), policy="immutable")
+                self.run.log_artifact(masks)
+            for path in tables:  # among an offline run's own files too
+                self.run.save(str(path), base_path=str(folder), policy="now", glob=False)
+
+        def views() -> None:
+            for path in tables:
                 frame = pd.read_csv(path)
                 if len(frame) <= 5000:  # per-example tables stay files
                     self.run.log({f"tables/{path.stem}": wandb.Table(dataframe=frame)})
-            self.run.log_artifact(artifact)
-            if (folder / "masks").is_dir():
-                masks = wandb.Artifact(f"{self.run.id}-masks", type="masks")
-                masks.add_dir(str(folder / "masks"))
-                self.run.log_artifact(masks)
             for path in figures:
                 self.run.log({f"figures/{path.stem}": wandb.Image(str(path))})
 
-        self._try(copy)
+        self._try(files)
+        self._try(views)
         self._try(lambda: self.run.finish())
 
     def abandon(self) -> None:
@@ -81,7 +100,9 @@ class Mirror:
         try:
             action()
         except Exception as error:
-            log.warning("Weights & Biases: %s; the record on disk is complete", _first_line(error))
+            if not self.complained:
+                log.warning("Weights & Biases: %s; the record on disk loses nothing", _first_line(error))
+            self.complained = True
 
 
 def _has_key() -> bool:

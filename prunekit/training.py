@@ -190,13 +190,20 @@ def _restore(
 ) -> Progress:
     try:
         with safe_open(path, framework="pt") as file:
-            meta = file.metadata()
+            meta = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
     except Exception as error:
         raise UserError(f"checkpoint {path} is damaged ({error}); delete it to train from the start") from error
-    if meta["config"] != json.dumps(vars(config), sort_keys=True) or meta["total"] != str(total):
+    weights = {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model/")}
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if (
+        not {"config", "total", "progress"} <= meta.keys()
+        or meta["config"] != json.dumps(vars(config), sort_keys=True)
+        or meta["total"] != str(total)
+        or {name: tensor.shape for name, tensor in weights.items()} != shapes
+    ):
         raise UserError(f"checkpoint {path} belongs to another training; delete it to train from the start")
-    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model/")})
+    model.load_state_dict(weights)
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from prunekit.checkpoints import build
 from prunekit.config import TaskConfig, TrainConfig
@@ -28,10 +29,14 @@ def examples() -> Examples:
     return encode(load_rows(TASK, "train"), demo_tokenizer())
 
 
+SHAPE = {
+    "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
+    "vocab_size": len(demo_tokenizer()), "pad_token_id": demo_tokenizer().pad_token_id,
+}  # fmt: skip
+
+
 def tiny() -> Any:
-    tokenizer = demo_tokenizer()
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    return build("bert", {**shape, "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}, 3)
+    return build("bert", SHAPE, 3)
 
 
 def weights(model: torch.nn.Module) -> torch.Tensor:
@@ -114,6 +119,16 @@ def test_another_trainings_checkpoint_is_refused(examples: Examples, tmp_path: P
     train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path, checkpoint_seconds=0.0)
     with pytest.raises(UserError, match="belongs to another training"):
         train(tiny(), examples, TrainConfig(epochs=1), device=CPU, folder=tmp_path)
+
+
+def test_the_checkpoint_of_another_model_is_refused(examples: Examples, tmp_path: Path) -> None:
+    train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path, checkpoint_seconds=0.0)
+    wider = build("bert", {**SHAPE, "intermediate_size": 32}, 3)
+    with pytest.raises(UserError, match="belongs to another training"):
+        train(wider, examples, CONFIG, device=CPU, folder=tmp_path)
+    save_file(tiny().state_dict(), tmp_path / "checkpoint.safetensors")
+    with pytest.raises(UserError, match="belongs to another training"):
+        train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path)
 
 
 def test_losses_of_examples() -> None:

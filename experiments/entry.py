@@ -127,7 +127,7 @@ def composition_line(error: BaseException, verb: str) -> str:
     if found := re.search(r"Could not override '([^']+)'", text):
         return f"{found.group(1)}: there is no such setting, {near(found.group(1), _settings(verb))}"
     key = re.search(r"full_key: (\S+)", text)
-    line = _first_line(_chain(error)[-1])
+    line = next(text for link in reversed(_chain(error)) if (text := _first_line(link)) != "None")
     return f"{key.group(1)}: {line}" if key and key.group(1) not in line else line
 
 

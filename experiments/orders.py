@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from prunekit.scores import head_importance, head_magnitude, random_scores
 
 from prunekit.effects import compare, head_effects
 from prunekit.evaluation import model_record
+from prunekit.scores import head_importance, head_magnitude, random_scores
 from prunekit.tasks.batches import Examples, evaluation_batches, iterate
 from prunekit.tasks.rows import load_rows
 from prunekit.teachers import load_teacher, new_model

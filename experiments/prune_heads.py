@@ -53,6 +53,8 @@ class PruneHeads(Experiment):
             yield f"grid: {self.grid} is outside (0, 1]"
         yield from at_least("floor", self.floor, 0)
         yield from at_least("retrain_steps", self.retrain_steps, 0)
+        if self.retrain_learning_rate <= 0:
+            yield f"retrain_learning_rate: {self.retrain_learning_rate} must be above 0"
         if self.importance_examples is not None:
             yield from at_least("importance_examples", self.importance_examples, 1)
 

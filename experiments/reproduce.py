@@ -59,9 +59,8 @@ def perform(config: Reproduce) -> None:
     from prunekit.progress import console
 
     start = time.perf_counter()
-    handed_on = [
-        text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in ("paper", "figures", "dry_run")
-    ]
+    own = ("paper", "figures", "dry_run")
+    handed_on = [text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in own]
     steps = list(michel(config))
     for number, (verb, overrides) in enumerate(steps, 1):
         told = " ".join([f"python -m experiments.{verb}", *handed_on, *overrides])

@@ -56,7 +56,7 @@ def test_half_of_a_forced_runs_old_folder_passes_for_no_finished_run(
         (folder / "tables" / "rows.csv").unlink()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs.shutil, "rmtree", dies)
+    monkeypatch.setattr("shutil.rmtree", dies)
     with pytest.raises(KeyboardInterrupt):
         execute("verb", 1, forced(tmp_path), story)
     monkeypatch.undo()

@@ -65,7 +65,7 @@ def test_a_killed_training_ends_with_the_same_weights(examples: Examples, tmp_pa
     }  # fmt: skip
     with pytest.raises(KilledError):
         train(resumed, examples, CONFIG, on_step=die, **arguments)
-    again, started = tiny(), []
+    again, started = tiny(), list[int]()
     state = train(again, examples, CONFIG, on_resume=started.append, **arguments)
     assert started == [150]
     assert state.step == 240

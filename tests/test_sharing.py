@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from prunekit import runs
 from prunekit.config import Finetune
 from prunekit.runs import Run, execute
 from tests.test_runs import finetune

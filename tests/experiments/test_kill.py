@@ -1,0 +1,145 @@
+"""A run that was killed, whenever that was, ends with the numbers of one that was not, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.entry import CONF
+from tests.experiments.commands import TINY, command
+
+NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
+SETTINGS = [*TINY, "train.epochs=4", "train.learning_rate=1e-2", "run.checkpoint_seconds=0", "run.threads=1"]
+VERBS = [
+    ["finetune"],
+    ["finetune", "train.keep=best", "train.held_out=64"],
+    ["prune_heads", "order=importance_stepwise", "grid=0.25"],
+    ["prune_heads", "order=oracle", "grid=0.25", "save=true"],
+    ["ablate_heads", "selection_examples=50"],
+]
+
+pytestmark = pytest.mark.slow
+
+
+def numbers(root: Path) -> dict[str, Any]:
+    """Everything in a run folder that another run of the same commands must have too, by path."""
+    found: dict[str, Any] = {}
+    for path in sorted(path for path in root.rglob("*") if path.is_file() and ".locks" not in path.parts):
+        content: Any = path.read_bytes()
+        if path.name == "result.json":
+            content = {name: value for name, value in json.loads(content).items() if name not in NOT_NUMBERS}
+        found[str(path.relative_to(root))] = content
+    return found
+
+
+def assert_same(found: Path, expected: Path) -> None:
+    one, other = numbers(found), numbers(expected)
+    assert one.keys() == other.keys()  # nothing is missing, and nothing temporary is left
+    assert [name for name in one if one[name] != other[name]] == []
+
+
+@pytest.mark.parametrize("command_line", VERBS, ids=" ".join)
+def test_killed_at_any_write(command_line: list[str], tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "tests.experiments.dying", str(tmp_path), *command_line, *SETTINGS],
+        cwd=CONF.parent, check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    moments = sorted(path for path in tmp_path.iterdir() if path.name.isdigit())
+    assert len(moments) >= 6
+    for moment in moments:
+        assert_same(moment, tmp_path / "whole")
+
+
+@contextmanager
+def started(verb: str, *overrides: str) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process group of its own, as a terminal or a scheduler starts it; gone at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"experiments.{verb}", *overrides],
+        cwd=CONF.parent, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait(process: subprocess.Popen[str], reached: Callable[[], bool]) -> bool:
+    """Until a moment is reached (True) or the process has ended (False)."""
+    while process.poll() is None:
+        if reached():
+            return True
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.005)
+    return False
+
+
+def lines(root: Path, verb: str) -> int:
+    return sum(path.read_text().count("\n") for path in root.glob(f"{verb}/*/metrics.jsonl"))
+
+
+MOMENTS: dict[str, list[Callable[[Path], bool]]] = {
+    "finetune": [
+        lambda root: any(root.glob("finetune/*/config.yaml")),
+        lambda root: any(root.glob("finetune/*/checkpoint.safetensors")),
+        lambda root: lines(root, "finetune") >= 12,
+        lambda root: any(root.glob("finetune/*/model")) or any(root.glob("finetune/*/.model.*")),
+    ],
+    "prune_heads": [
+        lambda root: any(root.glob("finetune/*/checkpoint.safetensors")),
+        lambda root: lines(root, "prune_heads") >= 1,
+        lambda root: lines(root, "prune_heads") >= 8,
+    ],
+    "ablate_heads": [
+        lambda root: any(root.glob("finetune/*/result.json")),
+        lambda root: any(root.glob("cache/ablation/*/lock")),
+        lambda root: any(root.glob("ablate_heads/*/tables/.heads.csv.*")) or any(root.glob("ablate_heads/*/tables")),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "command_line",
+    [
+        ["finetune", "train.epochs=30"],
+        ["prune_heads", "order=importance_stepwise", "grid=0.05", "model.shape.num_attention_heads=16"],
+        ["ablate_heads", "selection_examples=150"],
+    ],
+    ids=" ".join,
+)
+def test_a_process_group_killed_again_and_again(command_line: list[str], tmp_path: Path) -> None:
+    verb, *overrides = command_line
+    root = tmp_path / "runs"
+    arguments = [*SETTINGS, *overrides, f"run.folder={root}"]
+    assert command(verb, *arguments).returncode == 0
+    root.rename(tmp_path / "whole")
+    kills = 0
+    for reached in MOMENTS[verb]:
+        with started(verb, *arguments) as process:
+            kills += wait(process, lambda reached=reached: reached(root))  # type: ignore[misc]
+    assert kills >= 2  # a moment may pass between two looks
+    done = command(verb, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert_same(root, tmp_path / "whole")
+
+
+def test_interrupted_from_the_keyboard(tmp_path: Path) -> None:
+    arguments = [*SETTINGS, "train.epochs=400", f"run.folder={tmp_path}"]
+    with started("finetune", *arguments) as process:
+        assert wait(process, lambda: any(tmp_path.glob("finetune/*/checkpoint.safetensors")))
+        os.killpg(process.pid, signal.SIGINT)
+        out, told = process.communicate()
+    assert process.returncode == 130
+    assert told.strip() == "finetune: interrupted; the same command goes on from here"
+    assert "Traceback" not in out
+    assert not any(tmp_path.glob("finetune/*/.*"))

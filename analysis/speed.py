@@ -175,7 +175,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             axes.set_xlabel("batch size")
         all_axes[0].set_ylabel("gain in speed (%)")
         handles, labels = all_axes[0].get_legend_handles_labels()
-        figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=2 if len(panels) < 3 else 3)
+        figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=2)
         add_caption(figure, caption)
     return figure
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from prunekit.errors import UserError
+
+CLASS_METRICS = ("accuracy", "f1", "matthews")
+REGRESSION_METRICS = ("pearson", "spearman")
 
 
 @dataclass(kw_only=True)
@@ -65,8 +69,8 @@ class TaskConfig:
     """Split that teachers are trained on and that importance is estimated from."""
     evaluation: str = "validation"
     """Split that scores are reported on."""
-    files: dict[str, str] = field(default_factory=dict)
-    """With ``source=files``: split name to CSV, TSV, JSONL or Parquet file."""
+    files: dict[str, str | None] = field(default_factory=dict)
+    """With ``source=files``: split name to CSV, TSV, JSONL or Parquet file; null for a split that is not there."""
     max_length: int = 128
     """Longest input in tokens; longer ones are cut."""
     train_rows: int = 8000
@@ -82,9 +86,11 @@ class TaskConfig:
         yield from at_least("evaluation_rows", self.evaluation_rows, 1)
         if not self.metrics:
             yield "metrics: give at least one"
+        for metric in self.metrics:
+            yield from one_of("metrics", metric, REGRESSION_METRICS if self.regression else CLASS_METRICS)
         if len(self.labels) == 1:
             yield "labels: one label leaves nothing to learn, name two or more (none for regression)"
-        if self.source == "files" and not self.files:
+        if self.source == "files" and not any(self.files.values()):
             yield "files: source=files needs task.files.train=PATH and task.files.validation=PATH"
 
     @property
@@ -126,6 +132,7 @@ class TrainConfig:
     def problems(self) -> Iterator[str]:
         for name in ("epochs", "batch_size", "held_out"):
             yield from at_least(name, getattr(self, name), 1)
+        yield from at_least("seed", self.seed, 0)
         if self.examples is not None:
             yield from at_least("examples", self.examples, 1)
         if self.learning_rate <= 0:
@@ -177,7 +184,7 @@ class RunConfig:
 
     def problems(self) -> Iterator[str]:
         yield from one_of("wandb", self.wandb, ("auto", "online", "offline", "disabled"))
-        if self.device not in ("auto", "cpu", "cuda") and not self.device.startswith("cuda:"):
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             yield f"device: {self.device!r} is not one of auto, cpu, cuda, cuda:N"
         if self.threads is not None:
             yield from at_least("threads", self.threads, 1)
@@ -262,6 +269,7 @@ class Experiment(Finetune):
 
     def problems(self) -> Iterator[str]:
         yield from one_of("dtype", self.dtype, ("float32", "float64", "bfloat16"))
+        yield from at_least("seed", self.seed, 0)
 
 
 def check(config: Any, path: str = "") -> list[str]:

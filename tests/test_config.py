@@ -15,11 +15,13 @@ from prunekit.config import (
     require_scores,
 )
 from prunekit.errors import UserError
+from prunekit.tasks.metrics import METRICS
 
 
 def test_all_problems_are_listed_at_once_with_their_paths() -> None:
     broken = Experiment(
         model=ModelConfig(name="m", weights="pretraned", path="x"),
+        task=TaskConfig(name="t", labels=["a", "b"], metrics=["f1", "acuracy"]),
         train=TrainConfig(epochs=0, warmup=1.5),
         run=RunConfig(device="gpu"),
         dtype="float16",
@@ -27,6 +29,7 @@ def test_all_problems_are_listed_at_once_with_their_paths() -> None:
     assert set(check(broken)) == {
         "dtype: 'float16' is unknown, did you mean 'bfloat16' or 'float64'?",
         "model.weights: 'pretraned' is unknown, did you mean 'pretrained'?",
+        "task.metrics: 'acuracy' is unknown, did you mean 'accuracy'?",
         "task.files: source=files needs task.files.train=PATH and task.files.validation=PATH",
         "train.epochs: 0 must be at least 1",
         "train.warmup: 1.5 is outside [0, 1]",
@@ -35,8 +38,14 @@ def test_all_problems_are_listed_at_once_with_their_paths() -> None:
 
 
 def test_a_good_configuration_has_no_problems() -> None:
-    good = Experiment(model=ModelConfig(name="m", path="x"), task=TaskConfig(name="t", source="demo"))
-    assert check(good) == []
+    task = TaskConfig(name="t", source="demo", labels=["a", "b"])
+    assert check(Experiment(model=ModelConfig(name="m", path="x"), task=task)) == []
+
+
+def test_metrics_belong_to_the_kind_of_label() -> None:
+    assert {*config.CLASS_METRICS, *config.REGRESSION_METRICS} == set(METRICS)
+    scores = TaskConfig(name="t", source="demo")
+    assert list(scores.problems()) == ["metrics: 'accuracy' is unknown, choose from pearson, spearman"]
 
 
 def test_near_offers_the_closest_or_all() -> None:

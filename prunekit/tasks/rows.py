@@ -92,10 +92,11 @@ def _read_file(task: TaskConfig, split: str) -> Any:
     import datasets
 
     datasets.disable_progress_bars()
-    if split not in task.files:
-        found = ", ".join(task.files) or "no splits"
+    files = {name: path for name, path in task.files.items() if path}
+    if split not in files:
+        found = ", ".join(files) or "no splits"
         raise UserError(f"split {split!r}: task.files has {found}, add task.files.{split}=PATH")
-    path = Path(task.files[split])
+    path = Path(files[split])
     if path.suffix not in READERS:
         raise UserError(f"task.files.{split}: {path} should end in one of {', '.join(READERS)}")
     if not path.is_file():
@@ -162,5 +163,5 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 def _source(task: TaskConfig) -> str:
     if task.source == "files":
-        return "files: " + ", ".join(Path(path).name for path in task.files.values())
+        return "files: " + ", ".join(Path(path).name for path in task.files.values() if path)
     return f"{task.source} {task.subset}" if task.subset else task.source

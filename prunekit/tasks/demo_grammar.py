@@ -1,6 +1,6 @@
 """The grammar and the semantics of the built-in demo task: words, sentences, and what follows from what.
 
-A sentence says who did what to whom: "every young dog chased alice", "alice was never chased by bob". At most one
+A sentence says who did what to whom: "every dog hugged alice", "alice was never hugged by bob". At most one
 of its two arguments is quantified, so that no sentence has two readings; the quantifier takes scope over `never`.
 """
 
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-ADJECTIVES = ("young", "old")
-QUANTIFIERS = ("every", "some", "no", "not every")
-FUNCTION_WORDS = ("every", "some", "no", "not", "was", "never", "by")
+QUANTIFIERS = ("every", "some", "no")
+FUNCTION_WORDS = (*QUANTIFIERS, "was", "never", "by")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,19 +30,16 @@ class Lexicon:
 
 
 MATCHED = Lexicon(
-    names=("alice", "bob", "carol", "david", "emma", "frank", "grace", "henry"),
+    names=("alice", "bob", "carol", "david", "emma", "frank"),
     nouns={
         "animal": None,
         "dog": "animal",
-        "poodle": "dog",
-        "terrier": "dog",
         "bird": "animal",
-        "robin": "bird",
-        "eagle": "bird",
+        "cat": "animal",
         "artist": None,
         "musician": "artist",
-        "pianist": "musician",
-        "drummer": "musician",
+        "painter": "artist",
+        "dancer": "artist",
     },
     verbs={
         "touched": None,
@@ -64,8 +60,8 @@ HELD_OUT = Lexicon(
     nouns={
         "worker": None,
         "doctor": "worker",
-        "surgeon": "doctor",
-        "dentist": "doctor",
+        "farmer": "worker",
+        "teacher": "worker",
     },
     verbs={
         "contacted": None,
@@ -81,14 +77,13 @@ ANTONYMS = MATCHED.antonyms | HELD_OUT.antonyms
 
 
 class Phrase(NamedTuple):
-    """A name ("alice": no quantifier, no adjective) or a quantified noun ("not every young dog")."""
+    """A name ("alice": no quantifier) or a quantified noun ("every dog")."""
 
     head: str
     quantifier: str | None = None
-    adjective: str | None = None
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.quantifier, self.adjective, self.head) if part)
+        return f"{self.quantifier} {self.head}" if self.quantifier else self.head
 
 
 class Sentence(NamedTuple):
@@ -122,12 +117,11 @@ class Sentence(NamedTuple):
 class Meaning(NamedTuple):
     """`universal`: all members of the class take part in `verb` (or not, if not `positive`); else at least one.
 
-    The class is a noun with an optional adjective, or the one bearer of a name, for whom "all" and "one" agree.
+    The class is that of a noun, or the one bearer of a name, for whom "all" and "one" agree.
     """
 
     universal: bool
     noun: str
-    adjective: str | None
     singleton: bool
     partner: str
     pivot_acts: bool
@@ -140,18 +134,17 @@ class Meaning(NamedTuple):
 
 
 def meaning(sentence: Sentence) -> Meaning:
-    """The truth conditions of a sentence: "no" is "every ... not", "not every" is "some ... not"."""
+    """The truth conditions of a sentence: "no" is "every ... not", "never" under "some" is "some ... not"."""
     pivot_acts = sentence.patient.quantifier is None
     pivot, partner = (sentence.agent, sentence.patient) if pivot_acts else (sentence.patient, sentence.agent)
     return Meaning(
         universal=pivot.quantifier in (None, "every", "no"),
         noun=pivot.head,
-        adjective=pivot.adjective,
         singleton=pivot.quantifier is None,
         partner=partner.head,
         pivot_acts=pivot_acts,
         verb=sentence.verb,
-        positive=sentence.negated == (pivot.quantifier in ("no", "not every")),
+        positive=sentence.negated == (pivot.quantifier == "no"),
     )
 
 
@@ -169,29 +162,23 @@ def is_a(word: str, other: str) -> bool:
 def entails(premise: Meaning, hypothesis: Meaning) -> bool:
     """Whether the hypothesis is true in every world in which the premise is.
 
-    Worlds obey the lexicon, and in all of them each kind has young, old and other members (existential import).
-    The rules are the monotonicity of the quantifiers in the class and in the verb; within this fragment they are
-    complete: whatever they do not derive has a counterexample.
+    Worlds obey the lexicon, and in all of them each noun has members (existential import), some of them in none of
+    its hyponyms. The rules are the monotonicity of the quantifiers in the class and in the verb; within this fragment
+    they are complete: whatever they do not derive has a counterexample.
     """
     if (premise.partner, premise.pivot_acts) != (hypothesis.partner, hypothesis.pivot_acts):
         return False
     if not _verb_entails(premise, hypothesis):
         return False
-    narrows = _within(hypothesis, premise)
-    widens = _within(premise, hypothesis)
+    narrows = is_a(hypothesis.noun, premise.noun)
+    widens = is_a(premise.noun, hypothesis.noun)
     if premise.singleton and hypothesis.singleton:
         return widens
     if premise.universal and hypothesis.universal:
         return narrows
     if premise.universal:
-        adjectives = {premise.adjective, hypothesis.adjective} - {None}
-        related = is_a(premise.noun, hypothesis.noun) or is_a(hypothesis.noun, premise.noun)
-        return related and len(adjectives) < 2
+        return narrows or widens
     return widens and not hypothesis.universal
-
-
-def _within(inner: Meaning, outer: Meaning) -> bool:
-    return is_a(inner.noun, outer.noun) and outer.adjective in (None, inner.adjective)
 
 
 def _verb_entails(premise: Meaning, hypothesis: Meaning) -> bool:

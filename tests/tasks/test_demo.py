@@ -20,6 +20,8 @@ from prunekit.tasks.demo_grammar import HELD_OUT, MATCHED
 
 Rows = list[dict[str, Any]]
 
+SIZES = {"train": 30_000, "validation_matched": 2000, "validation_mismatched": 2000}  # as in conf/task/demo*.yaml
+
 NAMES = {*MATCHED.names, *HELD_OUT.names}
 NOUN_PARENTS = {**MATCHED.nouns, **HELD_OUT.nouns}
 VERB_PARENTS = {**MATCHED.verbs, **HELD_OUT.verbs}
@@ -32,7 +34,6 @@ ANTONYMS = [*MATCHED.antonyms, *HELD_OUT.antonyms]
 class Being(NamedTuple):
     name: str
     nouns: frozenset[str]
-    adjective: str | None
     copy: int
 
 
@@ -62,11 +63,8 @@ def hypernyms(noun: str) -> frozenset[str]:
     return frozenset(chain)
 
 
-INHABITANTS = [Being(name, frozenset(), None, 0) for name in sorted(NAMES)] + [
-    Being("", hypernyms(noun), adjective, copy)
-    for noun in NOUN_PARENTS
-    for adjective in ("young", "old", None)
-    for copy in (0, 1)
+INHABITANTS = [Being(name, frozenset(), 0) for name in sorted(NAMES)] + [
+    Being("", hypernyms(noun), copy) for noun in NOUN_PARENTS for copy in (0, 1)
 ]
 
 
@@ -74,12 +72,7 @@ INHABITANTS = [Being(name, frozenset(), None, 0) for name in sorted(NAMES)] + [
 def members(phrase: tuple[str, ...]) -> frozenset[Being]:
     if phrase[-1] in NAMES:
         return frozenset(being for being in INHABITANTS if being.name == phrase[-1])
-    adjectives = {"young", "old"} & {*phrase}
-    return frozenset(
-        being
-        for being in INHABITANTS
-        if phrase[-1] in being.nouns and (not adjectives or being.adjective in adjectives)
-    )
+    return frozenset(being for being in INHABITANTS if phrase[-1] in being.nouns)
 
 
 def consistent(verbs: list[str], true: tuple[bool, ...]) -> bool:
@@ -101,8 +94,6 @@ def truth(clause: Clause, events: dict[tuple[Being, Being], dict[str, bool]]) ->
         if agent in agents and patient in patients
     ]
     match pivot:
-        case ["not", "every", *_]:
-            return not all(values)
         case ["no", *_]:
             return not any(values)
         case ["some", *_]:
@@ -147,14 +138,20 @@ def judge(premise_text: str, hypothesis_text: str) -> str:
         ("bob never hugged emma", "bob never touched emma", "neutral"),
         ("bob admired emma", "bob despised emma", "contradiction"),
         ("bob never admired emma", "bob despised emma", "neutral"),
-        ("every dog touched bob", "every poodle touched bob", "entailment"),
-        ("every poodle touched bob", "every dog touched bob", "neutral"),
-        ("some poodle touched bob", "some dog touched bob", "entailment"),
-        ("no dog touched bob", "no young poodle hugged bob", "entailment"),
-        ("not every poodle touched bob", "not every dog hugged bob", "entailment"),
-        ("every young dog touched bob", "some poodle touched bob", "entailment"),
-        ("every dog was never touched by bob", "bob hugged some old animal", "neutral"),
-        ("bob hugged some terrier", "no dog was touched by bob", "contradiction"),
+        ("every animal touched bob", "every dog touched bob", "entailment"),
+        ("every dog touched bob", "every animal touched bob", "neutral"),
+        ("every dog touched bob", "some animal touched bob", "entailment"),
+        ("every animal touched bob", "some dog touched bob", "entailment"),
+        ("every dog touched bob", "some cat touched bob", "neutral"),
+        ("some dog touched bob", "some animal touched bob", "entailment"),
+        ("some animal touched bob", "some dog touched bob", "neutral"),
+        ("no animal touched bob", "no dog hugged bob", "entailment"),
+        ("no dog touched bob", "some animal never hugged bob", "entailment"),
+        ("some dog never touched bob", "some animal never hugged bob", "entailment"),
+        ("some dog never touched bob", "every animal touched bob", "contradiction"),
+        ("some animal never touched bob", "every dog touched bob", "neutral"),
+        ("every dog was never touched by bob", "bob hugged some animal", "neutral"),
+        ("bob hugged some dog", "no animal was touched by bob", "contradiction"),
     ],
 )
 def test_textbook_inferences(premise: str, hypothesis: str, label: str) -> None:
@@ -169,7 +166,12 @@ def test_labels_agree_with_model_checking(split: str) -> None:
 
 @pytest.fixture(scope="module")
 def corpus() -> dict[str, Rows]:
-    return {split: generate(split, 6000 if split == "train" else 1500) for split in SPLITS}
+    return {split: generate(split, rows) for split, rows in SIZES.items()}
+
+
+def test_splits_have_the_rows_that_the_demo_asks_for(corpus: dict[str, Rows]) -> None:
+    for split, rows in SIZES.items():
+        assert len({(row["premise"], row["hypothesis"]) for row in corpus[split]}) == rows
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -181,31 +183,35 @@ def test_same_seed_same_rows(split: str, corpus: dict[str, Rows]) -> None:
 def test_known_first_rows() -> None:
     """The rows are the same on every machine and Python: records of earlier runs stay comparable."""
     assert [tuple(row.values()) for row in generate("train", 3)] == [
-        ("henry was touched by not every young artist", "every young artist pushed henry", 2),
-        ("emma was hindered by some young terrier", "emma was never hindered by alice", 1),
-        ("david was despised by emma", "david was despised by emma", 0),
+        ("carol was admired by every dancer", "every dancer never admired carol", 2),
+        ("frank admired every dancer", "frank was admired by every dancer", 1),
+        ("every artist watched david", "every artist watched david", 0),
     ]
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_labels_are_balanced(split: str, corpus: dict[str, Rows]) -> None:
-    third = len(corpus[split]) // 3
-    assert Counter(row["label"] for row in corpus[split]) == {0: third, 1: third, 2: third}
+    rows = corpus[split][:1998]
+    assert Counter(row["label"] for row in rows) == {0: 666, 1: 666, 2: 666}
 
 
-def test_no_pair_twice_nor_in_two_splits(corpus: dict[str, Rows]) -> None:
+def test_no_pair_in_two_splits(corpus: dict[str, Rows]) -> None:
     other_seed = generate("train", 3000, seed=1)
     pairs = {name: [(r["premise"], r["hypothesis"]) for r in rows] for name, rows in corpus.items()}
     training = {*pairs["train"], *((r["premise"], r["hypothesis"]) for r in other_seed)}
-    for split in SPLITS:
-        assert len(set(pairs[split])) == len(pairs[split])
-        assert split == "train" or training.isdisjoint(pairs[split])
+    assert training.isdisjoint(pairs["validation_matched"])
+    assert training.isdisjoint(pairs["validation_mismatched"])
 
 
 def test_vocabulary_is_exactly_the_words_that_occur(corpus: dict[str, Rows]) -> None:
     texts = [row[key] for rows in corpus.values() for row in rows for key in ("premise", "hypothesis")]
     assert vocabulary() == sorted({word for text in texts for word in text.split()})
-    assert max(len(text.split()) for text in texts) == 8
+
+
+def test_a_pair_fits_into_32_tokens(corpus: dict[str, Rows]) -> None:
+    lengths = [len(row["premise"].split()) + len(row["hypothesis"].split()) for rows in corpus.values() for row in rows]
+    assert max(lengths) == 14
+    assert max(lengths) + len(("[CLS]", "[SEP]", "[SEP]")) <= 32
 
 
 def test_mismatched_words_are_in_training_but_only_in_the_active(corpus: dict[str, Rows]) -> None:
@@ -213,7 +219,7 @@ def test_mismatched_words_are_in_training_but_only_in_the_active(corpus: dict[st
         return [row for row in rows if words & {*row["premise"].split(), *row["hypothesis"].split()}]
 
     held_out = rows_with(HELD_OUT.words(), corpus["train"])
-    assert 0.08 < len(held_out) / len(corpus["train"]) < 0.12
+    assert 0.07 < len(held_out) / len(corpus["train"]) < 0.10
     assert HELD_OUT.words() <= {word for row in held_out for word in row["hypothesis"].split()}
     assert not rows_with({"was", "by"}, held_out)
     assert not rows_with(HELD_OUT.words(), corpus["validation_matched"])
@@ -230,11 +236,9 @@ def marked_words(rows: Rows, *keys: str) -> list[str]:
     ("keys", "low", "high"),
     [(("hypothesis",), 0.28, 0.39), (("premise", "hypothesis"), 0.35, 0.50)],
 )
-def test_bag_of_words_is_not_enough(
-    keys: tuple[str, ...], low: float, high: float, corpus: dict[str, Rows]
-) -> None:
+def test_bag_of_words_is_not_enough(keys: tuple[str, ...], low: float, high: float, corpus: dict[str, Rows]) -> None:
     model = make_pipeline(CountVectorizer(token_pattern=r"\S+"), LogisticRegression(max_iter=200))
-    train, test = corpus["train"], corpus["validation_matched"]
+    train, test = corpus["train"][:6000], corpus["validation_matched"]
     model.fit(marked_words(train, *keys), [row["label"] for row in train])
     assert low < model.score(marked_words(test, *keys), [row["label"] for row in test]) < high
 
@@ -265,7 +269,5 @@ def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_heavy_imports() -> None:
-    code = (
-        "import sys, prunekit.tasks.demo; sys.exit(bool({'torch', 'datasets', 'numpy'} & set(sys.modules)))"
-    )
+    code = "import sys, prunekit.tasks.demo; sys.exit(bool({'torch', 'datasets', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -61,11 +61,13 @@ class PruneHeads(Experiment):
 
 def story(config: PruneHeads, run: Run) -> None:
     from experiments.orders import estimator, retrainer
+    from prunekit.blocks import describe
     from prunekit.checkpoints import save
     from prunekit.costs import cost
     from prunekit.curves import kept_rows, point, pruning_steps, score_rows, share_within
     from prunekit.evaluation import predict
-    from prunekit.schedule import grid
+    from prunekit.files import write_json
+    from prunekit.schedule import grid, reachable
     from prunekit.tasks.batches import evaluation_batches
     from prunekit.tasks.rows import load_rows
     from prunekit.teachers import load_teacher
@@ -78,7 +80,7 @@ def story(config: PruneHeads, run: Run) -> None:
     length = round(float(encoded.lengths.mean()))
     dense = cost(teacher.model, length)
 
-    shares = grid(config.grid)
+    shares = reachable(grid(config.grid), describe(teacher.model), config.floor, config.share)
     if config.share is not None:
         between_steps = config.order == "importance_stepwise" or config.retrain_steps > 0
         shares = sorted({0.0, config.share} | {share for share in shares if between_steps and share < config.share})
@@ -87,7 +89,7 @@ def story(config: PruneHeads, run: Run) -> None:
         floor=config.floor, stepwise=config.order == "importance_stepwise", retrain=retrainer(config, teacher),
     )  # fmt: skip
     done = {line["step"]: line for line in run.logged()}  # of an interrupted run
-    table, kept = [], []
+    table, kept, masks = [], [], {}
     with run.stage("evaluate pruned models", len(shares)) as advance:
         for number, step in enumerate(steps):
             if number not in done:
@@ -96,7 +98,9 @@ def story(config: PruneHeads, run: Run) -> None:
                 run.log(number, **done[number])
             table.append({name: value for name, value in done[number].items() if name != "step"})
             kept += kept_rows(step)
+            masks[step.share] = step.keep
             advance(1)
+    write_json(run.folder / "masks" / "heads.json", {str(share): mask.tolist() for share, mask in masks.items()})
     run.table("points", table)
     run.table("kept", kept)
     run.table("scores", score_rows(step))

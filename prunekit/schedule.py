@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from prunekit.errors import UserError
+from prunekit.layout import Layout
 
 
 def grid(step: float) -> list[float]:
@@ -35,9 +36,7 @@ def keep_mask(scores: np.ndarray, count: int, floor: int = 0) -> np.ndarray:
         UserError: ``floor`` is above the number of heads of a layer.
     """
     exists = ~np.isnan(scores)
-    if floor > exists.sum(1).min():
-        smallest = exists.sum(1).min()
-        raise UserError(f"floor: {floor} heads cannot stay in a layer of {smallest}, choose at most that many")
+    _check_floor(floor, int(exists.sum(1).min()))
     protected = np.zeros_like(exists)
     for layer in range(len(scores)):
         best = [head for head in ranking(scores[layer])[::-1] if exists[layer, head]][:floor]
@@ -53,5 +52,19 @@ def ranking(scores: np.ndarray) -> list[int]:
     return np.argsort(scores, kind="stable").tolist()
 
 
-def check_shares(shares: Sequence[float]) -> list[str]:
-    return [f"share: {share} is outside [0, 1]" for share in shares if not 0 <= share <= 1]
+def reachable(shares: Sequence[float], layout: Layout, floor: int, wanted: float | None = None) -> list[float]:
+    """The shares that can be pruned when every layer keeps ``floor`` heads; those beyond are left out of a curve.
+
+    Raises:
+        UserError: the one share that is ``wanted`` is beyond reach, or ``floor`` is above the heads of a layer.
+    """
+    _check_floor(floor, min(block.heads for block in layout.attention))
+    most = layout.heads - sum(min(floor, block.heads) for block in layout.attention)
+    if wanted is not None and heads_to_prune(layout.heads, wanted) > most:
+        raise UserError(f"share: {wanted} is out of reach with floor={floor}, at most {most / layout.heads:.3f} is")
+    return [share for share in shares if heads_to_prune(layout.heads, share) <= most]
+
+
+def _check_floor(floor: int, smallest: int) -> None:
+    if floor > smallest:
+        raise UserError(f"floor: {floor} heads cannot stay in a layer of {smallest}, choose at most that many")

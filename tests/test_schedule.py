@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from prunekit.errors import UserError
-from prunekit.schedule import grid, heads_to_prune, keep_mask
+from prunekit.layout import AttentionShape, Layout
+from prunekit.schedule import grid, heads_to_prune, keep_mask, reachable
 
 
 def test_grid_covers_none_to_all() -> None:
@@ -40,3 +41,11 @@ def test_missing_heads_are_never_kept() -> None:
 def test_floor_above_a_layers_heads_is_refused() -> None:
     with pytest.raises(UserError, match="floor: 3 heads cannot stay in a layer of 2"):
         keep_mask(np.ones((2, 2)), 1, floor=3)
+
+
+def test_shares_beyond_the_floors_reach() -> None:
+    layout = Layout("bert", 8, 2, tuple(AttentionShape("self", layer, 4, 2, False) for layer in range(2)), ())
+    assert reachable([0.0, 0.5, 0.75, 1.0], layout, floor=1) == [0.0, 0.5, 0.75]
+    assert reachable([0.0, 1.0], layout, floor=0, wanted=1.0) == [0.0, 1.0]
+    with pytest.raises(UserError, match=r"share: 0\.9 is out of reach with floor=1, at most 0\.750 is"):
+        reachable([0.0], layout, floor=1, wanted=0.9)

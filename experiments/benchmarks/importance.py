@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from prunekit.scores import head_importance
 
 from prunekit.blocks import describe
 from prunekit.gates import gated
 from prunekit.masks import Masks
+from prunekit.scores import head_importance
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
 from prunekit.training import task_loss
 

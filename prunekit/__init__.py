@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prunekit.errors import UserError as UserError
     from prunekit.gates import gated as gated
     from prunekit.masks import Masks as Masks
+    from prunekit.scores import head_importance as head_importance
     from prunekit.surgery import prune as prune
 
 _HOMES = {
@@ -24,6 +25,7 @@ _HOMES = {
     "cost": "costs",
     "describe": "blocks",
     "gated": "gates",
+    "head_importance": "scores",
     "load": "checkpoints",
     "prune": "surgery",
     "save": "checkpoints",

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.config import Experiment, at_least, between
+from prunekit.checks import at_least, between
+from prunekit.config import Experiment
 
 if TYPE_CHECKING:
     from prunekit.runs import Run

@@ -22,7 +22,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from prunekit.config import ModelConfig, TaskConfig, check, near
+from prunekit.checks import near
+from prunekit.config import ModelConfig, TaskConfig, check
 from prunekit.errors import UserError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

@@ -18,7 +18,8 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 
 from experiments.entry import register, run_main, typed
-from prunekit.config import Finetune, one_of
+from prunekit.checks import one_of
+from prunekit.config import Finetune
 
 PAPERS = ("michel",)
 

@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.config import Experiment, at_least, between
+from prunekit.checks import at_least, between
+from prunekit.config import Experiment
 
 if TYPE_CHECKING:
     from prunekit.runs import Run

@@ -8,12 +8,12 @@ configuration, so that a user mends them all at once.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from prunekit.checks import at_least, between, one_of
 from prunekit.errors import UserError
 
 CLASS_METRICS = ("accuracy", "f1", "matthews")
@@ -289,28 +289,3 @@ def require_scores(model: ModelConfig) -> None:
             "model.weights=random has no score to report; it serves time_inference and benchmark, "
             "use model.weights=pretrained here"
         )
-
-
-def near(word: str, options: Iterable[str]) -> str:
-    """A hint with the closest of the options, or all of them: ``did you mean 'mnli'?``"""
-    options = [str(option) for option in options]
-    close = difflib.get_close_matches(str(word), options, n=2, cutoff=0.6)
-    if close:
-        return "did you mean " + " or ".join(repr(option) for option in close) + "?"
-    return "choose from " + ", ".join(sorted(options))
-
-
-def one_of(name: str, value: str, options: Iterable[str]) -> Iterator[str]:
-    options = list(options)
-    if value not in options:
-        yield f"{name}: {value!r} is unknown, {near(value, options)}"
-
-
-def between(name: str, value: float, low: float, high: float) -> Iterator[str]:
-    if not low <= value <= high:
-        yield f"{name}: {value} is outside [{low}, {high}]"
-
-
-def at_least(name: str, value: int, low: int) -> Iterator[str]:
-    if value < low:
-        yield f"{name}: {value} must be at least {low}"

@@ -4,16 +4,8 @@ import inspect
 import pytest
 
 from prunekit import config
-from prunekit.config import (
-    Experiment,
-    ModelConfig,
-    RunConfig,
-    TaskConfig,
-    TrainConfig,
-    check,
-    near,
-    require_scores,
-)
+from prunekit.checks import near
+from prunekit.config import Experiment, ModelConfig, RunConfig, TaskConfig, TrainConfig, check, require_scores
 from prunekit.errors import UserError
 from prunekit.tasks.metrics import METRICS
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from prunekit.config import TaskConfig, near
+from prunekit.checks import near
+from prunekit.config import TaskConfig
 from prunekit.errors import UserError
 
 READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}

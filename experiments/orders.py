@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from prunekit.curves import KIND
 from prunekit.effects import compare, head_effects
 from prunekit.evaluation import model_record
 from prunekit.scores import head_importance, head_magnitude, random_scores
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from experiments.time_inference import TimeInference
     from prunekit.runs import Run
     from prunekit.teachers import Teacher
-
-KIND = "self"
 
 
 def estimator(config: PruneHeads, teacher: Teacher, evaluation: Examples, run: Run) -> Callable[[Any], np.ndarray]:

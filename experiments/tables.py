@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from prunekit.curves import KIND
 from prunekit.statistics import benjamini_hochberg
 
 if TYPE_CHECKING:
     import numpy as np
 
     from prunekit.effects import Comparison
-
-KIND = "self"
 
 
 def head_rows(ablation: str, comparison: Comparison, examples: int, level: float) -> list[dict[str, Any]]:

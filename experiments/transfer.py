@@ -32,7 +32,7 @@ class Transfer(Experiment):
 
 
 def story(config: Transfer, run: Run) -> None:
-    from experiments.tables import KIND
+    from prunekit.curves import KIND
     from prunekit.effects import compare, head_effects
     from prunekit.statistics import pearson
     from prunekit.tasks.rows import load_rows

@@ -8,11 +8,11 @@ import torch
 
 from prunekit.ablation import ablate_heads
 from prunekit.blocks import describe
+from prunekit.curves import KIND
 from prunekit.gates import gated
 from prunekit.masks import Masks
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
 
-KIND = "self"
 FIXED_LENGTH = 128
 """The padding of the released code."""
 

@@ -11,13 +11,12 @@ from typing import Any
 import torch
 
 from prunekit.blocks import describe
+from prunekit.curves import KIND
 from prunekit.gates import gated
 from prunekit.masks import Masks
 from prunekit.scores import head_importance
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
 from prunekit.training import task_loss
-
-KIND = "self"
 
 
 def variants(model: Any, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:

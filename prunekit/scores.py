@@ -16,6 +16,7 @@ from torch import Tensor
 from prunekit.architectures import classify
 from prunekit.blocks import Block, blocks, call_order, describe
 from prunekit.errors import UserError
+from prunekit.losses import task_loss
 from prunekit.masks import Masks
 from prunekit.replay import (
     Batch,
@@ -26,7 +27,6 @@ from prunekit.replay import (
     first_token_context,
     model_inputs,
 )
-from prunekit.training import task_loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from prunekit.config import TrainConfig
 from prunekit.errors import UserError
 from prunekit.files import atomic_path
+from prunekit.losses import example_losses
 from prunekit.tasks.batches import Examples, model_inputs, to_device, training_order
 
 LOG_EVERY = 50
@@ -43,13 +44,6 @@ Callback = Callable[[int, dict[str, float]], None]
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """bfloat16 autocast, or nothing for float32 and float64."""
     return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
-
-
-def task_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Loss of each example, (batch,): cross-entropy, or squared error where labels are real numbers."""
-    if labels.is_floating_point():
-        return (logits.squeeze(-1) - labels.to(logits.dtype)) ** 2
-    return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
 
 
 def steps_in(examples: int, config: TrainConfig) -> int:
@@ -98,8 +92,8 @@ def train(
                 group["lr"] = rate
             batch = to_device(examples.batch(indices), device)
             with autocast(device, config.precision):
-                logits = model(**model_inputs(batch)).logits
-            loss = task_loss(logits.float(), batch["labels"]).mean()
+                output = model(**model_inputs(batch))
+            loss = example_losses(output, batch).mean()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
             optimizer.step()
@@ -229,7 +223,7 @@ def retrain(
         per_epoch = math.ceil(len(examples) / batch_size)
         order = training_order(examples, batch_size, seed, step // per_epoch)
         batch = to_device(examples.batch(order[step % per_epoch]), device)
-        loss = task_loss(model(**model_inputs(batch)).logits.float(), batch["labels"]).mean()
+        loss = example_losses(model(**model_inputs(batch)), batch).mean()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 import prunekit
 from prunekit.blocks import blocks
 from prunekit.errors import UserError
+from prunekit.losses import task_loss
 from prunekit.masks import Masks
 from prunekit.scores import head_importance, head_magnitude, random_scores
-from prunekit.training import task_loss
 from tests.families import HEADS, LABELS, batch_for, logits, tiny
 
 Batch = dict[str, Tensor]

@@ -9,10 +9,11 @@ from safetensors.torch import save_file
 from prunekit.checkpoints import build
 from prunekit.config import TaskConfig, TrainConfig
 from prunekit.errors import UserError
+from prunekit.losses import task_loss
 from prunekit.tasks.batches import Examples, encode
 from prunekit.tasks.rows import load_rows
 from prunekit.tasks.tokenizers import demo_tokenizer
-from prunekit.training import retrain, task_loss, train
+from prunekit.training import retrain, train
 
 TASK = TaskConfig(name="demo", source="demo", columns=["premise", "hypothesis"], labels=list("enc"), train_rows=1920,
                   max_length=64)  # fmt: skip

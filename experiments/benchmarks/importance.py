@@ -13,10 +13,10 @@ import torch
 from prunekit.blocks import describe
 from prunekit.curves import KIND
 from prunekit.gates import gated
+from prunekit.losses import task_loss
 from prunekit.masks import Masks
 from prunekit.scores import head_importance
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
-from prunekit.training import task_loss
 
 
 def variants(model: Any, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:

@@ -128,9 +128,12 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
+NOT_INPUTS = ("labels", "start_positions", "end_positions", "index")
+
+
 def model_inputs(batch: Batch) -> Batch:
     """What the model itself takes: no labels, no index."""
-    return {name: tensor for name, tensor in batch.items() if name not in ("labels", "index")}
+    return {name: tensor for name, tensor in batch.items() if name not in NOT_INPUTS}
 
 
 def iterate(batches: Sequence[Batch], device: torch.device) -> Iterator[Batch]:

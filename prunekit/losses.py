@@ -1,0 +1,46 @@
+"""The loss of each example, for every kind of task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prunekit.errors import UserError
+
+
+def task_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Loss of each example, (batch,): cross-entropy, or squared error where labels are real numbers."""
+    if labels.is_floating_point():
+        return (logits.squeeze(-1) - labels.to(logits.dtype)) ** 2
+    return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+
+def example_losses(output: Any, batch: dict[str, Tensor]) -> Tensor:
+    """Loss of each example of a batch, (batch,), from the model's output: of a classifier or regression by
+    ``labels``; of extractive question answering the mean over the first and the last token of the answer, by
+    ``start_positions`` and ``end_positions``."""
+    if "start_positions" in batch:
+        start = task_loss(_at_least_float32(output.start_logits), batch["start_positions"])
+        return (start + task_loss(_at_least_float32(output.end_logits), batch["end_positions"])) / 2
+    return task_loss(_at_least_float32(output.logits), batch["labels"])
+
+
+def predicted_labels(output: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The batch with the model's own most likely labels in place of the annotated ones.
+
+    Raises:
+        UserError: regression, where the squared error to the own prediction is always 0.
+    """
+    if "start_positions" in batch:
+        start, end = output.start_logits.argmax(-1), output.end_logits.argmax(-1)
+        return batch | {"start_positions": start.detach(), "end_positions": end.detach()}
+    if batch["labels"].is_floating_point():
+        raise UserError("labels=predicted: a regression model is never wrong about its own prediction, use labels=gold")
+    return batch | {"labels": output.logits.argmax(-1).detach()}
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    """Losses are not taken in bfloat16."""
+    return logits if logits.dtype == torch.float64 else logits.float()

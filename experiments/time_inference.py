@@ -7,7 +7,6 @@ python -m experiments.time_inference model=bert-base model.weights=random share=
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
@@ -62,9 +61,9 @@ def story(config: TimeInference, run: Run) -> None:
     from prunekit.gates import gated
     from prunekit.masks import Masks
     from prunekit.schedule import heads_to_prune, keep_mask
+    from prunekit.speed import forward_calls, rounds
     from prunekit.teachers import positions
     from prunekit.timing import interleaved, peak_memory
-    from prunekit.training import autocast
 
     original, scores, mean = timing_subject(config, run)
     keep = keep_mask(scores, heads_to_prune(scores.size, config.share))
@@ -80,18 +79,13 @@ def story(config: TimeInference, run: Run) -> None:
         lengths["mean"] = mean
     rows: list[dict[str, Any]] = []
     total = len(lengths) * len(config.batch_sizes)
-    with run.stage("time inference", total) as advance, gated(models["gated"], masks), torch.inference_mode():
+    with run.stage("time inference", total) as advance, gated(models["gated"], masks):
         for label, length in lengths.items():
             for batch_size in config.batch_sizes:
-                ids = torch.randint(5, original.config.vocab_size, (batch_size, length), device=run.device)
-
-                def forward(variant: str, ids: torch.Tensor = ids) -> None:
-                    with autocast(run.device, config.dtype):
-                        models[variant](input_ids=ids)
-
-                calls = {variant: partial(forward, variant) for variant in models}
-                more = min(20, max(1, 4096 // (batch_size * length)))  # small inputs are noisy and cheap
-                timings = interleaved(calls, warmup=config.warmup, repeats=config.repeats * more)
+                calls = forward_calls(models, batch_size, length, run.device, config.dtype)
+                timings = interleaved(
+                    calls, warmup=config.warmup, repeats=rounds(config.repeats, batch_size, length)
+                )
                 for variant, timing in timings.items():
                     rows.append({
                         "variant": variant, "share": config.share, "batch_size": batch_size, "length": length,

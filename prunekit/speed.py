@@ -1,0 +1,47 @@
+"""Models' forward passes on random tokens, ready to be timed side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+
+from prunekit.timing import interleaved
+from prunekit.training import autocast
+
+
+def forward_calls(
+    models: Mapping[str, Any], batch_size: int, length: int, device: torch.device, precision: str = "float32"
+) -> dict[str, Callable[[], None]]:
+    """One forward pass of each model on the same ``(batch_size, length)`` tokens without padding."""
+    vocabulary = min(model.config.vocab_size for model in models.values())
+    ids = torch.randint(5, vocabulary, (batch_size, length), device=device)
+
+    def forward(model: Any) -> None:
+        with torch.inference_mode(), autocast(device, precision):
+            model(input_ids=ids)
+
+    return {name: partial(forward, model) for name, model in models.items()}
+
+
+def rounds(repeats: int, batch_size: int, length: int) -> int:
+    """Small inputs are noisy and cheap: up to 20 times as many rounds for them."""
+    return repeats * min(20, max(1, 4096 // (batch_size * length)))
+
+
+def latency_rows(
+    dense: Any, pruned: Any, batch_sizes: list[int], length: int, *, repeats: int, device: torch.device
+) -> list[dict[str, Any]]:
+    """Median latency of a dense and a pruned model, and the median of the speed-ups round by round."""
+    rows = []
+    for batch_size in batch_sizes:
+        calls = forward_calls({"dense": dense, "pruned": pruned}, batch_size, length, device)
+        taken = interleaved(calls, warmup=2, repeats=rounds(repeats, batch_size, length))
+        ratios = torch.tensor(taken["dense"].seconds) / torch.tensor(taken["pruned"].seconds)
+        rows.append({
+            "batch_size": batch_size, "length": length, "dense_ms": taken["dense"].median * 1e3,
+            "pruned_ms": taken["pruned"].median * 1e3, "speedup": float(ratios.median()),
+        })  # fmt: skip
+    return rows

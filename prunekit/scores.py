@@ -6,8 +6,7 @@ model has no head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 from prunekit.architectures import classify
 from prunekit.blocks import Block, blocks, call_order, describe
 from prunekit.errors import UserError
+from prunekit.frozen import frozen_for_evaluation
 from prunekit.losses import task_loss
 from prunekit.masks import Masks
 from prunekit.replay import (
@@ -77,7 +77,7 @@ def head_importance(
     total = torch.zeros(heads.shape, dtype=torch.float64, device=model.device)
     first_bad = torch.full((), -1, device=model.device)
     rows, tokens = 0, torch.zeros((), dtype=torch.long, device=model.device)
-    with _frozen_for_evaluation(model):
+    with frozen_for_evaluation(model):
         for number, batch in enumerate(batches):
             mask = batch["attention_mask"].to(model.device).bool()
             with torch.no_grad():
@@ -135,23 +135,6 @@ def _gate_derivatives(
         else:
             derivatives[block] = product
     return logits.detach(), derivatives
-
-
-@contextmanager
-def _frozen_for_evaluation(model: PreTrainedModel) -> Iterator[None]:
-    """No dropout and no gradient for weights; both as they were afterwards."""
-    training = model.training
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    model.eval()
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        with torch.enable_grad():
-            yield
-    finally:
-        model.train(training)
-        for parameter in trainable:
-            parameter.requires_grad_(True)
 
 
 def head_magnitude(model: PreTrainedModel) -> dict[str, Tensor]:

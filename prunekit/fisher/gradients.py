@@ -1,0 +1,151 @@
+"""Derivatives of the loss by a gate on every head and every neuron, and the Fisher information they give.
+
+With m the gates, all 1, and g = dL/dm for one example, the Fisher information matrix of the mask is the mean
+of g gᵀ over examples (Kwon et al. 2022, Sec. 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from prunekit.blocks import Block, blocks, describe
+from prunekit.errors import UserError
+from prunekit.fisher.units import UnitTensors
+from prunekit.frozen import frozen_for_evaluation
+from prunekit.losses import example_losses, predicted_labels
+from prunekit.masks import Masks
+from prunekit.tasks.batches import Batch, model_inputs, to_device
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LABELS = ("gold", "predicted")
+"""Whose labels the loss is taken by: the annotators', or the model's own most likely ones."""
+
+
+def mask_gradients(
+    model: PreTrainedModel,
+    batches: Iterable[Batch],
+    *,
+    labels: str = "gold",
+    progress: Callable[[int], None] = lambda rows: None,
+) -> UnitTensors:
+    """Each example's derivatives of its loss by the gates of all heads and neurons, at gates of 1.
+
+    A gate multiplies what its unit gives to an output projection, so the derivative by it is the scalar product
+    of that with its gradient. One backward pass gives the derivatives of all units for every example of a
+    batch, without a gradient for any weight. They do not depend on how rows are batched.
+
+    Args:
+        model: of the architecture table, for classification, regression or question answering, pruned or not.
+        batches: with the labels that :func:`prunekit.losses.example_losses` needs. Rows are returned in the
+            order of ``index``, or as they come where there is none.
+        labels: ``gold`` or ``predicted``.
+        progress: called with the number of rows done since the last call.
+
+    Returns:
+        heads (example, layer, head) and neurons (example, layer, neuron), on the CPU in the model's precision. A
+        shared layer's unit has one gate for all calls of the layer.
+
+    Raises:
+        UserError: unknown labels, no rows, regression with predicted labels, or a loss or derivative that is
+            not finite (naming the batch).
+    """
+    if labels not in LABELS:
+        raise UserError(f"labels={labels}: not known, there are {', '.join(LABELS)}")
+    ones = Masks.ones(describe(model))
+    heads: list[Tensor] = []
+    neurons: list[Tensor] = []
+    finite: list[Tensor] = []
+    places: list[Tensor] = []
+    with frozen_for_evaluation(model), ExitStack() as hooks:
+        collector = _Collector(model, ones, hooks)
+        for batch in batches:
+            batch = to_device(batch, model.device)
+            rows = len(batch["input_ids"])
+            collector.start(rows)
+            output = model(**model_inputs(batch))
+            losses = example_losses(output, predicted_labels(output, batch) if labels == "predicted" else batch)
+            collector.backward(losses.sum())
+            heads.append(collector.heads)
+            neurons.append(collector.neurons)
+            taken = (losses, collector.heads, collector.neurons)
+            finite.append(torch.stack([values.isfinite().all() for values in taken]).all())
+            start = sum(len(place) for place in places)
+            places.append(batch.get("index", torch.arange(start, start + rows)).cpu())
+            progress(rows)
+    if not places:
+        raise UserError("mask gradients: no examples to take them from, at least one is needed")
+    bad = (~torch.stack(finite)).nonzero().flatten().tolist()
+    if bad:
+        raise UserError(f"mask gradients: loss or gradients of batch {bad[0]} (from 0) are not finite")
+    order = torch.cat(places).argsort()
+    return UnitTensors(torch.cat(heads).cpu()[order], torch.cat(neurons).cpu()[order])
+
+
+class _Collector:
+    """Sums of (input * gradient) over the tokens and features of every unit, taken while autograd runs."""
+
+    heads: Tensor
+    neurons: Tensor
+
+    def __init__(self, model: PreTrainedModel, ones: Masks, hooks: ExitStack) -> None:
+        self.ones = ones
+        self.example = next(model.parameters())
+        self.first: Tensor | None = None
+        for block in blocks(model):
+            if block.heads:
+                hooks.callback(block.o.register_forward_pre_hook(self._watch(block, heads=True)).remove)
+            if block.neurons:
+                hooks.callback(block.ffn_out.register_forward_pre_hook(self._watch(block, heads=False)).remove)
+
+    def start(self, rows: int) -> None:
+        """Expect a batch."""
+        self.first = None
+        self.heads = self.example.new_zeros(rows, *self.ones.heads["self"].shape)
+        self.neurons = self.example.new_zeros(rows, *self.ones.neurons.shape)
+
+    def backward(self, loss: Tensor) -> None:
+        if self.first is not None:
+            torch.autograd.grad(loss, self.first)
+
+    def _watch(self, block: Block, *, heads: bool) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
+        def before(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            features, *rest = inputs
+            if self.first is None:  # autograd starts here: no weight before it has a gradient
+                self.first = features = features.detach().requires_grad_()
+            values = features.detach()  # of its own, so that the hook's tensor does not hold itself
+            features.register_hook(lambda gradient: self._add(block, values * gradient, heads))
+            return (features, *rest)
+
+        return before
+
+    def _add(self, block: Block, product: Tensor, heads: bool) -> None:
+        if heads:
+            by_head = product.unflatten(-1, (block.heads, block.head_size)).sum((1, 3))
+            self.heads[:, block.layer, : block.heads] += by_head
+        else:
+            self.neurons[:, block.layer, : block.neurons] += product.sum(1)
+
+
+def by_batch(gradients: UnitTensors, size: int = 32) -> UnitTensors:
+    """Derivatives of the mean loss of every ``size`` consecutive examples; the last group may be smaller."""
+
+    def means(rows: Tensor) -> Tensor:
+        return torch.stack([group.mean(0) for group in rows.split(size)])
+
+    return UnitTensors(means(gradients.heads), means(gradients.neurons))
+
+
+def diagonal(gradients: UnitTensors) -> UnitTensors:
+    """Diagonal of the Fisher information, float64: heads (layer, head), neurons (layer, neuron)."""
+
+    def mean_squares(rows: Tensor) -> Tensor:
+        return sum((part.double().square().sum(0) for part in rows.split(256)), torch.zeros(())) / len(rows)
+
+    return UnitTensors(mean_squares(gradients.heads), mean_squares(gradients.neurons))

@@ -1,0 +1,21 @@
+"""Numbers for every head and every neuron of an encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class UnitTensors:
+    """One number, or one for each example, per head and per neuron.
+
+    Rows are physical layers, as in :class:`prunekit.Masks`: a shared layer of ALBERT is one row, and where layers
+    of a pruned model differ in width, units that do not exist are 0.
+    """
+
+    heads: Tensor
+    """``(..., layer, head)``"""
+    neurons: Tensor
+    """``(..., layer, neuron)``"""

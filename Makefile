@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all lint figures reproduce-michel reproduce clean
+.PHONY: help setup test test-all lint figures reproduce-michel reproduce-fisher reproduce clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -37,7 +37,10 @@ figures: $(READY)  ## Redraw all figures and tables from the logged runs
 reproduce-michel: $(READY)  ## Michel et al. 2019: ablation, transfer, pruning curves, speed
 	$(BIN)/python -m experiments.reproduce paper=michel scale=$(SCALE) $(OVERRIDES)
 
-reproduce: reproduce-michel  ## Every paper that is here
+reproduce-fisher: $(READY)  ## Kwon et al. 2022: heads and neurons pruned to a budget without training
+	$(BIN)/python -m experiments.reproduce paper=kwon scale=$(SCALE) $(OVERRIDES)
+
+reproduce: reproduce-michel reproduce-fisher  ## Every paper that is here
 
 clean:  ## Remove figures and caches of tools (run records stay)
 	rm -rf figures .pytest_cache .mypy_cache .ruff_cache .hypothesis

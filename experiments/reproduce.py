@@ -18,10 +18,9 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 
 from experiments.entry import register, run_main, typed
+from experiments.papers import PAPERS
 from prunekit.checks import one_of
 from prunekit.config import Finetune
-
-PAPERS = ("michel",)
 
 
 @dataclass(kw_only=True)
@@ -29,7 +28,7 @@ class Reproduce(Finetune):
     """Everything of a paper at one scale."""
 
     paper: str = "michel"
-    """Which: ``michel``."""
+    """Which: ``michel`` or ``kwon``."""
     figures: str = "figures"
     """Where figures and tables go."""
     dry_run: bool = False
@@ -39,22 +38,6 @@ class Reproduce(Finetune):
         yield from one_of("paper", self.paper, PAPERS)
 
 
-def michel(config: Reproduce) -> Iterator[tuple[str, list[str]]]:
-    """(verb, overrides) of every run of Michel et al. 2019, in the order of the paper."""
-    scale = config.scale
-    for teacher in scale.teacher_seeds:
-        yield "finetune", [f"train.seed={teacher}"]
-    yield "ablate_heads", ["experiment=michel_fig1b"]
-    yield "transfer", ["experiment=michel_fig2b"]
-    for teacher in scale.teacher_seeds:
-        for order in ("importance", "importance_released", "importance_stepwise", "oracle", "magnitude"):
-            yield "prune_heads", ["experiment=michel_fig3b", f"order={order}", f"train.seed={teacher}"]
-    for number, seed in enumerate(scale.random_seeds):  # the random orders are spread over the teachers
-        teacher = scale.teacher_seeds[number % len(scale.teacher_seeds)]
-        yield "prune_heads", ["experiment=michel_fig3b", "order=random", f"seed={seed}", f"train.seed={teacher}"]
-    yield "time_inference", ["experiment=michel_table4"]
-
-
 def perform(config: Reproduce) -> None:
     import analysis
     from prunekit.progress import console
@@ -62,7 +45,8 @@ def perform(config: Reproduce) -> None:
     start = time.perf_counter()
     own = ("paper", "figures", "dry_run")
     handed_on = [text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in own]
-    steps = list(michel(config))
+    paper, scale = PAPERS[config.paper], config.scale
+    steps = list(paper.runs(scale))
     for number, (verb, overrides) in enumerate(steps, 1):
         told = " ".join([f"python -m experiments.{verb}", *handed_on, *overrides])
         console.print(f"[dim]{number}/{len(steps)}[/] {told}", soft_wrap=True)
@@ -71,11 +55,11 @@ def perform(config: Reproduce) -> None:
         return
     analysis.draw_all([Path(config.run.folder)], Path(config.figures), console)
     minutes = (time.perf_counter() - start) / 60
-    scale = config.scale
-    console.print(f"\n[bold]Michel et al. 2019, SCALE={scale.name}[/]: {scale.what} {minutes:.1f} minutes.")
+    console.print(f"\n[bold]{paper.title}, SCALE={scale.name}[/]: {scale.what} {minutes:.1f} minutes.")
     console.print(f"Records: {config.run.folder}/   Figures and tables: {config.figures}/")
     if scale.next:
-        console.print(f"Next: make reproduce-michel SCALE={scale.next} ({scale.next_takes})")
+        takes = scale.next_takes.get(config.paper, "")
+        console.print(f"Next: make {paper.target} SCALE={scale.next} ({takes})")
 
 
 def run_verb(verb: str, overrides: list[str], *, dry: bool = False) -> None:

@@ -214,12 +214,22 @@ class ScaleConfig:
     """Input lengths of the speed table; the task's mean length is added."""
     repeats: int = 10
     """Timed repetitions of each cell of the speed table."""
+    calibration_examples: int = 2048
+    """Training examples that Fisher information and mask tuning are computed from."""
+    calibration_seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    """Draws of the calibration examples."""
+    calibration_sizes: list[int] = field(default_factory=lambda: [64, 256, 1024, 4096])
+    """Numbers of calibration examples that are compared."""
+    constraints: list[float] = field(default_factory=lambda: [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+    """Budgets of the Fisher experiments."""
+    teacher_epochs: dict[str, int] = field(default_factory=dict)
+    """Tasks of the Fisher experiments and how many epochs their teachers train; none: the scale's own task only."""
     what: str = ""
     """What this scale is, told at the end of a reproduction."""
     next: str = ""
     """The next scale."""
-    next_takes: str = ""
-    """What the next scale would take."""
+    next_takes: dict[str, str] = field(default_factory=dict)
+    """What the next scale would take, by paper."""
 
 
 @dataclass(kw_only=True)

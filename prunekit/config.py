@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from prunekit.checks import at_least, between, one_of
+from prunekit.checks import at_least, between, near, one_of
 from prunekit.errors import UserError
 
 CLASS_METRICS = ("accuracy", "f1", "matthews")
 REGRESSION_METRICS = ("pearson", "spearman")
+QUESTION_METRICS = ("answer_f1", "exact_match")
+SPECIAL_TOKENS = 4  # at most: RoBERTa's, around and between two texts
 
 
 @dataclass(kw_only=True)
@@ -60,11 +62,13 @@ class TaskConfig:
     columns: list[str] = field(default_factory=lambda: ["sentence"])
     """One or two text columns."""
     label: str = "label"
-    """Label column."""
+    """Label column; with ``questions`` that of the gold answers."""
     labels: list[str] = field(default_factory=list)
-    """Label names in the order of their numbers; empty for regression."""
+    """Label names in the order of their numbers; empty for regression and for ``questions``."""
+    questions: bool = False
+    """Extractive question answering: ``columns`` are question and context, the answer is a span of the context."""
     metrics: list[str] = field(default_factory=lambda: ["accuracy"])
-    """Metrics as GLUE defines them; the first is the one that curves and tables use."""
+    """Metrics as GLUE (or SQuAD) defines them; the first is the one that curves and tables use."""
     train: str = "train"
     """Split that teachers are trained on and that importance is estimated from."""
     evaluation: str = "validation"
@@ -72,7 +76,16 @@ class TaskConfig:
     files: dict[str, str | None] = field(default_factory=dict)
     """With ``source=files``: split name to CSV, TSV, JSONL or Parquet file; null for a split that is not there."""
     max_length: int = 128
-    """Longest input in tokens; longer ones are cut."""
+    """Longest input in tokens; longer ones are cut, contexts of ``questions`` into several windows."""
+    question_length: int = 64
+    """Longest question in tokens; longer ones are cut (``questions`` only)."""
+    stride: int = 128
+    """Tokens that two neighbouring windows of a context share (``questions`` only)."""
+    answer_length: int = 30
+    """Longest answer in tokens that is looked for (``questions`` only)."""
+    no_answer: float | None = None
+    """Questions may have no answer, and get none where the score of no answer exceeds that of the best span by more
+    than this threshold; null for data that answers every question (``questions`` only)."""
     train_rows: int = 8000
     """Size of the generated training split (``demo`` only)."""
     evaluation_rows: int = 2000
@@ -86,16 +99,43 @@ class TaskConfig:
         yield from at_least("evaluation_rows", self.evaluation_rows, 1)
         if not self.metrics:
             yield "metrics: give at least one"
+        known = {"classification": CLASS_METRICS, "regression": REGRESSION_METRICS, "questions": QUESTION_METRICS}
         for metric in self.metrics:
-            yield from one_of("metrics", metric, REGRESSION_METRICS if self.regression else CLASS_METRICS)
+            yield from one_of("metrics", metric, known[self.kind])
+        if self.questions:
+            yield from self._problems_of_questions()
         if len(self.labels) == 1:
             yield "labels: one label leaves nothing to learn, name two or more (none for regression)"
         if self.source == "files" and not any(self.files.values()):
             yield "files: source=files needs task.files.train=PATH and task.files.validation=PATH"
 
+    def _problems_of_questions(self) -> Iterator[str]:
+        if len(self.columns) != 2:
+            yield f"columns: {self.columns} should be two columns, question and context"
+        if self.labels:
+            yield f"labels: {self.labels} should be empty, questions=true has answers in the column {self.label!r}"
+        yield from at_least("question_length", self.question_length, 1)
+        yield from at_least("answer_length", self.answer_length, 1)
+        room = self.max_length - self.question_length - SPECIAL_TOKENS
+        if not 0 <= self.stride < room:
+            yield (
+                f"stride: {self.stride} is outside [0, {room}), the room that max_length={self.max_length} leaves for "
+                f"the context beside question_length={self.question_length} and {SPECIAL_TOKENS} special tokens"
+            )
+
+    @property
+    def kind(self) -> str:
+        """``classification``, ``regression`` or ``questions``."""
+        return "questions" if self.questions else "classification" if self.labels else "regression"
+
     @property
     def regression(self) -> bool:
-        return not self.labels
+        return self.kind == "regression"
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of a model's task head: a score a label, one number, or start and end of the answer."""
+        return {"classification": len(self.labels), "regression": 1, "questions": 2}[self.kind]
 
     @property
     def metric(self) -> str:
@@ -128,6 +168,8 @@ class TrainConfig:
     """``last`` weights, as the papers do, or the ``best`` by the metric on a held-out slice of the training data."""
     held_out: int = 1000
     """Rows of that slice (``keep=best`` only); they are not trained on."""
+    evaluation_examples: int | None = None
+    """Rows of the evaluation split, a seeded sample, that the finished teacher is evaluated on; null for all."""
 
     def problems(self) -> Iterator[str]:
         for name in ("epochs", "batch_size", "held_out"):
@@ -285,6 +327,9 @@ class Experiment(Finetune):
 def check(config: Any, path: str = "") -> list[str]:
     """All problems of a configuration and the sections in it, each with its full dotted path."""
     found = [f"{path}{problem}" for problem in config.problems()] if hasattr(config, "problems") else []
+    known = [item.name for item in dataclasses.fields(config)]
+    for name in vars(config).keys() - set(known):  # Hydra's +name=value attaches what no field asks for
+        found.append(f"{path}{name}: there is no such setting, {near(name, known)}")
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
@@ -298,4 +343,13 @@ def require_scores(model: ModelConfig) -> None:
         raise UserError(
             "model.weights=random has no score to report; it serves time_inference and benchmark, "
             "use model.weights=pretrained here"
+        )
+
+
+def without_questions(task: TaskConfig) -> Iterator[str]:
+    """For verbs that work on one output a row."""
+    if task.questions:
+        yield (
+            f"task: {task.name} is extractive question answering, this verb takes classification and regression; "
+            "`finetune` and `prune_fisher` take it"
         )

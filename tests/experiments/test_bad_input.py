@@ -29,6 +29,7 @@ def refused(verb: str, *overrides: str, **environment: str) -> str:
         ("finetune", "task=mnlii", "task=mnlii: there is no such preset, did you mean 'mnli' or 'snli'?"),
         ("finetune", "model=bert-bas", "model=bert-bas: there is no such preset, did you mean 'bert-base'"),
         ("finetune", "train.epoch=3", "train.epoch: there is no such setting, did you mean 'train.epochs'"),
+        ("finetune", "+train.epoch=3", "train.epoch: there is no such setting, did you mean 'epochs'"),
         ("finetune", "train.epochs=three", "train.epochs: "),
         ("prune_heads", "share=1.5", "share: 1.5 is outside [0, 1]"),
         ("prune_heads", "order=importanc", "order: 'importanc' is unknown, did you mean 'importance'"),

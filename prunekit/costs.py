@@ -36,9 +36,9 @@ class Cost:
 def cost(model: PreTrainedModel, sequence_length: int) -> Cost:
     """Parameters and MACs of a model, pruned or not.
 
-    MACs as the released code of Kwon et al. 2022 counts them, for L tokens, hidden size d and head size h:
-    ``3Ldh + 2L²h + Lhd`` a head and ``2Ld`` a neuron, at every call of a layer. Biases, softmax, activations,
-    LayerNorm, residuals, embeddings and everything after the layers are not counted.
+    MACs as the released code of Kwon et al. 2022 counts them: :func:`head_macs` and :func:`neuron_macs`, at every
+    call of a layer. Biases, softmax, activations, LayerNorm, residuals, embeddings and everything after the layers
+    are not counted.
     """
     if sequence_length < 1:
         raise UserError(f"sequence_length: {sequence_length} is not a length, give at least 1 token")
@@ -61,11 +61,18 @@ def cost(model: PreTrainedModel, sequence_length: int) -> Cost:
     )
 
 
+def head_macs(hidden: int, head_size: int, length: int) -> int:
+    """MACs of a head for one sequence: ``3Ldh + 2L²h + Lhd`` for L tokens, hidden size d and head size h."""
+    return 3 * length * hidden * head_size + 2 * length * length * head_size + length * head_size * hidden
+
+
+def neuron_macs(hidden: int, length: int) -> int:
+    """MACs of an intermediate neuron for one sequence: ``2Ld``."""
+    return 2 * length * hidden
+
+
 def _macs(block: Block, hidden: int, length: int) -> int:
-    size = block.head_size
-    head = 3 * length * hidden * size + 2 * length * length * size + length * size * hidden
-    neuron = 2 * length * hidden
-    return block.heads * head + block.neurons * neuron
+    return block.heads * head_macs(hidden, block.head_size, length) + block.neurons * neuron_macs(hidden, length)
 
 
 def _parameters(modules: Iterable[nn.Module | None]) -> int:

@@ -192,6 +192,11 @@ def family_of(config: PreTrainedConfig) -> Family:
     return family
 
 
+def is_classifier(model: PreTrainedModel) -> bool:
+    """Whether a model has the sequence-classification head that :func:`classify` applies."""
+    return type(model).__name__.endswith("ForSequenceClassification")
+
+
 def classify(model: PreTrainedModel, hidden: Tensor) -> Tensor:
     """Apply the sequence-classification head to the last hidden states.
 
@@ -202,6 +207,6 @@ def classify(model: PreTrainedModel, hidden: Tensor) -> Tensor:
         Logits ``(batch, labels)``.
     """
     family = family_of(model.config)
-    if not type(model).__name__.endswith("ForSequenceClassification"):
+    if not is_classifier(model):
         raise UserError(f"{type(model).__name__} has no sequence-classification head; `finetune` creates one")
     return family.classify(model, hidden)

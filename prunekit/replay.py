@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunekit.architectures import classify
 from prunekit.blocks import Block, blocks, call_order
 from prunekit.errors import UserError
 
@@ -134,6 +135,19 @@ def finish(block: Block, x: Tensor, attended: Tensor) -> Tensor:
     """
     y = block.attention_norm(x + attended)
     return block.ffn_norm(y + block.ffn_out(block.activation(block.ffn_in(y))))
+
+
+def classifier_logits(model: PreTrainedModel, x: Tensor, mask: Tensor) -> Tensor:
+    """Logits of a sequence classifier, (row, label), from the input of its first layer.
+
+    The projections of every layer are called as modules, so hooks on them see what they would see in the model;
+    in the last layer, of the first token only.
+    """
+    layers = blocks(model)
+    *order, final = (layers[index] for index in call_order(model))
+    for block in order:
+        x = finish(block, x, block.o(context(block, x, mask)))
+    return classify(model, finish(final, x[:, :1], final.o(first_token_context(final, x, mask))))
 
 
 def check_equations(model: PreTrainedModel, replayed: Tensor, logits: Tensor) -> None:

@@ -41,11 +41,19 @@ def shape_of(family: str) -> dict[str, Any]:
 
 
 def tiny(
-    family: str, attention: str = "sdpa", dtype: torch.dtype = torch.float64, **changes: Any
+    family: str,
+    attention: str = "sdpa",
+    dtype: torch.dtype = torch.float64,
+    head: Any = AutoModelForSequenceClassification,
+    **changes: Any,
 ) -> PreTrainedModel:
-    """A random model in eval mode whose every parameter, biases and LayerNorms included, matters."""
+    """A random model in eval mode whose every parameter, biases and LayerNorms included, matters.
+
+    Args:
+        head: the automatic class of the task model, as ``AutoModelForQuestionAnswering``.
+    """
     config = CONFIG_MAPPING[family](**{**shape_of(family), **changes})
-    model = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention)
+    model = head.from_config(config, attn_implementation=attention)
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):

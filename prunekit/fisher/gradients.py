@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from prunekit.architectures import is_classifier
 from prunekit.blocks import Block, blocks, describe
 from prunekit.errors import UserError
 from prunekit.fisher.units import UnitTensors
 from prunekit.frozen import frozen_for_evaluation
 from prunekit.losses import example_losses, predicted_labels
 from prunekit.masks import Masks
+from prunekit.replay import check_equations, classifier_logits, first_layer_input
 from prunekit.tasks.batches import Batch, model_inputs, to_device
 
 if TYPE_CHECKING:
@@ -69,7 +72,7 @@ def mask_gradients(
             batch = to_device(batch, model.device)
             rows = len(batch["input_ids"])
             collector.start(rows)
-            output = model(**model_inputs(batch))
+            output = _output(model, batch, check=not places)
             losses = example_losses(output, predicted_labels(output, batch) if labels == "predicted" else batch)
             collector.backward(losses.sum())
             heads.append(collector.heads)
@@ -86,6 +89,23 @@ def mask_gradients(
         raise UserError(f"mask gradients: loss or gradients of batch {bad[0]} (from 0) are not finite")
     order = torch.cat(places).argsort()
     return UnitTensors(torch.cat(heads).cpu()[order], torch.cat(neurons).cpu()[order])
+
+
+def _output(model: PreTrainedModel, batch: Batch, *, check: bool) -> Any:
+    """The model's output. Of a classifier's last layer only the first token is computed, as no other is read.
+
+    Args:
+        check: whether to compare the logits with those of the whole model.
+    """
+    if not is_classifier(model):
+        return model(**model_inputs(batch))
+    with torch.no_grad():
+        x = first_layer_input(model, batch)
+    logits = classifier_logits(model, x, batch["attention_mask"].bool())
+    if check:
+        with torch.no_grad():
+            check_equations(model, logits, model(**model_inputs(batch)).logits)
+    return SimpleNamespace(logits=logits)
 
 
 class _Collector:
@@ -116,6 +136,8 @@ class _Collector:
 
     def _watch(self, block: Block, *, heads: bool) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
         def before(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            if not torch.is_grad_enabled():  # the whole model, run to check the equations
+                return inputs
             features, *rest = inputs
             if self.first is None:  # autograd starts here: no weight before it has a gradient
                 self.first = features = features.detach().requires_grad_()

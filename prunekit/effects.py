@@ -17,6 +17,7 @@ from prunekit.ablation import ablate_heads
 from prunekit.config import TaskConfig
 from prunekit.evaluation import score
 from prunekit.files import atomic_path, remove_leftovers
+from prunekit.fingerprints import weights_fingerprint
 from prunekit.runs import Run
 from prunekit.statistics import mcnemar, paired_bootstrap
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches
@@ -113,15 +114,6 @@ def _key(weights: str, examples: Examples, index: torch.Tensor, dtype: str, conf
     rows = [examples.input_ids[i] for i in index.tolist()]
     identity = [ENGINE_REVISION, weights, dtype, config._attn_implementation, index.tolist(), rows]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
-
-
-def weights_fingerprint(model: torch.nn.Module) -> str:
-    """Hash of all parameters and buffers of a model."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 LABELS = ("gold", "predicted")
 """Whose labels the loss is taken by: the annotators', or the model's own most likely ones."""
 
+GROUP = 32
+"""Examples that the released code takes one gradient of."""
+
 
 def mask_gradients(
     model: PreTrainedModel,
@@ -155,7 +158,7 @@ class _Collector:
             self.neurons[:, block.layer, : block.neurons] += product.sum(1)
 
 
-def by_batch(gradients: UnitTensors, size: int = 32) -> UnitTensors:
+def by_batch(gradients: UnitTensors, size: int = GROUP) -> UnitTensors:
     """Derivatives of the mean loss of every ``size`` consecutive examples; the last group may be smaller."""
 
     def means(rows: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
 from prunekit.checks import at_least, between
-from prunekit.config import Experiment
+from prunekit.config import Experiment, without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
@@ -30,6 +30,7 @@ class AblateHeads(Experiment):
 
     def problems(self) -> Any:
         yield from super().problems()
+        yield from without_questions(self.task)
         yield from between("level", self.level, 0, 1)
         yield from at_least("selection_examples", self.selection_examples or 0, 0)
 

@@ -67,7 +67,7 @@ def timing_subject(config: TimeInference, run: Run) -> tuple[Any, np.ndarray, in
     Random weights have no task: their heads go at random, and there is no tokenizer to measure a length with.
     """
     if config.model.weights == "random":
-        model, _ = new_model(config.model, len(config.task.labels) or 1, config.seed)
+        model, _ = new_model(config.model, config.task, config.seed)
         run.model = model_record(model, config.model.name, config.model.path, "random")
         return model.to(run.device), random_scores(model, config.seed)[KIND].numpy(), None
     teacher = load_teacher(config, run)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
 from prunekit.checks import at_least, between, one_of
-from prunekit.config import Experiment
+from prunekit.config import Experiment, without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
@@ -47,6 +47,7 @@ class PruneHeads(Experiment):
 
     def problems(self) -> Any:
         yield from super().problems()
+        yield from without_questions(self.task)
         yield from one_of("order", self.order, ORDERS)
         if self.share is not None:
             yield from between("share", self.share, 0, 1)
@@ -66,10 +67,9 @@ def story(config: PruneHeads, run: Run) -> None:
     from prunekit.checkpoints import save
     from prunekit.costs import cost
     from prunekit.curves import kept_rows, point, pruning_steps, score_rows, share_within
-    from prunekit.evaluation import predict
+    from prunekit.evaluation import evaluate
     from prunekit.files import write_json
     from prunekit.schedule import grid, reachable
-    from prunekit.tasks.batches import evaluation_batches
     from prunekit.tasks.rows import load_rows
     from prunekit.teachers import load_teacher
 
@@ -77,7 +77,6 @@ def story(config: PruneHeads, run: Run) -> None:
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
     run.data.append(rows.record("evaluation"))
     encoded = teacher.encode(rows)
-    batches = evaluation_batches(encoded, config.evaluation.batch_size)
     length = round(float(encoded.lengths.mean()))
     dense = cost(teacher.model, length)
 
@@ -94,8 +93,11 @@ def story(config: PruneHeads, run: Run) -> None:
     with run.stage("evaluate pruned models", len(shares)) as advance:
         for number, step in enumerate(steps):
             if number not in done:
-                logits = predict(step.model, batches, device=run.device, precision=config.dtype)
-                done[number] = point(config.task, step, logits, rows.labels, dense, length)
+                found = evaluate(
+                    config.task, step.model, encoded, device=run.device,
+                    batch_size=config.evaluation.batch_size, precision=config.dtype,
+                )  # fmt: skip
+                done[number] = point(config.task, step, found, dense, length)
                 run.log(number, **done[number])
             table.append({name: value for name, value in done[number].items() if name != "step"})
             kept += kept_rows(step)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
 from prunekit.checks import at_least, between
-from prunekit.config import Experiment
+from prunekit.config import Experiment, without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
@@ -40,6 +40,7 @@ class TimeInference(Experiment):
 
     def problems(self) -> Any:
         yield from super().problems()
+        yield from without_questions(self.task)
         yield from between("share", self.share, 0, 1)
         for name in ("batch_sizes", "lengths"):
             for value in getattr(self, name):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.config import Experiment, TaskConfig
+from prunekit.config import Experiment, TaskConfig, without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
@@ -27,6 +27,7 @@ class Transfer(Experiment):
 
     def problems(self) -> Any:
         yield from super().problems()
+        yield from without_questions(self.task)
         if self.second.labels != self.task.labels:
             yield f"second.labels: {self.second.labels} should be the labels of task, {self.task.labels}"
 

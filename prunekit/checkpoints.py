@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig
+from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, PreTrainedConfig
 from transformers.initialization import no_init_weights
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils.hub import cached_file
 
-from prunekit.architectures import FAMILIES, family_of
+from prunekit.architectures import FAMILIES, family_of, is_classifier
 from prunekit.errors import UserError
 from prunekit.files import atomic_path
 from prunekit.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
@@ -93,9 +93,12 @@ def load(path: str | Path, *, attention: str = "sdpa", dtype: torch.dtype = torc
 
 
 def attach_head(
-    path: str | Path, num_labels: int, *, seed: int = 0, attention: str = "sdpa"
+    path: str | Path, num_labels: int, *, questions: bool = False, seed: int = 0, attention: str = "sdpa"
 ) -> tuple[PreTrainedModel, list[str]]:
-    """A sequence classifier to be fine-tuned: only its task head may be missing in the checkpoint.
+    """A model to be fine-tuned: only its task head may be missing in the checkpoint.
+
+    Args:
+        questions: for extractive question answering (2 labels, start and end) instead of sequence classification.
 
     Returns:
         The float32 model in eval mode, and the names of the parameters that were initialised from ``seed``.
@@ -107,35 +110,47 @@ def attach_head(
     config = read_config(path)
     if hasattr(config, "prunekit"):
         model = load(path, attention=attention)
-        if not type(model).__name__.endswith("ForSequenceClassification"):
+        if not has_head(model, questions):
             raise UserError(
-                f"{path}: a pruned {type(model).__name__} without a task head; prune it after `finetune`"
+                f"{path}: a pruned {type(model).__name__} without a task head for this task; prune it after `finetune`"
             )
         if model.config.num_labels != num_labels:
-            raise UserError(
-                f"{path}: its task head has {model.config.num_labels} labels, the task {num_labels}"
-            )
+            raise UserError(f"{path}: its task head has {model.config.num_labels} labels, the task {num_labels}")
         return model, []
     config.num_labels = num_labels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model, created = from_pretrained(
-            AutoModelForSequenceClassification, config, path, attention, torch.float32
-        )
+        model, created = from_pretrained(_auto_class(questions), config, path, attention, torch.float32)
     lost = [name for name in created if not name.startswith(family_of(config).head_parameters)]
     if lost:
         raise UserError(f"{path}: the checkpoint does not have {some(lost)}; only a task head may be missing")
     return model, created
 
 
+def has_head(model: PreTrainedModel, questions: bool = False) -> bool:
+    """Whether a model is a sequence classifier, or one for extractive question answering."""
+    return type(model).__name__.endswith("ForQuestionAnswering") if questions else is_classifier(model)
+
+
+def _auto_class(questions: bool) -> Any:
+    return AutoModelForQuestionAnswering if questions else AutoModelForSequenceClassification
+
+
 def build(
-    family: str, shape: dict[str, Any], num_labels: int, *, seed: int = 0, attention: str = "sdpa"
+    family: str,
+    shape: dict[str, Any],
+    num_labels: int,
+    *,
+    questions: bool = False,
+    seed: int = 0,
+    attention: str = "sdpa",
 ) -> PreTrainedModel:
     """A sequence classifier with random weights, in eval mode, without a download.
 
     Args:
         family: row of the architecture table.
         shape: sizes as the family's transformers configuration names them; the rest are its defaults.
+        questions: a model for extractive question answering instead.
         seed: of the initialisation.
 
     Raises:
@@ -156,7 +171,7 @@ def build(
         if config.hidden_size % config.num_attention_heads:
             raise ValueError(f"hidden size {config.hidden_size} and {config.num_attention_heads} heads")
         torch.manual_seed(seed)
-        model = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention)
+        model = _auto_class(questions).from_config(config, attn_implementation=attention)
     return model.eval()
 
 
@@ -178,9 +193,7 @@ def _load_pruned(
     if missing := sorted(set(wanted) - set(tensors) - tied):
         raise UserError(f"{path}/{WEIGHTS}: {some(missing)} missing; the record in config.json needs it")
     if unexpected := sorted(set(tensors) - set(wanted)):
-        raise UserError(
-            f"{path}/{WEIGHTS}: {some(unexpected)} is not part of the model that config.json describes"
-        )
+        raise UserError(f"{path}/{WEIGHTS}: {some(unexpected)} is not part of the model that config.json describes")
     for name, tensor in tensors.items():
         if tensor.shape != wanted[name].shape:
             raise UserError(

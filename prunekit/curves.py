@@ -12,11 +12,10 @@ import torch
 from prunekit.blocks import describe
 from prunekit.config import TaskConfig
 from prunekit.costs import Cost, cost
+from prunekit.evaluation import Evaluated
 from prunekit.masks import Masks
 from prunekit.schedule import heads_to_prune, keep_mask, ranking
-from prunekit.statistics import accuracy_band, bootstrap_band
 from prunekit.surgery import prune
-from prunekit.tasks.metrics import METRICS, predictions
 
 KIND = "self"
 
@@ -98,23 +97,15 @@ def _mask(layout: Any) -> np.ndarray:
     return Masks.ones(layout).heads[KIND].numpy().astype(bool)
 
 
-def point(
-    task: TaskConfig, step: Step, logits: np.ndarray, labels: np.ndarray, dense: Cost, length: int
-) -> dict[str, Any]:
+def point(task: TaskConfig, step: Step, evaluated: Evaluated, dense: Cost, length: int) -> dict[str, Any]:
     """A row of the curve's table: requested and achieved sparsities, and the metric with its 95 % band."""
-    metric = METRICS[task.metric]
-    predicted = predictions(logits, task.regression)
-    band = (
-        accuracy_band(predicted == labels)
-        if metric.is_accuracy
-        else bootstrap_band(metric.resampled, predicted, labels)
-    )
     own = cost(step.model, length)
     total = step.keep.size
     return {
         "share": step.share, "heads_kept": int(step.keep.sum()), "heads_total": total,
         "achieved_heads": len(step.removed) / (len(step.removed) + int(step.keep.sum())),
-        "metric": task.metric, "value": metric.compute(predicted, labels), "low": band.low, "high": band.high,
+        "metric": task.metric, "value": evaluated.metrics[task.metric],
+        "low": evaluated.low, "high": evaluated.high,
         "parameters": own.parameters, "achieved_parameters": 1 - own.parameters / dense.parameters,
         "macs": own.macs, "achieved_macs": 1 - own.macs / dense.macs, "length": length,
     }  # fmt: skip

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from prunekit import checkpoints
-from prunekit.config import Experiment, Finetune, ModelConfig, require_scores
+from prunekit.config import Experiment, Finetune, ModelConfig, TaskConfig, require_scores
 from prunekit.errors import UserError
-from prunekit.evaluation import model_record, predict, score
+from prunekit.evaluation import evaluate, model_record
 from prunekit.runs import Run, execute
-from prunekit.tasks.batches import Examples, encode, evaluation_batches
+from prunekit.tasks.batches import Examples, encode
 from prunekit.tasks.rows import Rows, load_rows
 from prunekit.tasks.tokenizers import load_tokenizer
 from prunekit.training import steps_in, train
@@ -41,16 +41,15 @@ def finetune(config: Finetune, run: Run) -> None:
     """Story of the verb `finetune`: train a teacher, evaluate it, keep its weights in ``model/``."""
     require_scores(config.model)
     rows = load_rows(config.task, config.task.train).sample(config.train.examples)
-    evaluation = load_rows(config.task, config.task.evaluation)
+    evaluation = load_rows(config.task, config.task.evaluation).sample(config.train.evaluation_examples)
     tokenizer = load_tokenizer(config.model)
-    model, created = new_model(config.model, _outputs(config), config.train.seed, tokenizer)
+    model, created = new_model(config.model, config.task, config.train.seed, tokenizer)
     train_rows, held_out = _split(rows, config)
     examples = encode(train_rows, tokenizer, positions(model))
 
     def held_out_score(current: torch.nn.Module) -> float:
-        batches = evaluation_batches(encode(held_out, tokenizer), 64)
-        logits = predict(current, batches, device=run.device)
-        return score(config.task, logits, held_out.labels)[config.task.metric]
+        found = evaluate(config.task, current, encode(held_out, tokenizer), device=run.device)
+        return found.metrics[config.task.metric]
 
     with run.stage("train", steps_in(len(examples), config.train)) as advance:
         state = train(
@@ -62,13 +61,14 @@ def finetune(config: Finetune, run: Run) -> None:
         )  # fmt: skip
     encoded = encode(evaluation, tokenizer, positions(model))
     with run.stage("evaluate", len(encoded)) as advance:
-        logits = predict(model, evaluation_batches(encoded, 64), device=run.device, on_rows=advance)
-    model.config.id2label = dict(enumerate(config.task.labels)) or {0: "score"}
+        evaluated = evaluate(config.task, model, encoded, device=run.device, on_rows=advance)
+    outputs = {"classification": config.task.labels, "regression": ["score"], "questions": ["start", "end"]}
+    model.config.id2label = dict(enumerate(outputs[config.task.kind]))
     model.config.label2id = {name: number for number, name in model.config.id2label.items()}
     checkpoints.save(model, run.folder / "model", tokenizer=tokenizer)
     for name in ("checkpoint.safetensors", "best.safetensors"):
         (run.folder / name).unlink(missing_ok=True)
-    run.metrics = {**score(config.task, logits, evaluation.labels), "steps": state.step, "created": created}
+    run.metrics = {**evaluated.metrics, "steps": state.step, "created": created}
     if config.train.keep == "best":
         run.metrics |= {"held_out": state.best, "best_step": state.best_step}
     run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
@@ -79,7 +79,8 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
     """The teacher of an experiment: fine-tuned now if no run before did, or the user's own.
 
     Raises:
-        UserError: the user's model has another number of outputs than the task has labels.
+        UserError: the user's model has another kind of task head, or another number of outputs than the task has
+            labels.
     """
     require_scores(config.model)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
@@ -103,10 +104,16 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
         source = {"run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": value}
     model: Any = checkpoints.load(folder, attention=config.model.attention, dtype=dtype)
     model.to(run.device)
-    if model.config.num_labels != _outputs(config):
+    if not checkpoints.has_head(model, config.task.questions):
+        raise UserError(
+            f"teacher: {folder} is a {type(model).__name__}, task {config.task.name} needs "
+            f"{'question answering' if config.task.questions else 'sequence classification'}; "
+            "give a model that was fine-tuned for this task"
+        )
+    if model.config.num_labels != config.task.outputs:
         raise UserError(
             f"teacher: {folder} has {model.config.num_labels} outputs, task {config.task.name} needs "
-            f"{_outputs(config)}; give a model that was fine-tuned for this task"
+            f"{config.task.outputs}; give a model that was fine-tuned for this task"
         )
     tokenizer = load_tokenizer(dataclasses.replace(config.model, path=folder))
     run.teacher = source
@@ -114,14 +121,18 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
     return Teacher(model, tokenizer, run.model, source)
 
 
-def new_model(config: ModelConfig, outputs: int, seed: int, tokenizer: Any = None) -> tuple[Any, list[str]]:
+def new_model(config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any = None) -> tuple[Any, list[str]]:
     """A model to be trained or timed, and the names of the parameters that were initialised at random."""
     if config.weights == "pretrained":
-        return checkpoints.attach_head(str(config.path), outputs, seed=seed, attention=config.attention)
+        return checkpoints.attach_head(
+            str(config.path), task.outputs, questions=task.questions, seed=seed, attention=config.attention
+        )
     shape = dict(config.shape)
     if tokenizer is not None and config.path is None:
         shape |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    model = checkpoints.build(config.family, shape, outputs, seed=seed, attention=config.attention)
+    model = checkpoints.build(
+        config.family, shape, task.outputs, questions=task.questions, seed=seed, attention=config.attention
+    )
     return model, ["all"]
 
 
@@ -129,10 +140,6 @@ def positions(model: Any) -> int:
     """The most tokens that the model has positions for (RoBERTa counts its own from the padding id on)."""
     most = int(model.config.max_position_embeddings)
     return most - model.config.pad_token_id - 1 if model.config.model_type == "roberta" else most
-
-
-def _outputs(config: Finetune) -> int:
-    return 1 if config.task.regression else len(config.task.labels)
 
 
 def _split(rows: Rows, config: Finetune) -> tuple[Rows, Rows]:

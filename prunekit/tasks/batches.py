@@ -21,12 +21,13 @@ MULTIPLE = 16
 
 Batch = dict[str, torch.Tensor]
 """``input_ids``, ``attention_mask`` and, where the family has them, ``token_type_ids``: (batch, token);
-``labels``: (batch,), int64, or float32 for regression; ``index``: (batch,), the rows' places in the data."""
+``labels``: (batch,), int64, or float32 for regression; for questions instead ``start_positions`` and
+``end_positions``: (batch,), tokens; ``index``: (batch,), the examples' places in the data."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Encoded rows."""
+    """Encoded rows of texts."""
 
     rows: Rows
     input_ids: list[list[int]]
@@ -69,15 +70,17 @@ class Examples:
         batch = {"input_ids": ids, "attention_mask": mask}
         if self.token_type_ids is not None:
             batch["token_type_ids"] = types
-        batch["labels"] = torch.from_numpy(self.labels[indices])
-        if batch["labels"].is_floating_point():
-            batch["labels"] = batch["labels"].float()
-        batch["index"] = torch.tensor(indices)
-        return batch
+        return batch | self.targets(indices) | {"index": torch.tensor(indices)}
+
+    def targets(self, indices: list[int]) -> Batch:
+        """What the model should answer."""
+        labels = torch.from_numpy(self.labels[indices])
+        return {"labels": labels.float() if labels.is_floating_point() else labels}
 
 
 def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples:
-    """Tokenise rows. ``positions``: the most tokens that the model can take.
+    """Tokenise rows; an example is a row, of questions a window of its context. ``positions``: the most tokens that
+    the model can take.
 
     Raises:
         UserError: ``task.max_length`` is more than the model has positions for.
@@ -85,6 +88,10 @@ def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples
     longest = rows.task.max_length
     if positions is not None and longest > positions:
         raise UserError(f"task.max_length: {longest} is more than the {positions} positions of this model")
+    if rows.task.questions:
+        from prunekit.tasks.squad_features import windows
+
+        return windows(rows, tokenizer)
     columns = [list(column) for column in zip(*rows.texts, strict=True)]
     encoded = tokenizer(*columns, truncation=True, max_length=longest)
     types = encoded.get("token_type_ids") if "token_type_ids" in tokenizer.model_input_names else None

@@ -20,7 +20,8 @@ _SAMPLE_SEED = 20190525  # of evaluation samples: the same rows in every run
 
 @dataclass(frozen=True)
 class Rows:
-    """Texts (one tuple of one or two strings a row) and labels (int, or float for regression)."""
+    """Texts (one tuple of one or two strings a row) and labels: int, float for regression, or for questions the
+    gold answers (object, a tuple of :class:`prunekit.tasks.questions.Answer` a row)."""
 
     task: TaskConfig
     split: str
@@ -60,7 +61,8 @@ def load_rows(task: TaskConfig, split: str) -> Rows:
     """Rows of a split. Unlabelled rows (label -1, as SNLI marks pairs without agreement) are left out.
 
     Raises:
-        UserError: the data cannot be reached or read, or a split, a column or a label is not as the task says.
+        UserError: the data cannot be reached or read, or a split, a column, a label or an answer is not as the
+            task says.
     """
     if task.source == "demo":
         from prunekit.tasks import demo
@@ -123,12 +125,16 @@ def _checked(task: TaskConfig, split: str, table: Any) -> Rows:
         if column not in found:
             raise UserError(f"{where}: no column {column!r}, {near(column, found)} (columns: {', '.join(found)})")
     labels = list(table[task.label][:])
-    texts = list(zip(*(table[column][:] for column in task.columns), strict=True))
+    texts: list[tuple[str, ...]] = list(zip(*(table[column][:] for column in task.columns), strict=True))
     if not texts:
         raise UserError(f"{where}: the split is empty")
     for row, text in enumerate(texts):
         if not all(isinstance(part, str) for part in text):
             raise UserError(f"{where}, row {row}: {task.columns} should be text, found {text!r}")
+    if task.questions:
+        from prunekit.tasks.questions import gold_answers
+
+        return Rows(task, split, texts, gold_answers(task, where, texts, labels), len(texts))
     if task.regression:
         values = np.asarray([_number(label, where, row) for row, label in enumerate(labels)])
         return Rows(task, split, texts, values, len(texts))

@@ -56,7 +56,7 @@ def draw(rows: Rows, examples: int, seed: int, variant: str = "paper") -> Rows:
 def cached_gradients(teacher: Teacher, examples: Examples, run: Run, labels: str = "gold") -> UnitTensors:
     """:func:`mask_gradients` of a teacher, taken once for each content of weights and examples.
 
-    ``run.seconds["gradients"]`` is the time that taking them took, now or when they were taken.
+    ``run.seconds["gradients"]`` grows by the time that taking them took, now or when they were taken.
     """
     config = teacher.model.config
     identity = [
@@ -69,17 +69,17 @@ def cached_gradients(teacher: Teacher, examples: Examples, run: Run, labels: str
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / f"{key}.lock"):
         remove(*folder.glob(f".{path.name}.*"))  # of a process that was killed
-        found = _read(path)
-        if found is not None:
-            gradients, run.seconds[STAGE] = found
-            return gradients
+        before = run.seconds.get(STAGE, 0.0)
+        if (found := _read(path)) is not None:
+            run.seconds[STAGE] = before + found[1]
+            return found[0]
         longest = int(examples.lengths.max())
         batches = evaluation_batches(examples, min(32, max(1, TOKENS // longest)))
         with run.stage(STAGE, len(examples)) as advance:
             gradients = mask_gradients(teacher.model, batches, labels=labels, progress=advance)
         with atomic_path(path) as temporary:
             tensors = {"heads": gradients.heads, "neurons": gradients.neurons}
-            save_file(tensors, temporary, metadata={"seconds": str(run.seconds[STAGE])})
+            save_file(tensors, temporary, metadata={"seconds": str(run.seconds[STAGE] - before)})
     return gradients
 
 

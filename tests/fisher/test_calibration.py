@@ -84,6 +84,8 @@ def test_gradients_are_taken_once_and_tell_what_they_cost(tmp_path: Path, monkey
     again = cached_gradients(teacher_for(), examples_for(), second)
     assert torch.equal(again.heads, gradients.heads) and torch.equal(again.neurons, gradients.neurons)
     assert second.seconds == first.seconds and first.seconds["gradients"] > 0
+    cached_gradients(teacher_for(), examples_for(), second)
+    assert second.seconds["gradients"] == 2 * first.seconds["gradients"]
 
 
 def test_another_content_is_another_entry(tmp_path: Path) -> None:

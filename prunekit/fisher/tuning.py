@@ -1,0 +1,171 @@
+"""Mask tuning: real numbers as scales of the kept units, sublayer by sublayer, by least squares (Kwon et al. 2022).
+
+In the order of the model every sublayer is fitted to the target model's. Its units' scales m minimise
+
+    ‖(x + sublayer(x; m)) - (x' + sublayer(x'; 1))‖²
+
+summed over all tokens, with x the sublayer's input in the pruned model whose earlier sublayers are tuned already,
+and x' in the target model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from prunekit.blocks import Block, blocks
+from prunekit.checkpoints import has_head
+from prunekit.errors import UserError
+from prunekit.fisher.layerwise import SideBySide
+from prunekit.fisher.least_squares import NormalEquations, solve
+from prunekit.masks import Masks
+from prunekit.replay import Batch
+from prunekit.surgery import prune
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+OPTIONS = {"variant": ("paper", "released"), "target": ("dense", "assistant"), "on_failure": ("skip", "stop")}
+
+LARGEST_SCALE = 10.0
+"""A sublayer with a scale outside [-10, 10] is discarded."""
+
+NO_SOLUTION, TOO_LARGE = "skipped: no finite solution", "skipped: scale outside [-10, 10]"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Soft masks, and how well each sublayer could be fitted."""
+
+    masks: Masks
+    """Float64; 0 where the unit is removed, its scale where it is kept. :func:`prunekit.prune` folds them into the
+    weights."""
+    report: list[dict[str, Any]]
+    """One row per sublayer, in order: ``layer``; ``sublayer`` (attention, ffn); ``status`` (tuned, skipped: why, not
+    reached); ``units`` that are kept; ``error_before`` and ``error_after``, ‖output - target‖ / ‖target‖ at scales of
+    1 and as they are left; ``largest_scale`` of the solution by magnitude, also of a discarded one. What is not
+    known is None."""
+
+
+@torch.no_grad()
+def tune(
+    model: PreTrainedModel,
+    masks: Masks,
+    batches: Iterable[Batch],
+    *,
+    target: str = "dense",
+    assistant: Masks | None = None,
+    variant: str = "paper",
+    on_failure: str = "skip",
+    max_tokens: int | None = None,
+    progress: Callable[[int], None] = lambda sublayers: None,
+) -> Tuned:
+    """Scales for the heads and neurons that masks keep; exact solutions, in float64.
+
+    ``paper``: m = 1 + (AᵀA + I)⁻¹ Aᵀr, damping 1 on A, with r the difference to the target at m = 1.
+    ``released``: what the authors' code computes where its solver runs to convergence. Damping 1 is on AᵀA. The
+    attention of the first layer stays as it is; that of later ones has a column of ones in A, started at 1, whose
+    coefficient is dropped, so that their error is not always below the one before.
+
+    In both, the last FFN of a sequence classifier is fitted on the first token only, which is all that the
+    classifier reads; its last attention is fitted on all tokens, as in the released code. The result does not
+    depend on how rows are batched or padded. Hidden states wait in temporary files, at most three times (token, d).
+
+    Args:
+        model: of the architecture table, pruned or not, each of its layers at one depth only; on any device.
+        masks: what to keep, as in :func:`prunekit.prune`.
+        batches: ``input_ids``, ``attention_mask``, ``token_type_ids`` if the family has them; padding on the right.
+        target: whose outputs are fitted: those of the model itself (``dense``), or of an ``assistant``.
+        assistant: masks of the assistant; the released code takes those that the same search finds at the square
+            root of the constraint.
+        on_failure: a sublayer whose solution is not finite or leaves [-10, 10] keeps scales of 1. Then ``skip`` goes
+            on with the next sublayer; ``stop`` leaves all later ones at 1, as paper and released code do.
+        max_tokens: how many tokens run at once; a single row may be longer.
+        progress: called with the number of sublayers done since the last call; there are two per layer.
+
+    Raises:
+        UserError: an unknown option, no rows, padding that is not on the right, masks of another shape, or layers
+            that several depths share.
+    """
+    for name, value in (("variant", variant), ("target", target), ("on_failure", on_failure)):
+        if value not in OPTIONS[name]:
+            raise UserError(f"{name}={value}: not known, there are {', '.join(OPTIONS[name])}")
+    if (assistant is None) == (target == "assistant"):
+        raise UserError("tuning: masks of an assistant are needed with target=assistant, and only there")
+    if any(len(block.calls) != 1 for block in blocks(model)):
+        raise UserError(
+            f"tuning: this {model.config.model_type} runs the same layer at several depths, and one layer cannot be "
+            "fitted to the outputs of several; use tune=false"
+        )
+    pruned = blocks(prune(model, masks))
+    fitted = blocks(model if assistant is None else prune(model, assistant))
+    heads = {kind: mask.to(torch.float64, copy=True) for kind, mask in masks.heads.items()}
+    soft = Masks(heads, masks.neurons.to(torch.float64, copy=True), masks.layers)
+    report = [_row(block, sublayer) for block in pruned for sublayer in ("attention", "ffn")]
+    training = model.training
+    model.eval()
+    try:
+        with ExitStack() as files:
+            tokens = max_tokens or (2**12 if model.device.type == "cpu" else 2**16)
+            states = SideBySide(model, batches, tokens, files)
+            problems = _problems(states, pruned, fitted, ones=variant == "released", classifier=has_head(model))
+            for row, (projection, equations) in zip(report, problems, strict=True):
+                attention = row["sublayer"] == "attention"
+                scales = _scales(row, equations, variant)
+                if scales is not None:
+                    projection.weight *= scales.to(projection.weight).repeat_interleave(equations.size)
+                    mask = (soft.heads["self"] if attention else soft.neurons)[row["layer"]]
+                    mask[mask != 0] *= scales.to(mask)
+                progress(1)
+                if on_failure == "stop" and row["status"] in (NO_SOLUTION, TOO_LARGE):
+                    break
+    finally:
+        model.train(training)
+    return Tuned(soft, report)
+
+
+def _problems(
+    states: SideBySide, pruned: list[Block], fitted: list[Block], *, ones: bool, classifier: bool
+) -> Iterator[tuple[Any, NormalEquations]]:
+    """Output projection and equations of every sublayer in order; what is done to one, those after it see."""
+    for block, other in zip(pruned, fitted, strict=True):
+        last = block is pruned[-1]
+        yield block.o, states.attention(block, other, ones=ones, first_token=last and classifier)
+        yield block.ffn_out, states.ffn(block, other)
+        if not last:
+            states.finish(block)
+
+
+def _row(block: Block, sublayer: str) -> dict[str, Any]:
+    units = block.heads if sublayer == "attention" else block.neurons
+    return {
+        "layer": block.layer, "sublayer": sublayer, "status": "not reached", "units": units,
+        "error_before": None, "error_after": None, "largest_scale": None,
+    }  # fmt: skip
+
+
+def _scales(row: dict[str, Any], equations: NormalEquations, variant: str) -> Tensor | None:
+    """The scales of a sublayer, (unit,), if it is tuned; completes its row of the report."""
+    row["error_before"] = row["error_after"] = equations.error()
+    if row["units"] == 0:
+        row["status"] = "skipped: no units left"
+        return None
+    if variant == "released" and row["sublayer"] == "attention" and row["layer"] == 0:
+        row["status"] = "skipped: first attention"
+        return None
+    change = solve(equations, variant)
+    largest = row["largest_scale"] = float((1 + change).abs().max())
+    if not math.isfinite(largest):
+        row["status"] = NO_SOLUTION
+    elif largest > LARGEST_SCALE:
+        row["status"] = TOO_LARGE
+    else:
+        row["status"], row["error_after"] = "tuned", equations.error(change)
+        return 1 + change
+    return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
 from prunekit.checks import at_least, one_of
-from prunekit.config import Experiment
+from prunekit.config import Experiment, without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
@@ -36,6 +36,7 @@ class Benchmark(Experiment):
 
     def problems(self) -> Any:
         yield from super().problems()
+        yield from without_questions(self.task)
         yield from one_of("benchmark", self.benchmark, BENCHMARKS)
         if self.examples is not None:
             yield from at_least("examples", self.examples, 1)

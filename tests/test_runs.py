@@ -1,12 +1,14 @@
+import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from prunekit.config import Experiment, Finetune, ModelConfig, RunConfig, TaskConfig, TrainConfig
-from prunekit.runs import Run, execute, read_result, run_id
+from prunekit.runs import NOT_IDENTITY, Run, execute, read_result, run_id
 
 
 def finetune(folder: Path, **train: Any) -> Finetune:
@@ -43,6 +45,22 @@ def test_a_setting_at_its_default_is_no_part_of_the_identity() -> None:
     """So that a new setting orphans no old run: pinned, because changing it would orphan all of them."""
     assert run_id("v", 1, Experiment()) == run_id("v", 1, Experiment(seed=0, dtype="float32"))
     assert run_id("v", 1, Experiment(seed=3)) == "923ff296c1ad6bd6"
+
+
+LOGGED = sorted((Path(__file__).parent.parent / "analysis" / "logged_runs").glob("*/*/result.json"))
+
+
+def test_new_settings_orphan_no_logged_run() -> None:
+    """The configuration of every logged run still has the identity under which the run is kept."""
+    assert LOGGED
+    for path in LOGGED:
+        record = json.loads(path.read_text())
+        module: Any = importlib.import_module(f"experiments.{record['verb']}")
+        schema = getattr(module, "".join(part.capitalize() for part in record["verb"].split("_")))
+        sections = {name: value for name, value in record["config"].items() if name not in NOT_IDENTITY}
+        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), sections))
+        identities = {run_id(record["verb"], record["revision"], config, device) for device in (None, record["device"])}
+        assert record["run_id"] in identities, path
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:

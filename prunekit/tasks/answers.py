@@ -71,7 +71,7 @@ def answers(examples: Windows, spans: Spans) -> list[str]:
     score, nothing = spans.score.double().numpy(), spans.nothing.double().numpy()
     best: dict[int, int] = {}
     no_answer = np.full(len(examples.rows), np.inf)
-    np.minimum.at(no_answer, examples.question, nothing)
+    np.fmin.at(no_answer, examples.question, nothing)
     for window, question in enumerate(examples.question.tolist()):
         if question not in best or score[window] > score[best[question]]:
             best[question] = window

@@ -104,6 +104,8 @@ def _read_file(task: TaskConfig, split: str) -> Any:
         raise UserError(f"task.files.{split}: {path} should end in one of {', '.join(READERS)}")
     if not path.is_file():
         raise UserError(f"task.files.{split}: there is no file {path}")
+    if path.stat().st_size == 0:
+        raise UserError(f"{task.name} {split}: the split is empty ({path})")
     options: dict[str, Any] = {}
     if READERS[path.suffix] == "csv":
         options = {"delimiter": "\t" if path.suffix == ".tsv" else ",", "keep_default_na": False}

@@ -13,8 +13,11 @@ import torch
 from prunekit.checkpoints import attach_head, load
 from prunekit.config import TaskConfig
 from prunekit.errors import UserError
+from prunekit.tasks.answers import answers, best_spans, question_scores
 from prunekit.tasks.batches import encode
+from prunekit.tasks.questions import Answer
 from prunekit.tasks.rows import load_rows
+from prunekit.tasks.squad_features import Windows
 from prunekit.tasks.tokenizers import load_tokenizer
 from prunekit.teachers import positions
 from tests.experiments.commands import composed
@@ -47,6 +50,8 @@ ROWS = {
     ("mnli", "validation_matched"): {9_815},
     ("snli", "train"): {549_367, 18_000},
     ("snli", "validation"): {9_842},
+    ("squad", "train"): {87_599},
+    ("squad", "validation"): {10_570},
 }
 """Labelled rows on the Hub, or also of the part of a training set that a cache may hold."""
 
@@ -69,7 +74,10 @@ def test_rows_and_labels(name: str, split: str) -> None:
     assert len(rows) in ROWS[name, split]
     assert rows.available == len(rows)
     assert {len(text) for text in rows.texts} == {len(rows.task.columns)}
-    if rows.task.regression:
+    if rows.task.questions:
+        assert {type(gold) for own in rows.labels for gold in own} == {Answer}  # reading checks their places
+        assert all(len(own) >= 1 for own in rows.labels)
+    elif rows.task.regression:
         assert (rows.labels.min(), rows.labels.max()) == (0.0, 5.0)
     else:
         assert np.unique(rows.labels).tolist() == list(range(len(rows.task.labels)))
@@ -114,6 +122,24 @@ def test_inputs_are_as_long_as_published() -> None:
     assert encoded.lengths.mean() == pytest.approx(39.05, abs=0.1)
     assert encoded.token_type_ids is not None
     assert {kind for types in encoded.token_type_ids for kind in types} == {0, 1}
+
+
+def test_gold_positions_answer_the_questions_of_squad() -> None:
+    """All windows have the context that the answer is in; only answers of more than 30 tokens are not found."""
+    model = composed("finetune", "model=minilm-l6").model
+    rows = rows_or_skip("squad", "validation").sample(2000)
+    windows = encode(rows, load_tokenizer(model))
+    assert isinstance(windows, Windows)
+    assert set(windows.question[windows.start > 0]) == set(range(2000))
+    assert windows.lengths.mean() == pytest.approx(176, abs=5)
+    start, end = torch.zeros(2, len(windows), 384)
+    start[torch.arange(len(windows)), torch.from_numpy(windows.start)] = 1
+    end[torch.arange(len(windows)), torch.from_numpy(windows.end)] = 1
+    context = torch.zeros(start.shape, dtype=torch.bool)
+    for window, (first, places) in enumerate(zip(windows.first, windows.offsets, strict=True)):
+        context[window, first : first + len(places)] = True
+    scores = question_scores(rows, answers(windows, best_spans(start, end, context, 30)))
+    assert scores["exact_match"].mean() > 0.99
 
 
 def test_a_pretrained_encoder_gets_a_new_task_head_and_nothing_else() -> None:

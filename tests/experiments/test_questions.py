@@ -1,0 +1,86 @@
+"""Verbs on questions: `finetune` takes them, verbs that work on one output a row say so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import prunekit
+from prunekit.errors import UserError
+from prunekit.tasks.rows import load_rows
+from prunekit.tasks.squad_features import Windows
+from prunekit.teachers import load_teacher
+from tests.experiments.commands import TINY, composed, perform
+from tests.experiments.test_bad_input import refused
+from tests.tasks.squad_data import generated, written
+
+
+def questions(folder: Path) -> list[str]:
+    files = [f"task.files.{name}={written(folder, generated(48, seed=seed), f'{name}.jsonl')}"
+             for seed, name in enumerate(("train", "validation"))]  # fmt: skip
+    sizes = ["task.max_length=32", "task.stride=8", "task.question_length=8", "train.evaluation_examples=20"]
+    return [*TINY, "task=questions", *files, *sizes, f"run.folder={folder}/runs"]
+
+
+class Ledger:
+    """What :func:`load_teacher` writes into a run."""
+
+    def __init__(self) -> None:
+        import torch
+
+        self.device, self.data = torch.device("cpu"), list[Any]()
+        self.teacher: dict[str, Any] | None = None
+        self.model: dict[str, Any] = {}
+
+
+def test_finetune_and_load_its_teacher(tmp_path: Path) -> None:
+    settings = questions(tmp_path)
+    record = perform("finetune", *settings)
+    assert set(record["metrics"]) == {"answer_f1", "exact_match", "steps", "created"}
+    assert [(item["role"], item["rows"], item["rows_available"]) for item in record["data"]] == [
+        ("train", 48, 48), ("evaluation", 20, 48)
+    ]  # fmt: skip
+    home = tmp_path / "runs" / "finetune" / record["run_id"] / "model"
+    model = prunekit.load(home)
+    assert type(model).__name__ == "BertForQuestionAnswering"
+    assert model.config.id2label == {0: "start", 1: "end"}
+
+    config = composed("prune_fisher", *settings)
+    run: Any = Ledger()
+    teacher = load_teacher(config, run)
+    assert run.teacher["value"] == record["metrics"]["answer_f1"]
+    assert isinstance(teacher.encode(load_rows(config.task, "validation")), Windows)
+
+
+def test_the_best_of_the_epochs(tmp_path: Path) -> None:
+    record = perform("finetune", *questions(tmp_path), "train.keep=best", "train.held_out=16", "train.epochs=2")
+    assert 0 <= record["metrics"]["held_out"] <= 1
+
+
+def test_a_teacher_with_another_kind_of_head(tmp_path: Path) -> None:
+    classifier = perform("finetune", *TINY, "train.epochs=1", f"run.folder={tmp_path}/runs")
+    folder = f"{tmp_path}/runs/finetune/{classifier['run_id']}/model"
+    run: Any = Ledger()
+    with pytest.raises(UserError) as told:
+        load_teacher(composed("prune_fisher", *questions(tmp_path), f"teacher={folder}"), run)
+    assert str(told.value) == (
+        f"teacher: {folder} is a BertForSequenceClassification, task questions needs question answering; "
+        "give a model that was fine-tuned for this task"
+    )
+    (tmp_path / "other").mkdir()
+    reader = perform("finetune", *questions(tmp_path / "other"))
+    folder = f"{tmp_path}/other/runs/finetune/{reader['run_id']}/model"
+    with pytest.raises(UserError, match="is a BertForQuestionAnswering, task demo needs sequence classification"):
+        load_teacher(composed("prune_fisher", *TINY, f"teacher={folder}"), run)
+
+
+@pytest.mark.parametrize("verb", ["ablate_heads", "transfer", "prune_heads", "time_inference", "benchmark"])
+def test_verbs_of_one_output_a_row(verb: str) -> None:
+    with pytest.raises(UserError, match="task: squad is extractive question answering, this verb takes classif"):
+        composed(verb, "task=squad")
+
+
+def test_the_line_at_the_command_line() -> None:
+    assert refused("prune_heads", "task=squad").startswith("task: squad is extractive question answering, ")

@@ -1,0 +1,116 @@
+"""What `prune_fisher` records of each stage: the physically pruned model's score, costs and seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from prunekit.blocks import describe
+from prunekit.costs import cost
+from prunekit.evaluation import evaluate
+from prunekit.files import write_json
+from prunekit.fisher.latency import latency_table
+from prunekit.fisher.latency_search import latency_search
+from prunekit.fisher.search import mac_search
+from prunekit.fisher.units import UnitTensors
+from prunekit.masks import Masks
+from prunekit.speed import latency_rows
+
+if TYPE_CHECKING:
+    from experiments.prune_fisher import PruneFisher
+    from prunekit.runs import Run
+    from prunekit.teachers import Teacher
+
+TIMED = ("gradients", "search", "rearrange", "tune")
+
+
+class Stages:
+    """The evaluation data of a run and its table of stages."""
+
+    def __init__(self, config: PruneFisher, run: Run, teacher: Teacher, evaluation: Any) -> None:
+        self.config, self.run, self.teacher, self.evaluation = config, run, teacher, evaluation
+        self.length = max(1, round(float(evaluation.lengths.mean())))
+        self.dense = cost(teacher.model, self.length)
+        self.done = {line["stage"]: line for line in run.logged()}  # of an interrupted run
+        self.rows: list[dict[str, Any]] = []
+        self.tuned: list[dict[str, Any]] = []
+        """What mask tuning reports of each sublayer."""
+
+    def evaluate(self, stage: str, model: Any) -> None:
+        """Score a model, unless the run was interrupted after that."""
+        if stage not in self.done:
+            with self.run.stage(f"evaluate {stage}", len(self.evaluation)) as advance:
+                found = evaluate(
+                    self.config.task, model, self.evaluation, device=self.run.device,
+                    batch_size=self.config.evaluation.batch_size, precision=self.config.dtype, on_rows=advance,
+                )  # fmt: skip
+            own, metric = cost(model, self.length), self.config.task.metric
+            self.done[stage] = {
+                "stage": stage, "metric": metric, "value": found.metrics[metric], "low": found.low,
+                "high": found.high, **found.metrics, "length": self.length, "macs": own.macs,
+                "achieved_macs": 1 - own.macs / self.dense.macs, "parameters": own.parameters,
+                "achieved_parameters": 1 - own.parameters / self.dense.parameters,
+            }  # fmt: skip
+            self.run.log(len(self.rows), **self.done[stage])
+        self.rows.append({name: value for name, value in self.done[stage].items() if name != "step"})
+
+    def search(self, scores: UnitTensors) -> Callable[[float], Masks]:
+        """The search under the run's kind of budget, as a function of the constraint."""
+        model, config = self.teacher.model, self.config
+        if config.budget == "mac":
+            return lambda constraint: mac_search(scores, model, self.length, constraint, variant=config.variant)
+        table = latency_table(model, config.batch_sizes[-1], self.length, config.run.folder, dtype=config.dtype)
+        return lambda constraint: latency_search(scores, model, table, constraint)
+
+    def finish(self, masks: Masks, small: Any) -> None:
+        """Write the tables, measure the latency of what was saved, and fill in the summary."""
+        run, config = self.run, self.config
+        seconds = {name: run.seconds[name] for name in TIMED if name in run.seconds}
+        run.table("stages", [{**row, "seconds": seconds.get(row["stage"])} for row in self.rows])
+        kept = kept_rows(self.teacher.model, masks)
+        run.table("kept", kept)
+        write_json(run.folder / "masks" / "masks.json", {
+            "heads": masks.heads["self"].tolist(), "neurons": masks.neurons.tolist(),
+        })  # fmt: skip
+        with run.stage("measure latency"):
+            timed = latency_rows(
+                self.teacher.model, small, config.batch_sizes, self.length, repeats=config.repeats, device=run.device
+            )
+        first, last = self.rows[0], self.rows[-1]
+        run.table("latency", [{**row, "mac_speedup": first["macs"] / max(1, last["macs"])} for row in timed])
+        totals = {
+            unit: [sum(row[name] for row in kept if row["unit"] == unit) for name in ("kept", "total")]
+            for unit in ("heads", "neurons")
+        }
+        run.metrics = {
+            "metric": config.task.metric, "baseline": first["value"], "baseline_low": first["low"],
+            "baseline_high": first["high"], "value": last["value"],
+            **{name: last[name] for name in config.task.metrics},
+            "remaining_macs": last["macs"] / first["macs"],
+            "remaining_parameters": last["parameters"] / first["parameters"], "speedup": timed[-1]["speedup"],
+            **{f"seconds_{name}": value for name, value in seconds.items()},
+            "seconds_pruning": sum(seconds.values()),
+            "sublayers_tuned": sum(row["status"] == "tuned" for row in self.tuned),
+            "sublayers_not_tuned": sum(row["status"] != "tuned" for row in self.tuned),
+        }  # fmt: skip
+        run.sparsity = {
+            f"requested_{'macs' if config.budget == 'mac' else 'latency'}": 1 - config.constraint,
+            "achieved_macs": last["achieved_macs"], "achieved_parameters": last["achieved_parameters"],
+            **{f"achieved_{unit}": 1 - left / total for unit, (left, total) in totals.items()},
+        }  # fmt: skip
+
+
+def kept_rows(model: Any, masks: Masks) -> list[dict[str, Any]]:
+    """Heads and neurons kept in each physical layer."""
+    layout = describe(model)
+    tensors: dict[str, tuple[torch.Tensor, list[int]]] = {
+        "heads": (masks.heads["self"], [shape.heads for shape in layout.of_kind("self")]),
+        "neurons": (masks.neurons, [shape.neurons for shape in layout.ffn]),
+    }
+    return [
+        {"unit": unit, "layer": layer, "kept": int(row.count_nonzero()), "total": total}
+        for unit, (mask, totals) in tensors.items()
+        for layer, (row, total) in enumerate(zip(mask, totals, strict=True))
+    ]

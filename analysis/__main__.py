@@ -5,7 +5,8 @@
 source  folders of run records, separated by commas: a whole folder (runs), one verb's (runs/prune_heads),
         or a single run; the logged runs of this repository are in analysis/logged_runs;
         wandb:ENTITY/PROJECT fetches the records of a Weights & Biases project
-out     where figures (PDF, PNG, CSV) and tables (CSV, Markdown) go, one folder a model and task
+out     where figures (PDF, PNG, CSV) and tables (CSV, Markdown) go: a folder a model and task, and one a model
+        for figures that show its tasks side by side
 """
 
 from __future__ import annotations

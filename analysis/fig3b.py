@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis import published
+from analysis.curves import average, draw_series, draw_unpruned, unpruned
 from analysis.groups import Group, by_teacher
 from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
@@ -13,7 +14,6 @@ from analysis.style import GREY, ORDERS, Look, add_caption, figure_style, new_fi
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 POINTS = {
@@ -64,16 +64,12 @@ def replicates(records: list[Record], journal: Journal) -> pd.DataFrame | None:
 def curves(records: list[Record], points: pd.DataFrame) -> pd.DataFrame:
     """The drawn numbers: a row a series and share, with a 95 % interval of the mean where runs repeat.
 
-    The interval is over teachers where there are at least three (a teacher's seeds are averaged first,
-    because runs of one teacher are not independent), else over the seeds of one teacher. The series
-    ``unpruned`` is the unpruned metric with its sampling interval over the evaluation examples.
+    The series ``unpruned`` is the unpruned metric with its sampling interval over the evaluation examples.
     """
     import pandas as pd
 
     rows = []
     for (order, share), found in points.groupby(["order", "share"], sort=True):
-        values = found.groupby("teacher")["value"].mean() if found["teacher"].nunique() > 1 else found["value"]
-        low, high = mean_interval(values.tolist())
         rows.append(
             {
                 "series": order,
@@ -81,33 +77,16 @@ def curves(records: list[Record], points: pd.DataFrame) -> pd.DataFrame:
                 "metric": found["metric"].iloc[0],
                 "share": share,
                 "pruned_percent": 100 * found["achieved_heads"].mean(),
-                "value": values.mean(),
-                "low": low,
-                "high": high,
-                "teachers": found["teacher"].nunique(),
-                "runs": len(found),
+                **average(found),
             }
         )
     frame = pd.DataFrame(rows)
     frame["rank"] = frame["series"].map({order: number for number, order in enumerate(ORDERS)})
     frame = frame.sort_values(["rank", "series", "share"], ignore_index=True).drop(columns="rank")
-    return pd.concat([frame, unpruned(records, frame["metric"].iloc[0])], ignore_index=True)
-
-
-def unpruned(records: list[Record], metric: str) -> pd.DataFrame:
-    """One row: the unpruned metric and its 95 % sampling interval, averaged over teachers."""
-    import pandas as pd
-
-    bands = pd.DataFrame(
-        [[members[0].metrics[f"baseline{end}"] for end in ("", "_low", "_high")] for members in
-         by_teacher(records).values()],
-        columns=["value", "low", "high"],
-    )  # fmt: skip
-    row = (100 * bands.mean()).to_dict() | {
-        "series": "unpruned", "source": "measured", "metric": metric, "share": 0.0, "pruned_percent": 0.0,
-        "teachers": len(bands), "runs": len(records),
-    }  # fmt: skip
-    return pd.DataFrame([row])
+    dense = {"series": "unpruned", "source": "measured", "metric": frame["metric"].iloc[0], "share": 0.0}
+    return pd.concat(
+        [frame, pd.DataFrame([dense | {"pruned_percent": 0.0} | unpruned(records)])], ignore_index=True
+    )
 
 
 def with_published(frame: pd.DataFrame) -> pd.DataFrame:
@@ -119,24 +98,12 @@ def with_published(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame, rerun], ignore_index=True)
 
 
-def mean_interval(values: list[float]) -> tuple[float, float]:
-    """Student's 95 % interval of the mean; NaN below three values, where it would say nothing."""
-    import numpy as np
-
-    from prunekit.statistics import mean_band
-
-    if len(values) < 3:
-        return float("nan"), float("nan")
-    band = mean_band(np.array(values))
-    return float(band.low), float(band.high)
-
-
 def plot(frame: pd.DataFrame, caption: str) -> Figure:
     measured = frame[(frame["source"] == "measured") & (frame["series"] != "unpruned")]
     with figure_style():
         figure = new_figure(6.2, 3.3)
         axes = figure.subplots()
-        _draw_unpruned(axes, frame[frame["series"] == "unpruned"].iloc[0])
+        draw_unpruned(axes, frame[frame["series"] == "unpruned"].iloc[0])
         for series, rows in frame[frame["source"] == "published"].groupby("series", sort=True):
             axes.plot(
                 rows["pruned_percent"], rows["value"], color=GREY, linewidth=0.9,
@@ -144,7 +111,10 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
                 label=f"published: BERT-base, MNLI-m,\n{series} (independent rerun)",
             )  # fmt: skip
         for series, rows in measured.groupby("series", sort=False):
-            _draw_series(axes, rows, ORDERS.get(str(series), Look(str(series), GREY, "*", "-")))
+            look = ORDERS.get(str(series), Look(str(series), GREY, "*", "-"))
+            runs = int(rows["runs"].max())
+            label = look.label + (f" ({runs} runs)" if runs > 1 else "")
+            draw_series(axes, rows, "pruned_percent", look, label=label)
         axes.set_xlabel("heads pruned (%)")
         axes.set_ylabel(f"{frame['metric'].iloc[0]} (%)")
         axes.set_xlim(-2, 102)
@@ -158,19 +128,3 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         bands = " Bands: 95 % interval of the mean." if measured["low"].notna().any() else ""
         add_caption(figure, f"Grey strip: 95 % sampling interval of the unpruned model.{bands} {caption}")
     return figure
-
-
-def _draw_series(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
-    runs = int(rows["runs"].max())
-    label = look.label + (f" ({runs} runs)" if runs > 1 else "")
-    axes.plot(
-        rows["pruned_percent"], rows["value"], color=look.color, marker=look.marker, linestyle=look.line,
-        label=label,
-    )  # fmt: skip
-    if rows["low"].notna().any():
-        axes.fill_between(rows["pruned_percent"], rows["low"], rows["high"], color=look.color, alpha=0.15, linewidth=0)
-
-
-def _draw_unpruned(axes: Axes, row: pd.Series) -> None:
-    axes.axhspan(row["low"], row["high"], color="#D9D9D9", alpha=0.6, linewidth=0, label="unpruned, sampling band")
-    axes.axhline(row["value"], color="#777777", linewidth=0.7)

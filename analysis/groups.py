@@ -7,12 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.records import Data, Record
+from analysis.records import TIMING_VERBS, Data, Record
 
 REPLICATES = ("seed", "train.seed")
 """Fields in which the runs of one curve may differ: they repeat the same measurement."""
-AXES = ("order", "share")
-"""Fields that a figure itself shows."""
+AXES = {
+    "prune_heads": ("order", "share"),
+    "time_inference": ("share",),
+    "prune_fisher": (
+        "constraint", "budget", "score", "variant", "labels", "calibration_examples", "rearrange", "tune", "target",
+        "on_failure",
+    ),
+}  # fmt: skip
+"""Fields that the figures of a verb themselves show."""
 NOT_RESULTS = ("run", "scale", "save")
 """Parts of the configuration that change no number."""
 GENERATED = "generated data, not a reproduction"
@@ -20,6 +27,7 @@ GENERATED = "generated data, not a reproduction"
 ROLES = {
     "train": "trained on",
     "importance": "scores from",
+    "calibration": "calibrated on",
     "selection": "heads chosen on",
     "evaluation": "evaluated on",
     "second": "second set",
@@ -33,14 +41,16 @@ class Setting:
     model: str
     weights: str
     task: str
+    """Empty where figures show several tasks side by side."""
     scale: str | None
 
     @property
     def folder(self) -> str:
-        return f"{self.model}{'-random' if self.weights == 'random' else ''}_{self.task}".replace("/", "-")
+        model = self.model + ("-random" if self.weights == "random" else "")
+        return (f"{model}_{self.task}" if self.task else model).replace("/", "-")
 
     def __str__(self) -> str:
-        words = [f"{self.model} on {self.task}", f"scale {self.scale or 'none'}"]
+        words = [f"{self.model} on {self.task}" if self.task else self.model, f"scale {self.scale or 'none'}"]
         return ", ".join([*words, "random weights"] if self.weights == "random" else words)
 
 
@@ -59,16 +69,21 @@ class Group:
         """The words below figure and table."""
         return describe(self.records, self.label)
 
+    @property
+    def title(self) -> str:
+        """The words above a panel: the task, and what tells its runs from others of the same task."""
+        return self.records[0].task + (f" ({self.label})" if self.label else "")
 
-def setting_of(record: Record) -> Setting:
-    return Setting(record.model.name, record.model.weights, record.task, record.scale)
+
+def setting_of(record: Record, *, all_tasks: bool = False) -> Setting:
+    return Setting(record.model.name, record.model.weights, "" if all_tasks else record.task, record.scale)
 
 
-def by_setting(records: Iterable[Record]) -> dict[Setting, list[Record]]:
-    """Records by setting, in a fixed order."""
+def by_setting(records: Iterable[Record], *, all_tasks: bool = False) -> dict[Setting, list[Record]]:
+    """Records by setting, in a fixed order; ``all_tasks`` joins the tasks of a model."""
     groups: dict[Setting, list[Record]] = {}
     for record in records:
-        groups.setdefault(setting_of(record), []).append(record)
+        groups.setdefault(setting_of(record, all_tasks=all_tasks), []).append(record)
     return dict(sorted(groups.items(), key=lambda item: (item[0].folder, str(item[0].scale))))
 
 
@@ -83,7 +98,7 @@ def folder_names(settings: Iterable[Setting]) -> dict[Setting, str]:
 
 
 def by_condition(records: Sequence[Record]) -> list[Group]:
-    """Split the runs of one verb and setting into groups that differ only in seeds, order and share.
+    """Split the runs of one verb and setting into groups that differ only in seeds and in what figures show.
 
     Most evaluation rows first, then most runs: the first group takes the plain file names.
     """
@@ -102,16 +117,17 @@ def by_condition(records: Sequence[Record]) -> list[Group]:
 
 
 def condition_of(record: Record) -> dict[str, str]:
-    """Everything that identifies a measurement, without seeds and without what the figure shows."""
+    """Everything that identifies a measurement, without seeds and without what the figures show."""
+    shown = REPLICATES + AXES.get(record.verb, ())
     fields = {
         key: json.dumps(value, sort_keys=True, default=str).strip('"')
         for key, value in _flat(record.config)
-        if key not in REPLICATES + AXES and key.split(".")[0] not in NOT_RESULTS
+        if key not in shown and key.split(".")[0] not in NOT_RESULTS
     }
     for item in record.data:
         if item.role in ("evaluation", "second"):
             fields[f"{item.role} rows"] = f"{item.name}/{item.split}:{item.rows}"
-    if record.verb in ("time_inference", "benchmark"):
+    if record.verb in TIMING_VERBS:
         fields["device"] = record.device
     return fields
 
@@ -167,11 +183,14 @@ def _data(records: Iterable[Record], role: str) -> str:
         for item in record.data:
             if item.role == role:
                 items.setdefault((item.name, item.split), set()).add(item)
-    return " and ".join(f"{name} {split} ({_rows(found)})" for (name, split), found in sorted(items.items()))
+    told = [f"{name} {split} ({_rows(found)})" for (name, split), found in sorted(items.items())]
+    return (" and " if len(told) < 3 else ", ").join(told)
 
 
 def _rows(items: Iterable[Data]) -> str:
     counts = sorted({(item.rows, item.rows_available) for item in items})
+    if len(counts) > 3 and len(available := {available for _, available in counts}) == 1:
+        return f"{counts[0][0]:,} to {counts[-1][0]:,} of {available.pop():,} rows"
     return " or ".join(
         f"{rows:,} rows" if rows == available else f"{rows:,} of {available:,} rows" for rows, available in counts
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from analysis.fig3b import order_of
 from analysis.groups import Group, by_teacher
+from analysis.heatmap import draw_map
 from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
 from analysis.style import ORDERS, add_caption, figure_style, new_figure
@@ -59,23 +60,18 @@ def plot(frame: pd.DataFrame, order: str, caption: str) -> Figure:
     with figure_style():
         figure = new_figure(max(4.2, 1.4 + 0.27 * grid.shape[1]), 1.25 + 0.2 * grid.shape[0])
         axes = figure.subplots()
-        axes.grid(False)
-        image = axes.imshow(grid.to_numpy(), cmap="Blues", vmin=0, vmax=heads, aspect="auto")
-        for i, values in enumerate(grid.to_numpy()):
-            for j, value in enumerate(values):
-                text = f"{value:.0f}" if whole or value in (0, heads) else f"{value:.1f}"
-                color = "white" if value > 0.6 * heads else "black"
-                axes.text(j, i, text, ha="center", va="center", fontsize=6, color=color)
-        axes.set_xticks(range(grid.shape[1]), [f"{100 * share:.0f}" for share in grid.columns])
-        axes.set_yticks(range(grid.shape[0]), list(grid.index))
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
+        draw_map(
+            axes,
+            grid.to_numpy(),
+            columns=[f"{100 * share:.0f}" for share in grid.columns],
+            rows=list(grid.index),
+            limits=(0, heads),
+            text=lambda value: f"{value:.0f}" if whole or value in (0, heads) else f"{value:.1f}",
+            bar="heads kept",
+        )
         axes.set_xlabel("heads pruned (%)")
         axes.set_ylabel("layer")
         teachers = int(frame["teachers"].max())
         mean = f", mean of {teachers} teachers" if teachers > 1 else ""
-        bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
-        bar.set_label("heads kept")
-        bar.outline.set_visible(False)
         add_caption(figure, f"Heads kept, pruned by {ORDERS[order].label}{mean}. {caption}")
     return figure

@@ -8,15 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.records import DamagedRecordError, Record, read_record
+from analysis.records import TIMING_VERBS, DamagedRecordError, Record, read_record
 from prunekit.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-RANDOM_WEIGHTS_VERBS = ("time_inference", "benchmark")
-"""The verbs that report no score, hence the only ones whose records may come from random weights."""
-
 
 @dataclass
 class Journal:
@@ -82,7 +78,7 @@ def _run_folders(source: Path) -> Iterator[Path]:
 
 
 def _may_be_shown(record: Record, journal: Journal) -> bool:
-    if record.model.weights == "random" and record.verb not in RANDOM_WEIGHTS_VERBS:
+    if record.model.weights == "random" and record.verb not in TIMING_VERBS:
         journal.warn(f"skipped: {record.folder}: random weights have no score to show")
         return False
     return True

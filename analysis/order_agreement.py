@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from analysis.fig3b import order_of
 from analysis.groups import Group, by_teacher
+from analysis.heatmap import draw_map
 from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
 from analysis.style import ORDERS, add_caption, figure_style, new_figure
@@ -68,18 +69,18 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
     with figure_style():
         figure = new_figure(2.6 + 0.45 * len(across), 1.7 + 0.32 * len(down))
         axes = figure.subplots()
-        axes.grid(False)
-        image = axes.imshow(grid, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
-        for (i, j), tau in np.ndenumerate(grid):
-            if not np.isnan(tau):
-                color = "white" if abs(tau) > 0.65 else "black"
-                axes.text(j, i, f"{tau:.2f}", ha="center", va="center", fontsize=7, color=color)
+        draw_map(
+            axes,
+            grid,
+            columns=across,
+            rows=down,
+            limits=(-1, 1),
+            text="{:.2f}".format,
+            palette="PuOr",
+            dark=lambda tau: abs(tau) > 0.65,
+            fontsize=7,
+            bar="Kendall's tau",
+        )
         axes.set_xticks(range(len(across)), across, rotation=30, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(down)), down)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
-        bar.set_label("Kendall's tau")
-        bar.outline.set_visible(False)
         add_caption(figure, f"1: the same order, 0: unrelated; mean over teachers and seeds. {caption}")
     return figure

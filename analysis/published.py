@@ -46,9 +46,9 @@ def speed() -> pd.DataFrame:
     return wide.assign(gain=gain).reset_index().rename_axis(columns=None)
 
 
-def claim(text: str) -> str:
-    """The published value of one row of ``michel_claims.csv``."""
-    frame = _read("michel_claims").set_index("claim")
+def claim(paper: str, text: str) -> str:
+    """The published value of one row of ``PAPER_claims.csv``."""
+    frame = _read(f"{paper}_claims").set_index("claim")
     return str(frame.loc[text, "value"])
 
 

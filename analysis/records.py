@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 
 NEEDED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "prune_heads": (("order",), ("baseline", "baseline_low", "baseline_high")),
+    "prune_fisher": (
+        ("constraint", "calibration_examples"),
+        ("baseline", "baseline_low", "baseline_high", "value", "remaining_macs"),
+    ),
 }
 """Configuration fields and metrics that a verb's figures rely on."""
+TIMING_VERBS = ("time_inference", "benchmark", "latency_table")
+"""The verbs that report no score: only their records may come from random weights, and hardware tells them apart."""
 
 
 class DamagedRecordError(Exception):

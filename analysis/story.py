@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis import (
     benchmark,
-    claims,
+    claims_kwon,
+    claims_michel,
     fig1b,
     fig2b,
     fig3b,
     kept_heads,
+    kwon_calibration,
+    kwon_comparisons,
+    kwon_kept,
+    kwon_latency,
+    kwon_latency_table,
+    kwon_macs,
+    kwon_seconds,
+    kwon_stages,
     order_agreement,
     speed,
     table1,
     table3,
 )
-from analysis.groups import Group, Setting, by_condition, by_setting, folder_names
-from analysis.loading import RANDOM_WEIGHTS_VERBS, Journal, load
+from analysis.groups import Group, Setting, by_condition, by_setting, folder_names, setting_of
+from analysis.loading import Journal, load
 from analysis.output import Drawing, Item, Table
-from analysis.records import DamagedRecordError, Record, read_record
+from analysis.records import TIMING_VERBS, DamagedRecordError, Record, read_record
 from prunekit.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,27 +40,78 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """One figure or table of the paper and the verb whose records it needs."""
+    """One figure or table and the verb whose records it needs."""
 
     name: str
     verb: str
     draw: Callable[[Group, Journal], list[Item]]
-    of_the_paper: bool = True
-    """Its absence is worth a note."""
+    needs: str = ""
+    """What is not there when nothing comes of it."""
+    one_run: bool = True
+    """It says something of a single run already."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What belongs to one paper, or to none."""
+
+    title: str
+    parts: tuple[Part, ...]
+    claims: Callable[[Mapping[str, list[Group]], Journal, str], Table] | None = None
+    """Draws its claims table from the groups of each verb."""
+    command: str = ""
+    """What makes its records."""
+    all_tasks: bool = False
+    """Figures show all tasks of a model side by side, and split the runs by condition themselves."""
     one_table: bool = False
     """Runs of all conditions belong in one table, which names what tells them apart."""
 
+    @property
+    def verbs(self) -> list[str]:
+        return list(dict.fromkeys(part.verb for part in self.parts))
 
-PARTS = (
-    Part("fig1b", "ablate_heads", fig1b.draw),
-    Part("table1", "ablate_heads", table1.draw),
-    Part("table3", "ablate_heads", table3.draw),
-    Part("fig2b", "transfer", fig2b.draw),
-    Part("fig3b", "prune_heads", fig3b.draw),
-    Part("kept_heads", "prune_heads", kept_heads.draw),
-    Part("order_agreement", "prune_heads", order_agreement.draw),
-    Part("table4", "time_inference", speed.draw),
-    Part("benchmark", "benchmark", benchmark.draw, of_the_paper=False, one_table=True),
+
+CHAPTERS = (
+    Chapter(
+        title="Michel et al. 2019",
+        parts=(
+            Part("fig1b", "ablate_heads", fig1b.draw),
+            Part("table1", "ablate_heads", table1.draw),
+            Part("table3", "ablate_heads", table3.draw),
+            Part("fig2b", "transfer", fig2b.draw),
+            Part("fig3b", "prune_heads", fig3b.draw),
+            Part("kept_heads", "prune_heads", kept_heads.draw),
+            Part("order_agreement", "prune_heads", order_agreement.draw),
+            Part("table4", "time_inference", speed.draw),
+        ),
+        claims=claims_michel.draw,
+        command="make reproduce-michel",
+    ),
+    Chapter(
+        title="Kwon et al. 2022",
+        parts=(
+            Part("kwon_macs", "prune_fisher", kwon_macs.draw, one_run=False),
+            Part("kwon_latency", "prune_fisher", kwon_latency.draw, "no measured latency", one_run=False),
+            Part("kwon_stages", "prune_fisher", kwon_stages.draw),
+            Part(
+                "kwon_calibration",
+                "prune_fisher",
+                kwon_calibration.draw,
+                "no sweep of calibration_examples",
+                one_run=False,
+            ),
+            Part("kwon_scores", "prune_fisher", kwon_comparisons.draw_scores, "only one score", one_run=False),
+            Part("kwon_variants", "prune_fisher", kwon_comparisons.draw_variants, "only one variant", one_run=False),
+            Part("kwon_labels", "prune_fisher", kwon_comparisons.draw_labels, "only one kind of labels", one_run=False),
+            Part("kwon_seconds", "prune_fisher", kwon_seconds.draw, one_run=False),
+            Part("kwon_kept", "prune_fisher", kwon_kept.draw),
+            Part("kwon_latency_table", "latency_table", kwon_latency_table.draw),
+        ),
+        claims=claims_kwon.draw,
+        command="make reproduce-fisher",
+        all_tasks=True,
+    ),
+    Chapter(title="Benchmarks", parts=(Part("benchmark", "benchmark", benchmark.draw),), one_table=True),
 )
 
 
@@ -68,7 +128,7 @@ class Drawn:
 
 
 def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None) -> Drawn:
-    """Draw everything that the records in ``sources`` allow into ``out/MODEL_TASK/``.
+    """Draw everything that the records in ``sources`` allow into ``out/MODEL_TASK/`` or ``out/MODEL/``.
 
     Arguments:
         console: where tables, warnings and the list of files are printed; None prints nothing.
@@ -82,10 +142,16 @@ def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None)
         for line in journal.warnings:
             _say(console, f"[yellow]warning[/yellow] {_plain(line)}")
         raise UserError(f"source={','.join(map(str, sources))}: no finished run record in it")
-    settings = by_setting(records)
-    folders = folder_names(settings)
-    for setting, members in settings.items():
-        _draw_setting(setting, members, out / folders[setting], journal, drawn)
+    settings = [setting_of(record, all_tasks=all_tasks) for record in records for all_tasks in (False, True)]
+    folders = folder_names(dict.fromkeys(settings))
+    for chapter in CHAPTERS:
+        members = [record for record in records if record.verb in chapter.verbs]
+        found = by_setting(members, all_tasks=chapter.all_tasks)
+        for setting, runs in found.items():
+            _draw_setting(chapter, setting, runs, out / folders[setting], journal, drawn)
+        for setting in by_setting(records, all_tasks=True):
+            if chapter.claims and setting.weights != "random" and not _holds(found, setting):
+                journal.missing.append(f"{folders[setting]}: no runs of {chapter.title}; {_command(chapter, setting)}")
     drawn.warnings, drawn.missing = journal.warnings, journal.missing
     if console is not None:
         report(drawn, console)
@@ -104,49 +170,61 @@ def draw_run(run_dir: Path, out: Path) -> list[Path]:
     if record is None:
         return []
     journal, paths = Journal(), []
-    for part in PARTS:
-        if part.verb == record.verb:
+    for part in (part for chapter in CHAPTERS for part in chapter.parts):
+        if part.verb == record.verb and part.one_run:
             for item in part.draw(Group([record]), journal):
                 if isinstance(item, Drawing):
                     paths += item.save(out, kinds=("png", "csv"))
     return paths
 
 
-def _draw_setting(setting: Setting, records: list[Record], folder: Path, journal: Journal, drawn: Drawn) -> None:
+def _draw_setting(
+    chapter: Chapter, setting: Setting, records: list[Record], folder: Path, journal: Journal, drawn: Drawn
+) -> None:
     groups: dict[str, list[Group]] = {}
-    for part in PARTS:
-        members = [record for record in records if record.verb == part.verb]
-        conditions = [Group(members)] if part.one_table and members else by_condition(members)
-        groups[part.verb] = conditions
-        made = [(group, item) for group in conditions for item in part.draw(group, journal)]
+    for verb in chapter.verbs:
+        members = [record for record in records if record.verb == verb]
+        whole = chapter.all_tasks or chapter.one_table
+        groups[verb] = ([Group(members)] if members else []) if whole else by_condition(members)
+    for part in chapter.parts:
+        made = [(group, item) for group in groups[part.verb] for item in part.draw(group, journal)]
         for group, item in made:
-            paths = _save(item, folder, group.suffix)
-            if isinstance(item, Drawing):
-                drawn.figures += paths
-            else:
-                drawn.table_files += paths
-                drawn.tables.append(item)
-        scored = setting.weights != "random" or part.verb in RANDOM_WEIGHTS_VERBS
-        if not made and part.of_the_paper and scored:
-            journal.missing.append(f"{folder.name}/{part.name}: {_why_not(part, setting, members)}")
-    first = {verb: found[0] for verb, found in groups.items() if found}
-    table = claims.draw(first, journal, str(setting))
-    drawn.table_files += _save(table, folder)
-    drawn.tables.append(table)
+            _keep(item, folder, group.suffix, drawn)
+        scored = setting.weights != "random" or part.verb in TIMING_VERBS
+        if not made and chapter.claims and scored:
+            journal.missing.append(f"{folder.name}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
+    if chapter.claims:
+        _keep(chapter.claims(groups, journal, str(setting)), folder, "", drawn)
 
 
-def _why_not(part: Part, setting: Setting, members: list[Record]) -> str:
-    if members:
-        return f"nothing to draw in the {len(members)} {part.verb} run(s)"
-    command = f"python -m experiments.{part.verb} model={setting.model} task={setting.task}"
+def _keep(item: Item, folder: Path, suffix: str, drawn: Drawn) -> None:
+    try:
+        paths = item.save(folder, suffix)
+    except OSError as error:
+        raise UserError(f"out={folder}: cannot be written ({error.strerror or error})") from None
+    if isinstance(item, Drawing):
+        drawn.figures += paths
+    else:
+        drawn.table_files += paths
+        drawn.tables.append(item)
+
+
+def _why_not(part: Part, setting: Setting, groups: list[Group]) -> str:
+    if groups:
+        runs = sum(len(group.records) for group in groups)
+        return f"{part.needs or 'nothing to draw'} in the {runs} {part.verb} run(s)"
+    task = f" task={setting.task}" if setting.task else ""
+    command = f"python -m experiments.{part.verb} model={setting.model}{task}"
     return f"no {part.verb} runs; run {command}" + (f" scale={setting.scale}" if setting.scale else "")
 
 
-def _save(item: Item, folder: Path, suffix: str = "") -> list[Path]:
-    try:
-        return item.save(folder, suffix)
-    except OSError as error:
-        raise UserError(f"out={folder}: cannot be written ({error.strerror or error})") from None
+def _holds(found: Iterable[Setting], model: Setting) -> bool:
+    """Is any of the settings one of this model, weights and scale?"""
+    return any(replace(setting, task="") == model for setting in found)
+
+
+def _command(chapter: Chapter, setting: Setting) -> str:
+    return f"run {chapter.command}" + (f" SCALE={setting.scale}" if setting.scale else "")
 
 
 def report(drawn: Drawn, console: Console) -> None:

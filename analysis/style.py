@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, told apart with every common colour vision deficiency.
@@ -25,7 +27,7 @@ class Look:
     label: str
     color: str
     marker: str
-    line: str | tuple[int, tuple[int, ...]]
+    line: str | tuple[int, tuple[float, ...]]
 
 
 ORDERS = {
@@ -34,8 +36,34 @@ ORDERS = {
     "importance_stepwise": Look("importance, re-estimated", GREEN, "^", (0, (5, 1, 1, 1))),
     "oracle": Look("oracle (single-head ablation)", VERMILLION, "D", (0, (3, 1))),
     "magnitude": Look("weight magnitude", PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
-    "random": Look("random", BLACK, "x", (0, (1, 1.5))),  # type: ignore[arg-type]
+    "random": Look("random", BLACK, "x", (0, (1, 1.5))),
 }
+BUDGETS = {
+    "mac": Look("budget of MACs", BLUE, "o", "-"),
+    "latency": Look("budget of latency", VERMILLION, "s", (0, (4, 1))),
+}
+PRUNING_STAGES = {
+    "search": Look("mask search", SKY, "^", (0, (1, 1.2))),
+    "rearrange": Look("+ rearrangement", ORANGE, "s", (0, (4, 1.5))),
+    "tune": Look("+ tuning", BLUE, "o", "-"),
+}
+COMPARED = {
+    "score": {
+        "fisher": Look("Fisher information", BLUE, "o", "-"),
+        "importance": Look("importance (Michel et al.)", GREEN, "^", (0, (5, 1, 1, 1))),
+        "magnitude": Look("weight magnitude", PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
+        "random": Look("random", BLACK, "x", (0, (1, 1.5))),
+    },
+    "variant": {
+        "paper": Look("as in the paper", BLUE, "o", "-"),
+        "released": Look("as released", ORANGE, "s", (0, (4, 1.5))),
+    },
+    "labels": {
+        "gold": Look("gold labels", BLUE, "o", "-"),
+        "predicted": Look("predicted labels", VERMILLION, "D", (0, (4, 1.5))),
+    },
+}
+"""Settings of Fisher pruning that figures compare, by configuration field."""
 KINDS = ("pdf", "png", "csv")
 """Files of every figure."""
 TEACHERS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
@@ -84,10 +112,38 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height))
 
 
+def panel_grid(count: int, *, width: float = 2.05, height: float = 1.75, columns: int = 4) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` equal panels in rows of at most ``columns``, with room for legend and caption."""
+    across = min(count, columns)
+    down = math.ceil(count / across)
+    figure = new_figure(max(4.4, 0.25 + width * across), 1.25 + height * down)
+    axes = list(figure.subplots(down, across, squeeze=False).flat)
+    for unused in axes[count:]:
+        unused.remove()
+    return figure, axes[:count]
+
+
+def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend above all panels, with every label once, in as many columns as fit."""
+    entries: dict[str, Any] = {}
+    for panel in axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(str(label), handle)
+    handles, labels = list(entries.values()), list(entries)
+    entry = 0.5 + 0.052 * max(map(len, labels))  # inches
+    columns = max(1, int(figure.get_size_inches()[0] / entry))
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.4)
+
+
+def panel_title(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, 34))
+
+
 def add_caption(figure: Figure, text: str) -> None:
     """Small print below the axes, wrapped to the figure's width."""
     width = int(figure.get_size_inches()[0] * 23.5)
-    figure.supxlabel(textwrap.fill(text, width), x=0.012, ha="left", fontsize=5.5, color="#555555", linespacing=1.25)
+    wrapped = textwrap.fill(text, width, break_on_hyphens=False)
+    figure.supxlabel(wrapped, x=0.012, ha="left", fontsize=5.5, color="#555555", linespacing=1.25)
 
 
 def save_figure(figure: Figure, frame: pd.DataFrame, path: Path, kinds: Sequence[str] = KINDS) -> list[Path]:

@@ -1,15 +1,16 @@
-"""When does a claim of the paper hold? One function a claim, judged per teacher, from records alone.
+"""When does a claim of Michel et al. 2019 hold? One function a claim, judged per teacher, from records alone.
 
-A function returns one :class:`Outcome` a teacher, or an empty list when the records cannot tell.
+A function returns one :class:`~analysis.claims.Outcome` a teacher, or an empty list when the records cannot tell.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis import fig1b, fig2b, fig3b, speed, table3
+from analysis.claims import Outcome
 from analysis.groups import Group, teacher_of
 from analysis.loading import Journal
 
@@ -26,25 +27,16 @@ LARGE_BATCH = 16
 ATTENTION_SHARE, ATTENTION_TOLERANCE = 1 / 3, 0.05
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The claim's number for one teacher, in the unit that the claims table prints, and whether it holds."""
-
-    number: float
-    holds: bool
-    note: str = ""
-
-
 def single_heads(group: Group, journal: Journal) -> list[Outcome]:
     """Per cent of heads without a significant change when removed alone; holds above 50 %."""
     effects = fig1b.single_head_effects(group, journal)
     if effects is None:
         return []
     outcomes = []
-    for _, heads in effects.groupby("teacher"):
+    for teacher, heads in effects.groupby("teacher"):
         unchanged, after_bh = int((~heads["significant"]).sum()), int((~heads["significant_bh"]).sum())
         note = f"{unchanged} of {len(heads)} heads, {after_bh} after Benjamini-Hochberg"
-        outcomes.append(Outcome(100 * unchanged / len(heads), unchanged > len(heads) / 2, note))
+        outcomes.append(Outcome(100 * unchanged / len(heads), unchanged > len(heads) / 2, note, str(teacher)))
     return outcomes
 
 
@@ -57,9 +49,10 @@ def one_head_layers(group: Group, journal: Journal, protocol: str) -> list[Outco
     if layers is None:
         return []
     outcomes = []
-    for _, rows in layers[layers["protocol"] == protocol].groupby("teacher"):
+    for teacher, rows in layers[layers["protocol"] == protocol].groupby("teacher"):
         fine = int((~(rows["significant"] & (rows["delta_points"] < 0))).sum())
-        outcomes.append(Outcome(100 * fine / len(rows), fine > len(rows) / 2, f"{fine} of {len(rows)} layers"))
+        note = f"{fine} of {len(rows)} layers"
+        outcomes.append(Outcome(100 * fine / len(rows), fine > len(rows) / 2, note, str(teacher)))
     return outcomes
 
 
@@ -69,11 +62,11 @@ def transfer(group: Group, journal: Journal) -> list[Outcome]:
     if effects is None:
         return []
     outcomes = []
-    for _, rows in effects.groupby("teacher"):
+    for teacher, rows in effects.groupby("teacher"):
         r, p = float(rows["pearson_r"].iloc[0]), float(rows["p_value"].iloc[0])
         note = f"{rows['first'].iloc[0]} and {rows['second'].iloc[0]}"
         if not math.isnan(r):  # undefined where no head has any effect
-            outcomes.append(Outcome(r, r > 0 and p < LEVEL, note))
+            outcomes.append(Outcome(r, r > 0 and p < LEVEL, note, str(teacher)))
     return outcomes
 
 
@@ -93,15 +86,16 @@ def prunable(group: Group, journal: Journal) -> list[Outcome]:
             continue  # the records stop before the claim begins
         if largest == 1:
             continue  # no head matters: the model does not use attention, so the claim has no content
-        outcomes.append(Outcome(100 * largest, largest >= WITHOUT_LOSS - 1e-9))
+        outcomes.append(Outcome(100 * largest, largest >= WITHOUT_LOSS - 1e-9, subject=teacher))
     return outcomes
 
 
 def importance_beats_oracle(group: Group, journal: Journal) -> list[Outcome]:
     """Mean advantage in points of importance over the oracle order, above 40 % and below 100 % pruned."""
     importance, oracle = _curves(group, journal, "importance"), _curves(group, journal, "oracle")
-    pairs = [(importance[teacher], oracle[teacher]) for teacher in sorted(importance.keys() & oracle.keys())]
-    return [found for pair in pairs if (found := advantage(*pair)) is not None]
+    both = sorted(importance.keys() & oracle.keys())
+    outcomes = [(teacher, advantage(importance[teacher], oracle[teacher])) for teacher in both]
+    return [replace(found, subject=teacher) for teacher, found in outcomes if found is not None]
 
 
 def advantage(importance: pd.Series, oracle: pd.Series) -> Outcome | None:

@@ -1,0 +1,73 @@
+"""Where the pruned units were: heads and neurons kept in each layer, at each constraint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis.groups import Group, teacher_of
+from analysis.heatmap import draw_map
+from analysis.kwon_runs import caption, default_runs
+from analysis.loading import Journal, read_tables
+from analysis.output import Drawing, Item, file_name
+from analysis.style import add_caption, figure_style, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+KEPT = {"unit": "str", "layer": "int", "kept": "float", "total": "float"}
+UNITS = ("heads", "neurons")
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    """One map a task."""
+    items: list[Item] = []
+    for one in default_runs(group.records):
+        frame = kept(one, journal)
+        if frame is not None:
+            figure = plot(frame, caption([one]))
+            items.append(Drawing(file_name("kwon_kept", one.title), figure, frame))
+    return items
+
+
+def kept(group: Group, journal: Journal) -> pd.DataFrame | None:
+    """One row a constraint, unit and layer (1-based): units kept, the mean over runs, and the share of the layer's."""
+    import pandas as pd
+
+    parts = [
+        table.assign(constraint=float(record.config["constraint"]), run=f"{teacher_of(record)}, {record.seed}")
+        for record, table in read_tables(group.records, "kept", KEPT, journal)
+    ]
+    if not parts:
+        return None
+    frame = pd.concat(parts, ignore_index=True)
+    frame["layer"] += 1
+    found = frame.groupby(["constraint", "unit", "layer"], as_index=False)
+    result = found.agg(kept=("kept", "mean"), total=("total", "mean"), runs=("run", "nunique"))
+    return result.assign(share=result["kept"] / result["total"].where(result["total"] > 0))
+
+
+def plot(frame: pd.DataFrame, words: str) -> Figure:
+    constraints, layers = sorted(frame["constraint"].unique()), sorted(frame["layer"].unique())
+    with figure_style():
+        figure = new_figure(max(4.4, 1.6 + 0.62 * len(constraints)), 1.35 + 0.2 * len(layers))
+        for axes, unit in zip(figure.subplots(1, len(UNITS), sharey=True), UNITS, strict=True):
+            rows = frame[frame["unit"] == unit]
+            grid = rows.pivot(index="layer", columns="constraint", values="kept").reindex(layers)[constraints]
+            most = float(rows["total"].max())
+            whole = bool((grid % 1 == 0).all(axis=None)) or unit == "neurons"
+            draw_map(
+                axes,
+                grid.to_numpy(),
+                columns=[f"{100 * constraint:g}" for constraint in constraints],
+                rows=[str(layer) for layer in layers],
+                limits=(0, most),
+                text=("{:.0f}" if whole else "{:.1f}").format,
+                fontsize=5.5,
+            )
+            axes.set_title(f"{unit} kept of {most:,.0f}")
+            axes.set_xlabel("constraint: MACs that may remain (%)")
+        figure.axes[0].set_ylabel("layer")
+        runs = int(frame["runs"].max())
+        add_caption(figure, (f"Mean of {runs} runs. " if runs > 1 else "") + words)
+    return figure

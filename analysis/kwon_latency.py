@@ -1,0 +1,95 @@
+"""What the pruned models are worth on this machine: the metric against the measured speed-up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from analysis.curves import draw_series, unpruned
+from analysis.groups import Group
+from analysis.kwon_panels import draw_panels, draw_within, ring
+from analysis.kwon_runs import by_device, caption, default_runs, mark_within, means, option, run_rows
+from analysis.loading import Journal, read_tables
+from analysis.output import Drawing, Item, file_name
+from analysis.style import BUDGETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LATENCY = {
+    "batch_size": "int",
+    "length": "int",
+    "dense_ms": "float",
+    "pruned_ms": "float",
+    "speedup": "float",
+    "mac_speedup": "float",
+}
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    """One figure a machine."""
+    items: list[Item] = []
+    for groups in by_device(default_runs(group.records, free=["budget"])):
+        frame = curves(groups, journal)
+        if frame is not None:
+            device = groups[0].records[0].device
+            name = file_name("kwon_latency", device) if items else "kwon_latency"
+            items.append(Drawing(name, plot(frame, f"{device}. {caption(groups)}"), frame))
+    return items
+
+
+def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
+    """A row a task, budget and constraint: the metric in per cent, and the speed-up at the largest batch timed.
+
+    ``mac_speedup`` is what the MACs promise. ``marked`` is the fastest row of a task that loses less than one
+    point.
+    """
+    import pandas as pd
+
+    parts = []
+    for group in groups:
+        timings = {record.run_id: largest_batch(table) for record, table in
+                   read_tables(group.records, "latency", LATENCY, journal)}  # fmt: skip
+        timed = [record for record in group.records if record.run_id in timings]
+        if not timed:
+            continue
+        rows = run_rows([Group(timed, group.label)], series=_budget, run_id=lambda record: record.run_id)
+        for name in LATENCY:
+            rows[name] = rows["run_id"].map({run: timing[name] for run, timing in timings.items()})
+        found = means(rows, ["panel", "task", "series", "constraint"], ["remaining_percent", "change", *LATENCY])
+        parts.append(mark_within(found, "speedup", largest=True))
+        dense = {"panel": group.title, "task": group.records[0].task, "metric": found["metric"].iloc[0]}
+        dense |= {"series": "unpruned", "speedup": 1.0, "change": 0.0}
+        parts.append(pd.DataFrame([dense | unpruned(timed)]).assign(within_1_point=True, marked=False))
+    return pd.concat(parts, ignore_index=True) if parts else None
+
+
+def largest_batch(table: pd.DataFrame) -> Mapping[str, float]:
+    last = table.sort_values(["batch_size", "length"]).iloc[-1]
+    return {name: float(last[name]) for name in LATENCY}
+
+
+def plot(frame: pd.DataFrame, words: str) -> Figure:
+    def panel(axes: Axes, rows: pd.DataFrame) -> None:
+        draw_within(axes, rows)
+        for series, look in BUDGETS.items():
+            curve = rows[rows["series"] == series]
+            if len(curve):
+                draw_series(axes, curve.sort_values("speedup"), "speedup", look)
+        ring(axes, rows, "speedup", "{:.2f} x".format, side="left")
+
+    timed = frame.dropna(subset=["batch_size"])
+    shape = f"batch {_span(timed['batch_size'])}, length {_span(timed['length'])}"
+    words = f"Ringed: the fastest that loses less than 1 point on average. Over the dense model at {shape}. {words}"
+    return draw_panels(frame, "measured speed-up (x)", panel, words)
+
+
+def _budget(record: Any) -> str:
+    return str(option(record, "budget"))
+
+
+def _span(values: pd.Series) -> str:
+    low, high = values.min(), values.max()
+    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"

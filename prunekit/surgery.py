@@ -46,13 +46,14 @@ def prune(model: PreTrainedModel, masks: Masks) -> PreTrainedModel:
 def shrink(model: PreTrainedModel, masks: Masks) -> None:
     """Cut a model in place, without a record; :func:`prune` is for users."""
     for block in blocks(model):
-        _shrink_attention(
+        shrink_attention(
             block, masks.heads[block.kind][block.layer, : block.heads], masks.layers[block.kind][block.layer]
         )
-        _shrink_ffn(block, masks.neurons[block.layer, : block.neurons], masks.layers["ffn"][block.layer])
+        shrink_ffn(block, masks.neurons[block.layer, : block.neurons], masks.layers["ffn"][block.layer])
 
 
-def _shrink_attention(block: Block, heads: Tensor, sublayer: Tensor) -> None:
+def shrink_attention(block: Block, heads: Tensor, sublayer: Tensor) -> None:
+    """Cut the attention of one layer in place by the masks of its heads, (head,), and of the sublayer, ()."""
     paths, layer = block.paths, block.module
     if block.heads and _is_open(heads, sublayer):
         return
@@ -71,7 +72,8 @@ def _shrink_attention(block: Block, heads: Tensor, sublayer: Tensor) -> None:
     layer.set_submodule(paths.attention, HeadlessAttention(_bias_only(block.o, sublayer), dropout, norm))
 
 
-def _shrink_ffn(block: Block, neurons: Tensor, sublayer: Tensor) -> None:
+def shrink_ffn(block: Block, neurons: Tensor, sublayer: Tensor) -> None:
+    """Cut the FFN of one layer in place by the masks of its neurons, (neuron,), and of the sublayer, ()."""
     paths, layer = block.paths, block.module
     if block.neurons and _is_open(neurons, sublayer):
         return

@@ -1,0 +1,95 @@
+"""How long a layer takes with fewer heads and neurons: the table that a latency budget is searched in.
+
+python -m experiments.latency_table scale=small
+python -m experiments.latency_table model=bert-base model.weights=random length=128 batch_size=32
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from experiments.entry import run_main
+from prunekit.checks import at_least
+from prunekit.config import Experiment
+
+if TYPE_CHECKING:
+    from prunekit.runs import Run
+
+VERB, REVISION = "latency_table", 1
+
+
+@dataclass(kw_only=True)
+class LatencyTable(Experiment):
+    """Measured latency of attention by heads and of the FFN by neurons; `prune_fisher` finds the same table."""
+
+    batch_size: int = 32
+    """Examples a batch."""
+    length: int | None = None
+    """Tokens an example, unpadded; null for the mean length of the evaluation data (needs a tokenizer)."""
+    stride: int = 32
+    """Between measured numbers of neurons; those in between are interpolated."""
+    warmup: int = 2
+    """Rounds that are not counted."""
+    repeats: int = 5
+    """Rounds that are, up to 20 times as many for small inputs; all numbers of units take turns in each."""
+
+    def problems(self) -> Any:
+        yield from super().problems()
+        for name in ("batch_size", "stride", "repeats"):
+            yield from at_least(name, getattr(self, name), 1)
+        yield from at_least("warmup", self.warmup, 0)
+        if self.length is not None:
+            yield from at_least("length", self.length, 1)
+        elif self.model.weights == "random":
+            yield "length: random weights have no tokenizer to measure the data's mean length with, give length=N"
+
+
+def story(config: LatencyTable, run: Run) -> None:
+    from prunekit import checkpoints
+    from prunekit.blocks import call_order
+    from prunekit.errors import UserError
+    from prunekit.evaluation import model_record
+    from prunekit.fisher.latency import SUBLAYERS, latency_table
+    from prunekit.tasks.batches import encode
+    from prunekit.tasks.rows import load_rows
+    from prunekit.tasks.tokenizers import load_tokenizer
+    from prunekit.teachers import new_model, positions
+
+    model: Any
+    if config.teacher is not None:
+        model = checkpoints.load(config.teacher, attention=config.model.attention)
+    else:
+        model, _ = new_model(config.model, config.task, config.seed)  # weights take the same time whatever they are
+    model = (model.double() if config.dtype == "float64" else model).to(run.device)
+    run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
+    length = config.length
+    if length is None:
+        rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
+        run.data.append(rows.record("evaluation"))
+        length = round(float(encode(rows, load_tokenizer(config.model), positions(model)).lengths.mean()))
+    if length > positions(model):
+        raise UserError(f"length: {length} tokens are too many, this model has {positions(model)} positions")
+    with run.stage("measure"):
+        table = latency_table(
+            model, config.batch_size, length, config.run.folder, dtype=config.dtype, stride=config.stride,
+            warmup=config.warmup, repeats=config.repeats, fresh=config.run.force,
+        )  # fmt: skip
+    run.table("latency", list(table.rows))
+    dense = table.model_milliseconds(model)
+    without = {name: table.milliseconds(name, [0])[0] for name in SUBLAYERS}
+    run.metrics = {
+        "batch_size": config.batch_size, "length": length, "layers_ms": dense,
+        "share_without_units": len(call_order(model)) * float(sum(without.values())) / dense,
+    }  # fmt: skip
+
+
+def perform(config: LatencyTable) -> None:
+    from experiments.report import announce
+    from prunekit.runs import execute
+
+    announce(execute(VERB, REVISION, config, story, measures_time=True), config)
+
+
+if __name__ == "__main__":
+    run_main(VERB, LatencyTable, perform)

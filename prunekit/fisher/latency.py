@@ -1,0 +1,211 @@
+"""Latency tables: how long a layer's sublayers take by the number of units they keep, measured on this machine."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import filelock
+import numpy as np
+import torch
+from torch import Tensor
+
+from prunekit.blocks import Block, blocks, describe
+from prunekit.errors import UserError
+from prunekit.files import remove_leftovers, write_json
+from prunekit.masks import Masks
+from prunekit.speed import rounds
+from prunekit.surgery import shrink_attention, shrink_ffn
+from prunekit.timing import describe_device, interleaved
+from prunekit.training import autocast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+REVISION = 1
+"""Raised whenever tables are measured in another way; part of the cache's keys."""
+
+SUBLAYERS = ("attention", "ffn")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a table was measured on. A table serves only what has the same subject."""
+
+    device: str
+    """``cpu`` or ``cuda``."""
+    device_name: str
+    threads: int
+    dtype: str
+    """float32, float64, or bfloat16 for autocast."""
+    family: str
+    attention: str
+    """Attention implementation."""
+    hidden: int
+    head_size: int
+    heads: int
+    """Of the widest layer."""
+    neurons: int
+    """Of the widest layer."""
+    batch_size: int
+    length: int
+    """Tokens of every example, without padding."""
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, batch_size: int, length: int, dtype: str) -> Subject:
+        """The layers of a model on its device, as they would be measured now."""
+        layout, device = describe(model), describe_device(model.device)
+        return cls(
+            device=device.type, device_name=device.name, threads=device.threads, dtype=dtype,
+            family=layout.family, attention=str(model.config._attn_implementation), hidden=layout.hidden,
+            head_size=layout.attention[0].head_size, heads=max(shape.heads for shape in layout.attention),
+            neurons=max(shape.neurons for shape in layout.ffn), batch_size=batch_size, length=length,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Measured latencies of one layer's sublayers, each with its residual and LayerNorm."""
+
+    subject: Subject
+    rows: tuple[dict[str, Any], ...]
+    """sublayer (``attention`` or ``ffn``), units, median_ms, low_ms and high_ms (quartiles), repeats; by sublayer
+    and rising units. As measured: no smoothing, and more units may be faster."""
+
+    def milliseconds(self, sublayer: str, units: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Medians at any numbers of units, interpolated between measured numbers, for one call of a layer."""
+        measured = [(row["units"], row["median_ms"]) for row in self.rows if row["sublayer"] == sublayer]
+        return np.asarray(np.interp(units, *np.array(measured).T))
+
+    def model_milliseconds(self, model: PreTrainedModel, masks: Masks | None = None) -> float:
+        """What the table says of all layers of a model, or of what masks leave of it; nothing else is counted."""
+        self.check_fits(model)
+        masks = masks or Masks.ones(describe(model))
+        total = 0.0
+        for block in blocks(model):
+            kept = {"attention": masks.heads["self"][block.layer], "ffn": masks.neurons[block.layer]}
+            for sublayer, mask in kept.items():
+                total += len(block.calls) * float(self.milliseconds(sublayer, [int(mask.count_nonzero())])[0])
+        return total
+
+    def check_fits(self, model: PreTrainedModel) -> None:
+        """Raise a :class:`UserError` unless the table was measured on this machine for this model's layers."""
+        own = self.subject
+        here = asdict(Subject.of(model, own.batch_size, own.length, own.dtype))
+        other = {name: value for name, value in asdict(own).items() if value != here[name]}
+        if other:
+            told = ", ".join(f"{name} is {value!r} there and {here[name]!r} here" for name, value in other.items())
+            raise UserError(
+                f"latency table: it was measured on something else ({told}); "
+                "measure one for this with `python -m experiments.latency_table`"
+            )
+
+
+def latency_table(
+    model: PreTrainedModel, batch_size: int, length: int, folder: str | Path, *, dtype: str = "float32",
+    stride: int = 32, warmup: int = 2, repeats: int = 5, fresh: bool = False,
+) -> LatencyTable:  # fmt: skip
+    """The table of a model's layers on its device, measured unless ``folder/cache/latency`` has it.
+
+    Args:
+        model: pruned or not; weights do not matter.
+        batch_size, length: shape of the input, tokens without padding.
+        folder: of the runs; processes that measure at the same time wait for each other.
+        dtype: as configured: float32 and float64 name the model's own precision, bfloat16 is autocast.
+        stride: between measured numbers of neurons; 0, 1 and all are measured too, and every number of heads.
+        warmup: rounds that are not counted.
+        repeats: rounds that are; up to 20 times as many for small inputs.
+        fresh: measure again.
+
+    Raises:
+        UserError: no example, no token, or a stride below 1.
+    """
+    for name, value in (("batch_size", batch_size), ("length", length), ("stride", stride)):
+        if value < 1:
+            raise UserError(f"{name}: {value} must be at least 1")
+    subject = Subject.of(model, batch_size, length, dtype)
+    identity = json.dumps([REVISION, asdict(subject), stride, warmup, repeats], sort_keys=True)
+    key = hashlib.sha256(identity.encode()).hexdigest()[:24]
+    home = Path(folder) / "cache" / "latency"
+    home.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(home / "lock"):  # one for all tables: two at once would measure each other
+        remove_leftovers(home)
+        table = None if fresh else _read(home / f"{key}.json", subject)
+        if table is None:
+            table = LatencyTable(subject, _measured(model, subject, stride, warmup, repeats))
+            write_json(home / f"{key}.json", {"subject": asdict(subject), "rows": table.rows})
+    return table
+
+
+def _read(path: Path, subject: Subject) -> LatencyTable | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return LatencyTable(subject, tuple(content["rows"]))
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: measured again
+        return None
+
+
+def _measured(
+    model: PreTrainedModel, subject: Subject, stride: int, warmup: int, repeats: int
+) -> tuple[dict[str, Any], ...]:
+    widest_attention = max(blocks(model), key=lambda block: block.heads)
+    widest_ffn = max(blocks(model), key=lambda block: block.neurons)
+    x = torch.randn(subject.batch_size, subject.length, subject.hidden, device=model.device, dtype=model.dtype)
+    # One call of a sublayer on a GPU is mostly launch; in a row, as in a model, launches overlap with computation.
+    # On a CPU the variants in between take its weights out of the caches, as other layers do in a model.
+    turns = len(blocks(model)) if model.device.type == "cuda" else 1
+    numbers = {"attention": range(subject.heads + 1), "ffn": _widths(subject.neurons, stride)}
+    calls: dict[str, Callable[[], object]] = {}
+    with torch.no_grad():
+        for units in numbers["attention"]:
+            calls[f"attention {units}"] = partial(_repeat, attention_sublayer(widest_attention, units), x, turns)
+        for units in numbers["ffn"]:
+            calls[f"ffn {units}"] = partial(_repeat, ffn_sublayer(widest_ffn, units), x, turns)
+    repeats = rounds(repeats, subject.batch_size, subject.length)
+    with torch.inference_mode(), autocast(model.device, subject.dtype):
+        timings = interleaved(calls, warmup=warmup, repeats=repeats)
+    return tuple(
+        {
+            "sublayer": sublayer, "units": units, "median_ms": timing.median * 1e3 / turns,
+            "low_ms": timing.low * 1e3 / turns, "high_ms": timing.high * 1e3 / turns, "repeats": timing.repeats,
+        }
+        for sublayer in SUBLAYERS
+        for units in numbers[sublayer]
+        for timing in [timings[f"{sublayer} {units}"]]
+    )  # fmt: skip
+
+
+def _widths(neurons: int, stride: int) -> list[int]:
+    return sorted({0, min(1, neurons), *range(stride, neurons, stride), neurons})
+
+
+def _repeat(sublayer: Callable[[Tensor], Tensor], x: Tensor, turns: int) -> None:
+    for _ in range(turns):
+        x = sublayer(x)
+
+
+def attention_sublayer(block: Block, heads: int) -> Callable[[Tensor], Tensor]:
+    """A copy of a layer's attention with its first heads alone, residual and LayerNorm included."""
+    block = copy.deepcopy(block)
+    shrink_attention(block, torch.arange(block.heads) < heads, torch.tensor(True))
+    attention = block.module.get_submodule(block.paths.attention).eval()
+
+    def run(x: Tensor) -> Tensor:
+        output = attention(x)[0]
+        return output if block.paths.norm_inside else block.attention_norm(x + output)
+
+    return run
+
+
+def ffn_sublayer(block: Block, neurons: int) -> Callable[[Tensor], Tensor]:
+    """A copy of a layer's FFN with its first neurons alone, residual and LayerNorm included."""
+    block = copy.deepcopy(block)
+    shrink_ffn(block, torch.arange(block.neurons) < neurons, torch.tensor(True))
+    first, second = (block.module.get_submodule(path).eval() for path in (block.paths.ffn_in, block.paths.ffn_out))
+    return lambda x: block.ffn_norm(x + second(block.activation(first(x))))

@@ -34,7 +34,7 @@ def kwon(scale: ScaleConfig) -> Iterator[Step]:
             for constraint in scale.constraints:
                 yield "prune_fisher", ["experiment=kwon_macs", *task, f"constraint={constraint}", f"seed={seed}"]
     task = tasks[0]
-    yield "latency_table", task
+    yield "latency_table", ["experiment=kwon_latency_table", *task]
     for constraint in scale.constraints:
         yield "prune_fisher", ["experiment=kwon_latency", *task, f"constraint={constraint}"]
         for score in ("importance", "magnitude", "random"):

@@ -24,7 +24,7 @@ def commands(path: Path) -> list[str]:
 
 def test_counts() -> None:
     """Raised by whoever adds a file: a preset that no test finds is a preset that no test checks."""
-    assert (len(EXPERIMENTS), len(MODELS), len(TASKS)) == (13, 8, 14)
+    assert (len(EXPERIMENTS), len(MODELS), len(TASKS)) == (14, 8, 14)
     assert sorted(path.stem for path in (CONF / "scale").glob("*.yaml")) == sorted(SCALES)
 
 
@@ -43,7 +43,7 @@ def test_every_experiment_says_how_to_run_it_and_composes(path: Path) -> None:
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(
-    "verb", ["finetune", "ablate_heads", "transfer", "prune_heads", "time_inference", "benchmark", "prune_fisher", "reproduce"]
+    "verb", ["finetune", "ablate_heads", "transfer", "prune_heads", "time_inference", "benchmark", "prune_fisher", "latency_table", "reproduce"]
 )
 def test_every_verb_composes_at_every_scale(verb: str, scale: str) -> None:
     config = composed(verb, f"scale={scale}")

@@ -55,8 +55,8 @@ def ratios(group: Group, journal: Journal) -> pd.DataFrame | None:
     if not tables:
         return None
     keys = ["benchmark", "rows", "comparison", "device"]
-    grouped = pd.concat(tables, ignore_index=True).groupby(keys, sort=True, as_index=False)
-    return grouped.agg(
+    grouped = pd.concat(tables, ignore_index=True).groupby(keys, sort=False, as_index=False)
+    found = grouped.agg(
         repeats=("ratio", "size"),
         plain_seconds=("plain_seconds", "median"),
         fast_seconds=("fast_seconds", "median"),
@@ -64,3 +64,5 @@ def ratios(group: Group, journal: Journal) -> pd.DataFrame | None:
         lowest=("ratio", "min"),
         highest=("ratio", "max"),
     )
+    # Comparisons stay in the order of their benchmark: the whole, then its stages.
+    return found.sort_values(["benchmark", "rows", "device"], kind="stable", ignore_index=True)

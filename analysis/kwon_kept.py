@@ -66,7 +66,7 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
                 fontsize=5.5,
             )
             axes.set_title(f"{unit} kept of {most:,.0f}")
-            axes.set_xlabel("constraint: MACs that may remain (%)")
+            axes.set_xlabel("MACs that may remain (%)")
         figure.axes[0].set_ylabel("layer")
         runs = int(frame["runs"].max())
         add_caption(figure, (f"Mean of {runs} runs. " if runs > 1 else "") + words)

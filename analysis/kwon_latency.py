@@ -78,6 +78,7 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
             curve = rows[rows["series"] == series]
             if len(curve):
                 draw_series(axes, curve.sort_values("speedup"), "speedup", look)
+        axes.set_xlim(left=min(0.95, rows["speedup"].min() - 0.05))
         ring(axes, rows, "speedup", "{:.2f} x".format, side="left")
 
     timed = frame.dropna(subset=["batch_size"])

@@ -39,9 +39,8 @@ def latencies(group: Group, journal: Journal) -> pd.DataFrame | None:
 
 def caption(group: Group) -> str:
     record = group.records[0]
-    shape = [f"{name.replace('_', ' ')} {record.config[name]}" for name in ("batch_size", "length")
-             if record.config.get(name) is not None]  # fmt: skip
-    return ". ".join([record.device, *([", ".join(shape)] if shape else []), group.caption])
+    shape = f"batch {record.metrics.get('batch_size', '?')}, length {record.metrics.get('length', '?')}"
+    return f"{record.device}; {shape}. {group.caption}"
 
 
 def plot(frame: pd.DataFrame, words: str) -> Figure:

@@ -34,6 +34,8 @@ def draw_panels(frame: pd.DataFrame, x: str, curves: Callable[[Axes, pd.DataFram
             curves(axes, rows)
             axes.set_title(panel_title(str(title)))
             axes.set_xlabel(x)
+            if x == MACS_LEFT:
+                axes.set_xlim(frame["remaining_percent"].min() - 4, 102)
             axes.set_ylabel(f"{rows['metric'].iloc[0]} (%)")
         add_legend(figure, all_axes)
         add_caption(figure, f"{explain(frame)} {words}")

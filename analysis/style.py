@@ -136,7 +136,7 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
 
 
 def panel_title(text: str) -> str:
-    return "\n".join(textwrap.wrap(text, 34))
+    return "\n".join(textwrap.wrap(text, 30))
 
 
 def add_caption(figure: Figure, text: str) -> None:

@@ -101,8 +101,8 @@ def latency_table(root: Path, model: dict[str, Any], task: str = "mnli", **kwarg
                                                  ("ffn", range(0, 1537, 64), 0.3, 0.0031))
             for units in every for ms in [fixed + each * units]]  # fmt: skip
     return write_run(
-        root, "latency_table", model=model, task=task, config={"batch_size": 32, "length": 39},
-        tables={"latency": pd.DataFrame(rows)}, **kwargs,
+        root, "latency_table", model=model, task=task, config={"batch_size": 32, "length": None},
+        metrics={"batch_size": 32, "length": 39}, tables={"latency": pd.DataFrame(rows)}, **kwargs,
     )  # fmt: skip
 
 

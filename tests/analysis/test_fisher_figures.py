@@ -250,7 +250,7 @@ def test_a_latency_table_names_machine_and_shape(tmp_path: Path) -> None:
     heads = drawing.frame[drawing.frame["sublayer"] == "attention"]
     assert heads["units"].tolist() == list(range(13))
     assert heads["median_ms"].iloc[-1] == pytest.approx(0.4 + 12 * 0.35)
-    assert "AMD EPYC 7B13 (cpu), 2 threads, float32. batch size 32, length 39." in caption_of(drawing)
+    assert "AMD EPYC 7B13 (cpu), 2 threads, float32; batch 32, length 39." in caption_of(drawing)
 
 
 def test_gaps_and_uneven_sweeps_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

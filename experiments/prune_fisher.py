@@ -40,12 +40,12 @@ class PruneFisher(Experiment):
     """Rearrange the masks that the search found; null: yes for ``score=fisher``, whose information it uses."""
     tune: bool = True
     """Tune the kept masks by layer-wise least squares."""
-    target: str | None = None
-    """What mask tuning reconstructs: the ``dense`` model, or the ``assistant`` masked at √constraint; null: as the
-    variant does (paper: dense, released: assistant)."""
-    on_failure: str | None = None
+    target: str = "auto"
+    """What mask tuning reconstructs: the ``dense`` model, or the ``assistant`` masked at √constraint; ``auto``: dense,
+    and assistant for ``variant=released``."""
+    on_failure: str = "auto"
     """A sublayer that cannot be tuned is left out and later ones are tuned (``skip``), or none after it
-    (``stop``); null: skip, and stop for ``variant=released``."""
+    (``stop``); ``auto``: skip, and stop for ``variant=released``."""
     batch_sizes: list[int] = field(default_factory=lambda: [1, 32])
     """Batch sizes at which latency is measured; a latency budget is for the last."""
     repeats: int = 5
@@ -54,8 +54,10 @@ class PruneFisher(Experiment):
     def __post_init__(self) -> None:
         released = self.variant == "released"
         self.rearrange = self.score == "fisher" if self.rearrange is None else self.rearrange
-        self.target = self.target or ("assistant" if released else "dense")
-        self.on_failure = self.on_failure or ("stop" if released else "skip")
+        if self.target == "auto":
+            self.target = "assistant" if released else "dense"
+        if self.on_failure == "auto":
+            self.on_failure = "stop" if released else "skip"
 
     def problems(self) -> Any:
         yield from super().problems()
@@ -123,7 +125,8 @@ def story(config: PruneFisher, run: Run) -> None:
         stages.tuned = tuned.report
 
     checkpoints.save(prune(teacher.model, masks), run.folder / "model", tokenizer=teacher.tokenizer)
-    small = checkpoints.load(run.folder / "model", attention=config.model.attention).to(run.device)
+    small: Any = checkpoints.load(run.folder / "model", attention=config.model.attention)
+    small.to(run.device)
     if config.tune:
         stages.evaluate("tune", small)  # what was saved is what is evaluated
     stages.finish(masks, small)

@@ -16,6 +16,7 @@ EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml") if path.stem not in ("files", "questions"))
 SCALES = ("demo", "small", "paper")
+VERBS = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 
 def commands(path: Path) -> list[str]:
@@ -42,9 +43,7 @@ def test_every_experiment_says_how_to_run_it_and_composes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize(
-    "verb", ["finetune", "ablate_heads", "transfer", "prune_heads", "time_inference", "benchmark", "prune_fisher", "latency_table", "reproduce"]
-)
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_composes_at_every_scale(verb: str, scale: str) -> None:
     config = composed(verb, f"scale={scale}")
     assert config.scale.name == scale

@@ -112,6 +112,9 @@ def setting_text(claim: Claim, group: Group, outcomes: list[Outcome]) -> str:
     if claim.over == "teachers" and subjects:
         teachers = {teacher: members for teacher, members in teachers.items() if teacher in subjects}
     records = [record for members in teachers.values() for record in members]
+    if claim.over == "tasks":
+        tasks = {subject.partition(" (")[0] for subject in subjects}
+        records = [record for record in records if record.task in tasks]
     model = records[0].model
     words = [model.name + (" (random weights)" if model.weights == "random" else "")]
     data = [d for record in records for d in record.data if d.role in ("evaluation", "second")]

@@ -92,8 +92,10 @@ def evidence(runs: Mapping[str, list[Group]]) -> dict[str, Group]:
         "macs": default,
         "latency": next(iter(by_device(budgets)), []),
         "seconds": [timed for one in next(iter(by_device(default)), []) if (timed := with_times(one))],
-        "labels": kwon_comparisons.compared(group, "labels"),
+        "labels": [kwon_comparisons.paired(one, "labels") for one in kwon_comparisons.compared(group, "labels")],
     }
     return {
-        name: Group([record for one in groups for record in one.records]) for name, groups in found.items() if groups
+        name: Group(records)
+        for name, groups in found.items()
+        if (records := [record for one in groups for record in one.records])
     }

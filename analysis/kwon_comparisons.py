@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.curves import draw_series, unpruned
-from analysis.groups import Group
+from analysis.groups import Group, teacher_of
 from analysis.kwon_panels import MACS_LEFT, draw_panels
 from analysis.kwon_runs import caption, default_runs, means, option, run_rows, stages_run
 from analysis.kwon_stages import at_stage, stage_values
 from analysis.loading import Journal
 from analysis.output import Drawing, Item
+from analysis.records import Record
 from analysis.style import COMPARED
 
 if TYPE_CHECKING:
@@ -61,6 +63,18 @@ def compared(group: Group, field: str) -> list[Group]:
     """The tasks that have runs of at least two values of ``field``, everything else at its default."""
     groups = default_runs(group.records, free=[field, *NOT_COMPARED.get(field, ()), "stages"])
     return [one for one in groups if len({option(record, field) for record in one.records}) > 1]
+
+
+def paired(group: Group, field: str) -> Group:
+    """Its runs that differ from another one in ``field`` alone."""
+    values: dict[tuple[float, str, int], set[str]] = {}
+    for record in group.records:
+        values.setdefault(_cell(record), set()).add(option(record, field))
+    return replace(group, records=[record for record in group.records if len(values[_cell(record)]) > 1])
+
+
+def _cell(record: Record) -> tuple[float, str, int]:
+    return float(record.config["constraint"]), teacher_of(record), record.seed
 
 
 def curves(groups: list[Group], field: str, journal: Journal) -> pd.DataFrame | None:

@@ -194,7 +194,9 @@ def _draw_setting(
         if not made and chapter.claims and scored:
             journal.missing.append(f"{folder.name}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
     if chapter.claims:
-        _keep(chapter.claims(groups, journal, str(setting)), folder, "", drawn)
+        table = chapter.claims(groups, journal, str(setting))
+        if set(table.frame["verdict"]) != {"not tested"}:
+            _keep(table, folder, "", drawn)
 
 
 def _keep(item: Item, folder: Path, suffix: str, drawn: Drawn) -> None:

@@ -68,7 +68,9 @@ def test_predicted_labels_are_paired_with_gold_ones(tmp_path: Path) -> None:
         fisher.pruning(tmp_path, factory.MINILM, constraint=constraint, loss=gold)
         if predicted is not None:
             fisher.pruning(tmp_path, factory.MINILM, constraint=constraint, loss=predicted, labels="predicted")
+    fisher.pruning(tmp_path, factory.MINILM, constraint=0.3, seed=1, loss=0.5)  # has no partner
     table = judged(tmp_path)
+    assert str(table.loc["labels", "setting"]).endswith("teachers: seed 0; run seeds: 0")
     assert table.loc["labels", "ours"] == "mnli: -0.5 points (2 pairs, -2.0 to +1.0)"
     assert table.loc["labels", "verdict"] == "holds"
     assert table.loc["labels", "published"] == ""

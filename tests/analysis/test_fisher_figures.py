@@ -277,6 +277,14 @@ def test_gaps_and_uneven_sweeps_are_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert set(stages["panel"]) == {"mnli"}
 
 
+def test_a_latency_table_of_random_weights_stands_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "save_figure", only_csv)
+    fisher.latency_table(tmp_path / "runs", factory.BERT | {"weights": "random"}, teacher=None)
+    drawn = draw_all([tmp_path / "runs"], tmp_path / "figures")
+    assert [path.name for path in drawn.figures] == ["kwon_latency_table.csv"]
+    assert drawn.tables == [] and drawn.missing == []
+
+
 def test_mixed_revisions_are_told(tmp_path: Path) -> None:
     fisher.pruning(tmp_path, factory.MINILM)
     path = fisher.pruning(tmp_path, factory.MINILM, seed=1) / "result.json"

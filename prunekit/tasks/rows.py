@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,15 +66,19 @@ def load_rows(task: TaskConfig, split: str) -> Rows:
             task says.
     """
     if task.source == "demo":
-        from prunekit.tasks import demo
-
-        rows = task.train_rows if split == "train" else task.evaluation_rows
-        table: Any = _columns(demo.generate(split, rows))
+        table: Any = _demo(split, task.train_rows if split == "train" else task.evaluation_rows)
     elif task.source == "files":
         table = _read_file(task, split)
     else:
         table = _read_hub(task, split)
     return _checked(task, split, table)
+
+
+@functools.lru_cache(maxsize=4)  # generating takes seconds, and a reproduction asks for the same rows in every run
+def _demo(split: str, rows: int) -> dict[str, list[Any]]:
+    from prunekit.tasks import demo
+
+    return _columns(demo.generate(split, rows))
 
 
 def _read_hub(task: TaskConfig, split: str) -> Any:

@@ -4,6 +4,8 @@ SCALE ?= demo
 OVERRIDES ?=
 BIN := .venv/bin
 READY := .venv/.installed
+# One process a core with one thread each; tests of a file share its teacher, so a file stays in one process.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-all lint figures reproduce-michel reproduce-fisher reproduce clean
@@ -22,10 +24,10 @@ $(READY): requirements.txt
 	touch $(READY)
 
 test: $(READY)  ## Run the tests (minutes, no network, no GPU)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: $(READY)  ## Run the slow tests as well
-	$(BIN)/python -m pytest -m ""
+	$(PYTEST) -m ""
 
 lint: $(READY)  ## Check style and types
 	$(BIN)/ruff check .

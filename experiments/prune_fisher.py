@@ -85,13 +85,15 @@ def story(config: PruneFisher, run: Run) -> None:
     from prunekit.fisher.calibration import cached_gradients, draw
     from prunekit.fisher.gradients import by_batch
     from prunekit.fisher.rearrange import rearrange
-    from prunekit.fisher.tuning import tune
+    from prunekit.fisher.tuning import check_tunable, tune
     from prunekit.surgery import prune
     from prunekit.tasks.batches import evaluation_batches
     from prunekit.tasks.rows import load_rows
     from prunekit.teachers import load_teacher
 
     teacher = load_teacher(config, run)
+    if config.tune:
+        check_tunable(teacher.model)  # before anything is computed
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
     run.data.append(rows.record("evaluation"))
     stages = Stages(config, run, teacher, teacher.encode(rows))

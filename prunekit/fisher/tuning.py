@@ -98,11 +98,7 @@ def tune(
             raise UserError(f"{name}={value}: not known, there are {', '.join(OPTIONS[name])}")
     if (assistant is None) == (target == "assistant"):
         raise UserError("tuning: masks of an assistant are needed with target=assistant, and only there")
-    if any(len(block.calls) != 1 for block in blocks(model)):
-        raise UserError(
-            f"tuning: this {model.config.model_type} runs the same layer at several depths, and one layer cannot be "
-            "fitted to the outputs of several; use tune=false"
-        )
+    check_tunable(model)
     pruned = blocks(prune(model, masks))
     fitted = blocks(model if assistant is None else prune(model, assistant))
     heads = {kind: mask.to(torch.float64, copy=True) for kind, mask in masks.heads.items()}
@@ -128,6 +124,15 @@ def tune(
     finally:
         model.train(training)
     return Tuned(soft, report)
+
+
+def check_tunable(model: PreTrainedModel) -> None:
+    """Raise a :class:`UserError` for a model whose layers several depths share."""
+    if any(len(block.calls) != 1 for block in blocks(model)):
+        raise UserError(
+            f"tuning: this {model.config.model_type} runs the same layer at several depths, and one layer cannot be "
+            "fitted to the outputs of several; use tune=false"
+        )
 
 
 def _problems(

@@ -127,3 +127,12 @@ def test_the_pruned_model_computes_what_tuned_gates_compute(folder: Path) -> Non
 def test_bad_settings(folder: Path, override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         perform("prune_fisher", *SMALL, f"run.folder={folder}", override)
+
+
+def test_shared_layers_are_refused_before_anything_is_computed(folder: Path, tmp_path: Path) -> None:
+    albert = ["model.family=albert", "+model.shape.embedding_size=8"]
+    with pytest.raises(UserError, match="tuning: this albert runs the same layer at several depths.*tune=false"):
+        perform("prune_fisher", *SMALL, *albert, f"run.folder={tmp_path}")
+    assert not list(tmp_path.glob("cache/gradients/*"))
+    record = perform("prune_fisher", *SMALL, *albert, f"run.folder={tmp_path}", "tune=false")
+    assert record["sparsity"]["achieved_macs"] >= 0.5

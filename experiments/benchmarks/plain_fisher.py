@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from prunekit.blocks import blocks, describe
+from prunekit.costs import cost, head_macs, neuron_macs
 from prunekit.fisher.units import UnitTensors
+from prunekit.gates import gated
+from prunekit.losses import example_losses
 from prunekit.masks import Masks
+from prunekit.tasks.batches import Batch, model_inputs
 
 
 def plain_rearrange(gradients: UnitTensors, masks: Masks) -> Masks:
@@ -38,3 +46,40 @@ def plain_rearranged_layer(gradients: Tensor, mask: Tensor) -> Tensor:
         rearranged[unit], rearranged[leaving] = False, True
         pruned = [candidate for candidate in candidates if candidate != leaving]
     return rearranged
+
+
+def plain_gradients(model: Any, batches: Sequence[Batch]) -> UnitTensors:
+    """Gradients of each batch's mean loss by one gate a unit, weights frozen, batches as they come."""
+    ones = Masks.ones(describe(model), next(model.parameters()).dtype, model.device)
+    gates = [ones.heads["self"].requires_grad_(), ones.neurons.requires_grad_()]
+    model.eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    with gated(model, ones):
+        rows = [torch.autograd.grad(example_losses(model(**model_inputs(b)), b).mean(), gates) for b in batches]
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    heads, neurons = zip(*rows, strict=True)
+    return UnitTensors(torch.stack(heads).cpu(), torch.stack(neurons).cpu())
+
+
+def plain_search(gradients: UnitTensors, model: Any, length: int, constraint: float) -> Masks:
+    """The most important heads and neurons within the MACs, for every number of heads, 1 at least."""
+    heads, neurons = (rows.double().square().sum(0).flatten() for rows in (gradients.heads, gradients.neurons))
+    budget = constraint * cost(model, length).macs
+    hidden, size = model.config.hidden_size, blocks(model)[0].head_size
+    best, kept = -1.0, (0, 0)
+    for number in range(1, len(heads) + 1):
+        left = budget - number * head_macs(hidden, size, length)
+        if left < 0:
+            break
+        others = int(left // neuron_macs(hidden, length))
+        importance = float(heads.sort(descending=True)[0][:number].sum())
+        importance += float(neurons.sort(descending=True)[0][:others].sum())
+        if importance > best:
+            best, kept = importance, (number, others)
+    masks = Masks.ones(describe(model))
+    for mask, values, number in ((masks.heads["self"], heads, kept[0]), (masks.neurons, neurons, kept[1])):
+        mask.fill_(False)
+        mask.view(-1)[values.sort(descending=True, stable=True)[1][:number]] = True
+    return masks

@@ -151,6 +151,20 @@ def test_benchmarks_agree_with_the_plain_way(folder: Path, name: str) -> None:
     }  # fmt: skip
 
 
+def test_fisher_pruning_agrees_with_the_plain_way(folder: Path) -> None:
+    overrides = [f"run.folder={folder}", "benchmark=fisher", "examples=70", "repeats=2", "warmup=1"]
+    record = perform("benchmark", *TINY, *overrides)
+    metrics, repeats = record["metrics"], table(folder, record, "repeats")
+    assert metrics["same_masks"] and metrics["different_units"] == 0
+    assert metrics["error_fast"] == pytest.approx(metrics["error_plain"], rel=1e-3)
+    assert metrics["error_fast"] < metrics["error_untuned"]
+    assert repeats.groupby("comparison").repeat.apply(list).to_dict() == {
+        name: [0, 1] for name in ("gradients", "plain", "rearrange", "search", "tune")
+    }
+    assert (repeats.ratio == repeats.plain_seconds / repeats.fast_seconds).all()
+    assert [(item["role"], item["split"]) for item in record["data"]] == [("train", "train"), ("evaluation", "train")]
+
+
 def test_the_users_own_teacher(folder: Path) -> None:
     taught = perform("finetune", *TINY, f"run.folder={folder}")
     model = folder / "finetune" / taught["run_id"] / "model"

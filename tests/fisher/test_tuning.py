@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse.linalg import lsmr
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 
 import prunekit
@@ -87,7 +87,7 @@ def plain_tuning(
 ) -> Iterator[Problem]:
     """The problems of all sublayers that have units, with gates and nothing else.
 
-    A column of A is what a sublayer's output gains when one unit's gate alone is 1.
+    A column of A is what a sublayer's output gains when one unit's gate alone is open.
     """
     soft, last = as_float(masks), len(blocks(model)) - 1
     for layer in range(last + 1):
@@ -246,6 +246,20 @@ def test_batches_padding_and_order_do_not_matter(variant: str) -> None:
     for one, other in zip(together.report, apart.report, strict=True):
         assert one["status"] == other["status"]
         assert one["error_after"] == pytest.approx(other["error_after"])
+
+
+def test_no_more_tokens_at_once_than_said() -> None:
+    model = tiny("bert")
+    most = {"tokens": 0}
+
+    def count(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        most["tokens"] = max(most["tokens"], inputs[0].shape[:-1].numel())
+
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.register_forward_pre_hook(count)
+    tune(model, random_masks(model, seed=1), calibration(model, (20, 20)), max_tokens=15)
+    assert 10 <= most["tokens"] <= 15
 
 
 def test_float32_is_close_to_float64() -> None:

@@ -26,9 +26,9 @@ def forward_calls(
     return {name: partial(forward, model) for name, model in models.items()}
 
 
-def rounds(repeats: int, batch_size: int, length: int) -> int:
-    """Small inputs are noisy and cheap: up to 20 times as many rounds for them."""
-    return repeats * min(20, max(1, 4096 // (batch_size * length)))
+def rounds(repeats: int, batch_size: int, length: int, tokens: int = 4096) -> int:
+    """Inputs smaller than ``tokens`` are noisy and cheap: up to 20 times as many rounds for them."""
+    return repeats * min(20, max(1, tokens // (batch_size * length)))
 
 
 def latency_rows(
@@ -38,7 +38,7 @@ def latency_rows(
     rows = []
     for batch_size in batch_sizes:
         calls = forward_calls({"dense": dense, "pruned": pruned}, batch_size, length, device)
-        taken = interleaved(calls, warmup=2, repeats=rounds(repeats, batch_size, length))
+        taken = interleaved(calls, warmup=2, repeats=rounds(repeats, batch_size, length, tokens=512))
         ratios = torch.tensor(taken["dense"].seconds) / torch.tensor(taken["pruned"].seconds)
         rows.append({
             "batch_size": batch_size, "length": length, "dense_ms": taken["dense"].median * 1e3,

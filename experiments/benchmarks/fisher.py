@@ -83,7 +83,7 @@ def variants(model: Any, examples: Examples, batch_size: int, device: torch.devi
             clock.time("search", mac_search, scores, model, length, share, variant="released") for share in SHARES
         )
         hard = clock.time("rearrange", rearrange, gradients, hard)
-        options = {"target": "assistant", "assistant": assistant, "variant": "released"}
+        options = {"target": "assistant", "assistant": assistant, "variant": "released", "on_failure": "stop"}
         soft = clock.time("tune", tune, model, hard, bucketed, **options).masks
         return Pruning(hard, soft, assistant, clock.seconds, errors)
 

@@ -97,7 +97,7 @@ def story(config: PruneFisher, run: Run) -> None:
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
     run.data.append(rows.record("evaluation"))
     stages = Stages(config, run, teacher, teacher.encode(rows))
-    training = load_rows(config.task, config.task.train)
+    training = load_rows(config.task, config.task.train, labelled=config.labels == "gold")
     calibration = draw(training, config.calibration_examples, config.seed, config.variant)
     run.data.append(calibration.record("calibration"))
     examples = teacher.encode(calibration)

@@ -58,8 +58,12 @@ class Rows:
         return digest.hexdigest()[:16]
 
 
-def load_rows(task: TaskConfig, split: str) -> Rows:
+def load_rows(task: TaskConfig, split: str, *, labelled: bool = True) -> Rows:
     """Rows of a split. Unlabelled rows (label -1, as SNLI marks pairs without agreement) are left out.
+
+    Args:
+        labelled: False for a classification task whose labels are not needed, be they there or not: every row is
+            kept, with label 0.
 
     Raises:
         UserError: the data cannot be reached or read, or a split, a column, a label or an answer is not as the
@@ -71,7 +75,7 @@ def load_rows(task: TaskConfig, split: str) -> Rows:
         table = _read_file(task, split)
     else:
         table = _read_hub(task, split)
-    return _checked(task, split, table)
+    return _checked(task, split, table, labelled or task.questions or task.regression)
 
 
 @functools.lru_cache(maxsize=4)  # generating takes seconds, and a reproduction asks for the same rows in every run
@@ -125,19 +129,21 @@ def _read_file(task: TaskConfig, split: str) -> Any:
         raise UserError(f"task.files.{split}: {path} cannot be read: {str(cause).strip().splitlines()[0]}") from error
 
 
-def _checked(task: TaskConfig, split: str, table: Any) -> Rows:
+def _checked(task: TaskConfig, split: str, table: Any, labelled: bool) -> Rows:
     where = f"{task.name} {split}"
     found = list(table.column_names) if hasattr(table, "column_names") else list(table)
-    for column in [*task.columns, task.label]:
+    for column in [*task.columns, task.label] if labelled else task.columns:
         if column not in found:
             raise UserError(f"{where}: no column {column!r}, {near(column, found)} (columns: {', '.join(found)})")
-    labels = list(table[task.label][:])
     texts: list[tuple[str, ...]] = list(zip(*(table[column][:] for column in task.columns), strict=True))
     if not texts:
         raise UserError(f"{where}: the split is empty")
     for row, text in enumerate(texts):
         if not all(isinstance(part, str) for part in text):
             raise UserError(f"{where}, row {row}: {task.columns} should be text, found {text!r}")
+    if not labelled:
+        return Rows(task, split, texts, np.zeros(len(texts), dtype=np.int64), len(texts))
+    labels = list(table[task.label][:])
     if task.questions:
         from prunekit.tasks.questions import gold_answers
 

@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from safetensors.torch import load_file
 
 from experiments.entry import CONF
 from tests.experiments.commands import TINY, command
@@ -25,7 +27,9 @@ VERBS = [
     ["prune_heads", "order=importance_stepwise", "grid=0.25"],
     ["prune_heads", "order=oracle", "grid=0.25", "save=true"],
     ["ablate_heads", "selection_examples=50"],
+    ["prune_fisher", "calibration_examples=64", "batch_sizes=[2]", "repeats=1"],
 ]
+TIMED_COLUMNS = ["seconds", "dense_ms", "pruned_ms", "speedup"]
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +41,12 @@ def numbers(root: Path) -> dict[str, Any]:
         content: Any = path.read_bytes()
         if path.name == "result.json":
             content = {name: value for name, value in json.loads(content).items() if name not in NOT_NUMBERS}
+            timed = [name for name in content["metrics"] if name.startswith(("seconds", "speedup"))]
+            content["metrics"] = {name: value for name, value in content["metrics"].items() if name not in timed}
+        elif path.name in ("stages.csv", "latency.csv"):
+            content = pd.read_csv(path).drop(columns=TIMED_COLUMNS, errors="ignore").to_csv()
+        elif path.parent.name == "gradients" and path.suffix == ".safetensors":
+            content = {name: tensor.tolist() for name, tensor in load_file(path).items()}  # seconds are in its header
         found[str(path.relative_to(root))] = content
     return found
 

@@ -131,7 +131,7 @@ def test_bad_settings(folder: Path, override: str, message: str) -> None:
 
 def test_shared_layers_are_refused_before_anything_is_computed(folder: Path, tmp_path: Path) -> None:
     albert = ["model.family=albert", "+model.shape.embedding_size=8"]
-    with pytest.raises(UserError, match="tuning: this albert runs the same layer at several depths.*tune=false"):
+    with pytest.raises(UserError, match=r"tuning: this albert runs the same layer at several depths.*tune=false"):
         perform("prune_fisher", *SMALL, *albert, f"run.folder={tmp_path}")
     assert not list(tmp_path.glob("cache/gradients/*"))
     record = perform("prune_fisher", *SMALL, *albert, f"run.folder={tmp_path}", "tune=false")

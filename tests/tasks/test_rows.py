@@ -52,6 +52,16 @@ def test_unlabelled_rows_are_left_out(tmp_path: Path) -> None:
     assert [text for (text,) in rows.texts] == ["a", "c"]
 
 
+def test_labels_may_be_missing_where_they_are_not_needed(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\na,1\nb,-1\nc,0\n")
+    assert load_rows(files_task(path), "train", labelled=False).labels.tolist() == [0, 0, 0]
+    path.write_text("text\na\nb\n")
+    assert load_rows(files_task(path), "train", labelled=False).texts == [("a",), ("b",)]
+    with pytest.raises(UserError, match="no column 'label'"):
+        load_rows(files_task(path), "train")
+
+
 def test_samples_are_seeded_sorted_and_without_replacement() -> None:
     rows = load_rows(TaskConfig(name="demo", source="demo", columns=["premise", "hypothesis"], labels=list("enc"),
                                 evaluation_rows=200), "validation_matched")  # fmt: skip

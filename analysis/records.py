@@ -166,7 +166,7 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         teacher_path=teacher.get("path"),
         seed=int(result["seed"]),
         scale=result.get("scale"),
-        device=f"{device['name']} ({device['type']}), {device['threads']} threads, {device['dtype']}",
+        device=f"{device['name']} ({device['type']}), {_threads(device['threads'])}, {device['dtype']}",
     )
 
 
@@ -188,3 +188,7 @@ def _typed_column(path: Path, column: pd.Series, kind: str) -> pd.Series:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:160]
+
+
+def _threads(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"

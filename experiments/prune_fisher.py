@@ -81,7 +81,7 @@ def story(config: PruneFisher, run: Run) -> None:
     from experiments.fisher_stages import Stages
     from prunekit import checkpoints
     from prunekit.blocks import blocks
-    from prunekit.fisher.alternatives import unit_scores
+    from prunekit.fisher.alternatives import NEED_GRADIENTS, unit_scores
     from prunekit.fisher.calibration import cached_gradients, draw
     from prunekit.fisher.gradients import by_batch
     from prunekit.fisher.rearrange import rearrange
@@ -103,15 +103,15 @@ def story(config: PruneFisher, run: Run) -> None:
     examples = teacher.encode(calibration)
 
     stages.evaluate("dense", teacher.model)
-    gradients = cached_gradients(teacher, examples, run, config.labels)
-    if config.variant == "released":
+    gradients = cached_gradients(teacher, examples, run, config.labels) if config.score in NEED_GRADIENTS else None
+    if gradients is not None and config.variant == "released":
         gradients = by_batch(gradients)
     scores = unit_scores(config.score, teacher.model, gradients, config.seed)
     search = stages.search(scores)
     with run.stage("search"):
         masks = search(config.constraint)
     stages.evaluate("search", prune(teacher.model, masks))
-    if config.rearrange:
+    if config.rearrange and gradients is not None:
         with run.stage("rearrange"):
             masks = rearrange(gradients, masks)
         stages.evaluate("rearrange", prune(teacher.model, masks))

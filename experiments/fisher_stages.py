@@ -35,8 +35,6 @@ class Stages:
         self.dense = cost(teacher.model, self.length)
         self.done = {line["stage"]: line for line in run.logged()}  # of an interrupted run
         self.rows: list[dict[str, Any]] = []
-        self.tuned: list[dict[str, Any]] = []
-        """What mask tuning reports of each sublayer."""
 
     def evaluate(self, stage: str, model: Any) -> None:
         """Score a model, unless the run was interrupted after that."""
@@ -64,8 +62,12 @@ class Stages:
         table = latency_table(model, config.batch_sizes[-1], self.length, config.run.folder, dtype=config.dtype)
         return lambda constraint: latency_search(scores, model, table, constraint)
 
-    def finish(self, masks: Masks, small: Any) -> None:
-        """Write the tables, measure the latency of what was saved, and fill in the summary."""
+    def finish(self, masks: Masks, small: Any, tuning: list[dict[str, Any]]) -> None:
+        """Write the tables, measure the latency of what was saved, and fill in the summary.
+
+        Args:
+            tuning: what mask tuning reports of each sublayer; empty without it.
+        """
         run, config = self.run, self.config
         seconds = {name: run.seconds[name] for name in TIMED if name in run.seconds}
         run.table("stages", [{**row, "seconds": seconds.get(row["stage"])} for row in self.rows])
@@ -92,8 +94,8 @@ class Stages:
             "remaining_parameters": last["parameters"] / first["parameters"], "speedup": timed[-1]["speedup"],
             **{f"seconds_{name}": value for name, value in seconds.items()},
             "seconds_pruning": sum(seconds.values()),
-            "sublayers_tuned": sum(row["status"] == "tuned" for row in self.tuned),
-            "sublayers_not_tuned": sum(row["status"] != "tuned" for row in self.tuned),
+            "sublayers_tuned": sum(row["status"] == "tuned" for row in tuning),
+            "sublayers_not_tuned": sum(row["status"] != "tuned" for row in tuning),
         }  # fmt: skip
         run.sparsity = {
             f"requested_{'macs' if config.budget == 'mac' else 'latency'}": 1 - config.constraint,

@@ -115,6 +115,7 @@ def story(config: PruneFisher, run: Run) -> None:
         with run.stage("rearrange"):
             masks = rearrange(gradients, masks)
         stages.evaluate("rearrange", prune(teacher.model, masks))
+    report: list[dict[str, Any]] = []
     if config.tune:
         with run.stage("tune", 2 * len(blocks(teacher.model))) as advance:
             tuned = tune(
@@ -122,16 +123,15 @@ def story(config: PruneFisher, run: Run) -> None:
                 target=config.target, variant=config.variant, on_failure=config.on_failure, progress=advance,
                 assistant=search(config.constraint**0.5) if config.target == "assistant" else None,
             )  # fmt: skip
-        masks = tuned.masks
-        run.table("tuning", tuned.report)
-        stages.tuned = tuned.report
+        masks, report = tuned.masks, tuned.report
+        run.table("tuning", report)
 
     checkpoints.save(prune(teacher.model, masks), run.folder / "model", tokenizer=teacher.tokenizer)
     small: Any = checkpoints.load(run.folder / "model", attention=config.model.attention)
     small.to(run.device)
     if config.tune:
         stages.evaluate("tune", small)  # what was saved is what is evaluated
-    stages.finish(masks, small)
+    stages.finish(masks, small, report)
 
 
 def perform(config: PruneFisher) -> None:

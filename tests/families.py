@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -85,3 +86,30 @@ def logits(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
     """Logits ``(row, label)`` without autograd."""
     with torch.no_grad():
         return model(**batch).logits
+
+
+def one_by_one(batches: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """Every row as a batch of its own, without padding."""
+    rows = []
+    for batch in batches:
+        for row, length in enumerate(batch["attention_mask"].sum(1).tolist()):
+            rows.append({n: v[row : row + 1, :length] if v.dim() == 2 else v[row : row + 1] for n, v in batch.items()})
+    return rows
+
+
+def assert_left_as_it_was(estimate: Callable[[PreTrainedModel, Callable[[int], None]], Any]) -> None:
+    """An estimate from rows of batches of 4, 1 and 3 tells its progress and leaves nothing behind in the model.
+
+    Args:
+        estimate: takes a model and what to call with the number of rows done.
+    """
+    model = tiny("bert").train()
+    model.get_parameter("classifier.bias").requires_grad_(False)
+    before = [parameter.requires_grad for parameter in model.parameters()]
+    done: list[int] = []
+    estimate(model, done.append)
+    assert done == [4, 1, 3]
+    assert [parameter.requires_grad for parameter in model.parameters()] == before
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert model.training
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())

@@ -15,7 +15,7 @@ from prunekit.errors import UserError
 from prunekit.losses import task_loss
 from prunekit.masks import Masks
 from prunekit.scores import head_importance, head_magnitude, random_scores
-from tests.families import HEADS, LABELS, batch_for, logits, tiny
+from tests.families import HEADS, LABELS, assert_left_as_it_was, batch_for, logits, one_by_one, tiny
 
 Batch = dict[str, Tensor]
 
@@ -29,15 +29,6 @@ def batches_for(model: PreTrainedModel, sizes: tuple[int, ...] = (4, 1, 3)) -> l
             labels = torch.randn(size, generator=generator)
         batches.append({**batch_for(model, rows=size, length=8 + seed, seed=seed), "labels": labels})
     return batches
-
-
-def one_by_one(batches: list[Batch]) -> list[Batch]:
-    """Every row as a batch of its own, without padding."""
-    rows = []
-    for batch in batches:
-        for row, length in enumerate(batch["attention_mask"].sum(1).tolist()):
-            rows.append({n: v[row : row + 1, :length] if v.dim() == 2 else v[row : row + 1] for n, v in batch.items()})
-    return rows
 
 
 def inputs(batch: Batch) -> Batch:
@@ -148,16 +139,7 @@ def test_a_pruned_model() -> None:
 
 
 def test_model_is_left_as_it_was_and_progress_counts_rows() -> None:
-    model = tiny("bert").train()
-    model.get_parameter("classifier.bias").requires_grad_(False)
-    before = [parameter.requires_grad for parameter in model.parameters()]
-    done: list[int] = []
-    head_importance(model, iter(batches_for(model)), progress=done.append)
-    assert done == [4, 1, 3]
-    assert [parameter.requires_grad for parameter in model.parameters()] == before
-    assert all(parameter.grad is None for parameter in model.parameters())
-    assert model.training
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert_left_as_it_was(lambda model, progress: head_importance(model, iter(batches_for(model)), progress=progress))
 
 
 def test_bad_input() -> None:

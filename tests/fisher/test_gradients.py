@@ -14,7 +14,18 @@ from prunekit.fisher.units import UnitTensors
 from prunekit.losses import example_losses
 from prunekit.masks import Masks
 from prunekit.tasks.batches import Batch, model_inputs
-from tests.families import ATTENTIONS, FAMILY_NAMES, HEADS, LABELS, LAYERS, NEURONS, batch_for, tiny
+from tests.families import (
+    ATTENTIONS,
+    FAMILY_NAMES,
+    HEADS,
+    LABELS,
+    LAYERS,
+    NEURONS,
+    assert_left_as_it_was,
+    batch_for,
+    one_by_one,
+    tiny,
+)
 
 ROWS = 8
 
@@ -35,18 +46,6 @@ def batches_for(model: PreTrainedModel, sizes: tuple[int, ...] = (4, 1, 3)) -> l
         batches.append(batch | {"index": torch.arange(start, start + size)})
         start += size
     return batches
-
-
-def one_by_one(batches: list[Batch]) -> list[Batch]:
-    """Every row as a batch of its own, without padding."""
-    return [
-        {
-            name: value[row : row + 1, :length] if value.dim() == 2 else value[row : row + 1]
-            for name, value in batch.items()
-        }
-        for batch in batches
-        for row, length in enumerate(batch["attention_mask"].sum(1).tolist())
-    ]
 
 
 def through_gates(model: PreTrainedModel, batches: list[Batch]) -> UnitTensors:
@@ -167,16 +166,7 @@ def test_no_unit_is_left() -> None:
 
 
 def test_model_is_left_as_it_was_and_progress_counts_rows() -> None:
-    model = tiny("bert").train()
-    model.get_parameter("classifier.bias").requires_grad_(False)
-    before = [parameter.requires_grad for parameter in model.parameters()]
-    done: list[int] = []
-    mask_gradients(model, batches_for(model), progress=done.append)
-    assert done == [4, 1, 3]
-    assert [parameter.requires_grad for parameter in model.parameters()] == before
-    assert all(parameter.grad is None for parameter in model.parameters())
-    assert model.training
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert_left_as_it_was(lambda model, progress: mask_gradients(model, batches_for(model), progress=progress))
 
 
 def test_bad_input() -> None:

@@ -19,8 +19,7 @@ from prunekit.errors import UserError
 from prunekit.fisher.tuning import Tuned, tune
 from prunekit.gates import gated
 from prunekit.masks import Masks
-from tests.families import FAMILY_NAMES, batch_for, logits, tiny
-from tests.test_scores import one_by_one
+from tests.families import FAMILY_NAMES, batch_for, logits, one_by_one, tiny
 from tests.test_surgery import random_masks, uneven_masks
 
 Batch = dict[str, Tensor]

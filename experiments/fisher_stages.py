@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,8 +11,9 @@ import torch
 from prunekit.blocks import describe
 from prunekit.costs import cost
 from prunekit.evaluation import evaluate
+from prunekit.evaluation_cache import cached_evaluation
 from prunekit.files import write_json
-from prunekit.fisher.latency import latency_table
+from prunekit.fisher.latency import LatencyTable, latency_table
 from prunekit.fisher.latency_search import latency_search
 from prunekit.fisher.search import mac_search
 from prunekit.fisher.units import UnitTensors
@@ -35,12 +37,16 @@ class Stages:
         self.dense = cost(teacher.model, self.length)
         self.done = {line["stage"]: line for line in run.logged()}  # of an interrupted run
         self.rows: list[dict[str, Any]] = []
+        self.table: LatencyTable | None = None
+        """That a latency budget is searched in."""
 
     def evaluate(self, stage: str, model: Any) -> None:
         """Score a model, unless the run was interrupted after that."""
         if stage not in self.done:
             with self.run.stage(f"evaluate {stage}", len(self.evaluation)) as advance:
-                found = evaluate(
+                # all cells of a sweep have the dense model in common
+                score = partial(cached_evaluation, self.config.run.folder) if stage == "dense" else evaluate
+                found = score(
                     self.config.task, model, self.evaluation, device=self.run.device,
                     batch_size=self.config.evaluation.batch_size, precision=self.config.dtype, on_rows=advance,
                 )  # fmt: skip
@@ -59,7 +65,8 @@ class Stages:
         model, config = self.teacher.model, self.config
         if config.budget == "mac":
             return lambda constraint: mac_search(scores, model, self.length, constraint, variant=config.variant)
-        table = latency_table(model, config.batch_sizes[-1], self.length, config.run.folder, dtype=config.dtype)
+        self.table = latency_table(model, config.batch_sizes[-1], self.length, config.run.folder, dtype=config.dtype)
+        table = self.table
         return lambda constraint: latency_search(scores, model, table, constraint)
 
     def finish(self, masks: Masks, small: Any, tuning: list[dict[str, Any]]) -> None:
@@ -102,6 +109,12 @@ class Stages:
             "achieved_macs": last["achieved_macs"], "achieved_parameters": last["achieved_parameters"],
             **{f"achieved_{unit}": 1 - left / total for unit, (left, total) in totals.items()},
         }  # fmt: skip
+        if self.table is not None:  # of layers by the table, and of the whole model as measured
+            dense, own = (self.table.model_milliseconds(self.teacher.model, kept) for kept in (None, masks))
+            run.sparsity |= {
+                "achieved_latency_by_table": 1 - own / dense,
+                "achieved_latency": 1 - timed[-1]["pruned_ms"] / timed[-1]["dense_ms"],
+            }
 
 
 def kept_rows(model: Any, masks: Masks) -> list[dict[str, Any]]:

@@ -83,7 +83,7 @@ def story(config: PruneFisher, run: Run) -> None:
     from prunekit.blocks import blocks
     from prunekit.fisher.alternatives import NEED_GRADIENTS, unit_scores
     from prunekit.fisher.calibration import cached_gradients, draw
-    from prunekit.fisher.gradients import by_batch
+    from prunekit.fisher.gradients import by_batch, released_group
     from prunekit.fisher.rearrange import rearrange
     from prunekit.fisher.tuning import check_tunable, tune
     from prunekit.surgery import prune
@@ -98,14 +98,15 @@ def story(config: PruneFisher, run: Run) -> None:
     run.data.append(rows.record("evaluation"))
     stages = Stages(config, run, teacher, teacher.encode(rows))
     training = load_rows(config.task, config.task.train, labelled=config.labels == "gold")
-    calibration = draw(training, config.calibration_examples, config.seed, config.variant)
+    group = released_group(questions=config.task.questions, large="large" in config.model.name)
+    calibration = draw(training, config.calibration_examples, config.seed, config.variant, group)
     run.data.append(calibration.record("calibration"))
     examples = teacher.encode(calibration)
 
     stages.evaluate("dense", teacher.model)
     gradients = cached_gradients(teacher, examples, run, config.labels) if config.score in NEED_GRADIENTS else None
     if gradients is not None and config.variant == "released":
-        gradients = by_batch(gradients)
+        gradients = by_batch(gradients, group)
     scores = unit_scores(config.score, teacher.model, gradients, config.seed)
     search = stages.search(scores)
     with run.stage("search"):

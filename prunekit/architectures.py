@@ -32,6 +32,8 @@ class Paths:
     o: str
     attention: str
     """The module that can be replaced as a whole when no head is left."""
+    probability_dropout: str
+    """Dropout of attention probabilities."""
     attention_dropout: str | None
     """Dropout between ``o`` and the residual, if it is inside ``attention``."""
     attention_norm: str
@@ -101,6 +103,7 @@ _BERT_PATHS = Paths(
     v="attention.self.value",
     o="attention.output.dense",
     attention="attention",
+    probability_dropout="attention.self.dropout",
     attention_dropout="attention.output.dropout",
     attention_norm="attention.output.LayerNorm",
     ffn_in="intermediate.dense",
@@ -116,6 +119,7 @@ _DISTILBERT_PATHS = Paths(
     v="attention.v_lin",
     o="attention.out_lin",
     attention="attention",
+    probability_dropout="attention.dropout",
     attention_dropout=None,
     attention_norm="sa_layer_norm",
     ffn_in="ffn.lin1",
@@ -131,6 +135,7 @@ _ALBERT_PATHS = Paths(
     v="attention.value",
     o="attention.dense",
     attention="attention",
+    probability_dropout="attention.attention_dropout",
     attention_dropout="attention.output_dropout",
     attention_norm="attention.LayerNorm",
     ffn_in="ffn",

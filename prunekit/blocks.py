@@ -97,6 +97,13 @@ def describe(model: PreTrainedModel) -> Layout:
     )
 
 
+def set_probability_dropout(model: PreTrainedModel, p: float) -> None:
+    """Drop attention probabilities at rate ``p`` from now on while training, in every attention that has heads."""
+    for block in blocks(model):
+        if block.heads:
+            attrgetter(block.paths.probability_dropout)(block.module).p = p
+
+
 def _entries(root: nn.Module, path: str) -> list[nn.Module]:
     modules = [root]
     for part in path.split("."):

@@ -162,6 +162,9 @@ class TrainConfig:
     """AdamW's, not on biases and LayerNorm."""
     max_grad_norm: float = 1.0
     """Gradient clipping."""
+    attention_dropout: float | None = None
+    """Dropout of attention probabilities; null for the model's own. At 0 a CPU trains up to twice as fast on long
+    inputs, because torch then has a fused kernel for attention."""
     precision: str = "float32"
     """``float32``, or ``bfloat16`` for autocast."""
     keep: str = "last"
@@ -180,6 +183,8 @@ class TrainConfig:
         if self.learning_rate <= 0:
             yield f"learning_rate: {self.learning_rate} must be above 0"
         yield from between("warmup", self.warmup, 0, 1)
+        if self.attention_dropout is not None:
+            yield from between("attention_dropout", self.attention_dropout, 0, 1)
         if self.weight_decay < 0:
             yield f"weight_decay: {self.weight_decay} must not be negative"
         if self.max_grad_norm <= 0:
@@ -265,7 +270,7 @@ class ScaleConfig:
     constraints: list[float] = field(default_factory=lambda: [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
     """Budgets of the Fisher experiments."""
     tasks: dict[str, list[str]] = field(default_factory=dict)
-    """Tasks of the Fisher experiments, each with overrides for its teacher; none: the scale's own task only."""
+    """Tasks of the Fisher experiments, each with overrides of its own; none: the scale's own task only."""
     what: str = ""
     """What this scale is, told at the end of a reproduction."""
     next: str = ""

@@ -13,17 +13,21 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from prunekit.blocks import set_probability_dropout
 from prunekit.config import TrainConfig
 from prunekit.errors import UserError
 from prunekit.files import atomic_path
 from prunekit.losses import example_losses
 from prunekit.tasks.batches import Examples, model_inputs, to_device, training_order
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 LOG_EVERY = 50
 """Steps between two logged losses."""
@@ -52,7 +56,7 @@ def steps_in(examples: int, config: TrainConfig) -> int:
 
 
 def train(
-    model: torch.nn.Module,
+    model: PreTrainedModel,
     examples: Examples,
     config: TrainConfig,
     *,
@@ -73,7 +77,10 @@ def train(
     Raises:
         UserError: the loss is not finite (names the step and the last checkpoint).
     """
-    model.to(device).train()
+    moved: Any = model  # transformers types `to` for devices by number only
+    moved.to(device).train()
+    if config.attention_dropout is not None:
+        set_probability_dropout(model, config.attention_dropout)
     optimizer = _optimizer(model, config)
     per_epoch = math.ceil(len(examples) / config.batch_size)
     total = steps_in(len(examples), config)

@@ -77,7 +77,7 @@ def variants(model: Any, examples: Examples, batch_size: int, device: torch.devi
 
     def fast() -> Pruning:
         clock = Clock()
-        gradients = by_batch(clock.time("gradients", mask_gradients, model, bucketed))
+        gradients = by_batch(clock.time("gradients", mask_gradients, model, bucketed), GROUP)
         scores = diagonal(gradients)
         hard, assistant = (
             clock.time("search", mac_search, scores, model, length, share, variant="released") for share in SHARES

@@ -32,12 +32,12 @@ TOKENS = 4096
 """The most tokens of a batch: what autograd keeps of it stays below a few gigabytes for base models."""
 
 
-def draw(rows: Rows, examples: int, seed: int, variant: str = "paper") -> Rows:
+def draw(rows: Rows, examples: int, seed: int, variant: str = "paper", group: int = GROUP) -> Rows:
     """A seeded sample of the training rows.
 
     ``paper``: without replacement, in the original order; all rows if there are fewer than asked for.
     ``released``: with replacement, as the authors' code draws them, in the order drawn, which decides the
-    groups of :func:`prunekit.fisher.gradients.by_batch`.
+    groups of :func:`prunekit.fisher.gradients.by_batch`, of ``group`` examples each.
 
     Raises:
         UserError: no rows to draw from, or less than one group for ``released``.
@@ -46,9 +46,9 @@ def draw(rows: Rows, examples: int, seed: int, variant: str = "paper") -> Rows:
         raise UserError(f"calibration_examples: {examples} of {len(rows)} training rows, at least 1 is needed")
     if variant == "paper":
         return rows.sample(examples, seed)
-    if examples < GROUP:
+    if examples < group:
         raise UserError(
-            f"calibration_examples: {examples} is less than one batch of {GROUP}, which variant=released needs"
+            f"calibration_examples: {examples} is less than one batch of {group}, which variant=released needs"
         )
     return rows.take(np.random.default_rng(seed).choice(len(rows), examples))
 

@@ -31,7 +31,12 @@ LABELS = ("gold", "predicted")
 """Whose labels the loss is taken by: the annotators', or the model's own most likely ones."""
 
 GROUP = 32
-"""Examples that the released code takes one gradient of."""
+"""Examples that the released code takes one gradient of, for sentences and models of base size."""
+
+
+def released_group(*, questions: bool, large: bool) -> int:
+    """Examples that the released code takes one gradient of: fewer of question answering, half for large models."""
+    return (12 if questions else GROUP) // (2 if large else 1)
 
 
 def mask_gradients(
@@ -158,7 +163,7 @@ class _Collector:
             self.neurons[:, block.layer, : block.neurons] += product.sum(1)
 
 
-def by_batch(gradients: UnitTensors, size: int = GROUP) -> UnitTensors:
+def by_batch(gradients: UnitTensors, size: int) -> UnitTensors:
     """Derivatives of the mean loss of every ``size`` consecutive examples; the last group may be smaller."""
 
     def means(rows: Tensor) -> Tensor:

@@ -3,10 +3,13 @@
 python -m experiments.benchmark scale=small benchmark=ablation
 python -m experiments.benchmark scale=small benchmark=importance examples=128
 python -m experiments.benchmark scale=small benchmark=fisher repeats=1
+python -m experiments.benchmark scale=small benchmark=latency evaluation.batch_size=32
+python -m experiments.benchmark model=bert-base benchmark=rearrange
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +21,12 @@ if TYPE_CHECKING:
     from prunekit.runs import Run
 
 VERB, REVISION = "benchmark", 1
-BENCHMARKS = {"ablation": 256, "importance": 512, "fisher": 2048}
-"""By name: examples."""
+EXAMPLES = {"ablation": 256, "importance": 512, "fisher": 2048, "latency": 512, "rearrange": 64}
+"""Of each benchmark; of ``rearrange``: rows of gradients."""
+FROM_TRAINING = ("fisher", "latency")
+"""Take examples of the training split."""
+OF_SHAPES = ("rearrange",)
+"""Need no trained model and no data."""
 
 
 @dataclass(kw_only=True)
@@ -27,18 +34,19 @@ class Benchmark(Experiment):
     """Paired timings; the ratios are taken round by round."""
 
     benchmark: str = "ablation"
-    """Which: ``ablation``, ``importance`` or ``fisher``."""
+    """Which: ``ablation``, ``importance``, ``fisher``, ``rearrange``, or ``latency``: of pruned models."""
     examples: int | None = None
-    """Examples of the evaluation split (``fisher``: of the training split); null for the benchmark's own number."""
+    """Examples of the evaluation split (``fisher`` and ``latency``: of the training split); null for the benchmark's
+    own number."""
     repeats: int = 3
-    """Rounds; in each, every implementation runs once."""
+    """Rounds; in each, every implementation runs once (``latency``: up to 20 times as many for small inputs)."""
     warmup: int = 0
     """Rounds that are not counted."""
 
     def problems(self) -> Any:
         yield from super().problems()
         yield from without_questions(self.task)
-        yield from one_of("benchmark", self.benchmark, BENCHMARKS)
+        yield from one_of("benchmark", self.benchmark, EXAMPLES)
         if self.examples is not None:
             yield from at_least("examples", self.examples, 1)
         yield from at_least("repeats", self.repeats, 1)
@@ -47,51 +55,36 @@ class Benchmark(Experiment):
 
 def story(config: Benchmark, run: Run) -> None:
     import importlib
-    import statistics
 
-    from prunekit.tasks.rows import load_rows
-    from prunekit.teachers import load_teacher
-    from prunekit.timing import interleaved
+    from experiments.benchmarks.paired import Subject, median_ratios
 
+    model, examples, size = subject(config, run)
     bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
+    rows, found = bench.compare(Subject(
+        model, examples, size, batch_size=config.evaluation.batch_size, seed=config.seed, repeats=config.repeats,
+        warmup=config.warmup, run=run,
+    ))  # fmt: skip
+    run.table("repeats", rows)
+    run.metrics = found | median_ratios(rows)
+
+
+def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
+    """The model and the examples of a benchmark, and how many."""
+    from prunekit.evaluation import model_record
+    from prunekit.tasks.rows import load_rows
+    from prunekit.teachers import load_teacher, new_model
+
+    size = config.examples or EXAMPLES[config.benchmark]
+    if config.benchmark in OF_SHAPES:
+        shaped = dataclasses.replace(config.model, weights="random")
+        model, _ = new_model(shaped, config.task, config.seed)
+        run.model = model_record(model, config.model.name, config.model.path, "random")
+        return model, None, size
     teacher = load_teacher(config, run)
-    split = config.task.train if config.benchmark == "fisher" else config.task.evaluation
-    rows = load_rows(config.task, split).sample(config.examples or BENCHMARKS[config.benchmark])
+    split = config.task.train if config.benchmark in FROM_TRAINING else config.task.evaluation
+    rows = load_rows(config.task, split).sample(size)
     run.data.append(rows.record("evaluation"))
-    functions = bench.variants(teacher.model, teacher.encode(rows), config.evaluation.batch_size, run.device)
-    results: dict[str, Any] = {}
-    stages: dict[str, list[dict[str, float]]] = {name: [] for name in functions}
-
-    def keeping(name: str) -> Any:
-        def call() -> None:
-            results[name] = functions[name]()
-            stages[name].append(getattr(results[name], "seconds", {}))
-            advance(1)
-
-        return call
-
-    with run.stage("benchmark", len(functions) * (config.repeats + config.warmup)) as advance:
-        timings = interleaved({name: keeping(name) for name in functions}, warmup=config.warmup, repeats=config.repeats)
-    table = []
-    for name in functions:
-        if name != "fast":
-            pairs = zip(timings[name].seconds, timings["fast"].seconds, strict=True)
-            table += [_row(name, repeat, plain, fast) for repeat, (plain, fast) in enumerate(pairs)]
-    for stage in stages["fast"][-1]:  # where a benchmark has stages
-        rounds = zip(stages["plain"][config.warmup :], stages["fast"][config.warmup :], strict=True)
-        table += [_row(stage, repeat, plain[stage], fast[stage]) for repeat, (plain, fast) in enumerate(rounds)]
-    run.table("repeats", table)
-    run.metrics = bench.agreement(results)
-    for name in functions:
-        run.metrics[f"seconds_{name}"] = timings[name].median
-    for name in dict.fromkeys(row["comparison"] for row in table):
-        run.metrics[f"ratio_{name}"] = statistics.median(row["ratio"] for row in table if row["comparison"] == name)
-
-
-def _row(comparison: str, repeat: int, plain: float, fast: float) -> dict[str, Any]:
-    return {
-        "comparison": comparison, "repeat": repeat, "plain_seconds": plain, "fast_seconds": fast, "ratio": plain / fast,
-    }  # fmt: skip
+    return teacher.model, teacher.encode(rows), size
 
 
 def perform(config: Benchmark) -> None:

@@ -13,7 +13,7 @@ from transformers.models.gpt2 import GPT2Model
 
 import prunekit
 from prunekit.architectures import classify
-from prunekit.blocks import Block, blocks, call_order, describe
+from prunekit.blocks import Block, blocks, call_order, describe, set_probability_dropout
 from prunekit.errors import UserError
 from tests.families import FAMILY_NAMES, HEADS, HIDDEN, LABELS, NEURONS, base_of, batch_for, logits, tiny
 
@@ -50,6 +50,18 @@ def test_blocks_compute_the_model(model: PreTrainedModel) -> None:
             x = block.ffn_norm(y + block.ffn_out(block.activation(block.ffn_in(y))))
         from_first_token = classify(model, x[:, :1])
     torch.testing.assert_close(from_first_token, logits(model, batch), rtol=0, atol=1e-10)
+
+
+def test_attention_dropout_is_set_everywhere(model: PreTrainedModel) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    batch, expected = batch_for(model), logits(model, batch_for(model))
+    model.train()
+    set_probability_dropout(model, 0.5)
+    assert not torch.allclose(logits(model, batch), expected)
+    set_probability_dropout(model, 0.0)
+    torch.testing.assert_close(logits(model, batch), expected, rtol=0, atol=1e-10)
 
 
 def test_layout(model: PreTrainedModel) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from experiments.benchmarks.paired import Found, Subject, paired
 from prunekit.ablation import ablate_heads
 from prunekit.blocks import describe
 from prunekit.curves import KIND
@@ -15,6 +16,11 @@ from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_in
 
 FIXED_LENGTH = 128
 """The padding of the released code."""
+
+
+def compare(subject: Subject) -> Found:
+    functions = variants(subject.model, subject.data, subject.batch_size, subject.device)
+    return paired(subject, functions, agreement)
 
 
 def variants(model: Any, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:

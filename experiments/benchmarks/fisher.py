@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from experiments.benchmarks.paired import Found, Subject, paired
 from experiments.benchmarks.plain_fisher import plain_gradients, plain_rearrange, plain_search
 from experiments.benchmarks.plain_tuning import plain_tune
 from prunekit.blocks import blocks
@@ -56,6 +57,11 @@ class Clock:
         result = function(*arguments, **options)
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
         return result
+
+
+def compare(subject: Subject) -> Found:
+    functions = variants(subject.model, subject.data, subject.batch_size, subject.device)
+    return paired(subject, functions, agreement)
 
 
 def variants(model: Any, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:

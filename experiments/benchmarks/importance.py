@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from experiments.benchmarks.paired import Found, Subject, paired
 from prunekit.blocks import describe
 from prunekit.curves import KIND
 from prunekit.gates import gated
@@ -17,6 +18,11 @@ from prunekit.losses import task_loss
 from prunekit.masks import Masks
 from prunekit.scores import head_importance
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
+
+
+def compare(subject: Subject) -> Found:
+    functions = variants(subject.model, subject.data, subject.batch_size, subject.device)
+    return paired(subject, functions, agreement)
 
 
 def variants(model: Any, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:

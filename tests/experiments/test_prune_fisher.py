@@ -42,6 +42,10 @@ def test_stages_stay_within_the_budget(folder: Path, variant: str, budget: str) 
     if budget == "mac":
         assert (stages.achieved_macs[1:] >= 0.5).all()
         assert record["sparsity"]["requested_macs"] == 0.5 <= record["sparsity"]["achieved_macs"]
+    else:
+        assert record["sparsity"]["requested_latency"] == 0.5 <= record["sparsity"]["achieved_latency_by_table"] + 1e-9
+        timed = table(folder, record, "latency").iloc[-1]
+        assert record["sparsity"]["achieved_latency"] == pytest.approx(1 - timed.pruned_ms / timed.dense_ms)
     assert kept[kept.unit == "heads"].total.tolist() == [2, 2]
     assert record["metrics"]["value"] == stages.value.iloc[-1]
     spent = sum(record["metrics"][f"seconds_{name}"] for name in ("gradients", "search", "rearrange", "tune"))
@@ -72,6 +76,27 @@ def test_a_sweep_collects_gradients_once_a_seed(folder: Path) -> None:
     assert again["metrics"]["seconds_gradients"] > 0
     perform("prune_fisher", *SMALL, f"run.folder={folder}", "constraint=0.7", "seed=5", "labels=predicted")
     assert pieces() == before + 1
+
+
+def test_a_sweep_evaluates_the_unpruned_model_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import prunekit.evaluation_cache as cache
+
+    def again(*_positional: Any, **_named: Any) -> Any:
+        raise AssertionError("evaluated again")
+
+    arguments = [*SMALL, f"run.folder={folder}", "tune=false"]
+    first = perform("prune_fisher", *arguments, "constraint=0.55")
+    monkeypatch.setattr(cache, "evaluate", again)
+    second = perform("prune_fisher", *arguments, "constraint=0.65")
+    rows = [table(folder, record, "stages").iloc[0].drop("seconds") for record in (first, second)]
+    assert rows[0].equals(rows[1])
+    with pytest.raises(AssertionError, match="evaluated again"):
+        perform("prune_fisher", *arguments, "constraint=0.65", "evaluation.examples=50")
+    [*files] = folder.glob("cache/evaluations/*/evaluation.json")
+    for file in files:
+        file.write_text("{")
+    with pytest.raises(AssertionError, match="evaluated again"):
+        perform("prune_fisher", *arguments, "constraint=0.66")
 
 
 def test_an_interrupted_run_ends_with_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,27 @@ def test_fisher_pruning_agrees_with_the_plain_way(folder: Path) -> None:
     assert [(item["role"], item["split"]) for item in record["data"]] == [("train", "train"), ("evaluation", "train")]
 
 
+def test_pruned_models_are_timed_beside_hand_built_ones(folder: Path) -> None:
+    overrides = [f"run.folder={folder}", "benchmark=latency", "examples=24", "repeats=1", "evaluation.batch_size=2"]
+    record = perform("benchmark", *TINY, *overrides)
+    metrics, repeats = record["metrics"], table(folder, record, "repeats")
+    assert metrics["max_logit_difference"] < 1e-5
+    assert len(set(repeats.comparison)) == 7 * 2 * 2
+    unpruned = repeats[repeats.comparison == "0.5 of MACs, batch 2: unpruned"].ratio
+    assert metrics["ratio_0.5 of MACs, batch 2: unpruned"] == pytest.approx(unpruned.median())
+    assert metrics["share_of_promise_0.5_batch_2"] <= unpruned.median() / 2 + 1e-3  # fewer than half remain
+
+
+def test_rearrangement_is_timed_without_a_teacher(folder: Path) -> None:
+    record = perform(
+        "benchmark", *TINY, f"run.folder={folder}", "benchmark=rearrange", "examples=8", "repeats=2",
+        "model.shape.intermediate_size=40",
+    )  # fmt: skip
+    assert record["metrics"]["neurons"] == 40
+    assert record["metrics"]["same_masks"] and record["metrics"]["exchanged"] > 0
+    assert record["teacher"] is None and record["model"]["weights"] == "random"
+
+
 def test_the_users_own_teacher(folder: Path) -> None:
     taught = perform("finetune", *TINY, f"run.folder={folder}")
     model = folder / "finetune" / taught["run_id"] / "model"

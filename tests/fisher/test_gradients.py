@@ -9,7 +9,7 @@ from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 
 import prunekit
 from prunekit.errors import UserError
-from prunekit.fisher.gradients import by_batch, diagonal, mask_gradients
+from prunekit.fisher.gradients import by_batch, diagonal, mask_gradients, released_group
 from prunekit.fisher.units import UnitTensors
 from prunekit.losses import example_losses
 from prunekit.masks import Masks
@@ -68,6 +68,11 @@ def through_gates(model: PreTrainedModel, batches: list[Batch]) -> UnitTensors:
 def assert_equal(actual: UnitTensors, expected: UnitTensors, rtol: float = 1e-9) -> None:
     torch.testing.assert_close(actual.heads, expected.heads, rtol=rtol, atol=1e-12)
     torch.testing.assert_close(actual.neurons, expected.neurons, rtol=rtol, atol=1e-12)
+
+
+def test_groups_of_the_released_code() -> None:
+    sizes = [released_group(questions=q, large=large) for q in (False, True) for large in (False, True)]
+    assert sizes == [32, 16, 12, 6]
 
 
 def test_classifiers_of_every_family(model: PreTrainedModel) -> None:

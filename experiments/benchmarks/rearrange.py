@@ -1,7 +1,7 @@
-"""Rearrangement of a layer's neurons with running sums, beside sums built anew for every candidate.
+"""Rearrangement with running sums, beside sums built anew for every candidate.
 
-Gradients are drawn: normal, of as many neurons as the model's layers have, each neuron with a size of its own. Half of
-the neurons are pruned, those with the least squares.
+Gradients are drawn: normal, for all units of the model, each unit with a size of its own. In every layer half of the
+heads and of the neurons are pruned, those with the least squares.
 """
 
 from __future__ import annotations
@@ -12,29 +12,46 @@ import torch
 from torch import Tensor
 
 from experiments.benchmarks.paired import Found, Subject, paired
-from experiments.benchmarks.plain_fisher import plain_rearranged_layer
+from experiments.benchmarks.plain_fisher import plain_rearrange
 from prunekit.blocks import describe
-from prunekit.fisher.rearrange import rearrange_layer
+from prunekit.fisher.rearrange import rearrange
+from prunekit.fisher.units import UnitTensors
+from prunekit.masks import Masks
 
 
 def compare(subject: Subject) -> Found:
-    neurons = max(shape.neurons for shape in describe(subject.model).ffn)
+    ones = Masks.ones(describe(subject.model))
     generator = torch.Generator().manual_seed(subject.seed)
-    sizes = torch.rand(neurons, generator=generator, dtype=torch.float64).exp()
-    gradients = torch.randn(subject.size, neurons, generator=generator, dtype=torch.float64) * sizes
-    mask = torch.ones(neurons, dtype=torch.bool)
-    mask[gradients.square().sum(0).argsort()[: neurons // 2]] = False
+
+    def drawn(units: Tensor) -> Tensor:
+        """(row, layer, unit), float64."""
+        sizes = torch.rand(units.shape, generator=generator, dtype=torch.float64).exp()
+        return torch.randn(subject.size, *units.shape, generator=generator, dtype=torch.float64) * sizes
+
+    gradients = UnitTensors(drawn(ones.heads["self"]), drawn(ones.neurons))
+    before = Masks({"self": _better_half(gradients.heads)}, _better_half(gradients.neurons), ones.layers)
     functions = {
-        "plain": lambda: plain_rearranged_layer(gradients, mask),
-        "fast": lambda: torch.from_numpy(rearrange_layer(gradients, mask.numpy())),
+        "plain": lambda: plain_rearrange(gradients, before),
+        "fast": lambda: rearrange(gradients, before),
     }
-    return paired(subject, functions, lambda results: agreement(mask, results))
+    return paired(subject, functions, lambda results: agreement(before, results))
 
 
-def agreement(before: Tensor, results: dict[str, Tensor]) -> dict[str, Any]:
-    """Whether both found the same mask, and how many neurons it exchanged."""
-    differing = int((results["plain"] != results["fast"]).sum())
+def _better_half(gradients: Tensor) -> Tensor:
+    """The mask of each layer that prunes the half with the least squares."""
+    squares = gradients.square().sum(0)
+    return squares > squares.median(1, keepdim=True).values
+
+
+def agreement(before: Masks, results: dict[str, Masks]) -> dict[str, Any]:
+    """On how many neurons and heads the two disagree, and how many neurons of a layer were exchanged on average."""
+    plain, fast = results["plain"], results["fast"]
+    differing = sum(
+        int((own != other).sum())
+        for own, other in ((plain.neurons, fast.neurons), (plain.heads["self"], fast.heads["self"]))
+    )
+    exchanged = (fast.neurons & ~before.neurons).sum(1).float().mean()
     return {
-        "neurons": len(before), "same_masks": differing == 0, "different_units": differing,
-        "exchanged": int((results["fast"] & ~before).sum()),
+        "neurons": before.neurons.shape[1], "same_masks": differing == 0, "different_units": differing,
+        "exchanged": float(exchanged),
     }  # fmt: skip

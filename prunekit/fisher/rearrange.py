@@ -34,16 +34,12 @@ def rearrange(gradients: UnitTensors, masks: Masks) -> Masks:
 def _rearranged(gradients: Tensor, mask: Tensor) -> Tensor:
     units = mask.shape[1]
     buffer = torch.empty(units, units, dtype=torch.float64)  # to allocate it costs as much as a layer's steps
-    rows = [rearrange_layer(gradients[:, layer], kept.numpy(), buffer) for layer, kept in enumerate(mask)]
+    rows = [_layer(gradients[:, layer], kept.numpy(), buffer) for layer, kept in enumerate(mask)]
     return torch.from_numpy(np.stack(rows))
 
 
-def rearrange_layer(gradients: Tensor, mask: np.ndarray, buffer: Tensor | None = None) -> np.ndarray:
-    """The mask (unit,) of one layer and kind of unit, rearranged; see :func:`rearrange`.
-
-    Args:
-        gradients: (row, unit).
-        buffer: (unit, unit), float64, that is written over; made anew if None.
+def _layer(gradients: Tensor, mask: np.ndarray, buffer: Tensor) -> np.ndarray:
+    """The mask (unit,) of one layer, rearranged.
 
     With s the sum over pruned units, dropping unit j from it gives ‖s‖² - 2 s·g_j + ‖g_j‖². All s·g_j are kept up
     to date through the Gram matrix of the units, so a step costs as much as there are units, whatever the rows.

@@ -28,7 +28,7 @@ def michel(scale: ScaleConfig) -> Iterator[Step]:
 
 def kwon(scale: ScaleConfig) -> Iterator[Step]:
     """Heads and neurons without training: all tasks to all budgets, then the comparisons on the first of them."""
-    tasks = [[f"task={task}", *recipe] for task, recipe in scale.tasks.items()] or [[]]
+    tasks = [[f"task={task}"] for task in scale.tasks] or [[]]
     for task in tasks:
         for seed in scale.calibration_seeds:
             for constraint in scale.constraints:

@@ -67,7 +67,28 @@ def test_every_task_composes(name: str) -> None:
 def test_the_command_line_wins_over_the_scale() -> None:
     config = composed("prune_heads", "scale=small", "task=sst2", "model=bert-base", "importance_examples=5")
     assert (config.task.name, config.model.name, config.importance_examples) == ("sst2", "bert-base", 5)
-    assert config.train.learning_rate == 1.5e-4
+
+
+def test_a_model_brings_its_recipe_and_a_task_what_is_special_to_it() -> None:
+    def recipe(*overrides: str) -> tuple[int, int, float]:
+        train = composed("prune_fisher", *overrides).train
+        return train.epochs, train.batch_size, train.learning_rate
+
+    assert recipe() == recipe("scale=demo") == (6, 64, 8e-4)
+    assert recipe("scale=small") == recipe("model=minilm-l6", "task=mnli") == (2, 32, 1.5e-4)
+    assert recipe("scale=small", "task=sst2") == recipe("model=minilm-l6", "task=sst2") == (1, 32, 1.5e-4)
+    assert recipe("scale=small", "task=squad") == (1, 16, 1.5e-4)
+    assert recipe("scale=paper") == recipe("scale=small", "model=bert-base") == (3, 32, 2e-5)
+    assert recipe("scale=small", "task=sst2", "train.epochs=5") == (5, 32, 1.5e-4)
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "recipe").glob("*/*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_is_of_a_model_and_a_task_that_are_there(path: Path) -> None:
+    model, _, task = path.stem.partition("_")
+    assert model in MODELS
+    assert (task in TASKS) == (path.parent.name == "task")
+    train = composed("finetune", f"model={model}", *([f"task={task}"] if task else [])).train
+    assert train.epochs != composed("finetune", "model=albert-base").train.epochs
 
 
 def test_partners_of_the_scales() -> None:

@@ -61,6 +61,8 @@ class Record:
     run_id: str
     config: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    sparsity: Mapping[str, Any]
+    """What was requested and what was achieved, shares that are gone."""
     model: Model
     task: str
     data: tuple[Data, ...]
@@ -141,6 +143,7 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         run_id=str(result["run_id"]),
         config=dict(result["config"]),
         metrics=dict(result["metrics"]),
+        sparsity=dict(result["sparsity"]),
         model=Model(
             name=str(model["name"]),
             path=str(model["path"] or "built here"),

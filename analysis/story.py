@@ -15,6 +15,7 @@ from analysis import (
     fig2b,
     fig3b,
     kept_heads,
+    kwon_budgets,
     kwon_calibration,
     kwon_comparisons,
     kwon_kept,
@@ -92,6 +93,7 @@ CHAPTERS = (
         parts=(
             Part("kwon_macs", "prune_fisher", kwon_macs.draw, one_run=False),
             Part("kwon_latency", "prune_fisher", kwon_latency.draw, "no measured latency", one_run=False),
+            Part("kwon_budgets", "prune_fisher", kwon_budgets.draw),
             Part("kwon_stages", "prune_fisher", kwon_stages.draw),
             Part(
                 "kwon_calibration",

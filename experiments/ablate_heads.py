@@ -87,11 +87,11 @@ def story(config: AblateHeads, run: Run) -> None:
     }
 
 
-def perform(config: AblateHeads) -> None:
+def perform(config: AblateHeads) -> dict[str, Any]:
     from experiments.report import announce
     from prunekit.runs import execute
 
-    announce(execute(VERB, REVISION, config, story), config)
+    return announce(execute(VERB, REVISION, config, story), config)
 
 
 if __name__ == "__main__":

@@ -87,11 +87,11 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     return teacher.model, teacher.encode(rows), size
 
 
-def perform(config: Benchmark) -> None:
+def perform(config: Benchmark) -> dict[str, Any]:
     from experiments.report import announce
     from prunekit.runs import execute
 
-    announce(execute(VERB, REVISION, config, story, measures_time=True), config)
+    return announce(execute(VERB, REVISION, config, story, measures_time=True), config)
 
 
 if __name__ == "__main__":

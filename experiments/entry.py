@@ -10,7 +10,9 @@ import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.sweep import DONE, FAILED, SKIPPED, report, watched
 from prunekit.checks import near
 from prunekit.config import ModelConfig, TaskConfig, check
 from prunekit.errors import UserError
@@ -57,28 +60,56 @@ def typed(composed: DictConfig, schema: type[Config]) -> Config:
     return config
 
 
-def run_main(verb: str, schema: type[Any], perform: Callable[[Any], None]) -> None:
-    """Compose ``conf/VERB.yaml`` with the command line and call ``perform`` with the typed configuration."""
+def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None]) -> None:
+    """Compose ``conf/VERB.yaml`` with the command line and call ``perform`` with the typed configuration.
+
+    In a sweep every cell is a call; a failing one does not stop the others, and makes the exit status 2.
+    """
     register(verb, schema)
     failures: list[Exception] = []
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to us instead of printing and exiting with 1
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)
     def main(composed: DictConfig) -> None:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            _cell(verb, schema, perform, composed)
+            return
         try:
             perform(typed(composed, schema))
         except Exception as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                print(f"{verb}: {user_line(error, verb) or error}", file=sys.stderr)  # at once: other cells go on
-                raise
             failures.append(error)  # raised below: Hydra would print lines of its own about it
 
     def composed_main() -> None:
+        if {"-m", "--multirun"} & set(sys.argv):
+            with watched(sys.argv[1:]) as sweep:
+                main()
+            if sweep.failed:
+                sys.exit(2)
+            return
         main()
         if failures:
             raise failures[0]
 
     answered(verb, composed_main)
+
+
+def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None], composed: DictConfig) -> None:
+    """Run one cell of a sweep and report what became of it. Raises what only a developer can mend."""
+    number, start = HydraConfig.get().job.num, time.time()
+    try:
+        config = typed(composed, schema)
+        if HydraConfig.get().runtime.choices["hydra/launcher"] != "basic":
+            config.run.progress = False  # bars of several processes would write over each other
+        record = perform(config)
+    except Exception as error:
+        line = user_line(error, verb)
+        report(number, FAILED, time.time() - start, line or f"{type(error).__name__}: {_first_line(error)}")
+        if line is None or _traceback_wanted():
+            raise
+        print(f"{verb}: {line}", file=sys.stderr)  # at once: other cells go on
+        return
+    there = record is not None and datetime.fromisoformat(record["finished"]).timestamp() < int(start)
+    report(number, SKIPPED if there else DONE, time.time() - start)
 
 
 def answered(verb: str, main: Callable[[], None]) -> None:

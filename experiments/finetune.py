@@ -6,16 +6,18 @@ python -m experiments.finetune -m scale=small train.seed=0,1,2
 
 from __future__ import annotations
 
+from typing import Any
+
 from experiments.entry import run_main
 from prunekit.config import Finetune
 
 
-def perform(config: Finetune) -> None:
+def perform(config: Finetune) -> dict[str, Any]:
     from experiments.report import announce
     from prunekit.runs import execute
     from prunekit.teachers import REVISION, finetune
 
-    announce(execute("finetune", REVISION, config, finetune), config)
+    return announce(execute("finetune", REVISION, config, finetune), config)
 
 
 if __name__ == "__main__":

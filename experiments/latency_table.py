@@ -84,11 +84,11 @@ def story(config: LatencyTable, run: Run) -> None:
     }  # fmt: skip
 
 
-def perform(config: LatencyTable) -> None:
+def perform(config: LatencyTable) -> dict[str, Any]:
     from experiments.report import announce
     from prunekit.runs import execute
 
-    announce(execute(VERB, REVISION, config, story, measures_time=True), config)
+    return announce(execute(VERB, REVISION, config, story, measures_time=True), config)
 
 
 if __name__ == "__main__":

@@ -135,12 +135,12 @@ def story(config: PruneFisher, run: Run) -> None:
     stages.finish(masks, small, report)
 
 
-def perform(config: PruneFisher) -> None:
+def perform(config: PruneFisher) -> dict[str, Any]:
     from experiments.report import announce
     from prunekit.runs import execute
 
     # under a latency budget the machine decides which masks are found
-    announce(execute(VERB, REVISION, config, story, measures_time=config.budget == "latency"), config)
+    return announce(execute(VERB, REVISION, config, story, measures_time=config.budget == "latency"), config)
 
 
 if __name__ == "__main__":

@@ -121,11 +121,11 @@ def story(config: PruneHeads, run: Run) -> None:
     }
 
 
-def perform(config: PruneHeads) -> None:
+def perform(config: PruneHeads) -> dict[str, Any]:
     from experiments.report import announce
     from prunekit.runs import execute
 
-    announce(execute(VERB, REVISION, config, story), config)
+    return announce(execute(VERB, REVISION, config, story), config)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from prunekit.config import Finetune
 from prunekit.progress import console
 
 
-def announce(record: dict[str, Any], config: Finetune) -> None:
-    """Headline numbers of a run, the data they are of, and where the record is."""
+def announce(record: dict[str, Any], config: Finetune) -> dict[str, Any]:
+    """Print headline numbers of a run, the data they are of, and where the record is; returns the record."""
     numbers = {name: value for name, value in record["metrics"].items() if isinstance(value, float | int | str)}
     told = ", ".join(_told(name, value) for name, value in numbers.items())
     data = ", ".join(f"{item['name']} {item['split']} ({item['rows']:,} rows)" for item in record["data"])
@@ -24,6 +24,7 @@ def announce(record: dict[str, Any], config: Finetune) -> None:
         console.print(f"  sparsity: {told}", soft_wrap=True)
     folder = Path(config.run.folder) / record["verb"] / record["run_id"]
     console.print(f"  {record['seconds']['total']:.1f} s, record: {folder}", soft_wrap=True)
+    return record
 
 
 def _told(name: str, value: float | int | str) -> str:

@@ -119,11 +119,11 @@ def _speedup(rows: list[dict[str, Any]], batch_size: int) -> float:
     return speed["pruned"] / speed["original"]
 
 
-def perform(config: TimeInference) -> None:
+def perform(config: TimeInference) -> dict[str, Any]:
     from experiments.report import announce
     from prunekit.runs import execute
 
-    announce(execute(VERB, REVISION, config, story, measures_time=True), config)
+    return announce(execute(VERB, REVISION, config, story, measures_time=True), config)
 
 
 if __name__ == "__main__":

@@ -69,11 +69,11 @@ def story(config: Transfer, run: Run) -> None:
     }  # fmt: skip
 
 
-def perform(config: Transfer) -> None:
+def perform(config: Transfer) -> dict[str, Any]:
     from experiments.report import announce
     from prunekit.runs import execute
 
-    announce(execute(VERB, REVISION, config, story), config)
+    return announce(execute(VERB, REVISION, config, story), config)
 
 
 if __name__ == "__main__":

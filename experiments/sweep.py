@@ -1,0 +1,139 @@
+"""What became of every cell of a sweep.
+
+Hydra tells of a sweep's first failure only. Here each cell, in whichever process a launcher runs it, reports into a
+folder, and the process that started the sweep tells of all of them at the end: also of those that never reported.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from prunekit.files import write_json
+
+VARIABLE = "PRUNEKIT_SWEEP"
+"""Environment variable with the folder of reports; processes that launchers start inherit it."""
+
+DONE, SKIPPED, FAILED, LOST = "done", "was finished", "failed", "no report"
+
+
+@dataclass
+class Sweep:
+    """The cells of a sweep as its command line names them."""
+
+    folder: Path
+    cells: list[str]
+    """What tells each from the others, for example ``constraint=0.3 seed=1``; empty where that cannot be known."""
+    told: list[dict[str, str | float]] = field(default_factory=list)
+    """Once it has ended: ``status``, ``seconds`` and ``reason`` of every cell."""
+
+    @property
+    def failed(self) -> bool:
+        return any(cell["status"] in (FAILED, LOST) for cell in self.told)
+
+
+@contextmanager
+def watched(arguments: Sequence[str]) -> Iterator[Sweep]:
+    """Collect the reports of the cells that the block runs, and print them all when it ends, however it ends.
+
+    Args:
+        arguments: of the command line.
+    """
+    overrides = [text for text in arguments if not text.startswith("-")]
+    # beside the records: launchers' processes may be on other machines, which share that folder
+    runs = Path(next((text.partition("=")[2] for text in overrides if text.startswith("run.folder=")), "runs"))
+    home = runs.absolute() / ".sweeps"
+    _remove_abandoned(home)
+    sweep = Sweep(home / f"{socket.gethostname()}-{os.getpid()}", cells_of(overrides))
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(sweep.folder)
+    try:
+        yield sweep
+    finally:
+        os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
+        _collect(sweep)
+        shutil.rmtree(sweep.folder, ignore_errors=True)
+        with suppress(OSError):
+            home.rmdir()  # unless another sweep is at work
+        _show(sweep)
+
+
+def cells_of(overrides: Sequence[str]) -> list[str]:
+    """The swept settings of every cell, in the order of Hydra's own sweeper."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException:
+        return []  # Hydra will say so
+    swept = {
+        override.get_key_element(): [f"{override.get_key_element()}={value}" for value in values]
+        for override in parsed
+        if override.is_discrete_sweep() and (values := list(override.sweep_string_iterator()))
+    }
+    return [" ".join(cell) for cell in itertools.product(*swept.values())]
+
+
+def report(number: int, status: str, seconds: float, reason: str = "") -> None:
+    """Tell what became of a cell, if its sweep is watched.
+
+    Args:
+        number: of the cell in its sweep, 0-based.
+        reason: of a failure, in one line.
+    """
+    if folder := os.environ.get(VARIABLE):
+        write_json(Path(folder) / f"{number}.json", {"status": status, "seconds": seconds, "reason": reason})
+
+
+def _collect(sweep: Sweep) -> None:
+    reports = {}
+    for path in sweep.folder.glob("[0-9]*.json"):
+        with suppress(OSError, ValueError):
+            reports[int(path.stem)] = json.loads(path.read_text(encoding="utf-8"))
+    if not reports:
+        return  # it did not come to running anything
+    if len(sweep.cells) <= max(reports):
+        sweep.cells = [f"cell {number}" for number in range(max(reports) + 1)]
+    missing = {"status": LOST, "seconds": 0.0, "reason": "interrupted or killed; the same command runs it"}
+    sweep.told = [reports.get(number, missing) for number in range(len(sweep.cells))]
+
+
+def _show(sweep: Sweep) -> None:
+    if not sweep.told:
+        return
+    from rich.table import Table
+
+    from prunekit.progress import console
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading, justify in (("cell", "left"), ("", "left"), ("seconds", "right"), ("reason", "left")):
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for name, cell in zip(sweep.cells, sweep.told, strict=True):
+        color = {DONE: "green", SKIPPED: "dim"}.get(str(cell["status"]), "red")
+        seconds = f"{cell['seconds']:.1f}" if cell["seconds"] else ""
+        table.add_row(name, f"[{color}]{cell['status']}[/]", seconds, str(cell["reason"]))
+    counts = {
+        status: number
+        for status in (DONE, SKIPPED, FAILED, LOST)
+        if (number := sum(cell["status"] == status for cell in sweep.told))
+    }
+    console.print()
+    console.print(table)
+    told = ", ".join(f"{number} {status}" for status, number in counts.items())
+    console.print(f"[bold]{len(sweep.told)} cells[/]: {told}")
+
+
+def _remove_abandoned(home: Path) -> None:
+    """Reports of sweeps on this machine whose process was killed."""
+    for folder in home.glob(f"{socket.gethostname()}-*"):
+        number = folder.name.rpartition("-")[2]
+        if number.isdigit() and not Path(f"/proc/{number}").exists() and Path("/proc").exists():
+            shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import prunekit
-from tests.families import batch_for, tiny
+from tests.families import batch_for, logits, tiny
 
 
 def test_the_library_from_load_to_scores(tmp_path: Path) -> None:
@@ -35,3 +35,24 @@ def test_the_library_from_load_to_scores(tmp_path: Path) -> None:
 def test_importing_the_library_does_not_wait_for_torch() -> None:
     code = "import sys, prunekit, prunekit.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_fisher_pruning_in_five_lines() -> None:
+    """As the README shows it."""
+    from prunekit.fisher.gradients import diagonal, mask_gradients
+    from prunekit.fisher.rearrange import rearrange
+    from prunekit.fisher.search import mac_search
+    from prunekit.fisher.tuning import tune
+
+    model = tiny("bert")
+    batches = [batch_for(model, seed=seed) | {"labels": torch.tensor([0, 1, 2, 0])} for seed in range(3)]
+    gradients = mask_gradients(model, batches)
+    masks = mac_search(diagonal(gradients), model, length=9, constraint=0.5)
+    masks = rearrange(gradients, masks)
+    tuned = tune(model, masks, batches)
+    small = prunekit.prune(model, tuned.masks)
+    assert prunekit.cost(small, 9).macs <= 0.5 * prunekit.cost(model, 9).macs
+    assert {row["status"] for row in tuned.report} >= {"tuned"}
+    with prunekit.gated(model, tuned.masks):
+        expected = logits(model, batches[0])
+    torch.testing.assert_close(logits(small, batches[0]), expected, rtol=0, atol=1e-10)

@@ -48,6 +48,24 @@ class Paths:
         return self.attention_norm.startswith(self.attention + ".")
 
 
+@dataclass(frozen=True)
+class Residual:
+    """What writes the residual stream before the first layer and reads it after the last.
+
+    Layers write it through ``o``, ``ffn_out`` and their LayerNorms, and read it through ``q``, ``k``, ``v`` and
+    ``ffn_in``.
+    """
+
+    tables: tuple[str, ...]
+    """Embedding tables, from the base model."""
+    norm: str
+    """LayerNorm over their sum."""
+    projection: str | None
+    """Projection of what is embedded to the hidden size; where a model has it, it alone writes the stream."""
+    readers: tuple[str, ...]
+    """Linear layers of the base model (from it) and of task heads (from the task model); those that are there."""
+
+
 def _every_layer_once(config: PreTrainedConfig) -> list[int]:
     return list(range(config.num_hidden_layers))
 
@@ -64,6 +82,8 @@ class Family:
     """Modules of the base model that count as embeddings, with the projection to the hidden size."""
     head_parameters: tuple[str, ...]
     """Prefixes of the task head's parameters, which fine-tuning may create."""
+    residual: Residual
+    """The residual stream outside of the layers."""
     classify: Callable[[Any, Tensor], Tensor]
     """Sequence-classification head: (batch, at least 1 token, d) to logits; reads the first token only."""
     call_order: Callable[[PreTrainedConfig], list[int]] = _every_layer_once
@@ -144,12 +164,16 @@ _ALBERT_PATHS = Paths(
     ffn_norm="full_layer_layer_norm",
 )
 
+_TABLES = ("embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings")
+_NORM = "embeddings.LayerNorm"
+
 _ROWS = (
     Family(
         model_type="bert",
         paths=(_BERT_PATHS,),
         embeddings=("embeddings",),
         head_parameters=("classifier.", "bert.pooler.", "qa_outputs."),
+        residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "qa_outputs")),
         classify=_bert_head,
     ),
     Family(
@@ -157,6 +181,7 @@ _ROWS = (
         paths=(_BERT_PATHS,),
         embeddings=("embeddings",),
         head_parameters=("classifier.", "qa_outputs."),
+        residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "classifier.dense", "qa_outputs")),
         classify=_classifier_head,
     ),
     Family(
@@ -164,6 +189,7 @@ _ROWS = (
         paths=(_BERT_PATHS,),
         embeddings=("embeddings", "embeddings_project"),
         head_parameters=("classifier.", "qa_outputs."),
+        residual=Residual(_TABLES, _NORM, "embeddings_project", ("classifier.dense", "qa_outputs")),
         classify=_classifier_head,
     ),
     Family(
@@ -171,6 +197,7 @@ _ROWS = (
         paths=(_DISTILBERT_PATHS,),
         embeddings=("embeddings",),
         head_parameters=("pre_classifier.", "classifier.", "qa_outputs."),
+        residual=Residual(_TABLES[:2], _NORM, None, ("pre_classifier", "qa_outputs")),
         classify=_distilbert_head,
     ),
     Family(
@@ -178,6 +205,7 @@ _ROWS = (
         paths=(_ALBERT_PATHS,),
         embeddings=("embeddings", "encoder.embedding_hidden_mapping_in"),
         head_parameters=("classifier.", "albert.pooler.", "qa_outputs."),
+        residual=Residual(_TABLES, _NORM, "encoder.embedding_hidden_mapping_in", ("pooler", "qa_outputs")),
         classify=_albert_head,
         call_order=_albert_order,
     ),

@@ -87,7 +87,7 @@ def describe(model: PreTrainedModel) -> Layout:
     found = blocks(model)
     return Layout(
         family=model.config.model_type,
-        hidden=model.config.hidden_size,
+        hidden=found[0].attention_norm.normalized_shape[0],
         calls=len(call_order(model)),
         attention=tuple(
             AttentionShape(block.kind, block.layer, block.heads, block.head_size, block.attention_removed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from prunekit.architectures import family_of
-from prunekit.blocks import Block, blocks
+from prunekit.blocks import Block, blocks, describe
 from prunekit.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def cost(model: PreTrainedModel, sequence_length: int) -> Cost:
     """
     if sequence_length < 1:
         raise UserError(f"sequence_length: {sequence_length} is not a length, give at least 1 token")
-    found = blocks(model)
+    found, hidden = blocks(model), describe(model).hidden
     every = _parameters([model])
     attention = _parameters(module for block in found for module in (block.q, block.k, block.v, block.o))
     ffn = _parameters(module for block in found for module in (block.ffn_in, block.ffn_out))
@@ -56,7 +56,7 @@ def cost(model: PreTrainedModel, sequence_length: int) -> Cost:
         ffn=ffn,
         other=every - embeddings - attention - ffn,
         macs=sum(
-            _macs(block, model.config.hidden_size, sequence_length) * len(block.calls) for block in found
+            _macs(block, hidden, sequence_length) * len(block.calls) for block in found
         ),
     )
 

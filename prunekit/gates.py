@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from prunekit.blocks import blocks, describe
 from prunekit.errors import UserError
 from prunekit.masks import Masks
+from prunekit.residual import gate_residual
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,7 +26,8 @@ def gated(model: PreTrainedModel, masks: Masks) -> Iterator[None]:
     A head's gate multiplies its slice of the input of the attention output projection, which equals masking
     its attention weights (Michel et al. 2019, Sec. 2.3). A neuron's gate multiplies its input to the second
     FFN projection. A sublayer's gate multiplies the projection's output, bias included, before the residual;
-    the LayerNorm after it stays. Gradients flow to float gates; with a batch dimension, one per example.
+    the LayerNorm after it stays. The gate of a hidden dimension multiplies whatever is written there, see
+    :mod:`prunekit.residual`. Gradients flow to float gates; with a batch dimension, one per example.
 
     Raises:
         UserError: a shape that does not fit the model, or gates for another batch size than the input's.
@@ -43,6 +46,8 @@ def gated(model: PreTrainedModel, masks: Masks) -> Iterator[None]:
                 _scale_output(hooks, block.o, gate, f"layers[{block.kind!r}]")
             if not block.ffn_removed:
                 _scale_output(hooks, block.ffn_out, masks.layers["ffn"][..., block.layer], "layers['ffn']")
+        if masks.hidden is not None and not _is_open(masks.hidden):
+            gate_residual(hooks, model, masks.hidden, partial(_check_batch, masks.hidden, 1, name="hidden"))
         yield
 
 

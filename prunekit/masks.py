@@ -26,6 +26,8 @@ class Masks:
     """``(FFN layer, neuron)``."""
     layers: dict[str, Tensor]
     """By attention kind, and ``ffn``: ``(layer,)``, the sublayer with its bias."""
+    hidden: Tensor | None = None
+    """Dimensions of the residual stream: ``(hidden,)``; None keeps all of them."""
 
     @classmethod
     def ones(
@@ -45,7 +47,8 @@ class Masks:
         width = max(shape.neurons for shape in layout.ffn)
         neurons = torch.stack([row(shape.neurons, width) for shape in layout.ffn])
         layers["ffn"] = torch.tensor([not shape.removed for shape in layout.ffn], device=device).to(dtype)
-        return cls(heads, neurons, layers)
+        hidden = torch.ones(layout.hidden, dtype=dtype, device=device)
+        return cls(heads, neurons, layers, hidden)
 
     @property
     def heads_kept(self) -> int:
@@ -75,6 +78,10 @@ class Masks:
         _check_shape("neurons", self.neurons, right.neurons, leading=1 if batched else 0)
         for kind, tensor in right.layers.items():
             _check_shape(f"layers[{kind!r}]", self.layers[kind], tensor, leading=1 if batched else 0)
+        if self.hidden is not None and right.hidden is not None:
+            _check_shape("hidden", self.hidden, right.hidden, leading=1 if batched else 0)
+            if not (self.hidden != 0).any(-1).all():
+                raise UserError("masks.hidden keeps no dimension; a model needs one at least")
 
 
 def _check_shape(name: str, given: Tensor, right: Tensor, leading: int) -> None:

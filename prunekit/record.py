@@ -31,23 +31,31 @@ class Record:
     """By FFN layer."""
     removed: dict[str, list[int]]
     """Sublayers without even a bias, by attention kind and ``ffn``."""
+    hidden: list[int] | None
+    """Dimensions of the residual stream; None, in records that were written before they could go: all."""
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Record:
         """The record in a model's configuration, or that everything is left."""
         if hasattr(model.config, "prunekit"):
-            return cls.from_json(model.config.prunekit)
-        found, kinds = blocks(model), describe(model).kinds
+            found = cls.from_json(model.config.prunekit)
+            if found.hidden is None:
+                found.hidden = list(range(describe(model).hidden))
+            return found
+        parts, kinds = blocks(model), describe(model).kinds
         return cls(
             heads={
-                kind: [list(range(block.heads)) for block in found if block.kind == kind] for kind in kinds
+                kind: [list(range(block.heads)) for block in parts if block.kind == kind] for kind in kinds
             },
-            neurons=[list(range(block.neurons)) for block in found],
+            neurons=[list(range(block.neurons)) for block in parts],
             removed={kind: [] for kind in (*kinds, "ffn")},
+            hidden=list(range(describe(model).hidden)),
         )
 
     def apply(self, masks: Masks) -> None:
         """Drop what ``masks`` drop; their entries are about the units that were left so far."""
+        if masks.hidden is not None and self.hidden is not None:
+            self.hidden = _kept(self.hidden, masks.hidden)
         for kind, rows in self.heads.items():
             rows[:] = [_kept(row, mask) for row, mask in zip(rows, masks.heads[kind], strict=True)]
         self.neurons[:] = [_kept(row, mask) for row, mask in zip(self.neurons, masks.neurons, strict=True)]
@@ -69,6 +77,8 @@ class Record:
             for kind, mask in masks.heads.items():
                 _fill("heads." + kind, mask, self.heads[kind])
             _fill("neurons", masks.neurons, self.neurons)
+            if self.hidden is not None and masks.hidden is not None:
+                _fill("hidden", masks.hidden[None], [self.hidden])
             for kind, mask in masks.layers.items():
                 removed = self.removed[kind]
                 if not all(0 <= layer < len(mask) for layer in removed):
@@ -85,6 +95,7 @@ class Record:
             "heads": {kind: [_to_ranges(kept) for kept in layers] for kind, layers in self.heads.items()},
             "neurons": [_to_ranges(kept) for kept in self.neurons],
             "removed": self.removed,
+            **({} if self.hidden is None else {"hidden": _to_ranges(self.hidden)}),
         }
 
     @classmethod
@@ -104,6 +115,7 @@ class Record:
                 removed={
                     kind: [int(layer) for layer in layers] for kind, layers in record["removed"].items()
                 },
+                hidden=_from_ranges(record["hidden"]) if "hidden" in record else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"it is damaged ({type(error).__name__}: {error})") from None

@@ -14,6 +14,7 @@ from prunekit.errors import UserError
 from prunekit.masks import Masks
 from prunekit.record import Record
 from prunekit.remnants import BiasOnly, FirstFeature, HeadlessAttention
+from prunekit.residual import shrink_residual
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,14 +25,16 @@ def prune(model: PreTrainedModel, masks: Masks) -> PreTrainedModel:
 
     Units whose mask is False or exactly 0 are removed; any other value is folded into the output projection,
     a sublayer's into its weight and bias. A sublayer that loses all heads (neurons) but is not masked itself
-    keeps its output bias; a masked one leaves only residual and LayerNorm. ``config.prunekit`` of the copy
+    keeps its output bias; a masked one leaves only residual and LayerNorm. A hidden dimension goes from every matrix
+    and LayerNorm that has it; its gate is folded into all that writes it. ``config.prunekit`` of the copy
     records what is left of the original model, also over several prunings; its other sizes stay as they were.
 
     Raises:
         UserError: masks of another shape, with a batch dimension, or not finite.
     """
     masks.check(describe(model), batched=False)
-    for name, tensor in [("neurons", masks.neurons), *masks.heads.items(), *masks.layers.items()]:
+    hidden = [] if masks.hidden is None else [("hidden", masks.hidden)]
+    for name, tensor in [("neurons", masks.neurons), *masks.heads.items(), *masks.layers.items(), *hidden]:
         if not tensor.isfinite().all():
             raise UserError(f"masks: {name} has a value that is not finite; masks are bool or finite numbers")
     small = _copy_without_hooks(model)
@@ -50,6 +53,8 @@ def shrink(model: PreTrainedModel, masks: Masks) -> None:
             block, masks.heads[block.kind][block.layer, : block.heads], masks.layers[block.kind][block.layer]
         )
         shrink_ffn(block, masks.neurons[block.layer, : block.neurons], masks.layers["ffn"][block.layer])
+    if masks.hidden is not None and not bool((masks.hidden == 1).all()):
+        shrink_residual(model, masks.hidden)
 
 
 def shrink_attention(block: Block, heads: Tensor, sublayer: Tensor) -> None:

@@ -18,7 +18,7 @@ from tests.test_surgery import uneven_masks
 def counted_macs(model: PreTrainedModel, length: int) -> int:
     """Multiply-accumulate operations of the layers' matrix products for one sequence."""
     found = blocks(model)
-    hidden = torch.zeros(1, length, HIDDEN, dtype=model.dtype)
+    hidden = torch.zeros(1, length, prunekit.describe(model).hidden, dtype=model.dtype)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         for index in call_order(model):
             found[index].module(hidden, None)
@@ -76,6 +76,21 @@ def test_removing_heads_saves_what_the_formula_says() -> None:
     assert before.macs - after.macs == 2 * (4 * 10 * HIDDEN * size + 2 * 10 * 10 * size)
     assert before.parameters - after.parameters == 2 * (4 * HIDDEN * size + 3 * size)
     assert (before.ffn, before.embeddings, before.other) == (after.ffn, after.embeddings, after.other)
+
+
+def test_hidden_dimensions_count_everywhere() -> None:
+    model = tiny("bert")
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    assert masks.hidden is not None
+    masks.hidden[:4] = False
+    before, after = prunekit.cost(model, 10), prunekit.cost(prunekit.prune(model, masks), 10)
+    size = HIDDEN // HEADS
+    removed_of_a_head = 4 * 10 * 4 * size  # of four projections; scores and sums over values have the head's own size
+    removed_of_a_neuron = 2 * 10 * 4
+    assert before.macs - after.macs == LAYERS * (HEADS * removed_of_a_head + NEURONS * removed_of_a_neuron)
+    assert before.attention - after.attention == LAYERS * 4 * (4 * HIDDEN + 1)
+    assert before.ffn - after.ffn == LAYERS * 4 * (2 * NEURONS + 1)
+    assert before.embeddings - after.embeddings == 4 * (50 + 40 + 2 + 2)
 
 
 def test_length_must_be_positive() -> None:

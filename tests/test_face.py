@@ -18,6 +18,8 @@ def test_the_library_from_load_to_scores(tmp_path: Path) -> None:
     masks = prunekit.Masks.ones(prunekit.describe(model))
     masks.heads["self"][0, 1] = False
     masks.neurons[2, :5] = False
+    assert masks.hidden is not None
+    masks.hidden[[3, 12]] = False
     batch = batch_for(model)
     with torch.no_grad():
         with prunekit.gated(model, masks):

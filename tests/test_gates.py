@@ -14,10 +14,11 @@ from prunekit.masks import Masks
 from tests.families import HEADS, batch_for, logits, tiny
 
 
-def soft_masks(model: PreTrainedModel, seed: int = 0, batch: int | None = None) -> Masks:
+def soft_masks(model: PreTrainedModel, seed: int = 0, batch: int | None = None, hidden: bool = True) -> Masks:
     """Random gates in [0.2, 1.2], with a batch dimension if asked for."""
     generator = torch.Generator().manual_seed(seed)
     ones = Masks.ones(describe(model), torch.float64)
+    assert ones.hidden is not None
 
     def random(tensor: Tensor) -> Tensor:
         shape = tensor.shape if batch is None else (batch, *tensor.shape)
@@ -27,6 +28,7 @@ def soft_masks(model: PreTrainedModel, seed: int = 0, batch: int | None = None) 
         {kind: random(mask) for kind, mask in ones.heads.items()},
         random(ones.neurons),
         {kind: random(mask) for kind, mask in ones.layers.items()},
+        random(ones.hidden) if hidden else None,
     )
 
 
@@ -36,6 +38,7 @@ def row_of(masks: Masks, row: int) -> Masks:
         {kind: mask[row] for kind, mask in masks.heads.items()},
         masks.neurons[row],
         {kind: mask[row] for kind, mask in masks.layers.items()},
+        None if masks.hidden is None else masks.hidden[row],
     )
 
 
@@ -55,7 +58,7 @@ def test_gates_of_one_change_nothing(model: PreTrainedModel, dtype: torch.dtype)
     torch.testing.assert_close(gated_logits(model, batch, masks), logits(model, batch), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("unit", ["heads", "neurons", "self layer", "ffn layer"])
+@pytest.mark.parametrize("unit", ["heads", "neurons", "self layer", "ffn layer", "hidden"])
 def test_every_zero_gate_changes_the_logits(model: PreTrainedModel, unit: str) -> None:
     batch = batch_for(model)
     plain = logits(model, batch)
@@ -65,6 +68,9 @@ def test_every_zero_gate_changes_the_logits(model: PreTrainedModel, unit: str) -
             masks.heads["self"][block.layer, 1] = False
         elif unit == "neurons":
             masks.neurons[block.layer, 5] = False
+        elif unit == "hidden":
+            assert masks.hidden is not None
+            masks.hidden[block.layer] = False
         else:
             masks.layers[unit.split()[0]][block.layer] = False
         assert (gated_logits(model, batch, masks) - plain).abs().max() > 1e-6
@@ -108,7 +114,8 @@ def test_batch_gradients_equal_a_loop_over_examples(model: PreTrainedModel) -> N
     labels = torch.arange(rows) % 3
 
     def gradients(masks: Masks, inputs: dict[str, Tensor], targets: Tensor) -> list[Tensor]:
-        gates = [masks.heads["self"], masks.neurons, masks.layers["self"], masks.layers["ffn"]]
+        assert masks.hidden is not None
+        gates = [masks.heads["self"], masks.neurons, masks.layers["self"], masks.layers["ffn"], masks.hidden]
         for gate in gates:
             gate.requires_grad_()
         with gated(model, masks):
@@ -116,10 +123,12 @@ def test_batch_gradients_equal_a_loop_over_examples(model: PreTrainedModel) -> N
         return list(torch.autograd.grad(loss, gates))
 
     ones = Masks.ones(describe(model), torch.float64)
+    assert ones.hidden is not None
     expanded = Masks(
         {"self": ones.heads["self"].repeat(rows, 1, 1)},
         ones.neurons.repeat(rows, 1, 1),
         {kind: mask.repeat(rows, 1) for kind, mask in ones.layers.items()},
+        ones.hidden.repeat(rows, 1),
     )
     together = gradients(expanded, batch, labels)
     for row in range(rows):
@@ -133,10 +142,13 @@ def test_batch_gradients_equal_a_loop_over_examples(model: PreTrainedModel) -> N
 def test_nested_contexts_multiply(model: PreTrainedModel) -> None:
     batch = batch_for(model)
     first, second = soft_masks(model, 1), soft_masks(model, 2)
+    assert first.hidden is not None and second.hidden is not None
+    first.hidden[3], second.hidden[7] = 0, 0
     product = Masks(
         {"self": first.heads["self"] * second.heads["self"]},
         first.neurons * second.neurons,
         {kind: first.layers[kind] * second.layers[kind] for kind in first.layers},
+        first.hidden * second.hidden,
     )
     with gated(model, first):
         nested = gated_logits(model, batch, second)
@@ -148,6 +160,9 @@ def test_hooks_are_gone_afterwards_and_on_exceptions(model: PreTrainedModel) -> 
     plain = logits(model, batch)
     masks = soft_masks(model)
     with gated(model, masks):
+        assert hook_count(model) >= 8 * len(blocks(model))  # four of the layer's own units, four of the stream
+    assert hook_count(model) == 0
+    with gated(model, soft_masks(model, hidden=False)):
         assert hook_count(model) == 4 * len(blocks(model))
     assert hook_count(model) == 0
     with pytest.raises(ZeroDivisionError), gated(model, masks):
@@ -180,6 +195,17 @@ def test_gates_for_another_batch_size_are_named() -> None:
     with pytest.raises(UserError, match=r"gates for a batch of \(3,\); the model's input is \(4,\)"):
         gated_logits(model, batch_for(model, rows=4), masks)
     assert hook_count(model) == 0
+
+
+def test_no_hidden_dimension_is_no_model() -> None:
+    model = tiny("bert")
+    masks = Masks.ones(describe(model))
+    masks.hidden = torch.zeros(16)
+    with pytest.raises(UserError, match=r"masks.hidden keeps no dimension"):
+        gated_logits(model, batch_for(model), masks)
+    masks.hidden = torch.ones(15)
+    with pytest.raises(UserError, match=r"masks.hidden has shape \(15,\); this model needs \(16,\)"):
+        gated_logits(model, batch_for(model), masks)
 
 
 def test_counts() -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import (
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
 
 from prunekit.blocks import blocks, describe
 from prunekit.errors import UserError
@@ -18,7 +24,7 @@ from prunekit.gates import gated
 from prunekit.masks import Masks
 from prunekit.remnants import HeadlessAttention
 from prunekit.surgery import prune
-from tests.families import ATTENTIONS, FAMILY_NAMES, HEADS, NEURONS, batch_for, logits, tiny
+from tests.families import ATTENTIONS, FAMILY_NAMES, HEADS, HIDDEN, NEURONS, batch_for, logits, tiny
 from tests.test_gates import hook_count, soft_masks
 
 
@@ -31,7 +37,7 @@ def random_masks(model: PreTrainedModel, seed: int, kept: float = 0.5) -> Masks:
         return mask & (torch.rand(mask.shape, generator=generator) < kept)
 
     return Masks(
-        {kind: random(mask) for kind, mask in masks.heads.items()}, random(masks.neurons), masks.layers
+        {kind: random(mask) for kind, mask in masks.heads.items()}, random(masks.neurons), masks.layers, masks.hidden
     )
 
 
@@ -43,7 +49,15 @@ def uneven_masks(model: PreTrainedModel) -> Masks:
     masks.layers["ffn"][-1] = False
     masks.heads["self"][1, 0] = True
     masks.neurons[0, 0] = True
+    assert masks.hidden is not None
+    masks.hidden[[2, 3, 11]] = False
     return masks
+
+
+def kept_of(output: Tensor, masks: Masks) -> Tensor:
+    """Hidden states without the dimensions that are gone; logits as they are."""
+    assert masks.hidden is not None
+    return output[..., masks.hidden != 0] if output.shape[-1] == HIDDEN else output
 
 
 def assert_gated_equals_pruned(model: PreTrainedModel, masks: Masks) -> PreTrainedModel:
@@ -105,10 +119,12 @@ def test_everything_at_once(model: PreTrainedModel) -> None:
 
 def test_soft_gates_fold_exactly(model: PreTrainedModel) -> None:
     masks = soft_masks(model)
+    assert masks.hidden is not None
     masks.heads["self"][0, 1] = 0
     masks.heads["self"][1] = 0
     masks.neurons[0, 3:9] = 0
     masks.neurons[1] = 0
+    masks.hidden[5:9] = 0
     small = assert_gated_equals_pruned(model, masks)
     assert [block.heads for block in blocks(small)][:2] == [HEADS - 1, 0]
     assert [block.neurons for block in blocks(small)][:2] == [NEURONS - 6, 0]
@@ -159,10 +175,14 @@ def test_pruning_twice_equals_pruning_the_union(model: PreTrainedModel) -> None:
     first, second = random_masks(model, 0, kept=0.7), random_masks(model, 1, kept=0.7)
     first.layers["ffn"][0] = False
     second.layers["self"][1] = False
+    assert first.hidden is not None and second.hidden is not None
+    first.hidden[[0, 9]] = False
+    second.hidden[[1, 9, 15]] = False
     union = Masks(
         {"self": first.heads["self"] & second.heads["self"]},
         first.neurons & second.neurons,
         {kind: first.layers[kind] & second.layers[kind] for kind in first.layers},
+        first.hidden & second.hidden,
     )
     once = prune(model, union)
     small = prune(model, first)
@@ -176,6 +196,7 @@ def test_pruning_twice_equals_pruning_the_union(model: PreTrainedModel) -> None:
             mask[row, : len(kept)] &= kept
     for kind, mask in left.layers.items():
         mask &= second.layers[kind]
+    left.hidden = second.hidden[first.hidden]
     twice = prune(small, left)
     batch = batch_for(model)
     torch.testing.assert_close(logits(twice, batch), logits(once, batch), rtol=0, atol=1e-10)
@@ -201,7 +222,38 @@ def test_the_record_holds_original_indices() -> None:
         "heads": {"self": ["2-3", "0-3", "0-3"]},
         "neurons": ["0-23", "0-1,20-23", ""],
         "removed": {"self": [], "ffn": [2]},
+        "hidden": "0-15",
     }
+
+
+def test_records_from_before_hidden_dimensions_could_go() -> None:
+    model = tiny("bert")
+    masks = Masks.ones(describe(model))
+    masks.heads["self"][0, 1] = False
+    old = prune(model, masks)
+    del old.config.prunekit["hidden"]
+    again = Masks.ones(describe(old))
+    assert again.hidden is not None
+    again.hidden[4:] = False
+    assert prune(old, again).config.prunekit["hidden"] == "0-3"
+
+
+@pytest.mark.parametrize("head", [AutoModelForSequenceClassification, AutoModelForQuestionAnswering, AutoModel])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_hidden_dimensions_go_from_every_matrix(family: str, head: Any) -> None:
+    """Also from task heads, and from a model without one; soft gates are folded."""
+    model = tiny(family, head=head, num_labels=2)
+    masks = Masks.ones(describe(model), torch.float64)
+    masks.hidden = soft_masks(model, seed=5).hidden
+    assert masks.hidden is not None
+    masks.hidden[[0, 6, 7, 13]] = 0
+    small = prune(model, masks)
+    batch = batch_for(model)
+    with torch.no_grad(), gated(model, masks):
+        expected = model(**batch)[0]
+    with torch.no_grad():
+        torch.testing.assert_close(small(**batch)[0], kept_of(expected, masks), rtol=0, atol=1e-10)
+    assert describe(small).hidden == HIDDEN - 4
 
 
 def test_shared_layers_lose_a_head_at_every_call() -> None:

@@ -67,7 +67,7 @@ def plain_search(gradients: UnitTensors, model: Any, length: int, constraint: fl
     """The most important heads and neurons within the MACs, for every number of heads, 1 at least."""
     heads, neurons = (rows.double().square().sum(0).flatten() for rows in (gradients.heads, gradients.neurons))
     budget = constraint * cost(model, length).macs
-    hidden, size = model.config.hidden_size, blocks(model)[0].head_size
+    hidden, size = describe(model).hidden, blocks(model)[0].head_size
     best, kept = -1.0, (0, 0)
     for number in range(1, len(heads) + 1):
         left = budget - number * head_macs(hidden, size, length)

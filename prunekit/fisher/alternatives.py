@@ -75,7 +75,7 @@ def _neuron_magnitude(model: PreTrainedModel) -> Tensor:
 def _random(model: PreTrainedModel, seed: int) -> UnitTensors:
     exists = Masks.ones(describe(model))
     generator = torch.Generator().manual_seed(seed)
-    hidden, head_size = model.config.hidden_size, blocks(model)[0].head_size
+    hidden, head_size = describe(model).hidden, blocks(model)[0].head_size
     heads, neurons = (
         torch.rand(units.shape, generator=generator, dtype=torch.float64) * units * weights
         for units, weights in ((exists.heads["self"], 4 * hidden * head_size), (exists.neurons, 2 * hidden))

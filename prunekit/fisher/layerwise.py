@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from prunekit.blocks import Block
+from prunekit.blocks import Block, describe
 from prunekit.errors import UserError
 from prunekit.fisher.least_squares import NormalEquations
 from prunekit.fisher.token_file import TokenFile
@@ -40,7 +40,7 @@ class SideBySide:
         Raises:
             UserError: no rows, or padding that is not on the right.
         """
-        self.width, self.dtype, self.device = model.config.hidden_size, model.dtype, model.device
+        self.width, self.dtype, self.device = describe(model).hidden, model.dtype, model.device
         self.max_tokens = max_tokens
         self.pruned, self.target, self.contexts = (
             files.enter_context(TokenFile(self.width, self.dtype, self.device)) for _ in range(3)

@@ -28,7 +28,7 @@ def rearrange(gradients: UnitTensors, masks: Masks) -> Masks:
         masks with as many units kept in every layer; those of sublayers are as they were.
     """
     heads = _rearranged(gradients.heads, masks.heads["self"])
-    return Masks({"self": heads}, _rearranged(gradients.neurons, masks.neurons), masks.layers)
+    return Masks({"self": heads}, _rearranged(gradients.neurons, masks.neurons), masks.layers, masks.hidden)
 
 
 def _rearranged(gradients: Tensor, mask: Tensor) -> Tensor:

@@ -49,9 +49,9 @@ def mac_search(
     check_constraint(constraint)
     masks = Masks.ones(describe(model))
     checked = additive(importance, masks)
-    calls, first = _calls(model), blocks(model)[0]
-    head = calls * head_macs(model.config.hidden_size, first.head_size, length)
-    neuron = calls * neuron_macs(model.config.hidden_size, length)
+    calls, first, hidden = _calls(model), blocks(model)[0], describe(model).hidden
+    head = calls * head_macs(hidden, first.head_size, length)
+    neuron = calls * neuron_macs(hidden, length)
     dense = cost(model, length).macs
     head_order, head_sums = _ranked(checked.heads, masks.heads["self"])
     neuron_order, neuron_sums = _ranked(checked.neurons, masks.neurons)

@@ -90,8 +90,8 @@ def tune(
         progress: called with the number of sublayers done since the last call; there are two per layer.
 
     Raises:
-        UserError: an unknown option, no rows, padding that is not on the right, masks of another shape, or layers
-            that several depths share.
+        UserError: an unknown option, no rows, padding that is not on the right, masks of another shape or that drop
+            hidden dimensions, or layers that several depths share.
     """
     for name, value in (("variant", variant), ("target", target), ("on_failure", on_failure)):
         if value not in OPTIONS[name]:
@@ -99,10 +99,12 @@ def tune(
     if (assistant is None) == (target == "assistant"):
         raise UserError("tuning: masks of an assistant are needed with target=assistant, and only there")
     check_tunable(model)
+    if masks.hidden is not None and not bool(masks.hidden.all()):
+        raise UserError("tuning: masks.hidden drops dimensions; only heads and neurons can be fitted")
     pruned = blocks(prune(model, masks))
     fitted = blocks(model if assistant is None else prune(model, assistant))
     heads = {kind: mask.to(torch.float64, copy=True) for kind, mask in masks.heads.items()}
-    soft = Masks(heads, masks.neurons.to(torch.float64, copy=True), masks.layers)
+    soft = Masks(heads, masks.neurons.to(torch.float64, copy=True), masks.layers, masks.hidden)
     report = [_row(block, sublayer) for block in pruned for sublayer in ("attention", "ffn")]
     training = model.training
     model.eval()

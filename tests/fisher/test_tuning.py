@@ -195,6 +195,9 @@ def test_an_assistant_as_target(variant: str) -> None:
 def test_removed_sublayers_and_sublayers_without_units() -> None:
     model = tiny("distilbert")
     masks, ones = uneven_masks(model), Masks.ones(describe(model))
+    with pytest.raises(UserError, match=r"masks.hidden drops dimensions"):
+        tune(model, masks, calibration(model))
+    masks.hidden = None
     masks.layers["self"][2] = False
     tuned = tune(model, masks, calibration(model))
     *_, expected = plain_tuning(model, masks, calibration(model), "paper", target=ones)

@@ -1,0 +1,102 @@
+"""The learned gates of a model: hidden dimensions, attention and FFN sublayers, heads and neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from prunekit.blocks import describe
+from prunekit.cofi.hard_concrete import constrain, deterministic, probability_of_zero, sample
+from prunekit.errors import UserError
+from prunekit.masks import Masks
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+UNITS = ("hidden", "layers", "heads", "neurons")
+"""Groups of gates; ``layers`` are whole attention and FFN sublayers."""
+
+INITIAL = {"hidden": 10.0, "layers": 10.0, "heads": 10.0, "neurons": 0.0}
+"""Mean of log alpha at the start. The neurons' comes from a drop rate of 0.5 in the released code, so that 11 % of
+BERT-base is expected to be gone before anything is learned."""
+SPREAD = 0.01
+"""Standard deviation of log alpha at the start."""
+
+
+class Gates(nn.Module):
+    """log alpha of every gate of a model; groups that are not pruned have none and stay open.
+
+    Rows are physical layers, so a shared layer of ALBERT is one row.
+    """
+
+    def __init__(self, model: PreTrainedModel, units: Collection[str] = UNITS, seed: int = 0) -> None:
+        """
+        Args:
+            model: not pruned.
+            units: groups that are pruned.
+            seed: of the start.
+
+        Raises:
+            UserError: an unknown group or none, or a model that is pruned already.
+        """
+        super().__init__()
+        unknown = [unit for unit in units if unit not in UNITS]
+        if unknown or not units:
+            raise UserError(f"units: {', '.join(unknown) or 'none'} given, there are {', '.join(UNITS)}")
+        if hasattr(model.config, "prunekit"):
+            raise UserError("model: it is pruned already; gates are learned on a whole model")
+        self.open = Masks.ones(describe(model), torch.float32, model.device)
+        [self.kind] = self.open.heads
+        generator = torch.Generator().manual_seed(seed)
+        shapes: dict[str, list[Tensor | None]] = {
+            "hidden": [self.open.hidden],
+            "layers": [self.open.layers[self.kind], self.open.layers["ffn"]],
+            "heads": [self.open.heads[self.kind]],
+            "neurons": [self.open.neurons],
+        }
+        self.log_alpha = nn.ParameterDict()
+        for unit in UNITS:
+            for name, like in zip(_names(unit), shapes[unit], strict=True):
+                assert like is not None
+                start = INITIAL[unit] + SPREAD * torch.randn(like.shape, generator=generator)
+                if unit in units:
+                    self.log_alpha[name] = nn.Parameter(start.to(model.device))
+
+    def sampled(self, generator: torch.Generator | None = None) -> Masks:
+        """A draw of all gates, for one training step."""
+        return self._masks(lambda log_alpha: sample(log_alpha, generator))
+
+    @torch.no_grad()
+    def evaluated(self) -> Masks:
+        """The gates of evaluation and of the pruned model; a sublayer is 0 where that is more likely than not."""
+        return self._masks(deterministic)
+
+    def kept(self) -> Masks:
+        """Probability of every gate not to be 0; differentiable."""
+        return self._masks(lambda log_alpha: 1 - probability_of_zero(log_alpha))
+
+    def constrain(self) -> None:
+        """Bring every log alpha back into its range, as after each optimiser step."""
+        for log_alpha in self.log_alpha.values():
+            constrain(log_alpha)
+
+    def _masks(self, of: Callable[[Tensor], Tensor]) -> Masks:
+        def gates(name: str, start: Tensor | None) -> Tensor | None:
+            if name not in self.log_alpha:
+                return start
+            log_alpha = self.log_alpha[name]
+            # a sublayer's gate is a row of its own: whether it is 0 does not depend on other layers
+            return of(log_alpha[:, None])[:, 0] if name in _names("layers") else of(log_alpha)
+
+        heads, neurons = gates("heads", self.open.heads[self.kind]), gates("neurons", self.open.neurons)
+        attention, ffn = gates("attention", self.open.layers[self.kind]), gates("ffn", self.open.layers["ffn"])
+        assert heads is not None and neurons is not None and attention is not None and ffn is not None
+        layers = {self.kind: attention, "ffn": ffn}
+        return Masks({self.kind: heads}, neurons, layers, gates("hidden", self.open.hidden))
+
+
+def _names(unit: str) -> tuple[str, ...]:
+    return ("attention", "ffn") if unit == "layers" else (unit,)

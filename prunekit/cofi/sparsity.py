@@ -1,0 +1,123 @@
+"""How much of a model gates leave, in expectation, and the constraint that steers it to a target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from prunekit.blocks import blocks, describe
+from prunekit.cofi.gates import Gates
+from prunekit.cofi.hard_concrete import LARGEST, probability_of_zero
+from prunekit.errors import UserError
+from prunekit.masks import Masks
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+VARIANTS = ("paper", "released")
+
+
+@dataclass(frozen=True)
+class PrunableSize:
+    """Prunable parameters of a model as a function of its gates (Xia et al. 2022, Sec. 3.2)."""
+
+    per_head: float
+    """For each hidden dimension: four matrices of the head's size; ``released`` adds its biases, spread over them."""
+    per_neuron: float
+    """For each hidden dimension."""
+    total: float
+    """Of the whole model: without embeddings, LayerNorms and what follows the layers; ``released``: with biases."""
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, variant: str = "paper") -> PrunableSize:
+        """Of a model that is not pruned.
+
+        Raises:
+            UserError: an unknown variant.
+        """
+        if variant not in VARIANTS:
+            raise UserError(f"variant={variant}: not known, there are {', '.join(VARIANTS)}")
+        layout, size = describe(model), blocks(model)[0].head_size
+        hidden, heads, neurons, layers = layout.hidden, layout.heads, layout.neurons, len(layout.ffn)
+        weights = 4.0 * size * heads * hidden + 2.0 * neurons * hidden
+        if variant == "paper":
+            return cls(4.0 * size, 2.0, weights)
+        biases = 4.0 * layers * hidden + neurons + layers * hidden
+        return cls(4.0 * size * (1 + 1 / hidden), 2.0, weights + biases)
+
+    def kept(self, masks: Masks) -> Tensor:
+        """Parameters that gates leave, (), or in expectation, from the probability of each gate not to be 0.
+
+        A parameter is there if all gates over it are not 0: its head or neuron, its sublayer, its hidden dimension.
+        They are independent, so that the expectation of their product is the product of their expectations.
+        """
+        assert masks.hidden is not None
+        [kind] = masks.heads
+        heads = (masks.layers[kind][:, None] * masks.heads[kind]).sum()
+        neurons = (masks.layers["ffn"][:, None] * masks.neurons).sum()
+        return masks.hidden.sum() * (self.per_head * heads + self.per_neuron * neurons)
+
+    def sparsity(self, masks: Masks) -> Tensor:
+        """Share of the prunable parameters that is gone; of bool masks, or in expectation."""
+        return 1 - self.kept(masks) / self.total
+
+
+def reachable(gates: Gates, size: PrunableSize) -> tuple[float, float]:
+    """Least and most expected sparsity that a model's gates can have."""
+    ends = []
+    for log_alpha in (LARGEST, -LARGEST):
+        share = 1 - float(probability_of_zero(torch.tensor(log_alpha)))
+        found = gates.kept()
+        learned = gates.log_alpha
+        found.heads = {kind: mask * 0 + share if "heads" in learned else mask for kind, mask in found.heads.items()}
+        found.neurons = found.neurons * 0 + share if "neurons" in learned else found.neurons
+        found.layers = {
+            kind: mask * 0 + share if "attention" in learned else mask for kind, mask in found.layers.items()
+        }
+        assert found.hidden is not None
+        found.hidden = found.hidden * 0 + share if "hidden" in learned else found.hidden
+        ends.append(float(size.sparsity(found).detach()))
+    return ends[0], ends[1]
+
+
+class Constraint(nn.Module):
+    """Two Lagrange multipliers, λ1 (s - t) + λ2 (s - t)², minimised over gates and maximised over the multipliers.
+
+    Both start at 0 and neither is bounded, as in the released code; whoever optimises them ascends.
+    """
+
+    def __init__(self, target: float, warmup_steps: int) -> None:
+        """
+        Args:
+            target: expected sparsity in the end, in (0, 1).
+            warmup_steps: over which the target rises from 0, linearly.
+        """
+        super().__init__()
+        if not 0 < target < 1:
+            raise UserError(f"sparsity: {target} is outside (0, 1); it is the share of prunable parameters that goes")
+        self.target, self.warmup_steps = target, warmup_steps
+        self.linear = nn.Parameter(torch.zeros(()))
+        self.quadratic = nn.Parameter(torch.zeros(()))
+
+    def target_at(self, step: int) -> float:
+        """The target of a step, counted from the beginning of pruning."""
+        return self.target * min(1.0, step / self.warmup_steps) if self.warmup_steps else self.target
+
+    def forward(self, sparsity: Tensor, step: int) -> Tensor:
+        """The term of the loss, ()."""
+        missing = sparsity - self.target_at(step)
+        return self.linear * missing + self.quadratic * missing.square()
+
+
+def check_reachable(target: float, gates: Gates, size: PrunableSize) -> None:
+    """Raise a :class:`UserError` for a target that the chosen units cannot have, with what they can."""
+    least, most = reachable(gates, size)
+    if not least <= target <= most:
+        low, high = math.ceil(least * 1e3) / 1e3, math.floor(most * 1e3) / 1e3
+        raise UserError(
+            f"sparsity: {target} is out of reach for gates of {', '.join(gates.log_alpha)}; they reach {low} to {high}"
+        )

@@ -37,6 +37,7 @@ def kwon(scale: ScaleConfig) -> Iterator[Step]:
     yield "latency_table", ["experiment=kwon_latency_table", *task]
     for constraint in scale.constraints:
         yield "prune_fisher", ["experiment=kwon_latency", *task, f"constraint={constraint}"]
+    for constraint in scale.compared_constraints:
         for score in ("importance", "magnitude", "random"):
             yield "prune_fisher", ["experiment=kwon_scores", *task, f"constraint={constraint}", f"score={score}"]
         yield "prune_fisher", ["experiment=kwon_labels", *task, f"constraint={constraint}", "labels=predicted"]

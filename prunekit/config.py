@@ -269,6 +269,8 @@ class ScaleConfig:
     """Numbers of calibration examples that are compared."""
     constraints: list[float] = field(default_factory=lambda: [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
     """Budgets of the Fisher experiments."""
+    compared_constraints: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7])
+    """Budgets at which scores, labels and variants are compared; some of ``constraints``."""
     tasks: list[str] = field(default_factory=list)
     """Tasks of the Fisher experiments; none: the scale's own task only."""
     what: str = ""

@@ -1,0 +1,141 @@
+"""What a student learns from its teacher: predictions, and hidden states of layers that it matches to its own.
+
+Xia et al. 2022, Sec. 3.3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from prunekit.errors import UserError
+from prunekit.masks import Masks
+
+TEMPERATURE = 2.0
+TEACHER_LAYERS = 4
+"""Layers of the teacher that students are matched to."""
+
+MATCHINGS = ("paper", "ordered", "any", "fixed", "none")
+DIRECTIONS = ("distillation", "printed")
+
+
+def prediction_loss(
+    student: Tensor, teacher: Tensor, temperature: float = TEMPERATURE, direction: str = "distillation"
+) -> Tensor:
+    """Divergence of two predictions, mean over examples, (), times the temperature squared.
+
+    Args:
+        student: logits, (batch, label).
+        teacher: logits, (batch, label).
+        direction: ``distillation``, KL(teacher ‖ student), which the released code computes; ``printed``,
+            KL(student ‖ teacher), as the paper has it.
+    """
+    if direction not in DIRECTIONS:
+        raise UserError(f"pred_direction={direction}: not known, there are {', '.join(DIRECTIONS)}")
+    own, other = (F.log_softmax(logits / temperature, -1) for logits in (student, teacher))
+    first, second = (own, other) if direction == "distillation" else (other, own)
+    return F.kl_div(first, second, reduction="batchmean", log_target=True) * temperature**2
+
+
+def teacher_layers(layers: int, wanted: int = TEACHER_LAYERS) -> list[int]:
+    """Teacher layers that are matched, 0-based: the last of each of ``wanted`` parts of its depth."""
+    return sorted({math.ceil(part * layers / wanted) - 1 for part in range(1, wanted + 1)})
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which student layer learns from which teacher layer in a step."""
+
+    loss: Tensor
+    """Sum over matched teacher layers of the mean squared difference, ()."""
+    pairs: dict[int, int | None]
+    """Student layer of every teacher layer, 0-based; None where no living one could match."""
+
+
+class LayerDistillation(nn.Module):
+    """The loss on hidden states, with one linear map from the student's to the teacher's, the identity at first."""
+
+    def __init__(self, hidden: int, layers: int, matching: str = "paper") -> None:
+        """
+        Args:
+            hidden: dimensions of teacher and (unpruned) student.
+            layers: of both.
+            matching: ``paper``: the nearest student layer whose FFN is alive. ``ordered``: from the top, the nearest
+                that is alive by attention or FFN and strictly below the previous match. ``any``: the nearest of all
+                layers, alive or not. ``fixed``: the layer of the same number. ``none``: no loss.
+        """
+        super().__init__()
+        if matching not in MATCHINGS:
+            raise UserError(f"matching={matching}: not known, there are {', '.join(MATCHINGS)}")
+        self.matching = matching
+        self.taught = [] if matching == "none" else teacher_layers(layers)
+        self.transform = nn.Linear(hidden, hidden, bias=False)
+        nn.init.eye_(self.transform.weight)
+
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor], alive: Tensor, mask: Tensor | None = None
+    ) -> Match:
+        """
+        Distances of all pairs are taken without autograd, and only the chosen ones with it.
+
+        Args:
+            student: outputs of its layers, (batch, token, kept hidden) each.
+            teacher: outputs of its layers, (batch, token, hidden) each; needs no gradient.
+            alive: bool, (student layer,), as :func:`alive_layers` returns it.
+            mask: bool, (batch, token), True for tokens; None counts padding, too, as the released code does.
+        """
+        pairs: dict[int, int | None] = {}
+        losses = []
+        below = len(student)  # for ``ordered``
+        with torch.no_grad():
+            mapped = [] if self.matching in ("fixed", "none") else [self.transform(states) for states in student]
+        for layer in reversed(self.taught):
+            if self.matching == "fixed":
+                pairs[layer] = layer
+            else:
+                candidates = [at for at in alive.nonzero().flatten().tolist() if at < below]
+                with torch.no_grad():
+                    distances = [_mean_square(mapped[at] - teacher[layer], mask) for at in candidates]
+                nearest = int(torch.stack(distances).argmin()) if distances else None
+                pairs[layer] = None if nearest is None else candidates[nearest]
+                if self.matching == "ordered" and nearest is not None:
+                    below = candidates[nearest]
+            matched = pairs[layer]
+            if matched is not None:
+                losses.append(_mean_square(self.transform(student[matched]) - teacher[layer], mask))
+        loss = torch.stack(losses).sum() if losses else student[0].new_zeros(())
+        return Match(loss, dict(sorted(pairs.items())))
+
+    @torch.no_grad()
+    def keep(self, hidden: Tensor) -> None:
+        """Read a student whose stream has lost dimensions.
+
+        Args:
+            hidden: the mask of its dimensions, (hidden,); 0 is gone.
+        """
+        self.transform.weight = nn.Parameter(self.transform.weight[:, hidden != 0].contiguous())
+        self.transform.in_features = self.transform.weight.shape[1]
+
+
+def alive_layers(masks: Masks, matching: str) -> Tensor:
+    """Student layers that may match, bool, (layer,): by the gates of their sublayers.
+
+    A sublayer without heads or neurons is as dead as one whose own gate is 0.
+    """
+    [kind] = masks.heads
+    attention = (masks.layers[kind] != 0) & (masks.heads[kind] != 0).any(-1)
+    ffn = (masks.layers["ffn"] != 0) & (masks.neurons != 0).any(-1)
+    if matching == "paper":
+        return ffn
+    return attention | ffn if matching == "ordered" else torch.ones_like(ffn)
+
+
+def _mean_square(difference: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean over dimensions and tokens, ()."""
+    squares = difference.square().mean(-1)
+    return squares.mean() if mask is None else (squares * mask).sum() / mask.sum()

@@ -71,6 +71,35 @@ def gate_residual(hooks: ExitStack, model: PreTrainedModel, z: Tensor, check: Ca
             watch(module)
 
 
+def embedding_writer(model: PreTrainedModel) -> nn.Module:
+    """The module that writes the stream first: a projection of the embeddings, or the LayerNorm over their sum."""
+    return _projection(model) or _embedding_norm(model)
+
+
+def stream_readers(model: PreTrainedModel) -> list[Any]:
+    """Linear layers that read the stream after the last layer."""
+    return _parts(model, family_of(model.config).residual.readers)
+
+
+def gate_embeddings(hooks: ExitStack, model: PreTrainedModel, kept: Tensor, gates: Tensor) -> None:
+    """Until ``hooks`` are closed, let embeddings write only the dimensions ``kept``, (kept,), times their gates.
+
+    Where a LayerNorm writes the stream, it gets these dimensions only, and its own weights must fit them.
+    """
+
+    def before(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (inputs[0][..., kept] * gates.to(inputs[0]), *inputs[1:])
+
+    def after(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        return output[..., kept] * gates.to(output)
+
+    projection = _projection(model)
+    if projection is not None:
+        hooks.callback(projection.register_forward_hook(after).remove)
+    else:
+        hooks.callback(_embedding_norm(model).register_forward_pre_hook(before).remove)
+
+
 def _norm_of_kept(norm: Any, x: Tensor, z: Any) -> Tensor:
     """LayerNorm over the dimensions where z is not 0, times z: (..., hidden)."""
     kept = (z != 0).to(x.dtype)
@@ -110,7 +139,7 @@ def shrink_residual(model: PreTrainedModel, z: Tensor) -> None:
             _keep_outputs(module, kept, gates)
         for module in (block.attention_norm, block.ffn_norm):
             _keep_norm(module, kept, gates)
-    for reader in _parts(model, family_of(model.config).residual.readers):
+    for reader in stream_readers(model):
         _keep_inputs(reader, kept)
 
 

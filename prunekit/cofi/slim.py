@@ -1,0 +1,137 @@
+"""A model under gates, without the matrix rows and columns whose gate is exactly 0.
+
+Gates are folded into the weights as removal does, but as a differentiable function of both: one step of training then
+costs what the units cost that are on in it. A gate of 0 passes no gradient to the weights of its unit, and one that a
+draw clamped to 0 gets none itself, so leaving its unit out changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from prunekit.blocks import Block, blocks
+from prunekit.masks import Masks
+from prunekit.residual import embedding_writer, gate_embeddings, stream_readers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def slim_call(model: PreTrainedModel, masks: Masks, inputs: dict[str, Tensor], **options: Any) -> Any:
+    """The model's output under gates, as ``model(**inputs, **options)`` within :func:`prunekit.gated`.
+
+    Hidden states have the dimensions that are on. Dropout, if the model is training, falls on other places than in
+    the whole model.
+
+    Args:
+        model: not pruned.
+        masks: float gates without a batch dimension.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    parameters: dict[str, Tensor] = {}
+
+    def put(parameter: Tensor | None, value: Tensor | None) -> None:
+        if parameter is not None and value is not None:
+            parameters[names[id(parameter)]] = value
+
+    hidden = _on(masks.hidden)
+    for block in blocks(model):
+        _attention(block, masks, hidden, put)
+        _ffn(block, masks, hidden, put)
+    if hidden is not None:
+        for norm in _norms(model):
+            put(norm.weight, norm.weight[hidden] * _gates(masks.hidden, hidden))
+            put(norm.bias, norm.bias[hidden] * _gates(masks.hidden, hidden))
+        for reader in stream_readers(model):
+            put(reader.weight, reader.weight[:, hidden])
+    with _stream_of(model, masks, hidden):
+        return functional_call(model, parameters, kwargs={**inputs, **options}, tie_weights=False)
+
+
+def _attention(block: Block, masks: Masks, hidden: Tensor | None, put: Any) -> None:
+    sublayer = masks.layers[block.kind][block.layer]
+    heads = masks.heads[block.kind][block.layer, : block.heads]
+    rows = _features((heads != 0) & (sublayer != 0), block.head_size)
+    for projection in (block.q, block.k, block.v):
+        assert projection is not None
+        put(projection.weight, _columns(projection.weight if rows is None else projection.weight[rows], hidden))
+        if rows is not None:
+            put(projection.bias, projection.bias[rows])
+    gates = heads.repeat_interleave(block.head_size) * sublayer
+    _output(block.o, rows, gates, sublayer, masks.hidden, hidden, put)
+
+
+def _ffn(block: Block, masks: Masks, hidden: Tensor | None, put: Any) -> None:
+    sublayer = masks.layers["ffn"][block.layer]
+    neurons = masks.neurons[block.layer, : block.neurons]
+    rows = _features((neurons != 0) & (sublayer != 0), 1)
+    first: Any = block.ffn_in
+    put(first.weight, _columns(first.weight if rows is None else first.weight[rows], hidden))
+    if rows is not None:
+        put(first.bias, first.bias[rows])
+    _output(block.ffn_out, rows, neurons * sublayer, sublayer, masks.hidden, hidden, put)
+
+
+def _output(
+    projection: Any, columns: Tensor | None, gates: Tensor, sublayer: Tensor, z: Tensor | None, hidden: Tensor | None,
+    put: Any,
+) -> None:  # fmt: skip
+    """An output projection: its inputs by unit and sublayer, its outputs by hidden dimension."""
+    weight, bias = projection.weight, projection.bias
+    if columns is not None:
+        weight, gates = weight[:, columns], gates[columns]
+    if hidden is not None:
+        factor = _gates(z, hidden)
+        weight, bias = weight[hidden] * factor[:, None], bias[hidden] * factor
+    put(projection.weight, weight * gates.to(weight))
+    put(projection.bias, bias * sublayer.to(bias))
+
+
+def _on(gates: Tensor | None) -> Tensor | None:
+    """Places that are not 0; None where all are exactly 1 and there is nothing to do."""
+    if gates is None or bool((gates == 1).all()):
+        return None
+    return (gates != 0).nonzero().squeeze(1)
+
+
+def _features(on: Tensor, size: int) -> Tensor | None:
+    """Places of the features of units that are on; None for all."""
+    return None if bool(on.all()) else on.repeat_interleave(size).nonzero().squeeze(1)
+
+
+def _columns(weight: Tensor, hidden: Tensor | None) -> Tensor:
+    return weight if hidden is None else weight[:, hidden]
+
+
+def _gates(z: Tensor | None, hidden: Tensor) -> Tensor:
+    assert z is not None
+    return z[hidden]
+
+
+def _norms(model: PreTrainedModel) -> list[Any]:
+    found = [norm for block in blocks(model) for norm in (block.attention_norm, block.ffn_norm)]
+    writer = embedding_writer(model)
+    return [*found, writer] if isinstance(writer, nn.LayerNorm) else found
+
+
+@contextmanager
+def _stream_of(model: PreTrainedModel, masks: Masks, hidden: Tensor | None) -> Iterator[None]:
+    """Let the embeddings give, and LayerNorms expect, only the hidden dimensions that are on."""
+    if hidden is None:
+        yield
+        return
+    before = [(norm, norm.normalized_shape) for norm in _norms(model)]
+    try:
+        for norm, _ in before:
+            norm.normalized_shape = (len(hidden),)
+        with ExitStack() as hooks:
+            gate_embeddings(hooks, model, hidden, _gates(masks.hidden, hidden))
+            yield
+    finally:
+        for norm, shape in before:
+            norm.normalized_shape = shape

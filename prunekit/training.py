@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from prunekit.blocks import set_probability_dropout
@@ -25,6 +24,7 @@ from prunekit.errors import UserError
 from prunekit.files import atomic_path
 from prunekit.losses import example_losses
 from prunekit.tasks.batches import Examples, model_inputs, to_device, training_order
+from prunekit.training_state import load_state, save_state, tensors_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -86,7 +86,15 @@ def train(
     total = steps_in(len(examples), config)
     torch.manual_seed(config.seed + 1)  # dropout; the seed itself initialised the task head
     checkpoint = folder / "checkpoint.safetensors"
-    state = _restore(checkpoint, model, optimizer, config, total) if checkpoint.exists() else Progress()
+    state = Progress()
+    modules, optimizers = {"model": model}, {"optimizer": optimizer}
+    identity = {"config": json.dumps(vars(config), sort_keys=True), "total": str(total)}
+    if checkpoint.exists():
+        state = Progress(**json.loads(load_state(checkpoint, modules, optimizers, identity)))
+
+    def save() -> None:
+        save_state(checkpoint, modules, optimizers, identity, json.dumps(vars(state)))
+
     on_resume(state.step)
     on_step(state.step)
     losses: list[torch.Tensor] = []
@@ -115,7 +123,7 @@ def train(
                 # only here: what was averaged before a checkpoint must not be averaged again after it
                 pending = config.keep == "best" and state.step % per_epoch == 0  # an epoch's end is saved once judged
                 if time.monotonic() - saved >= checkpoint_seconds and not pending:
-                    _save(checkpoint, model, optimizer, config, state, total)
+                    save()
                     saved = time.monotonic()
         if config.keep == "best" and evaluate is not None:
             value = evaluate(model)
@@ -123,8 +131,8 @@ def train(
             if value > state.best:
                 state.best, state.best_step = value, state.step
                 with atomic_path(folder / "best.safetensors") as temporary:
-                    save_file(_tensors(model), temporary)
-            _save(checkpoint, model, optimizer, config, state, total)
+                    save_file(tensors_of(model), temporary)
+            save()
     if config.keep == "best" and evaluate is not None:
         model.load_state_dict(load_file(folder / "best.safetensors"))
     model.eval()
@@ -154,67 +162,6 @@ def _finite_mean(losses: list[torch.Tensor], step: int, checkpoint: Path) -> flo
             f"train: the loss is {values[bad[0]].item()} at step {where}, {last}; lower train.learning_rate"
         )
     return float(values.mean())
-
-
-def _tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    # cloned: tied weights may not share storage in a safetensors file
-    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
-
-
-def _save(
-    path: Path,
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    config: TrainConfig,
-    state: Progress,
-    total: int,
-) -> None:
-    """One file: weights, Adam's moments, random state, progress. Tensors only, so nothing is ever unpickled."""
-    tensors = {f"model/{name}": tensor for name, tensor in _tensors(model).items()}
-    for number, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            tensors[f"optimizer/{number}/{name}"] = value.detach().cpu().contiguous()
-    tensors["random/cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random/cuda"] = torch.cuda.get_rng_state()
-    meta = {
-        "progress": json.dumps(vars(state)),
-        "config": json.dumps(vars(config), sort_keys=True),
-        "total": str(total),
-    }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=meta)
-
-
-def _restore(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig, total: int
-) -> Progress:
-    try:
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    except Exception as error:
-        raise UserError(f"checkpoint {path} is damaged ({error}); delete it to train from the start") from error
-    weights = {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model/")}
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    if (
-        not {"config", "total", "progress"} <= meta.keys()
-        or meta["config"] != json.dumps(vars(config), sort_keys=True)
-        or meta["total"] != str(total)
-        or {name: tensor.shape for name, tensor in weights.items()} != shapes
-    ):
-        raise UserError(f"checkpoint {path} belongs to another training; delete it to train from the start")
-    model.load_state_dict(weights)
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer/"):
-            _, number, key = name.split("/")
-            state.setdefault(int(number), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    torch.set_rng_state(tensors["random/cpu"])
-    if "random/cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random/cuda"])
-    return Progress(**json.loads(meta["progress"]))
 
 
 def retrain(

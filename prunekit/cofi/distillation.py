@@ -78,7 +78,12 @@ class LayerDistillation(nn.Module):
         nn.init.eye_(self.transform.weight)
 
     def forward(
-        self, student: Sequence[Tensor], teacher: Sequence[Tensor], alive: Tensor, mask: Tensor | None = None
+        self,
+        student: Sequence[Tensor],
+        teacher: Sequence[Tensor],
+        alive: Tensor,
+        mask: Tensor | None = None,
+        hidden: Tensor | None = None,
     ) -> Match:
         """
         Distances of all pairs are taken without autograd, and only the chosen ones with it.
@@ -88,12 +93,14 @@ class LayerDistillation(nn.Module):
             teacher: outputs of its layers, (batch, token, hidden) each; needs no gradient.
             alive: bool, (student layer,), as :func:`alive_layers` returns it.
             mask: bool, (batch, token), True for tokens; None counts padding, too, as the released code does.
+            hidden: places of the student's dimensions among those that the map reads, (kept hidden,); None for all.
         """
+        weight = self.transform.weight if hidden is None else self.transform.weight[:, hidden]
         pairs: dict[int, int | None] = {}
         losses = []
         below = len(student)  # for ``ordered``
         with torch.no_grad():
-            mapped = [] if self.matching in ("fixed", "none") else [self.transform(states) for states in student]
+            mapped = [] if self.matching in ("fixed", "none") else [F.linear(states, weight) for states in student]
         for layer in reversed(self.taught):
             if self.matching == "fixed":
                 pairs[layer] = layer
@@ -107,7 +114,7 @@ class LayerDistillation(nn.Module):
                     below = candidates[nearest]
             matched = pairs[layer]
             if matched is not None:
-                losses.append(_mean_square(self.transform(student[matched]) - teacher[layer], mask))
+                losses.append(_mean_square(F.linear(student[matched], weight) - teacher[layer], mask))
         loss = torch.stack(losses).sum() if losses else student[0].new_zeros(())
         return Match(loss, dict(sorted(pairs.items())))
 

@@ -125,6 +125,8 @@ def test_the_transform_follows_a_student_that_lost_dimensions() -> None:
     alive, teacher = torch.ones(LAYERS, dtype=torch.bool), states(8)
     gated = [layer * (hidden != 0) for layer in states(7)]
     expected = module(gated, teacher, alive).loss
+    on = hidden.nonzero().flatten()
+    torch.testing.assert_close(module([layer[..., on] for layer in gated], teacher, alive, hidden=on).loss, expected)
     module.keep(hidden)
     torch.testing.assert_close(module([layer[..., hidden != 0] for layer in gated], teacher, alive).loss, expected)
 

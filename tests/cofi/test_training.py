@@ -1,0 +1,142 @@
+"""CoFi's stages on a tiny student: the target is met, the pruned model is what was learned, resume is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from prunekit.blocks import blocks
+from prunekit.checkpoints import build
+from prunekit.cofi.sparsity import PrunableSize
+from prunekit.cofi.stages import Surroundings
+from prunekit.cofi.training import Pruned, Recipe, Training
+from prunekit.errors import UserError
+from prunekit.tasks.batches import Examples, encode
+from prunekit.tasks.rows import load_rows
+from prunekit.tasks.tokenizers import demo_tokenizer
+from tests.test_training import TASK
+
+SHAPE = {
+    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32,
+    "vocab_size": len(demo_tokenizer()), "pad_token_id": demo_tokenizer().pad_token_id,
+}  # fmt: skip
+RECIPE = Recipe(
+    sparsity=0.6, distil_epochs=1, prune_epochs=6, sparsity_epochs=2, finetune_epochs=1, batch_size=32,
+    learning_rate=1e-3, finetune_learning_rate=1e-3, evaluate_every=20, gates_learning_rate=0.1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    return encode(load_rows(TASK, "train"), demo_tokenizer()).take(range(640))
+
+
+class KilledError(Exception):
+    pass
+
+
+def prune_tiny(
+    examples: Examples, folder: Path, recipe: Recipe = RECIPE, *, die_at: int | None = None, **around: Any
+) -> tuple[Pruned, dict[int, dict[str, Any]]]:
+    teacher, student = build("bert", SHAPE, 3, seed=1), build("bert", SHAPE, 3, seed=2)
+    logged: dict[int, dict[str, Any]] = {}
+    steps = 0
+
+    def on_step(done: int) -> None:
+        nonlocal steps
+        steps += done
+        if steps == die_at:
+            raise KilledError
+
+    surroundings = Surroundings(
+        examples, torch.device("cpu"), folder, recipe.seed, {"recipe": repr(recipe)},
+        on_log=logged.__setitem__, on_step=on_step, **around,
+    )  # fmt: skip
+    return Training(teacher, student, recipe, score_of(examples), surroundings).run(), logged
+
+
+def score_of(examples: Examples) -> Callable[[Any], float]:
+    batch = examples.batch(range(64))
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+
+    def score(model: Any) -> float:
+        with torch.no_grad():
+            return float((model(**inputs).logits.argmax(-1) == batch["labels"]).float().mean())
+
+    return score
+
+
+def weights(model: Any) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_the_target_is_met_and_counted_on_what_is_left(examples: Examples, tmp_path: Path) -> None:
+    found, logged = prune_tiny(examples, tmp_path)
+    assert found.on_target
+    assert found.sparsity["expected"] >= RECIPE.sparsity - 0.005
+    whole = build("bert", SHAPE, 3)
+    size = PrunableSize.of(whole)
+    left = sum(
+        part.weight.numel()
+        for block in blocks(found.model)
+        for part in (block.q, block.k, block.v, block.o, block.ffn_in, block.ffn_out)
+        if isinstance(part, torch.nn.Linear)
+    )
+    assert 1 - left / size.total == pytest.approx(found.sparsity["counted"])
+    assert sum(p.numel() for p in found.model.parameters()) < sum(p.numel() for p in whole.parameters())
+    lines = list(logged.values())
+    assert [line["stage"] for line in lines[:1]] == ["distil"] and lines[-1]["stage"] == "finetune"
+    targets = [line["target_sparsity"] for line in lines if line["stage"] == "prune"]
+    assert targets == sorted(targets) and targets[-1] == pytest.approx(0.6)
+    assert sorted(logged) == list(logged)
+    assert {"expected_sparsity", "linear_multiplier", "layer_loss", "prediction_loss"} <= lines[5].keys()
+
+
+@pytest.mark.parametrize("die_at", [15, 75, 130, 150])
+def test_a_killed_training_ends_the_same(examples: Examples, tmp_path: Path, die_at: int) -> None:
+    """In every stage; dropout and the draws of gates hold the random state to account."""
+    whole, _ = prune_tiny(examples, tmp_path / "a")
+    with pytest.raises(KilledError):
+        prune_tiny(examples, tmp_path / "b", die_at=die_at, checkpoint_seconds=0.0)
+    again, _ = prune_tiny(examples, tmp_path / "b", checkpoint_seconds=0.0)
+    assert torch.equal(weights(whole.model), weights(again.model))
+    assert whole.sparsity == again.sparsity
+    assert whole.stages == again.stages
+
+
+def test_another_recipe_does_not_go_on(examples: Examples, tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        prune_tiny(examples, tmp_path, die_at=15, checkpoint_seconds=0.0)
+    prune_tiny(examples, tmp_path, checkpoint_seconds=0.0)
+    with pytest.raises(UserError, match="belongs to another training"):
+        prune_tiny(examples, tmp_path, replace(RECIPE, sparsity=0.5))
+
+
+def test_embeddings_stay(examples: Examples, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, units=("heads", "neurons"), sparsity=0.4)
+    found, _ = prune_tiny(examples, tmp_path, recipe)
+    before = build("bert", SHAPE, 3, seed=2).get_parameter("bert.embeddings.word_embeddings.weight")
+    assert torch.equal(found.model.get_parameter("bert.embeddings.word_embeddings.weight"), before)
+    assert found.masks.hidden is not None and bool((found.masks.hidden == 1).all())
+
+
+def test_students_that_do_not_fit(examples: Examples, tmp_path: Path) -> None:
+    around = Surroundings(examples, torch.device("cpu"), tmp_path, 0, {})
+    teacher = build("bert", SHAPE, 3)
+    for change, told in (
+        ({"num_labels": 2}, "labels is 2, the teacher's 3"),
+        ({"hidden_size": 32}, "hidden size is 32, the teacher's 16"),
+        ({"num_hidden_layers": 1}, "layers is 1, the teacher's 2"),
+        ({"vocab_size": 99}, "vocabulary is 99"),
+    ):
+        shape = {**SHAPE, **{name: value for name, value in change.items() if name != "num_labels"}}
+        with pytest.raises(UserError, match=f"student: its {told}"):
+            Training(teacher, build("bert", shape, change.get("num_labels", 3)), RECIPE, lambda model: 0.0, around)
+    with pytest.raises(UserError, match=r"sparsity: 0.9 is out of reach for gates of heads"):
+        recipe = replace(RECIPE, sparsity=0.9, units=("heads",))
+        Training(teacher, build("bert", SHAPE, 3), recipe, lambda model: 0.0, around)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,23 @@ def prediction_loss(
     own, other = (F.log_softmax(logits / temperature, -1) for logits in (student, teacher))
     first, second = (own, other) if direction == "distillation" else (other, own)
     return F.kl_div(first, second, reduction="batchmean", log_target=True) * temperature**2
+
+
+def output_loss(student: Any, teacher: Any, mask: Tensor, direction: str = "distillation") -> Tensor:
+    """:func:`prediction_loss` of two models' outputs for any task, (): of question answering the mean over first and
+    last token of the answer, padding left out; of regression, which has no distribution, the mean squared difference.
+
+    Args:
+        mask: bool, (batch, token), True for tokens.
+    """
+    if hasattr(student, "start_logits"):
+        pairs = [
+            [getattr(output, name).float().masked_fill(~mask, -1e4) for output in (student, teacher)]
+            for name in ("start_logits", "end_logits")
+        ]
+        return torch.stack([prediction_loss(own, other, direction=direction) for own, other in pairs]).mean()
+    own, other = student.logits.float(), teacher.logits.float()
+    return F.mse_loss(own, other) if own.shape[-1] == 1 else prediction_loss(own, other, direction=direction)
 
 
 def teacher_layers(layers: int, wanted: int = TEACHER_LAYERS) -> list[int]:

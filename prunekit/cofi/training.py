@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from prunekit.architectures import family_of
 from prunekit.blocks import call_order, describe
-from prunekit.cofi.distillation import LayerDistillation, alive_layers, prediction_loss
+from prunekit.cofi.distillation import LayerDistillation, alive_layers, output_loss
 from prunekit.cofi.gates import UNITS, Gates
 from prunekit.cofi.slim import slim_call
 from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable
@@ -204,8 +204,9 @@ class Training:
         """Loss of a student's output towards the teacher's."""
         with torch.no_grad(), autocast(self.around.device, self.recipe.precision):
             wanted = self.teacher(**model_inputs(batch), output_hidden_states=True)
-        mask = batch["attention_mask"].bool() if self.recipe.variant == "paper" else None
-        predicted = prediction_loss(output.logits.float(), wanted.logits.float(), direction=self.recipe.pred_direction)
+        tokens = batch["attention_mask"].bool()
+        mask = tokens if self.recipe.variant == "paper" else None
+        predicted = output_loss(output, wanted, tokens, self.recipe.pred_direction)
         dtype = self.layers.transform.weight.dtype  # under autocast, states may have another
         own, other = ([states.to(dtype) for states in found.hidden_states[1:]] for found in (output, wanted))
         match = self.layers(own, other, alive, mask, hidden)

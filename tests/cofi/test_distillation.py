@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ import prunekit
 from prunekit.cofi.distillation import (
     LayerDistillation,
     alive_layers,
+    output_loss,
     prediction_loss,
     teacher_layers,
 )
@@ -44,6 +47,21 @@ def test_the_default_direction_is_the_usual_one() -> None:
     confident, flat = torch.tensor([[8.0, 0.0]]), torch.tensor([[0.0, 0.0]])
     assert float(prediction_loss(flat, confident)) != pytest.approx(float(prediction_loss(confident, flat)), rel=0.1)
     torch.testing.assert_close(prediction_loss(flat, confident), prediction_loss(confident, flat, direction="printed"))
+
+
+def test_outputs_of_other_tasks() -> None:
+    one, other = torch.randn(3, 1), torch.randn(3, 1)
+    squared = output_loss(SimpleNamespace(logits=one), SimpleNamespace(logits=other), torch.ones(3, 4).bool())
+    torch.testing.assert_close(squared, (one - other).square().mean())
+    starts, ends = [torch.randn(2, 4) for _ in range(2)], [torch.randn(2, 4) for _ in range(2)]
+    mask = torch.tensor([[True, True, True, False], [True] * 4])
+    student, teacher = (SimpleNamespace(start_logits=s, end_logits=e) for s, e in zip(starts, ends, strict=True))
+    found = output_loss(student, teacher, mask)
+    rows = [
+        prediction_loss(own[row : row + 1, :length], wanted[row : row + 1, :length])
+        for own, wanted in (starts, ends) for row, length in ((0, 3), (1, 4))
+    ]  # fmt: skip
+    torch.testing.assert_close(found, torch.stack(rows).mean())
 
 
 def test_teacher_layers_of_any_depth() -> None:

@@ -1,0 +1,119 @@
+"""CoFi from its command to its record, at the smallest size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from prunekit import checkpoints
+from prunekit.blocks import describe
+from prunekit.errors import UserError
+from prunekit.masks import Masks
+from prunekit.surgery import prune
+from tests.experiments.commands import TINY, perform
+
+NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
+SMALL = [
+    *TINY, "student.batch_size=16", "student.held_out=40", "student.evaluate_every=20", "student.prune_epochs=6",
+    "student.sparsity_epochs=2", "student.finetune_epochs=1", "student.learning_rate=1e-3",
+    "student.gates_learning_rate=0.15", "sparsity=0.5", "batch_sizes=[2]", "length=500", "repeats=1",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run folder for the file: the teacher is trained once."""
+    return tmp_path_factory.mktemp("runs")
+
+
+def table(folder: Path, record: dict[str, Any], name: str) -> pd.DataFrame:
+    return pd.read_csv(folder / record["verb"] / record["run_id"] / "tables" / f"{name}.csv")
+
+
+def numbers(record: dict[str, Any]) -> str:
+    kept = {name: value for name, value in record.items() if name not in NOT_NUMBERS}
+    own = {name: value for name, value in record["metrics"].items() if not name.startswith("speedup")}
+    return json.dumps({**kept, "metrics": own, "config": {**kept["config"], "run": None}})
+
+
+def test_a_student_is_pruned_saved_and_told_of(folder: Path) -> None:
+    record = perform("prune_cofi", *SMALL, f"run.folder={folder}")
+    home, kept = folder / "prune_cofi" / record["run_id"], table(folder, record, "kept")
+    small = checkpoints.load(home / "model")
+    layout = describe(small)
+    assert kept[kept.unit == "hidden"].kept.item() == layout.hidden
+    assert record["sparsity"]["requested"] == 0.5
+    assert record["sparsity"]["expected"] >= 0.495 or not record["metrics"]["reached_target"]
+    assert 0 < record["sparsity"]["counted"] <= 1
+    assert [item["role"] for item in record["data"]] == ["train", "evaluation", "selection", "distillation"]
+    assert [item["rows"] for item in record["data"][2:]] == [40, 152]
+    assert table(folder, record, "latency").length.tolist() == [32]  # the model has no more positions
+    assert record["metrics"]["steps_distil"] == 10 and record["metrics"]["steps_prune"] == 60
+    assert not list(home.glob("*.safetensors"))
+    lines = [json.loads(line) for line in (home / "metrics.jsonl").read_text().splitlines()]
+    assert {"match_0", "match_1", "expected_sparsity"} <= lines[1].keys()
+    saved = json.loads((home / "masks" / "masks.json").read_text())
+    masks = Masks(
+        {"self": torch.tensor(saved["heads"]["self"])}, torch.tensor(saved["neurons"]),
+        {kind: torch.tensor(gates) for kind, gates in saved["layers"].items()}, torch.tensor(saved["hidden"]),
+    )  # fmt: skip
+    teacher = checkpoints.load(folder / "finetune" / record["teacher"]["run_id"] / "model")
+    shapes = {name: tensor.shape for name, tensor in prune(teacher, masks).state_dict().items()}
+    assert shapes == {name: tensor.shape for name, tensor in small.state_dict().items()}
+
+
+def test_an_interrupted_run_ends_with_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prunekit.cofi import stages
+    from prunekit.tasks.batches import to_device as real
+
+    arguments = [*SMALL, f"run.folder={folder}", "seed=4", "run.checkpoint_seconds=0"]
+    whole, calls = perform("prune_cofi", *arguments), 0
+
+    def dies(*positional: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 55:
+            raise KeyboardInterrupt
+        return real(*positional)
+
+    monkeypatch.setattr(stages, "to_device", dies)
+    with pytest.raises(KeyboardInterrupt):
+        perform("prune_cofi", *arguments, "run.force=true")
+    again = perform("prune_cofi", *arguments)
+    assert calls < 100  # of 80 steps, some twice
+    assert numbers(again) == numbers(whole)
+
+
+def test_the_released_variant_and_other_units(folder: Path) -> None:
+    record = perform(
+        "prune_cofi", *SMALL, f"run.folder={folder}", "variant=released", "units=[heads,neurons]", "sparsity=0.4",
+        "student.select_on=validation", "student.start=teacher",
+    )  # fmt: skip
+    kept = table(folder, record, "kept")
+    assert record["config"]["matching"] == "ordered"
+    assert kept[kept.unit == "hidden"].kept.item() == 16
+    assert (kept[kept.unit.str.contains("layers")].kept == 1).all()
+    assert [item["role"] for item in record["data"]] == ["train", "evaluation", "distillation"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sparsity=0", r"sparsity: 0.* between 0 and 1"),
+        ("units=[head]", r"units: 'head' is unknown, did you mean 'heads'"),
+        ("units=[]", r"units: '' is unknown"),
+        ("units=[neurons]", r"sparsity: 0.5 is out of reach for gates of neurons; they reach 0.* to 0.\d+"),
+        ("matching=v4", r"matching: 'v4' is unknown"),
+        ("student.sparsity_epochs=9", r"student.sparsity_epochs: 9 are more than the 6 epochs of pruning"),
+        ("student.held_out=500", r"student.held_out: 500 of 192 training rows leave none"),
+        ("prediction_weight=1.5", r"prediction_weight: 1.5 is outside \[0, 1\]"),
+    ],
+)
+def test_bad_settings(folder: Path, override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        perform("prune_cofi", *SMALL, f"run.folder={folder}", override)

@@ -18,6 +18,7 @@ AXES = {
         "constraint", "budget", "score", "variant", "labels", "calibration_examples", "rearrange", "tune", "target",
         "on_failure",
     ),
+    "prune_cofi": ("sparsity",),
 }  # fmt: skip
 """Fields that the figures of a verb themselves show."""
 NOT_RESULTS = ("run", "scale", "save")
@@ -28,7 +29,8 @@ ROLES = {
     "train": "trained on",
     "importance": "scores from",
     "calibration": "calibrated on",
-    "selection": "heads chosen on",
+    "selection": "chosen on",
+    "distillation": "distilled on",
     "evaluation": "evaluated on",
     "second": "second set",
 }

@@ -75,6 +75,26 @@ class Record:
     device: str
     """Device, threads and dtype in words."""
 
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``.
+
+        Raises:
+            DamagedRecordError: the file is missing, or a line is no JSON object with a step.
+        """
+        path = self.folder / "metrics.jsonl"
+        lines = []
+        try:
+            for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                line = json.loads(text)
+                if not isinstance(line, dict) or "step" not in line:
+                    raise DamagedRecordError(f"{path}, line {number}: no step in it")
+                lines.append(line)
+        except FileNotFoundError:
+            raise DamagedRecordError(f"{path}: missing") from None
+        except (OSError, ValueError) as error:
+            raise DamagedRecordError(f"{path}: {_one_line(error)}") from None
+        return lines
+
     def table(self, name: str, columns: Mapping[str, str]) -> pd.DataFrame:
         """Read ``tables/NAME.csv``.
 

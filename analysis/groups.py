@@ -124,8 +124,8 @@ def condition_of(record: Record) -> dict[str, str]:
     fields = {
         key: json.dumps(value, sort_keys=True, default=str).strip('"')
         for key, value in _flat(record.config)
-        if key not in shown and key.split(".")[0] not in NOT_RESULTS
-    }
+        if key not in shown and key.split(".")[0] not in NOT_RESULTS and value is not None
+    }  # null and a setting that an older record does not know are the same
     for item in record.data:
         if item.role in ("evaluation", "second"):
             fields[f"{item.role} rows"] = f"{item.name}/{item.split}:{item.rows}"

@@ -50,3 +50,13 @@ def test_caption_says_random_weights_and_demo(tmp_path: Path) -> None:
     caption = describe(load([tmp_path], Journal()))
     assert "RANDOM WEIGHTS" in caption
     assert "not a reproduction" in caption
+
+
+def test_a_setting_that_older_records_do_not_know_splits_nothing_where_it_is_null(tmp_path: Path) -> None:
+    baseline = {"baseline": 0.7, "baseline_low": 0.68, "baseline_high": 0.72}
+    for seed, train in ((0, {}), (1, {"attention_dropout": None}), (2, {"attention_dropout": 0.0})):
+        config = {"order": "random", "train": {"seed": 0, "examples": 24511, **train}}
+        factory.write_run(tmp_path, "prune_heads", config=config, seed=seed, metrics=baseline)
+    groups = by_condition(load([tmp_path], Journal()))
+    assert [sorted(record.seed for record in group.records) for group in groups] == [[0, 1], [2]]
+    assert groups[1].label == "train.attention_dropout=0.0"

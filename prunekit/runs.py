@@ -25,6 +25,7 @@ import yaml
 
 from prunekit import provenance
 from prunekit.config import Finetune
+from prunekit.errors import UserError
 from prunekit.files import plain, remove_leftovers, write_json, write_text
 from prunekit.mirror import Mirror
 from prunekit.progress import Advance, bar
@@ -155,8 +156,10 @@ def execute(verb: str, revision: int, config: Finetune, story: Story, *, measure
             for line in run.logged():  # an offline W&B run starts empty when resumed
                 mirror.log(line["step"], {name: value for name, value in line.items() if name != "step"})
             story(config, run)
-        except BaseException:
+        except BaseException as error:
             mirror.abandon()
+            if isinstance(error, UserError) and [path.name for path in folder.iterdir()] == ["config.yaml"]:
+                shutil.rmtree(folder)  # refused before anything was done
             raise
         record = {
             "verb": verb, "revision": revision, "run_id": identity, "status": "finished", "config": resolved,
@@ -183,8 +186,6 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 def prepare_device(config: Finetune) -> torch.device:
     """The device that the configuration asks for; sets the number of CPU threads."""
-    from prunekit.errors import UserError
-
     if config.run.threads is not None:
         torch.set_num_threads(config.run.threads)
     wanted = config.run.device

@@ -25,8 +25,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     if frame is None:
         return []
     shown = frame.assign(
-        plain_seconds=frame["plain_seconds"].map("{:.3g}".format),
-        fast_seconds=frame["fast_seconds"].map("{:.3g}".format),
+        plain_seconds=frame["plain_seconds"].map("{:.4g}".format),
+        fast_seconds=frame["fast_seconds"].map("{:.4g}".format),
         ratio=[f"{r.ratio:.2f} ({r.lowest:.2f} to {r.highest:.2f})" for r in frame.itertuples()],
     ).drop(columns=["lowest", "highest"])
     return [

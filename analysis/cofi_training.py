@@ -105,7 +105,7 @@ def _lines(axes: Axes, rows: pd.DataFrame, name: str, color: str, label: str) ->
 
 
 def _end_of_stages(axes: Axes, frame: pd.DataFrame) -> None:
-    """Where the last stage of the first run begins."""
+    """Where pruning and fine-tuning begin in the first run."""
     first = frame[frame["run"] == frame["run"].iloc[0]]
     for stage in ("prune", "finetune"):
         steps = first.loc[first["stage"] == stage, "step"]

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
 from prunekit.checks import at_least, between, one_of
+from prunekit.cofi import DIRECTIONS, MATCHINGS, UNITS, VARIANTS
 from prunekit.config import Experiment
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
 
 VERB, REVISION = "prune_cofi", 1
-UNITS = ("hidden", "layers", "heads", "neurons")
 
 
 @dataclass(kw_only=True)
@@ -103,11 +103,11 @@ class PruneCofi(Experiment):
         yield from super().problems()
         if not 0 < self.sparsity < 1:
             yield f"sparsity: {self.sparsity} is the share that goes, right would be between 0 and 1"
-        yield from one_of("variant", self.variant, ("paper", "released"))
+        yield from one_of("variant", self.variant, VARIANTS)
         for unit in self.units or [""]:
             yield from one_of("units", unit, UNITS)
-        yield from one_of("matching", self.matching, ("paper", "ordered", "any", "fixed", "none"))
-        yield from one_of("pred_direction", self.pred_direction, ("distillation", "printed"))
+        yield from one_of("matching", self.matching, MATCHINGS)
+        yield from one_of("pred_direction", self.pred_direction, DIRECTIONS)
         yield from between("prediction_weight", self.prediction_weight, 0, 1)
         for name in ("length", "repeats"):
             yield from at_least(name, getattr(self, name), 1)

@@ -140,10 +140,16 @@ def train(
 
 
 def _optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]  # biases and LayerNorm
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = decay_groups(list(model.parameters()), config.weight_decay)
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+
+
+def decay_groups(parameters: list[torch.nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups of an optimiser: no weight decay on biases and LayerNorm."""
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def _schedule(step: int, total: int, warmup: float) -> float:
@@ -154,14 +160,23 @@ def _schedule(step: int, total: int, warmup: float) -> float:
 
 def _finite_mean(losses: list[torch.Tensor], step: int, checkpoint: Path) -> float:
     values = torch.stack(losses).double().cpu()  # one transfer for all steps since the last log
-    bad = (~values.isfinite()).nonzero()
+    check_finite(values, step, checkpoint, "train", "train.learning_rate")
+    return float(values.mean())
+
+
+def check_finite(losses: torch.Tensor, step: int, checkpoint: Path, what: str, lower: str) -> None:
+    """Raise a :class:`UserError` for the first loss that is not finite.
+
+    Args:
+        losses: of the steps up to and with ``step``, (step,), on the CPU.
+        what: is trained.
+        lower: what to lower.
+    """
+    bad = (~losses.isfinite()).nonzero()
     if len(bad):
         where = step - len(losses) + int(bad[0]) + 1
         last = f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "there is no checkpoint yet"
-        raise UserError(
-            f"train: the loss is {values[bad[0]].item()} at step {where}, {last}; lower train.learning_rate"
-        )
-    return float(values.mean())
+        raise UserError(f"{what}: the loss is {losses[bad[0]].item()} at step {where}, {last}; lower {lower}")
 
 
 def retrain(

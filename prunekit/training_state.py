@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from prunekit.errors import UserError
@@ -33,7 +33,7 @@ def save_state(
         identity: of the training; only a training of the same goes on from here.
         progress: whatever else is needed.
     """
-    tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in tensors_of(module).items()}
+    tensors = _named(modules)
     for name, optimizer in optimizers.items():
         for number, values in optimizer.state_dict()["state"].items():
             for key, value in values.items():
@@ -76,6 +76,23 @@ def load_state(path: Path, modules: Modules, optimizers: Optimizers, identity: M
     if "random/cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random/cuda"])
     return meta["progress"]
+
+
+def save_modules(path: Path, modules: Modules) -> None:
+    """Write weights alone."""
+    with atomic_path(path) as temporary:
+        save_file(_named(modules), temporary)
+
+
+def load_modules(path: Path, modules: Modules) -> None:
+    """Bring back what :func:`save_modules` wrote."""
+    tensors = load_file(path)
+    for name, module in modules.items():
+        module.load_state_dict(_below(name, tensors))
+
+
+def _named(modules: Modules) -> dict[str, Tensor]:
+    return {f"{name}/{key}": value for name, module in modules.items() for key, value in tensors_of(module).items()}
 
 
 def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

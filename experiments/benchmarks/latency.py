@@ -1,7 +1,7 @@
 """What removal is worth: pruned models beside the unpruned one, and beside plain PyTorch models of the same shapes.
 
-Models are pruned by Fisher information to the scale's budgets of MACs and timed at batch 1 and at the benchmark's
-batch size, at the mean length of the data, without padding.
+Models are pruned by Fisher information to seven budgets of MACs and timed at batch 1 and at the benchmark's batch
+size, at the mean length of the data, without padding.
 """
 
 from __future__ import annotations

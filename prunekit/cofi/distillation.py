@@ -14,15 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunekit.cofi import DIRECTIONS, MATCHINGS
 from prunekit.errors import UserError
 from prunekit.masks import Masks
 
 TEMPERATURE = 2.0
 TEACHER_LAYERS = 4
 """Layers of the teacher that students are matched to."""
-
-MATCHINGS = ("paper", "ordered", "any", "fixed", "none")
-DIRECTIONS = ("distillation", "printed")
 
 
 def prediction_loss(

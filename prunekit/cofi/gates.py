@@ -9,15 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.blocks import describe
+from prunekit.cofi import UNITS
 from prunekit.cofi.hard_concrete import constrain, deterministic, probability_of_zero, sample
 from prunekit.errors import UserError
 from prunekit.masks import Masks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-UNITS = ("hidden", "layers", "heads", "neurons")
-"""Groups of gates; ``layers`` are whole attention and FFN sublayers."""
 
 INITIAL = {"hidden": 10.0, "layers": 10.0, "heads": 10.0, "neurons": 0.0}
 """Mean of log alpha at the start. The neurons' comes from a drop rate of 0.5 in the released code, so that 11 % of

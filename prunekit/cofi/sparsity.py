@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.blocks import blocks, describe
+from prunekit.cofi import VARIANTS
 from prunekit.cofi.gates import Gates
 from prunekit.cofi.hard_concrete import LARGEST, probability_of_zero
 from prunekit.errors import UserError
@@ -17,8 +18,6 @@ from prunekit.masks import Masks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-VARIANTS = ("paper", "released")
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from prunekit.errors import UserError
-from prunekit.files import atomic_path
 from prunekit.tasks.batches import Batch, Examples, to_device, training_order
-from prunekit.training_state import load_state, save_state, tensors_of
+from prunekit.training import check_finite
+from prunekit.training_state import load_modules, load_state, save_modules, save_state
 
 LOG_EVERY = 20
 """Steps between two logged lines."""
@@ -124,13 +122,13 @@ def run(stage: Stage, around: Surroundings, offset: int) -> Progress:
                         found["score"] = score
                         if state.best is None or score > state.best:
                             state.best, state.best_step = score, state.step
-                            _write(best, stage.modules)
+                            save_modules(best, stage.modules)
                 around.on_log(offset + state.step, {**found, "stage": stage.name})
                 if time.monotonic() - saved >= around.checkpoint_seconds or state.step == total:
                     save()
                     saved = time.monotonic()
     if best.exists():
-        _read(best, stage.modules)
+        load_modules(best, stage.modules)
     return state
 
 
@@ -138,23 +136,5 @@ def _means(logged: list[dict[str, Tensor]], step: int, checkpoint: Path) -> dict
     """The mean of every number over some steps; one transfer for all of them."""
     names = list(logged[0])
     values = torch.stack([torch.stack([line[name].double() for name in names]) for line in logged]).cpu()
-    bad = (~values[:, 0].isfinite()).nonzero()
-    if len(bad):
-        where = step - len(logged) + int(bad[0]) + 1
-        last = f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "there is no checkpoint yet"
-        raise UserError(f"training: the loss is {values[bad[0], 0].item()} at step {where}, {last}; lower the rates")
+    check_finite(values[:, 0], step, checkpoint, "training", "the rates")
     return dict(zip(names, values.mean(0).tolist(), strict=True))
-
-
-def _write(path: Path, modules: Mapping[str, nn.Module]) -> None:
-    tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in tensors_of(module).items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary)
-
-
-def _read(path: Path, modules: Mapping[str, Any]) -> None:
-    tensors = load_file(path)
-    for name, module in modules.items():
-        start = f"{name}/"
-        own = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
-        module.load_state_dict(own)

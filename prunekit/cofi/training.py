@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from prunekit.architectures import family_of
 from prunekit.blocks import call_order, describe
+from prunekit.cofi import UNITS
 from prunekit.cofi.distillation import LayerDistillation, alive_layers, output_loss
-from prunekit.cofi.gates import UNITS, Gates
+from prunekit.cofi.gates import Gates
 from prunekit.cofi.slim import slim_call
 from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable
 from prunekit.cofi.stages import Progress, Stage, Surroundings, run
@@ -23,7 +24,7 @@ from prunekit.errors import UserError
 from prunekit.masks import Masks
 from prunekit.surgery import prune
 from prunekit.tasks.batches import Batch, model_inputs
-from prunekit.training import autocast
+from prunekit.training import autocast, decay_groups
 
 FULL_SCHEDULE = 3000
 """Steps of pruning from which on the gates' learning rate is the paper's 0.01; fewer raise it in proportion."""
@@ -241,11 +242,7 @@ def freeze_embeddings(model: Any) -> None:
 
 
 def _adamw(parameters: list[nn.Parameter], rate: float) -> torch.optim.AdamW:
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.01},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=rate)
+    return torch.optim.AdamW(decay_groups(parameters, 0.01), lr=rate)
 
 
 def _decay(optimizer: torch.optim.Optimizer, rate: float) -> Callable[[int, int], None]:

@@ -7,7 +7,8 @@ import torch
 from transformers import PreTrainedModel
 
 import prunekit
-from prunekit.cofi.gates import UNITS, Gates
+from prunekit.cofi import UNITS
+from prunekit.cofi.gates import Gates
 from prunekit.errors import UserError
 from tests.families import batch_for, logits, tiny
 

@@ -11,7 +11,8 @@ from transformers import PreTrainedModel
 import prunekit
 from prunekit.blocks import blocks
 from prunekit.checkpoints import build
-from prunekit.cofi.gates import UNITS, Gates
+from prunekit.cofi import UNITS
+from prunekit.cofi.gates import Gates
 from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, reachable
 from prunekit.errors import UserError
 from prunekit.masks import Masks

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.fisher_stages import kept_rows
+from prunekit.blocks import describe
+from prunekit.cofi.fixed import Pruned, train_fixed
+from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.stages import Surroundings
-from prunekit.cofi.training import Pruned, Recipe, Training
+from prunekit.cofi.structures import drawn, scored, small_dense, whole_layers
+from prunekit.cofi.training import Training
 from prunekit.costs import cost
 from prunekit.errors import UserError
 from prunekit.evaluation import Evaluated, evaluate
@@ -18,6 +22,7 @@ from prunekit.files import remove, write_json
 from prunekit.fingerprints import examples_fingerprint, weights_fingerprint
 from prunekit.progress import Advance
 from prunekit.speed import latency_rows
+from prunekit.surgery import prune
 from prunekit.tasks.rows import load_rows
 from prunekit.teachers import new_model, positions
 
@@ -26,6 +31,9 @@ if TYPE_CHECKING:
     from prunekit.runs import Run
     from prunekit.tasks.batches import Examples
     from prunekit.teachers import Teacher
+
+CALIBRATION = 2048
+"""Examples that Fisher information of the baseline is computed from."""
 
 
 class Cell:
@@ -59,35 +67,48 @@ class Cell:
     def steps(self) -> int:
         """Of all stages."""
         student = self.config.student
-        epochs = student.distil_epochs + student.prune_epochs + student.finetune_epochs
-        return epochs * -(-len(self.examples) // student.batch_size)
+        return student.steps(len(self.examples), student.epochs)
 
-    def training(self) -> Training:
-        config, run, how = self.config, self.run, self.config.student
+    def train(self, shape: dict[str, list[int]] | None = None) -> Pruned:
+        """The student of the run's structure, trained; ``shape`` is the learned model's, for ``random``."""
+        config, whole = self.config, self.teacher.model
         recipe = Recipe(
             sparsity=config.sparsity, variant=config.variant, units=tuple(config.units), matching=config.matching,
-            prediction_weight=config.prediction_weight, pred_direction=config.pred_direction,
-            distil_epochs=how.distil_epochs, prune_epochs=how.prune_epochs, sparsity_epochs=how.sparsity_epochs,
-            finetune_epochs=how.finetune_epochs, batch_size=how.batch_size, learning_rate=how.learning_rate,
-            finetune_learning_rate=how.finetune_learning_rate, gates_learning_rate=how.gates_learning_rate,
-            evaluate_every=how.evaluate_every, precision=how.precision, seed=config.seed,
+            learn_from=config.learn_from, prediction_weight=config.prediction_weight,
+            pred_direction=config.pred_direction, seed=config.seed, student=config.student,
         )  # fmt: skip
-        student = self._student()
-        identity = {"recipe": repr(recipe), "student": weights_fingerprint(student),
-                    "teacher": weights_fingerprint(self.teacher.model),
-                    "examples": examples_fingerprint(self.examples)}  # fmt: skip
+        if config.structure in ("learned", "random"):
+            student = self._student()
+            training = Training(whole, student, recipe, self._score, self._around(recipe, student))
+            return training.run() if shape is None else training.run_with(drawn(student, shape, config.seed))
+        if config.structure == "dense":
+            model, masks = small_dense(whole, config.sparsity, config.seed), None
+        else:
+            masks = self._masks()
+            model = prune(whole, masks)
+        return train_fixed(whole, model, masks, recipe, self._score, self._around(recipe, model))
 
-        def log(step: int, values: dict[str, Any]) -> None:
-            matched = {f"match_{layer}": at for layer, at in training.matches.items()}
-            run.log(step, **values, **matched)
+    def _masks(self) -> Any:
+        """Of the fine-tuned model, by a baseline's rule."""
+        config, model = self.config, self.teacher.model
+        if config.structure == "layers":
+            return whole_layers(model, config.sparsity)
+        chosen = np.random.default_rng(config.seed).permutation(len(self.examples))[:CALIBRATION]
+        with self.run.stage("scores"):
+            return scored(model, config.structure, config.sparsity, self.examples.take(np.sort(chosen)))
 
-        around = Surroundings(
+    def _around(self, recipe: Recipe, student: Any) -> Surroundings:
+        run, config = self.run, self.config
+        identity = {
+            "recipe": repr(recipe), "student": weights_fingerprint(student),
+            "teacher": weights_fingerprint(self.teacher.model), "examples": examples_fingerprint(self.examples),
+        }  # fmt: skip
+        return Surroundings(
             self.examples, run.device, run.folder, config.seed, identity,
-            checkpoint_seconds=config.run.checkpoint_seconds, on_log=log,
+            cache=Path(config.run.folder) / "cache" / "distilled", checkpoint_seconds=config.run.checkpoint_seconds,
+            on_log=lambda step, values: run.log(step, **values),
             on_resume=lambda step: (run.logged(until=step), None)[1], on_step=lambda steps: self.advance(steps),
         )  # fmt: skip
-        training = Training(self.teacher.model, student, recipe, self._score, around)
-        return training
 
     def finish(self, pruned: Pruned, small: Any) -> None:
         """Evaluate and time what was saved, write the tables and the summary."""
@@ -97,14 +118,14 @@ class Cell:
             dense = cached_evaluation(config.run.folder, config.task, whole, self.evaluation, **self._how())
         with run.stage("evaluate"):
             found = self._evaluated(small, self.evaluation)
-        kept = [*kept_rows(self.teacher.model, pruned.masks), *_other_rows(pruned.masks)]
-        run.table("kept", kept)
-        write_json(run.folder / "masks" / "masks.json", {
-            "heads": {kind: mask.tolist() for kind, mask in pruned.masks.heads.items()},
-            "neurons": pruned.masks.neurons.tolist(),
-            "layers": {kind: mask.tolist() for kind, mask in pruned.masks.layers.items()},
-            "hidden": None if pruned.masks.hidden is None else pruned.masks.hidden.tolist(),
-        })  # fmt: skip
+        run.table("kept", kept_rows(whole, small))
+        if pruned.masks is not None:
+            write_json(run.folder / "masks" / "masks.json", {
+                "heads": {kind: mask.tolist() for kind, mask in pruned.masks.heads.items()},
+                "neurons": pruned.masks.neurons.tolist(),
+                "layers": {kind: mask.tolist() for kind, mask in pruned.masks.layers.items()},
+                "hidden": None if pruned.masks.hidden is None else pruned.masks.hidden.tolist(),
+            })  # fmt: skip
         with run.stage("measure latency"):
             timed = latency_rows(
                 whole, small, config.batch_sizes, self.length, repeats=config.repeats, device=run.device
@@ -117,7 +138,7 @@ class Cell:
             "baseline_high": dense.high, "value": found.metrics[metric], "low": found.low, "high": found.high,
             **found.metrics, "remaining_macs": after.macs / before.macs,
             "remaining_parameters": after.parameters / before.parameters, "speedup": timed[-1]["speedup"],
-            "reached_target": pruned.on_target, **stages,
+            "reached_target": not pruned.missed, **({"missed": pruned.missed} if pruned.missed else {}), **stages,
             **{f"best_{name}": progress.best for name, progress in pruned.stages.items() if progress.best is not None},
         }  # fmt: skip
         run.sparsity = {
@@ -149,12 +170,24 @@ class Cell:
         return {**how, "on_rows": lambda rows: None}
 
 
-def _other_rows(masks: Any) -> list[dict[str, Any]]:
-    """Sublayers and hidden dimensions that are kept."""
-    rows = [
-        {"unit": f"{kind} layers", "layer": layer, "kept": int(gate != 0), "total": 1}
-        for kind, gates in masks.layers.items()
-        for layer, gate in enumerate(gates.tolist())
-    ]
-    hidden = masks.hidden
-    return [*rows, {"unit": "hidden", "layer": 0, "kept": int((hidden != 0).sum()), "total": len(hidden)}]
+def kept_rows(whole: Any, small: Any) -> list[dict[str, Any]]:
+    """What a smaller model has of every unit of a whole one; a layer that it lacks has none."""
+    rows = []
+    before, after = describe(whole), describe(small)
+
+    def row(unit: str, layer: int, kept: int, total: int) -> None:
+        rows.append({"unit": unit, "layer": layer, "kept": kept, "total": total})
+
+    for kind in before.kinds:
+        left = {shape.layer: shape for shape in after.of_kind(kind)}
+        for shape in before.of_kind(kind):
+            own = left.get(shape.layer)
+            row("heads", shape.layer, own.heads if own else 0, shape.heads)
+            row(f"{kind} layers", shape.layer, int(own is not None and not own.removed), 1)
+    left_ffn = {shape.layer: shape for shape in after.ffn}
+    for ffn in before.ffn:
+        mine = left_ffn.get(ffn.layer)
+        row("neurons", ffn.layer, mine.neurons if mine else 0, ffn.neurons)
+        row("ffn layers", ffn.layer, int(mine is not None and not mine.removed), 1)
+    row("hidden", 0, after.hidden, before.hidden)
+    return rows

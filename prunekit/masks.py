@@ -50,6 +50,14 @@ class Masks:
         hidden = torch.ones(layout.hidden, dtype=dtype, device=device)
         return cls(heads, neurons, layers, hidden)
 
+    def kept(self) -> Masks:
+        """Bool masks of the units whose gate is not 0."""
+        hidden = None if self.hidden is None else self.hidden != 0
+        return Masks(
+            {kind: mask != 0 for kind, mask in self.heads.items()}, self.neurons != 0,
+            {kind: mask != 0 for kind, mask in self.layers.items()}, hidden,
+        )  # fmt: skip
+
     @property
     def heads_kept(self) -> int:
         """Heads whose mask is not zero, over all kinds, whether or not their sublayer is kept."""

@@ -8,3 +8,7 @@ UNITS = ("hidden", "layers", "heads", "neurons")
 VARIANTS = ("paper", "released")
 MATCHINGS = ("paper", "ordered", "any", "fixed", "none")
 DIRECTIONS = ("distillation", "printed")
+ANSWERS = ("teacher", "labels")
+"""What a student's answers are compared to."""
+STRUCTURES = ("learned", "random", "fisher", "magnitude", "layers", "dense")
+"""Where the shape of the student comes from: CoFi, and its baselines."""

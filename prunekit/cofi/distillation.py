@@ -6,7 +6,7 @@ Xia et al. 2022, Sec. 3.3.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,27 +76,38 @@ class Match:
 class LayerDistillation(nn.Module):
     """The loss on hidden states, with one linear map from the student's to the teacher's, the identity at first."""
 
-    def __init__(self, hidden: int, layers: int, matching: str = "paper") -> None:
+    def __init__(
+        self,
+        hidden: int,
+        layers: int,
+        matching: str = "paper",
+        *,
+        student_hidden: int | None = None,
+        student_layers: int | None = None,
+    ) -> None:
         """
         Args:
-            hidden: dimensions of teacher and (unpruned) student.
-            layers: of both.
+            hidden: dimensions of the teacher.
+            layers: of the teacher.
             matching: ``paper``: the nearest student layer whose FFN is alive. ``ordered``: from the top, the nearest
                 that is alive by attention or FFN and strictly below the previous match. ``any``: the nearest of all
-                layers, alive or not. ``fixed``: the layer of the same number. ``none``: no loss.
+                layers, alive or not. ``fixed``: the layer at the same depth. ``none``: no loss.
+            student_hidden, student_layers: of the (unpruned) student; None for the teacher's.
         """
         super().__init__()
         if matching not in MATCHINGS:
             raise UserError(f"matching={matching}: not known, there are {', '.join(MATCHINGS)}")
         self.matching = matching
         self.taught = [] if matching == "none" else teacher_layers(layers)
-        self.transform = nn.Linear(hidden, hidden, bias=False)
+        depth = student_layers or layers
+        self.same_depth = {layer: math.ceil((layer + 1) * depth / layers) - 1 for layer in self.taught}
+        self.transform = nn.Linear(student_hidden or hidden, hidden, bias=False)
         nn.init.eye_(self.transform.weight)
 
     def forward(
         self,
         student: Sequence[Tensor],
-        teacher: Sequence[Tensor],
+        teacher: Sequence[Tensor] | Mapping[int, Tensor],
         alive: Tensor,
         mask: Tensor | None = None,
         hidden: Tensor | None = None,
@@ -106,7 +117,7 @@ class LayerDistillation(nn.Module):
 
         Args:
             student: outputs of its layers, (batch, token, kept hidden) each.
-            teacher: outputs of its layers, (batch, token, hidden) each; needs no gradient.
+            teacher: outputs of its layers, by number, (batch, token, hidden) each; needs no gradient.
             alive: bool, (student layer,), as :func:`alive_layers` returns it.
             mask: bool, (batch, token), True for tokens; None counts padding, too, as the released code does.
             hidden: places of the student's dimensions among those that the map reads, (kept hidden,); None for all.
@@ -119,7 +130,7 @@ class LayerDistillation(nn.Module):
             mapped = [] if self.matching in ("fixed", "none") else [F.linear(states, weight) for states in student]
         for layer in reversed(self.taught):
             if self.matching == "fixed":
-                pairs[layer] = layer
+                pairs[layer] = self.same_depth[layer]
             else:
                 candidates = [at for at in alive.nonzero().flatten().tolist() if at < below]
                 with torch.no_grad():

@@ -68,9 +68,14 @@ class Gates(nn.Module):
         return self._masks(lambda log_alpha: sample(log_alpha, generator))
 
     @torch.no_grad()
-    def evaluated(self) -> Masks:
-        """The gates of evaluation and of the pruned model; a sublayer is 0 where that is more likely than not."""
-        return self._masks(deterministic)
+    def evaluated(self, shift: float = 0.0) -> Masks:
+        """The gates of evaluation and of the pruned model; a sublayer is 0 where that is more likely than not.
+
+        Args:
+            shift: more (or fewer) heads, neurons and hidden dimensions are 0, by so much of log alpha; sublayers are
+                as they are.
+        """
+        return self._masks(deterministic, lambda log_alpha: deterministic(log_alpha, shift))
 
     def kept(self) -> Masks:
         """Probability of every gate not to be 0; differentiable."""
@@ -81,13 +86,15 @@ class Gates(nn.Module):
         for log_alpha in self.log_alpha.values():
             constrain(log_alpha)
 
-    def _masks(self, of: Callable[[Tensor], Tensor]) -> Masks:
+    def _masks(self, of: Callable[[Tensor], Tensor], of_units: Callable[[Tensor], Tensor] | None = None) -> Masks:
+        of_units = of_units or of
+
         def gates(name: str, start: Tensor | None) -> Tensor | None:
             if name not in self.log_alpha:
                 return start
             log_alpha = self.log_alpha[name]
             # a sublayer's gate is a row of its own: whether it is 0 does not depend on other layers
-            return of(log_alpha[:, None])[:, 0] if name in _names("layers") else of(log_alpha)
+            return of(log_alpha[:, None])[:, 0] if name in _names("layers") else of_units(log_alpha)
 
         heads, neurons = gates("heads", self.open.heads[self.kind]), gates("neurons", self.open.neurons)
         attention, ffn = gates("attention", self.open.layers[self.kind]), gates("ffn", self.open.layers["ffn"])

@@ -40,14 +40,15 @@ def sample(log_alpha: Tensor, generator: torch.Generator | None = None) -> Tenso
     return (concrete * (HIGH - LOW) + LOW).clamp(0, 1)
 
 
-def deterministic(log_alpha: Tensor) -> Tensor:
+def deterministic(log_alpha: Tensor, shift: float = 0.0) -> Tensor:
     """The gates of evaluation and of the pruned model: in every row the expected number of zeros, rounded, is 0, and
     the others are soft, σ(0.8 log alpha / temperature), below 1.
 
     Args:
         log_alpha: (..., unit); a row is the last dimension. Of equal ones the first are 0.
+        shift: taken from log alpha where zeros are counted, so that more of them (or fewer) are.
     """
-    zeros = probability_of_zero(log_alpha).sum(-1, keepdim=True).round()
+    zeros = probability_of_zero(log_alpha - shift).sum(-1, keepdim=True).round()
     rank = log_alpha.sort(dim=-1, stable=True).indices.argsort(-1)
     soft = (log_alpha / TEMPERATURE * SOFTENING).sigmoid()
     return soft * (rank >= zeros)

@@ -83,6 +83,24 @@ def reachable(gates: Gates, size: PrunableSize) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
+def fitted(gates: Gates, size: PrunableSize, target: float) -> Masks:
+    """The gates of evaluation with as many zeros as the target asks for.
+
+    A model's gates meet a target in expectation; rounded one by one, sublayers above all, they can miss it by
+    points. The sublayers stay as they were decided, and of heads, neurons and hidden dimensions as many are 0, from
+    the least likely on, as come nearest to the target; one shift of log alpha is the same for all of them.
+    """
+
+    def missing(shift: float) -> float:
+        return float(size.sparsity(gates.evaluated(shift).kept())) - target
+
+    low, high = -4 * LARGEST, 4 * LARGEST  # all that can stay stays, all that can go goes
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if missing(middle) < 0 else (low, middle)
+    return gates.evaluated(min((low, high), key=lambda shift: abs(missing(shift))))
+
+
 class Constraint(nn.Module):
     """Two Lagrange multipliers, λ1 (s - t) + λ2 (s - t)², minimised over gates and maximised over the multipliers.
 

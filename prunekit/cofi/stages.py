@@ -6,10 +6,12 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import filelock
 import torch
 from torch import Tensor, nn
 
@@ -42,6 +44,10 @@ class Stage:
     score: Callable[[], float | None] | None = None
     """Of the weights as they are, higher is better; None where they may not be chosen."""
     max_grad_norm: float = 1.0
+    notes: Callable[[], dict[str, Any]] = dict
+    """Of the last step, logged as they are."""
+    shared: bool = False
+    """Other trainings take over what comes of it, and what was logged on the way."""
 
     def steps(self, examples: Examples) -> int:
         return self.epochs * math.ceil(len(examples) / self.batch_size)
@@ -55,6 +61,8 @@ class Progress:
     best: float | None = None
     """Score of the best weights so far; None until there were some to choose."""
     best_step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """Logged lines with their ``step``, of a shared stage only."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,8 @@ class Surroundings:
     seed: int
     identity: Mapping[str, str]
     """Of the training, for its checkpoints."""
+    cache: Path | None = None
+    """Where shared stages are kept, a folder each; None keeps them with the others."""
     checkpoint_seconds: float = 60.0
     on_log: Callable[[int, dict[str, Any]], None] = lambda step, values: None
     on_resume: Callable[[int], None] = lambda step: None
@@ -76,12 +86,20 @@ class Surroundings:
 def run(stage: Stage, around: Surroundings, offset: int) -> Progress:
     """Train a stage, or what is left of it; in the end its modules have the best weights, if there were any to choose.
 
+    Processes that share a stage wait for each other.
+
     Args:
         offset: steps of the stages before; logged steps go on from there.
 
     Raises:
         UserError: a loss that is not finite, a checkpoint that is damaged or of another training.
     """
+    around.folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(around.folder / f"{stage.name}.lock") if stage.shared else nullcontext():
+        return _run(stage, around, offset)
+
+
+def _run(stage: Stage, around: Surroundings, offset: int) -> Progress:
     total, per_epoch = stage.steps(around.examples), math.ceil(len(around.examples) / stage.batch_size)
     checkpoint = around.folder / f"{stage.name}.safetensors"
     best = around.folder / f"{stage.name}-best.safetensors"
@@ -93,9 +111,18 @@ def run(stage: Stage, around: Surroundings, offset: int) -> Progress:
     around.on_step(state.step)
     if state.step < total:
         around.on_resume(offset + state.step)
+    for line in state.history:
+        around.on_log(line["step"], {name: value for name, value in line.items() if name != "step"})
 
     def save() -> None:
-        save_state(checkpoint, stage.modules, stage.optimizers, identity, json.dumps(vars(state)))
+        optimizers = stage.optimizers if state.step < total else {}  # what is done needs no moments
+        save_state(checkpoint, stage.modules, optimizers, identity, json.dumps(vars(state)))
+
+    def log(values: dict[str, Any]) -> None:
+        step, values = offset + state.step, {**values, **stage.notes(), "stage": stage.name}
+        around.on_log(step, values)
+        if stage.shared:
+            state.history.append({"step": step, **values})
 
     logged: list[dict[str, Tensor]] = []
     saved = time.monotonic()
@@ -123,7 +150,7 @@ def run(stage: Stage, around: Surroundings, offset: int) -> Progress:
                         if state.best is None or score > state.best:
                             state.best, state.best_step = score, state.step
                             save_modules(best, stage.modules)
-                around.on_log(offset + state.step, {**found, "stage": stage.name})
+                log(found)
                 if time.monotonic() - saved >= around.checkpoint_seconds or state.step == total:
                     save()
                     saved = time.monotonic()
@@ -132,7 +159,7 @@ def run(stage: Stage, around: Surroundings, offset: int) -> Progress:
     return state
 
 
-def _means(logged: list[dict[str, Tensor]], step: int, checkpoint: Path) -> dict[str, float]:
+def _means(logged: list[dict[str, Tensor]], step: int, checkpoint: Path) -> dict[str, Any]:
     """The mean of every number over some steps; one transfer for all of them."""
     names = list(logged[0])
     values = torch.stack([torch.stack([line[name].double() for name in names]) for line in logged]).cpu()

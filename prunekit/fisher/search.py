@@ -47,27 +47,43 @@ def mac_search(
     if variant not in VARIANTS:
         raise UserError(f"variant={variant}: not known, there are {', '.join(VARIANTS)}")
     check_constraint(constraint)
-    masks = Masks.ones(describe(model))
-    checked = additive(importance, masks)
     calls, first, hidden = _calls(model), blocks(model)[0], describe(model).hidden
     head = calls * head_macs(hidden, first.head_size, length)
     neuron = calls * neuron_macs(hidden, length)
     dense = cost(model, length).macs
-    head_order, head_sums = _ranked(checked.heads, masks.heads["self"])
-    neuron_order, neuron_sums = _ranked(checked.neurons, masks.neurons)
-
-    budget = math.floor(constraint * dense)
     fewest = 1 if variant == "released" else 0
-    counts = torch.arange(fewest, min(len(head_order), budget // head) + 1)
-    fitting = ((budget - counts * head) // neuron).clamp_max(len(neuron_order))
     if not dense:
         raise UserError("model: it has no heads and no neurons left to search among")
-    if not len(counts) or int((counts + fitting).max()) == 0:
+    masks = most_important(importance, model, head, neuron, math.floor(constraint * dense), fewest)
+    if masks is None:
         least, unit = (head, "head") if variant == "released" else (min(head, neuron), "unit")
         raise UserError(
             f"constraint: {constraint} of this model's MACs leaves no room for a single {unit}; "
             f"it can go down to {reachable(least / dense)}"
         )
+    return masks
+
+
+def most_important(
+    importance: UnitTensors, model: PreTrainedModel, head: int, neuron: int, budget: int, fewest: int = 0
+) -> Masks | None:
+    """The masks of most importance, summed, that cost no more than a budget; None where no unit fits.
+
+    Args:
+        head, neuron: what each costs.
+        fewest: heads that stay.
+
+    Raises:
+        UserError: importance that is negative, not finite or of another model.
+    """
+    masks = Masks.ones(describe(model))
+    checked = additive(importance, masks)
+    head_order, head_sums = _ranked(checked.heads, masks.heads["self"])
+    neuron_order, neuron_sums = _ranked(checked.neurons, masks.neurons)
+    counts = torch.arange(fewest, min(len(head_order), budget // head) + 1)
+    fitting = ((budget - counts * head) // neuron).clamp_max(len(neuron_order))
+    if not len(counts) or int((counts + fitting).max()) == 0:
+        return None
     best = int((head_sums[counts] + neuron_sums[fitting]).argmax())
     masks.heads["self"] = _only(masks.heads["self"], head_order[: int(counts[best])])
     masks.neurons = _only(masks.neurons, neuron_order[: int(fitting[best])])

@@ -1,0 +1,94 @@
+"""How a student is trained and pruned: settings alone, readable without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from prunekit.checks import at_least, one_of
+from prunekit.cofi import UNITS
+
+
+@dataclass(kw_only=True)
+class StudentConfig:
+    """How a student is trained; the defaults are the paper's for large tasks (Xia et al. 2022, App. A)."""
+
+    start: str = "auto"
+    """Its first weights: ``pretrained`` or the ``teacher``'s; ``auto``: pretrained, where there are such."""
+    distil_epochs: int = 1
+    """Of distillation before pruning."""
+    prune_epochs: int = 19
+    """Of joint pruning."""
+    sparsity_epochs: int = 2
+    """Of these, over which the target rises from 0."""
+    finetune_epochs: int = 20
+    """Of the pruned model, still distilled."""
+    batch_size: int = 32
+    """Examples a step."""
+    learning_rate: float = 2e-5
+    """At the start of distillation and of pruning; decays to 0 in each."""
+    finetune_learning_rate: float = 2e-5
+    """Constant; the paper takes the best of 1e-5, 2e-5 and 3e-5."""
+    gates_learning_rate: float | None = None
+    """Of the gates; null: 0.01, and more in proportion where pruning has fewer than 3,000 steps."""
+    multipliers_learning_rate: float | None = None
+    """Of the two multipliers; null: as the gates'. More of it overshoots the target less in short schedules."""
+    precision: str = "float32"
+    """``float32``, or ``bfloat16`` for autocast."""
+    teacher_gigabytes: float = 3.0
+    """Memory for what the teacher says of every example, kept from the first epoch on where it fits into so much; 0
+    asks the teacher at every step (as ``variant=released``, which also learns from padding, always does)."""
+    select_on: str = "train_slice"
+    """Where the best weights are chosen: on a slice of the training data that the student is not trained on, or on
+    the ``validation`` data that scores are reported of, as the paper does."""
+    held_out: int = 1000
+    """Rows of that slice."""
+    evaluate_every: int = 500
+    """Steps between two evaluations."""
+
+    def problems(self) -> Iterator[str]:
+        yield from one_of("start", self.start, ("auto", "pretrained", "teacher"))
+        yield from one_of("select_on", self.select_on, ("train_slice", "validation"))
+        yield from one_of("precision", self.precision, ("float32", "bfloat16"))
+        for name in ("prune_epochs", "batch_size", "held_out", "evaluate_every"):
+            yield from at_least(name, getattr(self, name), 1)
+        for name in ("distil_epochs", "finetune_epochs", "sparsity_epochs"):
+            yield from at_least(name, getattr(self, name), 0)
+        if self.sparsity_epochs > self.prune_epochs:
+            yield f"sparsity_epochs: {self.sparsity_epochs} are more than the {self.prune_epochs} epochs of pruning"
+        if self.teacher_gigabytes < 0:
+            yield f"teacher_gigabytes: {self.teacher_gigabytes} must not be negative"
+        rates = ("learning_rate", "finetune_learning_rate", "gates_learning_rate", "multipliers_learning_rate")
+        for name in rates:
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                yield f"{name}: {value} must be above 0"
+
+    def steps(self, examples: int, epochs: int) -> int:
+        """Optimiser steps of so many epochs."""
+        return epochs * -(-examples // self.batch_size)
+
+    @property
+    def epochs(self) -> int:
+        """Of all stages together."""
+        return self.distil_epochs + self.prune_epochs + self.finetune_epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a student becomes, and what it learns from."""
+
+    sparsity: float
+    """Share of the prunable parameters that goes, in (0, 1)."""
+    variant: str = "paper"
+    units: tuple[str, ...] = UNITS
+    """What has gates."""
+    matching: str = "paper"
+    """Of layers, see :class:`prunekit.cofi.distillation.LayerDistillation`."""
+    learn_from: str = "teacher"
+    """Answers: the ``teacher``'s predictions, or the ``labels``."""
+    prediction_weight: float = 0.5
+    """Of the loss on answers; the rest is on layers. Without matching all of it is on answers."""
+    pred_direction: str = "distillation"
+    seed: int = 0
+    student: StudentConfig = field(default_factory=StudentConfig)

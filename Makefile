@@ -8,7 +8,7 @@ READY := .venv/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all lint figures reproduce-michel reproduce-fisher reproduce clean
+.PHONY: help setup test test-all lint figures reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -42,7 +42,10 @@ reproduce-michel: $(READY)  ## Michel et al. 2019: ablation, transfer, pruning c
 reproduce-fisher: $(READY)  ## Kwon et al. 2022: heads and neurons pruned to a budget without training
 	$(BIN)/python -m experiments.reproduce paper=kwon scale=$(SCALE) $(OVERRIDES)
 
-reproduce: reproduce-michel reproduce-fisher  ## Every paper that is here
+reproduce-cofi: $(READY)  ## Xia et al. 2022 (CoFi): layers, heads, neurons and hidden dimensions by learned gates
+	$(BIN)/python -m experiments.reproduce paper=cofi scale=$(SCALE) $(OVERRIDES)
+
+reproduce: reproduce-michel reproduce-fisher reproduce-cofi  ## Every paper that is here
 
 clean:  ## Remove figures and caches of tools (run records stay)
 	rm -rf figures .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from prunekit.cofi import STRUCTURES
 from prunekit.config import ScaleConfig
 
 Step = tuple[str, list[str]]
@@ -48,6 +49,41 @@ def kwon(scale: ScaleConfig) -> Iterator[Step]:
             yield "prune_fisher", ["experiment=kwon_calibration", *task, *size_and_seed]
 
 
+ABLATIONS = {
+    "no_hidden": ["experiment=cofi_units", "units=[layers,heads,neurons]"],
+    "no_layers": ["experiment=cofi_units", "units=[hidden,heads,neurons]"],
+    "no_layers_no_hidden": ["experiment=cofi_units", "units=[heads,neurons]"],
+    "heads_alone": ["experiment=cofi_units", "units=[heads]", "sparsity=0.3"],
+    "neurons_alone": ["experiment=cofi_units", "units=[neurons]", "sparsity=0.6"],
+    "no_distillation": ["experiment=cofi_distillation", "learn_from=labels", "matching=none"],
+    "predictions_alone": ["experiment=cofi_distillation", "matching=none"],
+    "layers_alone": ["experiment=cofi_distillation", "learn_from=labels"],
+    "fixed_layers": ["experiment=cofi_distillation", "matching=fixed"],
+}
+"""Of CoFi: units without gates (Table 4), parts of the distillation left out (Table 5)."""
+
+
+def cofi(scale: ScaleConfig) -> Iterator[Step]:
+    """Layers, heads, neurons, hidden dimensions: tasks and sparsities, seeds, baselines, ablations."""
+
+    def on(task: str) -> list[str]:
+        return [f"task={task}"] if task else []
+
+    for task, sparsities in (scale.sparsities or {"": [scale.compared_sparsity]}).items():
+        for sparsity in sparsities:
+            yield "prune_cofi", ["experiment=cofi_sparsity", *on(task), f"sparsity={sparsity}"]
+    compared = f"sparsity={scale.compared_sparsity}"
+    for seed in scale.student_seeds[1:]:
+        yield "prune_cofi", ["experiment=cofi_sparsity", *on(scale.ablation_task), compared, f"seed={seed}"]
+    for structure in STRUCTURES[1:]:
+        own = ["experiment=cofi_baselines", *on(scale.baseline_task), compared, f"structure={structure}"]
+        yield "prune_cofi", own
+    for name in scale.ablations:
+        own = ABLATIONS[name]
+        at = [] if any(text.startswith("sparsity=") for text in own) else [compared]
+        yield "prune_cofi", [*own, *on(scale.ablation_task), *at]
+
+
 @dataclass(frozen=True)
 class Paper:
     """A paper as `reproduce` knows it."""
@@ -61,4 +97,5 @@ class Paper:
 PAPERS = {
     "michel": Paper("Michel et al. 2019", "reproduce-michel", michel),
     "kwon": Paper("Kwon et al. 2022", "reproduce-fisher", kwon),
+    "cofi": Paper("Xia et al. 2022 (CoFi)", "reproduce-cofi", cofi),
 }

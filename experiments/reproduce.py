@@ -18,7 +18,7 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 
 from experiments.entry import register, run_main, typed
-from experiments.papers import PAPERS
+from experiments.papers import ABLATIONS, PAPERS
 from prunekit.checks import one_of
 from prunekit.config import Finetune
 
@@ -28,7 +28,7 @@ class Reproduce(Finetune):
     """Everything of a paper at one scale."""
 
     paper: str = "michel"
-    """Which: ``michel`` or ``kwon``."""
+    """Which: ``michel``, ``kwon`` or ``cofi``."""
     figures: str = "figures"
     """Where figures and tables go."""
     dry_run: bool = False
@@ -36,9 +36,13 @@ class Reproduce(Finetune):
 
     def problems(self) -> Iterator[str]:
         yield from one_of("paper", self.paper, PAPERS)
+        for name in self.scale.ablations:
+            yield from one_of("scale.ablations", name, ABLATIONS)
 
 
 def perform(config: Reproduce) -> None:
+    from rich.markup import escape
+
     import analysis
     from prunekit.progress import console
 
@@ -49,7 +53,7 @@ def perform(config: Reproduce) -> None:
     steps = list(paper.runs(scale))
     for number, (verb, overrides) in enumerate(steps, 1):
         told = " ".join([f"python -m experiments.{verb}", *handed_on, *overrides])
-        console.print(f"[dim]{number}/{len(steps)}[/] {told}", soft_wrap=True)
+        console.print(f"[dim]{number}/{len(steps)}[/] {escape(told)}", soft_wrap=True)
         run_verb(verb, [*handed_on, *overrides], dry=config.dry_run)
     if config.dry_run:
         return

@@ -273,6 +273,18 @@ class ScaleConfig:
     """Budgets at which scores, labels and variants are compared; some of ``constraints``."""
     tasks: list[str] = field(default_factory=list)
     """Tasks of the Fisher experiments; none: the scale's own task only."""
+    sparsities: dict[str, list[float]] = field(default_factory=dict)
+    """Of the CoFi experiments, by task; none: the compared one on the scale's own task."""
+    compared_sparsity: float = 0.95
+    """At which CoFi is compared to its baselines and ablations."""
+    baseline_task: str = ""
+    """Of CoFi's baselines; the scale's own if not given."""
+    ablation_task: str = ""
+    """Of CoFi's ablations, and of further seeds."""
+    student_seeds: list[int] = field(default_factory=lambda: [0])
+    """Of CoFi on that task."""
+    ablations: list[str] = field(default_factory=list)
+    """Of CoFi, by the names in ``experiments/papers.py``."""
     what: str = ""
     """What this scale is, told at the end of a reproduction."""
     next: str = ""

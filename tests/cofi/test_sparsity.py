@@ -13,7 +13,7 @@ from prunekit.blocks import blocks
 from prunekit.checkpoints import build
 from prunekit.cofi import UNITS
 from prunekit.cofi.gates import Gates
-from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, reachable
+from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted, reachable
 from prunekit.errors import UserError
 from prunekit.masks import Masks
 from tests.cofi.test_gates import learned
@@ -131,3 +131,33 @@ def test_bad_input() -> None:
     with pytest.raises(UserError, match="variant=press: not known, there are paper, released"):
         PrunableSize.of(tiny("bert"), "press")
     assert PrunableSize.of(tiny("bert")).total == 3 * (4 * HIDDEN**2 + 2 * HIDDEN * NEURONS) and HEADS == 4
+
+
+@pytest.mark.parametrize("target", [0.3, 0.6, 0.8])
+def test_zeros_are_fitted_to_the_target(target: float) -> None:
+    """Sublayers stay as decided, the order of the others is that of log alpha, and the count is as near as it gets."""
+    shape = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 8, "intermediate_size": 128}
+    model = build("bert", shape, 3)
+    gates, size = Gates(model), PrunableSize.of(model)
+    generator = torch.Generator().manual_seed(1)
+    for name, log_alpha in gates.log_alpha.items():
+        centre = 3.0 if name in ("attention", "ffn") else 1.0
+        log_alpha.data = centre + 1.5 * torch.randn(log_alpha.shape, generator=generator)
+    gates.constrain()
+    plain, found = gates.evaluated(), fitted(gates, size, target)
+    assert float(size.sparsity(found.kept())) == pytest.approx(target, abs=0.01)
+    for kind, layers in plain.layers.items():
+        assert torch.equal(layers, found.layers[kind])
+    for row, log_alpha in zip(found.neurons, gates.log_alpha["neurons"], strict=True):
+        assert log_alpha[row == 0].max() < log_alpha[row != 0].min()
+    both = (plain.neurons != 0) & (found.neurons != 0)
+    assert torch.equal(plain.neurons[both], found.neurons[both])
+
+
+def test_what_sublayers_decide_cannot_be_fitted() -> None:
+    model = tiny("bert")
+    gates, size = Gates(model), PrunableSize.of(model)
+    gates.log_alpha["ffn"].data[:] = -4.0
+    found = fitted(gates, size, 0.1)
+    attention, ffn = 4 * HIDDEN**2, 2 * HIDDEN * NEURONS
+    assert float(size.sparsity(found.kept())) == pytest.approx(ffn / (attention + ffn))

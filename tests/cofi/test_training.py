@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-from prunekit.blocks import blocks
+from prunekit.blocks import blocks, describe
 from prunekit.checkpoints import build
-from prunekit.cofi.fixed import Pruned
+from prunekit.cofi.fixed import Pruned, train_fixed
+from prunekit.cofi.lesson import Lesson
 from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.cofi.stages import Surroundings
+from prunekit.cofi.structures import drawn, small_dense, whole_layers
 from prunekit.cofi.training import Training
 from prunekit.errors import UserError
+from prunekit.surgery import prune
 from prunekit.tasks.batches import Examples, encode
 from prunekit.tasks.rows import load_rows
 from prunekit.tasks.tokenizers import demo_tokenizer
@@ -146,3 +149,78 @@ def test_students_that_do_not_fit(examples: Examples, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"sparsity: 0.9 is out of reach for gates of heads"):
         recipe = replace(RECIPE, sparsity=0.9, units=("heads",))
         Training(teacher, build("bert", SHAPE, 3), recipe, lambda model: 0.0, around)
+
+
+def test_trainings_share_their_warm_up(examples: Examples, tmp_path: Path) -> None:
+    """One target after another, and the same target without a cache: the same lines, steps and numbers."""
+    trained: list[Pruned] = []
+
+    def steps_of(recipe: Recipe, **around: Any) -> tuple[Pruned, dict[int, dict[str, Any]], int]:
+        calls = 0
+        real = Examples.batch
+
+        def counting(*arguments: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return real(*arguments, **named)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Examples, "batch", counting)
+            found, logged = prune_tiny(examples, tmp_path / str(len(trained)), recipe, **around)
+        trained.append(found)
+        return found, logged, calls
+
+    student = replace(STUDENT, teacher_gigabytes=0.0)
+    first, second = (replace(RECIPE, student=student, sparsity=target) for target in (0.5, 0.6))
+    _, _, whole = steps_of(first, cache=tmp_path / "cache")
+    found, lines, less = steps_of(second, cache=tmp_path / "cache")
+    alone, expected, _ = steps_of(second)
+    assert whole - less == 20  # one epoch of 640 rows
+    assert torch.equal(weights(found.model), weights(alone.model))
+    assert lines == expected and lines[20]["stage"] == "distil"
+    assert found.stages == alone.stages
+
+
+def test_another_objective_has_another_warm_up(examples: Examples, tmp_path: Path) -> None:
+    for recipe in (RECIPE, replace(RECIPE, matching="none"), replace(RECIPE, learn_from="labels")):
+        prune_tiny(examples, tmp_path / "run" / recipe.matching / recipe.learn_from, recipe, cache=tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+def test_labels_without_layers_need_no_teacher(examples: Examples, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, matching="none", learn_from="labels")
+    model = build("bert", SHAPE, 3)
+    lesson = Lesson(model, model, recipe, examples, torch.device("cpu"))
+    assert lesson.teaching is None
+    batch = examples.batch(range(8))
+    output = model(**{name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")})
+    loss, values = lesson(batch, output, torch.ones(2, dtype=torch.bool))
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(output.logits, batch["labels"]))
+    assert values.keys() == {"prediction_loss"}
+
+
+@pytest.mark.parametrize("structure", ["layers", "dense"])
+def test_a_fixed_shape_is_trained_as_long(examples: Examples, tmp_path: Path, structure: str) -> None:
+    teacher = build("bert", SHAPE, 3, seed=1)
+    masks = whole_layers(teacher, 0.5) if structure == "layers" else None
+    model = small_dense(teacher, 0.5, 0) if masks is None else prune(teacher, masks)
+    before = model.get_parameter("bert.embeddings.word_embeddings.weight").detach().clone()
+    around = Surroundings(examples, torch.device("cpu"), tmp_path, 0, {})
+    found = train_fixed(teacher, model, masks, RECIPE, score_of(examples), around)
+    assert {name: stage.step for name, stage in found.stages.items()} == {"train": 140, "finetune": 20}
+    assert found.sparsity["counted"] == pytest.approx(0.5, abs=0.01)
+    after = found.model.get_parameter("bert.embeddings.word_embeddings.weight")
+    assert torch.equal(before, after) == (structure == "layers")
+    assert found.stages["finetune"].best == score_of(examples)(found.model)
+
+
+def test_random_units_after_the_same_warm_up(examples: Examples, tmp_path: Path) -> None:
+    teacher, student = build("bert", SHAPE, 3, seed=1), build("bert", SHAPE, 3, seed=2)
+    around = Surroundings(examples, torch.device("cpu"), tmp_path, 0, {})
+    training = Training(teacher, student, RECIPE, score_of(examples), around)
+    shape = {"heads": [2, 1], "neurons": [9, 7], "hidden": [12], "self layers": [1, 1], "ffn layers": [1, 1]}
+    masks = drawn(student, shape, 0)
+    found = training.run_with(masks)
+    assert {name: stage.step for name, stage in found.stages.items()} == {"distil": 20, "train": 120, "finetune": 20}
+    assert found.sparsity == {"counted": pytest.approx(1 - 12 * (3 * 16 + 16 * 2) / PrunableSize.of(teacher).total)}
+    assert describe(found.model).hidden == 12

@@ -16,18 +16,30 @@ if TYPE_CHECKING:
 MACS_LEFT = "MACs that remain (%)"
 
 
-def draw_panels(frame: pd.DataFrame, x: str, curves: Callable[[Axes, pd.DataFrame], None], words: str) -> Figure:
+def draw_panels(
+    frame: pd.DataFrame,
+    x: str,
+    curves: Callable[[Axes, pd.DataFrame], None],
+    words: str,
+    *,
+    y: str = "(%)",
+    intervals: str = "Bands",
+    size: tuple[float, float] = (2.05, 1.75),
+) -> Figure:
     """A panel for every value of the column ``panel``.
 
     Arguments:
         frame: rows of curves, and one row a panel with ``series`` unpruned.
         x: the label of the horizontal axis.
         curves: draws the rows of one panel.
-        words: the caption; what the bands are is added before it.
+        words: the caption; what the strip and the intervals are is added before it.
+        y: the label of the vertical axis, after the metric.
+        intervals: how the interval of the mean is drawn.
+        size: of a panel, in inches.
     """
     found = list(frame.groupby("panel", sort=False))
     with figure_style():
-        figure, all_axes = panel_grid(len(found))
+        figure, all_axes = panel_grid(len(found), width=size[0], height=size[1])
         for axes, (title, rows) in zip(all_axes, found, strict=True):
             draw_unpruned(axes, unpruned_row(rows))
             curves(axes, rows)
@@ -35,9 +47,9 @@ def draw_panels(frame: pd.DataFrame, x: str, curves: Callable[[Axes, pd.DataFram
             axes.set_xlabel(x)
             if x == MACS_LEFT:
                 axes.set_xlim(frame["remaining_percent"].min() - 4, 102)
-            axes.set_ylabel(f"{rows['metric'].iloc[0]} (%)")
+            axes.set_ylabel(f"{rows['metric'].iloc[0]} {y}")
         add_legend(figure, all_axes)
-        add_caption(figure, f"{explain(frame)} {words}")
+        add_caption(figure, f"{explain(frame, intervals)} {words}")
     return figure
 
 
@@ -45,11 +57,11 @@ def unpruned_row(rows: pd.DataFrame) -> pd.Series:
     return rows[rows["series"] == "unpruned"].iloc[0]
 
 
-def explain(frame: pd.DataFrame) -> str:
-    """What the grey strip and the bands are."""
+def explain(frame: pd.DataFrame, intervals: str = "Bands") -> str:
+    """What the grey strip and the intervals are."""
     strip = "Grey strip: 95 % sampling interval of the unpruned model."
     drawn = frame[frame["series"] != "unpruned"]
     if not drawn["low"].notna().any():
         return strip
     over = "teachers" if drawn["teachers"].max() > 2 else "seeds"
-    return f"{strip} Bands: 95 % interval of the mean over {over}."
+    return f"{strip} {intervals}: 95 % interval of the mean over {over}."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis import criteria_cofi, criteria_cofi_shapes, published, published_cofi
+from analysis import cofi_distillation, cofi_units, criteria_cofi, criteria_cofi_shapes, published, published_cofi
 from analysis.claims import Claim, claims_table
-from analysis.cofi_runs import default_runs
+from analysis.cofi_runs import at_sparsity, default_runs, paired, structure
 from analysis.groups import Group
 from analysis.loading import Journal
 from analysis.output import Table
@@ -36,12 +36,19 @@ def evidence(runs: Mapping[str, list[Group]]) -> dict[str, Group]:
     if group is None:
         return {}
     learned = default_runs(group.records)
+    high = at_sparsity(learned, criteria_cofi.HIGH)
+    structures = default_runs(group.records, free=["structure"])
+    taught = default_runs(group.records, free=["matching", "learn_from"])
+    gated = default_runs(group.records, free=["units"])
     found = {
-        "learned": learned,
-        "timed": next(iter(by_device(learned)), []),
-        "structures": default_runs(group.records, free=["structure"]),
-        "units": default_runs(group.records, free=["units"]),
-        "distillation": default_runs(group.records, free=["matching", "learn_from"]),
+        "high": high,
+        "timed": next(iter(by_device(high)), []),
+        "dense": paired(structures, structure, "learned", "dense"),
+        "random": paired(structures, structure, "learned", "random"),
+        "distillation": paired(taught, cofi_distillation.distillation, cofi_distillation.FULL, cofi_distillation.NONE),
+        "hidden": paired(gated, cofi_units.units_text, cofi_units.ALL, "no hidden"),
+        "shapes": at_sparsity(learned, criteria_cofi_shapes.SPARSITY),
+        "tasks": learned,
     }
     return {
         name: Group(records)
@@ -68,7 +75,7 @@ def _headlines() -> list[Claim]:
             text="At 95 % sparsity more than 90 % of the teacher's score is kept",
             where="abstract",
             published=published.claim("cofi", "accuracy kept at 95% sparsity"),
-            evidence="learned",
+            evidence="high",
             test=criteria_cofi.kept_score,
             unit="%",
             digits=1,
@@ -79,7 +86,7 @@ def _headlines() -> list[Claim]:
             text="CoFi is better than a small dense Transformer distilled from the same teacher",
             where="Table 2",
             published=_published_gain(),
-            evidence="structures",
+            evidence="dense",
             test=criteria_cofi.small_dense,
             unit="points",
             digits=1,
@@ -91,7 +98,7 @@ def _headlines() -> list[Claim]:
             text="Learned masks are better than random ones of the same shape",
             where="not in the paper",
             published="",
-            evidence="structures",
+            evidence="random",
             test=criteria_cofi.learned_masks,
             unit="points",
             digits=1,
@@ -119,7 +126,7 @@ def _ablations() -> list[Claim]:
             text="Without masks of hidden dimensions the pruned model is worse",
             where="Table 4",
             published=published.claim("cofi", "dropping hidden masks costs accuracy at 95%") + " at 95 %",
-            evidence="units",
+            evidence="hidden",
             test=criteria_cofi.hidden_masks,
             unit="points",
             digits=1,
@@ -138,7 +145,7 @@ def _shapes() -> list[Claim]:
             text="Upper layers lose more than lower ones",
             where="Sec. 4.4",
             published=published.claim("cofi", "upper layers lose more than lower ones"),
-            evidence="learned",
+            evidence="shapes",
             test=criteria_cofi_shapes.upper_layers,
             unit="points",
             digits=0,
@@ -149,7 +156,7 @@ def _shapes() -> list[Claim]:
             text="Neurons of FFNs go before heads",
             where="Sec. 4.4",
             published=f"{100 * neurons:.0f} % of neurons, {100 * heads:.0f} % of heads at 60 %",
-            evidence="learned",
+            evidence="shapes",
             test=criteria_cofi_shapes.neurons_before_heads,
             unit="% of neurons",
             digits=0,
@@ -160,7 +167,7 @@ def _shapes() -> list[Claim]:
             text="Different tasks end in different structures",
             where="Sec. 4.4",
             published=published.claim("cofi", "different tasks end in different structures"),
-            evidence="learned",
+            evidence="tasks",
             test=criteria_cofi_shapes.different_tasks,
             unit="points",
             digits=1,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from analysis.cofi_runs import caption, default_runs
+from analysis.cofi_runs import caption, default_runs, missed
 from analysis.groups import Group
 from analysis.heatmap import draw_map
 from analysis.kept import SUBLAYERS, kept_units
@@ -26,6 +27,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     for one in default_runs(group.records):
         frame = kept_units(one, "sparsity", journal)
         if frame is not None:
+            short = Counter(float(record.config["sparsity"]) for record in one.records if missed(record))
+            frame = frame.assign(missed=frame["sparsity"].map(lambda sparsity, short=short: short[sparsity]))
             name = file_name("cofi_kept", one.title)
             items.append(Drawing(name, plot(frame, caption([one])), frame))
     return items
@@ -35,8 +38,9 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
     layers = sorted(frame.loc[frame["unit"].isin(SUBLAYERS), "layer"].unique())
     requested = sorted(frame["sparsity"].unique())
     hidden = frame[frame["unit"] == "hidden"].set_index("sparsity")
-    labels = [f"{100 * share:g}" + (f"\n{hidden['kept'][share]:.0f}" if share in hidden.index else "")
-              for share in requested]  # fmt: skip
+    short = frame.groupby("sparsity")["missed"].max()
+    labels = [f"{100 * share:g}" + "*" * bool(short[share])
+              + (f"\n{hidden['kept'][share]:.0f}" if share in hidden.index else "") for share in requested]  # fmt: skip
     with figure_style():
         figure = new_figure(max(4.6, 1.6 + 0.78 * len(requested)), 1.6 + 0.2 * len(layers))
         for axes, (unit, title) in zip(figure.subplots(1, len(NAMES), sharey=True), NAMES.items(), strict=True):
@@ -59,10 +63,18 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
         sentences = [
             f"{many} {runs} runs." if runs > 1 else "",
             "Struck out: the sublayer is gone in every run.",
+            f"Starred: target missed ({_missed_text(frame)})." if short.any() else "",
             f"The teacher has {hidden['total'].max():,.0f} hidden dimensions." if len(hidden) else "",
         ]
         add_caption(figure, " ".join([*filter(None, sentences), words]))
     return figure
+
+
+def _missed_text(frame: pd.DataFrame) -> str:
+    rows = frame.drop_duplicates("sparsity").sort_values("sparsity").to_dict("records")
+    return "; ".join(
+        f"{100 * row['sparsity']:g} %: {row['missed']} of {row['runs']} runs" for row in rows if row["missed"]
+    )
 
 
 def _grid(frame: pd.DataFrame, unit: str, layers: list[int]) -> pd.DataFrame:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.groups import Group, by_condition, by_setting, describe
+from analysis.groups import Group, by_condition, by_setting, describe, teacher_of
 from analysis.records import Record
 from analysis.runs import means, run_rows
 from analysis.style import STRUCTURES
@@ -41,6 +42,11 @@ def usual(record: Record, name: str) -> Any:
     return DEFAULTS[name]
 
 
+def structure(record: Record) -> str:
+    """How the units that go were chosen."""
+    return str(option(record, "structure"))
+
+
 def default_runs(records: Sequence[Record], free: Collection[str] = ()) -> list[Group]:
     """One group a task and condition: its runs in the default setting, except in the fields ``free``."""
     groups = []
@@ -52,8 +58,8 @@ def default_runs(records: Sequence[Record], free: Collection[str] = ()) -> list[
 
 def method(record: Record) -> str:
     """What chose the units, and whatever else is not the default, in words."""
-    structure = str(option(record, "structure"))
-    words = [STRUCTURES[structure].label if structure in STRUCTURES else structure]
+    chosen_by = structure(record)
+    words = [STRUCTURES[chosen_by].label if chosen_by in STRUCTURES else chosen_by]
     if option(record, "variant") == "released":
         words.append("as released")
     words += [
@@ -115,6 +121,32 @@ def against(rows: pd.DataFrame, field: str, reference: Any) -> pd.DataFrame:
     return found.drop(columns="reference").assign(paired=found["difference"].notna())
 
 
+def paired(groups: Iterable[Group], name: Callable[[Record], Any], first: str, second: str) -> list[Group]:
+    """The runs of two names that have one of the other at the same sparsity, teacher and seed.
+
+    Runs that missed their target are not compared.
+    """
+    found = []
+    for group in groups:
+        cells: dict[tuple[float, str, int], set[str]] = {}
+        members = [record for record in group.records if not missed(record) and name(record) in (first, second)]
+        for record in members:
+            cells.setdefault(_cell(record), set()).add(name(record))
+        members = [record for record in members if len(cells[_cell(record)]) == 2]
+        if members:
+            found.append(replace(group, records=members))
+    return found
+
+
+def at_sparsity(groups: Sequence[Group], sparsity: float) -> list[Group]:
+    """The runs that asked for a sparsity and reached it."""
+    found = [
+        [record for record in group.records if float(record.config["sparsity"]) == sparsity and not missed(record)]
+        for group in groups
+    ]
+    return [replace(group, records=members) for group, members in zip(groups, found, strict=True) if members]
+
+
 def compared(rows: pd.DataFrame, field: str, reference: Any) -> pd.DataFrame:
     """The rows without those of ``reference`` at sparsities of a task where there is nothing else."""
     cells = rows.groupby(["panel", "requested"])[field].transform("nunique")
@@ -139,6 +171,10 @@ def missed_text(frame: pd.DataFrame, sign: str, label: Callable[[Any], str]) -> 
     rows = frame[frame["missed"].fillna(0) > 0].itertuples()
     told = [f"{row.panel}, {label(row)}, {row.requested:g} %: {row.missed:.0f} of {row.runs:.0f} runs" for row in rows]
     return f"{sign}: target missed ({'; '.join(told)}). " if told else ""
+
+
+def _cell(record: Record) -> tuple[float, str, int]:
+    return float(record.config["sparsity"]), teacher_of(record), record.seed
 
 
 def _text(value: Any) -> str:

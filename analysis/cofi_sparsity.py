@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.cofi_panels import draw_structures, structure_label
-from analysis.cofi_runs import caption, cofi_means, cofi_rows, default_runs, missed_text, option
+from analysis.cofi_runs import caption, cofi_means, cofi_rows, default_runs, missed_text, structure
 from analysis.curves import unpruned
 from analysis.groups import Group
 from analysis.loading import Journal
@@ -36,7 +36,7 @@ def curves(groups: list[Group]) -> pd.DataFrame:
 
     parts = []
     for group in groups:
-        rows = cofi_rows([group], series=lambda record: option(record, "structure"))
+        rows = cofi_rows([group], series=structure)
         parts.append(cofi_means(rows, ["panel", "task", "series", "requested"], ["speedup"]))
         dense = {"panel": group.title, "task": group.records[0].task, "metric": rows["metric"].iloc[0]}
         dense |= {"series": "unpruned", "counted": 0.0, "change": 0.0, "speedup": 1.0}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import published_cofi
 from analysis.cofi_panels import draw_structures, structure_label
-from analysis.cofi_runs import caption, cofi_means, cofi_rows, default_runs, missed_text, option
+from analysis.cofi_runs import caption, cofi_means, cofi_rows, default_runs, missed_text, structure
 from analysis.curves import unpruned
 from analysis.groups import Group
 from analysis.latency import LATENCY, add_timings, shape_text, timings
@@ -51,7 +51,7 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
         timed = Group([record for record in group.records if record.run_id in found_times], group.label)
         if not timed.records:
             continue
-        rows = add_timings(cofi_rows([timed], series=lambda record: option(record, "structure")), found_times)
+        rows = add_timings(cofi_rows([timed], series=structure), found_times)
         rows = rows.assign(score=rows["value"], value=rows["change"])
         parts.append(cofi_means(rows, ["panel", "task", "series", "requested"], ["score", *LATENCY]))
         metric = str(rows["metric"].iloc[0])
@@ -82,8 +82,9 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
 
 
 def letters_of(frame: pd.DataFrame) -> dict[str, str]:
-    """A letter for every published model other than CoFi."""
-    methods = dict.fromkeys(frame.loc[frame["series"] == PUBLISHED_OTHERS, "method"]) if "method" in frame else {}
+    """A letter for every published model other than CoFi that is drawn."""
+    drawn = set(frame.loc[frame["series"] == PUBLISHED_OTHERS, "method"]) if "method" in frame else set()
+    methods = [name for name in dict.fromkeys(published_cofi.others()["method"]) if name in drawn]
     return dict(zip(methods, ascii_lowercase, strict=False))
 
 
@@ -111,12 +112,12 @@ def _draw_published(axes: Axes, rows: pd.DataFrame, letters: dict[str, str]) -> 
                   label="CoFi, published: BERT-base, V100")  # fmt: skip
     if len(others):
         axes.plot(others["speedup"], others["value"], color=GREY, linestyle="", marker=".", markersize=4,
-                  label="others, published: BERT-base")  # fmt: skip
+                  label="others, published: see below")  # fmt: skip
     for row in others.itertuples():
         left = "without" in str(row.method)  # beside its namesake, often at the same place
         axes.annotate(letters[str(row.method)], (row.speedup, row.value), xytext=(-2.5 if left else 2.5, 0),
                       textcoords="offset points", fontsize=6.5, color="#555555", ha="right" if left else "left",
-                      va="center")  # fmt: skip
+                      va="center", zorder=4)  # fmt: skip
 
 
 def _published_text(frame: pd.DataFrame, letters: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import cofi_distillation, cofi_units
 from analysis.claims import Outcome
-from analysis.cofi_runs import CELL, cofi_rows, default_runs, option
+from analysis.cofi_runs import CELL, at_sparsity, cofi_rows, default_runs, paired, structure
 from analysis.groups import Group
 from analysis.loading import Journal
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from analysis.records import Record
 
-HIGH = 95.0
-"""Per cent: the sparsity of the paper's headlines."""
+HIGH = 0.95
+"""The sparsity of the paper's headlines."""
 SPEEDUP, KEPT = 10.0, 90.0
 """The headlines (abstract)."""
 SAME_SIZE = 3.0
@@ -61,20 +61,19 @@ def hidden_masks(group: Group, journal: Journal) -> list[Outcome]:
 def learned_masks(group: Group, journal: Journal) -> list[Outcome]:
     """Mean points of learned over random units in the same shape, at every sparsity; holds above 0."""
     outcomes = []
-    for one in default_runs(group.records, free=["structure"]):
-        cells = pairs(one, _structure, "learned", "random")
-        if len(cells):
-            found = cells["difference"]
-            note = f"{_pairs(cells)}, {found.min():+.1f} to {found.max():+.1f}"
-            outcomes.append(Outcome(found.mean(), found.mean() > 0, note, one.title))
+    for one in paired(default_runs(group.records, free=["structure"]), structure, "learned", "random"):
+        cells = pairs(one, structure, "learned", "random")
+        found = cells["difference"]
+        note = _pairs(cells) + (f", {found.min():+.1f} to {found.max():+.1f}" if len(cells) > 1 else "")
+        outcomes.append(Outcome(found.mean(), found.mean() > 0, note, one.title))
     return outcomes
 
 
 def small_dense(group: Group, journal: Journal) -> list[Outcome]:
     """Mean points over a small dense Transformer of about the same size; holds above 0."""
     outcomes = []
-    for one in default_runs(group.records, free=["structure"]):
-        cells = pairs(one, _structure, "learned", "dense")
+    for one in paired(default_runs(group.records, free=["structure"]), structure, "learned", "dense"):
+        cells = pairs(one, structure, "learned", "dense")
         cells = cells[(cells["counted_first"] - cells["counted_second"]).abs() <= SAME_SIZE]
         if len(cells):
             gain, first, second = (cells[name].mean() for name in ("difference", "counted_first", "counted_second"))
@@ -84,9 +83,8 @@ def small_dense(group: Group, journal: Journal) -> list[Outcome]:
 
 
 def pairs(group: Group, name: Callable[[Record], Any], first: str, second: str) -> pd.DataFrame:
-    """A row a sparsity, teacher and seed that runs of both names have: ``difference`` in points, and their sizes."""
+    """A row a sparsity, teacher and seed that :func:`~analysis.cofi_runs.paired` runs have, with ``difference``."""
     rows = cofi_rows([group], name=name)
-    rows = rows[~rows["missed"]]
     both = [
         rows.loc[rows["name"] == value, [*CELL, "value", "counted"]].drop_duplicates(CELL) for value in (first, second)
     ]
@@ -96,29 +94,19 @@ def pairs(group: Group, name: Callable[[Record], Any], first: str, second: str) 
 
 def _highest(groups: list[Group], name: Callable[[Record], Any], first: str, second: str) -> list[Outcome]:
     outcomes = []
-    for one in groups:
+    for one in paired(groups, name, first, second):
         cells = pairs(one, name, first, second)
-        if len(cells):
-            requested = cells["requested"].max()
-            top = cells[cells["requested"] == requested]
-            gain = top["difference"].mean()
-            outcomes.append(Outcome(gain, gain > 0, f"at {requested:g} %, {_pairs(top)}", one.title))
+        requested = cells["requested"].max()
+        top = cells[cells["requested"] == requested]
+        gain = top["difference"].mean()
+        outcomes.append(Outcome(gain, gain > 0, f"at {requested:g} %, {_pairs(top)}", one.title))
     return outcomes
 
 
 def _at_high(group: Group) -> list[tuple[str, pd.DataFrame]]:
     """The rows of each task that asked for 95 % and reached it, without those that repeat a run."""
-    found = []
-    for one in default_runs(group.records):
-        rows = cofi_rows([one])
-        rows = rows[(rows["requested"] == HIGH) & ~rows["missed"]].drop_duplicates(CELL)
-        if len(rows):
-            found.append((one.title, rows))
-    return found
-
-
-def _structure(record: Record) -> str:
-    return str(option(record, "structure"))
+    groups = at_sparsity(default_runs(group.records), HIGH)
+    return [(one.title, cofi_rows([one]).drop_duplicates(CELL)) for one in groups]
 
 
 def _runs(rows: pd.DataFrame) -> str:

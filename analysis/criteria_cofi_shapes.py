@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 from analysis.claims import Outcome
-from analysis.cofi_runs import default_runs, missed
+from analysis.cofi_runs import at_sparsity, default_runs, missed
 from analysis.groups import Group
 from analysis.kept import kept_rows
 from analysis.loading import Journal
@@ -85,17 +84,11 @@ def layer_shares(rows: pd.DataFrame) -> pd.Series:
 
 def _shapes(group: Group, journal: Journal, sparsity: float | None = None) -> list[tuple[str, pd.DataFrame]]:
     """The kept units of each task's learned runs that reached their target, at one sparsity or at all."""
-    found = []
-    for one in default_runs(group.records):
-        members = [
-            record
-            for record in one.records
-            if not missed(record) and sparsity in (None, float(record.config["sparsity"]))
-        ]
-        rows = kept_rows(replace(one, records=members), "sparsity", journal)
-        if rows is not None:
-            found.append((one.title, rows))
-    return found
+    groups = default_runs([record for record in group.records if not missed(record)])
+    if sparsity is not None:
+        groups = at_sparsity(groups, sparsity)
+    found = [(one.title, kept_rows(one, "sparsity", journal)) for one in groups]
+    return [(title, rows) for title, rows in found if rows is not None]
 
 
 def _profiles(rows: pd.DataFrame) -> dict[float, list[np.ndarray]]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MACS_LEFT = "MACs that remain (%)"
+WIDEST = 9.2
+"""Inches that the panels of a row may take."""
 
 
 def draw_panels(
@@ -39,7 +41,7 @@ def draw_panels(
     """
     found = list(frame.groupby("panel", sort=False))
     with figure_style():
-        figure, all_axes = panel_grid(len(found), width=size[0], height=size[1])
+        figure, all_axes = panel_grid(len(found), width=size[0], height=size[1], columns=int(WIDEST / size[0]))
         for axes, (title, rows) in zip(all_axes, found, strict=True):
             draw_unpruned(axes, unpruned_row(rows))
             curves(axes, rows)

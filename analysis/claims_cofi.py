@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from analysis import cofi_distillation, cofi_units, criteria_cofi, criteria_cofi_shapes, published, published_cofi
 from analysis.claims import Claim, claims_table
-from analysis.cofi_runs import at_sparsity, default_runs, paired, structure
+from analysis.cofi_pairs import paired
+from analysis.cofi_runs import at_sparsity, default_runs, structure
 from analysis.groups import Group
 from analysis.loading import Journal
 from analysis.output import Table

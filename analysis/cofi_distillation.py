@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis import published_cofi
-from analysis.cofi_runs import against, caption, cofi_means, cofi_rows, compared, default_runs, missed_text, option
+from analysis.cofi_pairs import against, compared
+from analysis.cofi_runs import caption, cofi_means, cofi_rows, default_runs, missed_text, option
 from analysis.cofi_tables import counted, in_order, score, signed
 from analysis.groups import Group
 from analysis.loading import Journal

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.groups import Group, by_condition, by_setting, describe, teacher_of
+from analysis.groups import Group, by_condition, by_setting, describe
 from analysis.records import Record
 from analysis.runs import means, run_rows
 from analysis.style import STRUCTURES
@@ -23,8 +23,6 @@ DEFAULTS: dict[str, Any] = {
     "variant": "paper",
     "prediction_weight": 0.5,
 }
-CELL = ["panel", "requested", "teacher", "seed"]
-"""What two runs share that are compared one to one."""
 
 
 def option(record: Record, name: str) -> Any:
@@ -110,34 +108,6 @@ def cofi_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd
     )
 
 
-def against(rows: pd.DataFrame, field: str, reference: Any) -> pd.DataFrame:
-    """Add ``difference``: points against the run with ``reference`` in ``field`` of the same task, sparsity and seeds.
-
-    NaN where there is none; ``paired`` tells.
-    """
-    whole = rows[rows[field] == reference].drop_duplicates(CELL)
-    found = rows.merge(whole[[*CELL, "value"]].rename(columns={"value": "reference"}), on=CELL, how="left")
-    found = found.assign(difference=found["value"] - found["reference"])
-    return found.drop(columns="reference").assign(paired=found["difference"].notna())
-
-
-def paired(groups: Iterable[Group], name: Callable[[Record], Any], first: str, second: str) -> list[Group]:
-    """The runs of two names that have one of the other at the same sparsity, teacher and seed.
-
-    Runs that missed their target are not compared.
-    """
-    found = []
-    for group in groups:
-        cells: dict[tuple[float, str, int], set[str]] = {}
-        members = [record for record in group.records if not missed(record) and name(record) in (first, second)]
-        for record in members:
-            cells.setdefault(_cell(record), set()).add(name(record))
-        members = [record for record in members if len(cells[_cell(record)]) == 2]
-        if members:
-            found.append(replace(group, records=members))
-    return found
-
-
 def at_sparsity(groups: Sequence[Group], sparsity: float) -> list[Group]:
     """The runs that asked for a sparsity and reached it."""
     found = [
@@ -145,12 +115,6 @@ def at_sparsity(groups: Sequence[Group], sparsity: float) -> list[Group]:
         for group in groups
     ]
     return [replace(group, records=members) for group, members in zip(groups, found, strict=True) if members]
-
-
-def compared(rows: pd.DataFrame, field: str, reference: Any) -> pd.DataFrame:
-    """The rows without those of ``reference`` at sparsities of a task where there is nothing else."""
-    cells = rows.groupby(["panel", "requested"])[field].transform("nunique")
-    return rows[(rows[field] != reference) | (cells > 1)]
 
 
 def cofi_means(rows: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) -> pd.DataFrame:
@@ -171,10 +135,6 @@ def missed_text(frame: pd.DataFrame, sign: str, label: Callable[[Any], str]) -> 
     rows = frame[frame["missed"].fillna(0) > 0].itertuples()
     told = [f"{row.panel}, {label(row)}, {row.requested:g} %: {row.missed:.0f} of {row.runs:.0f} runs" for row in rows]
     return f"{sign}: target missed ({'; '.join(told)}). " if told else ""
-
-
-def _cell(record: Record) -> tuple[float, str, int]:
-    return float(record.config["sparsity"]), teacher_of(record), record.seed
 
 
 def _text(value: Any) -> str:

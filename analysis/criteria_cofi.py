@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import cofi_distillation, cofi_units
 from analysis.claims import Outcome
-from analysis.cofi_runs import CELL, at_sparsity, cofi_rows, default_runs, paired, structure
+from analysis.cofi_pairs import CELL, paired
+from analysis.cofi_runs import at_sparsity, cofi_rows, default_runs, structure
 from analysis.groups import Group
 from analysis.loading import Journal
 
@@ -83,7 +84,7 @@ def small_dense(group: Group, journal: Journal) -> list[Outcome]:
 
 
 def pairs(group: Group, name: Callable[[Record], Any], first: str, second: str) -> pd.DataFrame:
-    """A row a sparsity, teacher and seed that :func:`~analysis.cofi_runs.paired` runs have, with ``difference``."""
+    """A row a sparsity, teacher and seed that :func:`~analysis.cofi_pairs.paired` runs have, with ``difference``."""
     rows = cofi_rows([group], name=name)
     both = [
         rows.loc[rows["name"] == value, [*CELL, "value", "counted"]].drop_duplicates(CELL) for value in (first, second)

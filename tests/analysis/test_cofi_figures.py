@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -119,7 +120,7 @@ def test_missed_targets_are_hollow_and_named(tmp_path: Path) -> None:
         assert f"Hollow: {words}" in caption_of(drawing)
         assert isinstance(drawing, Drawing)
         hollow = [line for line in drawing.figure.axes[0].lines if line.get_markerfacecolor() == "white"]
-        assert [line.get_xydata()[:, 0].tolist() for line in hollow] == [pytest.approx([at])]
+        assert [np.asarray(line.get_xdata()).tolist() for line in hollow] == [pytest.approx([at])]
     table = one_table(cofi_baselines.draw(group(tmp_path), Journal()))
     assert table.display["gone (%)"].tolist() == ["92.5*"]
     assert f"Starred: {words}" in table.caption

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from analysis import criteria_kwon, kwon_comparisons, published
 from analysis.claims import Claim, claims_table
 from analysis.groups import Group
-from analysis.kwon_runs import by_device, default_runs
+from analysis.kwon_runs import default_runs
 from analysis.kwon_seconds import with_times
 from analysis.loading import Journal
 from analysis.output import Table
+from analysis.runs import by_device
 
 CAPTION = (
     "A point is one hundredth of the metric; the change is the mean over runs. One point is less than the sampling "

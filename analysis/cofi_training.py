@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.groups import Group, by_condition, by_setting, describe, teacher_of
+from analysis.cofi_runs import by_method
+from analysis.groups import Group, by_condition, by_setting, teacher_of
 from analysis.loading import Journal
 from analysis.output import Drawing, Item, file_name
 from analysis.records import DamagedRecordError
@@ -43,14 +44,14 @@ SECOND = {
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
-    """One figure a task."""
+    """One figure a task and method."""
     items: list[Item] = []
     for members in by_setting(group.records).values():
-        for one in by_condition(members):
+        for one in (one for condition in by_condition(members) for one in by_method(condition)):
             frame = history(one, journal)
             if frame is not None:
                 name = file_name("cofi_training", one.title)
-                items.append(Drawing(name, plot(frame, describe(one.records)), frame))
+                items.append(Drawing(name, plot(frame, one.caption), frame))
     return items
 
 
@@ -74,9 +75,10 @@ def history(group: Group, journal: Journal) -> pd.DataFrame | None:
 
 def plot(frame: pd.DataFrame, words: str) -> Figure:
     requested = sorted(frame["requested"].unique())
+    logged = {name: title for name, title in PANELS.items() if frame[name].notna().any()}
     with figure_style():
-        figure, all_axes = panel_grid(len(PANELS))
-        for axes, (name, title) in zip(all_axes, PANELS.items(), strict=True):
+        figure, all_axes = panel_grid(len(logged))
+        for axes, (name, title) in zip(all_axes, logged.items(), strict=True):
             for number, share in enumerate(requested):
                 runs = frame[frame["requested"] == share].groupby("run")
                 for at, (_, rows) in enumerate(runs):

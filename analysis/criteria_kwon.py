@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from analysis import kwon_comparisons, kwon_latency, kwon_macs, kwon_seconds
 from analysis.claims import Outcome
 from analysis.groups import Group
-from analysis.kwon_runs import TOLERANCE, default_runs, option, run_rows
+from analysis.kwon_runs import TOLERANCE, default_runs, fisher_rows, option
 from analysis.loading import Journal
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def predicted_labels(group: Group, journal: Journal) -> list[Outcome]:
     """Mean change in points when predicted labels replace gold ones in the same run; holds above minus one."""
     outcomes = []
     for one in kwon_comparisons.compared(group, "labels"):
-        rows = run_rows([one], labels=lambda record: option(record, "labels"))
+        rows = fisher_rows([one], labels=lambda record: option(record, "labels"))
         cells = rows.pivot_table(index=["constraint", "teacher", "seed"], columns="labels", values="value").dropna()
         if len(cells):
             differences = cells["predicted"] - cells["gold"]

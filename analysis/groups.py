@@ -18,7 +18,9 @@ AXES = {
         "constraint", "budget", "score", "variant", "labels", "calibration_examples", "rearrange", "tune", "target",
         "on_failure",
     ),
-    "prune_cofi": ("sparsity",),
+    "prune_cofi": (
+        "sparsity", "structure", "units", "matching", "learn_from", "variant", "prediction_weight",
+    ),
 }  # fmt: skip
 """Fields that the figures of a verb themselves show."""
 NOT_RESULTS = ("run", "scale", "save")
@@ -160,8 +162,7 @@ def describe(records: Sequence[Record], label: str = "") -> str:
     if records[0].teacher_path:
         words.append(f"fine-tuned model {records[0].teacher_path}")
     elif records[0].teacher_seed is not None and not _data(records, "train"):
-        examples = records[0].config.get("train", {}).get("examples")
-        words.insert(1, f"trained on {records[0].task} ({f'{examples:,}' if examples else 'all'} examples)")
+        words.insert(1, _trained_on(records))
     teachers = sorted({r.teacher_seed for r in records if r.teacher_seed is not None})
     seeds = sorted({r.seed for r in records})
     if teachers:
@@ -173,6 +174,13 @@ def describe(records: Sequence[Record], label: str = "") -> str:
     if label:
         words.append(label)
     return "; ".join(words) + "."
+
+
+def _trained_on(records: Sequence[Record]) -> str:
+    if len({record.task for record in records}) > 1:
+        return "fine-tuned on each task"
+    examples = records[0].config.get("train", {}).get("examples")
+    return f"trained on {records[0].task} ({f'{examples:,}' if examples else 'all'} examples)"
 
 
 def _weights(weights: str) -> str:

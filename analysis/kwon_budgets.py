@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from analysis.groups import Group
-from analysis.kwon_runs import by_device, caption, default_runs, means, option, run_rows
+from analysis.kwon_runs import caption, default_runs, fisher_rows, option
 from analysis.loading import Journal
 from analysis.output import Item, Table, file_name
+from analysis.runs import by_device, means
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 def budgets(groups: list[Group]) -> pd.DataFrame:
     """A row a task, kind of budget and constraint: all shares in per cent, the metric, and its change in points."""
     columns = {name: (lambda record, name=name: remaining(record, name)) for name in SHARES}
-    rows = run_rows(groups, budget=lambda record: option(record, "budget"), **columns)
+    rows = fisher_rows(groups, budget=lambda record: option(record, "budget"), **columns)
     found = means(rows, ["panel", "task", "budget", "constraint"], ["change", *SHARES])
     return found.assign(requested=100 * found["constraint"])
 

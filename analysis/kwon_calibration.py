@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.curves import draw_series, unpruned
 from analysis.groups import Group
-from analysis.kwon_panels import draw_panels
-from analysis.kwon_runs import caption, default_runs, means, run_rows
+from analysis.kwon_runs import caption, default_runs, fisher_rows
 from analysis.loading import Journal
 from analysis.output import Drawing, Item
+from analysis.panels import draw_panels
+from analysis.runs import means
 from analysis.style import MARKERS, TEACHERS, Look
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def curves(groups: list[Group]) -> pd.DataFrame:
 
     parts = []
     for group in groups:
-        rows = run_rows([group], calibration_examples=lambda record: int(record.config["calibration_examples"]))
+        rows = fisher_rows([group], calibration_examples=lambda record: int(record.config["calibration_examples"]))
         found = means(rows, ["panel", "task", "constraint", "calibration_examples"], ["change"])
         dense = {"panel": group.title, "task": group.records[0].task, "metric": found["metric"].iloc[0]}
         dense |= {"series": "unpruned", "change": 0.0} | unpruned(group.records)

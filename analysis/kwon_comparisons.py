@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from analysis.curves import draw_series, unpruned
 from analysis.groups import Group, teacher_of
-from analysis.kwon_panels import MACS_LEFT, draw_panels
-from analysis.kwon_runs import caption, default_runs, means, option, run_rows, stages_run
+from analysis.kwon_runs import caption, default_runs, fisher_rows, option, stages_run
 from analysis.kwon_stages import at_stage, stage_values
 from analysis.loading import Journal
 from analysis.output import Drawing, Item
+from analysis.panels import MACS_LEFT, draw_panels
 from analysis.records import Record
+from analysis.runs import means
 from analysis.style import COMPARED
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def curves(groups: list[Group], field: str, journal: Journal) -> pd.DataFrame | 
             members.sort(key=stages_run, reverse=True)
             if len({option(record, field) for record in members}) < 2:
                 continue
-            rows = run_rows([Group(members, group.label)], series=lambda r: option(r, field), run_id=lambda r: r.run_id)
+            one = Group(members, group.label)
+            rows = fisher_rows([one], series=lambda r: option(r, field), run_id=lambda r: r.run_id)
             found = means(at_stage(rows, values, stage), ["panel", "task", "series", "constraint"],
                           ["remaining_percent", "change"])  # fmt: skip
             dense = {"panel": group.title, "task": members[0].task, "metric": found["metric"].iloc[0]}

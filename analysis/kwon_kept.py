@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.groups import Group, teacher_of
+from analysis.groups import Group
 from analysis.heatmap import draw_map
+from analysis.kept import kept_units
 from analysis.kwon_runs import caption, default_runs
-from analysis.loading import Journal, read_tables
+from analysis.loading import Journal
 from analysis.output import Drawing, Item, file_name
 from analysis.style import add_caption, figure_style, new_figure
 
@@ -15,36 +16,18 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-KEPT = {"unit": "str", "layer": "int", "kept": "float", "total": "float"}
 UNITS = ("heads", "neurons")
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
-    """One map a task."""
+    """One map a task: units kept at each constraint, and their share of the layer's."""
     items: list[Item] = []
     for one in default_runs(group.records):
-        frame = kept(one, journal)
+        frame = kept_units(one, "constraint", journal)
         if frame is not None:
             figure = plot(frame, caption([one]))
             items.append(Drawing(file_name("kwon_kept", one.title), figure, frame))
     return items
-
-
-def kept(group: Group, journal: Journal) -> pd.DataFrame | None:
-    """One row a constraint, unit and layer (1-based): units kept, the mean over runs, and the share of the layer's."""
-    import pandas as pd
-
-    parts = [
-        table.assign(constraint=float(record.config["constraint"]), run=f"{teacher_of(record)}, {record.seed}")
-        for record, table in read_tables(group.records, "kept", KEPT, journal)
-    ]
-    if not parts:
-        return None
-    frame = pd.concat(parts, ignore_index=True)
-    frame["layer"] += 1
-    found = frame.groupby(["constraint", "unit", "layer"], as_index=False)
-    result = found.agg(kept=("kept", "mean"), total=("total", "mean"), runs=("run", "nunique"))
-    return result.assign(share=result["kept"] / result["total"].where(result["total"] > 0))
 
 
 def plot(frame: pd.DataFrame, words: str) -> Figure:

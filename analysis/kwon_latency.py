@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.curves import draw_series, unpruned
 from analysis.groups import Group
-from analysis.kwon_panels import draw_panels, draw_within, ring
-from analysis.kwon_runs import by_device, caption, default_runs, mark_within, means, option, run_rows
-from analysis.loading import Journal, read_tables
+from analysis.kwon_panels import draw_within, ring
+from analysis.kwon_runs import caption, default_runs, fisher_rows, mark_within, option
+from analysis.latency import LATENCY, add_timings, shape_text, timings
+from analysis.loading import Journal
 from analysis.output import Drawing, Item, file_name
+from analysis.panels import draw_panels
+from analysis.runs import by_device, means
 from analysis.style import BUDGETS
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-LATENCY = {
-    "batch_size": "int",
-    "length": "int",
-    "dense_ms": "float",
-    "pruned_ms": "float",
-    "speedup": "float",
-    "mac_speedup": "float",
-}
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
@@ -50,25 +43,18 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
 
     parts = []
     for group in groups:
-        timings = {record.run_id: largest_batch(table) for record, table in
-                   read_tables(group.records, "latency", LATENCY, journal)}  # fmt: skip
-        timed = [record for record in group.records if record.run_id in timings]
+        found_times = timings(group.records, journal)
+        timed = [record for record in group.records if record.run_id in found_times]
         if not timed:
             continue
-        rows = run_rows([Group(timed, group.label)], series=_budget, run_id=lambda record: record.run_id)
-        for name in LATENCY:
-            rows[name] = rows["run_id"].map({run: timing[name] for run, timing in timings.items()})
+        rows = fisher_rows([Group(timed, group.label)], series=_budget, run_id=lambda record: record.run_id)
+        rows = add_timings(rows, found_times)
         found = means(rows, ["panel", "task", "series", "constraint"], ["remaining_percent", "change", *LATENCY])
         parts.append(mark_within(found, "speedup", largest=True))
         dense = {"panel": group.title, "task": group.records[0].task, "metric": found["metric"].iloc[0]}
         dense |= {"series": "unpruned", "speedup": 1.0, "change": 0.0}
         parts.append(pd.DataFrame([dense | unpruned(timed)]).assign(within_1_point=True, marked=False))
     return pd.concat(parts, ignore_index=True) if parts else None
-
-
-def largest_batch(table: pd.DataFrame) -> Mapping[str, float]:
-    last = table.sort_values(["batch_size", "length"]).iloc[-1]
-    return {name: float(last[name]) for name in LATENCY}
 
 
 def plot(frame: pd.DataFrame, words: str) -> Figure:
@@ -81,16 +67,10 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
         axes.set_xlim(left=min(0.95, rows["speedup"].min() - 0.05))
         ring(axes, rows, "speedup", "{:.2f} x".format, side="left")
 
-    timed = frame.dropna(subset=["batch_size"])
-    shape = f"batch {_span(timed['batch_size'])}, length {_span(timed['length'])}"
-    words = f"Ringed: the fastest that loses less than 1 point on average. Over the dense model at {shape}. {words}"
+    ringed = "Ringed: the fastest that loses less than 1 point on average."
+    words = f"{ringed} Over the dense model at {shape_text(frame)}. {words}"
     return draw_panels(frame, "measured speed-up (x)", panel, words)
 
 
 def _budget(record: Any) -> str:
     return str(option(record, "budget"))
-
-
-def _span(values: pd.Series) -> str:
-    low, high = values.min(), values.max()
-    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from analysis.curves import draw_series, unpruned
 from analysis.groups import Group
-from analysis.kwon_panels import MACS_LEFT, draw_panels, draw_within, ring
-from analysis.kwon_runs import caption, default_runs, mark_within, means, run_rows
+from analysis.kwon_panels import draw_within, ring
+from analysis.kwon_runs import caption, default_runs, fisher_rows, mark_within
 from analysis.loading import Journal
 from analysis.output import Drawing, Item
+from analysis.panels import MACS_LEFT, draw_panels
+from analysis.runs import means
 from analysis.style import BLUE, Look
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def curves(groups: list[Group]) -> pd.DataFrame:
 
     parts = []
     for group in groups:
-        found = means(run_rows([group]), ["panel", "task", "constraint"], ["remaining_percent", "change"])
+        found = means(fisher_rows([group]), ["panel", "task", "constraint"], ["remaining_percent", "change"])
         parts.append(mark_within(found, "remaining_percent", largest=False).assign(series="pruned"))
         dense = {"panel": group.title, "task": group.records[0].task, "metric": found["metric"].iloc[0]}
         dense |= {"series": "unpruned", "constraint": 1.0, "remaining_percent": 100.0, "change": 0.0}
@@ -60,6 +62,6 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
 
 def _tell_uneven(groups: list[Group], journal: Journal) -> None:
     for group in groups:
-        runs = run_rows([group]).groupby("constraint").size()
+        runs = fisher_rows([group]).groupby("constraint").size()
         for constraint, number in runs[runs < runs.max()].items():
             journal.warn(f"kwon_macs, {group.title}: constraint {constraint:g} has {number} of {runs.max()} runs")

@@ -1,49 +1,16 @@
-"""The frame of the figures that show a curve a task: panels, the unpruned model in each, one legend, one caption."""
+"""What every panel of Fisher pruning has: the line that the headline allows, and the best point above it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from analysis.curves import draw_unpruned
 from analysis.kwon_runs import TOLERANCE
-from analysis.style import add_caption, add_legend, figure_style, panel_grid, panel_title
+from analysis.panels import unpruned_row
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-MACS_LEFT = "MACs that remain (%)"
-
-
-def draw_panels(frame: pd.DataFrame, x: str, curves: Callable[[Axes, pd.DataFrame], None], words: str) -> Figure:
-    """A panel for every value of the column ``panel``.
-
-    Arguments:
-        frame: rows of curves, and one row a panel with ``series`` unpruned.
-        x: the label of the horizontal axis.
-        curves: draws the rows of one panel.
-        words: the caption; what the bands are is added before it.
-    """
-    found = list(frame.groupby("panel", sort=False))
-    with figure_style():
-        figure, all_axes = panel_grid(len(found))
-        for axes, (title, rows) in zip(all_axes, found, strict=True):
-            draw_unpruned(axes, unpruned_row(rows))
-            curves(axes, rows)
-            axes.set_title(panel_title(str(title)))
-            axes.set_xlabel(x)
-            if x == MACS_LEFT:
-                axes.set_xlim(frame["remaining_percent"].min() - 4, 102)
-            axes.set_ylabel(f"{rows['metric'].iloc[0]} (%)")
-        add_legend(figure, all_axes)
-        add_caption(figure, f"{explain(frame)} {words}")
-    return figure
-
-
-def unpruned_row(rows: pd.DataFrame) -> pd.Series:
-    return rows[rows["series"] == "unpruned"].iloc[0]
 
 
 def draw_within(axes: Axes, rows: pd.DataFrame) -> None:
@@ -60,13 +27,3 @@ def ring(axes: Axes, rows: pd.DataFrame, x: str, text: Callable[[float], str], *
         axes.plot([row[x]], [row["value"]], "o", markersize=8, markerfacecolor="none", markeredgecolor="#222222")
     axes.text(0.97 if side == "right" else 0.03, 0.05, f"< 1 point: {told}", fontsize=7, transform=axes.transAxes,
               ha="right" if side == "right" else "left")  # fmt: skip
-
-
-def explain(frame: pd.DataFrame) -> str:
-    """What the grey strip and the bands are."""
-    strip = "Grey strip: 95 % sampling interval of the unpruned model."
-    drawn = frame[frame["series"] != "unpruned"]
-    if not drawn["low"].notna().any():
-        return strip
-    over = "teachers" if drawn["teachers"].max() > 2 else "seeds"
-    return f"{strip} Bands: 95 % interval of the mean over {over}."

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.curves import average
-from analysis.groups import Group, by_condition, by_setting, describe, teacher_of
+from analysis.groups import Group, by_condition, by_setting, describe
 from analysis.records import Record
+from analysis.runs import run_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,19 +51,6 @@ def default_runs(records: Sequence[Record], free: Collection[str] = ()) -> list[
     return groups
 
 
-def by_device(groups: Sequence[Group]) -> list[list[Group]]:
-    """The groups once for every hardware, that of most runs first: times of two machines never share a figure."""
-    devices = Counter(record.device for group in groups for record in group.records)
-    return [
-        [
-            replace(group, records=found)
-            for group in groups
-            if (found := [record for record in group.records if record.device == device])
-        ]
-        for device, _ in sorted(devices.items(), key=lambda item: (-item[1], item[0]))
-    ]
-
-
 def stages_run(record: Record) -> tuple[bool, bool]:
     """Was the model tuned, were its masks rearranged?"""
     return bool(record.config.get("tune", True)), bool(record.config.get("rearrange", True))
@@ -78,48 +64,9 @@ def caption(groups: Iterable[Group]) -> str:
     return words + describe(records)
 
 
-def run_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd.DataFrame:
-    """One row a run: panel, constraint, seeds, and the metric before and after in per cent.
-
-    Arguments:
-        columns: further columns, each a function of the record.
-    """
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                "panel": group.title,
-                "task": record.task,
-                "metric": str(record.metrics.get("metric", "metric")),
-                "constraint": float(record.config["constraint"]),
-                "teacher": teacher_of(record),
-                "seed": record.seed,
-                "value": 100 * float(record.metrics["value"]),
-                "change": 100 * (float(record.metrics["value"]) - float(record.metrics["baseline"])),
-                "remaining_percent": 100 * float(record.metrics["remaining_macs"]),
-                **{name: column(record) for name, column in columns.items()},
-            }
-            for group in groups
-            for record in group.records
-        ]
-    )
-
-
-def means(frame: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows of every ``by`` averaged over teachers and seeds, with the interval of the mean.
-
-    Arguments:
-        also: further columns to average, as the metric is but without an interval.
-    """
-    import pandas as pd
-
-    rows = []
-    # Runs that differ in no number (only in threads, say) count once.
-    for keys, found in frame.drop_duplicates([*by, "teacher", "seed"]).groupby(list(by), sort=True):
-        row = dict(zip(by, keys, strict=True)) | {"metric": found["metric"].iloc[0]} | average(found)
-        rows.append(row | {name: average(found, name)["value"] for name in also})
-    return pd.DataFrame(rows)
+def fisher_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd.DataFrame:
+    """The rows of :func:`~analysis.runs.run_rows`, with the constraint."""
+    return run_rows(groups, constraint=lambda record: float(record.config["constraint"]), **columns)
 
 
 def mark_within(frame: pd.DataFrame, best: str, *, largest: bool) -> pd.DataFrame:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from analysis import published
 from analysis.groups import Group
-from analysis.kwon_runs import by_device, caption, default_runs, run_rows
+from analysis.kwon_runs import caption, default_runs, fisher_rows
 from analysis.loading import Journal
 from analysis.output import Drawing, Item, file_name
+from analysis.runs import by_device
 from analysis.style import BLUE, ORANGE, PURPLE, SKY, add_caption, figure_style, new_figure
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 
 def seconds(groups: list[Group]) -> pd.DataFrame:
     """A row a task: mean seconds of each stage and in all over its runs, with the least and the most in all."""
-    rows = run_rows(groups, **{part: lambda record, part=part: of_stage(record, part) for part in PARTS})
+    rows = fisher_rows(groups, **{part: lambda record, part=part: of_stage(record, part) for part in PARTS})
     rows["total"] = rows[list(PARTS)].sum(axis=1)
     found = rows.groupby(["panel", "task"], sort=False, as_index=False)
     return found.agg(

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from analysis.curves import draw_series, unpruned
 from analysis.groups import Group
-from analysis.kwon_panels import MACS_LEFT, draw_panels
-from analysis.kwon_runs import caption, default_runs, means, run_rows
+from analysis.kwon_runs import caption, default_runs, fisher_rows
 from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
+from analysis.panels import MACS_LEFT, draw_panels
+from analysis.runs import means
 from analysis.style import PRUNING_STAGES
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
         stages = [stage for stage in PRUNING_STAGES if any(stage in found for found in values.values())]
         for stage in stages:
             members = [record for record in group.records if stage in values.get(record.run_id, {})]
-            rows = at_stage(run_rows([Group(members, group.label)], run_id=lambda record: record.run_id), values, stage)
+            rows = fisher_rows([Group(members, group.label)], run_id=lambda record: record.run_id)
+            rows = at_stage(rows, values, stage)
             parts.append(means(rows, ["panel", "task", "constraint"], ["remaining_percent", "change"]))
             parts[-1].insert(2, "series", stage)
         if stages:
@@ -60,7 +62,7 @@ def stage_values(records: list[Record], journal: Journal) -> dict[str, dict[str,
 
 
 def at_stage(rows: pd.DataFrame, values: dict[str, dict[str, float]], stage: str) -> pd.DataFrame:
-    """Rows of :func:`run_rows` (with ``run_id``) with the metric as it was after ``stage``."""
+    """Rows of :func:`~analysis.kwon_runs.fisher_rows` (with ``run_id``) with the metric as it was after ``stage``."""
     dense = rows["value"] - rows["change"]
     after = 100 * rows["run_id"].map({run: found[stage] for run, found in values.items() if stage in found})
     return rows.assign(value=after, change=after - dense)

@@ -18,7 +18,7 @@ def pruning_curves() -> pd.DataFrame:
     Returns:
         Columns ``order`` (importance, oracle), ``share`` of all heads pruned, ``value`` in per cent.
     """
-    frame = _read("michel_fig3b_independent_rerun_mnli")
+    frame = read("michel_fig3b_independent_rerun_mnli")
     order = frame["ordering"].str.split(" ").str[0]
     return frame.assign(order=order, share=frame["heads_pruned"] / BERT_BASE_HEADS).rename(
         columns={"accuracy_pct": "value"}
@@ -31,7 +31,7 @@ def best_single_heads() -> pd.DataFrame:
     Returns:
         Columns ``layer`` (1-based), ``dev`` and ``train``: where the head was chosen.
     """
-    frame = _read("michel_table3_bert_mnli_all_but_one")
+    frame = read("michel_table3_bert_mnli_all_but_one")
     frame["chosen_on"] = frame["protocol"].str.contains("train").map({True: "train", False: "dev"})
     wide = frame.pivot(index="layer", columns="chosen_on", values="best_delta_accuracy_pct")
     return wide.reset_index().rename_axis(columns=None)
@@ -39,7 +39,7 @@ def best_single_heads() -> pd.DataFrame:
 
 def speed() -> pd.DataFrame:
     """Table 4 (BERT-base, GTX 1080 Ti): ``batch_size``, ``original``, ``pruned`` (examples/s), ``gain``."""
-    frame = _read("michel_table4_bert_speed")
+    frame = read("michel_table4_bert_speed")
     frame["model"] = frame["model"].map({"original": "original", "50% heads pruned": "pruned"})
     wide = frame.pivot(index="batch_size", columns="model", values="examples_per_second")
     gain = frame[frame["model"] == "pruned"].set_index("batch_size")["relative_gain_pct"] / 100
@@ -48,11 +48,12 @@ def speed() -> pd.DataFrame:
 
 def claim(paper: str, text: str) -> str:
     """The published value of one row of ``PAPER_claims.csv``."""
-    frame = _read(f"{paper}_claims").set_index("claim")
+    frame = read(f"{paper}_claims").set_index("claim")
     return str(frame.loc[text, "value"])
 
 
-def _read(name: str) -> pd.DataFrame:
+def read(name: str) -> pd.DataFrame:
+    """The file ``published/NAME.csv`` as it is."""
     import pandas as pd
 
     return pd.read_csv(FOLDER / f"{name}.csv")

@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-NEEDED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "prune_heads": (("order",), ("baseline", "baseline_low", "baseline_high")),
+NEEDED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "prune_heads": (("order",), ("baseline", "baseline_low", "baseline_high"), ()),
     "prune_fisher": (
         ("constraint", "calibration_examples"),
         ("baseline", "baseline_low", "baseline_high", "value", "remaining_macs"),
+        (),
+    ),
+    "prune_cofi": (
+        ("sparsity",),
+        ("baseline", "baseline_low", "baseline_high", "value", "remaining_macs", "speedup"),
+        ("counted",),
     ),
 }
-"""Configuration fields and metrics that a verb's figures rely on."""
+"""Configuration fields, metrics and sparsities that a verb's figures rely on."""
 TIMING_VERBS = ("time_inference", "benchmark", "latency_table")
 """The verbs that report no score: only their records may come from random weights, and hardware tells them apart."""
 
@@ -151,11 +157,13 @@ def read_record(folder: Path) -> Record | None:
 
 def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
     model, device, teacher = result["model"], result["device"], result.get("teacher") or {}
-    fields, numbers = NEEDED.get(result["verb"], ((), ()))
+    fields, numbers, shares = NEEDED.get(result["verb"], ((), (), ()))
     for name in fields:
         result["config"][name]
     for name in numbers:
         float(result["metrics"][name])
+    for name in shares:
+        float(result["sparsity"][name])
     return Record(
         folder=folder,
         verb=str(result["verb"]),

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING
 
 from analysis import (
     benchmark,
+    claims_cofi,
     claims_kwon,
     claims_michel,
+    cofi_baselines,
+    cofi_distillation,
+    cofi_kept,
+    cofi_sparsity,
+    cofi_speed,
     cofi_training,
+    cofi_units,
     fig1b,
     fig2b,
     fig3b,
@@ -73,6 +80,7 @@ class Chapter:
         return list(dict.fromkeys(part.verb for part in self.parts))
 
 
+NO_DEFAULT = "none of the default setting"
 CHAPTERS = (
     Chapter(
         title="Michel et al. 2019",
@@ -116,7 +124,17 @@ CHAPTERS = (
     ),
     Chapter(
         title="Xia et al. 2022",
-        parts=(Part("cofi_training", "prune_cofi", cofi_training.draw),),
+        parts=(
+            Part("cofi_sparsity", "prune_cofi", cofi_sparsity.draw, NO_DEFAULT, one_run=False),
+            Part("cofi_speed", "prune_cofi", cofi_speed.draw, "no measured latency", one_run=False),
+            Part("cofi_baselines", "prune_cofi", cofi_baselines.draw, NO_DEFAULT),
+            Part("cofi_units", "prune_cofi", cofi_units.draw, "only one set of units"),
+            Part("cofi_distillation", "prune_cofi", cofi_distillation.draw, "only one kind of distillation"),
+            Part("cofi_kept", "prune_cofi", cofi_kept.draw, NO_DEFAULT),
+            Part("cofi_training", "prune_cofi", cofi_training.draw),
+        ),
+        claims=claims_cofi.draw,
+        command="make reproduce-cofi",
         all_tasks=True,
     ),
     Chapter(title="Benchmarks", parts=(Part("benchmark", "benchmark", benchmark.draw),), one_table=True),

@@ -64,6 +64,15 @@ COMPARED = {
     },
 }
 """Settings of Fisher pruning that figures compare, by configuration field."""
+STRUCTURES = {
+    "learned": Look("CoFi", BLUE, "o", "-"),
+    "fisher": Look("Fisher information", VERMILLION, "s", (0, (4, 1.5))),
+    "magnitude": Look("weight magnitude", PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
+    "layers": Look("whole layers", GREEN, "^", (0, (5, 1, 1, 1))),
+    "dense": Look("small dense Transformer", ORANGE, "D", (0, (2, 1))),
+    "random": Look("random, in CoFi's shape", BLACK, "P", (0, (1, 1.5))),
+}
+"""How the units that go are chosen, by configuration field ``structure``."""
 KINDS = ("pdf", "png", "csv")
 """Files of every figure."""
 TEACHERS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)

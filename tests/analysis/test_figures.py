@@ -34,7 +34,10 @@ def test_everything_is_drawn_as_three_files(demo_drawn: tuple[Path, Drawn]) -> N
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert not pd.read_csv(folder / f"{name}.csv").empty
-    assert drawn.missing == ["demo: no runs of Kwon et al. 2022; run make reproduce-fisher SCALE=demo"]
+    assert drawn.missing == [
+        "demo: no runs of Kwon et al. 2022; run make reproduce-fisher SCALE=demo",
+        "demo: no runs of Xia et al. 2022; run make reproduce-cofi SCALE=demo",
+    ]
     assert drawn.warnings == []
 
 

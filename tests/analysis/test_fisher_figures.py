@@ -75,7 +75,10 @@ def test_everything_is_drawn_and_nothing_is_missing(tmp_path: Path, monkeypatch:
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert not pd.read_csv(folder / f"{name}.csv").empty
     assert drawn.warnings == []
-    assert drawn.missing == ["demo: no runs of Michel et al. 2019; run make reproduce-michel SCALE=demo"]
+    assert drawn.missing == [
+        "demo: no runs of Michel et al. 2019; run make reproduce-michel SCALE=demo",
+        "demo: no runs of Xia et al. 2022; run make reproduce-cofi SCALE=demo",
+    ]
 
 
 def test_macs_are_the_mean_over_seeds_and_the_cheapest_within_a_point_is_marked(tmp_path: Path) -> None:

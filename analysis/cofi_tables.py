@@ -1,0 +1,44 @@
+"""Cells that the tables of CoFi share."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def score(frame: pd.DataFrame) -> list[str]:
+    """``metric mean ± std`` over all runs, without the deviation where there is one run."""
+    return [
+        f"{row['metric']} {row['value']:.1f}" + ("" if math.isnan(row["std"]) else f" ± {row['std']:.1f}")
+        for row in frame.to_dict("records")
+    ]
+
+
+def counted(frame: pd.DataFrame) -> list[str]:
+    """Per cent of the prunable parameters that are gone, starred where a run missed its target."""
+    return [f"{row.counted:.1f}" + ("*" if row.missed else "") for row in frame.itertuples()]
+
+
+def signed(values: pd.Series) -> list[str]:
+    """Points with their sign; empty where they are not known."""
+    return ["" if math.isnan(value) else f"{value:+.1f}" for value in values]
+
+
+def times(values: pd.Series) -> list[str]:
+    """Speed-ups; empty where none was measured."""
+    return ["" if math.isnan(value) else f"{value:.2f} x" for value in values]
+
+
+def per_cent(values: pd.Series) -> list[str]:
+    return [f"{value:.1f}" for value in values]
+
+
+def in_order(frame: pd.DataFrame, column: str, names: list[str]) -> pd.DataFrame:
+    """By task and requested sparsity, then as ``names`` has them, names that it lacks last."""
+    places = {name: place for place, name in enumerate(names)}
+    order = frame[column].map(lambda name: (places.get(name, len(places)), name))
+    found = frame.assign(order=order).sort_values(["panel", "requested", "order"], ignore_index=True)
+    return found.drop(columns="order")

@@ -66,14 +66,14 @@ def perform(config: Reproduce) -> None:
         console.print(f"Next: make {paper.target} SCALE={scale.next} ({takes})")
 
 
-def run_verb(verb: str, overrides: list[str], *, dry: bool = False) -> None:
-    """What ``python -m experiments.VERB OVERRIDES`` does, in this process; ``dry`` only checks the settings."""
+def run_verb(verb: str, overrides: list[str], *, dry: bool = False) -> dict[str, Any] | None:
+    """What ``python -m experiments.VERB OVERRIDES`` does, in this process; returns the record. ``dry`` only checks the
+    settings."""
     module: Any = importlib.import_module(f"experiments.{verb}")
     schema = getattr(module, "".join(part.capitalize() for part in verb.split("_")))
     register(verb, schema)
     config = typed(compose(config_name=verb, overrides=overrides), schema)
-    if not dry:
-        module.perform(config)
+    return None if dry else module.perform(config)
 
 
 if __name__ == "__main__":

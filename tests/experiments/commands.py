@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -26,16 +25,11 @@ TINY = [
 def perform(verb: str, *overrides: str) -> dict[str, Any]:
     """Run a verb in this process and return its record."""
     from experiments.reproduce import run_verb
-    from prunekit.runs import read_result
 
-    folder = next(Path(text.partition("=")[2]) for text in overrides if text.startswith("run.folder="))
-    before = set((folder / verb).glob("*/result.json"))
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        run_verb(verb, list(overrides))
-    new = set((folder / verb).glob("*/result.json")) - before
-    records = [read_result(path.parent) for path in new or before]
-    assert len(records) == 1 and records[0] is not None
-    return records[0]
+        record = run_verb(verb, list(overrides))
+    assert record is not None
+    return record
 
 
 def composed(verb: str, *overrides: str) -> Any:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from experiments.entry import CONF
+from experiments.papers import PAPERS
 from prunekit.architectures import FAMILIES
+from prunekit.cofi import STRUCTURES
+from prunekit.runs import run_id
 from tests.experiments.commands import composed
 
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
@@ -38,8 +41,16 @@ def test_every_experiment_says_how_to_run_it_and_composes(path: Path) -> None:
         verb, *overrides = line.split()
         assert f"experiment={path.stem}" in overrides
         sweep = [text.partition("=") for text in overrides if text != "-m"]
-        for values in product(*(value.split(",") for _, _, value in sweep)):
+        for values in product(*(re.split(r",(?![^\[]*\])", value) for _, _, value in sweep)):  # lists stay whole
             composed(verb, *(f"{name}={value}" for (name, _, _), value in zip(sweep, values, strict=True)))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_run_of_cofi_composes(scale: str) -> None:
+    steps = list(PAPERS["cofi"].runs(composed("reproduce", f"scale={scale}").scale))
+    made = [composed(verb, f"scale={scale}", *overrides) for verb, overrides in steps]
+    assert len({run_id("prune_cofi", 0, config) for config in made}) == len(made) >= 9
+    assert {config.structure for config in made} == set(STRUCTURES)
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -21,7 +21,8 @@ NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
 SMALL = [
     *TINY, "student.batch_size=16", "student.held_out=40", "student.evaluate_every=20", "student.prune_epochs=6",
     "student.sparsity_epochs=2", "student.finetune_epochs=1", "student.learning_rate=1e-3",
-    "student.gates_learning_rate=0.15", "sparsity=0.5", "batch_sizes=[2]", "length=500", "repeats=1",
+    "student.gates_learning_rate=0.15", "student.multipliers_learning_rate=0.6",
+    "sparsity=0.5", "batch_sizes=[2]", "length=500", "repeats=1",
 ]  # fmt: skip
 
 
@@ -101,6 +102,38 @@ def test_the_released_variant_and_other_units(folder: Path) -> None:
     assert [item["role"] for item in record["data"]] == ["train", "evaluation", "distillation"]
 
 
+@pytest.mark.parametrize("structure", ["fisher", "magnitude", "layers", "dense"])
+def test_baselines_are_trained_as_long(folder: Path, structure: str) -> None:
+    record = perform("prune_cofi", *SMALL, f"run.folder={folder}", f"structure={structure}")
+    kept = table(folder, record, "kept").groupby("unit").kept.sum()
+    assert record["metrics"]["steps_train"] == 70 and record["metrics"]["steps_finetune"] == 10
+    assert record["sparsity"]["counted"] == pytest.approx(0.5, abs=0.1)
+    assert "expected" not in record["sparsity"] and record["metrics"]["reached_target"]
+    small = checkpoints.load(folder / "prune_cofi" / record["run_id"] / "model")
+    assert kept["heads"] == describe(small).heads and kept["neurons"] == describe(small).neurons
+    if structure in ("layers", "dense"):
+        assert kept["ffn layers"] == 1
+
+
+def test_random_units_have_the_learned_shape(folder: Path) -> None:
+    """The learned model is trained first if need be, and found if it is there."""
+    arguments = [*SMALL, f"run.folder={folder}", "seed=7"]
+    runs = len(list((folder / "prune_cofi").glob("*/result.json")))
+    drawn = perform("prune_cofi", *arguments, "structure=random")
+    assert len(list((folder / "prune_cofi").glob("*/result.json"))) == runs + 2
+    learned = perform("prune_cofi", *arguments)
+    one, other = table(folder, learned, "kept"), table(folder, drawn, "kept")
+    assert one.equals(other)
+    assert drawn["sparsity"]["counted"] == pytest.approx(learned["sparsity"]["counted"], abs=1e-6)
+    assert drawn["metrics"]["steps_distil"] == 10 and drawn["metrics"]["steps_train"] == 60
+
+
+def test_without_distillation(folder: Path) -> None:
+    record = perform("prune_cofi", *SMALL, f"run.folder={folder}", "learn_from=labels", "matching=none")
+    lines = (folder / "prune_cofi" / record["run_id"] / "metrics.jsonl").read_text()
+    assert "layer_loss" not in lines and "prediction_loss" in lines
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -108,6 +141,9 @@ def test_the_released_variant_and_other_units(folder: Path) -> None:
         ("units=[head]", r"units: 'head' is unknown, did you mean 'heads'"),
         ("units=[]", r"units: '' is unknown"),
         ("units=[neurons]", r"sparsity: 0.5 is out of reach for gates of neurons; they reach 0.* to 0.\d+"),
+        ("structure=dens", r"structure: 'dens' is unknown, did you mean 'dense'"),
+        ("learn_from=gold", r"learn_from: 'gold' is unknown"),
+        ("student.teacher_gigabytes=-1", r"student.teacher_gigabytes: -1.0 must not be negative"),
         ("matching=v4", r"matching: 'v4' is unknown"),
         ("student.sparsity_epochs=9", r"student.sparsity_epochs: 9 are more than the 6 epochs of pruning"),
         ("student.held_out=500", r"student.held_out: 500 of 192 training rows leave none"),

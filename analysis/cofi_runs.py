@@ -49,9 +49,13 @@ def default_runs(records: Sequence[Record], free: Collection[str] = ()) -> list[
     """One group a task and condition: its runs in the default setting, except in the fields ``free``."""
     groups = []
     for members in by_setting(records).values():
-        chosen = [r for r in members if all(n in free or option(r, n) == usual(r, n) for n in DEFAULTS)]
-        groups += by_condition(chosen)
+        groups += by_condition([record for record in members if compared(record) <= set(free)])
     return groups
+
+
+def compared(record: Record) -> set[str]:
+    """The fields in which a run is not CoFi itself: what it is there to compare."""
+    return {name for name in DEFAULTS if option(record, name) != usual(record, name)}
 
 
 def method(record: Record) -> str:

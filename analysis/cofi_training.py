@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.cofi_runs import by_method
+from analysis.cofi_runs import by_method, compared
 from analysis.groups import Group, by_condition, by_setting, teacher_of
 from analysis.loading import Journal
 from analysis.output import Drawing, Item, file_name
@@ -44,10 +44,11 @@ SECOND = {
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
-    """One figure a task and method."""
+    """One figure a task, of CoFi itself; of its ablations and baselines only where there is nothing else."""
     items: list[Item] = []
     for members in by_setting(group.records).values():
-        for one in (one for condition in by_condition(members) for one in by_method(condition)):
+        itself = [record for record in members if not compared(record)]
+        for one in (one for condition in by_condition(itself or members) for one in by_method(condition)):
             frame = history(one, journal)
             if frame is not None:
                 name = file_name("cofi_training", one.title)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from prunekit.checks import at_least, one_of
+from prunekit.checks import at_least, between, one_of
 from prunekit.cofi import UNITS
 
 
@@ -20,7 +20,10 @@ class StudentConfig:
     prune_epochs: int = 19
     """Of joint pruning."""
     sparsity_epochs: int = 2
-    """Of these, over which the target rises from 0."""
+    """Of these, over which the target rises."""
+    start_sparsity: float | None = 0.0
+    """From where it rises; null: from what gates are expected to remove before they learn, so that a short schedule
+    does not begin by opening them."""
     finetune_epochs: int = 20
     """Of the pruned model, still distilled."""
     batch_size: int = 32
@@ -56,6 +59,8 @@ class StudentConfig:
             yield from at_least(name, getattr(self, name), 0)
         if self.sparsity_epochs > self.prune_epochs:
             yield f"sparsity_epochs: {self.sparsity_epochs} are more than the {self.prune_epochs} epochs of pruning"
+        if self.start_sparsity is not None:
+            yield from between("start_sparsity", self.start_sparsity, 0, 1)
         if self.teacher_gigabytes < 0:
             yield f"teacher_gigabytes: {self.teacher_gigabytes} must not be negative"
         rates = ("learning_rate", "finetune_learning_rate", "gates_learning_rate", "multipliers_learning_rate")

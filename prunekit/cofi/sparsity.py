@@ -107,22 +107,24 @@ class Constraint(nn.Module):
     Both start at 0 and neither is bounded, as in the released code; whoever optimises them ascends.
     """
 
-    def __init__(self, target: float, warmup_steps: int) -> None:
+    def __init__(self, target: float, warmup_steps: int, start: float = 0.0) -> None:
         """
         Args:
             target: expected sparsity in the end, in (0, 1).
-            warmup_steps: over which the target rises from 0, linearly.
+            warmup_steps: over which the target rises, linearly.
+            start: from where it rises.
         """
         super().__init__()
         if not 0 < target < 1:
             raise UserError(f"sparsity: {target} is outside (0, 1); it is the share of prunable parameters that goes")
-        self.target, self.warmup_steps = target, warmup_steps
+        self.target, self.warmup_steps, self.start = target, warmup_steps, start
         self.linear = nn.Parameter(torch.zeros(()))
         self.quadratic = nn.Parameter(torch.zeros(()))
 
     def target_at(self, step: int) -> float:
         """The target of a step, counted from the beginning of pruning."""
-        return self.target * min(1.0, step / self.warmup_steps) if self.warmup_steps else self.target
+        share = min(1.0, step / self.warmup_steps) if self.warmup_steps else 1.0
+        return self.start + (self.target - self.start) * share
 
     def forward(self, sparsity: Tensor, step: int) -> Tensor:
         """The term of the loss, ()."""

@@ -66,8 +66,10 @@ class Training:
         self.size = PrunableSize.of(student, recipe.variant)
         check_reachable(recipe.sparsity, self.gates, self.size)
         self.lesson = Lesson(teacher, student, recipe, around.examples, around.device)
-        warmup = recipe.student.steps(len(around.examples), recipe.student.sparsity_epochs)
-        self.constraint = Constraint(recipe.sparsity, warmup).to(around.device)
+        how = recipe.student
+        warmup = how.steps(len(around.examples), how.sparsity_epochs)
+        start = self._expected() if how.start_sparsity is None else how.start_sparsity
+        self.constraint = Constraint(recipe.sparsity, warmup, start).to(around.device)
         self.order = call_order(student)
 
     def run(self) -> Pruned:

@@ -161,3 +161,9 @@ def test_what_sublayers_decide_cannot_be_fitted() -> None:
     found = fitted(gates, size, 0.1)
     attention, ffn = 4 * HIDDEN**2, 2 * HIDDEN * NEURONS
     assert float(size.sparsity(found.kept())) == pytest.approx(ffn / (attention + ffn))
+
+
+def test_the_target_rises_from_its_start() -> None:
+    constraint = Constraint(0.9, 10, start=0.1)
+    assert [constraint.target_at(step) for step in (0, 5, 10, 99)] == pytest.approx([0.1, 0.5, 0.9, 0.9])
+    assert Constraint(0.9, 0, start=0.1).target_at(0) == 0.9

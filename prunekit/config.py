@@ -370,5 +370,5 @@ def without_questions(task: TaskConfig) -> Iterator[str]:
     if task.questions:
         yield (
             f"task: {task.name} is extractive question answering, this verb takes classification and regression; "
-            "`finetune` and `prune_fisher` take it"
+            "`finetune`, `prune_fisher` and `prune_cofi` take it"
         )

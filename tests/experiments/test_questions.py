@@ -54,6 +54,18 @@ def test_finetune_and_load_its_teacher(tmp_path: Path) -> None:
     assert isinstance(teacher.encode(load_rows(config.task, "validation")), Windows)
 
 
+@pytest.mark.parametrize("structure", ["learned", "dense"])
+def test_cofi_takes_questions(tmp_path: Path, structure: str) -> None:
+    student = [f"student.{name}" for name in (
+        "held_out=12", "prune_epochs=3", "finetune_epochs=1", "batch_size=8", "evaluate_every=20",
+    )]  # fmt: skip
+    settings = ["sparsity=0.5", f"structure={structure}", "batch_sizes=[2]", "length=16", "repeats=1"]
+    record = perform("prune_cofi", *questions(tmp_path), *student, *settings)
+    assert {"answer_f1", "exact_match", "value", "speedup"} <= record["metrics"].keys()
+    home = tmp_path / "runs" / "prune_cofi" / record["run_id"] / "model"
+    assert type(prunekit.load(home)).__name__ == "BertForQuestionAnswering"
+
+
 def test_the_best_of_the_epochs(tmp_path: Path) -> None:
     record = perform("finetune", *questions(tmp_path), "train.keep=best", "train.held_out=16", "train.epochs=2")
     assert 0 <= record["metrics"]["held_out"] <= 1

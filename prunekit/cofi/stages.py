@@ -163,5 +163,5 @@ def _means(logged: list[dict[str, Tensor]], step: int, checkpoint: Path) -> dict
     """The mean of every number over some steps; one transfer for all of them."""
     names = list(logged[0])
     values = torch.stack([torch.stack([line[name].double() for name in names]) for line in logged]).cpu()
-    check_finite(values[:, 0], step, checkpoint, "training", "the rates")
+    check_finite(values[:, 0], step, checkpoint, "train", "student.learning_rate")
     return dict(zip(names, values.mean(0).tolist(), strict=True))

@@ -224,3 +224,21 @@ def test_random_units_after_the_same_warm_up(examples: Examples, tmp_path: Path)
     assert {name: stage.step for name, stage in found.stages.items()} == {"distil": 20, "train": 120, "finetune": 20}
     assert found.sparsity == {"counted": pytest.approx(1 - 12 * (3 * 16 + 16 * 2) / PrunableSize.of(teacher).total)}
     assert describe(found.model).hidden == 12
+
+
+def test_a_loss_that_is_not_finite(examples: Examples, tmp_path: Path) -> None:
+    """The step and the last good checkpoint are told, and that checkpoint is still there."""
+    recipe = replace(RECIPE, student=replace(STUDENT, learning_rate=1e25, distil_epochs=0))
+    told = r"the loss is (nan|inf) at step \d+, there is no checkpoint yet; lower student.learning_rate"
+    with pytest.raises(UserError, match=told):
+        prune_tiny(examples, tmp_path / "a", recipe)
+    with pytest.raises(KilledError):
+        prune_tiny(examples, tmp_path / "b", die_at=45, checkpoint_seconds=0.0)
+    real = Lesson.__call__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lesson, "__call__", lambda *given, **named: (real(*given, **named)[0] * float("nan"), {}))
+        told = r"the loss is nan at step 41, the last good checkpoint is .*prune.safetensors"
+        with pytest.raises(UserError, match=told):
+            prune_tiny(examples, tmp_path / "b", checkpoint_seconds=0.0)
+    found, _ = prune_tiny(examples, tmp_path / "b")
+    assert not found.missed

@@ -222,7 +222,8 @@ def timed(
 def differences(variants: dict[str, Variant], losses: dict[str, Tensor], seed: int) -> dict[str, float]:
     """From the plain way, the larger one of both others:
 
-    ``max_loss_difference``: of a step's loss, relative. ``max_weight_difference``, ``max_gate_difference``: of all
+    ``max_loss_difference``: of a step's loss, relative to the largest of all steps (the constraint may bring one to
+    nearly 0). ``max_weight_difference``, ``max_gate_difference``: of all
     weights (log alphas) after all steps, norm by norm of what the steps changed; where a gradient is nothing but
     rounding, Adam's first steps are as large as elsewhere.
     """
@@ -233,7 +234,7 @@ def differences(variants: dict[str, Variant], losses: dict[str, Tensor], seed: i
     found: dict[str, float] = {}
     for name in ("fast", "kept teacher"):
         apart = [(end - other).norm() / change for end, other, change in zip(ends[name], wanted, changes, strict=True)]
-        loss = ((losses[name] - losses["plain"]) / losses["plain"]).abs().max()
+        loss = (losses[name] - losses["plain"]).abs().max() / losses["plain"].abs().max()
         for what, difference in zip(("loss", "weight", "gate"), [loss, *apart], strict=False):
             found[f"max_{what}_difference"] = max(found.get(f"max_{what}_difference", 0.0), float(difference))
     return found

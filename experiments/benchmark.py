@@ -21,7 +21,7 @@ from prunekit.config import Experiment, without_questions
 if TYPE_CHECKING:
     from prunekit.runs import Run
 
-VERB, REVISION = "benchmark", 1
+VERB, REVISION = "benchmark", 2
 EXAMPLES = {"ablation": 256, "importance": 512, "fisher": 2048, "latency": 512, "rearrange": 64, "cofi_step": 256}
 """Of each benchmark; of ``rearrange``: rows of gradients."""
 FROM_TRAINING = ("fisher", "latency", "cofi_step")

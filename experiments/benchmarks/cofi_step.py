@@ -41,6 +41,8 @@ STATES = {
     "distillation": None, "before pruning": 0.0, "60 % expected sparsity": 0.6, "90 % expected sparsity": 0.9,
 }  # fmt: skip
 """Expected sparsities; 0: gates as they are at first, None: no gates."""
+TARGET = 0.95
+"""Expected sparsity that gates are steered to, in every state."""
 NOISE = 0.1
 """On the student's weights, relative to the standard deviation of each tensor: a copy would have nothing to learn."""
 SPREAD = 1.0
@@ -51,7 +53,7 @@ Loss = Callable[[Trainee, Batch, int], Tensor]
 
 @dataclass(kw_only=True)
 class Variant:
-    """One implementation, and a student that it trains."""
+    """One implementation, and the student that it trains."""
 
     student: Any
     layers: nn.Module
@@ -70,7 +72,7 @@ class Variant:
         self.student.load_state_dict(self.start)
         [mapping] = self.layers.parameters()
         nn.init.eye_(mapping)
-        self.trainee = Trainee(self.student, self.layers, copy.deepcopy(self.gates), target=0.95)
+        self.trainee = Trainee(self.student, self.layers, copy.deepcopy(self.gates), target=TARGET)
         torch.manual_seed(seed)
 
     def steps(self, batches: list[Batch]) -> Tensor:
@@ -123,7 +125,7 @@ def variants_of(
     size, hidden = PrunableSize.of(teacher), describe(teacher).hidden
     mapping = nn.Linear(hidden, hidden, bias=False, device=device, dtype=model.dtype)
     asking, keeping = (
-        Recipe(sparsity=0.95, student=StudentConfig(teacher_gigabytes=room)) for room in (0.0, math.inf)
+        Recipe(sparsity=TARGET, student=StudentConfig(teacher_gigabytes=room)) for room in (0.0, math.inf)
     )
     asked = Lesson(teacher, student, asking, examples, device)
     begun = time.perf_counter()

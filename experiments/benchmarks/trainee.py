@@ -35,10 +35,10 @@ class Trainee:
         weights = decay_groups([*trained(student), *layers.parameters()], 0.01)
         self.optimizers = [torch.optim.AdamW(weights, lr=LEARNING_RATE, fused=True)]
         if gates is not None:
-            gates_alone = {"lr": GATES_LEARNING_RATE, "weight_decay": 0.0}
+            rate, multipliers = GATES_LEARNING_RATE, self.constraint.parameters()
             self.optimizers += [
-                torch.optim.AdamW(gates.parameters(), **gates_alone),  # type: ignore[arg-type]
-                torch.optim.AdamW(self.constraint.parameters(), **gates_alone, maximize=True),  # type: ignore[arg-type]
+                torch.optim.AdamW(gates.parameters(), lr=rate, weight_decay=0.0),
+                torch.optim.AdamW(multipliers, lr=rate, weight_decay=0.0, maximize=True),
             ]
 
     def learn(self, loss: Tensor) -> None:

@@ -9,7 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from experiments.benchmarks.cofi_step import STATES, Variant, differences, gates_at, in_order, noisy, variants_of
+from experiments.benchmarks.cofi_step import (
+    STATES,
+    TARGET,
+    Variant,
+    differences,
+    gates_at,
+    in_order,
+    noisy,
+    variants_of,
+)
 from experiments.benchmarks.memory import saved_bytes
 from experiments.benchmarks.plain_cofi import drawn, masked
 from prunekit.checkpoints import build
@@ -77,11 +86,13 @@ def test_the_fast_step_is_that_of_training(examples: Examples, tmp_path: Path) -
     variants, _ = variants_of(model, examples, CPU, seed=0)
     variants["fast"].gates = gates_at(model, 0.9, seed=0)
     variants["fast"].begin(seed=3)
+    variants["fast"].trainee.constraint.linear.data.fill_(3.0)
     found = variants["fast"].loss(variants["fast"].trainee, batch, 5)
-    recipe = Recipe(sparsity=0.95, student=StudentConfig(batch_size=8, sparsity_epochs=0, teacher_gigabytes=0.0))
+    recipe = Recipe(sparsity=TARGET, student=StudentConfig(batch_size=8, sparsity_epochs=0, teacher_gigabytes=0.0))
     around = Surroundings(examples, CPU, tmp_path, 0, {})
     training = Training(model, noisy(model, 0), recipe, lambda model: 0.0, around)
     training.gates.load_state_dict(variants["fast"].gates.state_dict())
+    training.constraint.linear.data.fill_(3.0)
     stage = training._prune()
     training.student.eval()
     torch.manual_seed(3)

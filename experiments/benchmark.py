@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from prunekit.runs import Run
 
 VERB, REVISION = "benchmark", 2
-EXAMPLES = {"ablation": 256, "importance": 512, "fisher": 2048, "latency": 512, "rearrange": 64, "cofi_step": 256}
+EXAMPLES = {"ablation": 256, "importance": 512, "fisher": 2048, "latency": 512, "rearrange": 64, "cofi_step": 192}
 """Of each benchmark; of ``rearrange``: rows of gradients."""
 FROM_TRAINING = ("fisher", "latency", "cofi_step")
 """Take examples of the training split."""

@@ -5,6 +5,7 @@ python -m experiments.benchmark scale=small benchmark=importance examples=128
 python -m experiments.benchmark scale=small benchmark=fisher repeats=1
 python -m experiments.benchmark scale=small benchmark=latency evaluation.batch_size=32
 python -m experiments.benchmark model=bert-base benchmark=rearrange
+python -m experiments.benchmark scale=small task=sst2 benchmark=cofi_step evaluation.batch_size=32
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from prunekit.config import Experiment, without_questions
 if TYPE_CHECKING:
     from prunekit.runs import Run
 
-VERB, REVISION = "benchmark", 1
-EXAMPLES = {"ablation": 256, "importance": 512, "fisher": 2048, "latency": 512, "rearrange": 64}
+VERB, REVISION = "benchmark", 2
+EXAMPLES = {"ablation": 256, "importance": 512, "fisher": 2048, "latency": 512, "rearrange": 64, "cofi_step": 192}
 """Of each benchmark; of ``rearrange``: rows of gradients."""
-FROM_TRAINING = ("fisher", "latency")
+FROM_TRAINING = ("fisher", "latency", "cofi_step")
 """Take examples of the training split."""
 OF_SHAPES = ("rearrange",)
 """Need no trained model and no data."""
@@ -34,10 +35,11 @@ class Benchmark(Experiment):
     """Paired timings; the ratios are taken round by round."""
 
     benchmark: str = "ablation"
-    """Which: ``ablation``, ``importance``, ``fisher``, ``rearrange``, or ``latency``: of pruned models."""
+    """Which: ``ablation``, ``importance``, ``fisher``, ``rearrange``, ``cofi_step``: of its training, in batches of
+    ``evaluation.batch_size``, or ``latency``: of pruned models."""
     examples: int | None = None
-    """Examples of the evaluation split (``fisher`` and ``latency``: of the training split); null for the benchmark's
-    own number."""
+    """Examples of the evaluation split (``fisher``, ``cofi_step`` and ``latency``: of the training split); null for
+    the benchmark's own number."""
     repeats: int = 3
     """Rounds; in each, every implementation runs once (``latency``: up to 20 times as many for small inputs)."""
     warmup: int = 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -43,7 +42,8 @@ class HandBuilt(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and FFN with residuals and LayerNorm after them; a sublayer without units is its bias."""
+    """Attention and FFN with residuals and LayerNorm after them; a sublayer without units is its bias, and one that
+    was removed is nothing."""
 
     activation: Callable[[Tensor], Tensor]
 
@@ -68,9 +68,9 @@ class Layer(nn.Module):
             shape = (rows, tokens, self.heads, self.head_size)
             q, k, v = (part(x).view(shape).transpose(1, 2) for part in self.qkv)
             attended = self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(rows, tokens, -1))
-        y = self.attention_norm(x + attended)
+        y = self.attention_norm(x if attended is None else x + attended)
         changed: Any = self.ffn_out(self.activation(self.ffn_in(y))) if self.neurons else self.ffn_rest
-        return self.ffn_norm(y + changed)
+        return self.ffn_norm(y if changed is None else y + changed)
 
 
 def _copy(linear: Any) -> nn.Linear:
@@ -79,7 +79,7 @@ def _copy(linear: Any) -> nn.Linear:
     return made
 
 
-def _bias(projection: Any) -> Tensor:
-    """What is left of a sublayer without units; zero where nothing is."""
+def _bias(projection: Any) -> Tensor | None:
+    """What is left of a sublayer without units; None where nothing is."""
     bias = projection.bias
-    return torch.zeros(1) if bias is None else bias.detach().clone()
+    return None if bias is None else bias.detach().clone()

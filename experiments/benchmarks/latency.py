@@ -1,20 +1,26 @@
 """What removal is worth: pruned models beside the unpruned one, and beside plain PyTorch models of the same shapes.
 
-Models are pruned by Fisher information to seven budgets of MACs and timed at batch 1 and at the benchmark's batch
-size, at the mean length of the data, without padding.
+Models are pruned by Fisher information to seven budgets of MACs, and by rule to two shapes that CoFi could leave of a
+model: 95 % of the prunable parameters gone, from all layers alike or mostly with whole sublayers. They are timed at
+batch 1 and at the benchmark's batch size, at the mean length of the data, without padding.
 """
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from experiments.benchmarks.hand_built import HandBuilt
 from experiments.benchmarks.paired import Found, Row, Subject, compared
+from experiments.benchmarks.shapes import Shape
+from prunekit.cofi.sparsity import PrunableSize
 from prunekit.costs import cost
 from prunekit.fisher.gradients import diagonal, mask_gradients
 from prunekit.fisher.search import mac_search
+from prunekit.masks import Masks
 from prunekit.speed import forward_calls, rounds
 from prunekit.surgery import prune
 from prunekit.tasks.batches import evaluation_batches
@@ -22,36 +28,60 @@ from prunekit.timing import interleaved
 
 CONSTRAINTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of the MACs that remain."""
+SPARSITY = 0.95
+SHAPES = (
+    Shape("deep and thin", hidden=0.4, layers=1.0),
+    Shape("few layers", hidden=0.75, layers=0.25),
+)
+"""At that sparsity."""
 
 
 def compare(subject: Subject) -> Found:
     model, length = subject.model, round(float(subject.data.lengths.mean()))
-    scores = diagonal(mask_gradients(model, evaluation_batches(subject.data, 32)))
     dense = cost(model, length).macs
     rows: list[Row] = []
     found: dict[str, Any] = {"length": length, "max_logit_difference": 0.0}
     sizes = dict.fromkeys((1, subject.batch_size))
-    with subject.run.stage("benchmark", len(CONSTRAINTS) * len(sizes)) as advance:
-        for constraint in CONSTRAINTS:
-            pruned = prune(model, mac_search(scores, model, length, constraint))
+    with subject.run.stage("benchmark", (len(CONSTRAINTS) + len(SHAPES)) * len(sizes)) as advance:
+        for key, name, masks in cases(subject, length):
+            pruned = prune(model, masks)
             hand_built = HandBuilt(pruned).eval()
             promised = dense / cost(pruned, length).macs
             found["max_logit_difference"] = max(found["max_logit_difference"], _difference(pruned, hand_built))
+            found[f"sparsity_{key}"] = float(PrunableSize.of(model).sparsity(masks))
             for batch_size in sizes:
-                models = {"dense": model, "pruned": pruned, "hand-built": hand_built}
-                calls = forward_calls(models, batch_size, length, subject.device)
-                repeats = rounds(subject.repeats, batch_size, length)
-                seconds = {
-                    name: timing.seconds
-                    for name, timing in interleaved(calls, warmup=subject.warmup + 1, repeats=repeats).items()
-                }
-                where = f"{constraint:g} of MACs, batch {batch_size}"
-                rows += compared(f"{where}: unpruned", seconds["dense"], seconds["pruned"])
-                rows += compared(f"{where}: hand-built", seconds["hand-built"], seconds["pruned"])
-                ratio = torch.tensor(seconds["dense"]) / torch.tensor(seconds["pruned"])
-                found[f"share_of_promise_{constraint:g}_batch_{batch_size}"] = float(ratio.median()) / promised
+                where, ratios = f"{name}, batch {batch_size}", {}
+                for what, other in (("unpruned", model), ("hand-built", hand_built)):
+                    added = compared(f"{where}: {what}", *in_turn(other, pruned, batch_size, length, subject))
+                    ratios[what] = statistics.median(row["ratio"] for row in added)
+                    rows += added
+                found[f"share_of_promise_{key}_batch_{batch_size}"] = ratios["unpruned"] / promised
                 advance(1)
     return rows, found
+
+
+def in_turn(
+    other: Any, pruned: Any, batch_size: int, length: int, subject: Subject
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Seconds of two models, round by round.
+
+    Only two at a time: of two small models in turn with the unpruned one, the first to follow it pays for cold caches
+    and a time slice that is used up, which is more than the two differ by.
+    """
+    calls = forward_calls({"other": other, "pruned": pruned}, batch_size, length, subject.device)
+    repeats = rounds(subject.repeats, batch_size, length)
+    taken = interleaved(calls, warmup=subject.warmup + 1, repeats=repeats)
+    return taken["other"].seconds, taken["pruned"].seconds
+
+
+def cases(subject: Subject, length: int) -> Iterator[tuple[str, str, Masks]]:
+    """Key of metrics, name of comparisons, and the masks of every pruned model."""
+    model = subject.model
+    scores = diagonal(mask_gradients(model, evaluation_batches(subject.data, 32)))
+    for constraint in CONSTRAINTS:
+        yield f"{constraint:g}", f"{constraint:g} of MACs", mac_search(scores, model, length, constraint)
+    for shape in SHAPES:
+        yield shape.name, f"{SPARSITY * 100:g} % gone, {shape.name}", shape.masks(model, SPARSITY)
 
 
 @torch.inference_mode()

@@ -8,6 +8,9 @@ from transformers import PreTrainedModel
 
 import prunekit
 from experiments.benchmarks.hand_built import HandBuilt
+from experiments.benchmarks.latency import SHAPES, SPARSITY
+from experiments.benchmarks.shapes import Shape
+from prunekit.cofi.sparsity import PrunableSize
 from tests.families import FAMILY_NAMES, VOCABULARY, tiny
 
 
@@ -20,6 +23,28 @@ def test_hand_built_is_the_pruned_model(family: str) -> None:
     masks.neurons[0, 3:9] = False
     masks.neurons[1] = False
     pruned = prunekit.prune(model, masks)
+    assert_same(pruned)
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_hand_built_is_what_little_is_left(family: str, shape: Shape) -> None:
+    neurons = "hidden_dim" if family == "distilbert" else "intermediate_size"
+    model: PreTrainedModel = tiny(
+        family, hidden_size=32, num_hidden_layers=6, num_attention_heads=8, **{neurons: 256},  # type: ignore[arg-type]
+    )  # fmt: skip
+    masks = shape.masks(model, SPARSITY)
+    size = PrunableSize.of(model)
+    assert size.sparsity(masks).item() == pytest.approx(SPARSITY, abs=0.005)
+    pruned = prunekit.prune(model, masks)
+    found = prunekit.describe(pruned)
+    assert found.hidden == round(32 * shape.hidden)
+    kept = [row.removed for row in found.ffn].count(False)
+    assert kept == max(1, round(shape.layers * len(found.ffn))) == [row.removed for row in found.attention].count(False)
+    assert_same(pruned)
+
+
+def assert_same(pruned: PreTrainedModel) -> None:
     ids = torch.randint(5, VOCABULARY, (3, 7), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(HandBuilt(pruned)(ids), pruned(input_ids=ids).logits, rtol=0, atol=1e-10)

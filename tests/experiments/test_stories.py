@@ -170,10 +170,30 @@ def test_pruned_models_are_timed_beside_hand_built_ones(folder: Path) -> None:
     record = perform("benchmark", *TINY, *overrides)
     metrics, repeats = record["metrics"], table(folder, record, "repeats")
     assert metrics["max_logit_difference"] < 1e-5
-    assert len(set(repeats.comparison)) == 7 * 2 * 2
+    assert len(set(repeats.comparison)) == (7 + 2) * 2 * 2
+    assert metrics["sparsity_few layers"] > metrics["sparsity_0.3"]
+    assert metrics["ratio_95 % gone, deep and thin, batch 1: hand-built"] > 0
     unpruned = repeats[repeats.comparison == "0.5 of MACs, batch 2: unpruned"].ratio
     assert metrics["ratio_0.5 of MACs, batch 2: unpruned"] == pytest.approx(unpruned.median())
     assert metrics["share_of_promise_0.5_batch_2"] <= unpruned.median() / 2 + 1e-3  # fewer than half remain
+
+
+def test_steps_of_cofi_agree_with_the_plain_way(folder: Path) -> None:
+    overrides = [f"run.folder={folder}", "benchmark=cofi_step", "examples=24", "repeats=2", "evaluation.batch_size=8"]
+    record = perform("benchmark", *TINY, *overrides)
+    metrics, repeats = record["metrics"], table(folder, record, "repeats")
+    assert metrics["steps"] == 3
+    assert metrics["max_loss_difference"] < 1e-4  # in float32, and losses of two tiny layers are near 0
+    assert metrics["max_weight_difference"] < 0.05 and metrics["max_gate_difference"] < 0.05
+    assert metrics["expected_sparsity, 90 % expected sparsity"] == pytest.approx(0.9, abs=1e-3)
+    assert metrics["expected_sparsity, before pruning"] < 0.2
+    states = ("distillation", "before pruning", "60 % expected sparsity", "90 % expected sparsity")
+    assert repeats.groupby("comparison").repeat.apply(list).to_dict() == {
+        name: [0, 1] for state in states for name in (state, f"{state}, kept teacher")
+    }
+    for state in states:
+        assert metrics[f"saved_megabytes_fast, {state}"] < metrics[f"saved_megabytes_plain, {state}"]
+    assert [(item["role"], item["split"]) for item in record["data"]] == [("train", "train"), ("evaluation", "train")]
 
 
 def test_rearrangement_is_timed_without_a_teacher(folder: Path) -> None:

@@ -1,0 +1,136 @@
+"""The step of CoFi that is timed is the plain one, and the one that training takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from experiments.benchmarks.cofi_step import (
+    STATES,
+    TARGET,
+    Variant,
+    differences,
+    gates_at,
+    in_order,
+    noisy,
+    variants_of,
+)
+from experiments.benchmarks.memory import saved_bytes
+from experiments.benchmarks.plain_cofi import drawn, masked
+from prunekit.checkpoints import build
+from prunekit.cofi.recipe import Recipe, StudentConfig
+from prunekit.cofi.sparsity import PrunableSize
+from prunekit.cofi.stages import Surroundings
+from prunekit.cofi.training import Training
+from prunekit.gates import gated
+from prunekit.tasks.batches import Examples, encode
+from prunekit.tasks.rows import load_rows
+from prunekit.tasks.tokenizers import demo_tokenizer
+from tests.cofi.test_training import SHAPE
+from tests.families import batch_for, logits, tiny
+from tests.test_training import TASK
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    return encode(load_rows(TASK, "train"), demo_tokenizer()).take(range(24))
+
+
+def teacher() -> Any:
+    """Four layers in double precision, without dropout."""
+    return build("bert", SHAPE | {"num_hidden_layers": 4}, 3, seed=1).double()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_plain_and_fast_steps_are_the_same(examples: Examples, state: str) -> None:
+    model, batches = teacher(), in_order(examples, 8, CPU)
+    variants, _ = variants_of(model, examples, CPU, seed=0)
+    losses: dict[str, Tensor] = {}
+    sparsity = STATES[state]
+    for name, variant in variants.items():
+        variant.gates = None if sparsity is None else gates_at(model, sparsity, seed=0)
+        variant.begin(seed=3)
+        losses[name] = variant.steps(batches)
+    plain = variants["plain"].trainee
+    assert (losses["plain"] > 1e-3).all() and len(losses["plain"]) == 3
+    for name in ("fast", "kept teacher"):
+        torch.testing.assert_close(losses[name], losses["plain"], rtol=1e-5, atol=0)
+        for own, other in zip(variants[name].trainee.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(own, other, rtol=0, atol=1e-5)
+    found = differences(variants, losses, seed=3)
+    assert max(found.values()) < 1e-3
+    assert set(found) == {f"max_{what}_difference" for what in ("loss", "weight", "gate")[: 2 + (sparsity is not None)]}
+
+
+def test_a_variant_begins_anew(examples: Examples) -> None:
+    variants, _ = variants_of(teacher(), examples, CPU, seed=0)
+    variant: Variant = variants["fast"]
+    variant.gates = gates_at(teacher(), 0.6, seed=0)
+    batches = in_order(examples, 8, CPU)
+    taken = []
+    for _ in range(2):
+        variant.begin(seed=1)
+        taken.append(variant.steps(batches))
+    assert torch.equal(*taken)
+
+
+def test_the_fast_step_is_that_of_training(examples: Examples, tmp_path: Path) -> None:
+    """Losses of the stage itself, of which the benchmark has its own copy."""
+    model, batch = teacher().float(), in_order(examples, 8, CPU)[0]
+    variants, _ = variants_of(model, examples, CPU, seed=0)
+    variants["fast"].gates = gates_at(model, 0.9, seed=0)
+    variants["fast"].begin(seed=3)
+    variants["fast"].trainee.constraint.linear.data.fill_(3.0)
+    found = variants["fast"].loss(variants["fast"].trainee, batch, 5)
+    recipe = Recipe(sparsity=TARGET, student=StudentConfig(batch_size=8, sparsity_epochs=0, teacher_gigabytes=0.0))
+    around = Surroundings(examples, CPU, tmp_path, 0, {})
+    training = Training(model, noisy(model, 0), recipe, lambda model: 0.0, around)
+    training.gates.load_state_dict(variants["fast"].gates.state_dict())
+    training.constraint.linear.data.fill_(3.0)
+    stage = training._prune()
+    training.student.eval()
+    torch.manual_seed(3)
+    torch.testing.assert_close(stage.loss(batch, 5)[0], found, rtol=1e-6, atol=0)
+    rates = [{group["lr"] for group in optimizer.param_groups} for optimizer in variants["fast"].trainee.optimizers]
+    assert rates[0] == {group["lr"] for group in stage.optimizers["student_optimizer"].param_groups}
+    assert [type(optimizer) for optimizer in stage.optimizers.values()] == [torch.optim.AdamW] * len(rates)
+
+
+@pytest.mark.parametrize("family", ["bert", "electra", "albert"])
+def test_plain_gates_are_those_of_the_library(family: str) -> None:
+    model = tiny(family)
+    gates = gates_at(model, 0.5, seed=1)
+    torch.manual_seed(0)
+    own = drawn(gates)
+    torch.manual_seed(0)
+    masks = gates.sampled()
+    torch.testing.assert_close(own.hidden, masks.hidden, rtol=0, atol=0)
+    torch.testing.assert_close(own.neurons, masks.neurons, rtol=0, atol=0)
+    batch = batch_for(model)
+    with gated(model, masks):
+        expected = logits(model, batch)
+    with masked(model, own):
+        found = logits(model, batch)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    before = logits(model, batch)
+    with masked(model, None):
+        torch.testing.assert_close(logits(model, batch), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("sparsity", [0.6, 0.9])
+def test_gates_have_the_sparsity(sparsity: float) -> None:
+    model = teacher()
+    found = PrunableSize.of(model).sparsity(gates_at(model, sparsity, seed=0).kept())
+    assert float(found.detach()) == pytest.approx(sparsity, abs=1e-6)
+
+
+def test_saved_bytes() -> None:
+    x, weight = torch.randn(10, 4, dtype=torch.float64), torch.randn(4, 4, dtype=torch.float64, requires_grad=True)
+    assert saved_bytes(lambda: (x @ weight).exp().sum(), [weight, x]) == 10 * 4 * 8  # what exp gave
+    assert saved_bytes(lambda: (x @ weight).sin().exp().sum(), [weight]) == 3 * 10 * 4 * 8  # and x, and what sin read

@@ -87,8 +87,9 @@ def _may_be_shown(record: Record, journal: Journal) -> bool:
 def _warn_of_mixed_revisions(records: Iterable[Record], journal: Journal) -> None:
     revisions: dict[str, Counter[int]] = {}
     for record in records:
-        revisions.setdefault(record.verb, Counter())[record.revision] += 1
-    for verb, counts in sorted(revisions.items()):
+        kind = f"{record.verb} {record.config.get('benchmark', '')}".strip()  # each benchmark stands for itself
+        revisions.setdefault(kind, Counter())[record.revision] += 1
+    for kind, counts in sorted(revisions.items()):
         if len(counts) > 1:
             parts = ", ".join(f"{number} of revision {revision}" for revision, number in sorted(counts.items()))
-            journal.warn(f"{verb}: runs of different revisions are mixed ({parts}); their numbers may not compare")
+            journal.warn(f"{kind}: runs of different revisions are mixed ({parts}); their numbers may not compare")

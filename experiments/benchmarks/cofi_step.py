@@ -26,15 +26,14 @@ from experiments.benchmarks.paired import Found, Row, Subject, compared
 from experiments.benchmarks.plain_cofi import plain_loss
 from experiments.benchmarks.trainee import Trainee
 from prunekit.blocks import call_order, describe
-from prunekit.cofi.distillation import alive_layers
 from prunekit.cofi.fixed import students_call
 from prunekit.cofi.gates import Gates
 from prunekit.cofi.hard_concrete import LARGEST
 from prunekit.cofi.lesson import Lesson
 from prunekit.cofi.recipe import Recipe, StudentConfig
-from prunekit.cofi.slim import slim_call
 from prunekit.cofi.sparsity import PrunableSize
-from prunekit.tasks.batches import Batch, Examples, model_inputs, to_device
+from prunekit.cofi.training import gated_loss
+from prunekit.tasks.batches import Batch, Examples, to_device
 from prunekit.timing import interleaved
 
 STATES = {
@@ -152,17 +151,12 @@ def noisy(model: Any, seed: int) -> Any:
 
 def fast_loss(lesson: Lesson, size: PrunableSize, trainee: Trainee, batch: Batch, step: int) -> Tensor:
     """The loss of a step as :class:`prunekit.cofi.training.Training` takes it, ()."""
-    order = call_order(trainee.student)
     if trainee.gates is None:
-        loss, _ = students_call(trainee.student, lesson, torch.ones(len(order), dtype=torch.bool))(batch, step)
+        alive = torch.ones(len(call_order(trainee.student)), dtype=torch.bool)
+        loss, _ = students_call(trainee.student, lesson, alive)(batch, step)
         return loss
-    masks = trainee.gates.sampled()
-    alive = alive_layers(masks, lesson.recipe.matching)[order]
-    output = slim_call(trainee.student, masks, model_inputs(batch), output_hidden_states=True)
-    assert masks.hidden is not None
-    on = None if bool((masks.hidden == 1).all()) else masks.hidden.nonzero().squeeze(1)
-    taught, _ = lesson(batch, output, alive, on)
-    return taught + trainee.constraint(size.sparsity(trainee.gates.kept()), step)
+    loss, _ = gated_loss(trainee.student, trainee.gates, trainee.constraint, size, lesson, batch, step)
+    return loss
 
 
 def gates_at(model: Any, sparsity: float, seed: int) -> Gates:

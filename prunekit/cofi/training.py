@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from functools import partial
 from typing import Any
 
 import torch
@@ -70,7 +71,6 @@ class Training:
         warmup = how.steps(len(around.examples), how.sparsity_epochs)
         start = self._expected() if how.start_sparsity is None else how.start_sparsity
         self.constraint = Constraint(recipe.sparsity, warmup, start).to(around.device)
-        self.order = call_order(student)
 
     def run(self) -> Pruned:
         """Gates are learned: all three stages, or what is left of them."""
@@ -120,7 +120,7 @@ class Training:
     def _distil(self) -> Stage:
         how = self.recipe.student
         optimizer, decay = student_optimizer(self.student, self.lesson, how.learning_rate)
-        alive = torch.ones(len(self.order), dtype=torch.bool)
+        alive = torch.ones(len(call_order(self.student)), dtype=torch.bool)
         return Stage(
             "distil", how.distil_epochs, how.batch_size,
             {"student": self.student.train(), "layers": self.lesson.layers}, {"student_optimizer": optimizer},
@@ -137,31 +137,15 @@ class Training:
         gates = torch.optim.AdamW(self.gates.parameters(), lr=rate, weight_decay=0.0)
         ascent = how.multipliers_learning_rate or rate
         multipliers = torch.optim.AdamW(self.constraint.parameters(), lr=ascent, weight_decay=0.0, maximize=True)
+        loss = partial(gated_loss, self.student, self.gates, self.constraint, self.size, self.lesson)
         return Stage(
             "prune", how.prune_epochs, how.batch_size,
             {"student": self.student.train(), "layers": self.lesson.layers, "gates": self.gates,
              "constraint": self.constraint},
             {"student_optimizer": optimizer, "gates_optimizer": gates, "constraint_optimizer": multipliers},
-            self._gated_loss, trained(self.student), before_step=decay, after_step=self.gates.constrain,
+            loss, trained(self.student), before_step=decay, after_step=self.gates.constrain,
             evaluate_every=how.evaluate_every, score=self._score_on_target, notes=self.lesson.notes,
         )  # fmt: skip
-
-    def _gated_loss(self, batch: Batch, step: int) -> tuple[Tensor, Values]:
-        masks = self.gates.sampled()
-        alive = alive_layers(masks, self.recipe.matching)[self.order]
-        with autocast(self.around.device, self.recipe.student.precision):
-            output = slim_call(self.student, masks, model_inputs(batch), output_hidden_states=True)
-        assert masks.hidden is not None
-        on = None if bool((masks.hidden == 1).all()) else masks.hidden.nonzero().squeeze(1)
-        taught, values = self.lesson(batch, output, alive, on)
-        sparsity = self.size.sparsity(self.gates.kept())
-        steered = self.constraint(sparsity, step)
-        return taught + steered, values | {
-            "expected_sparsity": sparsity.detach(), "constraint": steered.detach(),
-            "target_sparsity": sparsity.new_tensor(self.constraint.target_at(step)),
-            "linear_multiplier": self.constraint.linear.detach().clone(),
-            "quadratic_multiplier": self.constraint.quadratic.detach().clone(),
-        }  # fmt: skip
 
     def _score_on_target(self) -> float | None:
         """Of the model that would be left; None where it may not be chosen."""
@@ -196,6 +180,31 @@ class Training:
         if sparsity["expected"] < needed:
             return f"the expected sparsity was {sparsity['expected']:.3f} in the end, {needed:.3f} was needed"
         return f"with the sublayers that were decided on, the nearest to the target is {sparsity['counted']:.3f}"
+
+
+def gated_loss(
+    student: Any, gates: Gates, constraint: Constraint, size: PrunableSize, lesson: Lesson, batch: Batch, step: int
+) -> tuple[Tensor, Values]:
+    """The loss of a step of pruning, (), for the student and for the gates, and what is logged of it.
+
+    Args:
+        step: of pruning, 0-based; the target depends on it.
+    """
+    recipe, masks = lesson.recipe, gates.sampled()
+    alive = alive_layers(masks, recipe.matching)[call_order(student)]
+    with autocast(batch["input_ids"].device, recipe.student.precision):
+        output = slim_call(student, masks, model_inputs(batch), output_hidden_states=True)
+    assert masks.hidden is not None
+    on = None if bool((masks.hidden == 1).all()) else masks.hidden.nonzero().squeeze(1)
+    taught, values = lesson(batch, output, alive, on)
+    sparsity = size.sparsity(gates.kept())
+    steered = constraint(sparsity, step)
+    return taught + steered, values | {
+        "expected_sparsity": sparsity.detach(), "constraint": steered.detach(),
+        "target_sparsity": sparsity.new_tensor(constraint.target_at(step)),
+        "linear_multiplier": constraint.linear.detach().clone(),
+        "quadratic_multiplier": constraint.quadratic.detach().clone(),
+    }  # fmt: skip
 
 
 def check_fit(teacher: Any, student: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,21 +10,16 @@ from torch import Tensor
 
 from experiments.benchmarks.cofi_step import (
     STATES,
-    TARGET,
     Variant,
     differences,
     gates_at,
     in_order,
-    noisy,
     variants_of,
 )
 from experiments.benchmarks.memory import saved_bytes
 from experiments.benchmarks.plain_cofi import drawn, masked
 from prunekit.checkpoints import build
-from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.cofi.sparsity import PrunableSize
-from prunekit.cofi.stages import Surroundings
-from prunekit.cofi.training import Training
 from prunekit.gates import gated
 from prunekit.tasks.batches import Examples, encode
 from prunekit.tasks.rows import load_rows
@@ -78,28 +72,6 @@ def test_a_variant_begins_anew(examples: Examples) -> None:
         variant.begin(seed=1)
         taken.append(variant.steps(batches))
     assert torch.equal(*taken)
-
-
-def test_the_fast_step_is_that_of_training(examples: Examples, tmp_path: Path) -> None:
-    """Losses of the stage itself, of which the benchmark has its own copy."""
-    model, batch = teacher().float(), in_order(examples, 8, CPU)[0]
-    variants, _ = variants_of(model, examples, CPU, seed=0)
-    variants["fast"].gates = gates_at(model, 0.9, seed=0)
-    variants["fast"].begin(seed=3)
-    variants["fast"].trainee.constraint.linear.data.fill_(3.0)
-    found = variants["fast"].loss(variants["fast"].trainee, batch, 5)
-    recipe = Recipe(sparsity=TARGET, student=StudentConfig(batch_size=8, sparsity_epochs=0, teacher_gigabytes=0.0))
-    around = Surroundings(examples, CPU, tmp_path, 0, {})
-    training = Training(model, noisy(model, 0), recipe, lambda model: 0.0, around)
-    training.gates.load_state_dict(variants["fast"].gates.state_dict())
-    training.constraint.linear.data.fill_(3.0)
-    stage = training._prune()
-    training.student.eval()
-    torch.manual_seed(3)
-    torch.testing.assert_close(stage.loss(batch, 5)[0], found, rtol=1e-6, atol=0)
-    rates = [{group["lr"] for group in optimizer.param_groups} for optimizer in variants["fast"].trainee.optimizers]
-    assert rates[0] == {group["lr"] for group in stage.optimizers["student_optimizer"].param_groups}
-    assert [type(optimizer) for optimizer in stage.optimizers.values()] == [torch.optim.AdamW] * len(rates)
 
 
 @pytest.mark.parametrize("family", ["bert", "electra", "albert"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis import (
@@ -36,9 +36,11 @@ from analysis import (
     table1,
     table3,
 )
-from analysis.groups import Group
+from analysis.claims import Claim
+from analysis.groups import Group, Setting, by_condition, by_setting
 from analysis.loading import Journal
 from analysis.output import Item, Table
+from analysis.records import Record
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ class Chapter:
     parts: tuple[Part, ...]
     claims: Callable[[Mapping[str, list[Group]], Journal, str], Table] | None = None
     """Draws its claims table from the groups of each verb."""
+    list_claims: Callable[[], list[Claim]] = list
+    """The claims in that table."""
+    paper: str = ""
+    """The paper's name in commands and in the markers of README.md."""
     command: str = ""
     """What makes its records."""
     all_tasks: bool = False
@@ -78,6 +84,19 @@ class Chapter:
     @property
     def verbs(self) -> list[str]:
         return list(dict.fromkeys(verb for part in self.parts for verb in part.verbs))
+
+    def settings(self, records: Iterable[Record]) -> dict[Setting, list[Record]]:
+        """The runs of its verbs by what its figures may not mix."""
+        return by_setting([record for record in records if record.verb in self.verbs], all_tasks=self.all_tasks)
+
+    def groups(self, records: Sequence[Record]) -> dict[str, list[Group]]:
+        """The runs of one setting by verb, and there by condition unless its figures split them themselves."""
+        found = {}
+        for verb in self.verbs:
+            members = [record for record in records if record.verb == verb]
+            whole = self.all_tasks or self.one_table
+            found[verb] = ([Group(members)] if members else []) if whole else by_condition(members)
+        return found
 
 
 NO_DEFAULT = "none of the default setting"
@@ -95,6 +114,8 @@ CHAPTERS = (
             Part("table4", "time_inference", speed.draw),
         ),
         claims=claims_michel.draw,
+        list_claims=claims_michel.claims,
+        paper="michel",
         command="make reproduce-michel",
     ),
     Chapter(
@@ -119,6 +140,8 @@ CHAPTERS = (
             Part("kwon_latency_table", "latency_table", kwon_latency_table.draw),
         ),
         claims=claims_kwon.draw,
+        list_claims=claims_kwon.claims,
+        paper="kwon",
         command="make reproduce-fisher",
         all_tasks=True,
     ),
@@ -134,6 +157,8 @@ CHAPTERS = (
             Part("cofi_training", "prune_cofi", cofi_training.draw),
         ),
         claims=claims_cofi.draw,
+        list_claims=claims_cofi.claims,
+        paper="cofi",
         command="make reproduce-cofi",
         all_tasks=True,
     ),

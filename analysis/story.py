@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.chapters import CHAPTERS, Chapter, Part
-from analysis.groups import Group, Setting, by_condition, by_setting, folder_names, setting_of
+from analysis.groups import Group, Setting, by_setting, folder_names, setting_of
+from analysis.ledger import judge, ledger
 from analysis.loading import Journal, load
 from analysis.output import Drawing, Item, Table
 from analysis.records import TIMING_VERBS, DamagedRecordError, Record, read_record
@@ -33,6 +34,8 @@ class Drawn:
 def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None) -> Drawn:
     """Draw everything that the records in ``sources`` allow into ``out/MODEL_TASK/`` or ``out/MODEL/``.
 
+    The claims of all papers and models go into ``out/claims.md``.
+
     Arguments:
         console: where tables, warnings and the list of files are printed; None prints nothing.
 
@@ -47,14 +50,20 @@ def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None)
         raise UserError(f"source={','.join(map(str, sources))}: no finished run record in it")
     settings = [setting_of(record, all_tasks=all_tasks) for record in records for all_tasks in (False, True)]
     folders = folder_names(dict.fromkeys(settings))
+    judged = judge(records, journal)
     for chapter in CHAPTERS:
-        members = [record for record in records if record.verb in chapter.verbs]
-        found = by_setting(members, all_tasks=chapter.all_tasks)
+        found = chapter.settings(records)
         for setting, runs in found.items():
             _draw_setting(chapter, setting, runs, out / folders[setting], journal, drawn)
+            for one in judged:
+                if one.chapter is chapter and one.setting == setting and one.tested:
+                    _keep(one.table, out / folders[setting], "", drawn)
         for setting in by_setting(records, all_tasks=True):
             if chapter.claims and setting.weights != "random" and not _holds(found, setting):
                 journal.missing.append(f"{folders[setting]}: no runs of {chapter.title}; {_command(chapter, setting)}")
+    whole = ledger(judged, records, journal)
+    if whole is not None:
+        _keep(whole, out, "", drawn)
     drawn.warnings, drawn.missing = journal.warnings, journal.missing
     if console is not None:
         report(drawn, console)
@@ -84,11 +93,7 @@ def draw_run(run_dir: Path, out: Path) -> list[Path]:
 def _draw_setting(
     chapter: Chapter, setting: Setting, records: list[Record], folder: Path, journal: Journal, drawn: Drawn
 ) -> None:
-    groups: dict[str, list[Group]] = {}
-    for verb in chapter.verbs:
-        members = [record for record in records if record.verb == verb]
-        whole = chapter.all_tasks or chapter.one_table
-        groups[verb] = ([Group(members)] if members else []) if whole else by_condition(members)
+    groups = chapter.groups(records)
     for part in chapter.parts:
         subjects = groups[part.verb]
         if part.beside:
@@ -99,10 +104,6 @@ def _draw_setting(
         scored = setting.weights != "random" or part.verb in TIMING_VERBS
         if not made and chapter.claims and scored:
             journal.missing.append(f"{folder.name}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
-    if chapter.claims:
-        table = chapter.claims(groups, journal, str(setting))
-        if set(table.frame["verdict"]) != {"not tested"}:
-            _keep(table, folder, "", drawn)
 
 
 def _keep(item: Item, folder: Path, suffix: str, drawn: Drawn) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from analysis.compare_front import draw_front, on_front
 from analysis.compare_runs import Comparable, comparable, lengths, run_points
 from analysis.compare_table import LEVELS, best_within, table
 from analysis.compare_timed import add_times
-from analysis.compare_words import ORACLE, caption, method_look, rank
+from analysis.compare_words import ORACLE, caption, macs_text, method_look, rank
 from analysis.curves import draw_unpruned, unpruned
 from analysis.groups import Group, by_setting
 from analysis.loading import Journal
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZES = {"parameters_percent": "parameters that remain (%)", "macs_percent": MACS_LEFT}
-TICKS = (1, 2, 4, 8, 16, 32)
+TICKS = {4.0: (1, 1.5, 2, 3, 4), math.inf: (1, 2, 4, 8, 16, 32, 64)}
+"""Of speed-ups, by the largest up to which they are used."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     items: list[Item] = []
     cells: list[pd.DataFrame] = []
     compared: list[Comparable] = []
+    macs: list[str] = []
     alone: list[str] = []
     for setting, records in by_setting(group.records).items():
         runs = comparable(records)
@@ -68,18 +71,19 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             alone.append(setting.task)
             continue
         points, timed = add_times(run_points(runs, journal), runs, journal)
-        frame, chosen = cells_of(points), panels(points)
-        words = caption(runs, frame, timed, lengths(runs, journal), level_of(chosen))
+        frame, chosen, counted = cells_of(points), panels(points), lengths(runs, journal)
+        words = caption(runs, frame, timed, counted, level_of(chosen))
         items.append(Drawing(file_name("compare", runs.task), plot(frame, runs, chosen, words),
                              with_fronts(frame, chosen, runs)))  # fmt: skip
         cells.append(frame)
         compared.append(runs)
+        macs.append(macs_text(counted))
     if alone and len({record.verb for record in group.records}) > 1:
         journal.missing.append(
             f"{group.records[0].model.name}/compare: no two of prune_heads, prune_fisher and prune_cofi with the same "
             f"teacher and evaluation rows on {', '.join(alone)}"
         )
-    return [*items, *([table(cells, compared)] if cells else [])]
+    return [*items, *([table(cells, compared, macs)] if cells else [])]
 
 
 def cells_of(points: pd.DataFrame) -> pd.DataFrame:
@@ -159,8 +163,9 @@ def _scale(axes: Axes, rows: pd.DataFrame, panel: Panel) -> None:
     elif panel.cost == "speedup":
         axes.set_xscale("log", base=2)
         axes.set_xlim(min(0.93, 0.93 * low), 1.2 * max(2.0, high))
-        ticks = [tick for tick in TICKS if tick <= 1.2 * max(2.0, high)]
-        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        usual = next(found for most, found in TICKS.items() if high <= most)
+        drawn = [tick for tick in usual if tick <= 1.2 * max(2.0, high)]
+        axes.set_xticks(drawn, [f"{tick:g}" for tick in drawn])
         axes.minorticks_off()
     else:
         axes.set_xscale("log")

@@ -35,5 +35,5 @@ def seconds_of(record: Record) -> float:
 
 def whole_training(points: pd.DataFrame) -> pd.DataFrame:
     """The points with the longest time of each method of CoFi for all its runs: that of one with its warm-up."""
-    longest = points.groupby("method")["seconds"].transform("max")
+    longest = points.groupby("method")["seconds"].transform("max").mask(points["seconds"].isna())
     return points.assign(seconds=longest.where(points["method"].str.startswith(SHARED), points["seconds"]))

@@ -25,8 +25,8 @@ def best_within(frame: pd.DataFrame, level: float) -> pd.DataFrame:
     return frame.loc[inside.groupby("method", sort=False)["value"].idxmax()]
 
 
-def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable]) -> Table:
-    """One table for all tasks."""
+def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], words: Sequence[str]) -> Table:
+    """One table for all tasks; ``words`` say how the MACs of each are counted."""
     import pandas as pd
 
     parts = [best_within(frame, level).assign(level=level) for frame in frames for level in LEVELS]
@@ -42,7 +42,7 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable]) -> Tab
         "Bold: the best of a task, never the oracle, which knows the evaluation data. The best is chosen by the scores "
         "shown, among runs that exist; where a method has none so small, its fewest MACs are told. Seconds: of pruning "
         "itself, the mean of its runs, of what is distilled the longest, as runs of a seed share their warm-up; empty "
-        f"where not recorded or of another machine. {describe(records)}",
+        f"where not recorded or of another machine. {' '.join(dict.fromkeys(words))} {describe(records)}",
         narrow=("task", "method", *map(_heading, LEVELS)),
     )  # fmt: skip
 

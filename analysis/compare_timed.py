@@ -22,8 +22,8 @@ class Timed:
     """The machine whose times are drawn, and at which batch size each verb's speed-ups are."""
 
     device: str
-    left_out: list[str]
-    """Verbs that have no run on that machine."""
+    elsewhere: int = 0
+    """Runs on other machines, whose times are not drawn."""
     batches: dict[str, int] = field(default_factory=dict)
     """By verb; verbs without latency are not in it."""
     lengths: dict[str, list[int]] = field(default_factory=dict)
@@ -51,9 +51,8 @@ def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple
         batch_size=verbs.map(batches).astype(float),
         seconds=points["seconds"].mask(points["run_id"].isin(elsewhere)),
     )
-    left_out = [verb for verb in runs.members if verb not in {record.verb for record in here}]
     told = {verb: sorted(values) for verb, values in lengths.items()}
-    return whole_training(found), Timed(device, left_out, {v: b for v, b in batches.items() if v in told}, told)
+    return whole_training(found), Timed(device, len(elsewhere), {v: b for v, b in batches.items() if v in told}, told)
 
 
 def _usual_device(runs: Comparable) -> str:

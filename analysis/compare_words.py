@@ -64,9 +64,11 @@ def caption(
     if frame["low"].notna().any():
         words.append("Bars: 95 % interval of the mean over repeated runs.")
     words.append("Grey steps: Pareto front of the drawn points. Parameters with embeddings.")
-    words.append(f"MACs: shares at length {_by_verb(lengths)}{_unlike(lengths, 'shares')}.")
+    words.append(macs_text(lengths))
     words.append(_speed_text(runs, timed))
     words.append(_seconds_text(runs, frame, timed, level))
+    if timed.elsewhere:
+        words.append(f"Times measured on other machines are left out ({timed.elsewhere} of {len(runs.records)} runs).")
     if (frame["method"] == ORACLE).any():
         words.append("The oracle order is chosen on the evaluation data, so it is on no front.")
     if missed := sum(map(cofi_runs.missed, runs.members.get("prune_cofi", []))):
@@ -75,6 +77,11 @@ def caption(
         words.append("Best weights of CoFi's training chosen on the evaluation data, as in the paper.")
     words.append(describe(runs.records))
     return " ".join(word for word in words if word)
+
+
+def macs_text(lengths: Mapping[str, list[int]]) -> str:
+    """At which length MACs are counted, and what that means where methods differ in it."""
+    return f"MACs: shares at length {_by_verb(lengths)}{_unlike(lengths, 'shares')}."
 
 
 def _speed_text(runs: Comparable, timed: Timed) -> str:

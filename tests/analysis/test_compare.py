@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,19 @@ def test_seconds_are_those_of_the_whole_training_and_never_of_a_lookup(tmp_path:
     assert seconds[["prune_heads oracle", "prune_heads random"]].isna().all()
     assert "Not recorded: heads by oracle, heads by weight magnitude, heads by chance." in caption_of(tmp_path)
     assert "at most 75 % of the MACs" in caption_of(tmp_path), "what every method with seconds reaches"
+
+
+def test_times_of_other_machines_are_left_out_and_counted(tmp_path: Path) -> None:
+    everything(tmp_path)
+    other = cofi.run(tmp_path, factory.MINILM, sparsity=0.75, counted=0.75, loss=0.02, seconds=60.0) / "result.json"
+    other.write_text(other.read_text().replace("AMD EPYC 7B13", "NVIDIA H100"))
+    frame, table, _ = drawn(tmp_path)
+    row = frame[(frame["method"] == "prune_cofi learned") & (frame["asked"] == 0.75)].iloc[0]
+    assert math.isnan(row["speedup"]) and math.isnan(row["seconds"])
+    assert row["macs_percent"] == pytest.approx(100 - 0.95 * 75)
+    words = caption_of(tmp_path)
+    assert "Times measured on other machines are left out (1 of 18 runs)." in words and "NVIDIA" not in words
+    assert "MACs: shares at length 39 (heads, Fisher pruning); 128 (CoFi" in table.caption
 
 
 def test_only_runs_of_one_teacher_and_the_same_rows_are_compared(tmp_path: Path) -> None:

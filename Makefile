@@ -8,7 +8,7 @@ READY := .venv/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all lint figures reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
+.PHONY: help setup test test-all lint figures readme reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,9 @@ lint: $(READY)  ## Check style and types
 
 figures: $(READY)  ## Redraw all figures and tables from the logged runs
 	$(BIN)/python -m analysis source=analysis/logged_runs out=figures
+
+readme: $(READY)  ## Write the claims tables of README.md from the logged runs
+	$(BIN)/python -m analysis.readme
 
 reproduce-michel: $(READY)  ## Michel et al. 2019: ablation, transfer, pruning curves, speed
 	$(BIN)/python -m experiments.reproduce paper=michel scale=$(SCALE) $(OVERRIDES)

@@ -5,8 +5,8 @@
 source  folders of run records, separated by commas: a whole folder (runs), one verb's (runs/prune_heads),
         or a single run; the logged runs of this repository are in analysis/logged_runs;
         wandb:ENTITY/PROJECT fetches the records of a Weights & Biases project
-out     where figures (PDF, PNG, CSV) and tables (CSV, Markdown) go: a folder a model and task, and one a model
-        for figures that show its tasks side by side
+out     where figures (PDF, PNG, CSV) and tables (CSV, Markdown) go: a folder a model and task, one a model for
+        figures that show its tasks side by side, and claims.md, the claims of all papers
 """
 
 from __future__ import annotations

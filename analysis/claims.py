@@ -37,10 +37,13 @@ class Claim:
     unit: str
     digits: int
     criterion: str
+    command: str
+    """What makes the runs, ``VERB OVERRIDES``, without model and scale."""
     timed: bool = False
     """The number depends on hardware, which the setting then names."""
     over: str = "teachers"
-    """What an outcome is of: ``teachers``, whose numbers are averaged, or ``tasks``, which are listed."""
+    """What an outcome is of: ``teachers``, whose numbers are averaged, ``tasks``, which are listed, or ``models``, two
+    beside one another."""
     once: bool = False
     """One outcome that holds is enough (a claim of the form "up to"); else all of them must."""
 
@@ -115,8 +118,8 @@ def setting_text(claim: Claim, group: Group, outcomes: list[Outcome]) -> str:
     if claim.over == "tasks":
         tasks = {subject.partition(" (")[0] for subject in subjects}
         records = [record for record in records if record.task in tasks]
-    model = records[0].model
-    words = [model.name + (" (random weights)" if model.weights == "random" else "")]
+    models = dict.fromkeys((record.model.name, record.model.weights) for record in records)
+    words = [" and ".join(name + (" (random weights)" if weights == "random" else "") for name, weights in models)]
     data = [d for record in records for d in record.data if d.role in ("evaluation", "second")]
     words += dict.fromkeys(f"{d.name} {d.split}, {d.rows:,} rows" for d in data)
     if any(record.teacher_seed is not None for record in records):

@@ -68,6 +68,7 @@ def _headlines() -> list[Claim]:
             test=criteria_cofi.faster,
             unit="x",
             digits=1,
+            command="prune_cofi experiment=cofi_sparsity sparsity=0.95",
             criterion="mean measured speed-up above 10 at the largest batch timed, for every task",
             timed=True,
             over="tasks",
@@ -80,6 +81,7 @@ def _headlines() -> list[Claim]:
             test=criteria_cofi.kept_score,
             unit="%",
             digits=1,
+            command="prune_cofi experiment=cofi_sparsity sparsity=0.95",
             criterion="mean of the score over the teacher's above 90 % for every task",
             over="tasks",
         ),
@@ -91,6 +93,7 @@ def _headlines() -> list[Claim]:
             test=criteria_cofi.small_dense,
             unit="points",
             digits=1,
+            command="prune_cofi -m experiment=cofi_baselines sparsity=0.9,0.95 structure=learned,dense",
             criterion="positive mean difference to dense students whose sparsity differs by at most 3 points, "
             "for every task",
             over="tasks",
@@ -103,6 +106,7 @@ def _headlines() -> list[Claim]:
             test=criteria_cofi.learned_masks,
             unit="points",
             digits=1,
+            command="prune_cofi -m experiment=cofi_baselines sparsity=0.9,0.95 structure=learned,random",
             criterion="positive mean difference over all sparsities, for every task",
             over="tasks",
         ),
@@ -120,6 +124,8 @@ def _ablations() -> list[Claim]:
             test=criteria_cofi.distillation,
             unit="points",
             digits=1,
+            command="prune_cofi -m experiment=cofi_distillation sparsity=0.95 learn_from=teacher,labels "
+            "matching=paper,none",
             criterion="full minus none positive on average at the highest sparsity of both, for every task",
             over="tasks",
         ),
@@ -131,6 +137,8 @@ def _ablations() -> list[Claim]:
             test=criteria_cofi.hidden_masks,
             unit="points",
             digits=1,
+            command="prune_cofi -m experiment=cofi_units sparsity=0.95 "
+            "units=[hidden,layers,heads,neurons],[layers,heads,neurons]",
             criterion="all masks minus all but hidden positive on average at the highest sparsity of both, "
             "for every task",
             over="tasks",
@@ -150,6 +158,7 @@ def _shapes() -> list[Claim]:
             test=criteria_cofi_shapes.upper_layers,
             unit="points",
             digits=0,
+            command="prune_cofi experiment=cofi_sparsity sparsity=0.6",
             criterion="a larger share of parameters kept in the lower half of the layers at 60 %, for every task",
             over="tasks",
         ),
@@ -161,6 +170,7 @@ def _shapes() -> list[Claim]:
             test=criteria_cofi_shapes.neurons_before_heads,
             unit="% of neurons",
             digits=0,
+            command="prune_cofi experiment=cofi_sparsity sparsity=0.6",
             criterion="a larger share of neurons than of heads gone at 60 %, for every task",
             over="tasks",
         ),
@@ -172,6 +182,7 @@ def _shapes() -> list[Claim]:
             test=criteria_cofi_shapes.different_tasks,
             unit="points",
             digits=1,
+            command="prune_cofi -m experiment=cofi_sparsity sparsity=0.9 task=sst2,mrpc seed=0,1",
             criterion="kept shares of heads and neurons differ more from other tasks' models than between seeds, "
             "for every task with two seeds",
             over="tasks",

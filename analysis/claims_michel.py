@@ -39,6 +39,7 @@ def claims() -> list[Claim]:
             test=criteria_michel.single_heads,
             unit="% of heads",
             digits=0,
+            command="ablate_heads experiment=michel_fig1b",
             criterion="p >= 0.01 for more than half of the heads",
         ),
         Claim(
@@ -49,6 +50,7 @@ def claims() -> list[Claim]:
             test=_layers("dev"),
             unit="% of layers",
             digits=0,
+            command="ablate_heads experiment=michel_table3",
             criterion="no decrease with p < 0.01 for more than half of the layers",
         ),
         Claim(
@@ -59,6 +61,7 @@ def claims() -> list[Claim]:
             test=_layers("train"),
             unit="% of layers",
             digits=0,
+            command="ablate_heads experiment=michel_table3",
             criterion="no decrease with p < 0.01 for more than half of the layers",
         ),
         Claim(
@@ -69,6 +72,7 @@ def claims() -> list[Claim]:
             test=criteria_michel.transfer,
             unit="Pearson r",
             digits=2,
+            command="transfer experiment=michel_fig2b",
             criterion="r > 0 with p < 0.01",
         ),
         Claim(
@@ -79,6 +83,7 @@ def claims() -> list[Claim]:
             test=criteria_michel.prunable,
             unit="% of heads",
             digits=0,
+            command="prune_heads -m experiment=michel_fig3b order=importance train.seed=0,1,2",
             criterion="up to at least 40 %, every point is above the low end of the unpruned model's 95 % "
             "sampling interval",
         ),
@@ -90,6 +95,7 @@ def claims() -> list[Claim]:
             test=criteria_michel.importance_beats_oracle,
             unit="points",
             digits=1,
+            command="prune_heads -m experiment=michel_fig3b order=importance,oracle train.seed=0,1,2",
             criterion="positive mean difference over the shares above 40 % and below 100 %",
         ),
         Claim(
@@ -101,6 +107,7 @@ def claims() -> list[Claim]:
             unit="% gain",
             timed=True,
             digits=1,
+            command="time_inference experiment=michel_table4",
             criterion="best gain at batch 16 or more at least 10 %, at length 128 (else the longest)",
         ),
         Claim(
@@ -112,6 +119,7 @@ def claims() -> list[Claim]:
             unit="% gain",
             timed=True,
             digits=1,
+            command="time_inference experiment=michel_table4",
             criterion="gain below 10 %, at length 128 (else the longest)",
         ),
         Claim(
@@ -123,6 +131,7 @@ def claims() -> list[Claim]:
             unit="% of parameters",
             timed=True,
             digits=1,
+            command="time_inference experiment=michel_table4",
             criterion="within 5 points of a third",
         ),
     ]

@@ -50,11 +50,14 @@ class Table:
         markdown.write_text(self.markdown(), encoding="utf-8")
         return [csv, markdown]
 
-    def markdown(self) -> str:
+    def rows(self) -> str:
+        """Heading and rows in Markdown, without title and caption."""
         lines = [list(map(str, self.display.columns)), ["---"] * self.display.shape[1]]
         lines += [list(map(str, row)) for row in self.display.itertuples(index=False)]
-        rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
-        return "\n".join([f"**{self.title}**", "", *rows, "", self.caption, ""])
+        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+    def markdown(self) -> str:
+        return "\n".join([f"**{self.title}**", "", self.rows(), "", self.caption, ""])
 
     def show(self, console: Console) -> None:
         """Print title, table and caption; Markdown's bold becomes the terminal's."""

@@ -76,8 +76,12 @@ class Record:
     """Seed of the fine-tuned model under test; None where there is none, or where it came from outside."""
     teacher_path: str | None
     """A fine-tuned model that came from outside."""
+    teacher_run: str | None
+    """Id of the run that fine-tuned it; None where it came from outside or there is none."""
     seed: int
     scale: str | None
+    seconds: Mapping[str, float]
+    """By stage; of a stage whose result was taken from a cache, only what looking it up took."""
     device: str
     """Device, threads and dtype in words."""
 
@@ -195,8 +199,10 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         ),
         teacher_seed=int(teacher["seed"]) if teacher.get("seed") is not None else None,
         teacher_path=teacher.get("path"),
+        teacher_run=teacher.get("run_id"),
         seed=int(result["seed"]),
         scale=result.get("scale"),
+        seconds={str(name): float(value) for name, value in (result.get("seconds") or {}).items()},
         device=f"{device['name']} ({device['type']}), {_threads(device['threads'])}, {device['dtype']}",
     )
 

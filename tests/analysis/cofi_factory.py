@@ -34,6 +34,7 @@ def run(
     reached: bool = True,
     scale: str | None = "small",
     kept: list[dict[str, Any]] | None = None,
+    seconds: float = 1500.0,
     **changed: Any,
 ) -> Path:
     """A run of ``prune_cofi``.
@@ -65,7 +66,7 @@ def run(
                 ("selection", "train", 500, 24511), ("distillation", "train", 24011, 24511))]  # fmt: skip
     folder = write_run(
         root, "prune_cofi", model=model, task=task, teacher=teacher, seed=seed, scale=scale,
-        config=config, data=data,
+        config=config, data=data, seconds={"train": seconds},
         tables={"latency": pd.DataFrame(latency), "kept": pd.DataFrame(kept or shape(model, config, random))},
         metrics={
             "metric": name, name: value, "value": value, "low": value - 0.02, "high": value + 0.02,

@@ -73,6 +73,7 @@ def pruning(
     latency = [{"batch_size": batch, "length": 39, "dense_ms": 10.0 * batch, "pruned_ms": 10.0 * batch / gain,
                 "speedup": gain, "mac_speedup": 1 / remaining}
                for batch, gain in ((1, 1 + 0.5 * (speedup - 1)), (32, speedup))]  # fmt: skip
+    stages = [row | {"length": 39} for row in stages]
     tables = {"stages": stages, "kept": kept, "latency": latency} | ({"tuning": tuning} if config["tune"] else {})
     seconds = {f"seconds_{stage}": took[stage] for stage in ["gradients", *steps]}
     source = "demo" if task == "demo" else "nyu-mll/glue"
@@ -87,7 +88,8 @@ def pruning(
         metrics={
             "metric": name, name: worth[steps[-1]], "value": worth[steps[-1]], "baseline": dense,
             "baseline_low": dense - 0.02, "baseline_high": dense + 0.02, "remaining_macs": remaining,
-            "remaining_parameters": 0.8, "speedup": speedup, **seconds, "seconds_pruning": sum(seconds.values()),
+            "remaining_parameters": 0.53 + 0.47 * remaining, "speedup": speedup, **seconds,
+            "seconds_pruning": sum(seconds.values()),
             "layers_tuned": 2 * layers, "layers_skipped": 0,
         },
     )  # fmt: skip

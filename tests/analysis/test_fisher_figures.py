@@ -273,7 +273,7 @@ def test_gaps_and_uneven_sweeps_are_told(tmp_path: Path, monkeypatch: pytest.Mon
         "kwon_latency_table: no latency_table runs; "
         "run python -m experiments.latency_table model=minilm-l6 scale=small",
     ]
-    assert drawn.warnings[0] == "kwon_macs, mnli: constraint 0.3 has 1 of 2 runs"
+    assert "kwon_macs, mnli: constraint 0.3 has 1 of 2 runs" in drawn.warnings
     assert any("latency.csv: cut off" in line for line in drawn.warnings)
     assert any("stages.csv: missing" in line for line in drawn.warnings)
     stages = pd.read_csv(tmp_path / "figures" / "minilm-l6" / "kwon_stages.csv")

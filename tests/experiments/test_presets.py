@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from analysis import claims_albert
+from analysis.chapters import CHAPTERS
+from analysis.groups import Setting
+from analysis.ledger import command
 from experiments.entry import CONF
 from experiments.papers import PAPERS
 from prunekit.architectures import FAMILIES
@@ -38,11 +42,30 @@ def test_every_experiment_says_how_to_run_it_and_composes(path: Path) -> None:
     assert "# Expect: " in header and "# Time: " in header
     assert commands(path)
     for line in commands(path):
-        verb, *overrides = line.split()
-        assert f"experiment={path.stem}" in overrides
-        sweep = [text.partition("=") for text in overrides if text != "-m"]
-        for values in product(*(re.split(r",(?![^\[]*\])", value) for _, _, value in sweep)):  # lists stay whole
-            composed(verb, *(f"{name}={value}" for (name, _, _), value in zip(sweep, values, strict=True)))
+        assert f"experiment={path.stem}" in line.split()
+        verb, names, options = options_of(line)
+        for values in product(*options):
+            composed(verb, *map("{}={}".format, names, values))
+
+
+def options_of(line: str) -> tuple[str, list[str], list[list[str]]]:
+    """The verb of a command, the names of its overrides, and the values of each: several only with ``-m``."""
+    verb, *overrides = line.split()
+    parts = [text.partition("=") for text in overrides if text != "-m"]
+    options = [re.split(r",(?![^\[]*\])", value) for _, _, value in parts]  # lists stay whole
+    assert "-m" in overrides or all(len(values) == 1 for values in options)
+    return verb, [name for name, _, _ in parts], options
+
+
+def test_the_command_of_every_claim_composes() -> None:
+    claims = [claim for chapter in CHAPTERS for claim in chapter.list_claims()] + claims_albert.claims()
+    assert len(claims) == 25
+    small = Setting("minilm-l6", "pretrained", "", "small")
+    lines = {command(claim, small, ("mnli", "sst2")) for claim in claims} | {command(claim, None) for claim in claims}
+    for line in sorted(lines):
+        verb, names, options = options_of(line.removeprefix("python -m experiments."))
+        for place in range(max(map(len, options))):  # every option once, not every cell
+            composed(verb, *map("{}={}".format, names, [values[place % len(values)] for values in options]))
 
 
 @pytest.mark.parametrize("scale", SCALES)

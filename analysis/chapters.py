@@ -1,0 +1,171 @@
+"""What is drawn: the figures and tables of each paper, the verbs whose records they need, and its claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis import (
+    benchmark,
+    claims_cofi,
+    claims_kwon,
+    claims_michel,
+    cofi_baselines,
+    cofi_distillation,
+    cofi_kept,
+    cofi_sparsity,
+    cofi_speed,
+    cofi_training,
+    cofi_units,
+    compare,
+    fig1b,
+    fig2b,
+    fig3b,
+    kept_heads,
+    kwon_budgets,
+    kwon_calibration,
+    kwon_comparisons,
+    kwon_kept,
+    kwon_latency,
+    kwon_latency_table,
+    kwon_macs,
+    kwon_seconds,
+    kwon_stages,
+    order_agreement,
+    speed,
+    table1,
+    table3,
+)
+from analysis.claims import Claim
+from analysis.groups import Group, Setting, by_condition, by_setting
+from analysis.loading import Journal
+from analysis.output import Item, Table
+from analysis.records import Record
+
+
+@dataclass(frozen=True)
+class Part:
+    """One figure or table and the verb whose records it needs."""
+
+    name: str
+    verb: str
+    draw: Callable[[Group, Journal], list[Item]]
+    needs: str = ""
+    """What is not there when nothing comes of it."""
+    one_run: bool = True
+    """It says something of a single run already."""
+    beside: tuple[str, ...] = ()
+    """Verbs whose records it draws in the same figure."""
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        return (self.verb, *self.beside)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What belongs to one paper, or to none."""
+
+    title: str
+    parts: tuple[Part, ...]
+    claims: Callable[[Mapping[str, list[Group]], Journal, str], Table] | None = None
+    """Draws its claims table from the groups of each verb."""
+    list_claims: Callable[[], list[Claim]] = list
+    """The claims in that table."""
+    paper: str = ""
+    """The paper's name in commands and in the markers of README.md."""
+    command: str = ""
+    """What makes its records."""
+    all_tasks: bool = False
+    """Figures show all tasks of a model side by side, and split the runs by condition themselves."""
+    one_table: bool = False
+    """Runs of all conditions belong in one table, which names what tells them apart."""
+
+    @property
+    def verbs(self) -> list[str]:
+        return list(dict.fromkeys(verb for part in self.parts for verb in part.verbs))
+
+    def settings(self, records: Iterable[Record]) -> dict[Setting, list[Record]]:
+        """The runs of its verbs by what its figures may not mix."""
+        return by_setting([record for record in records if record.verb in self.verbs], all_tasks=self.all_tasks)
+
+    def groups(self, records: Sequence[Record]) -> dict[str, list[Group]]:
+        """The runs of one setting by verb, and there by condition unless its figures split them themselves."""
+        found = {}
+        for verb in self.verbs:
+            members = [record for record in records if record.verb == verb]
+            whole = self.all_tasks or self.one_table
+            found[verb] = ([Group(members)] if members else []) if whole else by_condition(members)
+        return found
+
+
+NO_DEFAULT = "none of the default setting"
+CHAPTERS = (
+    Chapter(
+        title="Michel et al. 2019",
+        parts=(
+            Part("fig1b", "ablate_heads", fig1b.draw),
+            Part("table1", "ablate_heads", table1.draw),
+            Part("table3", "ablate_heads", table3.draw),
+            Part("fig2b", "transfer", fig2b.draw),
+            Part("fig3b", "prune_heads", fig3b.draw),
+            Part("kept_heads", "prune_heads", kept_heads.draw),
+            Part("order_agreement", "prune_heads", order_agreement.draw),
+            Part("table4", "time_inference", speed.draw),
+        ),
+        claims=claims_michel.draw,
+        list_claims=claims_michel.claims,
+        paper="michel",
+        command="make reproduce-michel",
+    ),
+    Chapter(
+        title="Kwon et al. 2022",
+        parts=(
+            Part("kwon_macs", "prune_fisher", kwon_macs.draw, one_run=False),
+            Part("kwon_latency", "prune_fisher", kwon_latency.draw, "no measured latency", one_run=False),
+            Part("kwon_budgets", "prune_fisher", kwon_budgets.draw),
+            Part("kwon_stages", "prune_fisher", kwon_stages.draw),
+            Part(
+                "kwon_calibration",
+                "prune_fisher",
+                kwon_calibration.draw,
+                "no sweep of calibration_examples",
+                one_run=False,
+            ),
+            Part("kwon_scores", "prune_fisher", kwon_comparisons.draw_scores, "only one score", one_run=False),
+            Part("kwon_variants", "prune_fisher", kwon_comparisons.draw_variants, "only one variant", one_run=False),
+            Part("kwon_labels", "prune_fisher", kwon_comparisons.draw_labels, "only one kind of labels", one_run=False),
+            Part("kwon_seconds", "prune_fisher", kwon_seconds.draw, one_run=False),
+            Part("kwon_kept", "prune_fisher", kwon_kept.draw),
+            Part("kwon_latency_table", "latency_table", kwon_latency_table.draw),
+        ),
+        claims=claims_kwon.draw,
+        list_claims=claims_kwon.claims,
+        paper="kwon",
+        command="make reproduce-fisher",
+        all_tasks=True,
+    ),
+    Chapter(
+        title="Xia et al. 2022",
+        parts=(
+            Part("cofi_sparsity", "prune_cofi", cofi_sparsity.draw, NO_DEFAULT, one_run=False),
+            Part("cofi_speed", "prune_cofi", cofi_speed.draw, "no measured latency", one_run=False),
+            Part("cofi_baselines", "prune_cofi", cofi_baselines.draw, NO_DEFAULT),
+            Part("cofi_units", "prune_cofi", cofi_units.draw, "only one set of units"),
+            Part("cofi_distillation", "prune_cofi", cofi_distillation.draw, "only one kind of distillation"),
+            Part("cofi_kept", "prune_cofi", cofi_kept.draw, NO_DEFAULT),
+            Part("cofi_training", "prune_cofi", cofi_training.draw),
+        ),
+        claims=claims_cofi.draw,
+        list_claims=claims_cofi.claims,
+        paper="cofi",
+        command="make reproduce-cofi",
+        all_tasks=True,
+    ),
+    Chapter(
+        title="All methods",
+        parts=(Part("compare", "prune_fisher", compare.draw, one_run=False, beside=("prune_heads", "prune_cofi")),),
+        all_tasks=True,
+    ),
+    Chapter(title="Benchmarks", parts=(Part("benchmark", "benchmark", benchmark.draw),), one_table=True),
+)

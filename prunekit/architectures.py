@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Paths:
-    """Where the parts of a block are: an attention sublayer and the FFN sublayer after it."""
+class AttentionPaths:
+    """Where the parts of an attention sublayer are; from a layer."""
 
     kind: str
     """Attention kind: ``self`` in encoders."""
-    layers: str
-    """From the base model; ``*`` stands for every entry of a module list. Other paths start at a layer."""
     q: str
     k: str
     v: str
@@ -37,15 +35,32 @@ class Paths:
     attention_dropout: str | None
     """Dropout between ``o`` and the residual, if it is inside ``attention``."""
     attention_norm: str
-    ffn_in: str
-    activation: str
-    ffn_out: str
-    ffn_norm: str
 
     @property
     def norm_inside(self) -> bool:
         """Whether ``attention`` adds the residual and normalises by itself."""
         return self.attention_norm.startswith(self.attention + ".")
+
+
+@dataclass(frozen=True)
+class FFNPaths:
+    """Where the parts of an FFN sublayer are; from a layer."""
+
+    ffn_in: str
+    activation: str
+    ffn_out: str
+    ffn_norm: str
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Layers of one form, each with its attention sublayers and the FFN sublayer after them."""
+
+    layers: str
+    """From the base model; ``*`` stands for every entry of a module list."""
+    attention: tuple[AttentionPaths, ...]
+    """One entry per attention kind."""
+    ffn: FFNPaths
 
 
 @dataclass(frozen=True)
@@ -76,8 +91,7 @@ class Family:
 
     model_type: str
     """As ``config.model_type`` says it."""
-    paths: tuple[Paths, ...]
-    """One entry per attention kind."""
+    stacks: tuple[Stack, ...]
     embeddings: tuple[str, ...]
     """Modules of the base model that count as embeddings, with the projection to the hidden size."""
     head_parameters: tuple[str, ...]
@@ -88,6 +102,11 @@ class Family:
     """Sequence-classification head: (batch, at least 1 token, d) to logits; reads the first token only."""
     call_order: Callable[[PreTrainedConfig], list[int]] = _every_layer_once
     """Physical layer of every position in the sequence of layers."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Attention kinds."""
+        return tuple(paths.kind for stack in self.stacks for paths in stack.attention)
 
 
 def _albert_order(config: PreTrainedConfig) -> list[int]:
@@ -115,53 +134,71 @@ def _albert_head(model: Any, hidden: Tensor) -> Tensor:
     return model.classifier(model.dropout(base.pooler_activation(base.pooler(hidden[:, 0]))))
 
 
-_BERT_PATHS = Paths(
-    kind="self",
+_BERT_STACK = Stack(
     layers="encoder.layer.*",
-    q="attention.self.query",
-    k="attention.self.key",
-    v="attention.self.value",
-    o="attention.output.dense",
-    attention="attention",
-    probability_dropout="attention.self.dropout",
-    attention_dropout="attention.output.dropout",
-    attention_norm="attention.output.LayerNorm",
-    ffn_in="intermediate.dense",
-    activation="intermediate.intermediate_act_fn",
-    ffn_out="output.dense",
-    ffn_norm="output.LayerNorm",
+    attention=(
+        AttentionPaths(
+            kind="self",
+            q="attention.self.query",
+            k="attention.self.key",
+            v="attention.self.value",
+            o="attention.output.dense",
+            attention="attention",
+            probability_dropout="attention.self.dropout",
+            attention_dropout="attention.output.dropout",
+            attention_norm="attention.output.LayerNorm",
+        ),
+    ),
+    ffn=FFNPaths(
+        ffn_in="intermediate.dense",
+        activation="intermediate.intermediate_act_fn",
+        ffn_out="output.dense",
+        ffn_norm="output.LayerNorm",
+    ),
 )
-_DISTILBERT_PATHS = Paths(
-    kind="self",
+_DISTILBERT_STACK = Stack(
     layers="transformer.layer.*",
-    q="attention.q_lin",
-    k="attention.k_lin",
-    v="attention.v_lin",
-    o="attention.out_lin",
-    attention="attention",
-    probability_dropout="attention.dropout",
-    attention_dropout=None,
-    attention_norm="sa_layer_norm",
-    ffn_in="ffn.lin1",
-    activation="ffn.activation",
-    ffn_out="ffn.lin2",
-    ffn_norm="output_layer_norm",
+    attention=(
+        AttentionPaths(
+            kind="self",
+            q="attention.q_lin",
+            k="attention.k_lin",
+            v="attention.v_lin",
+            o="attention.out_lin",
+            attention="attention",
+            probability_dropout="attention.dropout",
+            attention_dropout=None,
+            attention_norm="sa_layer_norm",
+        ),
+    ),
+    ffn=FFNPaths(
+        ffn_in="ffn.lin1",
+        activation="ffn.activation",
+        ffn_out="ffn.lin2",
+        ffn_norm="output_layer_norm",
+    ),
 )
-_ALBERT_PATHS = Paths(
-    kind="self",
+_ALBERT_STACK = Stack(
     layers="encoder.albert_layer_groups.*.albert_layers.*",
-    q="attention.query",
-    k="attention.key",
-    v="attention.value",
-    o="attention.dense",
-    attention="attention",
-    probability_dropout="attention.attention_dropout",
-    attention_dropout="attention.output_dropout",
-    attention_norm="attention.LayerNorm",
-    ffn_in="ffn",
-    activation="activation",
-    ffn_out="ffn_output",
-    ffn_norm="full_layer_layer_norm",
+    attention=(
+        AttentionPaths(
+            kind="self",
+            q="attention.query",
+            k="attention.key",
+            v="attention.value",
+            o="attention.dense",
+            attention="attention",
+            probability_dropout="attention.attention_dropout",
+            attention_dropout="attention.output_dropout",
+            attention_norm="attention.LayerNorm",
+        ),
+    ),
+    ffn=FFNPaths(
+        ffn_in="ffn",
+        activation="activation",
+        ffn_out="ffn_output",
+        ffn_norm="full_layer_layer_norm",
+    ),
 )
 
 _TABLES = ("embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings")
@@ -170,7 +207,7 @@ _NORM = "embeddings.LayerNorm"
 _ROWS = (
     Family(
         model_type="bert",
-        paths=(_BERT_PATHS,),
+        stacks=(_BERT_STACK,),
         embeddings=("embeddings",),
         head_parameters=("classifier.", "bert.pooler.", "qa_outputs."),
         residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "qa_outputs")),
@@ -178,7 +215,7 @@ _ROWS = (
     ),
     Family(
         model_type="roberta",
-        paths=(_BERT_PATHS,),
+        stacks=(_BERT_STACK,),
         embeddings=("embeddings",),
         head_parameters=("classifier.", "qa_outputs."),
         residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "classifier.dense", "qa_outputs")),
@@ -186,7 +223,7 @@ _ROWS = (
     ),
     Family(
         model_type="electra",
-        paths=(_BERT_PATHS,),
+        stacks=(_BERT_STACK,),
         embeddings=("embeddings", "embeddings_project"),
         head_parameters=("classifier.", "qa_outputs."),
         residual=Residual(_TABLES, _NORM, "embeddings_project", ("classifier.dense", "qa_outputs")),
@@ -194,7 +231,7 @@ _ROWS = (
     ),
     Family(
         model_type="distilbert",
-        paths=(_DISTILBERT_PATHS,),
+        stacks=(_DISTILBERT_STACK,),
         embeddings=("embeddings",),
         head_parameters=("pre_classifier.", "classifier.", "qa_outputs."),
         residual=Residual(_TABLES[:2], _NORM, None, ("pre_classifier", "qa_outputs")),
@@ -202,7 +239,7 @@ _ROWS = (
     ),
     Family(
         model_type="albert",
-        paths=(_ALBERT_PATHS,),
+        stacks=(_ALBERT_STACK,),
         embeddings=("embeddings", "encoder.embedding_hidden_mapping_in"),
         head_parameters=("classifier.", "albert.pooler.", "qa_outputs."),
         residual=Residual(_TABLES, _NORM, "encoder.embedding_hidden_mapping_in", ("pooler", "qa_outputs")),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from prunekit.architectures import family_of
-from prunekit.blocks import Block, blocks, describe
+from prunekit.blocks import attention_blocks, describe, ffn_blocks
 from prunekit.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,22 +42,23 @@ def cost(model: PreTrainedModel, sequence_length: int) -> Cost:
     """
     if sequence_length < 1:
         raise UserError(f"sequence_length: {sequence_length} is not a length, give at least 1 token")
-    found, hidden = blocks(model), describe(model).hidden
+    attentions, ffns, hidden = attention_blocks(model), ffn_blocks(model), describe(model).hidden
     every = _parameters([model])
-    attention = _parameters(module for block in found for module in (block.q, block.k, block.v, block.o))
-    ffn = _parameters(module for block in found for module in (block.ffn_in, block.ffn_out))
+    attention = _parameters(module for block in attentions for module in (block.q, block.k, block.v, block.o))
+    ffn = _parameters(module for block in ffns for module in (block.ffn_in, block.ffn_out))
     base = model.base_model
     paths = family_of(model.config).embeddings
     embeddings = _parameters(module for name, module in base.named_modules() if name in paths)
+    macs = sum(
+        len(block.calls) * block.heads * head_macs(hidden, block.head_size, sequence_length) for block in attentions
+    ) + sum(len(block.calls) * block.neurons * neuron_macs(hidden, sequence_length) for block in ffns)
     return Cost(
         parameters=every,
         embeddings=embeddings,
         attention=attention,
         ffn=ffn,
         other=every - embeddings - attention - ffn,
-        macs=sum(
-            _macs(block, hidden, sequence_length) * len(block.calls) for block in found
-        ),
+        macs=macs,
     )
 
 
@@ -69,10 +70,6 @@ def head_macs(hidden: int, head_size: int, length: int) -> int:
 def neuron_macs(hidden: int, length: int) -> int:
     """MACs of an intermediate neuron for one sequence: ``2Ld``."""
     return 2 * length * hidden
-
-
-def _macs(block: Block, hidden: int, length: int) -> int:
-    return block.heads * head_macs(hidden, block.head_size, length) + block.neurons * neuron_macs(hidden, length)
 
 
 def _parameters(modules: Iterable[nn.Module | None]) -> int:

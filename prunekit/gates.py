@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from prunekit.blocks import blocks, describe
+from prunekit.blocks import attention_blocks, describe, ffn_blocks
 from prunekit.errors import UserError
 from prunekit.masks import Masks
 from prunekit.residual import gate_residual
@@ -34,18 +34,19 @@ def gated(model: PreTrainedModel, masks: Masks) -> Iterator[None]:
     """
     masks.check(describe(model))
     with ExitStack() as hooks:
-        for block in blocks(model):
+        for block in attention_blocks(model):
             if block.heads:
                 gate = masks.heads[block.kind][..., block.layer, : block.heads]
                 _scale_input(hooks, block.o, gate, block.head_size, f"heads[{block.kind!r}]")
-            if block.neurons:
-                gate = masks.neurons[..., block.layer, : block.neurons]
-                _scale_input(hooks, block.ffn_out, gate, 1, "neurons")
             if not block.attention_removed:
                 gate = masks.layers[block.kind][..., block.layer]
                 _scale_output(hooks, block.o, gate, f"layers[{block.kind!r}]")
-            if not block.ffn_removed:
-                _scale_output(hooks, block.ffn_out, masks.layers["ffn"][..., block.layer], "layers['ffn']")
+        for ffn in ffn_blocks(model):
+            if ffn.neurons:
+                gate = masks.neurons[..., ffn.layer, : ffn.neurons]
+                _scale_input(hooks, ffn.ffn_out, gate, 1, "neurons")
+            if not ffn.ffn_removed:
+                _scale_output(hooks, ffn.ffn_out, masks.layers["ffn"][..., ffn.layer], "layers['ffn']")
         if masks.hidden is not None and not _is_open(masks.hidden):
             gate_residual(hooks, model, masks.hidden, partial(_check_batch, masks.hidden, 1, name="hidden"))
         yield

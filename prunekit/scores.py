@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from prunekit.architectures import classify
-from prunekit.blocks import Block, blocks, call_order, describe
+from prunekit.blocks import Block, attention_blocks, blocks, call_order, describe
 from prunekit.errors import UserError
 from prunekit.frozen import frozen_for_evaluation
 from prunekit.losses import task_loss
@@ -140,19 +140,21 @@ def _gate_derivatives(
 def head_magnitude(model: PreTrainedModel) -> dict[str, Tensor]:
     """L2 norm of all weights that belong to a head: its rows of the query, key and value matrices, and its
     columns of the output matrix (no biases)."""
-    exists = Masks.ones(describe(model)).heads["self"]
-    scores = torch.full(exists.shape, torch.nan, dtype=torch.float64)
-    for block in blocks(model):
+    exists = Masks.ones(describe(model)).heads
+    scores = {kind: torch.full(mask.shape, torch.nan, dtype=torch.float64) for kind, mask in exists.items()}
+    for block in attention_blocks(model):
         if block.q is None or block.k is None or block.v is None:
             continue
         matrices = [block.q.weight, block.k.weight, block.v.weight, block.o.get_parameter("weight").T]
         by_head = torch.cat([m.detach().double().unflatten(0, (block.heads, -1)) for m in matrices], 1)
-        scores[block.layer, : block.heads] = by_head.flatten(1).norm(dim=1).cpu()
-    return {"self": scores}
+        scores[block.kind][block.layer, : block.heads] = by_head.flatten(1).norm(dim=1).cpu()
+    return scores
 
 
 def random_scores(model: PreTrainedModel, seed: int) -> dict[str, Tensor]:
     """Uniform in [0, 1), the same for the same seed and shape."""
-    exists = Masks.ones(describe(model)).heads["self"]
-    scores = torch.rand(exists.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return {"self": scores.masked_fill(~exists, torch.nan)}
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        kind: torch.rand(exists.shape, generator=generator, dtype=torch.float64).masked_fill(~exists, torch.nan)
+        for kind, exists in Masks.ones(describe(model)).heads.items()
+    }

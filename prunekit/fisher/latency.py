@@ -207,5 +207,6 @@ def ffn_sublayer(block: Block, neurons: int) -> Callable[[Tensor], Tensor]:
     """A copy of a layer's FFN with its first neurons alone, residual and LayerNorm included."""
     block = copy.deepcopy(block)
     shrink_ffn(block, torch.arange(block.neurons) < neurons, torch.tensor(True))
-    first, second = (block.module.get_submodule(path).eval() for path in (block.paths.ffn_in, block.paths.ffn_out))
+    paths = block.ffn_paths
+    first, second = (block.module.get_submodule(path).eval() for path in (paths.ffn_in, paths.ffn_out))
     return lambda x: block.ffn_norm(x + second(block.activation(first(x))))

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from prunekit.architectures import AttentionPaths, FFNPaths, Stack, family_of
+from prunekit.anatomy import AttentionPaths, FFNPaths, Stack
+from prunekit.architectures import encoder_of, family_of
 from prunekit.layout import AttentionShape, FFNShape, Layout
 from prunekit.remnants import BiasOnly, HeadlessAttention
 
@@ -37,6 +38,8 @@ class Sublayer:
     """Positions in the sequence of layers that this sublayer serves; several where layers are shared."""
     module: nn.Module
     """The whole layer that it is in."""
+    in_decoder: bool
+    """Whether that layer is a decoder's; beam search gives those several rows for an example."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,7 +91,7 @@ class Block(AttentionBlock, FFNBlock):
 def attention_blocks(model: PreTrainedModel) -> list[AttentionBlock]:
     """The attention sublayers of a task model or base model, pruned or not: kind by kind, in the order of mask rows."""
     found = [
-        _attention_block(paths, row, calls, layer, model.config)
+        _attention_block(paths, stack, row, calls, layer, model.config)
         for stack, row, calls, layer in _layers(model)
         for paths in stack.attention
     ]
@@ -97,14 +100,20 @@ def attention_blocks(model: PreTrainedModel) -> list[AttentionBlock]:
 
 
 def ffn_blocks(model: PreTrainedModel) -> list[FFNBlock]:
-    """The FFN sublayers of a task model or base model, pruned or not, in the order of mask rows."""
+    """The FFN sublayers of a task model or base model, pruned or not, in the order of mask rows: of an
+    encoder-decoder the encoder's, then the decoder's."""
     return [
-        _ffn_block(stack.ffn, row, calls, layer) for row, (stack, _, calls, layer) in enumerate(_layers(model))
+        _ffn_block(stack, row, calls, layer) for row, (stack, _, calls, layer) in enumerate(_layers(model))
     ]
 
 
 def blocks(model: PreTrainedModel) -> list[Block]:
-    """The physical layers of a task model or base model, pruned or not, in the order of mask rows."""
+    """The physical layers of an encoder's task model or base model, pruned or not, in the order of mask rows.
+
+    Raises:
+        UserError: an encoder-decoder, whose layers are not all alike.
+    """
+    encoder_of(model.config)
     return [
         Block(**{**vars(attention), **vars(ffn)})
         for attention, ffn in zip(attention_blocks(model), ffn_blocks(model), strict=True)
@@ -113,7 +122,7 @@ def blocks(model: PreTrainedModel) -> list[Block]:
 
 def call_order(model: PreTrainedModel) -> list[int]:
     """Index in :func:`blocks` of every position in the sequence of layers."""
-    return family_of(model.config).call_order(model.config)
+    return encoder_of(model.config).call_order(model.config)
 
 
 def describe(model: PreTrainedModel) -> Layout:
@@ -135,7 +144,11 @@ def set_probability_dropout(model: PreTrainedModel, p: float) -> None:
     """Drop attention probabilities at rate ``p`` from now on while training, in every attention that has heads."""
     for block in attention_blocks(model):
         if block.heads:
-            attrgetter(block.paths.probability_dropout)(block.module).p = p
+            owner, _, name = block.paths.probability_dropout.rpartition(".")
+            holder = attrgetter(owner)(block.module)
+            if isinstance(getattr(holder, name), nn.Dropout):
+                holder, name = getattr(holder, name), "p"
+            setattr(holder, name, p)
 
 
 def _layers(model: PreTrainedModel) -> Iterator[tuple[Stack, int, tuple[int, ...], nn.Module]]:
@@ -162,9 +175,9 @@ def _entries(root: nn.Module, path: str) -> list[nn.Module]:
 
 
 def _attention_block(
-    paths: AttentionPaths, row: int, calls: tuple[int, ...], layer: nn.Module, config: PreTrainedConfig
+    paths: AttentionPaths, stack: Stack, row: int, calls: tuple[int, ...], layer: nn.Module, config: PreTrainedConfig
 ) -> AttentionBlock:
-    head_size = config.hidden_size // config.num_attention_heads
+    head_size = config.hidden_size // getattr(config, stack.heads)
     attention = attrgetter(paths.attention)(layer)
     q = k = v = None
     if isinstance(attention, HeadlessAttention):
@@ -175,15 +188,18 @@ def _attention_block(
             attrgetter(path)(layer) for path in (paths.q, paths.k, paths.v, paths.o, paths.attention_norm)
         )
     return AttentionBlock(
-        layer=row, calls=calls, module=layer, kind=paths.kind, paths=paths, q=q, k=k, v=v, o=o, attention_norm=norm,
+        layer=row, calls=calls, module=layer, in_decoder=stack.decoder, kind=paths.kind, paths=paths,
+        q=q, k=k, v=v, o=o, attention_norm=norm,
         heads=0 if q is None else q.out_features // head_size, head_size=head_size,
     )  # fmt: skip
 
 
-def _ffn_block(paths: FFNPaths, row: int, calls: tuple[int, ...], layer: nn.Module) -> FFNBlock:
+def _ffn_block(stack: Stack, row: int, calls: tuple[int, ...], layer: nn.Module) -> FFNBlock:
+    paths = stack.ffn
     ffn_out = attrgetter(paths.ffn_out)(layer)
     return FFNBlock(
-        layer=row, calls=calls, module=layer, ffn_paths=paths, ffn_in=attrgetter(paths.ffn_in)(layer),
-        activation=attrgetter(paths.activation)(layer), ffn_out=ffn_out, ffn_norm=attrgetter(paths.ffn_norm)(layer),
+        layer=row, calls=calls, module=layer, in_decoder=stack.decoder, ffn_paths=paths,
+        ffn_in=attrgetter(paths.ffn_in)(layer), activation=attrgetter(paths.activation)(layer),
+        ffn_out=ffn_out, ffn_norm=attrgetter(paths.ffn_norm)(layer),
         neurons=0 if isinstance(ffn_out, BiasOnly) else ffn_out.in_features,
     )  # fmt: skip

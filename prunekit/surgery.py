@@ -75,7 +75,9 @@ def shrink_attention(block: AttentionBlock, heads: Tensor, sublayer: Tensor) -> 
     else:
         dropout = layer.get_submodule(f"{paths.attention}.dropout")
     norm = block.attention_norm if paths.norm_inside else None
-    layer.set_submodule(paths.attention, HeadlessAttention(_bias_only(block.o, sublayer), dropout, norm))
+    layer_idx = getattr(layer.get_submodule(paths.attention), "layer_idx", None)
+    headless = HeadlessAttention(_bias_only(block.o, sublayer), dropout, norm, layer_idx)
+    layer.set_submodule(paths.attention, headless)
 
 
 def shrink_ffn(block: FFNBlock, neurons: Tensor, sublayer: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Pruning of Transformer encoders: three papers on one footing.
+"""Pruning of Transformers: three papers on one footing.
 
 The names below are imported when they are first used, so that `import prunekit` does not wait for torch.
 """

@@ -1,93 +1,23 @@
 """The architecture table: the only place that knows module paths.
 
 Adding a family is one row of ``FAMILIES`` and its name in the shared test class.
-All families here are post-LN encoders; :mod:`prunekit.blocks` resolves a row into the modules of a model.
+All families here normalise after the residual; :mod:`prunekit.blocks` resolves a row into the modules of a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from prunekit.anatomy import AttentionPaths, Encoder, Family, FFNPaths, Residual, Stack
 from prunekit.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-
-@dataclass(frozen=True)
-class Paths:
-    """Where the parts of a block are: an attention sublayer and the FFN sublayer after it."""
-
-    kind: str
-    """Attention kind: ``self`` in encoders."""
-    layers: str
-    """From the base model; ``*`` stands for every entry of a module list. Other paths start at a layer."""
-    q: str
-    k: str
-    v: str
-    o: str
-    attention: str
-    """The module that can be replaced as a whole when no head is left."""
-    probability_dropout: str
-    """Dropout of attention probabilities."""
-    attention_dropout: str | None
-    """Dropout between ``o`` and the residual, if it is inside ``attention``."""
-    attention_norm: str
-    ffn_in: str
-    activation: str
-    ffn_out: str
-    ffn_norm: str
-
-    @property
-    def norm_inside(self) -> bool:
-        """Whether ``attention`` adds the residual and normalises by itself."""
-        return self.attention_norm.startswith(self.attention + ".")
-
-
-@dataclass(frozen=True)
-class Residual:
-    """What writes the residual stream before the first layer and reads it after the last.
-
-    Layers write it through ``o``, ``ffn_out`` and their LayerNorms, and read it through ``q``, ``k``, ``v`` and
-    ``ffn_in``.
-    """
-
-    tables: tuple[str, ...]
-    """Embedding tables, from the base model."""
-    norm: str
-    """LayerNorm over their sum."""
-    projection: str | None
-    """Projection of what is embedded to the hidden size; where a model has it, it alone writes the stream."""
-    readers: tuple[str, ...]
-    """Linear layers of the base model (from it) and of task heads (from the task model); those that are there."""
-
-
-def _every_layer_once(config: PreTrainedConfig) -> list[int]:
-    return list(range(config.num_hidden_layers))
-
-
-@dataclass(frozen=True)
-class Family:
-    """One row of the table."""
-
-    model_type: str
-    """As ``config.model_type`` says it."""
-    paths: tuple[Paths, ...]
-    """One entry per attention kind."""
-    embeddings: tuple[str, ...]
-    """Modules of the base model that count as embeddings, with the projection to the hidden size."""
-    head_parameters: tuple[str, ...]
-    """Prefixes of the task head's parameters, which fine-tuning may create."""
-    residual: Residual
-    """The residual stream outside of the layers."""
-    classify: Callable[[Any, Tensor], Tensor]
-    """Sequence-classification head: (batch, at least 1 token, d) to logits; reads the first token only."""
-    call_order: Callable[[PreTrainedConfig], list[int]] = _every_layer_once
-    """Physical layer of every position in the sequence of layers."""
+CROSS = "enc-dec"
+"""The attention kind whose keys and values come from the encoder."""
 
 
 def _albert_order(config: PreTrainedConfig) -> list[int]:
@@ -96,6 +26,10 @@ def _albert_order(config: PreTrainedConfig) -> list[int]:
     positions: int = config.num_hidden_layers
     groups = [int(position / (positions / config.num_hidden_groups)) for position in range(positions)]
     return [group * inner + index for group in groups for index in range(inner)]
+
+
+def _both_stacks(config: PreTrainedConfig) -> list[int]:
+    return list(range(config.encoder_layers + config.decoder_layers))
 
 
 def _bert_head(model: Any, hidden: Tensor) -> Tensor:
@@ -115,94 +49,153 @@ def _albert_head(model: Any, hidden: Tensor) -> Tensor:
     return model.classifier(model.dropout(base.pooler_activation(base.pooler(hidden[:, 0]))))
 
 
-_BERT_PATHS = Paths(
-    kind="self",
+_BERT_STACK = Stack(
     layers="encoder.layer.*",
-    q="attention.self.query",
-    k="attention.self.key",
-    v="attention.self.value",
-    o="attention.output.dense",
-    attention="attention",
-    probability_dropout="attention.self.dropout",
-    attention_dropout="attention.output.dropout",
-    attention_norm="attention.output.LayerNorm",
-    ffn_in="intermediate.dense",
-    activation="intermediate.intermediate_act_fn",
-    ffn_out="output.dense",
-    ffn_norm="output.LayerNorm",
+    attention=(
+        AttentionPaths(
+            kind="self",
+            q="attention.self.query",
+            k="attention.self.key",
+            v="attention.self.value",
+            o="attention.output.dense",
+            attention="attention",
+            probability_dropout="attention.self.dropout",
+            attention_dropout="attention.output.dropout",
+            attention_norm="attention.output.LayerNorm",
+        ),
+    ),
+    ffn=FFNPaths(
+        ffn_in="intermediate.dense",
+        activation="intermediate.intermediate_act_fn",
+        ffn_out="output.dense",
+        ffn_norm="output.LayerNorm",
+    ),
 )
-_DISTILBERT_PATHS = Paths(
-    kind="self",
+_DISTILBERT_STACK = Stack(
     layers="transformer.layer.*",
-    q="attention.q_lin",
-    k="attention.k_lin",
-    v="attention.v_lin",
-    o="attention.out_lin",
-    attention="attention",
-    probability_dropout="attention.dropout",
-    attention_dropout=None,
-    attention_norm="sa_layer_norm",
-    ffn_in="ffn.lin1",
-    activation="ffn.activation",
-    ffn_out="ffn.lin2",
-    ffn_norm="output_layer_norm",
+    attention=(
+        AttentionPaths(
+            kind="self",
+            q="attention.q_lin",
+            k="attention.k_lin",
+            v="attention.v_lin",
+            o="attention.out_lin",
+            attention="attention",
+            probability_dropout="attention.dropout",
+            attention_dropout=None,
+            attention_norm="sa_layer_norm",
+        ),
+    ),
+    ffn=FFNPaths(
+        ffn_in="ffn.lin1",
+        activation="ffn.activation",
+        ffn_out="ffn.lin2",
+        ffn_norm="output_layer_norm",
+    ),
 )
-_ALBERT_PATHS = Paths(
-    kind="self",
+_ALBERT_STACK = Stack(
     layers="encoder.albert_layer_groups.*.albert_layers.*",
-    q="attention.query",
-    k="attention.key",
-    v="attention.value",
-    o="attention.dense",
-    attention="attention",
-    probability_dropout="attention.attention_dropout",
-    attention_dropout="attention.output_dropout",
-    attention_norm="attention.LayerNorm",
-    ffn_in="ffn",
-    activation="activation",
-    ffn_out="ffn_output",
-    ffn_norm="full_layer_layer_norm",
+    attention=(
+        AttentionPaths(
+            kind="self",
+            q="attention.query",
+            k="attention.key",
+            v="attention.value",
+            o="attention.dense",
+            attention="attention",
+            probability_dropout="attention.attention_dropout",
+            attention_dropout="attention.output_dropout",
+            attention_norm="attention.LayerNorm",
+        ),
+    ),
+    ffn=FFNPaths(
+        ffn_in="ffn",
+        activation="activation",
+        ffn_out="ffn_output",
+        ffn_norm="full_layer_layer_norm",
+    ),
 )
+
+
+def _translation_attention(kind: str, attention: str) -> AttentionPaths:
+    """An attention of Marian and BART, which share their layers."""
+    return AttentionPaths(
+        kind=kind,
+        q=f"{attention}.q_proj",
+        k=f"{attention}.k_proj",
+        v=f"{attention}.v_proj",
+        o=f"{attention}.out_proj",
+        attention=attention,
+        probability_dropout=f"{attention}.dropout",
+        attention_dropout=None,
+        attention_norm=f"{attention}_layer_norm",
+    )
+
+
+_TRANSLATION_FFN = FFNPaths(
+    ffn_in="fc1",
+    activation="activation_fn",
+    ffn_out="fc2",
+    ffn_norm="final_layer_norm",
+)
+_TRANSLATION_STACKS = (
+    Stack(
+        layers="encoder.layers.*",
+        attention=(_translation_attention("enc-enc", "self_attn"),),
+        ffn=_TRANSLATION_FFN,
+        heads="encoder_attention_heads",
+    ),
+    Stack(
+        layers="decoder.layers.*",
+        attention=(_translation_attention(CROSS, "encoder_attn"), _translation_attention("dec-dec", "self_attn")),
+        ffn=_TRANSLATION_FFN,
+        heads="decoder_attention_heads",
+        decoder=True,
+    ),
+)
+_TRANSLATION_TABLES = (
+    "shared", "encoder.embed_tokens", "encoder.embed_positions", "decoder.embed_tokens", "decoder.embed_positions"
+)  # fmt: skip
 
 _TABLES = ("embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings")
 _NORM = "embeddings.LayerNorm"
 
-_ROWS = (
-    Family(
+_ENCODERS = (
+    Encoder(
         model_type="bert",
-        paths=(_BERT_PATHS,),
+        stacks=(_BERT_STACK,),
         embeddings=("embeddings",),
         head_parameters=("classifier.", "bert.pooler.", "qa_outputs."),
         residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "qa_outputs")),
         classify=_bert_head,
     ),
-    Family(
+    Encoder(
         model_type="roberta",
-        paths=(_BERT_PATHS,),
+        stacks=(_BERT_STACK,),
         embeddings=("embeddings",),
         head_parameters=("classifier.", "qa_outputs."),
         residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "classifier.dense", "qa_outputs")),
         classify=_classifier_head,
     ),
-    Family(
+    Encoder(
         model_type="electra",
-        paths=(_BERT_PATHS,),
+        stacks=(_BERT_STACK,),
         embeddings=("embeddings", "embeddings_project"),
         head_parameters=("classifier.", "qa_outputs."),
         residual=Residual(_TABLES, _NORM, "embeddings_project", ("classifier.dense", "qa_outputs")),
         classify=_classifier_head,
     ),
-    Family(
+    Encoder(
         model_type="distilbert",
-        paths=(_DISTILBERT_PATHS,),
+        stacks=(_DISTILBERT_STACK,),
         embeddings=("embeddings",),
         head_parameters=("pre_classifier.", "classifier.", "qa_outputs."),
         residual=Residual(_TABLES[:2], _NORM, None, ("pre_classifier", "qa_outputs")),
         classify=_distilbert_head,
     ),
-    Family(
+    Encoder(
         model_type="albert",
-        paths=(_ALBERT_PATHS,),
+        stacks=(_ALBERT_STACK,),
         embeddings=("embeddings", "encoder.embedding_hidden_mapping_in"),
         head_parameters=("classifier.", "albert.pooler.", "qa_outputs."),
         residual=Residual(_TABLES, _NORM, "encoder.embedding_hidden_mapping_in", ("pooler", "qa_outputs")),
@@ -210,18 +203,54 @@ _ROWS = (
         call_order=_albert_order,
     ),
 )
-FAMILIES: dict[str, Family] = {row.model_type: row for row in _ROWS}
+_ENCODER_DECODERS = (
+    Family(
+        model_type="marian",
+        stacks=_TRANSLATION_STACKS,
+        embeddings=_TRANSLATION_TABLES,
+        call_order=_both_stacks,
+    ),
+    Family(
+        model_type="bart",
+        stacks=_TRANSLATION_STACKS,
+        embeddings=(*_TRANSLATION_TABLES, "encoder.layernorm_embedding", "decoder.layernorm_embedding"),
+        call_order=_both_stacks,
+    ),
+)
+ENCODERS: dict[str, Encoder] = {row.model_type: row for row in _ENCODERS}
+FAMILIES: dict[str, Family] = {**ENCODERS, **{row.model_type: row for row in _ENCODER_DECODERS}}
 
 
 def family_of(config: PreTrainedConfig) -> Family:
-    """The table row for a model's configuration; :class:`UserError` if the table does not have the family."""
+    """The table row for a model's configuration.
+
+    Raises:
+        UserError: a family that the table does not have, or a variant of one that its row does not describe.
+    """
     family = FAMILIES.get(config.model_type)
     if family is None:
         raise UserError(
             f"model family {config.model_type!r} is not supported; supported are {', '.join(FAMILIES)}"
         )
+    whole = "encoders" if config.model_type in ENCODERS else "whole encoder-decoders"
     if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
-        raise UserError(f"{config.model_type}: is_decoder is set; only encoders of this family are supported")
+        raise UserError(f"{config.model_type}: is_decoder is set; only {whole} of this family are supported")
+    for field in ("normalize_before", "add_final_layer_norm"):
+        if getattr(config, field, False):
+            raise UserError(
+                f"{config.model_type}: {field} is set; only models that normalise after the residual (post-norm) are "
+                "supported"
+            )
+    return family
+
+
+def encoder_of(config: PreTrainedConfig) -> Encoder:
+    """As :func:`family_of`, for what works with encoders only; :class:`UserError` for an encoder-decoder."""
+    family = family_of(config)
+    if not isinstance(family, Encoder):
+        raise UserError(
+            f"{config.model_type} is an encoder-decoder; this works with encoders only: {', '.join(ENCODERS)}"
+        )
     return family
 
 
@@ -239,7 +268,7 @@ def classify(model: PreTrainedModel, hidden: Tensor) -> Tensor:
     Returns:
         Logits ``(batch, labels)``.
     """
-    family = family_of(model.config)
+    family = encoder_of(model.config)
     if not is_classifier(model):
         raise UserError(f"{type(model).__name__} has no sequence-classification head; `finetune` creates one")
     return family.classify(model, hidden)

@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, PreTrainedConfig
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    GenerationConfig,
+    PreTrainedConfig,
+)
 from transformers.initialization import no_init_weights
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.utils import GENERATION_CONFIG_NAME
 from transformers.utils.hub import cached_file
 
-from prunekit.architectures import FAMILIES, family_of, is_classifier
+from prunekit.architectures import ENCODERS, encoder_of, is_classifier
 from prunekit.errors import UserError
 from prunekit.files import atomic_path
 from prunekit.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
@@ -31,6 +37,8 @@ SUFFIXES = {".json", ".jinja", ".model", ".safetensors", ".txt"}
 
 def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> None:
     """Write safetensors and config.json, the surgery record inside, for :func:`load`; all of it or nothing.
+
+    Settings of ``generate`` are saved beside them where a model has it.
 
     Args:
         folder: replaced as a whole if it holds a saved model; its parent folders are created.
@@ -55,6 +63,8 @@ def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> N
             temporary.mkdir()
             save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
             config.save_pretrained(temporary)
+            if model.can_generate():
+                model.generation_config.save_pretrained(temporary)
             if tokenizer is not None:
                 tokenizer.save_pretrained(temporary)
 
@@ -108,6 +118,7 @@ def attach_head(
     """
     check_attention(attention)
     config = read_config(path)
+    family = encoder_of(config)
     if hasattr(config, "prunekit"):
         model = load(path, attention=attention)
         if not has_head(model, questions):
@@ -121,7 +132,7 @@ def attach_head(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, created = from_pretrained(_auto_class(questions), config, path, attention, torch.float32)
-    lost = [name for name in created if not name.startswith(family_of(config).head_parameters)]
+    lost = [name for name in created if not name.startswith(family.head_parameters)]
     if lost:
         raise UserError(f"{path}: the checkpoint does not have {some(lost)}; only a task head may be missing")
     return model, created
@@ -156,8 +167,8 @@ def build(
     Raises:
         UserError: an unknown family, an unknown or impossible size.
     """
-    if family not in FAMILIES:
-        raise UserError(f"model family {family!r} is not supported; supported are {', '.join(FAMILIES)}")
+    if family not in ENCODERS:
+        raise UserError(f"model family {family!r} is not supported; supported are {', '.join(ENCODERS)}")
     check_attention(attention)
     config_class: Any = CONFIG_MAPPING[family]
     default = config_class()
@@ -203,5 +214,8 @@ def _load_pruned(
     model.load_state_dict(tensors, strict=False)
     model.tie_weights()
     model.set_attn_implementation(attention)
+    if model.can_generate():
+        with in_one_line(f"{path}/{GENERATION_CONFIG_NAME}"):
+            model.generation_config = GenerationConfig.from_pretrained(str(path))
     loaded: PreTrainedModel = model.to(dtype).eval()
     return loaded

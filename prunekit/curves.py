@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from prunekit.architectures import encoder_of
 from prunekit.blocks import describe
 from prunekit.config import TaskConfig
 from prunekit.costs import Cost, cost
@@ -55,6 +56,7 @@ def pruning_steps(
         stepwise: estimate the scores again on what is left, before every step.
         retrain: changes the pruned model's weights in place after every step; later steps go on from them.
     """
+    encoder_of(model.config)
     layout = describe(model)
     scores = estimate(model).astype(float)
     first = np.where(_mask(layout), scores, np.nan)

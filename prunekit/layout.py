@@ -27,7 +27,11 @@ class FFNShape:
 
 @dataclass(frozen=True)
 class Layout:
-    """What there is to prune in a model: one entry per physical sublayer."""
+    """What there is to prune in a model: one entry per physical sublayer.
+
+    The attention kind of an encoder is ``self``. An encoder-decoder has ``enc-enc``, ``enc-dec`` (cross attention) and
+    ``dec-dec``, each with a row per layer of its stack; its FFN rows are the encoder's layers, then the decoder's.
+    """
 
     family: str
     hidden: int
@@ -40,6 +44,11 @@ class Layout:
     def kinds(self) -> tuple[str, ...]:
         """Attention kinds, in the order of the table."""
         return tuple(dict.fromkeys(block.kind for block in self.attention))
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether this is an encoder and no encoder-decoder."""
+        return self.kinds == ("self",)
 
     def of_kind(self, kind: str) -> list[AttentionShape]:
         """The attention sublayers of one kind, by layer."""
@@ -66,5 +75,6 @@ class Layout:
             shapes = self.of_kind(kind)
             counts = ", ".join(count(shape.heads, shape.removed) for shape in shapes)
             lines.append(f"{kind} heads of size {shapes[0].head_size}, by layer: {counts}")
-        lines.append("neurons, by layer: " + ", ".join(count(s.neurons, s.removed) for s in self.ffn))
+        order = "" if self.is_encoder else " (encoder, then decoder)"
+        lines.append(f"neurons, by layer{order}: " + ", ".join(count(s.neurons, s.removed) for s in self.ffn))
         return "\n".join(lines)

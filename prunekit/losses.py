@@ -27,6 +27,17 @@ def example_losses(output: Any, batch: dict[str, Tensor]) -> Tensor:
     return task_loss(_at_least_float32(output.logits), batch["labels"])
 
 
+def target_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """-log p(target | source) of each example, (batch,), the sum over the target's tokens; not label-smoothed.
+
+    Args:
+        logits: (batch, token, word).
+        labels: (batch, token), -100 where there is no token.
+    """
+    words = _at_least_float32(logits).transpose(1, 2)
+    return torch.nn.functional.cross_entropy(words, labels, reduction="none", ignore_index=-100).sum(1)
+
+
 def predicted_labels(output: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """The batch with the model's own most likely labels in place of the annotated ones.
 

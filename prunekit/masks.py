@@ -15,8 +15,10 @@ from prunekit.layout import Layout
 class Masks:
     """One entry per unit: bool (True is kept) or float (a soft gate).
 
-    Rows are physical sublayers, so a shared layer of ALBERT is one row. Rows of an already pruned model have
-    the width of its widest layer; entries that do not exist are False in :meth:`ones` and ignored everywhere.
+    Rows are physical sublayers, so a shared layer of ALBERT is one row. In encoder-decoders, heads and layers of
+    a kind have a row per layer of that stack; FFN rows are the encoder's layers, then the decoder's. Rows of an
+    already pruned model have the width of its widest layer; entries that do not exist are False in :meth:`ones`
+    and ignored everywhere.
     Every tensor may have a batch dimension in front, and heads also ``(batch, token)`` for gates by position.
     """
 
@@ -27,7 +29,7 @@ class Masks:
     layers: dict[str, Tensor]
     """By attention kind, and ``ffn``: ``(layer,)``, the sublayer with its bias."""
     hidden: Tensor | None = None
-    """Dimensions of the residual stream: ``(hidden,)``; None keeps all of them."""
+    """Dimensions of the residual stream: ``(hidden,)``; None keeps all of them, as encoder-decoders must."""
 
     @classmethod
     def ones(
@@ -47,7 +49,7 @@ class Masks:
         width = max(shape.neurons for shape in layout.ffn)
         neurons = torch.stack([row(shape.neurons, width) for shape in layout.ffn])
         layers["ffn"] = torch.tensor([not shape.removed for shape in layout.ffn], device=device).to(dtype)
-        hidden = torch.ones(layout.hidden, dtype=dtype, device=device)
+        hidden = torch.ones(layout.hidden, dtype=dtype, device=device) if layout.is_encoder else None
         return cls(heads, neurons, layers, hidden)
 
     def kept(self) -> Masks:
@@ -86,7 +88,12 @@ class Masks:
         _check_shape("neurons", self.neurons, right.neurons, leading=1 if batched else 0)
         for kind, tensor in right.layers.items():
             _check_shape(f"layers[{kind!r}]", self.layers[kind], tensor, leading=1 if batched else 0)
-        if self.hidden is not None and right.hidden is not None:
+        if self.hidden is not None:
+            if right.hidden is None:
+                raise UserError(
+                    f"masks.hidden: {layout.family} is an encoder-decoder, dimensions of the residual stream can go "
+                    "from encoders only; give None"
+                )
             _check_shape("hidden", self.hidden, right.hidden, leading=1 if batched else 0)
             if not (self.hidden != 0).any(-1).all():
                 raise UserError("masks.hidden keeps no dimension; a model needs one at least")

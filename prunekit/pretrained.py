@@ -15,7 +15,7 @@ from transformers import PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 
-from prunekit.architectures import FAMILIES
+from prunekit.architectures import FAMILIES, family_of
 from prunekit.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def check_attention(attention: str) -> None:
 
 
 def read_config(path: str | Path) -> PreTrainedConfig:
-    """The configuration of a folder or Hub id, of a family in the table."""
+    """The configuration of a folder or Hub id, of a family in the table and a variant that its row describes."""
     content: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         content, _ = PreTrainedConfig.get_config_dict(str(path))
@@ -54,7 +54,12 @@ def read_config(path: str | Path) -> PreTrainedConfig:
             f"{path}: model family {model_type!r} is not supported; supported are {', '.join(FAMILIES)}"
         )
     with in_one_line(f"{path}/config.json"):
-        return CONFIG_MAPPING[model_type].from_dict(content)
+        config = CONFIG_MAPPING[model_type].from_dict(content)
+    try:
+        family_of(config)
+    except UserError as error:
+        raise UserError(f"{path}/config.json: {error}") from None
+    return config
 
 
 def model_class(config: PreTrainedConfig, path: str | Path) -> Any:

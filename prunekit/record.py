@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from prunekit.blocks import blocks, describe
+from prunekit.blocks import describe
 from prunekit.errors import UserError
 from prunekit.masks import Masks
 
@@ -42,14 +42,12 @@ class Record:
             if found.hidden is None:
                 found.hidden = list(range(describe(model).hidden))
             return found
-        parts, kinds = blocks(model), describe(model).kinds
+        layout = describe(model)
         return cls(
-            heads={
-                kind: [list(range(block.heads)) for block in parts if block.kind == kind] for kind in kinds
-            },
-            neurons=[list(range(block.neurons)) for block in parts],
-            removed={kind: [] for kind in (*kinds, "ffn")},
-            hidden=list(range(describe(model).hidden)),
+            heads={kind: [list(range(shape.heads)) for shape in layout.of_kind(kind)] for kind in layout.kinds},
+            neurons=[list(range(shape.neurons)) for shape in layout.ffn],
+            removed={kind: [] for kind in (*layout.kinds, "ffn")},
+            hidden=list(range(layout.hidden)),
         )
 
     def apply(self, masks: Masks) -> None:

@@ -42,16 +42,28 @@ class FirstFeature(nn.Module):
 class HeadlessAttention(nn.Module):
     """An attention module that lost every head; its output no longer depends on other positions.
 
-    ``norm`` is given for families whose attention module also adds the residual and normalises.
+    ``norm`` is given for families whose attention module also adds the residual and normalises, ``layer_idx`` for a
+    decoder's, under which the cache of keys and values knows it.
     """
 
-    def __init__(self, output: BiasOnly, dropout: nn.Module, norm: nn.LayerNorm | None) -> None:
+    def __init__(
+        self, output: BiasOnly, dropout: nn.Module, norm: nn.LayerNorm | None, layer_idx: int | None = None
+    ) -> None:
         super().__init__()
         self.output = output
         self.dropout = dropout
         self.norm = norm
+        self.layer_idx = layer_idx
 
-    def forward(self, hidden_states: Tensor, *_args: Any, **_kwargs: Any) -> tuple[Tensor, None]:
+    def forward(
+        self, hidden_states: Tensor, *_args: Any, past_key_values: Any = None, key_value_states: Any = None,
+        **_kwargs: Any,
+    ) -> tuple[Tensor, None]:  # fmt: skip
+        if past_key_values is not None and key_value_states is None and self.layer_idx is not None:
+            # transformers asks the first layer's self attention how many tokens it has seen: one number for each
+            seen = hidden_states[:, None, :, :1]
+            cache = getattr(past_key_values, "self_attention_cache", past_key_values)
+            cache.update(seen, seen, self.layer_idx)
         output = self.dropout(self.output(hidden_states))
         if self.norm is not None:
             output = self.norm(hidden_states + output)

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from prunekit.architectures import family_of
+from prunekit.architectures import encoder_of
 from prunekit.blocks import blocks
 from prunekit.errors import UserError
 
@@ -78,7 +78,7 @@ def embedding_writer(model: PreTrainedModel) -> nn.Module:
 
 def stream_readers(model: PreTrainedModel) -> list[Any]:
     """Linear layers that read the stream after the last layer."""
-    return _parts(model, family_of(model.config).residual.readers)
+    return _parts(model, encoder_of(model.config).residual.readers)
 
 
 def gate_embeddings(hooks: ExitStack, model: PreTrainedModel, kept: Tensor, gates: Tensor) -> None:
@@ -127,7 +127,7 @@ def shrink_residual(model: PreTrainedModel, z: Tensor) -> None:
     if projection is not None:
         _keep_outputs(projection, kept, gates)
     else:
-        for table in _parts(model, family_of(model.config).residual.tables):
+        for table in _parts(model, encoder_of(model.config).residual.tables):
             table.weight = _like(table.weight, table.weight[:, kept] * gates.to(table.weight))
             table.embedding_dim = len(kept)
         _keep_norm(_embedding_norm(model), kept, gates)
@@ -171,13 +171,13 @@ def _like(old: Tensor, new: Tensor) -> nn.Parameter:
 
 def _projection(model: PreTrainedModel) -> nn.Module | None:
     """What brings embeddings to the hidden size, if the model has it."""
-    path = family_of(model.config).residual.projection
+    path = encoder_of(model.config).residual.projection
     found = _parts(model, (path,)) if path else []
     return found[0] if found else None
 
 
 def _embedding_norm(model: PreTrainedModel) -> nn.Module:
-    return model.base_model.get_submodule(family_of(model.config).residual.norm)
+    return model.base_model.get_submodule(encoder_of(model.config).residual.norm)
 
 
 def _parts(model: PreTrainedModel, paths: tuple[str, ...]) -> list[Any]:

@@ -12,21 +12,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from prunekit.architectures import classify
-from prunekit.blocks import Block, blocks, call_order, describe
+from prunekit.blocks import attention_blocks, describe
+from prunekit.derivatives import of_classifier, of_translation
 from prunekit.errors import UserError
 from prunekit.frozen import frozen_for_evaluation
-from prunekit.losses import task_loss
 from prunekit.masks import Masks
-from prunekit.replay import (
-    Batch,
-    check_equations,
-    context,
-    finish,
-    first_layer_input,
-    first_token_context,
-    model_inputs,
-)
+from prunekit.replay import Batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -48,16 +39,18 @@ def head_importance(
     ``released``: as the authors' code computes it, with a gate ξ_ht for every token t: the sum of |dL/dξ_ht|
     over tokens and examples, over the number of tokens; over the number of examples in the last layer. There,
     only the first token has a gradient. The two kinds of average make layers comparable only after
-    normalisation.
+    normalisation. Of an encoder-decoder the loss is -log p(target | source), and the tokens are those that ask: the
+    source's for ``enc-enc``, the target's for ``enc-dec`` and ``dec-dec``.
 
     The derivative by a gate is the scalar product of the head's output with its gradient, so one backward
     pass gives every head's derivative for every example, without a gradient for any weight. Scores do not
     depend on how rows are batched, and memory does not grow with their number.
 
     Args:
-        model: a sequence classifier of the architecture table, pruned or not.
+        model: a sequence classifier or a translation model of the architecture table, pruned or not.
         batches: ``input_ids``, ``attention_mask``, ``token_type_ids`` if the family has them, and ``labels``:
-            classes (cross-entropy), or real numbers (squared error).
+            classes (cross-entropy), or real numbers (squared error); for translation the tokens of the target,
+            (row, token), -100 behind them.
         variant: ``paper`` or ``released``.
         normalise: divide the scores of each layer by their L2 norm, as the paper does before ranking.
         progress: called with the number of rows done since the last call.
@@ -71,88 +64,56 @@ def head_importance(
     """
     if variant not in VARIANTS:
         raise UserError(f"importance variant {variant!r}: not known, there are {', '.join(VARIANTS)}")
-    layers = blocks(model)
-    sequence = [layers[index] for index in call_order(model)]
-    heads = Masks.ones(describe(model)).heads["self"]
-    total = torch.zeros(heads.shape, dtype=torch.float64, device=model.device)
+    layout = describe(model)
+    derive = of_classifier if layout.is_encoder else of_translation
+    exists = Masks.ones(layout, device=model.device).heads
+    total = {kind: torch.zeros(mask.shape, dtype=torch.float64, device=model.device) for kind, mask in exists.items()}
+    gates = {kind: torch.zeros_like(sums[:, :1]) for kind, sums in total.items()}
     first_bad = torch.full((), -1, device=model.device)
-    rows, tokens = 0, torch.zeros((), dtype=torch.long, device=model.device)
+    rows = 0
     with frozen_for_evaluation(model):
         for number, batch in enumerate(batches):
-            mask = batch["attention_mask"].to(model.device).bool()
-            with torch.no_grad():
-                x = first_layer_input(model, batch)
-            labels = batch["labels"].to(model.device)
-            logits, derivatives = _gate_derivatives(model, sequence, x, mask, labels)
-            if number == 0:
-                with torch.no_grad():
-                    check_equations(model, logits, model(**model_inputs(model, batch)).logits)
-            finite = logits.isfinite().all()
+            outputs, derivatives = derive(model, batch, gates, check=number == 0)
+            finite = outputs.isfinite().all()
             for block, derivative in derivatives.items():
                 per_gate = derivative if variant == "released" else derivative.sum(1)
                 score = per_gate.abs().flatten(0, -2).sum(0, dtype=torch.float64)
-                total[block.layer, : block.heads] += score
+                total[block.kind][block.layer, : block.heads] += score
                 finite = finite & score.isfinite().all()
             first_bad = torch.where((first_bad < 0) & ~finite, number, first_bad)
-            rows, tokens = rows + len(mask), tokens + mask.sum()
-            progress(len(mask))
+            rows += len(batch["input_ids"])
+            progress(len(batch["input_ids"]))
     if rows == 0:
         raise UserError("head importance: no rows to estimate it from, at least one is needed")
     if int(first_bad) >= 0:
         raise UserError(f"head importance: the loss of batch {int(first_bad)} (from 0) is not finite")
-    if variant == "released":
-        rows_or_tokens = torch.full((len(total), 1), float(tokens), dtype=torch.float64, device=total.device)
-        rows_or_tokens[sequence[-1].layer] = rows
-        total /= rows_or_tokens
-    else:
-        total /= rows
-    if normalise:
-        total /= total.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-    return {"self": total.cpu().masked_fill(~heads, torch.nan)}
-
-
-def _gate_derivatives(
-    model: PreTrainedModel, sequence: list[Block], x: Tensor, mask: Tensor, labels: Tensor
-) -> tuple[Tensor, dict[Block, Tensor]]:
-    """Logits, and the loss's derivative by a gate for every (row, token, head) of each physical layer."""
-    contexts: list[Tensor] = []
-    gated = [block for block in sequence if block.heads]
-    for position, block in enumerate(sequence):
-        last = position == len(sequence) - 1
-        seen = first_token_context(block, x, mask) if last else context(block, x, mask)
-        if block.heads:
-            contexts.append(seen.requires_grad_())
-        x = finish(block, x[:, :1] if last else x, block.o(seen))
-    logits = classify(model, x)
-    if not contexts:
-        return logits, {}
-    gradients = torch.autograd.grad(task_loss(logits, labels).sum(), contexts)
-    derivatives: dict[Block, Tensor] = {}
-    for block, seen, gradient in zip(gated, contexts, gradients, strict=True):
-        product = (seen.detach() * gradient).unflatten(-1, (block.heads, block.head_size)).sum(-1)
-        if block in derivatives:  # a shared layer; the last call may be for the first token only
-            derivatives[block][:, : product.shape[1]] += product
-        else:
-            derivatives[block] = product
-    return logits.detach(), derivatives
+    scores = {}
+    for kind, sums in total.items():
+        mean = sums / (gates[kind] if variant == "released" else rows)
+        if normalise:
+            mean /= mean.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+        scores[kind] = mean.masked_fill(~exists[kind], torch.nan).cpu()
+    return scores
 
 
 def head_magnitude(model: PreTrainedModel) -> dict[str, Tensor]:
     """L2 norm of all weights that belong to a head: its rows of the query, key and value matrices, and its
     columns of the output matrix (no biases)."""
-    exists = Masks.ones(describe(model)).heads["self"]
-    scores = torch.full(exists.shape, torch.nan, dtype=torch.float64)
-    for block in blocks(model):
+    exists = Masks.ones(describe(model)).heads
+    scores = {kind: torch.full(mask.shape, torch.nan, dtype=torch.float64) for kind, mask in exists.items()}
+    for block in attention_blocks(model):
         if block.q is None or block.k is None or block.v is None:
             continue
         matrices = [block.q.weight, block.k.weight, block.v.weight, block.o.get_parameter("weight").T]
         by_head = torch.cat([m.detach().double().unflatten(0, (block.heads, -1)) for m in matrices], 1)
-        scores[block.layer, : block.heads] = by_head.flatten(1).norm(dim=1).cpu()
-    return {"self": scores}
+        scores[block.kind][block.layer, : block.heads] = by_head.flatten(1).norm(dim=1).cpu()
+    return scores
 
 
 def random_scores(model: PreTrainedModel, seed: int) -> dict[str, Tensor]:
     """Uniform in [0, 1), the same for the same seed and shape."""
-    exists = Masks.ones(describe(model)).heads["self"]
-    scores = torch.rand(exists.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return {"self": scores.masked_fill(~exists, torch.nan)}
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        kind: torch.rand(exists.shape, generator=generator, dtype=torch.float64).masked_fill(~exists, torch.nan)
+        for kind, exists in Masks.ones(describe(model)).heads.items()
+    }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from prunekit.blocks import Block, blocks, describe
+from prunekit.blocks import AttentionBlock, FFNBlock, attention_blocks, describe, ffn_blocks
 from prunekit.errors import UserError
 from prunekit.masks import Masks
 from prunekit.record import Record
@@ -48,16 +48,17 @@ def prune(model: PreTrainedModel, masks: Masks) -> PreTrainedModel:
 @torch.no_grad()
 def shrink(model: PreTrainedModel, masks: Masks) -> None:
     """Cut a model in place, without a record; :func:`prune` is for users."""
-    for block in blocks(model):
+    for block in attention_blocks(model):
         shrink_attention(
             block, masks.heads[block.kind][block.layer, : block.heads], masks.layers[block.kind][block.layer]
         )
-        shrink_ffn(block, masks.neurons[block.layer, : block.neurons], masks.layers["ffn"][block.layer])
+    for ffn in ffn_blocks(model):
+        shrink_ffn(ffn, masks.neurons[ffn.layer, : ffn.neurons], masks.layers["ffn"][ffn.layer])
     if masks.hidden is not None and not bool((masks.hidden == 1).all()):
         shrink_residual(model, masks.hidden)
 
 
-def shrink_attention(block: Block, heads: Tensor, sublayer: Tensor) -> None:
+def shrink_attention(block: AttentionBlock, heads: Tensor, sublayer: Tensor) -> None:
     """Cut the attention of one layer in place by the masks of its heads, (head,), and of the sublayer, ()."""
     paths, layer = block.paths, block.module
     if block.heads and _is_open(heads, sublayer):
@@ -74,12 +75,14 @@ def shrink_attention(block: Block, heads: Tensor, sublayer: Tensor) -> None:
     else:
         dropout = layer.get_submodule(f"{paths.attention}.dropout")
     norm = block.attention_norm if paths.norm_inside else None
-    layer.set_submodule(paths.attention, HeadlessAttention(_bias_only(block.o, sublayer), dropout, norm))
+    layer_idx = getattr(layer.get_submodule(paths.attention), "layer_idx", None)
+    headless = HeadlessAttention(_bias_only(block.o, sublayer), dropout, norm, layer_idx)
+    layer.set_submodule(paths.attention, headless)
 
 
-def shrink_ffn(block: Block, neurons: Tensor, sublayer: Tensor) -> None:
+def shrink_ffn(block: FFNBlock, neurons: Tensor, sublayer: Tensor) -> None:
     """Cut the FFN of one layer in place by the masks of its neurons, (neuron,), and of the sublayer, ()."""
-    paths, layer = block.paths, block.module
+    paths, layer = block.ffn_paths, block.module
     if block.neurons and _is_open(neurons, sublayer):
         return
     if block.neurons and neurons.any() and sublayer:

@@ -1,4 +1,4 @@
-"""Tiny random models of every family in the table, and inputs for them."""
+"""Tiny random models of every family of encoders in the table, and inputs for them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from prunekit.architectures import FAMILIES
+from prunekit.architectures import ENCODERS
 
-FAMILY_NAMES = tuple(FAMILIES)
+FAMILY_NAMES = tuple(ENCODERS)
 ATTENTIONS = ("eager", "sdpa")
 VOCABULARY, PAD, HIDDEN, HEADS, NEURONS, LAYERS, LABELS = 50, 1, 16, 4, 24, 3, 3
 
@@ -46,14 +46,16 @@ def tiny(
     attention: str = "sdpa",
     dtype: torch.dtype = torch.float64,
     head: Any = AutoModelForSequenceClassification,
+    exactly: dict[str, Any] | None = None,
     **changes: Any,
 ) -> PreTrainedModel:
     """A random model in eval mode whose every parameter, biases and LayerNorms included, matters.
 
     Args:
         head: the automatic class of the task model, as ``AutoModelForQuestionAnswering``.
+        exactly: arguments of the configuration, in place of all that this module gives.
     """
-    config = CONFIG_MAPPING[family](**{**shape_of(family), **changes})
+    config = CONFIG_MAPPING[family](**(exactly or {**shape_of(family), **changes}))
     model = head.from_config(config, attn_implementation=attention)
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():

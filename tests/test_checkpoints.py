@@ -14,8 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, PreTrainedModel
 
+from prunekit.blocks import describe
 from prunekit.checkpoints import attach_head, load, save
 from prunekit.errors import UserError
+from prunekit.masks import Masks
 from prunekit.surgery import prune
 from tests.families import base_of, batch_for, logits, shape_of, tiny
 from tests.test_surgery import random_masks, uneven_masks
@@ -73,6 +75,27 @@ def test_base_models_round_trip(model: PreTrainedModel, pruned: bool, tmp_path: 
     with torch.no_grad():
         expected, found = base(**batch).last_hidden_state, loaded(**batch).last_hidden_state
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("hidden", [{}, {"hidden": "0-15"}])
+def test_records_of_the_first_version(hidden: dict[str, str], tmp_path: Path) -> None:
+    """As they are on disks: written when there were encoders only, or before hidden dimensions could go."""
+    model = tiny("bert")
+    masks = Masks.ones(describe(model))
+    masks.heads["self"][0, 1] = False
+    masks.layers["self"][2] = False
+    masks.neurons[1] = False
+    small = prune(model, masks)
+    save(small, tmp_path)
+    record = {
+        "version": 1, "heads": {"self": ["0,2-3", "0-3", ""]}, "neurons": ["0-23", "", "0-23"],
+        "removed": {"self": [2], "ffn": []}, **hidden,
+    }  # fmt: skip
+    change_config(tmp_path, lambda content: content.update(prunekit=record))
+    loaded = load(tmp_path, dtype=torch.float64)
+    torch.testing.assert_close(logits(loaded, batch_for(model)), logits(small, batch_for(model)), rtol=0, atol=1e-10)
+    again = prune(loaded, Masks.ones(describe(loaded)))
+    assert again.config.prunekit == small.config.prunekit == {**record, "hidden": "0-15"}
 
 
 def test_a_loaded_model_can_be_pruned_further(model: PreTrainedModel, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ def soft_masks(model: PreTrainedModel, seed: int = 0, batch: int | None = None, 
     """Random gates in [0.2, 1.2], with a batch dimension if asked for."""
     generator = torch.Generator().manual_seed(seed)
     ones = Masks.ones(describe(model), torch.float64)
-    assert ones.hidden is not None
 
     def random(tensor: Tensor) -> Tensor:
         shape = tensor.shape if batch is None else (batch, *tensor.shape)
@@ -28,7 +27,7 @@ def soft_masks(model: PreTrainedModel, seed: int = 0, batch: int | None = None, 
         {kind: random(mask) for kind, mask in ones.heads.items()},
         random(ones.neurons),
         {kind: random(mask) for kind, mask in ones.layers.items()},
-        random(ones.hidden) if hidden else None,
+        random(ones.hidden) if hidden and ones.hidden is not None else None,
     )
 
 

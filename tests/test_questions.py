@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForQuestionAnswering
 
-from prunekit.architectures import FAMILIES
+from prunekit.architectures import ENCODERS
 from prunekit.blocks import describe
 from prunekit.checkpoints import attach_head, build, has_head, load, save
 from prunekit.config import TrainConfig
@@ -60,7 +60,7 @@ def test_only_the_head_is_created(family: str, tmp_path: Path) -> None:
     save(base, tmp_path)
     model, created = attach_head(tmp_path, 2, questions=True, seed=1)
     assert created == ["qa_outputs.bias", "qa_outputs.weight"]
-    assert all(name.startswith(FAMILIES[family].head_parameters) for name in created)
+    assert all(name.startswith(ENCODERS[family].head_parameters) for name in created)
     expected, found = base.float().state_dict(), base_of(model).state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from prunekit.architectures import encoder_of
 from prunekit.blocks import describe
 from prunekit.cofi import UNITS
 from prunekit.cofi.hard_concrete import constrain, deterministic, probability_of_zero, sample
@@ -38,7 +39,7 @@ class Gates(nn.Module):
             seed: of the start.
 
         Raises:
-            UserError: an unknown group or none, or a model that is pruned already.
+            UserError: an unknown group or none, a model that is pruned already, or an encoder-decoder.
         """
         super().__init__()
         unknown = [unit for unit in units if unit not in UNITS]
@@ -46,6 +47,7 @@ class Gates(nn.Module):
             raise UserError(f"units: {', '.join(unknown) or 'none'} given, there are {', '.join(UNITS)}")
         if hasattr(model.config, "prunekit"):
             raise UserError("model: it is pruned already; gates are learned on a whole model")
+        encoder_of(model.config)
         self.open = Masks.ones(describe(model), torch.float32, model.device)
         [self.kind] = self.open.heads
         generator = torch.Generator().manual_seed(seed)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from prunekit.architectures import encoder_of
 from prunekit.blocks import blocks, describe
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.errors import UserError
@@ -54,6 +55,7 @@ def scored(model: PreTrainedModel, name: str, sparsity: float, examples: Example
 
 def whole_layers(model: PreTrainedModel, sparsity: float) -> Masks:
     """As many whole layers as come nearest to a sparsity, one at least, at even distances from the first on."""
+    encoder_of(model.config)
     masks = Masks.ones(describe(model))
     [kind] = masks.heads
     layers = len(masks.neurons)
@@ -73,6 +75,7 @@ def drawn(model: PreTrainedModel, shape: dict[str, list[int]], seed: int) -> Mas
         shape: units that are kept, by group and layer: ``heads``, ``neurons``, one entry of ``hidden``, and for the
             sublayers of attention and FFN 0 or 1, ``KIND layers`` and ``ffn layers``.
     """
+    encoder_of(model.config)
     masks = Masks.ones(describe(model))
     generator = torch.Generator().manual_seed(seed)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from prunekit.architectures import encoder_of
 from prunekit.blocks import blocks, describe
 from prunekit.errors import UserError
 from prunekit.fisher.gradients import diagonal
@@ -45,8 +46,9 @@ def unit_scores(
         seed: of ``random``.
 
     Raises:
-        UserError: an unknown score.
+        UserError: an unknown score, or an encoder-decoder.
     """
+    encoder_of(model.config)
     if name == "magnitude":
         heads = head_magnitude(model)["self"].nan_to_num(nan=0.0)
         return UnitTensors(heads**2, _neuron_magnitude(model))

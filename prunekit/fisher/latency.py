@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prunekit.architectures import encoder_of
 from prunekit.blocks import Block, blocks, describe
 from prunekit.errors import UserError
 from prunekit.files import remove_leftovers, write_json
@@ -60,6 +61,7 @@ class Subject:
     @classmethod
     def of(cls, model: PreTrainedModel, batch_size: int, length: int, dtype: str) -> Subject:
         """The layers of a model on its device, as they would be measured now."""
+        encoder_of(model.config)
         layout, device = describe(model), describe_device(model.device)
         return cls(
             device=device.type, device_name=device.name, threads=device.threads, dtype=dtype,
@@ -124,7 +126,7 @@ def latency_table(
         fresh: measure again.
 
     Raises:
-        UserError: no example, no token, or a stride below 1.
+        UserError: no example, no token, a stride below 1, or an encoder-decoder.
     """
     for name, value in (("batch_size", batch_size), ("length", length), ("stride", stride)):
         if value < 1:
@@ -207,5 +209,6 @@ def ffn_sublayer(block: Block, neurons: int) -> Callable[[Tensor], Tensor]:
     """A copy of a layer's FFN with its first neurons alone, residual and LayerNorm included."""
     block = copy.deepcopy(block)
     shrink_ffn(block, torch.arange(block.neurons) < neurons, torch.tensor(True))
-    first, second = (block.module.get_submodule(path).eval() for path in (block.paths.ffn_in, block.paths.ffn_out))
+    paths = block.ffn_paths
+    first, second = (block.module.get_submodule(path).eval() for path in (paths.ffn_in, paths.ffn_out))
     return lambda x: block.ffn_norm(x + second(block.activation(first(x))))

@@ -1,0 +1,113 @@
+"""What a row of the architecture table says about a family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+
+@dataclass(frozen=True)
+class AttentionPaths:
+    """Where the parts of an attention sublayer are; from a layer."""
+
+    kind: str
+    """``self`` in encoders; ``enc-enc``, ``enc-dec`` (cross attention) and ``dec-dec`` in encoder-decoders."""
+    q: str
+    k: str
+    v: str
+    o: str
+    attention: str
+    """The module that can be replaced as a whole when no head is left."""
+    probability_dropout: str
+    """Dropout of attention probabilities: a module, or a number in functional style."""
+    attention_dropout: str | None
+    """Dropout between ``o`` and the residual, if it is a module inside ``attention``."""
+    attention_norm: str
+
+    @property
+    def norm_inside(self) -> bool:
+        """Whether ``attention`` adds the residual and normalises by itself."""
+        return self.attention_norm.startswith(self.attention + ".")
+
+
+@dataclass(frozen=True)
+class FFNPaths:
+    """Where the parts of an FFN sublayer are; from a layer."""
+
+    ffn_in: str
+    activation: str
+    ffn_out: str
+    ffn_norm: str
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Layers of one form, each with its attention sublayers and the FFN sublayer after them."""
+
+    layers: str
+    """From the base model; ``*`` stands for every entry of a module list."""
+    attention: tuple[AttentionPaths, ...]
+    """One entry per attention kind."""
+    ffn: FFNPaths
+    heads: str = "num_attention_heads"
+    """Field of the configuration: heads of an attention that was not pruned."""
+    decoder: bool = False
+
+
+@dataclass(frozen=True)
+class Residual:
+    """What writes the residual stream before the first layer and reads it after the last.
+
+    Layers write it through ``o``, ``ffn_out`` and their LayerNorms, and read it through ``q``, ``k``, ``v`` and
+    ``ffn_in``.
+    """
+
+    tables: tuple[str, ...]
+    """Embedding tables, from the base model."""
+    norm: str
+    """LayerNorm over their sum."""
+    projection: str | None
+    """Projection of what is embedded to the hidden size; where a model has it, it alone writes the stream."""
+    readers: tuple[str, ...]
+    """Linear layers of the base model (from it) and of task heads (from the task model); those that are there."""
+
+
+def _every_layer_once(config: PreTrainedConfig) -> list[int]:
+    return list(range(config.num_hidden_layers))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One row of the table."""
+
+    model_type: str
+    """As ``config.model_type`` says it."""
+    stacks: tuple[Stack, ...]
+    """One, or an encoder's and a decoder's."""
+    embeddings: tuple[str, ...]
+    """Modules of the base model that count as embeddings, with the projection to the hidden size."""
+    call_order: Callable[[PreTrainedConfig], list[int]] = _every_layer_once
+    """Physical layer of every position in the sequence of layers; of a decoder's after the encoder's."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Attention kinds."""
+        return tuple(paths.kind for stack in self.stacks for paths in stack.attention)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder(Family):
+    """A family of encoders, with what their task heads and their residual stream need."""
+
+    head_parameters: tuple[str, ...]
+    """Prefixes of the task head's parameters, which fine-tuning may create."""
+    residual: Residual
+    """The residual stream outside of the layers."""
+    classify: Callable[[Any, Tensor], Tensor]
+    """Sequence-classification head: (batch, at least 1 token, d) to logits; reads the first token only."""

@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis import (
-    benchmark,
-    claims_cofi,
-    claims_kwon,
-    claims_michel,
-    cofi_baselines,
-    cofi_distillation,
-    cofi_kept,
-    cofi_sparsity,
-    cofi_speed,
-    cofi_training,
-    cofi_units,
-    fig1b,
-    fig2b,
-    fig3b,
-    kept_heads,
-    kwon_budgets,
-    kwon_calibration,
-    kwon_comparisons,
-    kwon_kept,
-    kwon_latency,
-    kwon_latency_table,
-    kwon_macs,
-    kwon_seconds,
-    kwon_stages,
-    order_agreement,
-    speed,
-    table1,
-    table3,
-)
+from analysis.chapters import CHAPTERS, Chapter, Part
 from analysis.groups import Group, Setting, by_condition, by_setting, folder_names, setting_of
 from analysis.loading import Journal, load
 from analysis.output import Drawing, Item, Table
@@ -48,97 +19,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Part:
-    """One figure or table and the verb whose records it needs."""
+class Made:
+    """One figure or table, and where it belongs."""
 
-    name: str
-    verb: str
-    draw: Callable[[Group, Journal], list[Item]]
-    needs: str = ""
-    """What is not there when nothing comes of it."""
-    one_run: bool = True
-    """It says something of a single run already."""
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """What belongs to one paper, or to none."""
-
-    title: str
-    parts: tuple[Part, ...]
-    claims: Callable[[Mapping[str, list[Group]], Journal, str], Table] | None = None
-    """Draws its claims table from the groups of each verb."""
-    command: str = ""
-    """What makes its records."""
-    all_tasks: bool = False
-    """Figures show all tasks of a model side by side, and split the runs by condition themselves."""
-    one_table: bool = False
-    """Runs of all conditions belong in one table, which names what tells them apart."""
-
-    @property
-    def verbs(self) -> list[str]:
-        return list(dict.fromkeys(part.verb for part in self.parts))
-
-
-NO_DEFAULT = "none of the default setting"
-CHAPTERS = (
-    Chapter(
-        title="Michel et al. 2019",
-        parts=(
-            Part("fig1b", "ablate_heads", fig1b.draw),
-            Part("table1", "ablate_heads", table1.draw),
-            Part("table3", "ablate_heads", table3.draw),
-            Part("fig2b", "transfer", fig2b.draw),
-            Part("fig3b", "prune_heads", fig3b.draw),
-            Part("kept_heads", "prune_heads", kept_heads.draw),
-            Part("order_agreement", "prune_heads", order_agreement.draw),
-            Part("table4", "time_inference", speed.draw),
-        ),
-        claims=claims_michel.draw,
-        command="make reproduce-michel",
-    ),
-    Chapter(
-        title="Kwon et al. 2022",
-        parts=(
-            Part("kwon_macs", "prune_fisher", kwon_macs.draw, one_run=False),
-            Part("kwon_latency", "prune_fisher", kwon_latency.draw, "no measured latency", one_run=False),
-            Part("kwon_budgets", "prune_fisher", kwon_budgets.draw),
-            Part("kwon_stages", "prune_fisher", kwon_stages.draw),
-            Part(
-                "kwon_calibration",
-                "prune_fisher",
-                kwon_calibration.draw,
-                "no sweep of calibration_examples",
-                one_run=False,
-            ),
-            Part("kwon_scores", "prune_fisher", kwon_comparisons.draw_scores, "only one score", one_run=False),
-            Part("kwon_variants", "prune_fisher", kwon_comparisons.draw_variants, "only one variant", one_run=False),
-            Part("kwon_labels", "prune_fisher", kwon_comparisons.draw_labels, "only one kind of labels", one_run=False),
-            Part("kwon_seconds", "prune_fisher", kwon_seconds.draw, one_run=False),
-            Part("kwon_kept", "prune_fisher", kwon_kept.draw),
-            Part("kwon_latency_table", "latency_table", kwon_latency_table.draw),
-        ),
-        claims=claims_kwon.draw,
-        command="make reproduce-fisher",
-        all_tasks=True,
-    ),
-    Chapter(
-        title="Xia et al. 2022",
-        parts=(
-            Part("cofi_sparsity", "prune_cofi", cofi_sparsity.draw, NO_DEFAULT, one_run=False),
-            Part("cofi_speed", "prune_cofi", cofi_speed.draw, "no measured latency", one_run=False),
-            Part("cofi_baselines", "prune_cofi", cofi_baselines.draw, NO_DEFAULT),
-            Part("cofi_units", "prune_cofi", cofi_units.draw, "only one set of units"),
-            Part("cofi_distillation", "prune_cofi", cofi_distillation.draw, "only one kind of distillation"),
-            Part("cofi_kept", "prune_cofi", cofi_kept.draw, NO_DEFAULT),
-            Part("cofi_training", "prune_cofi", cofi_training.draw),
-        ),
-        claims=claims_cofi.draw,
-        command="make reproduce-cofi",
-        all_tasks=True,
-    ),
-    Chapter(title="Benchmarks", parts=(Part("benchmark", "benchmark", benchmark.draw),), one_table=True),
-)
+    chapter: Chapter
+    setting: Setting
+    folder: str
+    """Of the setting, below the folder that everything goes to."""
+    part: str
+    """Its name in the chapter, ``claims`` for the claims table."""
+    item: Item
+    suffix: str = ""
+    """What tells its files from those of the same part under another condition."""
 
 
 @dataclass
@@ -163,25 +55,44 @@ def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None)
         UserError: a source is no folder, holds no finished run, or ``out`` cannot be written.
     """
     journal, drawn = Journal(), Drawn()
+    for made in draw_each(load_some(sources, journal, console), journal):
+        _keep(made, out, drawn)
+    drawn.warnings, drawn.missing = journal.warnings, journal.missing
+    if console is not None:
+        report(drawn, console)
+    return drawn
+
+
+def load_some(sources: Sequence[Path], journal: Journal, console: Console | None = None) -> list[Record]:
+    """The finished runs in ``sources``; where there are none, the warnings are printed first.
+
+    Raises:
+        UserError: a source is no folder, or none holds a finished run.
+    """
     records = load(sources, journal)
     if not records:
         for line in journal.warnings:
             _say(console, f"[yellow]warning[/yellow] {_plain(line)}")
         raise UserError(f"source={','.join(map(str, sources))}: no finished run record in it")
+    return records
+
+
+def draw_each(records: Sequence[Record], journal: Journal) -> Iterator[Made]:
+    """Every figure and table of the records, one at a time, chapter by chapter and setting by setting.
+
+    What cannot be drawn goes into ``journal``.
+    """
     settings = [setting_of(record, all_tasks=all_tasks) for record in records for all_tasks in (False, True)]
     folders = folder_names(dict.fromkeys(settings))
     for chapter in CHAPTERS:
         members = [record for record in records if record.verb in chapter.verbs]
         found = by_setting(members, all_tasks=chapter.all_tasks)
         for setting, runs in found.items():
-            _draw_setting(chapter, setting, runs, out / folders[setting], journal, drawn)
+            for part, item, suffix in _draw_setting(chapter, setting, runs, folders[setting], journal):
+                yield Made(chapter, setting, folders[setting], part, item, suffix)
         for setting in by_setting(records, all_tasks=True):
             if chapter.claims and setting.weights != "random" and not _holds(found, setting):
                 journal.missing.append(f"{folders[setting]}: no runs of {chapter.title}; {_command(chapter, setting)}")
-    drawn.warnings, drawn.missing = journal.warnings, journal.missing
-    if console is not None:
-        report(drawn, console)
-    return drawn
 
 
 def draw_run(run_dir: Path, out: Path) -> list[Path]:
@@ -205,8 +116,9 @@ def draw_run(run_dir: Path, out: Path) -> list[Path]:
 
 
 def _draw_setting(
-    chapter: Chapter, setting: Setting, records: list[Record], folder: Path, journal: Journal, drawn: Drawn
-) -> None:
+    chapter: Chapter, setting: Setting, records: list[Record], folder: str, journal: Journal
+) -> Iterator[tuple[str, Item, str]]:
+    """Names of parts (``claims`` for the claims table), their items, and the suffixes of their files."""
     groups: dict[str, list[Group]] = {}
     for verb in chapter.verbs:
         members = [record for record in records if record.verb == verb]
@@ -215,26 +127,26 @@ def _draw_setting(
     for part in chapter.parts:
         made = [(group, item) for group in groups[part.verb] for item in part.draw(group, journal)]
         for group, item in made:
-            _keep(item, folder, group.suffix, drawn)
+            yield part.name, item, group.suffix
         scored = setting.weights != "random" or part.verb in TIMING_VERBS
         if not made and chapter.claims and scored:
-            journal.missing.append(f"{folder.name}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
+            journal.missing.append(f"{folder}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
     if chapter.claims:
         table = chapter.claims(groups, journal, str(setting))
         if set(table.frame["verdict"]) != {"not tested"}:
-            _keep(table, folder, "", drawn)
+            yield "claims", table, ""
 
 
-def _keep(item: Item, folder: Path, suffix: str, drawn: Drawn) -> None:
+def _keep(made: Made, out: Path, drawn: Drawn) -> None:
     try:
-        paths = item.save(folder, suffix)
+        paths = made.item.save(out / made.folder, made.suffix)
     except OSError as error:
-        raise UserError(f"out={folder}: cannot be written ({error.strerror or error})") from None
-    if isinstance(item, Drawing):
+        raise UserError(f"out={out / made.folder}: cannot be written ({error.strerror or error})") from None
+    if isinstance(made.item, Drawing):
         drawn.figures += paths
     else:
         drawn.table_files += paths
-        drawn.tables.append(item)
+        drawn.tables.append(made.item)
 
 
 def _why_not(part: Part, setting: Setting, groups: list[Group]) -> str:

@@ -14,12 +14,15 @@ from prunekit.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+
 @dataclass
 class Journal:
     """What the reader must know besides the figures: warnings, and figures that could not be drawn."""
 
     warnings: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    unused: dict[Path, str] = field(default_factory=dict)
+    """Folders of runs that were left out, and why in a word: ``damaged`` or ``unfinished``."""
 
     def warn(self, line: str) -> None:
         if line not in self.warnings:
@@ -45,9 +48,11 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
                 record = read_record(folder)
             except DamagedRecordError as error:
                 journal.warn(f"skipped: {error}")
+                journal.unused[folder] = "damaged"
                 continue
             if record is None:
                 unfinished.append(str(folder))
+                journal.unused[folder] = "unfinished"
             else:
                 found.setdefault((record.verb, record.run_id), record)
     if unfinished:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,24 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """Where and when a run was made; empty where an older record does not say."""
+
+    commit: str
+    dirty: bool
+    """The working tree had changes that the commit does not have."""
+    hardware: str
+    threads: int
+    dtype: str
+    seconds: float
+    """Of the whole run; NaN if unknown."""
+    finished: str
+    """Date and time in ISO 8601."""
+    versions: Mapping[str, str]
+    """By library."""
+
+
+@dataclass(frozen=True)
 class Record:
     """One finished run: the content of its ``result.json``, and its tables on demand."""
 
@@ -80,6 +99,7 @@ class Record:
     scale: str | None
     device: str
     """Device, threads and dtype in words."""
+    provenance: Provenance
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``.
@@ -198,6 +218,21 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         seed=int(result["seed"]),
         scale=result.get("scale"),
         device=f"{device['name']} ({device['type']}), {_threads(device['threads'])}, {device['dtype']}",
+        provenance=_provenance(result),
+    )
+
+
+def _provenance(result: Mapping[str, Any]) -> Provenance:
+    device, git = result["device"], result.get("git") or {}
+    return Provenance(
+        commit=str(git.get("commit") or ""),
+        dirty=bool(git.get("dirty")),
+        hardware=f"{device['name']} ({device['type']})",
+        threads=int(device["threads"]),
+        dtype=str(device["dtype"]),
+        seconds=float((result.get("seconds") or {}).get("total", math.nan)),
+        finished=str(result.get("finished") or ""),
+        versions={str(name): str(version) for name, version in (result.get("versions") or {}).items()},
     )
 
 

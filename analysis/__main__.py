@@ -4,6 +4,7 @@
 
 source  folders of run records, separated by commas: a whole folder (runs), one verb's (runs/prune_heads),
         or a single run; the logged runs of this repository are in analysis/logged_runs;
+        a folder that Weights & Biases wrote offline (runs/wandb, or one wandb/offline-run-... in it) does as well;
         wandb:ENTITY/PROJECT fetches the records of a Weights & Biases project
 out     where figures (PDF, PNG, CSV) and tables (CSV, Markdown) go: a folder a model and task, and one a model
         for figures that show its tasks side by side

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 
-from analysis.loading import Journal
+from analysis.loading import Journal, Unused
 from analysis.records import Record
 from analysis.report.grid import Grid, grid
 
@@ -17,9 +16,9 @@ COLUMNS = (
 
 
 def provenance(records: Iterable[Record], journal: Journal) -> Grid:
-    """A row a run; runs that were left out have their folder's name and why, and no more is known of them."""
+    """A row a run; of a run that was left out only its name and why is known."""
     used = [_row(record) for record in records]
-    return grid(COLUMNS, used + [_left_out(folder, why) for folder, why in journal.unused.items()])
+    return grid(COLUMNS, used + [_left_out(unused) for unused in journal.unused])
 
 
 def _row(record: Record) -> list[str]:
@@ -33,6 +32,6 @@ def _row(record: Record) -> list[str]:
     ]  # fmt: skip
 
 
-def _left_out(folder: Path, why: str) -> list[str]:
-    known = {"verb": folder.parent.name, "run": folder.name, "status": why}
+def _left_out(unused: Unused) -> list[str]:
+    known = {"verb": unused.run.verb, "run": unused.run.run_id, "status": unused.why}
     return [known.get(column, "") for column in COLUMNS]

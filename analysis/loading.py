@@ -108,8 +108,9 @@ def read_tables(
 def _local_runs(source: Path) -> Iterator[LocalRun]:
     """Runs whose record is in the source itself, or one or two levels below it."""
     for folder in (source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))):
-        record = (folder / "result.json").exists() or (folder / "config.yaml").exists()
-        if record and log_in(folder.parent) is None:
+        if (folder / "result.json").exists() or (folder / "config.yaml").exists():
+            if folder.name == "files" and log_in(folder.parent) is not None:
+                continue  # W&B's, which its log must vouch for
             yield LocalRun(folder)
 
 
@@ -118,7 +119,7 @@ def _offline_runs(source: Path) -> list[OfflineRun]:
 
     Not deeper: in ``runs``, the folders of ``runs/wandb`` only repeat the records beside them.
     """
-    return offline_runs([folder for folder in (source, *source.glob("*")) if log_in(folder)])
+    return offline_runs([source, *source.glob("*")])
 
 
 def _may_be_shown(record: Record, journal: Journal) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 NEEDED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
@@ -132,7 +133,7 @@ class Record:
         """
         import pandas as pd
 
-        path = self.folder / "tables" / f"{name}.csv"
+        path = self.table_path(name)
         try:
             text = path.read_bytes()
             if not text.endswith(b"\n"):
@@ -148,8 +149,14 @@ class Record:
         if frame.empty:
             raise DamagedRecordError(f"{path}: no rows")
         for column, kind in columns.items():
-            frame[column] = _typed_column(path, frame[column], kind)
+            if (wrong := wrong_values(frame[column], kind)).any():
+                needed = "True or False" if kind == "bool" else "a number"
+                raise DamagedRecordError(f"{path}, line {int(wrong.argmax()) + 2}: column {column} must be {needed}")
+            frame[column] = typed_column(frame[column], kind)
         return frame
+
+    def table_path(self, name: str) -> Path:
+        return self.folder / "tables" / f"{name}.csv"
 
 
 def read_record(folder: Path) -> Record | None:
@@ -236,20 +243,27 @@ def _provenance(result: Mapping[str, Any]) -> Provenance:
     )
 
 
-def _typed_column(path: Path, column: pd.Series, kind: str) -> pd.Series:
+def wrong_values(column: pd.Series, kind: str) -> np.ndarray:
+    """True for every row whose value is not of the kind (``int``, ``float``, ``bool`` or ``str``)."""
+    import numpy as np
+    import pandas as pd
+
+    if kind == "str":
+        return np.zeros(len(column), bool)
+    if kind == "bool":
+        return ~column.astype(str).isin(["True", "False"]).to_numpy()
+    return pd.to_numeric(column, errors="coerce").isna().to_numpy()
+
+
+def typed_column(column: pd.Series, kind: str) -> pd.Series:
+    """A column without wrong values as its kind."""
     import pandas as pd
 
     if kind == "str":
         return column.astype(str)
     if kind == "bool":
-        if not set(column.astype(str)) <= {"True", "False"}:
-            raise DamagedRecordError(f"{path}: column {column.name} must hold True or False")
         return column.astype(str) == "True"
-    numbers = pd.to_numeric(column, errors="coerce")
-    if numbers.isna().any():
-        row = int(numbers.isna().to_numpy().argmax()) + 2
-        raise DamagedRecordError(f"{path}, line {row}: column {column.name} must be a number")
-    return numbers.astype(int if kind == "int" else float)
+    return pd.to_numeric(column).astype(int if kind == "int" else float)
 
 
 def _one_line(error: Exception) -> str:

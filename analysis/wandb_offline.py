@@ -56,7 +56,7 @@ def log_in(folder: Path) -> Path | None:
 
 
 def offline_runs(folders: Sequence[Path]) -> list[OfflineRun]:
-    """The runs of W&B's folders, the newest first: a run that was done again stands for its older selves."""
+    """The runs of those folders that W&B wrote, the newest first: a run done again stands for its older selves."""
     logs = [(folder, log) for folder in sorted(folders, reverse=True) if (log := log_in(folder))]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # each log starts a program, which takes about a second
         states = list(pool.map(inspect, (log for _, log in logs)))

@@ -14,6 +14,7 @@ import pytest
 from analysis.loading import Journal, load
 from analysis.output import Drawing, Table
 from analysis.report.__main__ import main
+from analysis.report.grid import number
 from analysis.report.page import page
 from analysis.report.titles import TITLES
 from analysis.story import Made, draw_each
@@ -204,6 +205,18 @@ def test_numbers_sort_as_numbers_and_words_as_words(parsed: Page, made: list[Mad
     assert all(row.values[benchmark[0].cells.index("comparison")] is None for row in benchmark)
     layer = [row.values[1] for row in shown["table1"][1:]]
     assert all(value is not None for value in layer), "signed, without a zero before the point, with daggers"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1,234.5 ± 2", 1234.5), ("**12 %** of heads", 12.0), ("+.20\u2020", 0.2), ("\u22120.5", -0.5), ("1e-05", 1e-5),
+        ("2.1x", 2.1), ("4.50 (4.40 to 4.60)", 4.5), ("seed 1", None), ("2026-11-22T06:45:04", None), ("2.13.0", None),
+        ("88b2db1fa7", None), ("", None), ("e5", None), ("p < 0.01", None),
+    ],
+)  # fmt: skip
+def test_the_number_that_a_cell_sorts_by(text: str, value: float | None) -> None:
+    assert number(text) == value
 
 
 def test_equal_records_give_an_equal_page(tmp_path: Path) -> None:

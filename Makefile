@@ -8,7 +8,7 @@ READY := .venv/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all lint figures readme reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
+.PHONY: help setup test test-all lint figures report readme reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -39,6 +39,9 @@ figures: $(READY)  ## Redraw all figures and tables from the logged runs
 readme: $(READY)  ## Write the claims tables of README.md from the logged runs
 	$(BIN)/python -m analysis.readme
 
+report: $(READY)  ## Put all figures, tables and claims from the logged runs on one page, report.html
+	$(BIN)/python -m analysis.report source=analysis/logged_runs out=report.html
+
 reproduce-michel: $(READY)  ## Michel et al. 2019: ablation, transfer, pruning curves, speed
 	$(BIN)/python -m experiments.reproduce paper=michel scale=$(SCALE) $(OVERRIDES)
 
@@ -50,5 +53,5 @@ reproduce-cofi: $(READY)  ## Xia et al. 2022 (CoFi): layers, heads, neurons and 
 
 reproduce: reproduce-michel reproduce-fisher reproduce-cofi  ## Every paper that is here
 
-clean:  ## Remove figures and caches of tools (run records stay)
-	rm -rf figures .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## Remove figures, the page and caches of tools (run records stay)
+	rm -rf figures report.html .pytest_cache .mypy_cache .ruff_cache .hypothesis

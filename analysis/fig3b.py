@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from analysis import published
 from analysis.curves import average, draw_series, draw_unpruned, unpruned
-from analysis.groups import Group, by_teacher
-from analysis.loading import Journal, read_tables
+from analysis.groups import Group, teacher_of
+from analysis.joined import join_tables
+from analysis.loading import Journal
 from analysis.output import Drawing, Item
 from analysis.records import Record
 from analysis.style import GREY, ORDERS, Look, add_caption, figure_style, new_figure
@@ -46,15 +47,11 @@ def order_of(record: Record) -> str:
 
 def replicates(records: list[Record], journal: Journal) -> pd.DataFrame | None:
     """One row an order, teacher, seed and share, in per cent; a sweep's single-share runs are joined."""
-    import pandas as pd
-
-    parts = []
-    for teacher, members in by_teacher(records).items():
-        for record, table in read_tables(members, "points", POINTS, journal):
-            parts.append(table.assign(order=order_of(record), teacher=teacher, seed=record.seed))
-    if not parts:
+    points = join_tables(
+        records, "points", POINTS, journal, order=order_of, teacher=teacher_of, seed=lambda record: record.seed
+    )
+    if points is None:
         return None
-    points = pd.concat(parts, ignore_index=True)
     points["value"] *= 100
     # Every run of a sweep repeats the unpruned point.
     cell = ["order", "teacher", "seed", "share"]

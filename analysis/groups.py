@@ -206,8 +206,16 @@ def _rows(items: Iterable[Data]) -> str:
     )
 
 
-def _list(numbers: Iterable[int]) -> str:
-    return ", ".join(map(str, numbers))
+def _list(numbers: Sequence[int]) -> str:
+    """Rising numbers; of many, the first, the last and how many there are.
+
+    >>> _list([0, 1, 2]), _list(range(12)), _list([*range(11), 40])
+    ('0, 1, 2', '0 to 11', '0 to 40 (12 of them)')
+    """
+    if len(numbers) <= 10:
+        return ", ".join(map(str, numbers))
+    gaps = numbers[-1] - numbers[0] >= len(numbers)
+    return f"{numbers[0]} to {numbers[-1]}" + (f" ({len(numbers)} of them)" if gaps else "")
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

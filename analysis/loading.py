@@ -9,10 +9,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.records import TIMING_VERBS, DamagedRecordError, Record, read_record
+from analysis.wandb_offline import OfflineRun, log_in, offline_runs
 from prunekit.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """The folder of one run record."""
+
+    folder: Path
+
+    @property
+    def verb(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def run_id(self) -> str:
+        return self.folder.name
+
+    def read(self) -> Record | None:
+        """See :func:`analysis.records.read_record`."""
+        return read_record(self.folder)
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A run that was left out."""
+
+    run: LocalRun | OfflineRun
+    why: str
+    """``damaged`` or ``unfinished``."""
+
 
 @dataclass
 class Journal:
@@ -20,6 +50,7 @@ class Journal:
 
     warnings: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    unused: list[Unused] = field(default_factory=list)
 
     def warn(self, line: str) -> None:
         if line not in self.warnings:
@@ -29,7 +60,8 @@ class Journal:
 def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
     """Every finished run below ``sources``, in a fixed order.
 
-    A source is a folder of records (``runs``), of one verb (``runs/prune_heads``) or a single run.
+    A source is a folder of records (``runs``), of one verb (``runs/prune_heads``) or a single run, or a folder that
+    W&B wrote (``runs/wandb/offline-run-...``), or one of those (``runs/wandb``): what is in it tells which.
     Damaged and unfinished runs are left out and named in ``journal``; a run found twice counts once.
 
     Raises:
@@ -40,14 +72,17 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
     for source in sources:
         if not source.is_dir():
             raise UserError(f"source={source}: no such folder; it must hold run records (VERB/RUN_ID/result.json)")
-        for folder in _run_folders(source):
+        runs: list[LocalRun | OfflineRun] = [*_local_runs(source), *_offline_runs(source)]
+        for run in runs:
             try:
-                record = read_record(folder)
+                record = run.read()
             except DamagedRecordError as error:
                 journal.warn(f"skipped: {error}")
+                journal.unused.append(Unused(run, "damaged"))
                 continue
             if record is None:
-                unfinished.append(str(folder))
+                unfinished.append(str(run.folder))
+                journal.unused.append(Unused(run, "unfinished"))
             else:
                 found.setdefault((record.verb, record.run_id), record)
     if unfinished:
@@ -70,11 +105,21 @@ def read_tables(
     return tables
 
 
-def _run_folders(source: Path) -> Iterator[Path]:
-    """Folders that hold a record: the source itself, or one or two levels below it."""
+def _local_runs(source: Path) -> Iterator[LocalRun]:
+    """Runs whose record is in the source itself, or one or two levels below it."""
     for folder in (source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))):
         if (folder / "result.json").exists() or (folder / "config.yaml").exists():
-            yield folder
+            if folder.name == "files" and log_in(folder.parent) is not None:
+                continue  # W&B's, which its log must vouch for
+            yield LocalRun(folder)
+
+
+def _offline_runs(source: Path) -> list[OfflineRun]:
+    """Runs of W&B's folders: the source itself, or those right below it.
+
+    Not deeper: in ``runs``, the folders of ``runs/wandb`` only repeat the records beside them.
+    """
+    return offline_runs([source, *source.glob("*")])
 
 
 def _may_be_shown(record: Record, journal: Journal) -> bool:

@@ -29,6 +29,11 @@ class Drawing:
         """Write PDF, PNG and CSV, or some of them; returns their paths."""
         return save_figure(self.figure, self.frame, folder / file_name(self.name, suffix), kinds)
 
+    @property
+    def caption(self) -> str:
+        """The small print below the figure, as one line."""
+        return " ".join(self.figure.get_supxlabel().split())
+
 
 @dataclass(frozen=True)
 class Table:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 NEEDED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
@@ -58,6 +60,24 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """Where and when a run was made; empty where an older record does not say."""
+
+    commit: str
+    dirty: bool
+    """The working tree had changes that the commit does not have."""
+    hardware: str
+    threads: int
+    dtype: str
+    seconds: float
+    """Of the whole run; NaN if unknown."""
+    finished: str
+    """Date and time in ISO 8601."""
+    versions: Mapping[str, str]
+    """By library."""
+
+
+@dataclass(frozen=True)
 class Record:
     """One finished run: the content of its ``result.json``, and its tables on demand."""
 
@@ -84,6 +104,7 @@ class Record:
     """By stage; of a stage whose result was taken from a cache, only what looking it up took."""
     device: str
     """Device, threads and dtype in words."""
+    provenance: Provenance
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``.
@@ -116,7 +137,7 @@ class Record:
         """
         import pandas as pd
 
-        path = self.folder / "tables" / f"{name}.csv"
+        path = self.table_path(name)
         try:
             text = path.read_bytes()
             if not text.endswith(b"\n"):
@@ -132,8 +153,14 @@ class Record:
         if frame.empty:
             raise DamagedRecordError(f"{path}: no rows")
         for column, kind in columns.items():
-            frame[column] = _typed_column(path, frame[column], kind)
+            if (wrong := wrong_values(frame[column], kind)).any():
+                needed = "True or False" if kind == "bool" else "a number"
+                raise DamagedRecordError(f"{path}, line {int(wrong.argmax()) + 2}: column {column} must be {needed}")
+            frame[column] = typed_column(frame[column], kind)
         return frame
+
+    def table_path(self, name: str) -> Path:
+        return self.folder / "tables" / f"{name}.csv"
 
 
 def read_record(folder: Path) -> Record | None:
@@ -204,23 +231,45 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         scale=result.get("scale"),
         seconds={str(name): float(value) for name, value in (result.get("seconds") or {}).items()},
         device=f"{device['name']} ({device['type']}), {_threads(device['threads'])}, {device['dtype']}",
+        provenance=_provenance(result),
     )
 
 
-def _typed_column(path: Path, column: pd.Series, kind: str) -> pd.Series:
+def _provenance(result: Mapping[str, Any]) -> Provenance:
+    device, git = result["device"], result.get("git") or {}
+    return Provenance(
+        commit=str(git.get("commit") or ""),
+        dirty=bool(git.get("dirty")),
+        hardware=f"{device['name']} ({device['type']})",
+        threads=int(device["threads"]),
+        dtype=str(device["dtype"]),
+        seconds=float((result.get("seconds") or {}).get("total", math.nan)),
+        finished=str(result.get("finished") or ""),
+        versions={str(name): str(version) for name, version in (result.get("versions") or {}).items()},
+    )
+
+
+def wrong_values(column: pd.Series, kind: str) -> np.ndarray:
+    """True for every row whose value is not of the kind (``int``, ``float``, ``bool`` or ``str``)."""
+    import numpy as np
+    import pandas as pd
+
+    if kind == "str":
+        return np.zeros(len(column), bool)
+    if kind == "bool":
+        return ~column.astype(str).isin(["True", "False"]).to_numpy()
+    return pd.to_numeric(column, errors="coerce").isna().to_numpy()
+
+
+def typed_column(column: pd.Series, kind: str) -> pd.Series:
+    """A column without wrong values as its kind."""
     import pandas as pd
 
     if kind == "str":
         return column.astype(str)
     if kind == "bool":
-        if not set(column.astype(str)) <= {"True", "False"}:
-            raise DamagedRecordError(f"{path}: column {column.name} must hold True or False")
         return column.astype(str) == "True"
-    numbers = pd.to_numeric(column, errors="coerce")
-    if numbers.isna().any():
-        row = int(numbers.isna().to_numpy().argmax()) + 2
-        raise DamagedRecordError(f"{path}, line {row}: column {column.name} must be a number")
-    return numbers.astype(int if kind == "int" else float)
+    return pd.to_numeric(column).astype(int if kind == "int" else float)
 
 
 def _one_line(error: Exception) -> str:

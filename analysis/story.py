@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,22 @@ from prunekit.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Made:
+    """One figure or table, and where it belongs."""
+
+    chapter: str
+    """Title."""
+    setting: str
+    folder: str
+    """Of the setting, below the folder that everything goes to."""
+    part: str
+    """Its name in the chapter, ``claims`` for a claims table."""
+    item: Item
+    suffix: str = ""
+    """What tells its files from those of the same part under another condition."""
 
 
 @dataclass
@@ -43,31 +59,50 @@ def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None)
         UserError: a source is no folder, holds no finished run, or ``out`` cannot be written.
     """
     journal, drawn = Journal(), Drawn()
+    for made in draw_each(load_some(sources, journal, console), journal):
+        _keep(made, out, drawn)
+    drawn.warnings, drawn.missing = journal.warnings, journal.missing
+    if console is not None:
+        report(drawn, console)
+    return drawn
+
+
+def load_some(sources: Sequence[Path], journal: Journal, console: Console | None = None) -> list[Record]:
+    """The finished runs in ``sources``; where there are none, the warnings are printed first.
+
+    Raises:
+        UserError: a source is no folder, or none holds a finished run.
+    """
     records = load(sources, journal)
     if not records:
         for line in journal.warnings:
             _say(console, f"[yellow]warning[/yellow] {_plain(line)}")
         raise UserError(f"source={','.join(map(str, sources))}: no finished run record in it")
+    return records
+
+
+def draw_each(records: Sequence[Record], journal: Journal) -> Iterator[Made]:
+    """Every figure and table of the records, one at a time, chapter by chapter and setting by setting.
+
+    What cannot be drawn goes into ``journal``.
+    """
     settings = [setting_of(record, all_tasks=all_tasks) for record in records for all_tasks in (False, True)]
     folders = folder_names(dict.fromkeys(settings))
     judged = judge(records, journal)
     for chapter in CHAPTERS:
         found = chapter.settings(records)
         for setting, runs in found.items():
-            _draw_setting(chapter, setting, runs, out / folders[setting], journal, drawn)
+            for part, item, suffix in _draw_setting(chapter, setting, runs, folders[setting], journal):
+                yield Made(chapter.title, str(setting), folders[setting], part, item, suffix)
             for one in judged:
                 if one.chapter is chapter and one.setting == setting and one.tested:
-                    _keep(one.table, out / folders[setting], "", drawn)
+                    yield Made(chapter.title, str(setting), folders[setting], "claims", one.table)
         for setting in by_setting(records, all_tasks=True):
             if chapter.claims and setting.weights != "random" and not _holds(found, setting):
                 journal.missing.append(f"{folders[setting]}: no runs of {chapter.title}; {_command(chapter, setting)}")
     whole = ledger(judged, records, journal)
     if whole is not None:
-        _keep(whole, out, "", drawn)
-    drawn.warnings, drawn.missing = journal.warnings, journal.missing
-    if console is not None:
-        report(drawn, console)
-    return drawn
+        yield Made("All claims", "all papers and models", "", "claims", whole)
 
 
 def draw_run(run_dir: Path, out: Path) -> list[Path]:
@@ -91,8 +126,9 @@ def draw_run(run_dir: Path, out: Path) -> list[Path]:
 
 
 def _draw_setting(
-    chapter: Chapter, setting: Setting, records: list[Record], folder: Path, journal: Journal, drawn: Drawn
-) -> None:
+    chapter: Chapter, setting: Setting, records: list[Record], folder: str, journal: Journal
+) -> Iterator[tuple[str, Item, str]]:
+    """Names of parts, their items, and the suffixes of their files."""
     groups = chapter.groups(records)
     for part in chapter.parts:
         subjects = groups[part.verb]
@@ -100,22 +136,22 @@ def _draw_setting(
             subjects = [Group(members)] if (members := [r for r in records if r.verb in part.verbs]) else []
         made = [(group, item) for group in subjects for item in part.draw(group, journal)]
         for group, item in made:
-            _keep(item, folder, group.suffix, drawn)
+            yield part.name, item, group.suffix
         scored = setting.weights != "random" or part.verb in TIMING_VERBS
         if not made and chapter.claims and scored:
-            journal.missing.append(f"{folder.name}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
+            journal.missing.append(f"{folder}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
 
 
-def _keep(item: Item, folder: Path, suffix: str, drawn: Drawn) -> None:
+def _keep(made: Made, out: Path, drawn: Drawn) -> None:
     try:
-        paths = item.save(folder, suffix)
+        paths = made.item.save(out / made.folder, made.suffix)
     except OSError as error:
-        raise UserError(f"out={folder}: cannot be written ({error.strerror or error})") from None
-    if isinstance(item, Drawing):
+        raise UserError(f"out={out / made.folder}: cannot be written ({error.strerror or error})") from None
+    if isinstance(made.item, Drawing):
         drawn.figures += paths
     else:
         drawn.table_files += paths
-        drawn.tables.append(item)
+        drawn.tables.append(made.item)
 
 
 def _why_not(part: Part, setting: Setting, groups: list[Group]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -99,6 +100,7 @@ _PARAMETERS: Any = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,
+    "svg.hashsalt": "prunekit",
     "savefig.dpi": 200,
 }
 
@@ -174,6 +176,23 @@ def save_figure(figure: Figure, frame: pd.DataFrame, path: Path, kinds: Sequence
     return list(paths.values())
 
 
+def svg_without_caption(figure: Figure) -> bytes:
+    """The figure as SVG, for pages that print the caption as text; takes the caption out of ``figure``.
+
+    Letters are outlines, so that it looks the same where the font is missing. Equal figures give equal bytes.
+    """
+    buffer = io.BytesIO()
+    with figure_style():
+        figure.supxlabel("").set_in_layout(False)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
+    path.write_bytes(csv_text(frame).encode())
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """The numbers of a figure or table as CSV, to 10 digits."""
+    return frame.to_csv(index=False, float_format="%.10g", lineterminator="\n")

@@ -56,18 +56,19 @@ class Mirror:
         self._try(lambda: self.run.log({"record_step": step, **values}))
 
     def finish(self, metrics: dict[str, Any], folder: Path, figures: list[Path]) -> None:
-        """Copy summary, tables (as W&B tables and as the CSV files themselves), masks and figures."""
+        """Copy summary, record (its files as they are, its tables as W&B tables too), masks and figures."""
         if self.run is None:
             return
         import pandas as pd
         import wandb
 
         tables = sorted((folder / "tables").glob("*.csv"))
+        numbers = [path for name in ("result.json", "metrics.jsonl") if (path := folder / name).exists()] + tables
 
         def files() -> None:
             self.run.summary.update(metrics)
             record = wandb.Artifact(f"{self.run.id}-record", type="record")
-            for path in [folder / name for name in ("result.json", "config.yaml", "metrics.jsonl")] + tables:
+            for path in [folder / "config.yaml", *numbers]:
                 if path.exists():  # immutable: uploaded from where it is, without a copy
                     record.add_file(str(path), name=str(path.relative_to(folder)), policy="immutable")
             self.run.log_artifact(record)
@@ -75,7 +76,7 @@ class Mirror:
                 masks = wandb.Artifact(f"{self.run.id}-masks", type="masks")
                 masks.add_dir(str(folder / "masks"), policy="immutable")
                 self.run.log_artifact(masks)
-            for path in tables:  # among an offline run's own files too
+            for path in numbers:  # among an offline run's own files too (W&B has a config.yaml of its own there)
                 self.run.save(str(path), base_path=str(folder), policy="now", glob=False)
 
         def views() -> None:

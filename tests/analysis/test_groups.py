@@ -60,3 +60,12 @@ def test_a_setting_that_older_records_do_not_know_splits_nothing_where_it_is_nul
     groups = by_condition(load([tmp_path], Journal()))
     assert [sorted(record.seed for record in group.records) for group in groups] == [[0, 1], [2]]
     assert groups[1].label == "train.attention_dropout=0.0"
+
+
+def test_many_seeds_are_told_by_their_range(tmp_path: Path) -> None:
+    for seed in range(12):
+        factory.pruning(tmp_path, factory.DEMO, "random", seed=seed, values={0.0: 0.7})
+    records = load([tmp_path], Journal())
+    assert "run seeds 0 to 11;" in describe(records)
+    assert "run seeds 0 to 11 (11 of them);" in describe([record for record in records if record.seed != 5])
+    assert "run seeds 0, 1, 2;" in describe(records[:3])

@@ -1,0 +1,52 @@
+"""Put every figure and table of run records on one HTML page that needs nothing else.
+
+    python -m analysis.report [source=runs] [out=report.html]
+
+source  as in python -m analysis: folders of run records, separated by commas, or wandb:ENTITY/PROJECT
+out     the page: figures, tables that sort by a click, claims, what could not be drawn, and where every run came from
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from analysis import options
+from prunekit.errors import UserError
+
+DEFAULTS = {"source": "runs", "out": "report.html"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit status: 0, or 2 after one line about bad input."""
+    return options.run(write, __doc__, DEFAULTS, arguments)
+
+
+def write(chosen: Mapping[str, str]) -> None:
+    """Write the page and tell where it is.
+
+    Raises:
+        UserError: a source is no folder or holds no finished run, or the page cannot be written.
+    """
+    from rich.console import Console
+
+    from analysis.loading import Journal
+    from analysis.report.page import page
+    from analysis.story import load_some
+    from prunekit.files import write_text
+
+    out, journal = Path(chosen["out"]), Journal()
+    if out.is_dir():
+        raise UserError(f"out={out}: is a folder; give the page a name, as in out={out / DEFAULTS['out']}")
+    sources = options.source_folders(chosen["source"], out.parent / ".wandb")
+    text = page(load_some(sources, journal, Console(width=120)), journal)
+    try:
+        write_text(out, text)
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from None
+    print(f"{out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -123,14 +123,15 @@ def test_every_figure_and_table_is_there_once(parsed: Page, made: list[Made]) ->
         expected = [list(map(str, table.display.columns)), *(list(map(str, row)) for row in table.display.to_numpy())]
         assert [row.cells for row in rows] == [[cell.replace("**", "") for cell in line] for line in expected]
     claims = {one.chapter for one in made if one.part == "claims"}
-    assert claims == {"Michel et al. 2019", "Kwon et al. 2022", "Xia et al. 2022"}
+    assert claims == {"Michel et al. 2019", "Kwon et al. 2022", "Xia et al. 2022", "All claims"}
     downloads = [link for link in parsed.all("a") if "download" in link]
     assert len(downloads) == len(made) and len({link["download"] for link in downloads}) == len(made)
 
 
 def test_every_figure_has_a_title(made: list[Made]) -> None:
     drawn = {one.part for one in made if isinstance(one.item, Drawing)}
-    assert drawn == set(TITLES)
+    assert set(TITLES) - drawn == {"compare"}  # of runs that share a teacher, which these do not
+    assert drawn < set(TITLES)
 
 
 def test_the_numbers_of_a_figure_are_the_csv_of_its_file(parsed: Page, made: list[Made], tmp_path: Path) -> None:

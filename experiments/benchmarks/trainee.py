@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit.cofi.fixed import freeze_embeddings, trained
+from prunekit.cofi.fixed import freeze_embeddings, student_optimizer, trained
 from prunekit.cofi.gates import Gates
 from prunekit.cofi.sparsity import Constraint
-from prunekit.training import decay_groups
 
 LEARNING_RATE, GATES_LEARNING_RATE = 2e-5, 0.01
 """Of the paper; the multipliers have the gates'."""
@@ -32,8 +31,7 @@ class Trainee:
         freeze_embeddings(student)
         self.student, self.layers, self.gates = student, layers, gates
         self.constraint = Constraint(target, warmup_steps=0).to(student.device, student.dtype)
-        weights = decay_groups([*trained(student), *layers.parameters()], 0.01)
-        self.optimizers = [torch.optim.AdamW(weights, lr=LEARNING_RATE, fused=True)]
+        self.optimizers = [student_optimizer(student, layers, LEARNING_RATE)[0]]
         if gates is not None:
             rate, multipliers = GATES_LEARNING_RATE, self.constraint.parameters()
             self.optimizers += [

@@ -91,7 +91,7 @@ def fixed_stages(
         if number:
             last = name == list(epochs)[-1]
             rate = how.learning_rate if name == "train" else how.finetune_learning_rate
-            optimizer, decay = student_optimizer(model, lesson, rate)
+            optimizer, decay = student_optimizer(model, lesson.layers, rate)
             stage = Stage(
                 name, number, how.batch_size, {"model": model.train(), "layers": lesson.layers},
                 {"model_optimizer": optimizer}, students_call(model, lesson, alive), trained(model),
@@ -114,9 +114,9 @@ def students_call(model: Any, lesson: Lesson, alive: Tensor) -> Callable[[Batch,
     return loss
 
 
-def student_optimizer(model: Any, lesson: Lesson, rate: float) -> tuple[torch.optim.AdamW, Decay]:
+def student_optimizer(model: Any, layers: nn.Module, rate: float) -> tuple[torch.optim.AdamW, Decay]:
     """AdamW over the student and the map of its layers, and what lets its rate decay to 0 linearly."""
-    parameters = [*trained(model), *lesson.layers.parameters()]
+    parameters = [*trained(model), *layers.parameters()]
     optimizer = torch.optim.AdamW(decay_groups(parameters, 0.01), lr=rate, fused=True)
 
     def decay(step: int, total: int) -> None:

@@ -119,7 +119,7 @@ class Training:
 
     def _distil(self) -> Stage:
         how = self.recipe.student
-        optimizer, decay = student_optimizer(self.student, self.lesson, how.learning_rate)
+        optimizer, decay = student_optimizer(self.student, self.lesson.layers, how.learning_rate)
         alive = torch.ones(len(call_order(self.student)), dtype=torch.bool)
         return Stage(
             "distil", how.distil_epochs, how.batch_size,
@@ -130,7 +130,7 @@ class Training:
 
     def _prune(self) -> Stage:
         how = self.recipe.student
-        optimizer, decay = student_optimizer(self.student, self.lesson, how.learning_rate)
+        optimizer, decay = student_optimizer(self.student, self.lesson.layers, how.learning_rate)
         rate = how.gates_learning_rate
         if rate is None:
             rate = 0.01 * max(1.0, FULL_SCHEDULE / how.steps(len(self.around.examples), how.prune_epochs))

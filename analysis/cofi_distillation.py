@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analysis import published_cofi
 from analysis.cofi_pairs import against, compared
 from analysis.cofi_runs import caption, cofi_means, cofi_rows, default_runs, missed_text, option
-from analysis.cofi_tables import counted, in_order, score, signed
+from analysis.cofi_tables import apart, counted, in_order, score, signed
 from analysis.groups import Group
 from analysis.loading import Journal
 from analysis.output import Item, Table
@@ -78,10 +78,7 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
         "distillation": frame["distillation"],
         "gone (%)": counted(frame),
         "score": score(frame),
-        "against full": [
-            "" if row.distillation == FULL else text
-            for row, text in zip(frame.itertuples(), signed(frame["difference"]), strict=True)
-        ],
+        "against full": apart(frame, "distillation", FULL),
         "published at 95 %": signed(frame["published_95"]),
         "runs": frame["runs"].map(str),
     })  # fmt: skip

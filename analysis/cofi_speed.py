@@ -12,9 +12,9 @@ from analysis.curves import unpruned
 from analysis.groups import Group
 from analysis.latency import LATENCY, add_timings, shape_text, timings
 from analysis.loading import Journal
-from analysis.output import Drawing, Item, file_name
+from analysis.output import Drawing, Item
 from analysis.panels import draw_panels
-from analysis.runs import by_device
+from analysis.runs import each_machine
 from analysis.style import GREY
 
 if TYPE_CHECKING:
@@ -28,14 +28,12 @@ PUBLISHED_CURVE, PUBLISHED_OTHERS = "published: CoFi", "published: others"
 
 def draw(group: Group, journal: Journal) -> list[Item]:
     """One figure a machine."""
-    items: list[Item] = []
-    for groups in by_device(default_runs(group.records, free=["structure"])):
+
+    def make(name: str, groups: list[Group], device: str) -> Item | None:
         frame = curves(groups, journal)
-        if frame is not None:
-            device = groups[0].records[0].device
-            name = file_name("cofi_speed", device) if items else "cofi_speed"
-            items.append(Drawing(name, plot(frame, f"{device}. {caption(groups)}"), frame))
-    return items
+        return None if frame is None else Drawing(name, plot(frame, f"{device}. {caption(groups)}"), frame)
+
+    return each_machine("cofi_speed", default_runs(group.records, free=["structure"]), make)
 
 
 def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:

@@ -27,6 +27,12 @@ def signed(values: pd.Series) -> list[str]:
     return ["" if math.isnan(value) else f"{value:+.1f}" for value in values]
 
 
+def apart(frame: pd.DataFrame, name: str, reference: str) -> list[str]:
+    """``difference`` in points with its sign; empty for the rows whose ``name`` is the ``reference`` itself."""
+    texts = signed(frame["difference"])
+    return ["" if own == reference else text for own, text in zip(frame[name], texts, strict=True)]
+
+
 def times(values: pd.Series) -> list[str]:
     """Speed-ups; empty where none was measured."""
     return ["" if math.isnan(value) else f"{value:.2f} x" for value in values]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analysis import published_cofi
 from analysis.cofi_pairs import against, compared
 from analysis.cofi_runs import caption, cofi_means, cofi_rows, default_runs, missed_text, option
-from analysis.cofi_tables import counted, in_order, score, signed, times
+from analysis.cofi_tables import apart, counted, in_order, score, signed, times
 from analysis.groups import Group
 from analysis.loading import Journal
 from analysis.output import Item, Table, file_name
@@ -86,10 +86,7 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
         "units": frame["units"],
         "gone (%)": counted(frame),
         "score": score(frame),
-        "against all": [
-            "" if row.units == ALL else text
-            for row, text in zip(frame.itertuples(), signed(frame["difference"]), strict=True)
-        ],
+        "against all": apart(frame, "units", ALL),
         "speed-up": times(frame["speedup"]),
         "published, MNLI / QNLI / SQuAD": [" / ".join(texts).strip("/ ") for texts in zip(
             *(signed(frame[f"published_{task}"]) for task in PUBLISHED), strict=True)],

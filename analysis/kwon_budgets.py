@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from analysis.groups import Group
 from analysis.kwon_runs import caption, default_runs, fisher_rows, option
 from analysis.loading import Journal
-from analysis.output import Item, Table, file_name
-from analysis.runs import by_device, means
+from analysis.output import Item, Table
+from analysis.runs import each_machine, means
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,20 +27,20 @@ SHARES = {
 
 def draw(group: Group, journal: Journal) -> list[Item]:
     """One table a machine."""
-    items: list[Item] = []
-    for groups in by_device(default_runs(group.records, free=["budget"])):
-        device = groups[0].records[0].device
+
+    def make(name: str, groups: list[Group], device: str) -> Item:
         frame = budgets(groups)
-        items.append(Table(
-            name=file_name("kwon_budgets", device) if items else "kwon_budgets",
+        return Table(
+            name=name,
             title="Requested and achieved: per cent that remain of the unpruned model",
             frame=frame,
             display=display(frame),
             caption="MACs and parameters are counted on the saved model, parameters with embeddings; latency is the "
             f"whole model's at the largest batch timed, by table that of its layers. Means over seeds. {device}. "
             f"{caption(groups)}",
-        ))  # fmt: skip
-    return items
+        )
+
+    return each_machine("kwon_budgets", default_runs(group.records, free=["budget"]), make)
 
 
 def budgets(groups: list[Group]) -> pd.DataFrame:

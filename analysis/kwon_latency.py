@@ -10,9 +10,9 @@ from analysis.kwon_panels import draw_within, ring
 from analysis.kwon_runs import caption, default_runs, fisher_rows, mark_within, option
 from analysis.latency import LATENCY, add_timings, shape_text, timings
 from analysis.loading import Journal
-from analysis.output import Drawing, Item, file_name
+from analysis.output import Drawing, Item
 from analysis.panels import draw_panels
-from analysis.runs import by_device, means
+from analysis.runs import each_machine, means
 from analysis.style import BUDGETS
 
 if TYPE_CHECKING:
@@ -23,14 +23,12 @@ if TYPE_CHECKING:
 
 def draw(group: Group, journal: Journal) -> list[Item]:
     """One figure a machine."""
-    items: list[Item] = []
-    for groups in by_device(default_runs(group.records, free=["budget"])):
+
+    def make(name: str, groups: list[Group], device: str) -> Item | None:
         frame = curves(groups, journal)
-        if frame is not None:
-            device = groups[0].records[0].device
-            name = file_name("kwon_latency", device) if items else "kwon_latency"
-            items.append(Drawing(name, plot(frame, f"{device}. {caption(groups)}"), frame))
-    return items
+        return None if frame is None else Drawing(name, plot(frame, f"{device}. {caption(groups)}"), frame)
+
+    return each_machine("kwon_latency", default_runs(group.records, free=["budget"]), make)
 
 
 def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:

@@ -9,8 +9,8 @@ from analysis import published
 from analysis.groups import Group
 from analysis.kwon_runs import caption, default_runs, fisher_rows
 from analysis.loading import Journal
-from analysis.output import Drawing, Item, file_name
-from analysis.runs import by_device
+from analysis.output import Drawing, Item
+from analysis.runs import each_machine
 from analysis.style import BLUE, ORANGE, PURPLE, SKY, add_caption, figure_style, new_figure
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ PARTS = {
 
 def draw(group: Group, journal: Journal) -> list[Item]:
     """One figure a machine."""
-    items: list[Item] = []
-    for groups in by_device(default_runs(group.records)):
+
+    def make(name: str, groups: list[Group], device: str) -> Item | None:
         timed = [found for one in groups if (found := with_times(one))]
         if not timed:
-            continue
-        frame, device = seconds(timed), timed[0].records[0].device
-        name = file_name("kwon_seconds", device) if items else "kwon_seconds"
-        items.append(Drawing(name, plot(frame, f"{device}. {caption(timed)}"), frame))
-    return items
+            return None
+        frame = seconds(timed)
+        return Drawing(name, plot(frame, f"{device}. {caption(timed)}"), frame)
+
+    return each_machine("kwon_seconds", default_runs(group.records), make)
 
 
 def seconds(groups: list[Group]) -> pd.DataFrame:

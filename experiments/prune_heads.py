@@ -34,6 +34,9 @@ class PruneHeads(Experiment):
     """Step of the curve."""
     floor: int = 0
     """Heads with the highest scores that stay in every layer, whatever their rank."""
+    kinds: list[str] | None = None
+    """Kinds of attention whose heads may go, ranked together; of translation ``enc-enc``, ``enc-dec``, ``dec-dec``.
+    Null for all (Fig. 3); one alone is Fig. 4."""
     normalise: bool = True
     """Divide each layer's importance by its L2 norm before ranking all heads together (Sec. 4.1)."""
     importance_examples: int | None = None
@@ -66,10 +69,12 @@ def story(config: PruneHeads, run: Run) -> None:
     from prunekit.blocks import describe
     from prunekit.checkpoints import save
     from prunekit.costs import cost
-    from prunekit.curves import kept_rows, point, pruning_steps, score_rows, share_within
+    from prunekit.curves import kept_masks, kept_rows, point, pruning_steps, score_rows, share_within
     from prunekit.evaluation import evaluate
     from prunekit.files import write_json
+    from prunekit.ranked import kinds_of
     from prunekit.schedule import grid, reachable
+    from prunekit.tasks.bleu import signatures
     from prunekit.tasks.rows import load_rows
     from prunekit.teachers import load_teacher
 
@@ -77,15 +82,16 @@ def story(config: PruneHeads, run: Run) -> None:
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
     run.data.append(rows.record("evaluation"))
     encoded = teacher.encode(rows)
-    length = round(float(encoded.lengths.mean()))
-    dense = cost(teacher.model, length)
+    length, target_length = encoded.mean_lengths
+    dense = cost(teacher.model, length, target_length)
 
-    shares = reachable(grid(config.grid), describe(teacher.model), config.floor, config.share)
+    kinds = kinds_of(describe(teacher.model), config.kinds)
+    shares = reachable(grid(config.grid), describe(teacher.model), config.floor, config.share, kinds)
     if config.share is not None:
         between_steps = config.order == "importance_stepwise" or config.retrain_steps > 0
         shares = sorted({0.0, config.share} | {share for share in shares if between_steps and share < config.share})
     steps = pruning_steps(
-        teacher.model, shares, estimator(config, teacher, encoded, run),
+        teacher.model, shares, estimator(config, teacher, encoded, run), kinds=kinds,
         floor=config.floor, stepwise=config.order == "importance_stepwise", retrain=retrainer(config, teacher),
     )  # fmt: skip
     done = {line["step"]: line for line in run.logged()}  # of an interrupted run
@@ -95,15 +101,15 @@ def story(config: PruneHeads, run: Run) -> None:
             if number not in done:
                 found = evaluate(
                     config.task, step.model, encoded, device=run.device,
-                    batch_size=config.evaluation.batch_size, precision=config.dtype,
+                    batch_size=config.evaluation.batch_size, beams=config.evaluation.beams, precision=config.dtype,
                 )  # fmt: skip
-                done[number] = point(config.task, step, found, dense, length)
+                done[number] = point(config.task, step, found, dense, length, target_length)
                 run.log(number, **done[number])
             table.append({name: value for name, value in done[number].items() if name != "step"})
             kept += kept_rows(step)
-            masks[step.share] = step.keep
+            masks[str(step.share)] = kept_masks(step)
             advance(1)
-    write_json(run.folder / "masks" / "heads.json", {str(share): mask.tolist() for share, mask in masks.items()})
+    write_json(run.folder / "masks" / "heads.json", masks)
     run.table("points", table)
     run.table("kept", kept)
     run.table("scores", score_rows(step))
@@ -114,7 +120,8 @@ def story(config: PruneHeads, run: Run) -> None:
     run.metrics = {
         "order": config.order, "metric": config.task.metric, config.task.metric: last["value"],
         "baseline": first["value"], "baseline_low": first["low"], "baseline_high": first["high"],
-        "share_within_baseline_band": share_within(table, first["low"]),
+        "share_within_baseline_band": share_within(table, first["low"]), "kinds": list(kinds),
+        **signatures(config.task.metrics),
     }  # fmt: skip
     run.sparsity = {"requested_heads": last["share"]} | {
         name: last[name] for name in ("achieved_heads", "achieved_parameters", "achieved_macs")

@@ -52,28 +52,31 @@ class TimeInference(Experiment):
 def story(config: TimeInference, run: Run) -> None:
     import copy
 
-    import numpy as np
     import torch
 
     from experiments.orders import timing_subject
     from prunekit.blocks import describe
     from prunekit.costs import cost
-    from prunekit.curves import KIND, prune_heads
+    from prunekit.curves import prune_heads
     from prunekit.gates import gated
     from prunekit.masks import Masks
+    from prunekit.ranked import existing, rows_of, stacked
     from prunekit.schedule import heads_to_prune, keep_mask
     from prunekit.speed import forward_calls, rounds
     from prunekit.teachers import positions
     from prunekit.timing import interleaved, peak_memory
 
-    original, scores, mean = timing_subject(config, run)
-    keep = keep_mask(scores, heads_to_prune(scores.size, config.share))
-    masks = Masks.ones(describe(original), device=run.device)
-    masks.heads[KIND] = torch.from_numpy(keep).to(run.device)
+    original, by_kind, mean = timing_subject(config, run)
+    layout = describe(original)
+    scores, rows_of_heads = stacked(by_kind, layout.kinds), rows_of(layout, layout.kinds)
+    keep = keep_mask(scores, heads_to_prune(layout.heads, config.share))
+    masks = Masks.ones(layout, device=run.device)
+    for (kind, layer), kept in zip(rows_of_heads, keep, strict=True):
+        masks.heads[kind][layer] = torch.from_numpy(kept[: masks.heads[kind].shape[1]])
     models = {
         "original": original,
         "gated": copy.deepcopy(original),
-        "pruned": prune_heads(original, np.ones_like(keep), keep),
+        "pruned": prune_heads(original, rows_of_heads, existing(layout, layout.kinds), keep),
     }
     lengths = {str(length): length for length in config.lengths if length <= positions(original)}
     if mean is not None:

@@ -17,13 +17,14 @@ from prunekit.teachers import load_teacher, new_model
 from prunekit.training import retrain
 
 if TYPE_CHECKING:
+    from experiments.head_dynamics import HeadDynamics
     from experiments.prune_heads import PruneHeads
     from experiments.time_inference import TimeInference
     from prunekit.runs import Run
     from prunekit.teachers import Teacher
 
 
-def estimator(config: PruneHeads, teacher: Teacher, evaluation: Examples, run: Run) -> Estimate:
+def estimator(config: PruneHeads | HeadDynamics, teacher: Teacher, evaluation: Examples, run: Run) -> Estimate:
     """The function from a model to the scores of its heads, by kind (layer, head); the lowest go first."""
     if config.order == "random":
         return lambda model: random_scores(model, config.seed)

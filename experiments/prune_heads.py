@@ -65,12 +65,12 @@ class PruneHeads(Experiment):
 
 
 def story(config: PruneHeads, run: Run) -> None:
+    from experiments.curve_points import evaluated
     from experiments.orders import estimator, retrainer
     from prunekit.blocks import describe
     from prunekit.checkpoints import save
     from prunekit.costs import cost
-    from prunekit.curves import kept_masks, kept_rows, point, pruning_steps, score_rows, share_within
-    from prunekit.evaluation import evaluate
+    from prunekit.curves import kept_masks, kept_rows, pruning_steps, score_rows, share_within
     from prunekit.files import write_json
     from prunekit.ranked import kinds_of
     from prunekit.schedule import grid, reachable
@@ -82,8 +82,7 @@ def story(config: PruneHeads, run: Run) -> None:
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
     run.data.append(rows.record("evaluation"))
     encoded = teacher.encode(rows)
-    length, target_length = encoded.mean_lengths
-    dense = cost(teacher.model, length, target_length)
+    dense = cost(teacher.model, *encoded.mean_lengths)
 
     kinds = kinds_of(describe(teacher.model), config.kinds)
     shares = reachable(grid(config.grid), describe(teacher.model), config.floor, config.share, kinds)
@@ -97,18 +96,10 @@ def story(config: PruneHeads, run: Run) -> None:
     done = {line["step"]: line for line in run.logged()}  # of an interrupted run
     table, kept, masks = [], [], {}
     with run.stage("evaluate pruned models", len(shares)) as advance:
-        for number, step in enumerate(steps):
-            if number not in done:
-                found = evaluate(
-                    config.task, step.model, encoded, device=run.device,
-                    batch_size=config.evaluation.batch_size, beams=config.evaluation.beams, precision=config.dtype,
-                )  # fmt: skip
-                done[number] = point(config.task, step, found, dense, length, target_length)
-                run.log(number, **done[number])
-            table.append({name: value for name, value in done[number].items() if name != "step"})
+        for step, row in evaluated(config, run, steps, encoded, dense, done, advance):
+            table.append(row)
             kept += kept_rows(step)
             masks[str(step.share)] = kept_masks(step)
-            advance(1)
     write_json(run.folder / "masks" / "heads.json", masks)
     run.table("points", table)
     run.table("kept", kept)

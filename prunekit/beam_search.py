@@ -64,7 +64,7 @@ def beam_search(parts: Seq2Seq, memory: Memory, *, beams: int, longest: int) -> 
     sentences, device = len(memory.mask), memory.mask.device
     state = _start(sentences, beams, longest, device)
     words = torch.full((sentences, beams), config.decoder_start_token_id, device=device)
-    heard = parts.nothing_heard(sentences, longest * beams)
+    heard = parts.nothing_heard(sentences, beams, longest)
     found: list[Hypothesis | None] = [None] * sentences
     slots = torch.arange(beams, device=device)
     for length in range(1, longest + 1):

@@ -45,10 +45,19 @@ class Heard:
     words: int = 0
     """Words so far; word t of beam b is at t * beams + b."""
 
+    beams: int = 1
+
     def take(self, sentences: Tensor) -> Heard:
-        """Of some of the sentences."""
-        pairs = [None if pair is None else (pair[0][sentences], pair[1][sentences]) for pair in self.keys_values]
-        return Heard(pairs, self.words)
+        """Of some of the sentences; only what was heard is copied."""
+
+        def some(whole: Tensor) -> Tensor:
+            places = self.words * self.beams
+            left = whole.new_empty(len(sentences), *whole.shape[1:])
+            left[:, :, :places] = whole[sentences, :, :places]
+            return left
+
+        pairs = [None if pair is None else (some(pair[0]), some(pair[1])) for pair in self.keys_values]
+        return Heard(pairs, self.words, self.beams)
 
 
 @dataclass(frozen=True)
@@ -112,18 +121,18 @@ class Seq2Seq:
                 pairs.append((_by_head(block, block.k(encoded)), _by_head(block, block.v(encoded))))
         return Memory(batch["attention_mask"].bool()[:, None, None, :], pairs)
 
-    def nothing_heard(self, sentences: int, places: int) -> Heard:
-        """Room for so many words of all beams of each sentence."""
+    def nothing_heard(self, sentences: int, beams: int, longest: int) -> Heard:
+        """Room for so many words of every beam of each sentence."""
         pairs: list[tuple[Tensor, Tensor] | None] = []
         for layer in self.decoder:
             block = layer.attention
             if block.k is None:
                 pairs.append(None)
                 continue
-            shape = (sentences, block.heads, places, block.head_size)
+            shape = (sentences, block.heads, beams * longest, block.head_size)
             weight = block.k.weight
             pairs.append((weight.new_empty(shape), weight.new_empty(shape)))
-        return Heard(pairs)
+        return Heard(pairs, beams=beams)
 
     def next_words(self, words: Tensor, heard: Heard, own: Tensor, memory: Memory) -> Tensor:
         """Scores of the word after each beam's last one.

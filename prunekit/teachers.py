@@ -116,6 +116,14 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
     return Teacher(model, tokenizer, run.model, source)
 
 
+def snapshot(config: Experiment, teacher: Teacher, run: Run, epoch: int) -> Any:
+    """The teacher as it was after an epoch of its training, one of ``config.train.snapshots``, on the run's device."""
+    home = Path(config.run.folder) / "finetune" / teacher.source["run_id"]
+    dtype = torch.float64 if config.dtype == "float64" else torch.float32
+    model: Any = checkpoints.load(snapshot_folder(home, epoch), attention=config.model.attention, dtype=dtype)
+    return model.to(run.device)
+
+
 def _check_fits(model: Any, folder: str, task: TaskConfig) -> None:
     fits = checkpoints.is_translator(model) if task.translation else checkpoints.has_head(model, task.questions)
     if not fits:

@@ -30,7 +30,7 @@ def talkative(family: str, attention: str = "sdpa") -> Any:
     one makes random models repeat themselves."""
     model = translator(family, attention)
     words = torch.randn(model.lm_head.weight.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    model.lm_head = torch.nn.Linear(*reversed(words.shape), bias=False)
+    model.lm_head = torch.nn.Linear(words.shape[1], words.shape[0], bias=False)
     model.lm_head.weight = torch.nn.Parameter(words)
     model.final_logits_bias[0, END] = {"marian": 1.7, "bart": 9.5}[family]
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def some_pairs(sentences: int = 12) -> Pairs:
         name="t", translation=True, columns=["a", "b"], metrics=["bleu"], max_length=LONGEST, files={"test": "t"}
     )
     ids = [
-        torch.randint(END + 1, 50, (3 + number % 5,), generator=generator).tolist() + [END]
+        [*torch.randint(END + 1, 50, (3 + number % 5,), generator=generator).tolist(), END]
         for number in range(sentences)
     ]
     rows = Rows(task, "test", [("x",)] * sentences, np.asarray(["y"] * sentences, dtype=object), sentences)
@@ -117,7 +118,7 @@ class TestKinds:
 
         steps = list(pruning_steps(model, [0.0, 0.25, 0.5, 0.75], estimate, stepwise=True))
         assert widths == [20, 15, 10] and [int(step.keep.sum()) for step in steps] == [20, 15, 10, 5]
-        for before, after in zip(steps, steps[1:], strict=False):
+        for before, after in pairwise(steps):
             assert not (after.keep & ~before.keep).any()
             assert describe(after.model).heads == after.keep.sum()
 

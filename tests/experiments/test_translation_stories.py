@@ -94,6 +94,20 @@ def test_prune_heads_of_one_kind(folder: Path) -> None:
     assert record["metrics"]["kinds"] == ["enc-dec"] and record["sparsity"]["achieved_heads"] == 1
 
 
+def test_head_dynamics(folder: Path) -> None:
+    arguments = [*SMALL, f"run.folder={folder}", "grid=0.5", "importance_examples=32"]
+    record = perform("head_dynamics", *arguments)
+    points, agreement = table(folder, record, "points"), table(folder, record, "agreement")
+    assert points.epoch.tolist() == [1, 1, 1, 2, 2, 2] and points.share.tolist() == [0, 0.5, 1] * 2
+    whole = points[points.share == 0].set_index("epoch").value
+    assert (points.relative * points.epoch.map(whole)).tolist() == pytest.approx(points.value.tolist(), nan_ok=True)
+    assert agreement.rank_correlation.iloc[-1] == 1 and abs(agreement.rank_correlation.iloc[0]) <= 1
+    curve = perform("prune_heads", *arguments)
+    own = table(folder, curve, "points")
+    assert own.value.tolist() == points[points.epoch == 2].value.tolist()  # the last snapshot is the teacher
+    assert len(table(folder, record, "scores")) == 2 * 12
+
+
 REFUSED: dict[str, tuple[str, list[str], str]] = {
     "encoder for translation": ("finetune", ["model=demo"], "model family 'bert' does not translate; marian, bart do"),
     "translator for classes": (
@@ -104,6 +118,8 @@ REFUSED: dict[str, tuple[str, list[str], str]] = {
     "CoFi": ("prune_cofi", [], "task: demo_translation is translation, this verb takes encoders"),
     "latency table": ("latency_table", [], "task: demo_translation is translation, this verb takes encoders"),
     "longer than positions": ("finetune", ["task.max_length=65"], "65 is more than the 64 positions of this model"),
+    "dynamics without snapshots": ("head_dynamics", ["train.snapshots=[]"], r"train\.snapshots: name epochs to"),
+    "dynamics of a finished model": ("head_dynamics", ["teacher=x"], "teacher: a finished model does not show"),
     "late snapshots": ("finetune", ["train.snapshots=[3]"], r"snapshots: 3 is outside \[1, 2\]"),
 }  # fmt: skip
 
@@ -115,3 +131,14 @@ def test_what_does_not_fit_is_named(folder: Path, name: str) -> None:
     arguments = [text for text in TINY if not (shape and text.startswith(("model", "task.vocabulary")))]
     with pytest.raises(UserError, match=message):
         perform(verb, *arguments, f"run.folder={folder}", *overrides)
+
+
+def test_the_benchmark_finds_the_same_translations(folder: Path) -> None:
+    arguments = ["benchmark=ablation_translation", "examples=12", "repeats=1"]
+    record = perform("benchmark", *SMALL, f"run.folder={folder}", *arguments)
+    assert record["metrics"]["hypotheses"] == 12 * 12
+    assert record["metrics"]["same_hypotheses"] == 1 and record["metrics"]["ratio_plain"] > 0
+    with pytest.raises(UserError, match="task: demo is no translation, benchmark=ablation_translation needs one"):
+        perform("benchmark", "benchmark=ablation_translation", f"run.folder={folder}")
+    with pytest.raises(UserError, match="task: demo_translation is translation"):
+        perform("benchmark", *SMALL, f"run.folder={folder}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ class TestDemo:
         nouns = {stem: gender for stem, gender in demo_translation.NOUNS.values()}
         for row in demo_translation.generate("validation", 200):
             words = row["target"].replace(",", "").rstrip(".").split()
-            for article, noun in zip(words, words[1:], strict=False):
+            for article, noun in pairwise(words):
                 if article[:-1] in demo_translation.ARTICLES.values() and noun[:-1] in nouns:
                     assert article[-1] == noun[-1]
 

@@ -66,7 +66,7 @@ def story(config: AblateHeads, run: Run) -> None:
         run.data.append(chosen.record("selection"))
         selection = head_comparisons(
             config.task, teacher, teacher.encode(chosen), run, ("all_but_one",), config.evaluation,
-            seed=config.seed, label=f"choose heads on {chosen.split}",
+            seed=config.seed, tested=False, label=f"choose heads on {chosen.split}",
         )["all_but_one"]  # fmt: skip
         for kind, left in one_left.items():
             best = best_heads(selection[kind])

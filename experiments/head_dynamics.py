@@ -47,8 +47,6 @@ class HeadDynamics(Experiment):
             yield from at_least("importance_examples", self.importance_examples, 1)
         if self.teacher is not None:
             yield "teacher: a finished model does not show its training, leave it out and let `train` make one"
-        if not self.train.snapshots:
-            yield f"train.snapshots: name epochs to look at, for example [1, {self.train.epochs}]"
 
 
 def story(config: HeadDynamics, run: Run) -> None:
@@ -59,6 +57,7 @@ def story(config: HeadDynamics, run: Run) -> None:
     from prunekit.blocks import describe
     from prunekit.costs import cost
     from prunekit.curves import pruning_steps, score_rows
+    from prunekit.errors import UserError
     from prunekit.ranked import kinds_of
     from prunekit.schedule import grid
     from prunekit.statistics import spearman
@@ -66,6 +65,8 @@ def story(config: HeadDynamics, run: Run) -> None:
     from prunekit.tasks.rows import load_rows
     from prunekit.teachers import load_teacher, snapshot
 
+    if not config.train.snapshots:
+        raise UserError(f"train.snapshots: name the epochs to look at, for example [1, {config.train.epochs}]")
     teacher = load_teacher(config, run)
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
     run.data.append(rows.record("evaluation"))

@@ -31,9 +31,9 @@ def estimator(config: PruneHeads | HeadDynamics, teacher: Teacher, evaluation: E
     if config.order == "magnitude":
         return head_magnitude
     if config.order == "oracle":
-        found = head_comparisons(config.task, teacher, evaluation, run, ("one_off",), config.evaluation)["one_off"]
+        found = head_comparisons(config.task, teacher, evaluation, run, ("one_off",), config.evaluation, tested=False)
         # a head whose removal costs most is the most important
-        return lambda model: {kind: -comparison.deltas for kind, comparison in found.items()}
+        return lambda model: {kind: -comparison.deltas for kind, comparison in found["one_off"].items()}
 
     rows = load_rows(config.task, config.task.train).sample(config.importance_examples, seed=config.seed)
     run.data.append(rows.record("importance"))

@@ -52,7 +52,7 @@ def story(config: Transfer, run: Run) -> None:
         found.append(
             head_comparisons(
                 config.task, teacher, teacher.encode(rows), run, ("one_off",), config.evaluation,
-                seed=config.seed, label=label,
+                seed=config.seed, tested=False, label=label,
             )["one_off"]
         )  # fmt: skip
     first, second = found

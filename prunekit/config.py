@@ -300,6 +300,12 @@ class ScaleConfig:
     """Teachers of the pruning curves."""
     random_seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
     """Seeds of the random order."""
+    translation: list[str] = field(default_factory=list)
+    """Overrides that name the task and the model of the translation experiments; none: those are left out."""
+    second_translation: str = ""
+    """The other data of their transfer experiment, of ``conf/second/``."""
+    translation_seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    """Seeds of the random order in their pruning curves."""
     lengths: list[int] = field(default_factory=lambda: [32, 128, 512])
     """Input lengths of the speed table; the task's mean length is added."""
     repeats: int = 10

@@ -50,6 +50,7 @@ def head_comparisons(
     evaluation: EvaluationConfig,
     *,
     seed: int = 0,
+    tested: bool = True,
     label: str = "ablate heads",
 ) -> dict[str, dict[str, Comparison]]:
     """The metric with each head ablated beside the whole model's, by ablation and attention kind: (layer, head).
@@ -58,9 +59,11 @@ def head_comparisons(
         task: whose metric is compared.
         ablations: ``one_off``, ``all_but_one`` or both.
         seed: of the bootstrap, where the metric needs one.
+        tested: False where only the metric is needed: tests of translation take most of a second each, and their
+            p-values are NaN then.
     """
     if isinstance(examples, Pairs):
-        return translation_comparisons(task, teacher, examples, run, ablations, evaluation, label)
+        return translation_comparisons(task, teacher, examples, run, ablations, evaluation, tested=tested, label=label)
     effects = head_effects(teacher, examples, run, ablations, evaluation.batch_size, label)
     return {
         name: {"self": compare(task, effects.baseline, effects.ablated[name], examples.labels, seed)}

@@ -15,8 +15,9 @@ from prunekit.comparison import Comparison
 from prunekit.config import EvaluationConfig, TaskConfig
 from prunekit.files import remove_leftovers, write_json
 from prunekit.fingerprints import examples_fingerprint, weights_fingerprint
+from prunekit.masks import Masks
 from prunekit.runs import Run
-from prunekit.tasks.bleu import paired_p_values
+from prunekit.tasks.bleu import paired_p_values, untested
 from prunekit.tasks.parallel import Pairs
 from prunekit.teachers import Teacher
 from prunekit.translation_ablation import TranslationAblation
@@ -33,25 +34,27 @@ def translation_comparisons(
     run: Run,
     ablations: Sequence[str],
     evaluation: EvaluationConfig,
+    *,
+    tested: bool,
     label: str,
 ) -> dict[str, dict[str, Comparison]]:
     """By ablation and attention kind, see :func:`prunekit.effects.head_comparisons`."""
     found = _translations(teacher, pairs, run, ablations, evaluation, label)
-    references = pairs.labels.tolist()
-    (baseline,) = found["baseline"]
     layout = describe(teacher.model)
+    test = paired_p_values if tested else untested
     compared: dict[str, dict[str, Comparison]] = {name: {} for name in ablations}
-    for name in ablations:
-        for kind in layout.kinds:
-            shapes = layout.of_kind(kind)
-            others = [text for shape in shapes for text in found[f"{name}-{kind}-{shape.layer}"]]
-            value, scores, p_values = paired_p_values(task.metric, baseline, others, references)
-            places = [(shape.layer, head) for shape in shapes for head in range(shape.heads)]
-            values = np.full((len(shapes), max(shape.heads for shape in shapes)), np.nan)
-            tested = np.ones_like(values)
-            for place, score, p_value in zip(places, scores, p_values, strict=True):
-                values[place], tested[place] = score, p_value
-            compared[name][kind] = Comparison(task.metric, value, values, values - value, tested)
+    with run.stage("test significance", len(ablations) * len(layout.kinds)) as advance:
+        for name in ablations:
+            for kind in layout.kinds:
+                shapes = layout.of_kind(kind)
+                others = [text for shape in shapes for text in found[f"{name}-{kind}-{shape.layer}"]]
+                value, scores, p_values = test(task.metric, *found["baseline"], others, pairs.labels.tolist())
+                places = np.nonzero(Masks.ones(layout).heads[kind].numpy())
+                values = np.full((len(shapes), max(shape.heads for shape in shapes)), np.nan)
+                found_p = values.copy()
+                values[places], found_p[places] = scores, p_values
+                compared[name][kind] = Comparison(task.metric, value, values, values - value, found_p)
+                advance(1)
     return compared
 
 

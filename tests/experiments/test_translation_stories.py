@@ -118,7 +118,7 @@ REFUSED: dict[str, tuple[str, list[str], str]] = {
     "CoFi": ("prune_cofi", [], "task: demo_translation is translation, this verb takes encoders"),
     "latency table": ("latency_table", [], "task: demo_translation is translation, this verb takes encoders"),
     "longer than positions": ("finetune", ["task.max_length=65"], "65 is more than the 64 positions of this model"),
-    "dynamics without snapshots": ("head_dynamics", ["train.snapshots=[]"], r"train\.snapshots: name epochs to"),
+    "dynamics without snapshots": ("head_dynamics", ["train.snapshots=[]"], r"train\.snapshots: name the epochs"),
     "dynamics of a finished model": ("head_dynamics", ["teacher=x"], "teacher: a finished model does not show"),
     "late snapshots": ("finetune", ["train.snapshots=[3]"], r"snapshots: 3 is outside \[1, 2\]"),
 }  # fmt: skip

@@ -51,16 +51,19 @@ class _Beams:
 
 
 @torch.inference_mode()
-def beam_search(parts: Seq2Seq, memory: Memory, *, beams: int, longest: int) -> list[Hypothesis]:
+def beam_search(
+    parts: Seq2Seq, memory: Memory, *, beams: int, longest: int, endless: bool = False
+) -> list[Hypothesis]:
     """The best translation of every sentence.
 
     Args:
         memory: of the sentences, see :meth:`prunekit.seq2seq.Seq2Seq.memory`.
         beams: 1 is greedy.
         longest: tokens of a translation, at most.
+        endless: no translation ends before; for timing.
     """
     config = parts.model.config
-    end, pad = config.eos_token_id, config.pad_token_id
+    end, pad = (-1 if endless else config.eos_token_id), config.pad_token_id
     sentences, device = len(memory.mask), memory.mask.device
     state = _start(sentences, beams, longest, device)
     words = torch.full((sentences, beams), config.decoder_start_token_id, device=device)

@@ -40,6 +40,7 @@ def translation_comparisons(
 ) -> dict[str, dict[str, Comparison]]:
     """By ablation and attention kind, see :func:`prunekit.effects.head_comparisons`."""
     found = _translations(teacher, pairs, run, ablations, evaluation, label)
+    (baseline,) = found["baseline"]
     layout = describe(teacher.model)
     test = paired_p_values if tested else untested
     compared: dict[str, dict[str, Comparison]] = {name: {} for name in ablations}
@@ -48,7 +49,7 @@ def translation_comparisons(
             for kind in layout.kinds:
                 shapes = layout.of_kind(kind)
                 others = [text for shape in shapes for text in found[f"{name}-{kind}-{shape.layer}"]]
-                value, scores, p_values = test(task.metric, *found["baseline"], others, pairs.labels.tolist())
+                value, scores, p_values = test(task.metric, baseline, others, pairs.labels.tolist())
                 places = np.nonzero(Masks.ones(layout).heads[kind].numpy())
                 values = np.full((len(shapes), max(shape.heads for shape in shapes)), np.nan)
                 found_p = values.copy()

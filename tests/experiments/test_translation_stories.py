@@ -142,3 +142,17 @@ def test_the_benchmark_finds_the_same_translations(folder: Path) -> None:
         perform("benchmark", "benchmark=ablation_translation", f"run.folder={folder}")
     with pytest.raises(UserError, match="task: demo_translation is translation"):
         perform("benchmark", *SMALL, f"run.folder={folder}")
+
+
+@pytest.mark.parametrize("weights", ["scratch", "random"])
+def test_time_inference_times_decoding(folder: Path, weights: str) -> None:
+    arguments = ["batch_sizes=[2]", "repeats=1", "warmup=0", "shares=[0.5,1]", "words=6", "importance_examples=32"]
+    record = perform(
+        "time_inference", *SMALL, f"run.folder={folder}", f"model.weights={weights}", "lengths=[8]", *arguments
+    )
+    rows = table(folder, record, "decoding")
+    kinds = ["enc-enc+enc-dec+dec-dec", "enc-enc", "enc-dec", "dec-dec"]
+    assert rows.kinds.tolist() == [kind for kind in kinds for _ in range(2)]
+    assert rows.achieved_heads.tolist() == [0.5, 1] * 4 and set(rows.words) == {6} and set(rows.beams) == {2}
+    assert (rows.speedup > 0).all() and (rows.words_per_second > 0).all()
+    assert record["sparsity"] == {"requested_heads": 1, "achieved_heads": 1}

@@ -35,7 +35,8 @@ def michel(scale: ScaleConfig) -> Iterator[Step]:
 def michel_translation(scale: ScaleConfig) -> Iterator[Step]:
     """The same for an encoder-decoder: ablation, transfer, curves of all kinds together and each alone, dynamics."""
     on = scale.translation
-    yield "finetune", on
+    if not any(text.startswith("teacher=") for text in on):
+        yield "finetune", on
     yield "ablate_heads", ["experiment=michel_fig1a", *on]
     yield "transfer", ["experiment=michel_fig2a", *on, f"second={scale.second_translation}"]
     orders = [["order=importance"], ["order=oracle"]]
@@ -45,7 +46,8 @@ def michel_translation(scale: ScaleConfig) -> Iterator[Step]:
     for kind in TRANSLATION_KINDS:
         for order in orders[:1] + orders[2:3]:
             yield "prune_heads", ["experiment=michel_fig4", *on, f"kinds=[{kind}]", *order]
-    yield "head_dynamics", ["experiment=michel_fig5", *on]
+    if scale.dynamics:
+        yield "head_dynamics", ["experiment=michel_fig5", *scale.dynamics]
 
 
 def kwon(scale: ScaleConfig) -> Iterator[Step]:

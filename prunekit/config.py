@@ -302,6 +302,8 @@ class ScaleConfig:
     """Seeds of the random order."""
     translation: list[str] = field(default_factory=list)
     """Overrides that name the task and the model of the translation experiments; none: those are left out."""
+    dynamics: list[str] = field(default_factory=list)
+    """Overrides that name the task and the model of the training dynamics; none: those are left out."""
     second_translation: str = ""
     """The other data of their transfer experiment, of ``conf/second/``."""
     translation_seeds: list[int] = field(default_factory=lambda: [0, 1, 2])

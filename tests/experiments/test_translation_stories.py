@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sentencepiece
+from transformers import AutoTokenizer
 
 from prunekit import checkpoints
+from prunekit.beam_search import Hypothesis
 from prunekit.blocks import describe
 from prunekit.errors import UserError
+from prunekit.tasks import demo_translation
+from prunekit.tasks.batches import encode
+from prunekit.tasks.parallel import Pairs
+from prunekit.tasks.rows import load_rows
 from prunekit.teachers import snapshot_folder
-from tests.experiments.commands import perform
+from prunekit.translations import texts
+from tests.experiments.commands import composed, perform
 from tests.experiments.test_stories import table
 
 TINY = [
@@ -156,3 +165,50 @@ def test_time_inference_times_decoding(folder: Path, weights: str) -> None:
     assert rows.achieved_heads.tolist() == [0.5, 1] * 4 and set(rows.words) == {6} and set(rows.beams) == {2}
     assert (rows.speedup > 0).all() and (rows.words_per_second > 0).all()
     assert record["sparsity"] == {"requested_heads": 1, "achieved_heads": 1}
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as those of opus-mt: two SentencePiece models, one vocabulary, random weights."""
+    home = tmp_path_factory.mktemp("released")
+    rows = demo_translation.generate("train", 600)
+    pieces: list[str] = []
+    for side in ("source", "target"):
+        (home / "text").write_text("\n".join(row[side] for row in rows))
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(home / "text"), model_prefix=str(home / side), vocab_size=150, hard_vocab_limit=False, bos_id=-1,
+            eos_id=0, unk_id=1, minloglevel=2,
+        )  # fmt: skip
+        model = sentencepiece.SentencePieceProcessor(model_file=str(home / f"{side}.model"))
+        pieces += [model.id_to_piece(number) for number in range(len(model))]
+        (home / f"{side}.model").rename(home / f"{side}.spm")
+    for made in (home / "text", *home.glob("*.vocab")):
+        made.unlink()
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    vocabulary["<pad>"] = len(vocabulary)
+    (home / "vocab.json").write_text(json.dumps(vocabulary))
+    (home / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "MarianTokenizer"}))
+    tokenizer = AutoTokenizer.from_pretrained(home)
+    shape = {
+        "d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "vocab_size": len(vocabulary),
+        "pad_token_id": vocabulary["<pad>"], "eos_token_id": 0, "decoder_start_token_id": vocabulary["<pad>"],
+    }  # fmt: skip
+    folder = home / "model"
+    checkpoints.save(checkpoints.build_translator("marian", shape), folder, tokenizer=tokenizer)
+    return folder
+
+
+def test_a_released_model_is_its_own_teacher(folder: Path, released: Path) -> None:
+    own = ["task=demo_translation", "task.evaluation_rows=40", "model=opus-mt-en-fr", "run.wandb=disabled"]
+    sizes = ["task.max_length=24", "evaluation.examples=6", "evaluation.beams=2", f"run.folder={folder}"]
+    record = perform("ablate_heads", *own, *sizes, f"teacher={released}", "selection_examples=4")
+    assert record["metrics"]["heads"] == 6 and record["teacher"]["path"] == str(released)
+    rows = load_rows(composed("ablate_heads", *own).task, "test").sample(6)
+    tokenizer = AutoTokenizer.from_pretrained(released)
+    pairs = encode(rows, tokenizer)
+    assert isinstance(pairs, Pairs)
+    says = [Hypothesis(ids, 0.0) for ids in pairs.target_ids]
+    assert texts(pairs, says) == rows.labels.tolist()  # targets are encoded and decoded as targets
+    with pytest.raises(UserError, match=r"teacher: .* is a MarianMTModel, task demo needs sequence classification"):
+        perform("ablate_heads", "run.wandb=disabled", f"run.folder={folder}", f"teacher={released}")

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -116,11 +117,8 @@ def _waiting_for_all(sweep: Sweep) -> Iterator[None]:
             sweep.lost = True
             return [JobReturn(status=JobStatus.COMPLETED)]  # its missing report says it
 
-    submitit.Job.results = patient
-    try:
+    with mock.patch.object(submitit.Job, "results", patient):
         yield
-    finally:
-        submitit.Job.results = results
 
 
 def cells_of(overrides: Sequence[str]) -> list[str]:

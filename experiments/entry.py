@@ -25,7 +25,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.sweep import DONE, FAILED, SKIPPED, register_launchers, report, watched
+from experiments.launchers import register_presets
+from experiments.sweep import DONE, FAILED, SKIPPED, report, watched
 from prunekit.checks import near
 from prunekit.config import ModelConfig, TaskConfig, check
 from prunekit.errors import UserError
@@ -41,7 +42,7 @@ def register(verb: str, schema: type[Any]) -> None:
     store.store(name=f"{verb}_schema", node=schema)
     store.store(group="model", name="schema", node=ModelConfig)
     store.store(group="task", name="schema", node=TaskConfig)
-    register_launchers()
+    register_presets()
 
 
 def typed(composed: DictConfig, schema: type[Config]) -> Config:

@@ -15,19 +15,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 
+from experiments.launchers import waiting_for_all
 from prunekit.files import write_json
-
-LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
-"""Of Hydra's plugins, with presets in ``conf/hydra/launcher``."""
 
 VARIABLE = "PRUNEKIT_SWEEP"
 """Environment variable with the folder of reports; processes that launchers start inherit it."""
@@ -42,37 +35,12 @@ class Sweep:
     folder: Path
     cells: list[str]
     """What tells each from the others, for example ``constraint=0.3 seed=1``; empty where that cannot be known."""
-    lost: bool = False
-    """A job of a launcher ended without a result."""
     told: list[dict[str, str | float]] = field(default_factory=list)
     """Once it has ended: ``status``, ``seconds`` and ``reason`` of every cell."""
 
     @property
     def failed(self) -> bool:
         return any(cell["status"] in (FAILED, LOST) for cell in self.told)
-
-
-def register_launchers() -> None:
-    """Let presets extend the configurations of the plugins: under their own names Hydra would find those only.
-
-    ``conf/hydra/launcher/NAME.yaml`` has the plugin's as ``NAME_plugin``.
-    """
-    Plugins.instance()  # finds the plugins, which then store their configurations
-    store = ConfigStore.instance()
-    known = store.repo["hydra"]["launcher"]
-    for name in LAUNCHERS:
-        if node := known.pop(f"{name}.yaml", None):
-            store.store(group="hydra/launcher", name=f"{name}_plugin", node=node.node, provider=node.provider)
-    OmegaConf.register_new_resolver("at_once", _at_once, replace=True)
-
-
-def _at_once(launcher: str) -> int | None:
-    """The most cells that may be started together; None where the launcher itself has a queue."""
-    if launcher != "submitit_local":
-        return None
-    import joblib
-
-    return int(joblib.cpu_count())
 
 
 @contextmanager
@@ -90,35 +58,18 @@ def watched(arguments: Sequence[str]) -> Iterator[Sweep]:
     sweep = Sweep(home / f"{socket.gethostname()}-{os.getpid()}", cells_of(overrides))
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = str(sweep.folder)
+    ended = False
     try:
-        with _waiting_for_all(sweep):
+        with waiting_for_all():
             yield sweep
+        ended = True
     finally:
         os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
-        _collect(sweep)
+        _collect(sweep, ended)
         shutil.rmtree(sweep.folder, ignore_errors=True)
         with suppress(OSError):
             home.rmdir()  # unless another sweep is at work
         _show(sweep)
-
-
-@contextmanager
-def _waiting_for_all(sweep: Sweep) -> Iterator[None]:
-    """Have submitit's launchers wait for every job: they would stop at the first that was killed."""
-    import submitit
-    from hydra.core.utils import JobReturn, JobStatus
-
-    results = submitit.Job.results
-
-    def patient(job: submitit.Job[Any]) -> list[Any]:
-        try:
-            return results(job)
-        except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError):
-            sweep.lost = True
-            return [JobReturn(status=JobStatus.COMPLETED)]  # its missing report says it
-
-    with mock.patch.object(submitit.Job, "results", patient):
-        yield
 
 
 def cells_of(overrides: Sequence[str]) -> list[str]:
@@ -147,12 +98,12 @@ def report(number: int, status: str, seconds: float, reason: str = "") -> None:
             write_json(Path(folder) / f"{number}.json", {"status": status, "seconds": seconds, "reason": reason})
 
 
-def _collect(sweep: Sweep) -> None:
+def _collect(sweep: Sweep, ended: bool) -> None:
     reports = {}
     for path in sweep.folder.glob("[0-9]*.json"):
         with suppress(OSError, ValueError):
             reports[int(path.stem)] = json.loads(path.read_text(encoding="utf-8"))
-    if not reports and not sweep.lost:
+    if not reports and not ended:
         return  # it did not come to running anything
     if len(sweep.cells) <= max(reports, default=-1):
         sweep.cells = [f"cell {number}" for number in range(max(reports) + 1)]

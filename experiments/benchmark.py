@@ -7,6 +7,8 @@ python -m experiments.benchmark scale=small benchmark=latency evaluation.batch_s
 python -m experiments.benchmark model=bert-base benchmark=rearrange
 python -m experiments.benchmark scale=small task=sst2 benchmark=cofi_step evaluation.batch_size=32
 python -m experiments.benchmark scale=small task=multi30k model=marian-small benchmark=ablation_translation
+python -m experiments.benchmark benchmark=sweep repeats=1
+python -m experiments.benchmark benchmark=analysis
 """
 
 from __future__ import annotations
@@ -27,14 +29,16 @@ OWN_REVISION = {"latency": 2}
 """Of a benchmark that has changed by itself."""
 EXAMPLES = {
     "ablation": 256, "importance": 512, "fisher": 2048, "latency": 512, "rearrange": 64, "cofi_step": 192,
-    "ablation_translation": 128,
+    "ablation_translation": 128, "sweep": 2048, "analysis": 10_000,
 }  # fmt: skip
-"""Of each benchmark; of ``rearrange``: rows of gradients."""
+"""Of each benchmark; of ``rearrange``: rows of gradients, of ``sweep``: calibration examples of a cell, of
+``analysis``: run records."""
 FROM_TRAINING = ("fisher", "latency", "cofi_step")
 """Take examples of the training split."""
 OF_TRANSLATION = ("ablation_translation",)
-OF_SHAPES = ("rearrange",)
-"""Need no trained model and no data."""
+OF_SHAPES = ("rearrange", "sweep", "analysis")
+"""Need no trained model and no data: ``sweep`` starts commands that have their own, ``analysis`` reads what is logged.
+"""
 
 
 @dataclass(kw_only=True)
@@ -43,7 +47,8 @@ class Benchmark(Experiment):
 
     benchmark: str = "ablation"
     """Which: ``ablation``, ``importance``, ``fisher``, ``rearrange``, ``cofi_step``: of its training, in batches of
-    ``evaluation.batch_size``, ``latency``: of pruned models, or ``ablation_translation``."""
+    ``evaluation.batch_size``, ``latency``: of pruned models, ``ablation_translation``, ``sweep``: of Fisher pruning
+    with two processes, or ``analysis``: of thousands of records."""
     examples: int | None = None
     """Examples of the evaluation split (``fisher``, ``cofi_step`` and ``latency``: of the training split); null for
     the benchmark's own number."""
@@ -75,10 +80,19 @@ def story(config: Benchmark, run: Run) -> None:
     bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
     rows, found = bench.compare(Subject(
         model, examples, size, batch_size=config.evaluation.batch_size, seed=config.seed, repeats=config.repeats,
-        warmup=config.warmup, run=run,
+        warmup=config.warmup, run=run, overrides=handed_on(),
     ))  # fmt: skip
     run.table("repeats", rows)
     run.metrics = found | median_ratios(rows)
+
+
+def handed_on() -> list[str]:
+    """What the command line says about model, data and training."""
+    from hydra.core.hydra_config import HydraConfig
+
+    own = ("benchmark", "examples", "repeats", "warmup", "run.")
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return [text for text in given if not text.startswith(own)]
 
 
 def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:

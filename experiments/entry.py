@@ -11,8 +11,9 @@ import os
 import re
 import sys
 import time
+import traceback
 from collections.abc import Callable
-from datetime import datetime
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.launchers import register_presets
 from experiments.sweep import DONE, FAILED, SKIPPED, report, watched
 from prunekit.checks import near
 from prunekit.config import ModelConfig, TaskConfig, check
@@ -40,6 +42,7 @@ def register(verb: str, schema: type[Any]) -> None:
     store.store(name=f"{verb}_schema", node=schema)
     store.store(group="model", name="schema", node=ModelConfig)
     store.store(group="task", name="schema", node=TaskConfig)
+    register_presets()
 
 
 def typed(composed: DictConfig, schema: type[Config]) -> Config:
@@ -80,7 +83,13 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
             failures.append(error)  # raised below: Hydra would print lines of its own about it
 
     def composed_main() -> None:
-        if {"-m", "--multirun"} & set(sys.argv):
+        sweeping = bool({"-m", "--multirun"} & set(sys.argv))
+        if os.environ.get("WORLD_SIZE", "1") != "1" and (sweeping or verb != "finetune"):
+            raise UserError(
+                "torchrun shares a training out over processes: it takes `finetune` alone, without -m; "
+                "all other verbs find the teacher that it has trained"
+            )
+        if sweeping:
             with watched(sys.argv[1:]) as sweep:
                 main()
             if sweep.failed:
@@ -94,22 +103,25 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
 
 
 def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None], composed: DictConfig) -> None:
-    """Run one cell of a sweep and report what became of it. Raises what only a developer can mend."""
-    number, start = HydraConfig.get().job.num, time.time()
+    """Run one cell of a sweep and report what became of it."""
+    from prunekit.runs import Found
+
+    number, start = HydraConfig.get().job.num, time.perf_counter()
     try:
         config = typed(composed, schema)
         if HydraConfig.get().runtime.choices["hydra/launcher"] != "basic":
             config.run.progress = False  # bars of several processes would write over each other
+            config.run.threads = config.run.threads or HydraConfig.get().launcher.get("cpus_per_task")
         record = perform(config)
-    except Exception as error:
+    except Exception as error:  # none may stop the other cells, so it is told here and now
         line = user_line(error, verb)
-        report(number, FAILED, time.time() - start, line or f"{type(error).__name__}: {_first_line(error)}")
+        report(number, FAILED, time.perf_counter() - start, line or f"{type(error).__name__}: {_first_line(error)}")
         if line is None or _traceback_wanted():
-            raise
-        print(f"{verb}: {line}", file=sys.stderr)  # at once: other cells go on
+            traceback.print_exc()
+        else:
+            print(f"{verb}: {line}", file=sys.stderr)
         return
-    there = record is not None and datetime.fromisoformat(record["finished"]).timestamp() < int(start)
-    report(number, SKIPPED if there else DONE, time.time() - start)
+    report(number, SKIPPED if isinstance(record, Found) else DONE, time.perf_counter() - start)
 
 
 def answered(verb: str, main: Callable[[], None]) -> None:
@@ -126,7 +138,8 @@ def answered(verb: str, main: Callable[[], None]) -> None:
         line = user_line(error, verb)
         if line is None:
             raise
-        print(f"{verb}: {line}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # torchrun's processes all find the same
+            print(f"{verb}: {line}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -141,6 +154,11 @@ def user_line(error: BaseException, verb: str) -> str | None:
         if isinstance(link, OSError) and link.errno in UNWRITABLE:
             why = os.strerror(link.errno or 0)
             return f"run.folder: cannot write {link.filename} ({why}); choose another run.folder"
+        if isinstance(link, BrokenExecutor):
+            return (
+                "a worker was killed, and the sweep with it (out of memory? hydra.launcher.n_jobs=1 runs one cell at a "
+                "time); the same command runs what is missing"
+            )
     if isinstance(error, HydraException | OmegaConfBaseException):
         return composition_line(error, verb)
     return None

@@ -2,6 +2,7 @@
 
 python -m experiments.finetune task=mnli model=bert-base
 python -m experiments.finetune -m scale=small train.seed=0,1,2
+torchrun --standalone --nproc-per-node=4 -m experiments.finetune scale=paper   # a batch shared out over four GPUs
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from prunekit.config import Finetune
 
 def perform(config: Finetune) -> dict[str, Any]:
     from experiments.report import announce
+    from prunekit import processes
     from prunekit.runs import execute
     from prunekit.teachers import REVISION, finetune
 
-    return announce(execute("finetune", REVISION, config, finetune), config)
+    with processes.joined(config.run.device):
+        record = execute("finetune", REVISION, config, finetune)
+        return announce(record, config) if processes.rank() == 0 else record
 
 
 if __name__ == "__main__":

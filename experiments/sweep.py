@@ -19,6 +19,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from experiments.launchers import waiting_for_all
 from prunekit.files import write_json
 
 VARIABLE = "PRUNEKIT_SWEEP"
@@ -57,11 +58,14 @@ def watched(arguments: Sequence[str]) -> Iterator[Sweep]:
     sweep = Sweep(home / f"{socket.gethostname()}-{os.getpid()}", cells_of(overrides))
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = str(sweep.folder)
+    ended = False
     try:
-        yield sweep
+        with waiting_for_all():
+            yield sweep
+        ended = True
     finally:
         os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
-        _collect(sweep)
+        _collect(sweep, ended)
         shutil.rmtree(sweep.folder, ignore_errors=True)
         with suppress(OSError):
             home.rmdir()  # unless another sweep is at work
@@ -90,17 +94,18 @@ def report(number: int, status: str, seconds: float, reason: str = "") -> None:
         reason: of a failure, in one line.
     """
     if folder := os.environ.get(VARIABLE):
-        write_json(Path(folder) / f"{number}.json", {"status": status, "seconds": seconds, "reason": reason})
+        with suppress(OSError):  # a full disk: the cell has no report then
+            write_json(Path(folder) / f"{number}.json", {"status": status, "seconds": seconds, "reason": reason})
 
 
-def _collect(sweep: Sweep) -> None:
+def _collect(sweep: Sweep, ended: bool) -> None:
     reports = {}
     for path in sweep.folder.glob("[0-9]*.json"):
         with suppress(OSError, ValueError):
             reports[int(path.stem)] = json.loads(path.read_text(encoding="utf-8"))
-    if not reports:
+    if not reports and not ended:
         return  # it did not come to running anything
-    if len(sweep.cells) <= max(reports):
+    if len(sweep.cells) <= max(reports, default=-1):
         sweep.cells = [f"cell {number}" for number in range(max(reports) + 1)]
     missing = {"status": LOST, "seconds": 0.0, "reason": "interrupted or killed; the same command runs it"}
     sweep.told = [reports.get(number, missing) for number in range(len(sweep.cells))]

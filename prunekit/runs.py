@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 import yaml
 
-from prunekit import provenance
+from prunekit import processes, provenance
 from prunekit.config import Finetune
 from prunekit.errors import UserError
 from prunekit.files import plain, remove_leftovers, write_json, write_text
@@ -123,26 +123,49 @@ class Run:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
+class Helper(Run):
+    """The run of a process that helps the first one to train, and writes nothing."""
+
+    def log(self, step: int, **values: Any) -> None:
+        pass
+
+    def logged(self, until: int | None = None) -> list[dict[str, Any]]:
+        return []
+
+    def table(self, name: str, rows: list[dict[str, Any]] | pd.DataFrame) -> None:
+        pass
+
+
 Story = Callable[[Any, Run], None]
+
+
+class Found(dict[str, Any]):
+    """The record of a run that had finished before."""
 
 
 def execute(verb: str, revision: int, config: Finetune, story: Story, *, measures_time: bool = False) -> dict[str, Any]:
     """Run a story once for this configuration and return its record (``result.json``).
 
-    A finished run is returned as it is; an interrupted one goes on from what it left; two processes on the same
-    configuration wait for each other. ``measures_time`` puts hardware, threads and dtype into the identity.
+    A finished run is returned as it is (:class:`Found`); an interrupted one goes on from what it left; two processes on
+    the same configuration wait for each other. ``measures_time`` puts hardware, threads and dtype into the identity.
+    Of processes that have :func:`prunekit.processes.joined`, the first one returns the record, others an empty one.
     """
     device = prepare_device(config)
     resolved = plain(dataclasses.asdict(config))
     hardware = {**describe_device(device).as_dict(), "dtype": config.run_dtype}
     identity = run_id(verb, revision, config, hardware if measures_time else None)
+    if processes.count() > 1:
+        hardware["processes"] = processes.count()
     root = Path(config.run.folder)
     folder = root / verb / identity
+    if processes.rank() > 0:
+        return _help(verb, folder, config, story, device)
     (root / ".locks").mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(root / ".locks" / f"{verb}-{identity}.lock"):
         finished = read_result(folder)
-        if finished is not None and not config.run.force:
-            return finished
+        needed = processes.told(finished is None or config.run.force, device)
+        if finished is not None and not needed:
+            return Found(finished)
         if finished is not None:
             (folder / "result.json").unlink()  # first: what is left of a finished run must not pass for one
             shutil.rmtree(folder)
@@ -173,6 +196,15 @@ def execute(verb: str, revision: int, config: Finetune, story: Story, *, measure
         write_json(folder / "result.json", record)
         mirror.finish(run.metrics, folder, _figures(folder) if mirror.run is not None else [])
         return plain(record)
+
+
+def _help(verb: str, folder: Path, config: Finetune, story: Story, device: torch.device) -> dict[str, Any]:
+    """The part of processes other than the first; the record is that one's."""
+    if processes.told(False, device):
+        quiet = dataclasses.replace(config, run=dataclasses.replace(config.run, progress=False))
+        mirror = Mirror("disabled", config.run.project, verb, folder.name, {}, folder)
+        story(quiet, Helper(verb=verb, folder=folder, config=quiet, mirror=mirror, device=device))
+    return {}
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from prunekit import checkpoints
+from prunekit import checkpoints, processes
 from prunekit.config import Experiment, Finetune, ModelConfig, TaskConfig, require_scores
 from prunekit.errors import UserError
 from prunekit.evaluation import evaluate, model_record
@@ -63,6 +63,8 @@ def finetune(config: Finetune, run: Run) -> None:
             on_log=lambda step, values: run.log(step, **values),
             on_step=advance, evaluate=held_out_score, on_epoch=keep_snapshot,
         )  # fmt: skip
+    if processes.rank() > 0:
+        return  # it has helped to train
     encoded = encode(evaluation, tokenizer, positions(model))
     with run.stage("evaluate", len(encoded)) as advance:
         evaluated = evaluate(config.task, model, encoded, device=run.device, on_rows=advance)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from prunekit import processes
 from prunekit.blocks import set_probability_dropout
 from prunekit.config import TrainConfig
 from prunekit.errors import UserError
@@ -71,6 +72,8 @@ def train(
 ) -> Progress:
     """Train in place, checkpointing into ``folder``; goes on from the checkpoint that is there.
 
+    Where several processes have :func:`prunekit.processes.joined`, each calls this, and the first one writes.
+
     Args:
         evaluate: called after every epoch when ``config.keep`` is ``best``; the weights with the highest value stay.
         on_resume: told the step that the training goes on from (0 for a new one).
@@ -89,6 +92,7 @@ def train(
     schedule = SCHEDULES[config.schedule]
     torch.manual_seed(config.seed + 1)  # dropout; the seed itself initialised the task head
     checkpoint = folder / "checkpoint.safetensors"
+    first = processes.rank() == 0
     state = Progress()
     modules, optimizers = {"model": model}, {"optimizer": optimizer}
     identity = {"config": json.dumps(vars(config), sort_keys=True), "total": str(total)}
@@ -96,8 +100,10 @@ def train(
         state = Progress(**json.loads(load_state(checkpoint, modules, optimizers, identity)))
 
     def save() -> None:
-        save_state(checkpoint, modules, optimizers, identity, json.dumps(vars(state)))
+        if first:
+            save_state(checkpoint, modules, optimizers, identity, json.dumps(vars(state)))
 
+    forward = processes.averaging(model)
     on_resume(state.step)
     on_step(state.step)
     losses: list[torch.Tensor] = []
@@ -108,10 +114,12 @@ def train(
             rate = config.learning_rate * schedule(state.step, total, config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            batch = to_device(examples.batch(indices), device)
+            processes.seed_step(config.seed + 1, state.step)
+            own, weight = processes.share(indices, examples.loss_terms)
+            batch = to_device(examples.batch(own), device)
             with autocast(device, config.precision):
-                output = model(**teacher_forced(model, batch))
-            loss = training_loss(output, batch, config.label_smoothing)
+                output = forward(**teacher_forced(model, batch))
+            loss = weight * training_loss(output, batch, config.label_smoothing)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
             optimizer.step()
@@ -130,16 +138,18 @@ def train(
                 if time.monotonic() - saved >= checkpoint_seconds and not pending:
                     save()
                     saved = time.monotonic()
-        on_epoch(epoch + 1)
+        if first:
+            on_epoch(epoch + 1)
         if config.keep == "best" and evaluate is not None:
             value = evaluate(model)
             model.train()
             if value > state.best:
                 state.best, state.best_step = value, state.step
-                with atomic_path(folder / "best.safetensors") as temporary:
-                    save_file(tensors_of(model), temporary)
+                if first:
+                    with atomic_path(folder / "best.safetensors") as temporary:
+                        save_file(tensors_of(model), temporary)
             save()
-    if config.keep == "best" and evaluate is not None:
+    if config.keep == "best" and evaluate is not None and first:
         model.load_state_dict(load_file(folder / "best.safetensors"))
     model.eval()
     return state
@@ -183,7 +193,7 @@ def teacher_forced(model: Any, batch: Batch) -> dict[str, Any]:
 
 
 def _finite_mean(losses: list[torch.Tensor], step: int, checkpoint: Path) -> float:
-    values = torch.stack(losses).double().cpu()  # one transfer for all steps since the last log
+    values = processes.mean(torch.stack(losses)).double().cpu()  # one transfer for all steps since the last log
     check_finite(values, step, checkpoint, "train", "train.learning_rate")
     return float(values.mean())
 

@@ -34,6 +34,8 @@ class Subject:
     repeats: int
     warmup: int
     run: Run
+    overrides: list[str]
+    """Of the command line, for benchmarks that start commands of their own; without the benchmark's settings."""
 
     @property
     def device(self) -> torch.device:

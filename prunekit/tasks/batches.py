@@ -51,6 +51,10 @@ class Examples:
         """Mean tokens of an input, and of a target where there are targets."""
         return round(float(self.lengths.mean())), None
 
+    def loss_terms(self, indices: Sequence[int] | np.ndarray) -> int:
+        """What the training loss of these examples is the mean over."""
+        return len(indices)
+
     def take(self, indices: Sequence[int] | np.ndarray) -> Examples:
         types = self.token_type_ids
         return Examples(

@@ -31,6 +31,9 @@ class Pairs(Examples):
     def mean_lengths(self) -> tuple[int, int | None]:
         return round(float(self.lengths.mean())), round(sum(map(len, self.target_ids)) / len(self))
 
+    def loss_terms(self, indices: Sequence[int] | np.ndarray) -> int:
+        return sum(len(self.target_ids[int(i)]) for i in indices)
+
     def take(self, indices: Sequence[int] | np.ndarray) -> Pairs:
         sources = super().take(indices)
         targets = [self.target_ids[int(i)] for i in indices]

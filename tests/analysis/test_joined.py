@@ -1,18 +1,13 @@
-"""Tables read together are the tables read one by one, and thousands of records are a matter of seconds."""
+"""Tables read together are the tables read one by one."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from analysis import fig3b
-from analysis.groups import by_condition
 from analysis.joined import join_tables
 from analysis.loading import Journal, load, read_tables
 from tests.analysis import factory
@@ -70,31 +65,3 @@ def test_no_usable_table_is_none(tmp_path: Path) -> None:
     (records[0].folder / "tables" / "t.csv").unlink()
     assert join_tables(records, "t", COLUMNS, journal) is None
     assert journal.warnings == [f"skipped: {records[0].table_path('t')}: missing"]
-
-
-@pytest.mark.slow
-def test_ten_thousand_records_are_read_and_drawn_in_ten_seconds(tmp_path: Path) -> None:
-    """Seconds of this process's own, so that a busy machine is no failure."""
-    orders = [factory.pruning(tmp_path / "originals", factory.BERT, order) for order in factory.ORDERS]
-    contents = [(run / "tables" / "points.csv").read_bytes() for run in orders]
-    results = [json.loads((run / "result.json").read_bytes()) for run in orders]
-    for number in range(10_000):
-        which = number % len(orders)
-        copy = tmp_path / "runs" / "prune_heads" / f"{number:016x}"
-        (copy / "tables").mkdir(parents=True)
-        (copy / "tables" / "points.csv").write_bytes(contents[which])
-        seed = number // len(orders)
-        config = results[which]["config"] | {"seed": seed}
-        result = results[which] | {"run_id": copy.name, "seed": seed, "config": config}
-        (copy / "result.json").write_text(json.dumps(result))
-
-    start, journal = time.process_time(), Journal()
-    records = load([tmp_path / "runs"], journal)
-    [group] = by_condition(records)
-    [drawing] = fig3b.draw(group, journal)
-    drawing.save(tmp_path / "figures")
-    seconds = time.process_time() - start
-    assert len(records) == 10_000 and not journal.warnings
-    assert drawing.frame["runs"].max() == 10_000, "behind the unpruned point"
-    shutil.rmtree(tmp_path / "runs")  # pytest would keep 20,000 files, and delete them in another session
-    assert seconds < 10

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -51,3 +54,29 @@ def command(verb: str, *overrides: str, **environment: str) -> subprocess.Comple
         [sys.executable, "-m", f"experiments.{verb}", *overrides],
         cwd=CONF.parent, env={**os.environ, "HF_HUB_OFFLINE": "1", **environment}, capture_output=True, text=True,
     )  # fmt: skip
+
+
+@contextmanager
+def started(verb: str, *overrides: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process group of its own, as a terminal or a scheduler starts it; gone at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"experiments.{verb}", *overrides],
+        cwd=CONF.parent, env={**os.environ, "HF_HUB_OFFLINE": "1", **environment}, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait(process: subprocess.Popen[str], reached: Callable[[], bool]) -> bool:
+    """Until a moment is reached (True) or the process has ended (False)."""
+    while process.poll() is None:
+        if reached():
+            return True
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.005)
+    return False

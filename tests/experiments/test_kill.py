@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from safetensors.torch import load_file
 
 from experiments.entry import CONF
-from tests.experiments.commands import TINY, command
+from tests.experiments.commands import TINY, command, started, wait
 
 NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
 SETTINGS = [*TINY, "train.epochs=4", "train.learning_rate=1e-2", "run.checkpoint_seconds=0", "run.threads=1"]
@@ -67,31 +66,6 @@ def test_killed_at_any_write(command_line: list[str], tmp_path: Path) -> None:
     assert len(moments) >= 6
     for moment in moments:
         assert_same(moment, tmp_path / "whole")
-
-
-@contextmanager
-def started(verb: str, *overrides: str) -> Iterator[subprocess.Popen[str]]:
-    """A command in a process group of its own, as a terminal or a scheduler starts it; gone at the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"experiments.{verb}", *overrides],
-        cwd=CONF.parent, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def wait(process: subprocess.Popen[str], reached: Callable[[], bool]) -> bool:
-    """Until a moment is reached (True) or the process has ended (False)."""
-    while process.poll() is None:
-        if reached():
-            return True
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.005)
-    return False
 
 
 def lines(root: Path, verb: str) -> int:

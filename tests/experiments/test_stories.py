@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from experiments.benchmarks import sweep
 from prunekit import checkpoints
 from prunekit.errors import UserError
 from tests.experiments.commands import TINY, perform
@@ -204,6 +205,36 @@ def test_rearrangement_is_timed_without_a_teacher(folder: Path) -> None:
     assert record["metrics"]["neurons"] == 40
     assert record["metrics"]["same_masks"] and record["metrics"]["exchanged"] > 0
     assert record["teacher"] is None and record["model"]["weights"] == "random"
+
+
+def test_thousands_of_records_are_drawn_as_one_by_one(folder: Path) -> None:
+    record = perform(
+        "benchmark", *TINY, f"run.folder={folder}", "benchmark=analysis", "examples=300", "repeats=1"
+    )
+    assert record["metrics"]["max_difference"] < 1e-9
+    assert record["metrics"]["runs"] == 300  # behind the unpruned point
+    assert [path.name for path in (folder / "benchmark" / record["run_id"]).glob(".*")] == []
+
+
+def test_a_sweep_is_timed_beside_its_cells(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With commands that only note what they were: real ones are run by the kill test and by the benchmark."""
+    started: list[tuple[str, ...]] = []
+
+    def seconds(verb: str, *overrides: str) -> float:
+        started.append((verb, *overrides))
+        return 3.0 if "-m" in overrides else 1.0
+
+    monkeypatch.setattr(sweep, "seconds", seconds)
+    record = perform("benchmark", *TINY, f"run.folder={folder}", "benchmark=sweep", "examples=32", "repeats=2")
+    assert record["metrics"]["share_of_plain"] == pytest.approx(3 / (14 / 2))
+    assert record["metrics"]["ratio_sweep"] == pytest.approx(14 / 2 / 3)
+    one = started[: len(started) // 2]
+    assert [verb for verb, *_ in one] == ["finetune"] * 2 + ["prune_fisher"] * 13
+    assert len({line for line in one if "-m" not in line}) == 14
+    assert all("run.threads=1" in line for line in one)
+    [together] = [line for line in one if "-m" in line]
+    assert {"hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "train.seed=0,1",
+            "constraint=0.4,0.5,0.6,0.7,0.8,0.9", "calibration_examples=32"} <= set(together)  # fmt: skip
 
 
 def test_the_users_own_teacher(folder: Path) -> None:

@@ -13,6 +13,7 @@ TITLES: Mapping[str, str] = {
     "fig3b": "Fig. 3b: the metric against the share of heads pruned",
     "fig4": "Fig. 4: BLEU against the share pruned of the heads of one kind of attention",
     "fig5": "Fig. 5: pruning the model as it was after each of several epochs",
+    "decoding": "Speed of beam search with heads removed",
     "kept_heads": "Heads kept in each layer at each share",
     "order_agreement": "How far the pruning orders agree",
     "table4": "Table 4 as a figure: speed-up of the pruned model",

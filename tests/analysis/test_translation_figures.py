@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import analysis
-from analysis import fig1b, fig2b, fig3b, fig4, fig5, kept_heads, order_agreement, published, table1, table2
+from analysis import decoding, fig1b, fig2b, fig3b, fig4, fig5, kept_heads, order_agreement, published, table1, table2
 from analysis.groups import Group
 from analysis.loading import Journal, load
 from analysis.output import Drawing, Table
@@ -16,7 +16,7 @@ from analysis.story import draw_all
 from tests.analysis import factory
 from tests.analysis import translation_factory as translation
 
-FIGURES = ["fig1a", "fig2a", "fig3a", "fig4", "fig5", "kept_heads", "order_agreement"]
+FIGURES = ["decoding", "fig1a", "fig2a", "fig3a", "fig4", "fig5", "kept_heads", "order_agreement"]
 
 
 def group(root: Path) -> Group:
@@ -242,6 +242,17 @@ def test_later_epochs_are_darker(tmp_path: Path) -> None:
     grey = [float(np.dot(color, (0.2126, 0.7152, 0.0722))) for color in colors]
     assert len(grey) == len(epochs) and grey == sorted(grey, reverse=True)
     assert min(-np.diff(grey)) > 0.03 and grey[0] < 0.85
+
+
+def test_decoding_has_a_panel_a_batch_size_and_a_line_a_choice_of_kinds(tmp_path: Path) -> None:
+    translation.decoding(tmp_path)
+    drawing = one(decoding.draw(group(tmp_path), Journal()))
+    titles = [axes.get_title() for axes in drawing.figure.axes]
+    assert titles == ["batch 1, 100 words/s unpruned", "batch 16, 1,600 words/s unpruned"]
+    lines = {line.get_label(): line.get_ydata() for line in drawing.figure.axes[1].lines}
+    assert lines["all three kinds"] == pytest.approx([1.125, 1.25, 1.375])
+    assert lines["encoder-decoder attention"] == pytest.approx([1.03125, 1.0625, 1.09375])
+    assert len(drawing.frame) == 24 and "5 beams, 24 words from sources of 14 tokens" in drawing.caption
 
 
 def test_published_translation_numbers() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from analysis import (
     benchmark,
     claims_cofi,
     claims_kwon,
     claims_michel,
+    claims_translation,
     cofi_baselines,
     cofi_distillation,
     cofi_kept,
@@ -18,9 +20,12 @@ from analysis import (
     cofi_training,
     cofi_units,
     compare,
+    decoding,
     fig1b,
     fig2b,
     fig3b,
+    fig4,
+    fig5,
     kept_heads,
     kwon_budgets,
     kwon_calibration,
@@ -34,6 +39,7 @@ from analysis import (
     order_agreement,
     speed,
     table1,
+    table2,
     table3,
 )
 from analysis.claims import Claim
@@ -56,6 +62,10 @@ class Part:
     """It says something of a single run already."""
     beside: tuple[str, ...] = ()
     """Verbs whose records it draws in the same figure."""
+    overrides: str = ""
+    """What its verb needs beside model, task and scale; ``{task}`` stands for the task."""
+    of_paper: bool = True
+    """The paper has it, so it is missed where no run is."""
 
     @property
     def verbs(self) -> tuple[str, ...]:
@@ -80,14 +90,22 @@ class Chapter:
     """Figures show all tasks of a model side by side, and split the runs by condition themselves."""
     one_table: bool = False
     """Runs of all conditions belong in one table, which names what tells them apart."""
+    translation: bool | None = False
+    """Is it about translation, or about everything else? None: about both."""
+    usual: Setting | None = None
+    """Where its claims would be tested that no run tests; None: on the model with the most runs."""
 
     @property
     def verbs(self) -> list[str]:
         return list(dict.fromkeys(verb for part in self.parts for verb in part.verbs))
 
+    def takes(self, record: Record) -> bool:
+        return self.translation is None or self.translation == record.translation
+
     def settings(self, records: Iterable[Record]) -> dict[Setting, list[Record]]:
         """The runs of its verbs by what its figures may not mix."""
-        return by_setting([record for record in records if record.verb in self.verbs], all_tasks=self.all_tasks)
+        own = [record for record in records if record.verb in self.verbs and self.takes(record)]
+        return by_setting(own, all_tasks=self.all_tasks)
 
     def groups(self, records: Sequence[Record]) -> dict[str, list[Group]]:
         """The runs of one setting by verb, and there by condition unless its figures split them themselves."""
@@ -100,6 +118,7 @@ class Chapter:
 
 
 NO_DEFAULT = "none of the default setting"
+NO_JOINT = "none with all kinds of attention ranked together"
 CHAPTERS = (
     Chapter(
         title="Michel et al. 2019",
@@ -111,12 +130,34 @@ CHAPTERS = (
             Part("fig3b", "prune_heads", fig3b.draw),
             Part("kept_heads", "prune_heads", kept_heads.draw),
             Part("order_agreement", "prune_heads", order_agreement.draw),
+            Part("fig5", "head_dynamics", fig5.draw, of_paper=False),
             Part("table4", "time_inference", speed.draw),
         ),
         claims=claims_michel.draw,
         list_claims=claims_michel.claims,
         paper="michel",
         command="make reproduce-michel",
+    ),
+    Chapter(
+        title="Michel et al. 2019 (translation)",
+        parts=(
+            Part("fig1a", "ablate_heads", partial(fig1b.draw, name="fig1a")),
+            Part("table1", "ablate_heads", table1.draw),
+            Part("table2", "ablate_heads", table2.draw),
+            Part("fig2a", "transfer", partial(fig2b.draw, name="fig2a"), overrides="second={task}"),
+            Part("fig3a", "prune_heads", partial(fig3b.draw, name="fig3a"), NO_JOINT),
+            Part("kept_heads", "prune_heads", kept_heads.draw, NO_JOINT),
+            Part("order_agreement", "prune_heads", order_agreement.draw, "only one order"),
+            Part("fig4", "prune_heads", fig4.draw, "no single kind of attention"),
+            Part("fig5", "head_dynamics", fig5.draw),
+            Part("decoding", "time_inference", decoding.draw, of_paper=False),
+        ),
+        claims=claims_translation.draw,
+        list_claims=claims_translation.claims,
+        paper="translation",
+        command="make reproduce-michel",
+        translation=True,
+        usual=Setting("marian-small", "scratch", "multi30k", "small"),
     ),
     Chapter(
         title="Kwon et al. 2022",
@@ -167,5 +208,10 @@ CHAPTERS = (
         parts=(Part("compare", "prune_fisher", compare.draw, one_run=False, beside=("prune_heads", "prune_cofi")),),
         all_tasks=True,
     ),
-    Chapter(title="Benchmarks", parts=(Part("benchmark", "benchmark", benchmark.draw),), one_table=True),
+    Chapter(
+        title="Benchmarks",
+        parts=(Part("benchmark", "benchmark", benchmark.draw),),
+        one_table=True,
+        translation=None,
+    ),
 )

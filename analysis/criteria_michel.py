@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from analysis import fig1b, fig2b, fig3b, speed, table3
 from analysis.claims import Outcome
-from analysis.groups import Group, teacher_of
+from analysis.groups import Group, of_all_kinds, teacher_of
 from analysis.loading import Journal
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def transfer(group: Group, journal: Journal) -> list[Outcome]:
     return outcomes
 
 
-def prunable(group: Group, journal: Journal) -> list[Outcome]:
+def prunable(group: Group, journal: Journal, *, without_loss: float = WITHOUT_LOSS) -> list[Outcome]:
     """Largest share (per cent) up to which every point of the importance order stays in the sampling band.
 
-    The band is the unpruned model's own 95 % sampling interval; holds from 40 % on.
+    The band is the unpruned model's own 95 % sampling interval; holds from the share ``without_loss`` on.
     """
     outcomes = []
     for teacher, curve in _curves(group, journal, "importance").items():
@@ -82,30 +82,30 @@ def prunable(group: Group, journal: Journal) -> list[Outcome]:
         failing = inside.index[~inside]
         reached = inside.index[inside.index < failing[0]] if len(failing) else inside.index
         largest = float(reached.max()) if len(reached) else 0.0
-        if len(failing) == 0 and largest < WITHOUT_LOSS - 1e-9:
+        if len(failing) == 0 and largest < without_loss - 1e-9:
             continue  # the records stop before the claim begins
         if largest == 1:
             continue  # no head matters: the model does not use attention, so the claim has no content
-        outcomes.append(Outcome(100 * largest, largest >= WITHOUT_LOSS - 1e-9, subject=teacher))
+        outcomes.append(Outcome(100 * largest, largest >= without_loss - 1e-9, subject=teacher))
     return outcomes
 
 
-def importance_beats_oracle(group: Group, journal: Journal) -> list[Outcome]:
-    """Mean advantage in points of importance over the oracle order, above 40 % and below 100 % pruned."""
+def importance_beats_oracle(group: Group, journal: Journal, *, beyond: float = WITHOUT_LOSS) -> list[Outcome]:
+    """Mean advantage in points of importance over the oracle order, above ``beyond`` and below 100 % pruned."""
     importance, oracle = _curves(group, journal, "importance"), _curves(group, journal, "oracle")
     both = sorted(importance.keys() & oracle.keys())
-    outcomes = [(teacher, advantage(importance[teacher], oracle[teacher])) for teacher in both]
+    outcomes = [(teacher, advantage(importance[teacher], oracle[teacher], beyond)) for teacher in both]
     return [replace(found, subject=teacher) for teacher, found in outcomes if found is not None]
 
 
-def advantage(importance: pd.Series, oracle: pd.Series) -> Outcome | None:
-    """Mean difference of two curves (metric by share) beyond 40 %; None where they share no point there."""
+def advantage(importance: pd.Series, oracle: pd.Series, beyond: float = WITHOUT_LOSS) -> Outcome | None:
+    """Mean difference of two curves (metric by share) above a share; None where they share no point there."""
     both = (importance - oracle).dropna()
-    beyond = both[(both.index > WITHOUT_LOSS + 1e-9) & (both.index < 1 - 1e-9)]
-    if beyond.empty:
+    there = both[(both.index > beyond + 1e-9) & (both.index < 1 - 1e-9)]
+    if there.empty:
         return None
-    note = f"better at {(beyond > 0).sum()} of {len(beyond)} shares"
-    return Outcome(float(beyond.mean()), bool(beyond.mean() > 0), note)
+    note = f"better at {(there > 0).sum()} of {len(there)} shares"
+    return Outcome(float(there.mean()), bool(there.mean() > 0), note)
 
 
 def large_batch_gain(group: Group, journal: Journal) -> list[Outcome]:
@@ -142,7 +142,7 @@ def attention_share(group: Group, journal: Journal) -> list[Outcome]:
 
 def _curves(group: Group, journal: Journal, order: str) -> dict[str, pd.Series]:
     """Metric in per cent by share, the mean over seeds, for each teacher."""
-    points = fig3b.replicates(group.records, journal)
+    points = fig3b.replicates(of_all_kinds(group).records, journal)
     if points is None:
         return {}
     chosen = points[points["order"] == order]

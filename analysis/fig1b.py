@@ -1,4 +1,4 @@
-"""Fig. 1b: how much the metric changes when one head is removed, as a histogram over all heads."""
+"""Fig. 1: how much the metric changes when one head is removed, as a histogram over all heads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 from analysis.groups import Group, teacher_of
 from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
-from analysis.style import BLUE, ORANGE, SKY, add_caption, figure_style, new_figure
+from analysis.style import (
+    ATTENTION,
+    BLUE,
+    METRICS,
+    ORANGE,
+    SKY,
+    add_caption,
+    figure_style,
+    kinds_in_order,
+    metric_name,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,12 +46,16 @@ KINDS_OF_HEAD = {
 }
 
 
-def draw(group: Group, journal: Journal) -> list[Item]:
-    """The histogram, one entry a head and teacher."""
+PRINTED = 0.01
+"""Points to which BLEU is printed; its changes are no multiples of anything."""
+
+
+def draw(group: Group, journal: Journal, name: str = "fig1b") -> list[Item]:
+    """The histogram, one entry a head and teacher; a panel a kind of attention."""
     frame = single_head_effects(group, journal)
     if frame is None:
         return []
-    return [Drawing("fig1b", plot(frame, group.caption), frame)]
+    return [Drawing(name, plot(frame, group.caption), frame)]
 
 
 def single_head_effects(group: Group, journal: Journal) -> pd.DataFrame | None:
@@ -83,24 +98,33 @@ def kind_of_head(effects: pd.DataFrame) -> pd.Series:
 def plot(frame: pd.DataFrame, caption: str) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
-    kinds = kind_of_head(frame)
-    deltas = frame["delta_points"].to_numpy()
-    edges = bin_edges(deltas, 100 / frame["examples"].max())
-    teachers = frame["teacher"].nunique()
+    significance = kind_of_head(frame)
+    metric, teachers = str(frame["metric"].iloc[0]), frame["teacher"].nunique()
+    step = PRINTED if metric in METRICS else 100 / frame["examples"].max()
+    edges = bin_edges(frame["delta_points"].to_numpy(), step)
+    counts = significance.value_counts()
+    labels = [f"{kind} ({counts.get(kind, 0)})" for kind in KINDS_OF_HEAD]
+    kinds = kinds_in_order(frame["kind"])
     with figure_style():
-        figure = new_figure(4.6, 2.9)
-        axes = figure.subplots()
-        groups = [deltas[kinds == kind] for kind in KINDS_OF_HEAD]
-        labels = [f"{kind} ({len(values)})" for kind, values in zip(KINDS_OF_HEAD, groups, strict=True)]
-        axes.hist(
-            groups, bins=list(edges), stacked=True, color=list(KINDS_OF_HEAD.values()), label=labels,
-            hatch=["", "//////", ""], edgecolor="white", linewidth=0.4,
+        figure = new_figure(4.6, 2.9 + 1.1 * (len(kinds) - 1))
+        panels = figure.subplots(len(kinds), sharex=True, squeeze=False)[:, 0]
+        for axes, kind in zip(panels, kinds, strict=True):
+            rows = frame[frame["kind"] == kind]
+            axes.hist(
+                [rows["delta_points"][significance[rows.index] == one].to_numpy() for one in KINDS_OF_HEAD],
+                bins=list(edges), stacked=True, color=list(KINDS_OF_HEAD.values()), label=labels,
+                hatch=["", "//////", ""], edgecolor="white", linewidth=0.4,
+            )  # fmt: skip
+            axes.axvline(0, color="#444444", linewidth=0.8, linestyle=(0, (3, 2)))
+            axes.yaxis.set_major_locator(MaxNLocator(10 if len(kinds) == 1 else 4, integer=True))
+            if len(kinds) > 1:
+                axes.set_title(f"{ATTENTION[kind].label} ({len(rows)} heads)")
+        panels[-1].set_xlabel(f"change of {metric_name(metric)} with one head removed (points)")
+        panels[len(kinds) // 2].set_ylabel("number of heads" + (f" ({teachers} teachers)" if teachers > 1 else ""))
+        figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, columnspacing=1.0,
+            handlelength=1.2, handletextpad=0.5,
         )  # fmt: skip
-        axes.axvline(0, color="#444444", linewidth=0.8, linestyle=(0, (3, 2)))
-        axes.set_xlabel(f"change of {frame['metric'].iloc[0]} with one head removed (points)")
-        axes.set_ylabel("number of heads" + (f" ({teachers} teachers)" if teachers > 1 else ""))
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.legend(loc="outside upper center", ncols=3, columnspacing=1.0, handlelength=1.2, handletextpad=0.5)
         add_caption(figure, f"Bars are {edges[1] - edges[0]:.3g} points wide. {caption}")
     return figure
 
@@ -108,8 +132,9 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
 def bin_edges(deltas: np.ndarray, step: float) -> np.ndarray:
     """Edges of about 30 bins, the middle one centred on no change.
 
-    Changes of an accuracy are multiples of ``step`` (one example, in points). A bin is an odd number of steps
-    wide, so that its edges lie half-way between possible values and rounding cannot move a head to its neighbour.
+    Changes of an accuracy are multiples of ``step`` (one example, in points); BLEU's are printed to it. A bin is an
+    odd number of steps wide, so that its edges lie half-way between possible values and rounding cannot move a head to
+    its neighbour.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Fig. 2b: does a head that matters on one evaluation set matter on another one too?"""
+"""Fig. 2: does a head that matters on one evaluation set matter on another one too?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.groups import Group, teacher_of
 from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
-from analysis.style import MARKERS, TEACHERS, add_caption, figure_style, new_figure
+from analysis.style import ATTENTION, GREY, MARKERS, TEACHERS, add_caption, figure_style, kinds_in_order, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,15 +16,24 @@ if TYPE_CHECKING:
 EFFECTS = {"kind": "str", "layer": "int", "head": "int", "first_delta": "float", "second_delta": "float"}
 
 
-def draw(group: Group, journal: Journal) -> list[Item]:
+ONE_DOMAIN = "Both sets are of one corpus and so of one domain; the paper's are of two (newstest2013, MTNT)."
+
+
+def draw(group: Group, journal: Journal, name: str = "fig2b") -> list[Item]:
     frame = effects(group, journal)
     if frame is None:
         return []
-    return [Drawing("fig2b", plot(frame, group.caption), frame)]
+    corpora = [record.config.get("second", {}).get("name") for record in group.records]
+    same = all(corpus == record.task for corpus, record in zip(corpora, group.records, strict=True))
+    caption = f"{ONE_DOMAIN} {group.caption}" if same else group.caption
+    return [Drawing(name, plot(frame, caption), frame)]
 
 
 def effects(group: Group, journal: Journal) -> pd.DataFrame | None:
-    """One row a head and teacher: both changes in points, and that teacher's Pearson r with its p-value."""
+    """One row a head and teacher: both changes in points, and that teacher's Pearson r with its p-value.
+
+    Where there are several kinds of attention, also r and p within the kind: few heads of one kind may make all of r.
+    """
     import pandas as pd
 
     from prunekit.statistics import pearson
@@ -33,50 +42,65 @@ def effects(group: Group, journal: Journal) -> pd.DataFrame | None:
     for record, table in read_tables(group.records, "effects", EFFECTS, journal):
         first, second = 100 * table["first_delta"], 100 * table["second_delta"]
         r, p = pearson(first.to_numpy(), second.to_numpy())
-        parts.append(
-            pd.DataFrame(
-                {
-                    "teacher": teacher_of(record),
-                    "kind": table["kind"],
-                    "layer": table["layer"] + 1,
-                    "head": table["head"] + 1,
-                    "first": str(record.metrics.get("first", "first set")),
-                    "second": str(record.metrics.get("second", "second set")),
-                    "first_delta_points": first,
-                    "second_delta_points": second,
-                    "pearson_r": r,
-                    "p_value": p,
-                }
-            )
+        rows = pd.DataFrame(
+            {
+                "teacher": teacher_of(record),
+                "kind": table["kind"],
+                "layer": table["layer"] + 1,
+                "head": table["head"] + 1,
+                "first": str(record.metrics.get("first", "first set")),
+                "second": str(record.metrics.get("second", "second set")),
+                "first_delta_points": first,
+                "second_delta_points": second,
+                "pearson_r": r,
+                "p_value": p,
+            }
         )
+        if rows["kind"].nunique() > 1:
+            for places in rows.groupby("kind").groups.values():
+                within = pearson(first[places].to_numpy(), second[places].to_numpy())
+                rows.loc[places, ["pearson_r_in_kind", "p_value_in_kind"]] = within
+        parts.append(rows)
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def plot(frame: pd.DataFrame, caption: str) -> Figure:
+    """A least-squares line a teacher; points look as their teacher, or as their kind of attention if there are several.
+    """
     import numpy as np
 
+    kinds = kinds_in_order(frame["kind"])
+    by_kind, several = len(kinds) > 1, frame["teacher"].nunique() > 1
     with figure_style():
-        figure = new_figure(4.0, 3.7)
+        figure = new_figure(4.0, 3.7 + 0.4 * by_kind)
         axes = figure.subplots()
         axes.axhline(0, color="#BBBBBB", linewidth=0.7)
         axes.axvline(0, color="#BBBBBB", linewidth=0.7)
-        several = frame["teacher"].nunique() > 1
         for number, (teacher, rows) in enumerate(frame.groupby("teacher")):
             color, marker = TEACHERS[number % len(TEACHERS)], MARKERS[number % len(MARKERS)]
             x, y = rows["first_delta_points"].to_numpy(), rows["second_delta_points"].to_numpy()
-            r, p = rows["pearson_r"].iloc[0], rows["p_value"].iloc[0]
-            axes.scatter(
-                x, y, s=13, color=color, marker=marker, alpha=0.75, linewidths=0,
-                label=(f"{teacher}: " if several else "") + correlation_text(r, p),
-            )  # fmt: skip
+            label = (f"{teacher}: " if several else "") + correlation_text(*rows[["pearson_r", "p_value"]].iloc[0])
+            if not by_kind:
+                axes.scatter(x, y, s=13, color=color, marker=marker, alpha=0.75, linewidths=0, label=label)
             if np.ptp(x) > 0:
                 slope, intercept = np.polyfit(x, y, 1)
                 ends = np.array([x.min(), x.max()])
-                axes.plot(ends, slope * ends + intercept, color=color, linewidth=1.1)
+                axes.plot(
+                    ends, slope * ends + intercept, color=GREY if by_kind else color, linewidth=1.1,
+                    label=f"all heads, {label}" if by_kind else None,
+                )  # fmt: skip
+        for kind in kinds if by_kind else []:
+            rows, look = frame[frame["kind"] == kind], ATTENTION[kind]
+            within = correlation_text(*rows[["pearson_r_in_kind", "p_value_in_kind"]].iloc[0])
+            axes.scatter(
+                rows["first_delta_points"], rows["second_delta_points"], s=13, color=look.color, marker=look.marker,
+                alpha=0.75, linewidths=0, label=look.label + ("" if several else f": {within}"),
+            )  # fmt: skip
         first, second = (str(frame[column].iloc[0]).replace("/", " ") for column in ("first", "second"))
         axes.set_xlabel(f"change on {first} (points)")
         axes.set_ylabel(f"change on\n{second} (points)")
-        figure.legend(loc="outside upper center", ncols=2 if several else 1, columnspacing=1.2, handletextpad=0.3)
+        columns = 2 if several and not by_kind else 1
+        figure.legend(loc="outside upper center", ncols=columns, columnspacing=1.2, handletextpad=0.3)
         add_caption(figure, f"One point a head, least-squares line. {caption}")
     return figure
 

@@ -1,4 +1,4 @@
-"""Fig. 3b: the metric against the share of heads pruned, one curve an order."""
+"""Fig. 3: the metric against the share of heads pruned, one curve an order."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from analysis import published
 from analysis.curves import average, draw_series, draw_unpruned, unpruned
-from analysis.groups import Group, teacher_of
+from analysis.groups import Group, of_all_kinds, teacher_of
 from analysis.joined import join_tables
 from analysis.loading import Journal
 from analysis.output import Drawing, Item
 from analysis.records import Record
-from analysis.style import GREY, ORDERS, Look, add_caption, figure_style, new_figure
+from analysis.style import GREY, ORDERS, Look, add_caption, figure_style, metric_axis, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,8 @@ NLI_TASKS = ("mnli", "snli", "demo")
 PUBLISHED_LINES = {"importance": "-", "oracle": (0, (3, 1))}
 
 
-def draw(group: Group, journal: Journal) -> list[Item]:
+def draw(group: Group, journal: Journal, name: str = "fig3b") -> list[Item]:
+    group = of_all_kinds(group)
     points = replicates(group.records, journal)
     if points is None:
         return []
@@ -38,7 +39,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     task = group.records[0].task
     if frame["metric"].iloc[0] == "accuracy" and task.startswith(NLI_TASKS):
         frame = with_published(frame)
-    return [Drawing("fig3b", plot(frame, group.caption), frame)]
+    return [Drawing(name, plot(frame, group.caption), frame)]
 
 
 def order_of(record: Record) -> str:
@@ -59,10 +60,21 @@ def replicates(records: list[Record], journal: Journal) -> pd.DataFrame | None:
 
 
 def curves(records: list[Record], points: pd.DataFrame) -> pd.DataFrame:
-    """The drawn numbers: a row a series and share, with a 95 % interval of the mean where runs repeat.
+    """The drawn numbers: those of :func:`order_curves`, and the series ``unpruned``.
 
-    The series ``unpruned`` is the unpruned metric with its sampling interval over the evaluation examples.
+    It is the unpruned metric with its sampling interval over the evaluation examples.
     """
+    import pandas as pd
+
+    frame = order_curves(points)
+    dense = {"series": "unpruned", "source": "measured", "metric": frame["metric"].iloc[0], "share": 0.0}
+    return pd.concat(
+        [frame, pd.DataFrame([dense | {"pruned_percent": 0.0} | unpruned(records)])], ignore_index=True
+    )
+
+
+def order_curves(points: pd.DataFrame) -> pd.DataFrame:
+    """A row an order (``series``) and share, with a 95 % interval of the mean where runs repeat."""
     import pandas as pd
 
     rows = []
@@ -79,11 +91,7 @@ def curves(records: list[Record], points: pd.DataFrame) -> pd.DataFrame:
         )
     frame = pd.DataFrame(rows)
     frame["rank"] = frame["series"].map({order: number for number, order in enumerate(ORDERS)})
-    frame = frame.sort_values(["rank", "series", "share"], ignore_index=True).drop(columns="rank")
-    dense = {"series": "unpruned", "source": "measured", "metric": frame["metric"].iloc[0], "share": 0.0}
-    return pd.concat(
-        [frame, pd.DataFrame([dense | {"pruned_percent": 0.0} | unpruned(records)])], ignore_index=True
-    )
+    return frame.sort_values(["rank", "series", "share"], ignore_index=True).drop(columns="rank")
 
 
 def with_published(frame: pd.DataFrame) -> pd.DataFrame:
@@ -113,7 +121,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             label = look.label + (f" ({runs} runs)" if runs > 1 else "")
             draw_series(axes, rows, "pruned_percent", look, label=label)
         axes.set_xlabel("heads pruned (%)")
-        axes.set_ylabel(f"{frame['metric'].iloc[0]} (%)")
+        axes.set_ylabel(metric_axis(frame["metric"].iloc[0]))
         axes.set_xlim(-2, 102)
         axes.xaxis.set_ticks(range(0, 101, 10))
         handles, labels = axes.get_legend_handles_labels()

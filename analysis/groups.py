@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from analysis.records import TIMING_VERBS, Data, Record
@@ -12,7 +12,7 @@ from analysis.records import TIMING_VERBS, Data, Record
 REPLICATES = ("seed", "train.seed")
 """Fields in which the runs of one curve may differ: they repeat the same measurement."""
 AXES = {
-    "prune_heads": ("order", "share"),
+    "prune_heads": ("order", "share", "kinds"),
     "time_inference": ("share",),
     "prune_fisher": (
         "constraint", "budget", "score", "variant", "labels", "calibration_examples", "rearrange", "tune", "target",
@@ -77,6 +77,16 @@ class Group:
     def title(self) -> str:
         """The words above a panel: the task, and what tells its runs from others of the same task."""
         return self.records[0].task + (f" ({self.label})" if self.label else "")
+
+
+def of_all_kinds(group: Group) -> Group:
+    """The runs of `prune_heads` in which heads of all kinds of attention were ranked together."""
+
+    def every(record: Record) -> bool:
+        kinds = record.config.get("kinds")
+        return kinds is None or len(kinds) == (3 if record.translation else 1)
+
+    return replace(group, records=[record for record in group.records if every(record)])
 
 
 def setting_of(record: Record, *, all_tasks: bool = False) -> Setting:
@@ -156,8 +166,7 @@ def teacher_of(record: Record) -> str:
 def describe(records: Sequence[Record], label: str = "") -> str:
     """One sentence a part: model, data with row counts, seeds, scale; printed below figures and tables."""
     model = records[0].model
-    heads = f"{model.layers} layers x {model.heads // model.layers} heads"
-    words = [f"{model.name} ({model.path}, {heads}, {_weights(model.weights)})"]
+    words = [f"{model.name} ({model.path}, {_heads(records[0])}, {_weights(model.weights)})"]
     words += [f"{title} {text}" for role, title in ROLES.items() if (text := _data(records, role))]
     if records[0].teacher_path:
         words.append(f"fine-tuned model {records[0].teacher_path}")
@@ -174,6 +183,13 @@ def describe(records: Sequence[Record], label: str = "") -> str:
     if label:
         words.append(label)
     return "; ".join(words) + "."
+
+
+def _heads(record: Record) -> str:
+    model = record.model
+    if record.translation:  # encoder and decoder may differ, and decoder layers have two kinds
+        return f"{model.layers} layers, {model.heads} heads of three kinds of attention"
+    return f"{model.layers} layers x {model.heads // model.layers} heads"
 
 
 def _trained_on(records: Sequence[Record]) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.fig3b import order_of
-from analysis.groups import Group, by_teacher
+from analysis.groups import Group, by_teacher, of_all_kinds
 from analysis.heatmap import draw_map
 from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
-from analysis.style import ORDERS, add_caption, figure_style, new_figure
+from analysis.style import ORDERS, add_caption, figure_style, kinds_in_order, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,7 @@ PREFERRED = ("importance", "importance_released", "importance_stepwise")
 
 def draw(group: Group, journal: Journal) -> list[Item]:
     """The map of the first importance order there is; none for the other orders."""
+    group = of_all_kinds(group)
     orders = {order_of(record) for record in group.records}
     order = next((order for order in PREFERRED if order in orders), None)
     if order is None:
@@ -50,11 +51,9 @@ def kept(group: Group, order: str, journal: Journal) -> pd.DataFrame | None:
 
 
 def plot(frame: pd.DataFrame, order: str, caption: str) -> Figure:
-    several_kinds = frame["kind"].nunique() > 1
-    names = frame["layer"].astype(str) if not several_kinds else frame["kind"] + " " + frame["layer"].astype(str)
-    # Layers keep their order of first appearance (kind by kind), not the alphabet's.
-    rows = frame.assign(row=names)
-    grid = rows.pivot(index="row", columns="share", values="heads_kept").loc[list(dict.fromkeys(names))]
+    kinds = kinds_in_order(frame["kind"])
+    grid = frame.pivot(index=["kind", "layer"], columns="share", values="heads_kept").loc[kinds]
+    names = [f"{kind} {layer}" if len(kinds) > 1 else str(layer) for kind, layer in grid.index]
     heads = float(frame["heads"].max())
     whole = bool((grid % 1 == 0).all(axis=None))
     with figure_style():
@@ -64,7 +63,7 @@ def plot(frame: pd.DataFrame, order: str, caption: str) -> Figure:
             axes,
             grid.to_numpy(),
             columns=[f"{100 * share:.0f}" for share in grid.columns],
-            rows=list(grid.index),
+            rows=names,
             limits=(0, heads),
             text=lambda value: f"{value:.0f}" if whole or value in (0, heads) else f"{value:.1f}",
             bar="heads kept",

@@ -57,7 +57,8 @@ def ledger(judged: Iterable[Judged], records: Sequence[Record], journal: Journal
     for chapter in CHAPTERS:
         if chapter.claims is not None:
             own = [one for one in judged if one.chapter is chapter]
-            rows += [row for claim in chapter.list_claims() for row in _rows(chapter, claim, own, usual)]
+            place = chapter.usual or usual
+            rows += [row for claim in chapter.list_claims() for row in _rows(chapter, claim, own, place)]
     rows += _albert(records, journal)
     if {row["verdict"] for row in rows} == {NOT_TESTED}:
         return None
@@ -110,8 +111,12 @@ def _known(claim: Claim) -> dict[str, str]:
 
 
 def command(claim: Claim, setting: Setting | None, tasks: Sequence[str] = ()) -> str:
-    """What makes the runs of a claim in a setting, on ``tasks`` if the claim is judged on several and names none."""
+    """What makes the runs of a claim in a setting, on ``tasks`` if the claim is judged on several and names none.
+
+    ``{task}`` in the claim's command stands for the setting's task.
+    """
     verb, overrides = claim.command.split(" ", 1)
+    overrides = overrides.replace("{task}", setting.task if setting is not None else "")
     several = tasks if claim.over == "tasks" and "task=" not in overrides else ()
     sweep = "-m " if len(several) > 1 and not overrides.startswith("-m ") else ""
     words = [f"python -m experiments.{verb} {sweep}{overrides}"]
@@ -124,6 +129,7 @@ def command(claim: Claim, setting: Setting | None, tasks: Sequence[str] = ()) ->
 
 
 def _usual_setting(records: Sequence[Record]) -> Setting | None:
-    """Where a claim without runs would be tested: the model with the most runs that have scores."""
-    found = {s: len(runs) for s, runs in by_setting(records, all_tasks=True).items() if s.weights != "random"}
+    """Where a claim without runs would be tested: the encoder with the most runs that have scores."""
+    encoders = [record for record in records if not record.translation]
+    found = {s: len(runs) for s, runs in by_setting(encoders, all_tasks=True).items() if s.weights != "random"}
     return max(found, key=lambda setting: found[setting], default=None)

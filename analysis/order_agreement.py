@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from analysis.fig3b import order_of
-from analysis.groups import Group, by_teacher
+from analysis.groups import Group, by_teacher, of_all_kinds
 from analysis.heatmap import draw_map
 from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
@@ -21,6 +21,7 @@ UNIT = ["kind", "layer", "head"]
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
+    group = of_all_kinds(group)
     frame = agreement(group, journal)
     if frame is None:
         return []

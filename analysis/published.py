@@ -37,6 +37,32 @@ def best_single_heads() -> pd.DataFrame:
     return wide.reset_index().rename_axis(columns=None)
 
 
+def single_heads() -> pd.DataFrame:
+    """Table 1 (WMT14 En-Fr, enc-enc heads, newstest2013) in the columns of our own grid, changes in points of BLEU."""
+    frame = read("michel_table1_wmt_one_head_off").rename(columns={"delta_bleu": "delta_points"})
+    frame["significant"] = frame.pop("significant_p01") == 1
+    return frame.assign(source="published", kind="enc-enc", metric="bleu")
+
+
+def best_translation_heads() -> pd.DataFrame:
+    """Table 2 and appendix Table 5 (WMT14 En-Fr), in points of BLEU.
+
+    Returns:
+        Columns ``kind``, ``layer`` (1-based), ``protocol`` (``dev``: chosen and tested on newstest2013; ``train``:
+        tested on newstest2014, another set than it was chosen on), ``delta_points``, ``significant`` (p < 0.01).
+    """
+    frame = read("michel_table2_wmt_all_but_one")
+    frame["protocol"] = frame["protocol"].str.contains("newstest2014").map({True: "train", False: "dev"})
+    frame["significant"] = frame["significant_p01"] == 1
+    frame = frame.rename(columns={"attention": "kind", "best_delta_bleu": "delta_points"})
+    return frame[["kind", "layer", "protocol", "delta_points", "significant"]]
+
+
+def unpruned_by_epoch() -> pd.DataFrame:
+    """Fig. 5 (IWSLT14 De-En): ``epoch`` and the unpruned model's BLEU in points after it, ``value``."""
+    return read("michel_fig5_iwslt_unpruned_bleu").rename(columns={"bleu": "value"})
+
+
 def speed() -> pd.DataFrame:
     """Table 4 (BERT-base, GTX 1080 Ti): ``batch_size``, ``original``, ``pruned`` (examples/s), ``gain``."""
     frame = read("michel_table4_bert_speed")

@@ -91,6 +91,8 @@ class Record:
     """What was requested and what was achieved, shares that are gone."""
     model: Model
     task: str
+    translation: bool
+    """The task is translation, the model an encoder-decoder."""
     data: tuple[Data, ...]
     teacher_seed: int | None
     """Seed of the fine-tuned model under test; None where there is none, or where it came from outside."""
@@ -212,6 +214,7 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
             heads=int(model["heads"]),
         ),
         task=str(result["config"]["task"]["name"]),
+        translation=bool(result["config"]["task"].get("translation")),
         data=tuple(
             Data(
                 role=str(item["role"]),

@@ -97,7 +97,7 @@ def draw_each(records: Sequence[Record], journal: Journal) -> Iterator[Made]:
             for one in judged:
                 if one.chapter is chapter and one.setting == setting and one.tested:
                     yield Made(chapter.title, str(setting), folders[setting], "claims", one.table)
-        for setting in by_setting(records, all_tasks=True):
+        for setting in by_setting(filter(chapter.takes, records), all_tasks=True):
             if chapter.claims and setting.weights != "random" and not _holds(found, setting):
                 journal.missing.append(f"{folders[setting]}: no runs of {chapter.title}; {_command(chapter, setting)}")
     whole = ledger(judged, records, journal)
@@ -117,7 +117,7 @@ def draw_run(run_dir: Path, out: Path) -> list[Path]:
     if record is None:
         return []
     journal, paths = Journal(), []
-    for part in (part for chapter in CHAPTERS for part in chapter.parts):
+    for part in (part for chapter in CHAPTERS if chapter.takes(record) for part in chapter.parts):
         if part.verb == record.verb and part.one_run:
             for item in part.draw(Group([record]), journal):
                 if isinstance(item, Drawing):
@@ -138,7 +138,8 @@ def _draw_setting(
         for group, item in made:
             yield part.name, item, group.suffix
         scored = setting.weights != "random" or part.verb in TIMING_VERBS
-        if not made and chapter.claims and scored:
+        expected = chapter.claims and (part.of_paper or groups[part.verb])
+        if not made and expected and scored:
             journal.missing.append(f"{folder}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
 
 
@@ -159,7 +160,8 @@ def _why_not(part: Part, setting: Setting, groups: list[Group]) -> str:
         runs = sum(len(group.records) for group in groups)
         return f"{part.needs or 'nothing to draw'} in the {runs} {part.verb} run(s)"
     task = f" task={setting.task}" if setting.task else ""
-    command = f"python -m experiments.{part.verb} model={setting.model}{task}"
+    own = f" {part.overrides}".format(task=setting.task) if part.overrides else ""
+    command = f"python -m experiments.{part.verb} model={setting.model}{task}{own}"
     return f"no {part.verb} runs; run {command}" + (f" scale={setting.scale}" if setting.scale else "")
 
 

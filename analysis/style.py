@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,14 @@ STRUCTURES = {
     "random": Look("random, in CoFi's shape", BLACK, "P", (0, (1, 1.5))),
 }
 """How the units that go are chosen, by configuration field ``structure``."""
+ATTENTION = {
+    "enc-enc": Look("encoder self-attention", BLUE, "o", "-"),
+    "enc-dec": Look("encoder-decoder attention", VERMILLION, "s", "-"),
+    "dec-dec": Look("decoder self-attention", GREEN, "^", "-"),
+}
+"""Kinds of attention of an encoder-decoder, in the paper's order."""
+METRICS = {"bleu": "BLEU", "chrf": "chrF2"}
+"""Metrics of translation as papers write them: a score of 0.36 is 36 points, not per cent."""
 KINDS = ("pdf", "png", "csv")
 """Files of every figure."""
 TEACHERS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
@@ -144,6 +152,29 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     entry = 0.5 + 0.052 * max(map(len, labels))  # inches
     columns = max(1, int(figure.get_size_inches()[0] / entry))
     figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.4)
+
+
+def kinds_in_order(kinds: Iterable[str]) -> list[str]:
+    """Kinds of attention without repetition, in the order of ``ATTENTION``; an encoder's one kind as it is.
+
+    >>> kinds_in_order(["dec-dec", "enc-enc", "dec-dec"]), kinds_in_order(["self"])
+    (['enc-enc', 'dec-dec'], ['self'])
+    """
+    found = set(kinds)
+    return [kind for kind in ATTENTION if kind in found] + sorted(found - set(ATTENTION))
+
+
+def metric_name(metric: str) -> str:
+    return METRICS.get(metric, metric)
+
+
+def metric_axis(metric: str) -> str:
+    """The label of an axis on which the metric is 100 times what records hold.
+
+    >>> metric_axis("bleu"), metric_axis("accuracy")
+    ('BLEU', 'accuracy (%)')
+    """
+    return METRICS.get(metric, f"{metric} (%)")
 
 
 def panel_title(text: str) -> str:

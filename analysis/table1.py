@@ -1,13 +1,15 @@
-"""Table 1 for an encoder: the change with one head removed, layer by head, with its significance."""
+"""Table 1: the change with one head removed, layer by head, with its significance."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analysis import published
 from analysis.fig1b import single_head_effects
 from analysis.groups import Group
 from analysis.loading import Journal
 from analysis.output import Item, Table, file_name
+from analysis.style import kinds_in_order, metric_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,25 +19,41 @@ MARKS = (
     "‡: also after Benjamini-Hochberg over all heads"
 )
 
+PRINTED = (
+    "The paper's grid is in the CSV file: 96 enc-enc heads of a Transformer for WMT14 En-Fr with 6 layers of 16 heads, "
+    "8 with p < 0.01. "
+)
+
 
 def draw(group: Group, journal: Journal) -> list[Item]:
-    """One grid a teacher; the first is ``table1``, the others carry the teacher's seed."""
+    """One grid a teacher; the first is ``table1``, the others carry the teacher's seed.
+
+    Of translation the CSV file also has the paper's grid.
+    """
     effects = single_head_effects(group, journal)
     if effects is None:
         return []
+    translation = group.records[0].translation
+    caption = f"{MARKS}. " + (PRINTED if translation else "") + group.caption
     tables: list[Item] = []
     for number, (teacher, rows) in enumerate(effects.groupby("teacher")):
         tables.append(
             Table(
                 name="table1" if number == 0 else file_name("table1", str(teacher)),
-                title=f"Table 1: change of {rows['metric'].iloc[0]} with one head removed, in points; "
+                title=f"Table 1: change of {metric_name(rows['metric'].iloc[0])} with one head removed, in points; "
                 f"unpruned {100 * rows['baseline'].iloc[0]:.2f} (teacher: {teacher})",
-                frame=rows,
+                frame=with_published(rows) if translation else rows,
                 display=grid(rows),
-                caption=f"{MARKS}. {group.caption}",
+                caption=caption,
             )
         )
     return tables
+
+
+def with_published(rows: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat([rows.assign(source="measured"), published.single_heads()], ignore_index=True)
 
 
 def grid(rows: pd.DataFrame) -> pd.DataFrame:
@@ -43,8 +61,9 @@ def grid(rows: pd.DataFrame) -> pd.DataFrame:
     cells = rows.assign(text=[_cell(row) for row in rows.itertuples()])
     wide = cells.pivot(index=["kind", "layer"], columns="head", values="text").fillna("")
     wide.columns = [str(head) for head in wide.columns]
-    wide = wide.reset_index()
-    if wide["kind"].nunique() > 1:
+    kinds = kinds_in_order(rows["kind"])
+    wide = wide.loc[kinds].reset_index()
+    if len(kinds) > 1:
         wide["layer"] = wide["kind"] + " " + wide["layer"].astype(str)
     return wide.drop(columns="kind")
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TITLES: Mapping[str, str] = {
+    "fig1a": "Fig. 1a: the change of BLEU with one head removed, by kind of attention",
     "fig1b": "Fig. 1b: the change of the metric with one head removed, over all heads",
+    "fig2a": "Fig. 2a: the effect of removing a head on two test sets",
     "fig2b": "Fig. 2b: the effect of removing a head on two evaluation sets",
+    "fig3a": "Fig. 3a: BLEU against the share of heads pruned",
     "fig3b": "Fig. 3b: the metric against the share of heads pruned",
+    "fig4": "Fig. 4: BLEU against the share pruned of the heads of one kind of attention",
+    "fig5": "Fig. 5: pruning the model as it was after each of several epochs",
+    "decoding": "Speed of beam search with heads removed",
     "kept_heads": "Heads kept in each layer at each share",
     "order_agreement": "How far the pruning orders agree",
     "table4": "Table 4 as a figure: speed-up of the pruned model",

@@ -18,7 +18,7 @@ from analysis.report.grid import number
 from analysis.report.page import page
 from analysis.report.titles import TITLES
 from analysis.story import Made, draw_each
-from tests.analysis import cofi_factory, factory, fisher_factory
+from tests.analysis import cofi_factory, factory, fisher_factory, translation_factory
 
 VOID = {"meta", "link", "img", "input", "br"}
 HOSTILE = '<script>alert("task")</script>'
@@ -81,6 +81,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fisher_factory.everything(root, factory.MINILM, seeds=1)
     fisher_factory.latency_table(root, factory.MINILM)
     cofi_factory.everything(root, factory.MINILM, seeds=1)
+    translation_factory.everything(root)
     factory.benchmark(root, factory.MINILM)
     hostile = factory.timing(root, factory.DEMO | {"name": 'demo" onload="x'}, task=HOSTILE)
     result = json.loads((hostile / "result.json").read_text())
@@ -123,7 +124,9 @@ def test_every_figure_and_table_is_there_once(parsed: Page, made: list[Made]) ->
         expected = [list(map(str, table.display.columns)), *(list(map(str, row)) for row in table.display.to_numpy())]
         assert [row.cells for row in rows] == [[cell.replace("**", "") for cell in line] for line in expected]
     claims = {one.chapter for one in made if one.part == "claims"}
-    assert claims == {"Michel et al. 2019", "Kwon et al. 2022", "Xia et al. 2022", "All claims"}
+    assert claims == {
+        "Michel et al. 2019", "Michel et al. 2019 (translation)", "Kwon et al. 2022", "Xia et al. 2022", "All claims"
+    }  # fmt: skip
     downloads = [link for link in parsed.all("a") if "download" in link]
     assert len(downloads) == len(made) and len({link["download"] for link in downloads}) == len(made)
 
@@ -162,7 +165,8 @@ def test_ids_are_unique_and_links_lead_somewhere(parsed: Page) -> None:
 
 def test_the_page_says_what_it_is(parsed: Page) -> None:
     assert parsed.all("html")[0]["lang"] == "en"
-    assert "Michel et al. 2019, Kwon et al. 2022, Xia et al. 2022" in "".join(parsed.words["title"])
+    papers = "Michel et al. 2019, Michel et al. 2019 (translation), Kwon et al. 2022, Xia et al. 2022"
+    assert papers in "".join(parsed.words["title"])
     assert {"nav", "main", "header", "h1"} <= {tag for tag, _ in parsed.elements}
     boxes = [found for tag, found in parsed.elements if "scroll" in found.get("class", "")]
     assert boxes and all(box["tabindex"] == "0" and box["aria-label"] for box in boxes), "keys can scroll them"

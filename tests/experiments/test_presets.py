@@ -58,10 +58,18 @@ def options_of(line: str) -> tuple[str, list[str], list[list[str]]]:
 
 
 def test_the_command_of_every_claim_composes() -> None:
-    claims = [claim for chapter in CHAPTERS for claim in chapter.list_claims()] + claims_albert.claims()
-    assert len(claims) == 25
+    of_encoders = [claim for chapter in CHAPTERS if not chapter.translation for claim in chapter.list_claims()]
+    of_encoders += claims_albert.claims()
+    of_translation = [claim for chapter in CHAPTERS if chapter.translation for claim in chapter.list_claims()]
+    assert (len(of_encoders), len(of_translation)) == (25, 14)
     small = Setting("minilm-l6", "pretrained", "", "small")
-    lines = {command(claim, small, ("mnli", "sst2")) for claim in claims} | {command(claim, None) for claim in claims}
+    lines = {command(claim, small, ("mnli", "sst2")) for claim in of_encoders}
+    lines |= {command(claim, None) for claim in of_encoders}
+    for setting in (
+        Setting("marian-small", "scratch", "multi30k", "small"),
+        Setting("marian-demo", "scratch", "demo_translation", "demo"),
+    ):
+        lines |= {command(claim, setting) for claim in of_translation}
     for line in sorted(lines):
         verb, names, options = options_of(line.removeprefix("python -m experiments."))
         for place in range(max(map(len, options))):  # every option once, not every cell

@@ -36,55 +36,54 @@ class AblateHeads(Experiment):
 
 
 def story(config: AblateHeads, run: Run) -> None:
-    import numpy as np
-
-    from experiments.tables import head_rows, layer_rows
-    from prunekit.effects import compare, head_effects
+    from experiments.tables import best_heads, head_rows, layer_rows
+    from prunekit.effects import head_comparisons
+    from prunekit.tasks.bleu import signatures
     from prunekit.tasks.rows import load_rows
     from prunekit.teachers import load_teacher
 
     teacher = load_teacher(config, run)
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
     run.data.append(rows.record("evaluation"))
-    effects = head_effects(teacher, teacher.encode(rows), run, ("one_off", "all_but_one"), config.evaluation.batch_size)
-    one_off, one_left = (
-        compare(config.task, effects.baseline, effects.ablated[name], rows.labels, config.seed)
-        for name in ("one_off", "all_but_one")
+    found = head_comparisons(
+        config.task, teacher, teacher.encode(rows), run, ("one_off", "all_but_one"), config.evaluation, seed=config.seed
     )
-    heads = head_rows("one_off", one_off, len(rows), config.level) + head_rows(
-        "all_but_one", one_left, len(rows), config.level
-    )
+    one_left = found["all_but_one"]
+    heads = [
+        row
+        for ablation, by_kind in found.items()
+        for kind, comparison in by_kind.items()
+        for row in head_rows(kind, ablation, comparison, len(rows), config.level)
+    ]
     run.table("heads", heads)
-    layers = layer_rows("dev", one_left.values.argmax(1), one_left, len(rows), len(rows), config.level)
+    layers = []
+    for kind, left in one_left.items():
+        layers += layer_rows(kind, "dev", best_heads(left), left, len(rows), len(rows), config.level)
 
     if config.selection_examples:
-        chosen = load_rows(config.task, config.task.train).sample(config.selection_examples, seed=config.seed)
+        chosen = load_rows(config.task, config.task.selection or config.task.train)
+        chosen = chosen.sample(config.selection_examples, seed=config.seed)
         run.data.append(chosen.record("selection"))
-        selection = head_effects(
-            teacher,
-            teacher.encode(chosen),
-            run,
-            ("all_but_one",),
-            config.evaluation.batch_size,
-            "choose heads on train",
-        )
-        on_train = compare(
-            config.task, selection.baseline, selection.ablated["all_but_one"], chosen.labels, config.seed
-        )
-        layers += layer_rows("train", on_train.values.argmax(1), one_left, len(chosen), len(rows), config.level)
+        selection = head_comparisons(
+            config.task, teacher, teacher.encode(chosen), run, ("all_but_one",), config.evaluation,
+            seed=config.seed, tested=False, label=f"choose heads on {chosen.split}",
+        )["all_but_one"]  # fmt: skip
+        for kind, left in one_left.items():
+            best = best_heads(selection[kind])
+            layers += layer_rows(kind, "train", best, left, len(chosen), len(rows), config.level)
     run.table("layers", layers)
 
+    one_off = [row for row in heads if row["ablation"] == "one_off"]
+    deltas = [row["delta"] for row in one_off]
     run.metrics = {
-        "metric": config.task.metric,
-        "baseline": one_off.baseline,
-        "worst_single_head_delta": float(np.min(one_off.deltas)),
-        "best_single_head_delta": float(np.max(one_off.deltas)),
-        "heads": one_off.deltas.size,
-        "heads_significant": sum(row["significant"] for row in heads if row["ablation"] == "one_off"),
-        "heads_significant_bh": sum(row["significant_bh"] for row in heads if row["ablation"] == "one_off"),
-        "layers": len(one_left.values),
+        "metric": config.task.metric, "baseline": next(iter(one_left.values())).baseline,
+        "worst_single_head_delta": min(deltas), "best_single_head_delta": max(deltas), "heads": len(deltas),
+        "heads_significant": sum(row["significant"] for row in one_off),
+        "heads_significant_bh": sum(row["significant_bh"] for row in one_off),
+        "layers": sum(len(left.values) for left in one_left.values()),
         "layers_significant": sum(row["significant"] for row in layers if row["protocol"] == "dev"),
-    }
+        **signatures(config.task.metrics),
+    }  # fmt: skip
 
 
 def perform(config: AblateHeads) -> dict[str, Any]:

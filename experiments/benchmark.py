@@ -8,6 +8,7 @@ python -m experiments.benchmark model=bert-base benchmark=rearrange
 python -m experiments.benchmark scale=small task=sst2 benchmark=cofi_step evaluation.batch_size=32
 python -m experiments.benchmark benchmark=sweep repeats=1
 python -m experiments.benchmark benchmark=analysis
+python -m experiments.benchmark scale=small task=multi30k model=marian-small benchmark=ablation_translation
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
 from prunekit.checks import at_least, one_of
-from prunekit.config import Experiment, without_questions
+from prunekit.config import Experiment, without_questions, without_translation
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
@@ -28,12 +29,13 @@ OWN_REVISION = {"latency": 2}
 """Of a benchmark that has changed by itself."""
 EXAMPLES = {
     "ablation": 256, "importance": 512, "fisher": 2048, "latency": 512, "rearrange": 64, "cofi_step": 192,
-    "sweep": 2048, "analysis": 10_000,
+    "ablation_translation": 128, "sweep": 2048, "analysis": 10_000,
 }  # fmt: skip
 """Of each benchmark; of ``rearrange``: rows of gradients, of ``sweep``: calibration examples of a cell, of
 ``analysis``: run records."""
 FROM_TRAINING = ("fisher", "latency", "cofi_step")
 """Take examples of the training split."""
+OF_TRANSLATION = ("ablation_translation",)
 OF_SHAPES = ("rearrange", "sweep", "analysis")
 """Need no trained model and no data: ``sweep`` starts commands that have their own, ``analysis`` reads what is logged.
 """
@@ -45,8 +47,8 @@ class Benchmark(Experiment):
 
     benchmark: str = "ablation"
     """Which: ``ablation``, ``importance``, ``fisher``, ``rearrange``, ``cofi_step``: of its training, in batches of
-    ``evaluation.batch_size``, ``latency``: of pruned models, ``sweep``: of Fisher pruning with two processes, or
-    ``analysis``: of thousands of records."""
+    ``evaluation.batch_size``, ``latency``: of pruned models, ``ablation_translation``, ``sweep``: of Fisher pruning
+    with two processes, or ``analysis``: of thousands of records."""
     examples: int | None = None
     """Examples of the evaluation split (``fisher``, ``cofi_step`` and ``latency``: of the training split); null for
     the benchmark's own number."""
@@ -59,6 +61,10 @@ class Benchmark(Experiment):
         yield from super().problems()
         yield from without_questions(self.task)
         yield from one_of("benchmark", self.benchmark, EXAMPLES)
+        if self.benchmark in OF_TRANSLATION and not self.task.translation:
+            yield f"task: {self.task.name} is no translation, benchmark={self.benchmark} needs one"
+        elif self.benchmark not in OF_TRANSLATION:
+            yield from without_translation(self.task)
         if self.examples is not None:
             yield from at_least("examples", self.examples, 1)
         yield from at_least("repeats", self.repeats, 1)

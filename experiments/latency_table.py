@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
 from prunekit.checks import at_least
-from prunekit.config import Experiment
+from prunekit.config import Experiment, without_translation
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
@@ -36,6 +36,7 @@ class LatencyTable(Experiment):
 
     def problems(self) -> Any:
         yield from super().problems()
+        yield from without_translation(self.task)
         for name in ("batch_size", "stride", "repeats"):
             yield from at_least(name, getattr(self, name), 1)
         yield from at_least("warmup", self.warmup, 0)

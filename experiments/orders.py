@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from torch import Tensor
 
-from prunekit.curves import KIND
-from prunekit.effects import compare, head_effects
+from prunekit.curves import Estimate
+from prunekit.effects import head_comparisons
 from prunekit.evaluation import model_record
 from prunekit.scores import head_importance, head_magnitude, random_scores
 from prunekit.tasks.batches import Examples, evaluation_batches, iterate
@@ -17,34 +17,34 @@ from prunekit.teachers import load_teacher, new_model
 from prunekit.training import retrain
 
 if TYPE_CHECKING:
+    from experiments.head_dynamics import HeadDynamics
     from experiments.prune_heads import PruneHeads
     from experiments.time_inference import TimeInference
     from prunekit.runs import Run
     from prunekit.teachers import Teacher
 
 
-def estimator(config: PruneHeads, teacher: Teacher, evaluation: Examples, run: Run) -> Callable[[Any], np.ndarray]:
-    """The function from a model to the scores of its heads, (layer, head); the lowest go first."""
+def estimator(config: PruneHeads | HeadDynamics, teacher: Teacher, evaluation: Examples, run: Run) -> Estimate:
+    """The function from a model to the scores of its heads, by kind (layer, head); the lowest go first."""
     if config.order == "random":
-        return lambda model: random_scores(model, config.seed)[KIND].numpy()
+        return lambda model: random_scores(model, config.seed)
     if config.order == "magnitude":
-        return lambda model: head_magnitude(model)[KIND].numpy()
+        return head_magnitude
     if config.order == "oracle":
-        effects = head_effects(teacher, evaluation, run, ("one_off",), config.evaluation.batch_size)
-        oracle = compare(config.task, effects.baseline, effects.ablated["one_off"], evaluation.labels)
-        return lambda model: -oracle.deltas  # a head whose removal costs most is the most important
+        found = head_comparisons(config.task, teacher, evaluation, run, ("one_off",), config.evaluation, tested=False)
+        # a head whose removal costs most is the most important
+        return lambda model: {kind: -comparison.deltas for kind, comparison in found["one_off"].items()}
 
     rows = load_rows(config.task, config.task.train).sample(config.importance_examples, seed=config.seed)
     run.data.append(rows.record("importance"))
     batches = evaluation_batches(teacher.encode(rows), 32)
     variant = "released" if config.order == "importance_released" else "paper"
 
-    def importance(model: Any) -> np.ndarray:
+    def importance(model: Any) -> dict[str, Tensor]:
         with run.stage("head importance", len(rows)) as advance:
-            scores = head_importance(
+            return head_importance(
                 model, iterate(batches, run.device), variant=variant, normalise=config.normalise, progress=advance
             )
-        return scores[KIND].numpy()
 
     return importance
 
@@ -61,15 +61,15 @@ def retrainer(config: PruneHeads, teacher: Teacher) -> Callable[[Any], None] | N
     )  # fmt: skip
 
 
-def timing_subject(config: TimeInference, run: Run) -> tuple[Any, np.ndarray, int | None]:
-    """The model to time, scores that say which heads go, and the task's mean length.
+def timing_subject(config: TimeInference, run: Run) -> tuple[Any, dict[str, Tensor], int | None]:
+    """The model to time, scores by kind that say which heads go, and the task's mean length.
 
     Random weights have no task: their heads go at random, and there is no tokenizer to measure a length with.
     """
     if config.model.weights == "random":
         model, _ = new_model(config.model, config.task, config.seed)
         run.model = model_record(model, config.model.name, config.model.path, "random")
-        return model.to(run.device), random_scores(model, config.seed)[KIND].numpy(), None
+        return model.to(run.device), random_scores(model, config.seed), None
     teacher = load_teacher(config, run)
     rows = load_rows(config.task, config.task.train).sample(config.importance_examples, seed=config.seed)
     run.data.append(rows.record("importance"))
@@ -79,4 +79,4 @@ def timing_subject(config: TimeInference, run: Run) -> tuple[Any, np.ndarray, in
         evaluation = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
         run.data.append(evaluation.record("evaluation"))
         mean = round(float(teacher.encode(evaluation).lengths.mean()))
-    return teacher.model, scores[KIND].numpy(), mean
+    return teacher.model, scores, mean

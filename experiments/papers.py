@@ -12,6 +12,9 @@ Step = tuple[str, list[str]]
 """A verb and its overrides."""
 
 
+TRANSLATION_KINDS = ("enc-enc", "enc-dec", "dec-dec")
+
+
 def michel(scale: ScaleConfig) -> Iterator[Step]:
     """Heads: ablation, transfer, pruning curves, speed."""
     for teacher in scale.teacher_seeds:
@@ -25,6 +28,26 @@ def michel(scale: ScaleConfig) -> Iterator[Step]:
         teacher = scale.teacher_seeds[number % len(scale.teacher_seeds)]
         yield "prune_heads", ["experiment=michel_fig3b", "order=random", f"seed={seed}", f"train.seed={teacher}"]
     yield "time_inference", ["experiment=michel_table4"]
+    if scale.translation:
+        yield from michel_translation(scale)
+
+
+def michel_translation(scale: ScaleConfig) -> Iterator[Step]:
+    """The same for an encoder-decoder: ablation, transfer, curves of all kinds together and each alone, dynamics."""
+    on = scale.translation
+    if not any(text.startswith("teacher=") for text in on):
+        yield "finetune", on
+    yield "ablate_heads", ["experiment=michel_fig1a", *on]
+    yield "transfer", ["experiment=michel_fig2a", *on, f"second={scale.second_translation}"]
+    orders = [["order=importance"], ["order=oracle"]]
+    orders += [["order=random", f"seed={seed}"] for seed in scale.translation_seeds]
+    for order in orders:
+        yield "prune_heads", ["experiment=michel_fig3a", *on, *order]
+    for kind in TRANSLATION_KINDS:
+        for order in orders[:1] + orders[2:3]:
+            yield "prune_heads", ["experiment=michel_fig4", *on, f"kinds=[{kind}]", *order]
+    if scale.dynamics:
+        yield "head_dynamics", ["experiment=michel_fig5", *scale.dynamics]
 
 
 def kwon(scale: ScaleConfig) -> Iterator[Step]:

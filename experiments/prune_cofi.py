@@ -16,7 +16,7 @@ from experiments.entry import run_main
 from prunekit.checks import at_least, between, one_of
 from prunekit.cofi import ANSWERS, DIRECTIONS, MATCHINGS, STRUCTURES, UNITS, VARIANTS
 from prunekit.cofi.recipe import StudentConfig
-from prunekit.config import Experiment
+from prunekit.config import Experiment, without_translation
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
@@ -61,6 +61,7 @@ class PruneCofi(Experiment):
 
     def problems(self) -> Any:
         yield from super().problems()
+        yield from without_translation(self.task)
         if not 0 < self.sparsity < 1:
             yield f"sparsity: {self.sparsity} is the share that goes, right would be between 0 and 1"
         yield from one_of("structure", self.structure, STRUCTURES)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
 from prunekit.checks import at_least, one_of
-from prunekit.config import Experiment
+from prunekit.config import Experiment, without_translation
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
@@ -61,6 +61,7 @@ class PruneFisher(Experiment):
 
     def problems(self) -> Any:
         yield from super().problems()
+        yield from without_translation(self.task)
         if not 0 < self.constraint < 1:
             yield f"constraint: {self.constraint} is the share that may remain, right would be between 0 and 1"
         yield from one_of("budget", self.budget, ("mac", "latency"))

@@ -34,6 +34,9 @@ class PruneHeads(Experiment):
     """Step of the curve."""
     floor: int = 0
     """Heads with the highest scores that stay in every layer, whatever their rank."""
+    kinds: list[str] | None = None
+    """Kinds of attention whose heads may go, ranked together; of translation ``enc-enc``, ``enc-dec``, ``dec-dec``.
+    Null for all (Fig. 3); one alone is Fig. 4."""
     normalise: bool = True
     """Divide each layer's importance by its L2 norm before ranking all heads together (Sec. 4.1)."""
     importance_examples: int | None = None
@@ -62,14 +65,16 @@ class PruneHeads(Experiment):
 
 
 def story(config: PruneHeads, run: Run) -> None:
+    from experiments.curve_points import evaluated
     from experiments.orders import estimator, retrainer
     from prunekit.blocks import describe
     from prunekit.checkpoints import save
     from prunekit.costs import cost
-    from prunekit.curves import kept_rows, point, pruning_steps, score_rows, share_within
-    from prunekit.evaluation import evaluate
+    from prunekit.curves import kept_masks, kept_rows, pruning_steps, score_rows, share_within
     from prunekit.files import write_json
+    from prunekit.ranked import kinds_of
     from prunekit.schedule import grid, reachable
+    from prunekit.tasks.bleu import signatures
     from prunekit.tasks.rows import load_rows
     from prunekit.teachers import load_teacher
 
@@ -77,33 +82,25 @@ def story(config: PruneHeads, run: Run) -> None:
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
     run.data.append(rows.record("evaluation"))
     encoded = teacher.encode(rows)
-    length = round(float(encoded.lengths.mean()))
-    dense = cost(teacher.model, length)
+    dense = cost(teacher.model, *encoded.mean_lengths)
 
-    shares = reachable(grid(config.grid), describe(teacher.model), config.floor, config.share)
+    kinds = kinds_of(describe(teacher.model), config.kinds)
+    shares = reachable(grid(config.grid), describe(teacher.model), config.floor, config.share, kinds)
     if config.share is not None:
         between_steps = config.order == "importance_stepwise" or config.retrain_steps > 0
         shares = sorted({0.0, config.share} | {share for share in shares if between_steps and share < config.share})
     steps = pruning_steps(
-        teacher.model, shares, estimator(config, teacher, encoded, run),
+        teacher.model, shares, estimator(config, teacher, encoded, run), kinds=kinds,
         floor=config.floor, stepwise=config.order == "importance_stepwise", retrain=retrainer(config, teacher),
     )  # fmt: skip
     done = {line["step"]: line for line in run.logged()}  # of an interrupted run
     table, kept, masks = [], [], {}
     with run.stage("evaluate pruned models", len(shares)) as advance:
-        for number, step in enumerate(steps):
-            if number not in done:
-                found = evaluate(
-                    config.task, step.model, encoded, device=run.device,
-                    batch_size=config.evaluation.batch_size, precision=config.dtype,
-                )  # fmt: skip
-                done[number] = point(config.task, step, found, dense, length)
-                run.log(number, **done[number])
-            table.append({name: value for name, value in done[number].items() if name != "step"})
+        for step, row in evaluated(config, run, steps, encoded, dense, done, advance):
+            table.append(row)
             kept += kept_rows(step)
-            masks[step.share] = step.keep
-            advance(1)
-    write_json(run.folder / "masks" / "heads.json", {str(share): mask.tolist() for share, mask in masks.items()})
+            masks[str(step.share)] = kept_masks(step)
+    write_json(run.folder / "masks" / "heads.json", masks)
     run.table("points", table)
     run.table("kept", kept)
     run.table("scores", score_rows(step))
@@ -114,7 +111,8 @@ def story(config: PruneHeads, run: Run) -> None:
     run.metrics = {
         "order": config.order, "metric": config.task.metric, config.task.metric: last["value"],
         "baseline": first["value"], "baseline_low": first["low"], "baseline_high": first["high"],
-        "share_within_baseline_band": share_within(table, first["low"]),
+        "share_within_baseline_band": share_within(table, first["low"]), "kinds": list(kinds),
+        **signatures(config.task.metrics),
     }  # fmt: skip
     run.sparsity = {"requested_heads": last["share"]} | {
         name: last[name] for name in ("achieved_heads", "achieved_parameters", "achieved_macs")

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prunekit.curves import KIND
+import numpy as np
+
 from prunekit.statistics import benjamini_hochberg
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from prunekit.effects import Comparison
+    from prunekit.comparison import Comparison
 
 
-def head_rows(ablation: str, comparison: Comparison, examples: int, level: float) -> list[dict[str, Any]]:
-    """One row a head: what the metric becomes and whether that is significant."""
+def head_rows(kind: str, ablation: str, comparison: Comparison, examples: int, level: float) -> list[dict[str, Any]]:
+    """One row a head of a kind: what the metric becomes and whether that is significant."""
     discovered = benjamini_hochberg(comparison.p_values, level=level)
     layers, heads = comparison.values.shape
     return [
         {
-            "kind": KIND, "layer": layer, "head": head, "ablation": ablation, "metric": comparison.metric,
+            "kind": kind, "layer": layer, "head": head, "ablation": ablation, "metric": comparison.metric,
             "examples": examples, "baseline": comparison.baseline, "value": comparison.values[layer, head],
             "delta": comparison.deltas[layer, head], "p_value": comparison.p_values[layer, head],
             "significant": bool(comparison.p_values[layer, head] < level),
@@ -27,17 +26,24 @@ def head_rows(ablation: str, comparison: Comparison, examples: int, level: float
         }
         for layer in range(layers)
         for head in range(heads)
+        if not np.isnan(comparison.values[layer, head])
     ]  # fmt: skip
 
 
+def best_heads(comparison: Comparison) -> np.ndarray:
+    """The head of each layer with the highest value, (layer,)."""
+    best: np.ndarray = np.nanargmax(comparison.values, axis=1)
+    return best
+
+
 def layer_rows(
-    protocol: str, chosen: np.ndarray, comparison: Comparison, selection: int, examples: int, level: float
+    kind: str, protocol: str, chosen: np.ndarray, comparison: Comparison, selection: int, examples: int, level: float
 ) -> list[dict[str, Any]]:
-    """One row a layer: the head that was chosen to stay alone, tested on the evaluation data (Table 3)."""
+    """One row a layer of a kind: the head that was chosen to stay alone, tested on the evaluation data (Table 3)."""
     discovered = benjamini_hochberg(comparison.p_values[range(len(chosen)), chosen], level=level)
     return [
         {
-            "kind": KIND, "layer": layer, "protocol": protocol, "head": int(head), "selection_examples": selection,
+            "kind": kind, "layer": layer, "protocol": protocol, "head": int(head), "selection_examples": selection,
             "metric": comparison.metric, "examples": examples, "baseline": comparison.baseline,
             "value": comparison.values[layer, head], "delta": comparison.deltas[layer, head],
             "p_value": comparison.p_values[layer, head],

@@ -1,6 +1,9 @@
 """Are pruned models really faster? Original, gated and physically pruned, side by side (Michel et al. 2019, Table 4).
 
+Of translation: words a second of beam search against the share of heads removed, of all kinds of attention and of each.
+
 python -m experiments.time_inference scale=small
+python -m experiments.time_inference scale=small task=multi30k model=marian-small
 python -m experiments.time_inference model=bert-base model.weights=random share=0.3
 """
 
@@ -33,6 +36,10 @@ class TimeInference(Experiment):
     """Tokens an example, unpadded; lengths beyond the model's positions are left out."""
     mean_length: bool = True
     """Also at the mean length of the evaluation data (needs a tokenizer, so not for random weights)."""
+    shares: list[float] = field(default_factory=lambda: [0.25, 0.5, 0.75])
+    """Shares of the heads of each kind that go (translation only, in place of ``share``)."""
+    words: int = 24
+    """Words of each translation (translation only)."""
     warmup: int = 2
     """Rounds that are not counted."""
     repeats: int = 10
@@ -42,6 +49,9 @@ class TimeInference(Experiment):
         yield from super().problems()
         yield from without_questions(self.task)
         yield from between("share", self.share, 0, 1)
+        for share in self.shares:
+            yield from between("shares", share, 0, 1)
+        yield from at_least("words", self.words, 1)
         for name in ("batch_sizes", "lengths"):
             for value in getattr(self, name):
                 yield from at_least(name, value, 1)
@@ -52,28 +62,36 @@ class TimeInference(Experiment):
 def story(config: TimeInference, run: Run) -> None:
     import copy
 
-    import numpy as np
     import torch
 
     from experiments.orders import timing_subject
     from prunekit.blocks import describe
     from prunekit.costs import cost
-    from prunekit.curves import KIND, prune_heads
+    from prunekit.curves import prune_heads
     from prunekit.gates import gated
     from prunekit.masks import Masks
+    from prunekit.ranked import existing, rows_of, stacked
     from prunekit.schedule import heads_to_prune, keep_mask
     from prunekit.speed import forward_calls, rounds
     from prunekit.teachers import positions
     from prunekit.timing import interleaved, peak_memory
 
-    original, scores, mean = timing_subject(config, run)
-    keep = keep_mask(scores, heads_to_prune(scores.size, config.share))
-    masks = Masks.ones(describe(original), device=run.device)
-    masks.heads[KIND] = torch.from_numpy(keep).to(run.device)
+    original, by_kind, mean = timing_subject(config, run)
+    if config.task.translation:
+        from experiments.decoding import time_decoding
+
+        time_decoding(config, run, original, by_kind, mean)
+        return
+    layout = describe(original)
+    scores, rows_of_heads = stacked(by_kind, layout.kinds), rows_of(layout, layout.kinds)
+    keep = keep_mask(scores, heads_to_prune(layout.heads, config.share))
+    masks = Masks.ones(layout, device=run.device)
+    for (kind, layer), kept in zip(rows_of_heads, keep, strict=True):
+        masks.heads[kind][layer] = torch.from_numpy(kept[: masks.heads[kind].shape[1]])
     models = {
         "original": original,
         "gated": copy.deepcopy(original),
-        "pruned": prune_heads(original, np.ones_like(keep), keep),
+        "pruned": prune_heads(original, rows_of_heads, existing(layout, layout.kinds), keep),
     }
     lengths = {str(length): length for length in config.lengths if length <= positions(original)}
     if mean is not None:

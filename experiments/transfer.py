@@ -28,44 +28,51 @@ class Transfer(Experiment):
     def problems(self) -> Any:
         yield from super().problems()
         yield from without_questions(self.task)
+        if self.second.kind != self.task.kind:
+            yield f"second: {self.second.name} is {self.second.kind}, it should be {self.task.kind} as task is"
         if self.second.labels != self.task.labels:
             yield f"second.labels: {self.second.labels} should be the labels of task, {self.task.labels}"
 
 
 def story(config: Transfer, run: Run) -> None:
-    from prunekit.curves import KIND
-    from prunekit.effects import compare, head_effects
+    import numpy as np
+
+    from prunekit.effects import head_comparisons
     from prunekit.statistics import pearson
+    from prunekit.tasks.bleu import signatures
     from prunekit.tasks.rows import load_rows
     from prunekit.teachers import load_teacher
 
     teacher = load_teacher(config, run)
-    comparisons = []
+    found = []
     for role, task in (("evaluation", config.task), ("second", config.second)):
         rows = load_rows(task, task.evaluation).sample(config.evaluation.examples)
         run.data.append(rows.record(role))
-        label = f"ablate heads on {task.name}"
-        effects = head_effects(teacher, teacher.encode(rows), run, ("one_off",), config.evaluation.batch_size, label)
-        comparisons.append(compare(config.task, effects.baseline, effects.ablated["one_off"], rows.labels, config.seed))
-    first, second = comparisons
-    layers, heads = first.deltas.shape
-    run.table(
-        "effects",
-        [
-            {
-                "kind": KIND, "layer": layer, "head": head,
-                "first_delta": first.deltas[layer, head], "second_delta": second.deltas[layer, head],
-            }
-            for layer in range(layers)
-            for head in range(heads)
-        ],
-    )  # fmt: skip
-    r, p_value = pearson(first.deltas.ravel(), second.deltas.ravel())
+        label = f"ablate heads on {task.name} {task.evaluation}"
+        found.append(
+            head_comparisons(
+                config.task, teacher, teacher.encode(rows), run, ("one_off",), config.evaluation,
+                seed=config.seed, tested=False, label=label,
+            )["one_off"]
+        )  # fmt: skip
+    first, second = found
+    effects = [
+        {
+            "kind": kind, "layer": layer, "head": head,
+            "first_delta": first[kind].deltas[layer, head], "second_delta": second[kind].deltas[layer, head],
+        }
+        for kind in first
+        for layer, head in np.ndindex(first[kind].deltas.shape)
+        if not np.isnan(first[kind].deltas[layer, head])
+    ]  # fmt: skip
+    run.table("effects", effects)
+    r, p_value = pearson(*(np.asarray([row[name] for row in effects]) for name in ("first_delta", "second_delta")))
+    baselines = [next(iter(by_kind.values())).baseline for by_kind in found]
     run.metrics = {
-        "metric": config.task.metric, "pearson_r": r, "p_value": p_value, "heads": first.deltas.size,
+        "metric": config.task.metric, "pearson_r": r, "p_value": p_value, "heads": len(effects),
         "first": f"{config.task.name}/{config.task.evaluation}",
         "second": f"{config.second.name}/{config.second.evaluation}",
-        "first_baseline": first.baseline, "second_baseline": second.baseline,
+        "first_baseline": baselines[0], "second_baseline": baselines[1], **signatures(config.task.metrics),
     }  # fmt: skip
 
 

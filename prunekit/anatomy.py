@@ -111,3 +111,14 @@ class Encoder(Family):
     """The residual stream outside of the layers."""
     classify: Callable[[Any, Tensor], Tensor]
     """Sequence-classification head: (batch, at least 1 token, d) to logits; reads the first token only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translator(Family):
+    """A family of encoder-decoders, with what their layers are given."""
+
+    embed_source: Callable[[Any, Tensor], Tensor]
+    """Input of the first encoder layer, (batch, token, d), from a translation model and token ids."""
+    embed_target: Callable[[Any, Tensor, int], Tensor]
+    """Input of the first decoder layer, (batch, beam, d), from a translation model, the ids of one word of every beam,
+    (batch, beam), and its position."""

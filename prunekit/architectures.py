@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from prunekit.anatomy import AttentionPaths, Encoder, Family, FFNPaths, Residual, Stack
+from prunekit.anatomy import AttentionPaths, Encoder, Family, FFNPaths, Residual, Stack, Translator
 from prunekit.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,6 +47,26 @@ def _distilbert_head(model: Any, hidden: Tensor) -> Tensor:
 def _albert_head(model: Any, hidden: Tensor) -> Tensor:
     base = model.albert
     return model.classifier(model.dropout(base.pooler_activation(base.pooler(hidden[:, 0]))))
+
+
+def _marian_source(model: Any, ids: Tensor) -> Tensor:
+    encoder = model.base_model.encoder
+    return encoder.embed_tokens(ids) * encoder.embed_scale + encoder.embed_positions(ids.shape)
+
+
+def _marian_target(model: Any, words: Tensor, position: int) -> Tensor:
+    decoder = model.base_model.decoder
+    return decoder.embed_tokens(words) * decoder.embed_scale + decoder.embed_positions((len(words), 1), position)
+
+
+def _bart_source(model: Any, ids: Tensor) -> Tensor:
+    encoder = model.base_model.encoder
+    return encoder.layernorm_embedding(encoder.embed_tokens(ids) + encoder.embed_positions(ids))
+
+
+def _bart_target(model: Any, words: Tensor, position: int) -> Tensor:
+    decoder = model.base_model.decoder
+    return decoder.layernorm_embedding(decoder.embed_tokens(words) + decoder.embed_positions(words[:, :1], position))
 
 
 _BERT_STACK = Stack(
@@ -203,22 +223,27 @@ _ENCODERS = (
         call_order=_albert_order,
     ),
 )
-_ENCODER_DECODERS = (
-    Family(
+_TRANSLATORS = (
+    Translator(
         model_type="marian",
         stacks=_TRANSLATION_STACKS,
         embeddings=_TRANSLATION_TABLES,
         call_order=_both_stacks,
+        embed_source=_marian_source,
+        embed_target=_marian_target,
     ),
-    Family(
+    Translator(
         model_type="bart",
         stacks=_TRANSLATION_STACKS,
         embeddings=(*_TRANSLATION_TABLES, "encoder.layernorm_embedding", "decoder.layernorm_embedding"),
         call_order=_both_stacks,
+        embed_source=_bart_source,
+        embed_target=_bart_target,
     ),
 )
 ENCODERS: dict[str, Encoder] = {row.model_type: row for row in _ENCODERS}
-FAMILIES: dict[str, Family] = {**ENCODERS, **{row.model_type: row for row in _ENCODER_DECODERS}}
+TRANSLATORS: dict[str, Translator] = {row.model_type: row for row in _TRANSLATORS}
+FAMILIES: dict[str, Family] = {**ENCODERS, **TRANSLATORS}
 
 
 def family_of(config: PreTrainedConfig) -> Family:
@@ -250,6 +275,16 @@ def encoder_of(config: PreTrainedConfig) -> Encoder:
     if not isinstance(family, Encoder):
         raise UserError(
             f"{config.model_type} is an encoder-decoder; this works with encoders only: {', '.join(ENCODERS)}"
+        )
+    return family
+
+
+def translator_of(config: PreTrainedConfig) -> Translator:
+    """As :func:`family_of`, for what works with encoder-decoders only; :class:`UserError` for an encoder."""
+    family = family_of(config)
+    if not isinstance(family, Translator):
+        raise UserError(
+            f"{config.model_type} is an encoder; this works with encoder-decoders only: {', '.join(TRANSLATORS)}"
         )
     return family
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     GenerationConfig,
     PreTrainedConfig,
@@ -20,7 +21,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import GENERATION_CONFIG_NAME
 from transformers.utils.hub import cached_file
 
-from prunekit.architectures import ENCODERS, encoder_of, is_classifier
+from prunekit.architectures import ENCODERS, TRANSLATORS, encoder_of, family_of, is_classifier
 from prunekit.errors import UserError
 from prunekit.files import atomic_path
 from prunekit.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
@@ -169,6 +170,33 @@ def build(
     """
     if family not in ENCODERS:
         raise UserError(f"model family {family!r} is not supported; supported are {', '.join(ENCODERS)}")
+    return _random(_auto_class(questions), family, {**shape, "num_labels": num_labels}, seed, attention)
+
+
+def build_translator(family: str, shape: dict[str, Any], *, seed: int = 0, attention: str = "sdpa") -> PreTrainedModel:
+    """A translation model with random weights, in eval mode, without a download.
+
+    Args:
+        family: row of the architecture table.
+        shape: sizes and special tokens as the family's transformers configuration names them; the rest are its
+            defaults.
+        seed: of the initialisation.
+
+    Raises:
+        UserError: a family that is unknown or has no decoder, an unknown or impossible size.
+    """
+    if family not in TRANSLATORS:
+        raise UserError(f"model family {family!r} does not translate; {', '.join(TRANSLATORS)} do")
+    return _random(AutoModelForSeq2SeqLM, family, shape, seed, attention)
+
+
+def is_translator(model: PreTrainedModel) -> bool:
+    """Whether a model is an encoder-decoder with a vocabulary to speak."""
+    return bool(model.config.is_encoder_decoder) and model.can_generate()
+
+
+def _random(head: Any, family: str, shape: dict[str, Any], seed: int, attention: str) -> PreTrainedModel:
+    """A task model of sizes that are checked first."""
     check_attention(attention)
     config_class: Any = CONFIG_MAPPING[family]
     default = config_class()
@@ -178,11 +206,12 @@ def build(
             hint = f"; did you mean {' or '.join(near)}?" if near else f" of {config_class.__name__}"
             raise UserError(f"shape: unknown size {name!r}{hint}")
     with in_one_line(f"shape: {shape} is no {family} model"), torch.random.fork_rng(devices=[]):
-        config = config_class(**shape, num_labels=num_labels)
-        if config.hidden_size % config.num_attention_heads:
-            raise ValueError(f"hidden size {config.hidden_size} and {config.num_attention_heads} heads")
+        config = config_class(**shape)
+        for heads in {stack.heads for stack in family_of(config).stacks}:
+            if config.hidden_size % getattr(config, heads):
+                raise ValueError(f"hidden size {config.hidden_size} and {getattr(config, heads)} heads")
         torch.manual_seed(seed)
-        model = _auto_class(questions).from_config(config, attn_implementation=attention)
+        model = head.from_config(config, attn_implementation=attention)
     return model.eval()
 
 

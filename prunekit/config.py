@@ -19,6 +19,7 @@ from prunekit.errors import UserError
 CLASS_METRICS = ("accuracy", "f1", "matthews")
 REGRESSION_METRICS = ("pearson", "spearman")
 QUESTION_METRICS = ("answer_f1", "exact_match")
+TRANSLATION_METRICS = ("bleu", "chrf")
 SPECIAL_TOKENS = 4  # at most: RoBERTa's, around and between two texts
 
 
@@ -67,14 +68,24 @@ class TaskConfig:
     """Label names in the order of their numbers; empty for regression and for ``questions``."""
     questions: bool = False
     """Extractive question answering: ``columns`` are question and context, the answer is a span of the context."""
+    translation: bool = False
+    """Translation: ``columns`` are source and target. With ``source=files`` they may also be the suffixes of two
+    line-aligned text files."""
+    vocabulary: int = 8000
+    """Pieces of the joint byte-pair encoding that is learned from the training split for a model without a tokenizer
+    of its own (``translation`` only)."""
     metrics: list[str] = field(default_factory=lambda: ["accuracy"])
-    """Metrics as GLUE (or SQuAD) defines them; the first is the one that curves and tables use."""
+    """Metrics as GLUE (or SQuAD, or sacreBLEU) defines them; the first is the one that curves and tables use."""
     train: str = "train"
     """Split that teachers are trained on and that importance is estimated from."""
     evaluation: str = "validation"
     """Split that scores are reported on."""
+    selection: str | None = None
+    """Split that the head that stays alone is chosen on; null for the training split."""
     files: dict[str, str | None] = field(default_factory=dict)
-    """With ``source=files``: split name to CSV, TSV, JSONL or Parquet file; null for a split that is not there."""
+    """With ``source=files``: split name to CSV, TSV, JSONL or Parquet file; null for a split that is not there. Of
+    ``translation`` also the common part of two file names: train=corpus/train reads corpus/train.de and
+    corpus/train.en for ``columns: [de, en]``."""
     max_length: int = 128
     """Longest input in tokens; longer ones are cut, contexts of ``questions`` into several windows."""
     question_length: int = 64
@@ -99,11 +110,16 @@ class TaskConfig:
         yield from at_least("evaluation_rows", self.evaluation_rows, 1)
         if not self.metrics:
             yield "metrics: give at least one"
-        known = {"classification": CLASS_METRICS, "regression": REGRESSION_METRICS, "questions": QUESTION_METRICS}
+        known = {
+            "classification": CLASS_METRICS, "regression": REGRESSION_METRICS, "questions": QUESTION_METRICS,
+            "translation": TRANSLATION_METRICS,
+        }  # fmt: skip
         for metric in self.metrics:
             yield from one_of("metrics", metric, known[self.kind])
         if self.questions:
             yield from self._problems_of_questions()
+        if self.translation:
+            yield from self._problems_of_translation()
         if len(self.labels) == 1:
             yield "labels: one label leaves nothing to learn, name two or more (none for regression)"
         if self.source == "files" and not any(self.files.values()):
@@ -123,9 +139,18 @@ class TaskConfig:
                 f"the context beside question_length={self.question_length} and {SPECIAL_TOKENS} special tokens"
             )
 
+    def _problems_of_translation(self) -> Iterator[str]:
+        if len(self.columns) != 2:
+            yield f"columns: {self.columns} should be two columns, source and target"
+        if self.labels or self.questions:
+            yield "translation: a task is one of translation, questions and classification (labels), not several"
+        yield from at_least("vocabulary", self.vocabulary, 300)
+
     @property
     def kind(self) -> str:
-        """``classification``, ``regression`` or ``questions``."""
+        """``classification``, ``regression``, ``questions`` or ``translation``."""
+        if self.translation:
+            return "translation"
         return "questions" if self.questions else "classification" if self.labels else "regression"
 
     @property
@@ -134,8 +159,9 @@ class TaskConfig:
 
     @property
     def outputs(self) -> int:
-        """Outputs of a model's task head: a score a label, one number, or start and end of the answer."""
-        return {"classification": len(self.labels), "regression": 1, "questions": 2}[self.kind]
+        """Outputs of a model's task head: a score a label, one number, or start and end of the answer; of translation,
+        whose output is the vocabulary, none."""
+        return {"classification": len(self.labels), "regression": 1, "questions": 2, "translation": 0}[self.kind]
 
     @property
     def metric(self) -> str:
@@ -155,11 +181,17 @@ class TrainConfig:
     batch_size: int = 32
     """Examples a step."""
     learning_rate: float = 2e-5
-    """Peak of the linear schedule."""
+    """Peak of the schedule."""
     warmup: float = 0.1
     """Share of the steps with a rising rate."""
+    schedule: str = "linear"
+    """How the rate falls after the peak: ``linear`` to 0, or ``inverse_sqrt`` of the step (Vaswani et al. 2017)."""
     weight_decay: float = 0.01
     """AdamW's, not on biases and LayerNorm."""
+    beta2: float = 0.999
+    """AdamW's decay of squared gradients; 0.98 for translation (Vaswani et al. 2017)."""
+    label_smoothing: float = 0.0
+    """Share of the probability that the loss spreads over all words or labels (not for regression and questions)."""
     max_grad_norm: float = 1.0
     """Gradient clipping."""
     attention_dropout: float | None = None
@@ -171,6 +203,8 @@ class TrainConfig:
     """``last`` weights, as the papers do, or the ``best`` by the metric on a held-out slice of the training data."""
     held_out: int = 1000
     """Rows of that slice (``keep=best`` only); they are not trained on."""
+    snapshots: list[int] = field(default_factory=list)
+    """Epochs after which the model is kept as it is then, in ``epochs/``; `head_dynamics` reads them."""
     evaluation_examples: int | None = None
     """Rows of the evaluation split, a seeded sample, that the finished teacher is evaluated on; null for all."""
 
@@ -185,6 +219,12 @@ class TrainConfig:
         yield from between("warmup", self.warmup, 0, 1)
         if self.attention_dropout is not None:
             yield from between("attention_dropout", self.attention_dropout, 0, 1)
+        yield from one_of("schedule", self.schedule, ("linear", "inverse_sqrt"))
+        yield from between("beta2", self.beta2, 0, 1)
+        yield from between("label_smoothing", self.label_smoothing, 0, 1)
+        for epoch in self.snapshots:
+            if not 1 <= epoch <= self.epochs:
+                yield f"snapshots: {epoch} is outside [1, {self.epochs}], the epochs of this training"
         if self.weight_decay < 0:
             yield f"weight_decay: {self.weight_decay} must not be negative"
         if self.max_grad_norm <= 0:
@@ -201,11 +241,14 @@ class EvaluationConfig:
     """Rows of the evaluation split, a seeded sample that is the same for every run; null for all."""
     batch_size: int = 64
     """Examples a batch; batches are bucketed by length, numbers do not depend on it."""
+    beams: int = 5
+    """Hypotheses that beam search keeps of each sentence; 1 is greedy (translation only)."""
 
     def problems(self) -> Iterator[str]:
         if self.examples is not None:
             yield from at_least("examples", self.examples, 2)
         yield from at_least("batch_size", self.batch_size, 1)
+        yield from at_least("beams", self.beams, 1)
 
 
 @dataclass(kw_only=True)
@@ -257,6 +300,14 @@ class ScaleConfig:
     """Teachers of the pruning curves."""
     random_seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
     """Seeds of the random order."""
+    translation: list[str] = field(default_factory=list)
+    """Overrides that name the task and the model of the translation experiments; none: those are left out."""
+    dynamics: list[str] = field(default_factory=list)
+    """Overrides that name the task and the model of the training dynamics; none: those are left out."""
+    second_translation: str = ""
+    """The other data of their transfer experiment, of ``conf/second/``."""
+    translation_seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    """Seeds of the random order in their pruning curves."""
     lengths: list[int] = field(default_factory=lambda: [32, 128, 512])
     """Input lengths of the speed table; the task's mean length is added."""
     repeats: int = 10
@@ -366,9 +417,18 @@ def require_scores(model: ModelConfig) -> None:
 
 
 def without_questions(task: TaskConfig) -> Iterator[str]:
-    """For verbs that work on one output a row."""
+    """For verbs that do not work on questions."""
     if task.questions:
         yield (
             f"task: {task.name} is extractive question answering, this verb takes classification and regression; "
             "`finetune`, `prune_fisher` and `prune_cofi` take it"
+        )
+
+
+def without_translation(task: TaskConfig) -> Iterator[str]:
+    """For verbs that work on encoders."""
+    if task.translation:
+        yield (
+            f"task: {task.name} is translation, this verb takes encoders on classification, regression and questions; "
+            "`finetune`, `ablate_heads`, `prune_heads`, `head_dynamics`, `transfer` and `time_inference` take it"
         )

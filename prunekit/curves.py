@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from prunekit.architectures import encoder_of
 from prunekit.blocks import describe
 from prunekit.config import TaskConfig
 from prunekit.costs import Cost, cost
 from prunekit.evaluation import Evaluated
 from prunekit.masks import Masks
+from prunekit.ranked import Row, existing, kinds_of, rows_of, stacked
 from prunekit.schedule import heads_to_prune, keep_mask, ranking
 from prunekit.surgery import prune
 
-KIND = "self"
-
-Estimate = Callable[[Any], np.ndarray]
-"""Scores of a model's heads: (layer, widest layer's heads), NaN or anything where a head is not there."""
+Estimate = Callable[[Any], Mapping[str, Any]]
+"""Scores of a model's heads by attention kind: (layer, widest layer's heads), NaN or anything where a head is not
+there."""
 Retrain = Callable[[Any], None]
 
 
@@ -30,14 +29,16 @@ class Step:
     """One point of a curve, before it is evaluated."""
 
     share: float
+    rows: list[Row]
+    """Attention kind and layer of the rows of the arrays below."""
     keep: np.ndarray
-    """bool, (layer, head), in terms of the unpruned model."""
+    """bool, (row, head), in terms of the unpruned model."""
     model: Any
     """Physically pruned."""
     removed: list[tuple[int, int]]
-    """(layer, head) of all heads that are gone, in the order of their removal."""
+    """(row, head) of all heads that are gone, in the order of their removal."""
     scores: np.ndarray
-    """(layer, head), the first estimate."""
+    """(row, head), the first estimate; NaN where there is no head."""
 
 
 def pruning_steps(
@@ -45,6 +46,7 @@ def pruning_steps(
     shares: Sequence[float],
     estimate: Estimate,
     *,
+    kinds: Sequence[str] | None = None,
     floor: int = 0,
     stepwise: bool = False,
     retrain: Retrain | None = None,
@@ -52,64 +54,69 @@ def pruning_steps(
     """Prune to each share in turn (Michel et al. 2019, Sec. 4.1); the set of removed heads only grows.
 
     Args:
-        shares: rising, of all heads of ``model``.
+        shares: rising, of all heads of ``model`` of these kinds.
+        kinds: of attention whose heads may go, ranked together; all kinds by default.
         stepwise: estimate the scores again on what is left, before every step.
         retrain: changes the pruned model's weights in place after every step; later steps go on from them.
     """
-    encoder_of(model.config)
     layout = describe(model)
-    scores = estimate(model).astype(float)
-    first = np.where(_mask(layout), scores, np.nan)
-    keep, removed, current = _mask(layout), list[tuple[int, int]](), model
+    kinds = kinds_of(layout, kinds)
+    rows = rows_of(layout, kinds)
+    keep, removed, current = existing(layout, kinds), list[tuple[int, int]](), model
     total = int(keep.sum())
-    scores = first
+    scores = first = np.where(keep, stacked(estimate(model), kinds), np.nan)
     for share in shares:
         count = heads_to_prune(total, share) - len(removed)
         if count > 0:
             if stepwise and removed:
-                scores = spread(estimate(current), keep)
+                scores = spread(stacked(estimate(current), kinds), keep)
             target = keep_mask(np.where(keep, scores, np.nan), count, floor)
             going = [place for place in ranking(np.where(keep & ~target, scores, np.nan).ravel())]
             removed += [divmod(place, keep.shape[1]) for place in going[: int((keep & ~target).sum())]]
-            current = prune_heads(current, keep, target)
+            current = prune_heads(current, rows, keep, target)
             keep = target
             if retrain is not None:
                 retrain(current)
-        yield Step(share, keep, current, list(removed), first)
+        yield Step(share, rows, keep, current, list(removed), first)
 
 
-def prune_heads(model: Any, keep: np.ndarray, target: np.ndarray) -> Any:
-    """Prune a model that has the heads ``keep`` to those of ``target``, both (layer, head) of the unpruned model."""
+def prune_heads(model: Any, rows: Sequence[Row], keep: np.ndarray, target: np.ndarray) -> Any:
+    """Prune a model that has the heads ``keep`` to those of ``target``, both (row, head) of the unpruned model."""
     masks = Masks.ones(describe(model))
-    for layer in range(len(keep)):
-        left = target[layer][keep[layer]]
-        masks.heads[KIND][layer, : len(left)] = torch.from_numpy(left)
+    for (kind, layer), here, wanted in zip(rows, keep, target, strict=True):
+        left = wanted[here]
+        masks.heads[kind][layer, : len(left)] = torch.from_numpy(left)
     return prune(model, masks)
 
 
 def spread(scores: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """Scores of a pruned model's heads at their places in the unpruned model, NaN where a head is gone."""
     full = np.full(keep.shape, np.nan)
-    for layer, row in enumerate(keep):
-        full[layer, row] = scores[layer, : row.sum()]
+    for number, row in enumerate(keep):
+        full[number, row] = scores[number, : row.sum()]
     return full
 
 
-def _mask(layout: Any) -> np.ndarray:
-    return Masks.ones(layout).heads[KIND].numpy().astype(bool)
+def point(
+    task: TaskConfig, step: Step, evaluated: Evaluated, dense: Cost, length: int, target_length: int | None = None
+) -> dict[str, Any]:
+    """A row of the curve's table: requested and achieved sparsities, and the metric with its 95 % band.
 
-
-def point(task: TaskConfig, step: Step, evaluated: Evaluated, dense: Cost, length: int) -> dict[str, Any]:
-    """A row of the curve's table: requested and achieved sparsities, and the metric with its 95 % band."""
-    own = cost(step.model, length)
-    total = step.keep.size
+    Args:
+        dense: cost of the unpruned model at these lengths.
+        target_length: tokens, of translation.
+    """
+    own = cost(step.model, length, target_length)
+    kinds = list(dict.fromkeys(kind for kind, _ in step.rows))
     return {
-        "share": step.share, "heads_kept": int(step.keep.sum()), "heads_total": total,
+        "share": step.share, "kinds": "+".join(kinds),
+        "heads_kept": int(step.keep.sum()), "heads_total": int((~np.isnan(step.scores)).sum()),
         "achieved_heads": len(step.removed) / (len(step.removed) + int(step.keep.sum())),
         "metric": task.metric, "value": evaluated.metrics[task.metric],
         "low": evaluated.low, "high": evaluated.high,
         "parameters": own.parameters, "achieved_parameters": 1 - own.parameters / dense.parameters,
         "macs": own.macs, "achieved_macs": 1 - own.macs / dense.macs, "length": length,
+        **({} if target_length is None else {"target_length": target_length}),
     }  # fmt: skip
 
 
@@ -122,9 +129,20 @@ def share_within(table: list[dict[str, Any]], low: float) -> float:
 def kept_rows(step: Step) -> list[dict[str, Any]]:
     """Heads kept per layer at one share."""
     return [
-        {"share": step.share, "kind": KIND, "layer": layer, "heads_kept": int(row.sum()), "heads": row.size}
-        for layer, row in enumerate(step.keep)
-    ]
+        {
+            "share": step.share, "kind": kind, "layer": layer, "heads_kept": int(kept.sum()),
+            "heads": int((~np.isnan(scores)).sum()),
+        }
+        for (kind, layer), kept, scores in zip(step.rows, step.keep, step.scores, strict=True)
+    ]  # fmt: skip
+
+
+def kept_masks(step: Step) -> dict[str, list[list[bool]]]:
+    """Which heads are kept at one share, by attention kind: (layer, head)."""
+    masks: dict[str, list[list[bool]]] = {}
+    for (kind, _), kept, scores in zip(step.rows, step.keep, step.scores, strict=True):
+        masks.setdefault(kind, []).append(kept[~np.isnan(scores)].tolist())
+    return masks
 
 
 def score_rows(step: Step) -> list[dict[str, Any]]:
@@ -132,6 +150,9 @@ def score_rows(step: Step) -> list[dict[str, Any]]:
     stay = [divmod(place, step.keep.shape[1]) for place in ranking(np.where(step.keep, step.scores, np.nan).ravel())]
     order = step.removed + stay[: int(step.keep.sum())]
     return [
-        {"kind": KIND, "layer": layer, "head": head, "score": step.scores[layer, head], "rank": rank}
-        for rank, (layer, head) in enumerate(order)
-    ]
+        {
+            "kind": step.rows[row][0], "layer": step.rows[row][1], "head": head,
+            "score": step.scores[row, head], "rank": rank,
+        }
+        for rank, (row, head) in enumerate(order)
+    ]  # fmt: skip

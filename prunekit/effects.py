@@ -14,15 +14,15 @@ import numpy as np
 import torch
 
 from prunekit.ablation import ablate_heads
-from prunekit.config import TaskConfig
-from prunekit.evaluation import score
+from prunekit.comparison import Comparison, compare
+from prunekit.config import EvaluationConfig, TaskConfig
 from prunekit.files import atomic_path, remove_leftovers
 from prunekit.fingerprints import weights_fingerprint
 from prunekit.runs import Run
-from prunekit.statistics import mcnemar, paired_bootstrap
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches
-from prunekit.tasks.metrics import METRICS, predictions
+from prunekit.tasks.parallel import Pairs
 from prunekit.teachers import Teacher
+from prunekit.translation_effects import translation_comparisons
 
 ENGINE_REVISION = 1
 """Raised whenever the ablation engine gives other numbers; part of the cache's keys."""
@@ -39,6 +39,36 @@ class Effects:
     """(example, label)"""
     ablated: dict[str, np.ndarray]
     """By ablation (``one_off``, ``all_but_one``): (layer, head, example, label)."""
+
+
+def head_comparisons(
+    task: TaskConfig,
+    teacher: Teacher,
+    examples: Examples,
+    run: Run,
+    ablations: Sequence[str],
+    evaluation: EvaluationConfig,
+    *,
+    seed: int = 0,
+    tested: bool = True,
+    label: str = "ablate heads",
+) -> dict[str, dict[str, Comparison]]:
+    """The metric with each head ablated beside the whole model's, by ablation and attention kind: (layer, head).
+
+    Args:
+        task: whose metric is compared.
+        ablations: ``one_off``, ``all_but_one`` or both.
+        seed: of the bootstrap, where the metric needs one.
+        tested: False where only the metric is needed: tests of translation take most of a second each, and their
+            p-values are NaN then.
+    """
+    if isinstance(examples, Pairs):
+        return translation_comparisons(task, teacher, examples, run, ablations, evaluation, tested=tested, label=label)
+    effects = head_effects(teacher, examples, run, ablations, evaluation.batch_size, label)
+    return {
+        name: {"self": compare(task, effects.baseline, effects.ablated[name], examples.labels, seed)}
+        for name in ablations
+    }
 
 
 def head_effects(
@@ -114,35 +144,3 @@ def _key(weights: str, examples: Examples, index: torch.Tensor, dtype: str, conf
     rows = [examples.input_ids[i] for i in index.tolist()]
     identity = [ENGINE_REVISION, weights, dtype, config._attn_implementation, index.tolist(), rows]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A metric of many models beside one baseline's; arrays have the leading axes of the models' logits."""
-
-    metric: str
-    baseline: float
-    values: np.ndarray
-    deltas: np.ndarray
-    p_values: np.ndarray
-
-
-def compare(
-    task: TaskConfig, baseline: np.ndarray, ablated: np.ndarray, labels: np.ndarray, seed: int = 0
-) -> Comparison:
-    """Test every model against the baseline: exact McNemar for accuracy, paired bootstrap for other metrics.
-
-    Args:
-        baseline: logits (example, label). ablated: logits (..., example, label).
-    """
-    metric = METRICS[task.metric]
-    base, others = predictions(baseline, task.regression), predictions(ablated, task.regression)
-    value = score(task, baseline, labels)[task.metric]
-    values = np.empty(others.shape[:-1])
-    for place in np.ndindex(values.shape):
-        values[place] = metric.compute(others[place], labels)
-    if metric.is_accuracy:
-        p_values = mcnemar(base == labels, others == labels)
-    else:
-        p_values = paired_bootstrap(metric.resampled, base, others, labels, seed=seed)
-    return Comparison(task.metric, value, values, values - value, p_values)

@@ -15,8 +15,11 @@ from prunekit.statistics import Band, accuracy_band, bootstrap_band
 from prunekit.tasks import metrics
 from prunekit.tasks.answers import Spans, answers, best_spans, question_scores, resampled_mean
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
+from prunekit.tasks.bleu import bleu_band, translation_scores
+from prunekit.tasks.parallel import Pairs
 from prunekit.tasks.squad_features import Windows
 from prunekit.training import autocast
+from prunekit.translations import texts, translate
 
 Advance = Callable[[int], None]
 Read = Callable[[Any, Batch], Sequence[Tensor]]
@@ -43,6 +46,7 @@ def evaluate(
     *,
     device: torch.device,
     batch_size: int = 64,
+    beams: int = 5,
     precision: str = "float32",
     on_rows: Advance = lambda rows: None,
 ) -> Evaluated:
@@ -50,11 +54,19 @@ def evaluate(
 
     Args:
         examples: as :func:`prunekit.tasks.batches.encode` returns them.
+        beams: of translation.
         on_rows: called with the number of examples (of questions: windows) done since the last call.
 
     Raises:
         UserError: there are no examples.
     """
+    if isinstance(examples, Pairs):
+        hypotheses = texts(examples, translate(
+            model, examples, device=device, beams=beams, batch_size=batch_size, precision=precision, on_rows=on_rows
+        ))  # fmt: skip
+        references = examples.labels.tolist()
+        values = translation_scores(hypotheses, references, task.metrics)
+        return _banded(values, bleu_band(task.metric, hypotheses, references), None)
     batches = evaluation_batches(examples, batch_size)
     if isinstance(examples, Windows):
         spans = _best_spans(task, model, examples, batches, device, precision, on_rows)
@@ -138,5 +150,5 @@ def model_record(model: Any, name: str, path: str | None, weights: str) -> dict[
     return {
         "name": name, "path": path, "weights": weights, "family": model.config.model_type,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "layers": len(layout.attention), "heads": sum(block.heads for block in layout.attention),
+        "layers": len(layout.ffn), "heads": sum(block.heads for block in layout.attention),
     }  # fmt: skip

@@ -9,12 +9,15 @@ from torch import Tensor
 
 from prunekit.errors import UserError
 
+NO_TOKEN = -100
+"""Label where a target has no token."""
 
-def task_loss(logits: Tensor, labels: Tensor) -> Tensor:
+
+def task_loss(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Loss of each example, (batch,): cross-entropy, or squared error where labels are real numbers."""
     if labels.is_floating_point():
         return (logits.squeeze(-1) - labels.to(logits.dtype)) ** 2
-    return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    return torch.nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
 
 
 def example_losses(output: Any, batch: dict[str, Tensor]) -> Tensor:
@@ -27,6 +30,23 @@ def example_losses(output: Any, batch: dict[str, Tensor]) -> Tensor:
     return task_loss(_at_least_float32(output.logits), batch["labels"])
 
 
+def training_loss(output: Any, batch: dict[str, Tensor], label_smoothing: float = 0.0) -> Tensor:
+    """What a step of training minimises: the mean over examples, in translation over the targets' tokens.
+
+    Args:
+        label_smoothing: share of the probability that is spread evenly (Szegedy et al. 2016); regression and questions
+            have none.
+    """
+    if "start_positions" in batch:
+        return example_losses(output, batch).mean()
+    logits, labels = _at_least_float32(output.logits), batch["labels"]
+    if labels.dim() == 2:
+        return torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), labels.flatten(), ignore_index=NO_TOKEN, label_smoothing=label_smoothing
+        )
+    return task_loss(logits, labels, label_smoothing).mean()
+
+
 def target_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """-log p(target | source) of each example, (batch,), the sum over the target's tokens; not label-smoothed.
 
@@ -35,7 +55,7 @@ def target_losses(logits: Tensor, labels: Tensor) -> Tensor:
         labels: (batch, token), -100 where there is no token.
     """
     words = _at_least_float32(logits).transpose(1, 2)
-    return torch.nn.functional.cross_entropy(words, labels, reduction="none", ignore_index=-100).sum(1)
+    return torch.nn.functional.cross_entropy(words, labels, reduction="none", ignore_index=NO_TOKEN).sum(1)
 
 
 def predicted_labels(output: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:

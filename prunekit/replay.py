@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunekit.architectures import classify
-from prunekit.blocks import Block, blocks, call_order
+from prunekit.blocks import AttentionBlock, Block, blocks, call_order
 from prunekit.errors import UserError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def model_inputs(model: PreTrainedModel, batch: Batch) -> Batch:
     return {name: batch[name].to(model.device) for name in names if name in batch}
 
 
-def context(block: Block, x: Tensor, mask: Tensor | None = None) -> Tensor:
+def context(block: AttentionBlock, x: Tensor, mask: Tensor | None = None) -> Tensor:
     """Input of the attention output projection.
 
     Args:

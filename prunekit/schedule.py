@@ -52,17 +52,24 @@ def ranking(scores: np.ndarray) -> list[int]:
     return np.argsort(scores, kind="stable").tolist()
 
 
-def reachable(shares: Sequence[float], layout: Layout, floor: int, wanted: float | None = None) -> list[float]:
+def reachable(
+    shares: Sequence[float], layout: Layout, floor: int, wanted: float | None = None, kinds: Sequence[str] | None = None
+) -> list[float]:
     """The shares that can be pruned when every layer keeps ``floor`` heads; those beyond are left out of a curve.
+
+    Args:
+        kinds: of attention that the shares are of; all by default.
 
     Raises:
         UserError: the one share that is ``wanted`` is beyond reach, or ``floor`` is above the heads of a layer.
     """
-    _check_floor(floor, min(block.heads for block in layout.attention))
-    most = layout.heads - sum(min(floor, block.heads) for block in layout.attention)
-    if wanted is not None and heads_to_prune(layout.heads, wanted) > most:
-        raise UserError(f"share: {wanted} is out of reach with floor={floor}, at most {most / layout.heads:.3f} is")
-    return [share for share in shares if heads_to_prune(layout.heads, share) <= most]
+    heads = [block.heads for block in layout.attention if kinds is None or block.kind in kinds]
+    _check_floor(floor, min(heads))
+    total = sum(heads)
+    most = total - sum(min(floor, here) for here in heads)
+    if wanted is not None and heads_to_prune(total, wanted) > most:
+        raise UserError(f"share: {wanted} is out of reach with floor={floor}, at most {most / total:.3f} is")
+    return [share for share in shares if heads_to_prune(total, share) <= most]
 
 
 def _check_floor(floor: int, smallest: int) -> None:

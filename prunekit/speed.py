@@ -1,4 +1,4 @@
-"""Models' forward passes on random tokens, ready to be timed side by side."""
+"""What models do with random tokens, ready to be timed side by side: forward passes, and translating."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from prunekit.beam_search import beam_search
+from prunekit.seq2seq import Seq2Seq
 from prunekit.timing import interleaved
 from prunekit.training import autocast
 
@@ -24,6 +26,23 @@ def forward_calls(
             model(input_ids=ids)
 
     return {name: partial(forward, model) for name, model in models.items()}
+
+
+def decoding_calls(
+    models: Mapping[str, Any], batch_size: int, length: int, words: int, beams: int, device: torch.device
+) -> dict[str, Callable[[], None]]:
+    """Beam search of exactly so many words by each translation model, for the same sources of random tokens."""
+    vocabulary = min(model.config.vocab_size for model in models.values())
+    ids = torch.randint(5, vocabulary, (batch_size, length), device=device)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+    def decode(model: Any) -> None:
+        parts = Seq2Seq(model)
+        with torch.inference_mode():
+            memory = parts.memory(parts.encoder_inputs(batch)[-1], batch)
+            beam_search(parts, memory, beams=beams, longest=words, endless=True)
+
+    return {name: partial(decode, model) for name, model in models.items()}
 
 
 def rounds(repeats: int, batch_size: int, length: int, tokens: int = 4096) -> int:

@@ -177,6 +177,13 @@ def mean_band(values: np.ndarray, *, confidence: float = 0.95) -> Band:
     return Band(mean, mean - half, mean + half)
 
 
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's rank correlation; NaN where it is not defined, as in :func:`pearson`."""
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(stats.spearmanr(first, second).statistic)
+
+
 def pearson(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     """Pearson's r and its two-sided p-value under the hypothesis of no correlation (exact for normal
     variables).

@@ -17,7 +17,7 @@ from prunekit.evaluation import evaluate, model_record
 from prunekit.runs import Run, execute
 from prunekit.tasks.batches import Examples, encode
 from prunekit.tasks.rows import Rows, load_rows
-from prunekit.tasks.tokenizers import load_tokenizer
+from prunekit.tasks.tokenizers import load_tokenizer, new_tokenizer
 from prunekit.training import steps_in, train
 
 REVISION = 1
@@ -40,9 +40,11 @@ class Teacher:
 def finetune(config: Finetune, run: Run) -> None:
     """Story of the verb `finetune`: train a teacher, evaluate it, keep its weights in ``model/``."""
     require_scores(config.model)
+    if processes.count() > 1 and config.task.translation:
+        raise UserError("torchrun: translation is trained by one process, its loss is a mean over tokens; leave it out")
     rows = load_rows(config.task, config.task.train).sample(config.train.examples)
     evaluation = load_rows(config.task, config.task.evaluation).sample(config.train.evaluation_examples)
-    tokenizer = load_tokenizer(config.model)
+    tokenizer = new_tokenizer(config.model, rows)
     model, created = new_model(config.model, config.task, config.train.seed, tokenizer)
     train_rows, held_out = _split(rows, config)
     examples = encode(train_rows, tokenizer, positions(model))
@@ -51,13 +53,17 @@ def finetune(config: Finetune, run: Run) -> None:
         found = evaluate(config.task, current, encode(held_out, tokenizer), device=run.device)
         return found.metrics[config.task.metric]
 
+    def keep_snapshot(epoch: int) -> None:
+        if epoch in config.train.snapshots:
+            checkpoints.save(model, snapshot_folder(run.folder, epoch), tokenizer=tokenizer)
+
     with run.stage("train", steps_in(len(examples), config.train)) as advance:
         state = train(
             model, examples, config.train, device=run.device, folder=run.folder,
             checkpoint_seconds=config.run.checkpoint_seconds,
             on_resume=lambda step: (run.logged(until=step), None)[1],
             on_log=lambda step, values: run.log(step, **values),
-            on_step=advance, evaluate=held_out_score,
+            on_step=advance, evaluate=held_out_score, on_epoch=keep_snapshot,
         )  # fmt: skip
     if processes.rank() > 0:
         return  # it has helped to train
@@ -65,8 +71,9 @@ def finetune(config: Finetune, run: Run) -> None:
     with run.stage("evaluate", len(encoded)) as advance:
         evaluated = evaluate(config.task, model, encoded, device=run.device, on_rows=advance)
     outputs = {"classification": config.task.labels, "regression": ["score"], "questions": ["start", "end"]}
-    model.config.id2label = dict(enumerate(outputs[config.task.kind]))
-    model.config.label2id = {name: number for number, name in model.config.id2label.items()}
+    if config.task.kind in outputs:
+        model.config.id2label = dict(enumerate(outputs[config.task.kind]))
+        model.config.label2id = {name: number for number, name in model.config.id2label.items()}
     checkpoints.save(model, run.folder / "model", tokenizer=tokenizer)
     for name in ("checkpoint.safetensors", "best.safetensors"):
         (run.folder / name).unlink(missing_ok=True)
@@ -106,25 +113,60 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
         source = {"run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": value}
     model: Any = checkpoints.load(folder, attention=config.model.attention, dtype=dtype)
     model.to(run.device)
-    if not checkpoints.has_head(model, config.task.questions):
-        raise UserError(
-            f"teacher: {folder} is a {type(model).__name__}, task {config.task.name} needs "
-            f"{'question answering' if config.task.questions else 'sequence classification'}; "
-            "give a model that was fine-tuned for this task"
-        )
-    if model.config.num_labels != config.task.outputs:
-        raise UserError(
-            f"teacher: {folder} has {model.config.num_labels} outputs, task {config.task.name} needs "
-            f"{config.task.outputs}; give a model that was fine-tuned for this task"
-        )
+    _check_fits(model, folder, config.task)
     tokenizer = load_tokenizer(dataclasses.replace(config.model, path=folder))
     run.teacher = source
     run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
     return Teacher(model, tokenizer, run.model, source)
 
 
+def snapshot(config: Experiment, teacher: Teacher, run: Run, epoch: int) -> Any:
+    """The teacher as it was after an epoch of its training, one of ``config.train.snapshots``, on the run's device."""
+    home = Path(config.run.folder) / "finetune" / teacher.source["run_id"]
+    dtype = torch.float64 if config.dtype == "float64" else torch.float32
+    model: Any = checkpoints.load(snapshot_folder(home, epoch), attention=config.model.attention, dtype=dtype)
+    return model.to(run.device)
+
+
+def _check_fits(model: Any, folder: str, task: TaskConfig) -> None:
+    fits = checkpoints.is_translator(model) if task.translation else checkpoints.has_head(model, task.questions)
+    if not fits:
+        needs = {"translation": "a translation model", "questions": "question answering"}
+        raise UserError(
+            f"teacher: {folder} is a {type(model).__name__}, task {task.name} needs "
+            f"{needs.get(task.kind, 'sequence classification')}; give a model that was fine-tuned for this task"
+        )
+    if not task.translation and model.config.num_labels != task.outputs:
+        raise UserError(
+            f"teacher: {folder} has {model.config.num_labels} outputs, task {task.name} needs "
+            f"{task.outputs}; give a model that was fine-tuned for this task"
+        )
+
+
+def snapshot_folder(folder: Path, epoch: int) -> Path:
+    """Where the run of a teacher keeps the model as it was after an epoch (from 1)."""
+    return folder / "epochs" / str(epoch)
+
+
 def new_model(config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any = None) -> tuple[Any, list[str]]:
-    """A model to be trained or timed, and the names of the parameters that were initialised at random."""
+    """A model to be trained or timed, and the names of the parameters that were initialised at random.
+
+    Raises:
+        UserError: weights that cannot be loaded, a shape that is none, or a translation model for another task.
+    """
+    if task.translation:
+        if config.weights == "pretrained":
+            model: Any = checkpoints.load(str(config.path), attention=config.attention)
+            _check_fits(model, str(config.path), task)
+            return model, []
+        shape = dict(config.shape)
+        if tokenizer is not None and config.path is None:
+            shape |= {
+                "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id,
+                "eos_token_id": tokenizer.eos_token_id, "decoder_start_token_id": tokenizer.pad_token_id,
+                "forced_eos_token_id": None,
+            }  # fmt: skip
+        return checkpoints.build_translator(config.family, shape, seed=seed, attention=config.attention), ["all"]
     if config.weights == "pretrained":
         return checkpoints.attach_head(
             str(config.path), task.outputs, questions=task.questions, seed=seed, attention=config.attention

@@ -23,8 +23,8 @@ from prunekit.blocks import set_probability_dropout
 from prunekit.config import TrainConfig
 from prunekit.errors import UserError
 from prunekit.files import atomic_path
-from prunekit.losses import example_losses
-from prunekit.tasks.batches import Examples, model_inputs, to_device, training_order
+from prunekit.losses import training_loss
+from prunekit.tasks.batches import Batch, Examples, model_inputs, to_device, training_order
 from prunekit.training_state import load_state, save_state, tensors_of
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def train(
     on_log: Callback = lambda step, values: None,
     on_step: Callable[[int], None] = lambda steps: None,
     evaluate: Callable[[torch.nn.Module], float] | None = None,
+    on_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> Progress:
     """Train in place, checkpointing into ``folder``; goes on from the checkpoint that is there.
 
@@ -76,6 +77,7 @@ def train(
     Args:
         evaluate: called after every epoch when ``config.keep`` is ``best``; the weights with the highest value stay.
         on_resume: told the step that the training goes on from (0 for a new one).
+        on_epoch: told each epoch that is done, from 1, before its checkpoint; the model is in training mode.
 
     Raises:
         UserError: the loss is not finite (names the step and the last checkpoint).
@@ -87,6 +89,7 @@ def train(
     optimizer = _optimizer(model, config)
     per_epoch = math.ceil(len(examples) / config.batch_size)
     total = steps_in(len(examples), config)
+    schedule = SCHEDULES[config.schedule]
     torch.manual_seed(config.seed + 1)  # dropout; the seed itself initialised the task head
     checkpoint = folder / "checkpoint.safetensors"
     first = processes.rank() == 0
@@ -108,15 +111,15 @@ def train(
     for epoch in range(state.step // per_epoch, config.epochs):
         order = training_order(examples, config.batch_size, config.seed, epoch)
         for indices in order[state.step - epoch * per_epoch :]:
-            rate = config.learning_rate * _schedule(state.step, total, config.warmup)
+            rate = config.learning_rate * schedule(state.step, total, config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             processes.seed_step(config.seed + 1, state.step)
             own, weight = processes.share(indices)
             batch = to_device(examples.batch(own), device)
             with autocast(device, config.precision):
-                output = forward(**model_inputs(batch))
-            loss = weight * example_losses(output, batch).mean()
+                output = forward(**teacher_forced(model, batch))
+            loss = weight * training_loss(output, batch, config.label_smoothing)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
             optimizer.step()
@@ -129,10 +132,14 @@ def train(
                 on_log(state.step, {"loss": mean, "learning_rate": rate, "epoch": state.step / per_epoch})
                 losses = []
                 # only here: what was averaged before a checkpoint must not be averaged again after it
-                pending = config.keep == "best" and state.step % per_epoch == 0  # an epoch's end is saved once judged
+                # an epoch's end is saved once it is judged, or kept as a snapshot
+                judged = config.keep == "best" or epoch + 1 in config.snapshots
+                pending = judged and state.step % per_epoch == 0
                 if time.monotonic() - saved >= checkpoint_seconds and not pending:
                     save()
                     saved = time.monotonic()
+        if first:
+            on_epoch(epoch + 1)
         if config.keep == "best" and evaluate is not None:
             value = evaluate(model)
             model.train()
@@ -150,7 +157,7 @@ def train(
 
 def _optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     groups = decay_groups(list(model.parameters()), config.weight_decay)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2), fused=True)
 
 
 def decay_groups(parameters: list[torch.nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
@@ -161,10 +168,28 @@ def decay_groups(parameters: list[torch.nn.Parameter], weight_decay: float) -> l
     ]
 
 
-def _schedule(step: int, total: int, warmup: float) -> float:
+def linear(step: int, total: int, warmup: float) -> float:
     """Linear warm-up over a share of the steps, then linear decay to 0 (a factor of the peak rate)."""
     rising = warmup * total
     return (step + 1) / rising if step + 1 < rising else (total - step) / max(total - rising, 1)
+
+
+def inverse_sqrt(step: int, total: int, warmup: float) -> float:
+    """Linear warm-up, then decay with the square root of the step (Vaswani et al. 2017, Sec. 5.3)."""
+    rising = max(warmup * total, 1)
+    return min((step + 1) / rising, (rising / (step + 1)) ** 0.5)
+
+
+SCHEDULES = {"linear": linear, "inverse_sqrt": inverse_sqrt}
+"""Of the learning rate: from the step (from 0), the number of steps and the share of warm-up."""
+
+
+def teacher_forced(model: Any, batch: Batch) -> dict[str, Any]:
+    """Arguments of a step: a decoder sees the target up to the word that it is to say."""
+    if not model.config.is_encoder_decoder:
+        return {**model_inputs(batch)}
+    shifted = model.prepare_decoder_input_ids_from_labels(batch["labels"])
+    return {**model_inputs(batch), "decoder_input_ids": shifted, "use_cache": False}
 
 
 def _finite_mean(losses: list[torch.Tensor], step: int, checkpoint: Path) -> float:
@@ -201,7 +226,7 @@ def retrain(
         per_epoch = math.ceil(len(examples) / batch_size)
         order = training_order(examples, batch_size, seed, step // per_epoch)
         batch = to_device(examples.batch(order[step % per_epoch]), device)
-        loss = example_losses(model(**model_inputs(batch)), batch).mean()
+        loss = training_loss(model(**teacher_forced(model, batch)), batch)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

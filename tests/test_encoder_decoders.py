@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -22,7 +21,6 @@ from prunekit.checkpoints import attach_head, build, load, save
 from prunekit.cofi.gates import Gates
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.cofi.structures import whole_layers
-from prunekit.curves import pruning_steps
 from prunekit.errors import UserError
 from prunekit.fisher.alternatives import unit_scores
 from prunekit.fisher.gradients import mask_gradients
@@ -400,7 +398,6 @@ ENCODERS_ONLY: dict[str, Callable[[PreTrainedModel, Path], Any]] = {
     "importance of neurons": lambda model, _: unit_scores("magnitude", model),
     "latency tables": lambda model, folder: latency_table(model, 1, 8, folder),
     "mask tuning": lambda model, _: tune(model, Masks.ones(describe(model)), _batches()),
-    "curves": lambda model, _: next(pruning_steps(model, [0.5], lambda _: np.zeros(1))),
     "CoFi's gates": lambda model, _: Gates(model),
     "CoFi's size": lambda model, _: PrunableSize.of(model),
     "CoFi's baselines": lambda model, _: whole_layers(model, 0.5),

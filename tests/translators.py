@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
 
-from prunekit.architectures import ENCODERS, FAMILIES
+from prunekit import architectures
 from prunekit.blocks import describe
 from prunekit.gates import gated
 from prunekit.masks import Masks
 from tests.families import HIDDEN, PAD, VOCABULARY, tiny
 
-TRANSLATORS = tuple(family for family in FAMILIES if family not in ENCODERS)
+TRANSLATORS = tuple(architectures.TRANSLATORS)
 ENCODER_LAYERS, DECODER_LAYERS = 2, 3
 HEADS = {"enc-enc": 4, "enc-dec": 2, "dec-dec": 2}
 ROWS = {"enc-enc": ENCODER_LAYERS, "enc-dec": DECODER_LAYERS, "dec-dec": DECODER_LAYERS}

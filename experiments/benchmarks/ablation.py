@@ -9,7 +9,6 @@ import torch
 from experiments.benchmarks.paired import Found, Subject, paired
 from prunekit.ablation import ablate_heads
 from prunekit.blocks import describe
-from prunekit.curves import KIND
 from prunekit.gates import gated
 from prunekit.masks import Masks
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
@@ -40,13 +39,13 @@ def variants(model: Any, examples: Examples, batch_size: int, device: torch.devi
 @torch.inference_mode()
 def one_evaluation_per_head(model: Any, batches: list[Batch]) -> torch.Tensor:
     layout = describe(model)
-    shape = Masks.ones(layout).heads[KIND].shape
+    shape = Masks.ones(layout).heads["self"].shape
     rows = sum(len(batch["index"]) for batch in batches)
     logits = torch.empty(*shape, rows, model.config.num_labels)
     for layer in range(shape[0]):
         for head in range(shape[1]):
             masks = Masks.ones(layout, device=model.device)
-            masks.heads[KIND][layer, head] = False
+            masks.heads["self"][layer, head] = False
             with gated(model, masks):
                 for batch in batches:
                     logits[layer, head, batch["index"].cpu()] = model(**model_inputs(batch)).logits.float().cpu()

@@ -12,7 +12,6 @@ import torch
 
 from experiments.benchmarks.paired import Found, Subject, paired
 from prunekit.blocks import describe
-from prunekit.curves import KIND
 from prunekit.gates import gated
 from prunekit.losses import task_loss
 from prunekit.masks import Masks
@@ -33,14 +32,14 @@ def variants(model: Any, examples: Examples, batch_size: int, device: torch.devi
     return {
         "plain_weight_gradients": lambda: one_pass_per_example(model, single, frozen=False),
         "plain_frozen": lambda: one_pass_per_example(model, single, frozen=True),
-        "fast": lambda: head_importance(model, bucketed, normalise=False)[KIND],
+        "fast": lambda: head_importance(model, bucketed, normalise=False)["self"],
     }
 
 
 def one_pass_per_example(model: Any, batches: list[Batch], *, frozen: bool) -> torch.Tensor:
     """Mean over examples of |dL/dgate| (Michel et al. 2019, Eq. 2), the plain way."""
     masks = Masks.ones(describe(model), dtype=next(model.parameters()).dtype, device=model.device)
-    gate = masks.heads[KIND].requires_grad_()
+    gate = masks.heads["self"].requires_grad_()
     total = torch.zeros_like(gate, dtype=torch.float64)
     model.eval()
     for parameter in model.parameters():

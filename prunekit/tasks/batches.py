@@ -21,8 +21,9 @@ MULTIPLE = 16
 
 Batch = dict[str, torch.Tensor]
 """``input_ids``, ``attention_mask`` and, where the family has them, ``token_type_ids``: (batch, token);
-``labels``: (batch,), int64, or float32 for regression; for questions instead ``start_positions`` and
-``end_positions``: (batch,), tokens; ``index``: (batch,), the examples' places in the data."""
+``labels``: (batch,), int64, or float32 for regression, for translation the target's tokens, (batch, token); for
+questions instead ``start_positions`` and ``end_positions``: (batch,), tokens; ``index``: (batch,), the examples' places
+in the data."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Examples:
     @property
     def lengths(self) -> np.ndarray:
         return np.asarray([len(ids) for ids in self.input_ids])
+
+    @property
+    def mean_lengths(self) -> tuple[int, int | None]:
+        """Mean tokens of an input, and of a target where there are targets."""
+        return round(float(self.lengths.mean())), None
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Examples:
         types = self.token_type_ids
@@ -92,6 +98,10 @@ def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples
         from prunekit.tasks.squad_features import windows
 
         return windows(rows, tokenizer)
+    if rows.task.translation:
+        from prunekit.tasks.parallel import encode_pairs
+
+        return encode_pairs(rows, tokenizer)
     columns = [list(column) for column in zip(*rows.texts, strict=True)]
     encoded = tokenizer(*columns, truncation=True, max_length=longest)
     types = encoded.get("token_type_ids") if "token_type_ids" in tokenizer.model_input_names else None

@@ -21,8 +21,9 @@ _SAMPLE_SEED = 20190525  # of evaluation samples: the same rows in every run
 
 @dataclass(frozen=True)
 class Rows:
-    """Texts (one tuple of one or two strings a row) and labels: int, float for regression, or for questions the
-    gold answers (object, a tuple of :class:`prunekit.tasks.questions.Answer` a row)."""
+    """Texts (one tuple of one or two strings a row) and labels: int, float for regression, for questions the gold
+    answers (object, a tuple of :class:`prunekit.tasks.questions.Answer` a row), for translation the target (object, a
+    string a row; the text is the source)."""
 
     task: TaskConfig
     split: str
@@ -70,19 +71,24 @@ def load_rows(task: TaskConfig, split: str, *, labelled: bool = True) -> Rows:
             task says.
     """
     if task.source == "demo":
-        table: Any = _demo(split, task.train_rows if split == "train" else task.evaluation_rows)
+        table: Any = _demo(task.kind, split, task.train_rows if split == "train" else task.evaluation_rows)
     elif task.source == "files":
         table = _read_file(task, split)
     else:
         table = _read_hub(task, split)
+    if task.translation:
+        from prunekit.tasks.parallel import checked_pairs
+
+        return checked_pairs(task, split, table)
     return _checked(task, split, table, labelled or task.questions or task.regression)
 
 
 @functools.lru_cache(maxsize=4)  # generating takes seconds, and a reproduction asks for the same rows in every run
-def _demo(split: str, rows: int) -> dict[str, list[Any]]:
-    from prunekit.tasks import demo
+def _demo(kind: str, split: str, rows: int) -> dict[str, list[Any]]:
+    from prunekit.tasks import demo, demo_translation
 
-    return _columns(demo.generate(split, rows))
+    made = demo_translation.generate(split, rows) if kind == "translation" else demo.generate(split, rows)
+    return _columns(made)
 
 
 def _read_hub(task: TaskConfig, split: str) -> Any:
@@ -97,7 +103,8 @@ def _read_hub(task: TaskConfig, split: str) -> Any:
         raise UserError(f"task.source: {name} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
     if split not in splits:
         raise UserError(f"split {split!r} is not in {name} here, it has {', '.join(map(repr, splits))}")
-    return splits[split]
+    nested = any("." in column for column in task.columns)  # {"translation": {"de": ..., "en": ...}}, as of WMT
+    return splits[split].flatten() if nested else splits[split]
 
 
 def _read_file(task: TaskConfig, split: str) -> Any:
@@ -109,6 +116,10 @@ def _read_file(task: TaskConfig, split: str) -> Any:
         found = ", ".join(files) or "no splits"
         raise UserError(f"split {split!r}: task.files has {found}, add task.files.{split}=PATH")
     path = Path(files[split])
+    if task.translation and path.suffix not in READERS:
+        from prunekit.tasks.parallel import read_aligned
+
+        return read_aligned(task, split, path)
     if path.suffix not in READERS:
         raise UserError(f"task.files.{split}: {path} should end in one of {', '.join(READERS)}")
     if not path.is_file():
@@ -131,16 +142,8 @@ def _read_file(task: TaskConfig, split: str) -> Any:
 
 def _checked(task: TaskConfig, split: str, table: Any, labelled: bool) -> Rows:
     where = f"{task.name} {split}"
-    found = list(table.column_names) if hasattr(table, "column_names") else list(table)
-    for column in [*task.columns, task.label] if labelled else task.columns:
-        if column not in found:
-            raise UserError(f"{where}: no column {column!r}, {near(column, found)} (columns: {', '.join(found)})")
-    texts: list[tuple[str, ...]] = list(zip(*(table[column][:] for column in task.columns), strict=True))
-    if not texts:
-        raise UserError(f"{where}: the split is empty")
-    for row, text in enumerate(texts):
-        if not all(isinstance(part, str) for part in text):
-            raise UserError(f"{where}, row {row}: {task.columns} should be text, found {text!r}")
+    check_columns(where, [*task.columns, task.label] if labelled else task.columns, table)
+    texts = checked_texts(where, task.columns, table)
     if not labelled:
         return Rows(task, split, texts, np.zeros(len(texts), dtype=np.int64), len(texts))
     labels = list(table[task.label][:])
@@ -165,6 +168,25 @@ def _checked(task: TaskConfig, split: str, table: Any, labelled: bool) -> Rows:
     if not kept:
         raise UserError(f"{where}: no row has a label (all are -1), evaluate on another split")
     return Rows(task, split, kept, np.asarray(numbers, dtype=np.int64), len(kept))
+
+
+def check_columns(where: str, wanted: Sequence[str], table: Any) -> None:
+    """Refuse a table without one of the columns that the task names."""
+    found = list(table.column_names) if hasattr(table, "column_names") else list(table)
+    for column in wanted:
+        if column not in found:
+            raise UserError(f"{where}: no column {column!r}, {near(column, found)} (columns: {', '.join(found)})")
+
+
+def checked_texts(where: str, columns: Sequence[str], table: Any) -> list[tuple[str, ...]]:
+    """The text columns of a table, row by row; refuses an empty table and whatever is no text."""
+    texts: list[tuple[str, ...]] = list(zip(*(table[column][:] for column in columns), strict=True))
+    if not texts:
+        raise UserError(f"{where}: the split is empty")
+    for row, text in enumerate(texts):
+        if not all(isinstance(part, str) for part in text):
+            raise UserError(f"{where}, row {row}: {list(columns)} should be text, found {text!r}")
+    return texts
 
 
 def _number(label: Any, where: str, row: int) -> float:

@@ -1,0 +1,53 @@
+"""Translations of a set of sentences by beam search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from prunekit.beam_search import Hypothesis, beam_search
+from prunekit.seq2seq import Seq2Seq
+from prunekit.tasks.batches import evaluation_batches, to_device
+from prunekit.tasks.parallel import Pairs
+from prunekit.training import autocast
+
+
+def translate(
+    model: Any,
+    pairs: Pairs,
+    *,
+    device: torch.device,
+    beams: int,
+    batch_size: int = 64,
+    precision: str = "float32",
+    on_rows: Callable[[int], None] = lambda rows: None,
+) -> list[Hypothesis]:
+    """The best hypothesis of every source, in their order; the targets are not looked at.
+
+    Args:
+        model: a translation model of the architecture table, gated or pruned or neither.
+        beams: 1 is greedy.
+    """
+    model.eval()
+    parts = Seq2Seq(model)
+    longest = pairs.rows.task.max_length
+    found: list[Hypothesis | None] = [None] * len(pairs)
+    with torch.inference_mode(), autocast(device, precision):
+        for batch in evaluation_batches(pairs, batch_size):
+            index = batch["index"].tolist()
+            moved = to_device(batch, device)
+            memory = parts.memory(parts.encoder_inputs(moved)[-1], moved)
+            for place, hypothesis in zip(
+                index, beam_search(parts, memory, beams=beams, longest=longest), strict=True
+            ):
+                found[place] = hypothesis
+            on_rows(len(index))
+    return [hypothesis for hypothesis in found if hypothesis is not None]
+
+
+def texts(pairs: Pairs, hypotheses: list[Hypothesis]) -> list[str]:
+    """What the hypotheses say, in plain text."""
+    tokens = [hypothesis.tokens for hypothesis in hypotheses]
+    return list(pairs.tokenizer.batch_decode(tokens, skip_special_tokens=True))

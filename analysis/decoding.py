@@ -62,7 +62,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
                 axes.fill_between(
                     x, rows["speedup_low"], rows["speedup_high"], color=look.color, alpha=0.12, linewidth=0
                 )
-            axes.set_title(f"batch {size}, {here['original_words_per_second'].median():,.0f} words/s unpruned")
+            axes.set_title(f"batch {size}: {here['original_words_per_second'].median():,.0f} words/s")
             axes.set_xlabel("heads of the kinds removed (%)")
             axes.set_ylabel("times faster")
         add_legend(figure, panels)
@@ -70,6 +70,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         add_caption(
             figure,
             f"Beam search of {first['beams']} beams, {first['words']} words from sources of {first['length']} tokens, "
-            f"original and physically pruned in turn; bands: quartiles of paired rounds. {caption}",
+            "original and physically pruned in turn; above each panel the words a second of the original; bands: "
+            f"quartiles of paired rounds. {caption}",
         )
     return figure

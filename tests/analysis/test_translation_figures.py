@@ -247,7 +247,7 @@ def test_decoding_has_a_panel_a_batch_size_and_a_line_a_choice_of_kinds(tmp_path
     translation.decoding(tmp_path)
     drawing = one(decoding.draw(group(tmp_path), Journal()))
     titles = [axes.get_title() for axes in drawing.figure.axes]
-    assert titles == ["batch 1, 100 words/s unpruned", "batch 16, 1,600 words/s unpruned"]
+    assert titles == ["batch 1: 100 words/s", "batch 16: 1,600 words/s"]
     lines = {line.get_label(): line.get_ydata() for line in drawing.figure.axes[1].lines}
     assert lines["all three kinds"] == pytest.approx([1.125, 1.25, 1.375])
     assert lines["encoder-decoder attention"] == pytest.approx([1.03125, 1.0625, 1.09375])

@@ -78,12 +78,12 @@ def cells_of(overrides: Sequence[str]) -> list[str]:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException:
         return []  # Hydra will say so
-    swept = {
-        override.get_key_element(): [f"{override.get_key_element()}={value}" for value in values]
-        for override in parsed
-        if override.is_discrete_sweep() and (values := list(override.sweep_string_iterator()))
-    }
-    return [" ".join(cell) for cell in itertools.product(*swept.values())]
+    swept: dict[str, list[str]] = {}
+    for override in parsed:  # of a setting given twice the last counts, at the place of the first, as Hydra has it
+        key = override.get_key_element()
+        values = override.sweep_string_iterator() if override.is_discrete_sweep() else ()
+        swept[key] = [f"{key}={value}" for value in values]
+    return [" ".join(cell) for cell in itertools.product(*filter(None, swept.values()))]
 
 
 def report(number: int, status: str, seconds: float, reason: str = "") -> None:

@@ -55,7 +55,7 @@ def test_one_process_is_left_alone() -> None:
 
 def test_every_process_and_step_has_its_own_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "count", lambda: 2)
-    drawn = {}
+    drawn: dict[tuple[int, int], float] = {}
     for rank in (0, 1):
         monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
         for step in (5, 6, 5):

@@ -84,6 +84,11 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
         yield environment
 
 
+def pending(job: str, environment: dict[str, str]) -> bool:
+    """Whether a job waits to be started."""
+    return ask(f"squeue -h -j {job} -o %T", environment) == "PENDING"
+
+
 def ask(command: str, environment: dict[str, str]) -> str:
     """What one of Slurm's commands prints."""
     done = subprocess.run(

@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments.entry import CONF, register
-from experiments.finetune import Finetune
+from prunekit.config import Finetune
 from tests.experiments.commands import TINY, started, wait
 
 CORES = joblib.cpu_count()
@@ -62,7 +62,7 @@ def test_a_killed_job_stops_no_other(tmp_path: Path) -> None:
         "-m", *TINY, f"run.folder={tmp_path}", "hydra/launcher=submitit_local", "hydra.sweeper.max_batch_size=2",
         "run.checkpoint_seconds=0", "train.seed=-1,0", "train.epochs=5000,1",
     ]  # fmt: skip
-    with started("finetune", *sweep) as process:
+    with started("finetune", *sweep, COLUMNS="160") as process:
         assert wait(process, lambda: any(tmp_path.glob("finetune/*/checkpoint.safetensors")))
         assert wait(process, lambda: len(running(tmp_path)) == 1)
         [cell] = running(tmp_path)

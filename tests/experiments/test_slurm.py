@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_a_sweep_with_a_failing_cell_and_requeued_jobs(tmp_path: Path, cluster: 
         slurm.ask(f"scancel --signal=USR2 {jobs[0]}", cluster)  # as before a time limit: the cell is asked to stop
         slurm.ask(f"scontrol requeue {jobs[1]}", cluster)  # as after a lost node: it is killed
         for job in jobs:
-            assert wait(process, lambda job=job: slurm.ask(f"squeue -h -j {job} -o %T", cluster) == "PENDING")
+            assert wait(process, partial(slurm.pending, job, cluster))
             slurm.ask(f"scontrol update JobId={job} StartTime=now", cluster)  # Slurm would wait for two minutes
         out, err = process.communicate()
     assert process.returncode == 2, err

@@ -21,6 +21,7 @@ from tests.experiments.commands import TINY, command
         ["seed=range(0,3)", "task=sst2", "constraint=0.3,0.5", "run.folder=runs"],
         ["task=sst2,mrpc", "+model.shape={a: 1}", "batch_sizes=[1,2]"],
         ["constraint=0.5"],
+        ["seed=1", "constraint=0.3,0.5", "seed=0,1"],
     ],
 )
 def test_cells_are_those_of_hydra(overrides: list[str]) -> None:

@@ -34,7 +34,7 @@ def refused(verb: str, *overrides: str, **environment: str) -> str:
         ("prune_heads", "share=1.5", "share: 1.5 is outside [0, 1]"),
         ("prune_heads", "order=importanc", "order: 'importanc' is unknown, did you mean 'importance'"),
         ("transfer", "task=sst2", "second.labels: "),
-        ("benchmark", "benchmark=ablations", "benchmark: 'ablations' is unknown, did you mean 'ablation'?"),
+        ("benchmark", "benchmark=ablations", "benchmark: 'ablations' is unknown, did you mean 'ablation'"),
     ],
 )  # fmt: skip
 def test_settings(verb: str, override: str, message: str) -> None:

@@ -30,7 +30,8 @@ addEventListener("load", () => {
   filter.value = "time_inference";
   filter.dispatchEvent(new Event("input"));
   parent.postMessage({
-    width: innerWidth, overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth, errors, sorted,
+    width: innerWidth, errors, sorted,
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     shown: document.getElementById("runs-shown").value,
     images: [...document.images].map((image) => image.naturalWidth > 0),
     paper: getComputedStyle(document.body).backgroundColor,

@@ -60,17 +60,17 @@ def replicates(records: list[Record], journal: Journal) -> pd.DataFrame | None:
 
 
 def curves(records: list[Record], points: pd.DataFrame) -> pd.DataFrame:
-    """The drawn numbers: those of :func:`order_curves`, and the series ``unpruned``.
+    """The drawn numbers."""
+    return with_unpruned(order_curves(points), records)
 
-    It is the unpruned metric with its sampling interval over the evaluation examples.
-    """
+
+def with_unpruned(frame: pd.DataFrame, records: list[Record]) -> pd.DataFrame:
+    """Add the series ``unpruned``: the unpruned metric with its sampling interval over the evaluation examples."""
     import pandas as pd
 
-    frame = order_curves(points)
     dense = {"series": "unpruned", "source": "measured", "metric": frame["metric"].iloc[0], "share": 0.0}
-    return pd.concat(
-        [frame, pd.DataFrame([dense | {"pruned_percent": 0.0} | unpruned(records)])], ignore_index=True
-    )
+    whole = pd.DataFrame([dense | {"pruned_percent": 0.0} | unpruned(records)])
+    return pd.concat([frame, whole], ignore_index=True)
 
 
 def order_curves(points: pd.DataFrame) -> pd.DataFrame:

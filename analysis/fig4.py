@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.curves import draw_series, draw_unpruned, unpruned
-from analysis.fig3b import order_curves, replicates
+from analysis.curves import draw_series, draw_unpruned
+from analysis.fig3b import order_curves, replicates, with_unpruned
 from analysis.groups import Group
 from analysis.loading import Journal
 from analysis.output import Drawing, Item
@@ -39,10 +39,7 @@ def curves(group: Group, journal: Journal) -> pd.DataFrame | None:
             parts.append(order_curves(points).assign(kind=kind))
     if not parts:
         return None
-    frame = pd.concat(parts, ignore_index=True)
-    dense = {"series": "unpruned", "source": "measured", "metric": frame["metric"].iloc[0], "share": 0.0}
-    whole = pd.DataFrame([dense | {"pruned_percent": 0.0} | unpruned(group.records)])
-    return pd.concat([frame, whole], ignore_index=True)
+    return with_unpruned(pd.concat(parts, ignore_index=True), group.records)
 
 
 def plot(frame: pd.DataFrame, caption: str) -> Figure:

@@ -33,7 +33,7 @@ class Stages:
 
     def __init__(self, config: PruneFisher, run: Run, teacher: Teacher, evaluation: Any) -> None:
         self.config, self.run, self.teacher, self.evaluation = config, run, teacher, evaluation
-        self.length = max(1, round(float(evaluation.lengths.mean())))
+        self.length = max(1, evaluation.mean_lengths[0])
         self.dense = cost(teacher.model, self.length)
         self.done = {line["stage"]: line for line in run.logged()}  # of an interrupted run
         self.rows: list[dict[str, Any]] = []

@@ -68,7 +68,7 @@ def story(config: LatencyTable, run: Run) -> None:
     if length is None:
         rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
         run.data.append(rows.record("evaluation"))
-        length = round(float(encode(rows, load_tokenizer(config.model), positions(model)).lengths.mean()))
+        length, _ = encode(rows, load_tokenizer(config.model), positions(model)).mean_lengths
     if length > positions(model):
         raise UserError(f"length: {length} tokens are too many, this model has {positions(model)} positions")
     with run.stage("measure"):

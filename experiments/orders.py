@@ -78,5 +78,5 @@ def timing_subject(config: TimeInference, run: Run) -> tuple[Any, dict[str, Tens
     if config.mean_length:
         evaluation = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
         run.data.append(evaluation.record("evaluation"))
-        mean = round(float(teacher.encode(evaluation).lengths.mean()))
+        mean, _ = teacher.encode(evaluation).mean_lengths
     return teacher.model, scores, mean

@@ -74,9 +74,8 @@ def beam_search(
         state.ancestry[:, :, length - 1] = slots
         own = (state.ancestry[:, :, :length, None] == slots).flatten(2)
         words = _advance(state, parts.next_words(words, heard, own, memory).float(), pad, end, length, longest)
-        done = _cannot_improve(state, length)
-        if length == longest or done.float().mean() >= RETIRE_SHARE or bool(done.all()):
-            leaving = torch.ones_like(done) if length == longest else done
+        leaving = _cannot_improve(state, length) | (length == longest)
+        if leaving.float().mean() >= RETIRE_SHARE:
             _collect(found, state.take(leaving.nonzero()[:, 0]))
             stay = (~leaving).nonzero()[:, 0]
             if not len(stay):

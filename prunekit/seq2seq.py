@@ -46,6 +46,7 @@ class Heard:
     """Words so far; word t of beam b is at t * beams + b."""
 
     beams: int = 1
+    """Beams of every sentence."""
 
     def take(self, sentences: Tensor) -> Heard:
         """Of some of the sentences; only what was heard is copied."""
@@ -109,6 +110,10 @@ class Seq2Seq:
         attention = layer.attention
         y = attention.attention_norm(x + attention.o(context(attention, x, mask)))
         return _feed_forward(layer.ffn, y)
+
+    def read(self, batch: Batch) -> Memory:
+        """What the decoder reads of a batch of sources."""
+        return self.memory(self.encode_from(0, self.family.embed_source(self.model, batch["input_ids"]), batch), batch)
 
     def memory(self, encoded: Tensor, batch: Batch) -> Memory:
         """Keys and values of the cross attention."""

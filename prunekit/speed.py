@@ -39,8 +39,7 @@ def decoding_calls(
     def decode(model: Any) -> None:
         parts = Seq2Seq(model)
         with torch.inference_mode():
-            memory = parts.memory(parts.encoder_inputs(batch)[-1], batch)
-            beam_search(parts, memory, beams=beams, longest=words, endless=True)
+            beam_search(parts, parts.read(batch), beams=beams, longest=words, endless=True)
 
     return {name: partial(decode, model) for name, model in models.items()}
 

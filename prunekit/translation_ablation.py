@@ -20,6 +20,7 @@ from prunekit.masks import Masks
 from prunekit.seq2seq import Memory, Seq2Seq
 from prunekit.tasks.batches import Batch, evaluation_batches, to_device
 from prunekit.tasks.parallel import Pairs
+from prunekit.translations import in_order
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class TranslationAblation:
 
     @torch.inference_mode()
     def _translate(self, kind: str, layer: int, on_rows: Callable[[int], None]) -> list[Hypothesis]:
-        found: list[Hypothesis | None] = [None] * len(self._pairs)
+        found = []
         longest = self._pairs.rows.task.max_length
         in_encoder = kind == self._parts.family.kinds[0]
         for source in self._sources:
@@ -76,9 +77,6 @@ class TranslationAblation:
             if in_encoder:
                 encoded = self._parts.encode_from(layer, source.states[layer], source.batch)
                 memory = self._parts.memory(encoded, source.batch)
-            index = source.batch["index"].tolist()
-            hypotheses = beam_search(self._parts, memory, beams=self._beams, longest=longest)
-            for place, hypothesis in zip(index, hypotheses, strict=True):
-                found[place] = hypothesis
-            on_rows(len(index))
-        return [hypothesis for hypothesis in found if hypothesis is not None]
+            found.append((source.batch, beam_search(self._parts, memory, beams=self._beams, longest=longest)))
+            on_rows(len(source.batch["index"]))
+        return in_order(found)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 
 from prunekit.beam_search import Hypothesis, beam_search
 from prunekit.seq2seq import Seq2Seq
-from prunekit.tasks.batches import evaluation_batches, to_device
+from prunekit.tasks.batches import Batch, evaluation_batches, to_device
 from prunekit.tasks.parallel import Pairs
 from prunekit.training import autocast
 
@@ -33,18 +33,23 @@ def translate(
     model.eval()
     parts = Seq2Seq(model)
     longest = pairs.rows.task.max_length
-    found: list[Hypothesis | None] = [None] * len(pairs)
+    found = []
     with torch.inference_mode(), autocast(device, precision):
         for batch in evaluation_batches(pairs, batch_size):
-            index = batch["index"].tolist()
-            moved = to_device(batch, device)
-            memory = parts.memory(parts.encoder_inputs(moved)[-1], moved)
-            for place, hypothesis in zip(
-                index, beam_search(parts, memory, beams=beams, longest=longest), strict=True
-            ):
-                found[place] = hypothesis
-            on_rows(len(index))
-    return [hypothesis for hypothesis in found if hypothesis is not None]
+            memory = parts.read(to_device(batch, device))
+            found.append((batch, beam_search(parts, memory, beams=beams, longest=longest)))
+            on_rows(len(batch["index"]))
+    return in_order(found)
+
+
+def in_order(found: Iterable[tuple[Batch, list[Hypothesis]]]) -> list[Hypothesis]:
+    """The hypotheses of batches that share out a set of sentences, in the order of the data."""
+    by_place = {
+        place: hypothesis
+        for batch, hypotheses in found
+        for place, hypothesis in zip(batch["index"].tolist(), hypotheses, strict=True)
+    }
+    return [by_place[place] for place in range(len(by_place))]
 
 
 def texts(pairs: Pairs, hypotheses: list[Hypothesis]) -> list[str]:

@@ -14,6 +14,7 @@ from prunekit.masks import Masks
 from prunekit.tasks.batches import Batch, evaluation_batches, to_device
 from prunekit.tasks.parallel import Pairs
 from prunekit.translation_ablation import TranslationAblation
+from prunekit.translations import in_order
 
 BEAMS = 5
 SAME_SCORE = 1e-4
@@ -58,18 +59,19 @@ def one_generate_per_head(model: Any, pairs: Pairs, batches: list[Batch]) -> Tra
 
 def _generate(model: Any, pairs: Pairs, batches: list[Batch]) -> list[Hypothesis]:
     config = model.config
-    found: dict[int, Hypothesis] = {}
+    found = []
     for batch in batches:
         made = model.generate(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], num_beams=BEAMS, do_sample=False,
             max_length=pairs.rows.task.max_length + 1, bad_words_ids=[[config.pad_token_id]], forced_eos_token_id=None,
             return_dict_in_generate=True, output_scores=True,
         )  # fmt: skip
-        tokens = made.sequences[:, 1:].tolist()
-        for place, row, score in zip(batch["index"].tolist(), tokens, made.sequences_scores.tolist(), strict=True):
+        hypotheses = []
+        for row, score in zip(made.sequences[:, 1:].tolist(), made.sequences_scores.tolist(), strict=True):
             end = row.index(config.eos_token_id) + 1 if config.eos_token_id in row else len(row)
-            found[place] = Hypothesis(row[:end], score)
-    return [found[place] for place in range(len(pairs))]
+            hypotheses.append(Hypothesis(row[:end], score))
+        found.append((batch, hypotheses))
+    return in_order(found)
 
 
 def agreement(results: dict[str, Translated]) -> dict[str, float]:

@@ -70,7 +70,7 @@ def variants(model: Any, examples: Examples, batch_size: int, device: torch.devi
     groups = torch.arange(len(examples)).split(GROUP)
     in_order = [to_device(examples.batch(rows.numpy(), int(lengths[rows].max())), device) for rows in groups]
     bucketed = [to_device(batch, device) for batch in evaluation_batches(examples, batch_size)]
-    length = round(float(lengths.mean()))
+    length, _ = examples.mean_lengths
     errors = partial(reconstruction_errors, model, bucketed)
 
     def plain() -> Pruning:

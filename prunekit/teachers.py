@@ -111,7 +111,7 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
         source = {"run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": value}
     model: Any = checkpoints.load(folder, attention=config.model.attention, dtype=dtype)
     model.to(run.device)
-    _check_fits(model, folder, config.task)
+    _check_fits(model, f"teacher: {folder}", config.task)
     tokenizer = load_tokenizer(dataclasses.replace(config.model, path=folder))
     run.teacher = source
     run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
@@ -126,17 +126,18 @@ def snapshot(config: Experiment, teacher: Teacher, run: Run, epoch: int) -> Any:
     return model.to(run.device)
 
 
-def _check_fits(model: Any, folder: str, task: TaskConfig) -> None:
+def _check_fits(model: Any, where: str, task: TaskConfig) -> None:
+    """Refuse a model of another kind than the task's; ``where`` is the setting that names it, and what it says."""
     fits = checkpoints.is_translator(model) if task.translation else checkpoints.has_head(model, task.questions)
     if not fits:
         needs = {"translation": "a translation model", "questions": "question answering"}
         raise UserError(
-            f"teacher: {folder} is a {type(model).__name__}, task {task.name} needs "
+            f"{where} is a {type(model).__name__}, task {task.name} needs "
             f"{needs.get(task.kind, 'sequence classification')}; give a model that was fine-tuned for this task"
         )
     if not task.translation and model.config.num_labels != task.outputs:
         raise UserError(
-            f"teacher: {folder} has {model.config.num_labels} outputs, task {task.name} needs "
+            f"{where} has {model.config.num_labels} outputs, task {task.name} needs "
             f"{task.outputs}; give a model that was fine-tuned for this task"
         )
 
@@ -155,7 +156,7 @@ def new_model(config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any =
     if task.translation:
         if config.weights == "pretrained":
             model: Any = checkpoints.load(str(config.path), attention=config.attention)
-            _check_fits(model, str(config.path), task)
+            _check_fits(model, f"model.path: {config.path}", task)
             return model, []
         shape = dict(config.shape)
         if tokenizer is not None and config.path is None:

@@ -210,5 +210,9 @@ def test_a_released_model_is_its_own_teacher(folder: Path, released: Path) -> No
     assert isinstance(pairs, Pairs)
     says = [Hypothesis(ids, 0.0) for ids in pairs.target_ids]
     assert texts(pairs, says) == rows.labels.tolist()  # targets are encoded and decoded as targets
+    classifier = checkpoints.build("bert", {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}, 2)
+    checkpoints.save(classifier, folder / "classifier", tokenizer=tokenizer)
+    with pytest.raises(UserError, match=r"^model\.path: .*classifier is a BertForSequenceClassification, task demo_tr"):
+        perform("finetune", *own, f"run.folder={folder}", f"model.path={folder}/classifier")
     with pytest.raises(UserError, match=r"teacher: .* is a MarianMTModel, task demo needs sequence classification"):
         perform("ablate_heads", "run.wandb=disabled", f"run.folder={folder}", f"teacher={released}")

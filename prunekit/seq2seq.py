@@ -7,7 +7,8 @@ they do in the model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +19,9 @@ from prunekit.blocks import AttentionBlock, FFNBlock, attention_blocks, ffn_bloc
 from prunekit.replay import context
 from prunekit.tasks.batches import Batch
 
+Gates = Mapping[tuple[str, int], Tensor]
+"""By kind and layer: what multiplies the context of each sentence, (sentence, 1, heads * head size)."""
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -27,11 +31,13 @@ class Memory:
     """bool, (sentence, 1, 1, token)."""
     keys_values: list[tuple[Tensor, Tensor] | None]
     """By decoder layer, (sentence, head, token, head size) each; None where no head is left."""
+    gates: Gates = field(default_factory=dict)
+    """Of the decoder, while these sentences are translated."""
 
     def take(self, sentences: Tensor) -> Memory:
-        """Of some of the sentences."""
+        """Of some of the sentences; one may be taken several times."""
         pairs = [None if pair is None else (pair[0][sentences], pair[1][sentences]) for pair in self.keys_values]
-        return Memory(self.mask[sentences], pairs)
+        return Memory(self.mask[sentences], pairs, {place: gate[sentences] for place, gate in self.gates.items()})
 
 
 @dataclass
@@ -96,19 +102,19 @@ class Seq2Seq:
         mask = batch["attention_mask"].bool()
         states = [self.family.embed_source(self.model, batch["input_ids"])]
         for layer in self.encoder:
-            states.append(self._encode(layer, states[-1], mask))
+            states.append(self._encode(layer, states[-1], mask, {}))
         return states
 
-    def encode_from(self, layer: int, state: Tensor, batch: Batch) -> Tensor:
+    def encode_from(self, layer: int, state: Tensor, batch: Batch, gates: Gates | None = None) -> Tensor:
         """Output of the encoder from the input of one of its layers."""
         mask = batch["attention_mask"].bool()
         for part in self.encoder[layer:]:
-            state = self._encode(part, state, mask)
+            state = self._encode(part, state, mask, gates or {})
         return state
 
-    def _encode(self, layer: _EncoderLayer, x: Tensor, mask: Tensor) -> Tensor:
+    def _encode(self, layer: _EncoderLayer, x: Tensor, mask: Tensor, gates: Gates) -> Tensor:
         attention = layer.attention
-        y = attention.attention_norm(x + attention.o(context(attention, x, mask)))
+        y = attention.attention_norm(x + attention.o(_gated(attention, context(attention, x, mask), gates)))
         return _feed_forward(layer.ffn, y)
 
     def read(self, batch: Batch) -> Memory:
@@ -161,14 +167,20 @@ class Seq2Seq:
                 keys[:, :, low:high] = _by_head(block, block.k(x))
                 values[:, :, low:high] = _by_head(block, block.v(x))
                 seen = _attend(_by_head(block, block.q(x)), keys[:, :, :high], values[:, :, :high], own[:, None])
-            x = block.attention_norm(x + block.o(seen))
+            x = block.attention_norm(x + block.o(_gated(block, seen, memory.gates)))
             cross = layer.cross
             seen = x
             if read is not None and cross.q is not None:
                 seen = _attend(_by_head(cross, cross.q(x)), *read, memory.mask)
-            x = _feed_forward(layer.ffn, cross.attention_norm(x + cross.o(seen)))
+            x = _feed_forward(layer.ffn, cross.attention_norm(x + cross.o(_gated(cross, seen, memory.gates))))
         heard.words += 1
         return self.model.get_output_embeddings()(x) + self.model.final_logits_bias
+
+
+def _gated(block: AttentionBlock, seen: Tensor, gates: Gates) -> Tensor:
+    """A context, (sentence, place, heads * head size), times its gates, if it has some."""
+    gate = gates.get((block.kind, block.layer))
+    return seen if gate is None else seen * gate
 
 
 def _by_head(block: AttentionBlock, projected: Tensor) -> Tensor:

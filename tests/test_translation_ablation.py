@@ -62,11 +62,13 @@ def test_a_whole_model(family: str) -> None:
     assert [one.tokens for one in found] == generated(model, pairs, 2) and sum(done) == len(pairs)
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 4])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", HEADS)
-def test_every_head_as_with_gates(kind: str, mode: str) -> None:
+def test_every_head_as_with_gates(kind: str, mode: str, at_once: int) -> None:
+    """One by one, and side by side in one batch, from which finished sentences of each leave on their own."""
     model, pairs = talkative("marian"), some_pairs()
-    ablation = TranslationAblation(model, pairs, device=CPU, beams=2, batch_size=5)
+    ablation = TranslationAblation(model, pairs, device=CPU, beams=2, batch_size=5, at_once=at_once)
     whole = generated(model, pairs, 2)
     changed = 0
     for layer in range(ROWS[kind]):

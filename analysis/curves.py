@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.groups import by_teacher
 from analysis.records import Record
-from analysis.style import Look
+from analysis.style import GREY, Look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +61,11 @@ def draw_series(axes: Axes, rows: pd.DataFrame, x: str, look: Look, *, label: st
     )  # fmt: skip
     if rows["low"].notna().any():
         axes.fill_between(rows[x], rows["low"], rows["high"], color=look.color, alpha=0.15, linewidth=0)
+
+
+def draw_limit(axes: Axes, percent: float, label: str) -> None:
+    """A grey line at a share of heads that the paper names."""
+    axes.axvline(percent, color=GREY, linewidth=1.0, linestyle=(0, (5, 2, 1, 2)), label=label)
 
 
 def draw_unpruned(axes: Axes, row: Any) -> None:

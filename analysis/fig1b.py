@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis import published
 from analysis.groups import Group, teacher_of
 from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
 from analysis.style import (
     ATTENTION,
     BLUE,
+    GREY,
     METRICS,
     ORANGE,
     SKY,
@@ -51,10 +53,15 @@ PRINTED = 0.01
 
 
 def draw(group: Group, journal: Journal, name: str = "fig1b") -> list[Item]:
-    """The histogram, one entry a head and teacher; a panel a kind of attention."""
-    frame = single_head_effects(group, journal)
-    if frame is None:
+    """The histogram, one entry a head and teacher; a panel a kind of attention, translation with the published one."""
+    import pandas as pd
+
+    ours = single_head_effects(group, journal)
+    if ours is None:
         return []
+    frame = ours.assign(source="measured")
+    if group.records[0].translation:
+        frame = pd.concat([frame, published.single_heads()], ignore_index=True)
     return [Drawing(name, plot(frame, group.caption), frame)]
 
 
@@ -96,12 +103,15 @@ def kind_of_head(effects: pd.DataFrame) -> pd.Series:
 
 
 def plot(frame: pd.DataFrame, caption: str) -> Figure:
+    import numpy as np
     from matplotlib.ticker import MaxNLocator
 
+    everything = frame["delta_points"].to_numpy()
+    printed, frame = frame[frame["source"] == "published"], frame[frame["source"] == "measured"]
     significance = kind_of_head(frame)
     metric, teachers = str(frame["metric"].iloc[0]), frame["teacher"].nunique()
     step = PRINTED if metric in METRICS else 100 / frame["examples"].max()
-    edges = bin_edges(frame["delta_points"].to_numpy(), step)
+    edges = bin_edges(everything, step)
     counts = significance.value_counts()
     labels = [f"{kind} ({counts.get(kind, 0)})" for kind in KINDS_OF_HEAD]
     kinds = kinds_in_order(frame["kind"])
@@ -115,6 +125,12 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
                 bins=list(edges), stacked=True, color=list(KINDS_OF_HEAD.values()), label=labels,
                 hatch=["", "//////", ""], edgecolor="white", linewidth=0.4,
             )  # fmt: skip
+            theirs = printed.loc[printed["kind"] == kind, "delta_points"]
+            if len(theirs):
+                axes.hist(
+                    theirs, bins=list(edges), weights=np.full(len(theirs), len(rows) / len(theirs)), histtype="step",
+                    color=GREY, linewidth=1.1, label=f"published: WMT14 En-Fr, {len(theirs)} heads, same area",
+                )  # fmt: skip
             axes.axvline(0, color="#444444", linewidth=0.8, linestyle=(0, (3, 2)))
             axes.yaxis.set_major_locator(MaxNLocator(10 if len(kinds) == 1 else 4, integer=True))
             if len(kinds) > 1:
@@ -122,8 +138,8 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         panels[-1].set_xlabel(f"change of {metric_name(metric)} with one head removed (points)")
         panels[len(kinds) // 2].set_ylabel("number of heads" + (f" ({teachers} teachers)" if teachers > 1 else ""))
         figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, columnspacing=1.0,
-            handlelength=1.2, handletextpad=0.5,
+            *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2 if len(printed) else 3,
+            columnspacing=1.0, handlelength=1.2, handletextpad=0.5,
         )  # fmt: skip
         add_caption(figure, f"Bars are {edges[1] - edges[0]:.3g} points wide. {caption}")
     return figure

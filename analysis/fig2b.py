@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis import published
 from analysis.groups import Group, teacher_of
 from analysis.loading import Journal, read_tables
 from analysis.output import Drawing, Item
@@ -17,6 +18,8 @@ EFFECTS = {"kind": "str", "layer": "int", "head": "int", "first_delta": "float",
 
 
 ONE_DOMAIN = "Both sets are of one corpus and so of one domain; the paper's are of two (newstest2013, MTNT)."
+PUBLISHED = {False: "MNLI-m vs MNLI-mm", True: "newstest2013 vs MTNT"}
+"""The paper's two sets, by whether the task is translation."""
 
 
 def draw(group: Group, journal: Journal, name: str = "fig2b") -> list[Item]:
@@ -25,8 +28,10 @@ def draw(group: Group, journal: Journal, name: str = "fig2b") -> list[Item]:
         return []
     corpora = [record.config.get("second", {}).get("name") for record in group.records]
     same = all(corpus == record.task for corpus, record in zip(corpora, group.records, strict=True))
-    caption = f"{ONE_DOMAIN} {group.caption}" if same else group.caption
-    return [Drawing(name, plot(frame, caption), frame)]
+    sets = PUBLISHED[group.records[0].translation]
+    printed = published.claim("michel", f"Pearson r of single-head effects, {sets}")
+    words = [f"Published: r = {printed} ({sets}).", *([ONE_DOMAIN] if same else []), group.caption]
+    return [Drawing(name, plot(frame, " ".join(words)), frame)]
 
 
 def effects(group: Group, journal: Journal) -> pd.DataFrame | None:

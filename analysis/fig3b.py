@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis import published
-from analysis.curves import average, draw_series, draw_unpruned, unpruned
+from analysis.curves import average, draw_limit, draw_series, draw_unpruned, unpruned
 from analysis.groups import Group, of_all_kinds, teacher_of
 from analysis.joined import join_tables
 from analysis.loading import Journal
@@ -39,6 +39,8 @@ def draw(group: Group, journal: Journal, name: str = "fig3b") -> list[Item]:
     task = group.records[0].task
     if frame["metric"].iloc[0] == "accuracy" and task.startswith(NLI_TASKS):
         frame = with_published(frame)
+    if group.records[0].translation:
+        frame = with_limit(frame, "")
     return [Drawing(name, plot(frame, group.caption), frame)]
 
 
@@ -103,13 +105,23 @@ def with_published(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame, rerun], ignore_index=True)
 
 
+def with_limit(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Add the share that the paper names for translation, the series ``limit``."""
+    import pandas as pd
+
+    limits = published.prunable_heads()
+    return pd.concat([frame, limits[limits["kind"] == kind]], ignore_index=True)
+
+
 def plot(frame: pd.DataFrame, caption: str) -> Figure:
     measured = frame[(frame["source"] == "measured") & (frame["series"] != "unpruned")]
+    limits, printed = (frame[(frame["source"] == "published") & found]
+                       for found in (frame["series"] == "limit", frame["series"] != "limit"))  # fmt: skip
     with figure_style():
         figure = new_figure(6.2, 3.3)
         axes = figure.subplots()
         draw_unpruned(axes, frame[frame["series"] == "unpruned"].iloc[0])
-        for series, rows in frame[frame["source"] == "published"].groupby("series", sort=True):
+        for series, rows in printed.groupby("series", sort=True):
             axes.plot(
                 rows["pruned_percent"], rows["value"], color=GREY, linewidth=0.9,
                 linestyle=PUBLISHED_LINES[str(series)],
@@ -120,6 +132,8 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             runs = int(rows["runs"].max())
             label = look.label + (f" ({runs} runs)" if runs > 1 else "")
             draw_series(axes, rows, "pruned_percent", look, label=label)
+        for percent in limits["pruned_percent"]:
+            draw_limit(axes, percent, "published: no noticeable loss\nup to here (WMT14 En-Fr)")
         axes.set_xlabel("heads pruned (%)")
         axes.set_ylabel(metric_axis(frame["metric"].iloc[0]))
         axes.set_xlim(-2, 102)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.curves import draw_series, draw_unpruned
-from analysis.fig3b import order_curves, replicates, with_unpruned
+from analysis.curves import draw_limit, draw_series, draw_unpruned
+from analysis.fig3b import order_curves, replicates, with_limit, with_unpruned
 from analysis.groups import Group
 from analysis.loading import Journal
 from analysis.output import Drawing, Item
@@ -39,11 +39,13 @@ def curves(group: Group, journal: Journal) -> pd.DataFrame | None:
             parts.append(order_curves(points).assign(kind=kind))
     if not parts:
         return None
-    return with_unpruned(pd.concat(parts, ignore_index=True), group.records)
+    frame = pd.concat(parts, ignore_index=True)
+    whole = with_unpruned(frame, group.records)
+    return with_limit(whole, "enc-dec") if "enc-dec" in set(frame["kind"]) else whole
 
 
 def plot(frame: pd.DataFrame, caption: str) -> Figure:
-    pruned = frame[frame["series"] != "unpruned"]
+    pruned = frame[~frame["series"].isin(["unpruned", "limit"])]
     with figure_style():
         figure = new_figure(6.2, 3.3)
         axes = figure.subplots()
@@ -52,6 +54,8 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             own, runs = ATTENTION[str(kind)], int(rows["runs"].max())
             label = f"{own.label},\n{ORDERS[str(order)].label}" + (f" ({runs} runs)" if runs > 1 else "")
             draw_series(axes, rows, "pruned_percent", Look(label, own.color, own.marker, LINES[str(order)]))
+        for percent in frame.loc[frame["series"] == "limit", "pruned_percent"]:
+            draw_limit(axes, percent, "published: encoder-decoder\nattention collapses beyond\n(WMT14 En-Fr)")
         axes.set_xlabel("heads of the kind pruned (%)")
         axes.set_ylabel(metric_axis(frame["metric"].iloc[0]))
         axes.set_xlim(-2, 102)

@@ -10,7 +10,17 @@ from analysis.groups import Group, teacher_of
 from analysis.joined import join_tables
 from analysis.loading import Journal
 from analysis.output import Drawing, Item
-from analysis.style import BLUE, MARKERS, VERMILLION, add_caption, figure_style, metric_axis, metric_name, new_figure
+from analysis.style import (
+    BLUE,
+    GREY,
+    MARKERS,
+    VERMILLION,
+    add_caption,
+    figure_style,
+    metric_axis,
+    metric_name,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +68,8 @@ def agreements(group: Group, journal: Journal) -> pd.DataFrame | None:
 def drawn(points: pd.DataFrame, agreement: pd.DataFrame, *, with_published: bool) -> pd.DataFrame:
     """A row a point of the figure, named in ``series``, averaged over teachers and seeds.
 
-    ``relative`` holds the curves of the epochs, ``unpruned`` and ``rank_correlation`` what is drawn over epochs.
+    ``relative`` holds the curves of the epochs, ``unpruned`` and ``rank_correlation`` what is drawn over epochs. What
+    is published is of another language pair and model: the unpruned BLEU, and what is kept late in training.
     """
     import pandas as pd
 
@@ -77,13 +88,14 @@ def drawn(points: pd.DataFrame, agreement: pd.DataFrame, *, with_published: bool
     if not with_published:
         return frame
     theirs = published.unpruned_by_epoch().assign(series="unpruned", source="published", metric="bleu")
-    return pd.concat([frame, theirs], ignore_index=True)
+    late = published.kept_late().assign(series="relative", source="published", metric="bleu")
+    return pd.concat([frame, theirs, late], ignore_index=True)
 
 
 def plot(frame: pd.DataFrame, caption: str) -> Figure:
     from matplotlib.gridspec import GridSpec
 
-    ours = frame[frame["source"] == "measured"]
+    ours, theirs = (frame[frame["source"] == source] for source in ("measured", "published"))
     metric = str(ours["metric"].iloc[0])
     with figure_style():
         figure = new_figure(7.4, 3.6)
@@ -91,22 +103,33 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         left, above = figure.add_subplot(grid[:, 0]), figure.add_subplot(grid[0, 1])
         below = figure.add_subplot(grid[1, 1], sharex=above)
         _draw_curves(left, ours[ours["series"] == "relative"])
+        late = theirs[theirs["series"] == "relative"]
+        if len(late):
+            left.vlines(
+                late["pruned_percent"], late["low"], late["high"], color=GREY, linewidth=4,
+                label="published, from epoch 10 on",
+            )  # fmt: skip
         left.set_ylabel(f"{metric_name(metric)}, relative to the unpruned model (%)")
         _draw_epochs(above, ours[ours["series"] == "unpruned"], BLUE)
+        printed = theirs[theirs["series"] == "unpruned"]
+        above.plot(printed["epoch"], printed["value"], color=GREY, linestyle=(0, (3, 1)), marker="s", markersize=3)
         above.set_ylabel(f"unpruned\n{metric_axis(metric)}")
         above.tick_params(labelbottom=False)
         _draw_epochs(below, ours[ours["series"] == "rank_correlation"], VERMILLION)
         below.set_ylabel("rank correlation with\nthe last epoch")
         below.set_ylim(min(-0.05, ours.loc[ours["series"] == "rank_correlation", "value"].min() - 0.05), 1.05)
+        ticks = sorted({*ours["epoch"], *printed["epoch"].tail(1)})
+        below.set_xscale("log")
+        below.set_xticks(ticks, [str(epoch) for epoch in ticks])
+        below.minorticks_off()
         below.set_xlabel("epoch")
         figure.legend(
-            *left.get_legend_handles_labels(), loc="outside upper center", ncols=8, columnspacing=1.4, handlelength=2.0
+            *left.get_legend_handles_labels(), loc="outside upper center", ncols=5, columnspacing=1.4, handlelength=2.0
         )
         bands = "Bands: 95 % interval of the mean. " if ours["low"].notna().any() else ""
-        theirs = ", ".join(f"{row.epoch}: {row.value:g}" for row in frame[frame["source"] == "published"].itertuples())
-        printed = f"Published unpruned BLEU by epoch (IWSLT14 De-En, another model): {theirs}. " if theirs else ""
+        grey = "Grey: published, IWSLT14 De-En and another model. " if len(theirs) else ""
         words = "Each model is pruned as it was after the epoch, in the order of its own scores."
-        add_caption(figure, f"{words} {bands}{printed}{caption}")
+        add_caption(figure, f"{words} {bands}{grey}{caption}")
     return figure
 
 
@@ -132,9 +155,6 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _draw_epochs(axes: Axes, rows: pd.DataFrame, color: str) -> None:
-    """A value over epochs, which lie as on a logarithmic scale."""
+    """A value over epochs."""
     axes.plot(rows["epoch"], rows["value"], color=color, marker="o")
     axes.fill_between(rows["epoch"], rows["low"], rows["high"], color=color, alpha=0.15, linewidth=0)
-    axes.set_xscale("log")
-    axes.set_xticks(rows["epoch"].tolist(), rows["epoch"].astype(str).tolist())
-    axes.minorticks_off()

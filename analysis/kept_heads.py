@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.fig3b import order_of
@@ -26,18 +27,19 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     order = next((order for order in PREFERRED if order in orders), None)
     if order is None:
         return []
-    frame = kept(group, order, journal)
+    members = replace(group, records=[record for record in group.records if order_of(record) == order])
+    frame = kept(members, journal)
     if frame is None:
         return []
-    return [Drawing("kept_heads", plot(frame, order, group.caption), frame)]
+    return [Drawing("kept_heads", plot(frame, order, members.caption), frame)]
 
 
-def kept(group: Group, order: str, journal: Journal) -> pd.DataFrame | None:
+def kept(group: Group, journal: Journal) -> pd.DataFrame | None:
     """One row a share, attention kind and layer (1-based): heads kept, the mean over teachers."""
     import pandas as pd
 
     parts = []
-    for teacher, members in by_teacher(r for r in group.records if order_of(r) == order).items():
+    for teacher, members in by_teacher(group.records).items():
         tables = [table for _, table in read_tables(members, "kept", KEPT, journal)]
         if tables:
             one = pd.concat(tables).groupby(["share", "kind", "layer"], as_index=False)[["heads_kept", "heads"]]

@@ -63,6 +63,30 @@ def unpruned_by_epoch() -> pd.DataFrame:
     return read("michel_fig5_iwslt_unpruned_bleu").rename(columns={"bleu": "value"})
 
 
+def prunable_heads() -> pd.DataFrame:
+    """What the text says of Figs. 3a and 4 (WMT14 En-Fr), in per cent of heads.
+
+    Returns:
+        Columns ``kind`` (empty: all kinds ranked together, no noticeable loss up to here; ``enc-dec``: pruned alone, a
+        collapse beyond), ``pruned_percent``, and the figures' ``series``, ``source`` and ``metric``.
+    """
+    import pandas as pd
+
+    together = claim("michel", "share of heads prunable without noticeable loss, WMT")
+    alone = claim("michel", "enc-dec heads prunable before collapse")
+    frame = pd.DataFrame({"kind": ["", "enc-dec"], "pruned_percent": [100 * float(together), 100 * float(alone)]})
+    return frame.assign(series="limit", source="published", metric="bleu")
+
+
+def kept_late() -> pd.DataFrame:
+    """Fig. 5 (IWSLT14 De-En): the first ``epoch`` from which on, with ``pruned_percent`` of the heads pruned, between
+    ``low`` and ``high`` per cent of the BLEU stay."""
+    import pandas as pd
+
+    share = claim("michel", "share of heads prunable from epoch 10 on, keeping 85-90% of BLEU (IWSLT14 de-en)")
+    return pd.DataFrame({"epoch": [10], "pruned_percent": [100 * float(share)], "low": [85.0], "high": [90.0]})
+
+
 def speed() -> pd.DataFrame:
     """Table 4 (BERT-base, GTX 1080 Ti): ``batch_size``, ``original``, ``pruned`` (examples/s), ``gain``."""
     frame = read("michel_table4_bert_speed")

@@ -13,6 +13,7 @@ from analysis.groups import Group
 from analysis.loading import Journal, load
 from analysis.output import Drawing, Table
 from analysis.story import draw_all
+from analysis.style import GREY
 from tests.analysis import factory
 from tests.analysis import translation_factory as translation
 
@@ -95,7 +96,10 @@ def test_histogram_has_a_panel_a_kind_and_bleu_in_points(tmp_path: Path) -> None
                       ("encoder self-attention", "encoder-decoder attention", "decoder self-attention")]  # fmt: skip
     heights = [sum(patch.get_path().get_extents(patch.get_patch_transform()).height for patch in axes.patches)
                for axes in drawing.figure.axes]  # fmt: skip
-    assert heights == [8, 8, 8]
+    assert heights[1:] == [8, 8]
+    [outline] = [patch for patch in drawing.figure.axes[0].patches if not patch.get_fill()]
+    assert heights[0] - outline.get_path().get_extents(outline.get_patch_transform()).height == 8
+    assert (drawing.frame["source"] == "published").sum() == 96
     assert drawing.figure.axes[-1].get_xlabel() == "change of BLEU with one head removed (points)"
     assert drawing.frame["delta_points"].min() == pytest.approx(-8)
 
@@ -103,7 +107,7 @@ def test_histogram_has_a_panel_a_kind_and_bleu_in_points(tmp_path: Path) -> None
 def test_bins_of_bleu_are_finer_than_a_sentence_is_of_accuracy(tmp_path: Path) -> None:
     translation.ablation(tmp_path, one_off={("enc-dec", 0, 0): -0.0031})
     [drawing] = fig1b.draw(group(tmp_path), Journal(), name="fig1a")
-    assert drawing.caption.startswith("Bars are 0.03 points wide.")
+    assert drawing.caption.startswith("Bars are 0.05 points wide.")
 
 
 def test_transfer_tells_r_of_all_heads_and_within_each_kind(tmp_path: Path) -> None:
@@ -114,6 +118,7 @@ def test_transfer_tells_r_of_all_heads_and_within_each_kind(tmp_path: Path) -> N
     first, second = drawing.frame["first_delta_points"], drawing.frame["second_delta_points"]
     assert drawing.frame["pearson_r"].iloc[0] == pytest.approx(np.corrcoef(first, second)[0, 1])
     assert "of one corpus and so of one domain" in drawing.caption
+    assert "Published: r = 0.56 (newstest2013 vs MTNT)." in drawing.caption
 
 
 def test_two_corpora_are_not_called_one_domain(tmp_path: Path) -> None:
@@ -127,7 +132,8 @@ def test_curves_maps_and_agreement_take_only_runs_of_all_kinds(tmp_path: Path) -
     for kind in translation.KINDS:
         translation.pruning(tmp_path, "importance", [kind], {0.0: 0.35, 0.5: 0.10})
     frame = one(fig3b.draw(group(tmp_path), Journal(), name="fig3a")).frame
-    assert set(frame["source"]) == {"measured"}
+    printed = frame[frame["source"] == "published"]
+    assert printed[["series", "pruned_percent"]].values.tolist() == [["limit", 20]]
     half = frame[frame["share"] == 0.5].set_index("series")["value"].to_dict()
     assert half == pytest.approx({"importance": 30, "oracle": 34})
     maps = one(kept_heads.draw(group(tmp_path), Journal())).frame
@@ -164,7 +170,9 @@ def test_kind_by_kind_shows_two_orders_a_kind_and_the_unpruned_model_once(tmp_pa
     translation.pruning(tmp_path, "importance")
     drawing = one(fig4.draw(group(tmp_path), Journal()))
     frame = drawing.frame
-    assert (frame["series"] == "unpruned").sum() == 1 and set(frame["series"]) == {"importance", "random", "unpruned"}
+    assert (frame["series"] == "unpruned").sum() == 1
+    assert set(frame["series"]) == {"importance", "random", "unpruned", "limit"}
+    assert frame.loc[frame["series"] == "limit", ["kind", "pruned_percent"]].values.tolist() == [["enc-dec", 60]]
     at = frame[frame["share"] == 0.8].set_index(["kind", "series"])
     assert at.loc[("enc-dec", "importance"), "value"] == pytest.approx(5)
     assert at.loc[("enc-dec", "random"), "value"] == pytest.approx(4)
@@ -210,14 +218,18 @@ def test_dynamics_are_relative_to_the_same_epoch_and_empty_without_any_bleu(tmp_
     assert by_epoch["rank_correlation"] == pytest.approx({1: 0.125, 2: 0.25, 8: 1})
 
 
-def test_published_bleu_is_told_beside_the_dynamics_and_never_drawn(tmp_path: Path) -> None:
+def test_published_dynamics_are_grey_and_named_as_another_model(tmp_path: Path) -> None:
     translation.dynamics(tmp_path)
     drawing = one(fig5.draw(group(tmp_path), Journal()))
     printed = drawing.frame[drawing.frame["source"] == "published"]
-    assert printed["value"].tolist() == [3.0, 6.2, 18.1, 26.9, 30.6, 34.5, 34.7, 34.9]
-    assert "1: 3, 2: 6.2, 3: 18.1" in drawing.caption
-    drawn = {float(y) for axes in drawing.figure.axes for line in axes.lines for y in np.atleast_1d(line.get_ydata())}
-    assert not drawn & set(printed["value"])
+    unpruned, late = (printed[printed["series"] == series] for series in ("unpruned", "relative"))
+    assert unpruned["value"].tolist() == [3.0, 6.2, 18.1, 26.9, 30.6, 34.5, 34.7, 34.9]
+    assert late[["epoch", "pruned_percent", "low", "high"]].values.tolist() == [[10, 40, 85, 90]]
+    _, above, below = drawing.figure.axes
+    grey = [[np.asarray(line.get_ydata()).tolist() for line in axes.lines if line.get_color() == GREY]
+            for axes in (above, below)]  # fmt: skip
+    assert grey == [[unpruned["value"].tolist()], []]
+    assert "Grey: published, IWSLT14 De-En and another model." in drawing.caption
 
 
 def test_dynamics_of_an_encoder_are_drawn_in_per_cent_and_missed_by_nobody(tmp_path: Path) -> None:
@@ -225,7 +237,7 @@ def test_dynamics_of_an_encoder_are_drawn_in_per_cent_and_missed_by_nobody(tmp_p
     config = (folder / "result.json").read_text().replace('"translation": true', '"translation": false')
     (folder / "result.json").write_text(config)
     drawing = one(fig5.draw(group(tmp_path / "runs"), Journal()))
-    assert "Published" not in drawing.caption and set(drawing.frame["source"]) == {"measured"}
+    assert "ublished" not in drawing.caption and set(drawing.frame["source"]) == {"measured"}
     missing = draw_all([tmp_path / "runs"], tmp_path / "figures").missing
     assert not [line for line in missing if "fig5" in line]
 

@@ -18,7 +18,7 @@ from prunekit.runs import Run, execute
 from prunekit.tasks.batches import Examples, encode
 from prunekit.tasks.rows import Rows, load_rows
 from prunekit.tasks.tokenizers import load_tokenizer, new_tokenizer
-from prunekit.training import steps_in, train
+from prunekit.training import quick_attention, steps_in, train
 
 REVISION = 1
 """Raised whenever `finetune` gives other numbers for the same configuration."""
@@ -55,7 +55,8 @@ def finetune(config: Finetune, run: Run) -> None:
         if epoch in config.train.snapshots:
             checkpoints.save(model, snapshot_folder(run.folder, epoch), tokenizer=tokenizer)
 
-    with run.stage("train", steps_in(len(examples), config.train)) as advance:
+    attention = quick_attention(model, run.device, config.train.precision)
+    with attention, run.stage("train", steps_in(len(examples), config.train)) as advance:
         state = train(
             model, examples, config.train, device=run.device, folder=run.folder,
             checkpoint_seconds=config.run.checkpoint_seconds,

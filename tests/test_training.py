@@ -13,7 +13,8 @@ from prunekit.losses import task_loss
 from prunekit.tasks.batches import Examples, encode
 from prunekit.tasks.rows import load_rows
 from prunekit.tasks.tokenizers import demo_tokenizer
-from prunekit.training import retrain, train
+from prunekit.training import quick_attention, retrain, train
+from tests.translators import translator
 
 TASK = TaskConfig(name="demo", source="demo", columns=["premise", "hypothesis"], labels=list("enc"), train_rows=1920,
                   max_length=64)  # fmt: skip
@@ -148,3 +149,17 @@ def test_retraining_moves_the_weights_the_same_way_every_time(examples: Examples
     assert not first.training
     with pytest.raises(UserError, match="lower retrain_learning_rate"):
         retrain(first, examples, steps=30, batch_size=8, learning_rate=1e12, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("family", "precision", "inside"),
+    [("marian", "bfloat16", "eager"), ("marian", "float32", "sdpa"), ("bert", "bfloat16", "sdpa")],
+)
+def test_attention_is_eager_only_while_a_translator_trains_in_bfloat16(
+    family: str, precision: str, inside: str
+) -> None:
+    model = translator(family) if family == "marian" else tiny()
+    with pytest.raises(KilledError), quick_attention(model, CPU, precision):
+        assert model.config._attn_implementation == inside
+        raise KilledError
+    assert model.config._attn_implementation == "sdpa"

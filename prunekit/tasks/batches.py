@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ class Examples:
     input_ids: list[list[int]]
     token_type_ids: list[list[int]] | None
     pad_id: int
+    multiple: ClassVar[int] = MULTIPLE
+    """What batches are padded to where no length is given."""
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -65,9 +67,9 @@ class Examples:
         )
 
     def batch(self, indices: Sequence[int] | np.ndarray, length: int | None = None) -> Batch:
-        """One batch of the given rows, padded to ``length`` or to the next multiple of 16."""
+        """One batch of the given rows, padded to ``length`` or to the next multiple of ``multiple``."""
         indices = [int(i) for i in indices]
-        length = length or padded(max(len(self.input_ids[i]) for i in indices))
+        length = length or padded(max(len(self.input_ids[i]) for i in indices), self.multiple)
         ids = torch.full((len(indices), length), self.pad_id)
         mask = torch.zeros(len(indices), length, dtype=torch.long)
         types = torch.zeros(len(indices), length, dtype=torch.long)
@@ -112,8 +114,8 @@ def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples
     return Examples(rows, encoded["input_ids"], types, tokenizer.pad_token_id or 0)
 
 
-def padded(length: int) -> int:
-    return -(-length // MULTIPLE) * MULTIPLE
+def padded(length: int, multiple: int = MULTIPLE) -> int:
+    return -(-length // multiple) * multiple
 
 
 def evaluation_batches(examples: Examples, batch_size: int) -> list[Batch]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ class Pairs(Examples):
     """Tokens of each target, the end of the sentence among them."""
     tokenizer: Any
     """Of both languages."""
+    multiple: ClassVar[int] = 8
+    """Sentences are short: at 16, 43 % of a training on Multi30k is padding, at 8 it is 35 %."""
 
     @property
     def mean_lengths(self) -> tuple[int, int | None]:
@@ -40,8 +42,8 @@ class Pairs(Examples):
         return Pairs(sources.rows, sources.input_ids, None, self.pad_id, targets, self.tokenizer)
 
     def targets(self, indices: list[int]) -> Batch:
-        """``labels``: (batch, token), padded with -100 to a multiple of 16."""
-        longest = padded(max(len(self.target_ids[i]) for i in indices))
+        """``labels``: (batch, token), padded with -100 to a multiple of ``multiple``."""
+        longest = padded(max(len(self.target_ids[i]) for i in indices), self.multiple)
         labels = torch.full((len(indices), longest), NO_TOKEN)
         for row, i in enumerate(indices):
             labels[row, : len(self.target_ids[i])] = torch.tensor(self.target_ids[i])

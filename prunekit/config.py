@@ -57,9 +57,10 @@ class TaskConfig:
     name: str = "???"
     """Preset name; figures and records carry it."""
     source: str = "files"
-    """Hub dataset id, ``demo`` (built in, generated) or ``files`` (the user's own, see ``files``)."""
+    """Hub dataset id, ``demo`` (built in, generated), ``files`` (the user's own, see ``files``) or ``sacrebleu`` (the
+    test sets that come with it, ``translation`` only)."""
     subset: str | None = None
-    """Configuration of the Hub dataset, for example a GLUE task."""
+    """Configuration of the Hub dataset, for example a GLUE task; of ``source=sacrebleu`` the name of the test set."""
     columns: list[str] = field(default_factory=lambda: ["sentence"])
     """One or two text columns."""
     label: str = "label"
@@ -122,6 +123,8 @@ class TaskConfig:
             yield from self._problems_of_translation()
         if len(self.labels) == 1:
             yield "labels: one label leaves nothing to learn, name two or more (none for regression)"
+        if self.source == "sacrebleu" and not (self.translation and self.subset):
+            yield "source: sacrebleu has test sets of translation, give translation=true and subset=NAME"
         if self.source == "files" and not any(self.files.values()):
             yield "files: source=files needs task.files.train=PATH and task.files.validation=PATH"
 

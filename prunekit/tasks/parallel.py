@@ -1,4 +1,4 @@
-"""Parallel text: checked sentence pairs, line-aligned files, and token ids of both sides."""
+"""Parallel text: checked sentence pairs, line-aligned files, test sets, and token ids of both sides."""
 
 from __future__ import annotations
 
@@ -96,11 +96,9 @@ def read_aligned(task: TaskConfig, split: str, prefix: Path) -> dict[str, list[s
         if not path.is_file():
             raise UserError(f"task.files.{split}: there is no file {path}")
         try:
-            sides.append(path.read_text(encoding="utf-8").split("\n"))
+            sides.append(_lines(path))
         except UnicodeDecodeError as error:
             raise UserError(f"task.files.{split}: {path} is no UTF-8 text ({error})") from error
-        if sides[-1][-1] == "":
-            sides[-1].pop()  # after the last line's end
     for line, (source, target) in enumerate(zip_longest(*sides), 1):
         if source is None or target is None or not source.strip() or not target.strip():
             lacking = paths[0] if not (source or "").strip() else paths[1]
@@ -109,3 +107,35 @@ def read_aligned(task: TaskConfig, split: str, prefix: Path) -> dict[str, list[s
                 f"{len(sides[0])} lines, {paths[1].name} {len(sides[1])}); the files should be aligned line by line"
             )
     return dict(zip(task.columns, sides, strict=True))
+
+
+def read_test_set(task: TaskConfig, split: str) -> dict[str, list[str]]:
+    """A test set that sacreBLEU knows (``task.subset``, or its part ``split``); it is downloaded once.
+
+    Raises:
+        UserError: sacreBLEU has no such set or language pair, or cannot reach it.
+    """
+    from sacrebleu.dataset import DATASETS
+
+    name = str(task.subset)
+    parts = {known.removeprefix(f"{name}/"): known for known in DATASETS if known.startswith(f"{name}/")}
+    if name in DATASETS:
+        parts["test"] = name
+    if not parts:
+        raise UserError(f"task.subset: sacreBLEU has no test set {name!r}, `sacrebleu --list` names them")
+    if split not in parts:
+        raise UserError(f"split {split!r} is not in {name} of sacreBLEU, it has {', '.join(map(repr, parts))}")
+    found, pair = DATASETS[parts[split]], "-".join(task.columns)
+    if pair not in found.langpairs:
+        raise UserError(f"columns: {name} of sacreBLEU is not in {pair}, it has {', '.join(found.langpairs)}")
+    try:
+        paths = [found.get_source_file(pair), found.get_reference_files(pair)[0]]
+    except (Exception, SystemExit) as error:  # its downloads end in errors of many kinds, one of them an exit
+        raise UserError(f"task.source: {parts[split]} of sacreBLEU cannot be loaded: {error}") from error
+    return dict(zip(task.columns, (_lines(Path(path)) for path in paths), strict=True))
+
+
+def _lines(path: Path) -> list[str]:
+    """Of a text file; only line feeds part them."""
+    found = path.read_text(encoding="utf-8").split("\n")
+    return found[:-1] if found[-1] == "" else found

@@ -74,6 +74,10 @@ def load_rows(task: TaskConfig, split: str, *, labelled: bool = True) -> Rows:
         table: Any = _demo(task.kind, split, task.train_rows if split == "train" else task.evaluation_rows)
     elif task.source == "files":
         table = _read_file(task, split)
+    elif task.source == "sacrebleu":
+        from prunekit.tasks.parallel import read_test_set
+
+        table = read_test_set(task, split)
     else:
         table = _read_hub(task, split)
     if task.translation:

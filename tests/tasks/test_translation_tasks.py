@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 import sacrebleu
 import torch
+from sacrebleu.dataset import DATASETS
 
 from prunekit.config import ModelConfig, TaskConfig, check
 from prunekit.errors import UserError
@@ -97,6 +99,45 @@ class TestSettings:
         found = check(task)
         assert any(problem.startswith("metrics: 'accuracy'") for problem in found)
         assert any(problem.startswith("columns: ['de'] should be two columns") for problem in found)
+
+
+class TestTestSets:
+    """Of sacreBLEU, without a network: its files are laid where it would put them."""
+
+    @pytest.fixture
+    def mtnt(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskConfig:
+        found = DATASETS["mtnt1.1/test"]
+        monkeypatch.setattr(found, "_outdir", str(tmp_path))
+        monkeypatch.setattr(found, "_rawdir", str(tmp_path / "raw"))
+        return TaskConfig(
+            name="mtnt", source="sacrebleu", subset="mtnt1.1", translation=True, columns=["en", "fr"], metrics=["bleu"]
+        )
+
+    def test_pairs_stand_line_by_line(self, mtnt: TaskConfig, tmp_path: Path) -> None:
+        for side, text in (("src", "lol\u2028no\nyes\n"), ("ref", "mdr\noui\n")):
+            (tmp_path / f"mtnt1.1_test.en-fr.{side}").write_text(text, encoding="utf-8")
+        rows = load_rows(mtnt, "test")
+        assert rows.texts == [("lol\u2028no",), ("yes",)] and rows.labels.tolist() == ["mdr", "oui"]
+
+    def test_what_is_not_there(self, mtnt: TaskConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(UserError, match=r"split 'dev' is not in mtnt1.1 of sacreBLEU, it has .*'valid'"):
+            load_rows(mtnt, "dev")
+        with pytest.raises(UserError, match=r"columns: mtnt1.1 of sacreBLEU is not in de-en, it has en-fr"):
+            load_rows(replace(mtnt, columns=["de", "en"]), "test")
+        with pytest.raises(UserError, match=r"task.subset: sacreBLEU has no test set 'mtnt9'"):
+            load_rows(replace(mtnt, subset="mtnt9"), "test")
+
+        def no_network() -> None:
+            raise SystemExit(1)
+
+        monkeypatch.setattr(DATASETS["mtnt1.1/test"], "maybe_download", no_network)
+        with pytest.raises(UserError, match=r"task.source: mtnt1.1/test of sacreBLEU cannot be loaded"):
+            load_rows(mtnt, "test")
+
+    def test_only_of_translation(self, mtnt: TaskConfig) -> None:
+        assert check(mtnt) == []
+        [problem] = check(replace(mtnt, subset=None))
+        assert problem.startswith("source: sacrebleu has test sets of translation")
 
 
 @pytest.fixture

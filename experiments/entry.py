@@ -28,8 +28,9 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.launchers import register_presets
 from experiments.sweep import DONE, FAILED, SKIPPED, report, watched
 from prunekit.checks import near
-from prunekit.config import ModelConfig, TaskConfig, check
+from prunekit.config import ModelConfig, check
 from prunekit.errors import UserError
+from prunekit.task_config import TaskConfig
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 UNWRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
 from prunekit.checks import at_least, one_of
-from prunekit.config import Experiment, without_questions
+from prunekit.config import Experiment
+from prunekit.task_config import without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs import Run

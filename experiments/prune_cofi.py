@@ -16,7 +16,8 @@ from experiments.entry import run_main
 from prunekit.checks import at_least, between, one_of
 from prunekit.cofi import ANSWERS, DIRECTIONS, MATCHINGS, STRUCTURES, UNITS, VARIANTS
 from prunekit.cofi.recipe import StudentConfig
-from prunekit.config import Experiment, without_translation
+from prunekit.config import Experiment
+from prunekit.task_config import without_translation
 
 if TYPE_CHECKING:
     from prunekit.runs import Run

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.config import Experiment, TaskConfig, without_questions
+from prunekit.config import Experiment
+from prunekit.task_config import TaskConfig, without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs import Run

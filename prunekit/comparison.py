@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prunekit.config import TaskConfig
 from prunekit.evaluation import score
 from prunekit.statistics import mcnemar, paired_bootstrap
+from prunekit.task_config import TaskConfig
 from prunekit.tasks.metrics import METRICS, predictions
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from prunekit.blocks import describe
-from prunekit.config import TaskConfig
 from prunekit.costs import Cost, cost
 from prunekit.evaluation import Evaluated
 from prunekit.masks import Masks
 from prunekit.ranked import Row, existing, kinds_of, rows_of, stacked
 from prunekit.schedule import heads_to_prune, keep_mask, ranking
 from prunekit.surgery import prune
+from prunekit.task_config import TaskConfig
 
 Estimate = Callable[[Any], Mapping[str, Any]]
 """Scores of a model's heads by attention kind: (layer, widest layer's heads), NaN or anything where a head is not

@@ -15,10 +15,11 @@ import torch
 
 from prunekit.ablation import ablate_heads
 from prunekit.comparison import Comparison, compare
-from prunekit.config import EvaluationConfig, TaskConfig
+from prunekit.config import EvaluationConfig
 from prunekit.files import atomic_path, remove_leftovers
 from prunekit.fingerprints import weights_fingerprint
 from prunekit.runs import Run
+from prunekit.task_config import TaskConfig
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches
 from prunekit.tasks.parallel import Pairs
 from prunekit.teachers import Teacher

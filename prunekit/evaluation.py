@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prunekit.config import TaskConfig
 from prunekit.statistics import Band, accuracy_band, bootstrap_band
+from prunekit.task_config import TaskConfig
 from prunekit.tasks import metrics
 from prunekit.tasks.answers import Spans, answers, best_spans, question_scores, resampled_mean
 from prunekit.tasks.batches import Batch, Examples, evaluation_batches, iterate, model_inputs

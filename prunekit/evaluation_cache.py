@@ -11,10 +11,10 @@ import filelock
 import numpy as np
 import torch
 
-from prunekit.config import TaskConfig
 from prunekit.evaluation import Advance, Evaluated, evaluate
 from prunekit.files import remove_leftovers, write_json
 from prunekit.fingerprints import examples_fingerprint, weights_fingerprint
+from prunekit.task_config import TaskConfig
 from prunekit.tasks.batches import Examples
 from prunekit.timing import describe_device
 

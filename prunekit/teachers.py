@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from prunekit import checkpoints, processes
-from prunekit.config import Experiment, Finetune, ModelConfig, TaskConfig, require_scores
+from prunekit.config import Experiment, Finetune, ModelConfig, require_scores
 from prunekit.errors import UserError
 from prunekit.evaluation import evaluate, model_record
 from prunekit.runs import Run, execute
+from prunekit.task_config import TaskConfig
 from prunekit.tasks.batches import Examples, encode
 from prunekit.tasks.rows import Rows, load_rows
 from prunekit.tasks.tokenizers import load_tokenizer, new_tokenizer

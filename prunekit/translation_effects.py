@@ -12,11 +12,12 @@ import numpy as np
 
 from prunekit.blocks import describe
 from prunekit.comparison import Comparison
-from prunekit.config import EvaluationConfig, TaskConfig
+from prunekit.config import EvaluationConfig
 from prunekit.files import remove_leftovers, write_json
 from prunekit.fingerprints import examples_fingerprint, weights_fingerprint
 from prunekit.masks import Masks
 from prunekit.runs import Run
+from prunekit.task_config import TaskConfig
 from prunekit.tasks.bleu import paired_p_values, untested
 from prunekit.tasks.parallel import Pairs
 from prunekit.teachers import Teacher

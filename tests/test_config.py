@@ -5,8 +5,9 @@ import pytest
 
 from prunekit import config
 from prunekit.checks import near
-from prunekit.config import Experiment, ModelConfig, RunConfig, TaskConfig, TrainConfig, check, require_scores
+from prunekit.config import Experiment, ModelConfig, RunConfig, TrainConfig, check, require_scores
 from prunekit.errors import UserError
+from prunekit.task_config import CLASS_METRICS, REGRESSION_METRICS, TaskConfig
 from prunekit.tasks.metrics import METRICS
 
 
@@ -35,7 +36,7 @@ def test_a_good_configuration_has_no_problems() -> None:
 
 
 def test_metrics_belong_to_the_kind_of_label() -> None:
-    assert {*config.CLASS_METRICS, *config.REGRESSION_METRICS} == set(METRICS)
+    assert {*CLASS_METRICS, *REGRESSION_METRICS} == set(METRICS)
     scores = TaskConfig(name="t", source="demo")
     assert list(scores.problems()) == ["metrics: 'accuracy' is unknown, choose from pearson, spearman"]
 

@@ -12,9 +12,10 @@ import torch
 from torch import distributed
 
 from prunekit import processes
-from prunekit.config import Finetune, ModelConfig, RunConfig, TaskConfig
+from prunekit.config import Finetune, ModelConfig, RunConfig
 from prunekit.errors import UserError
 from prunekit.runs import Found, Run, execute
+from prunekit.task_config import TaskConfig
 
 
 @pytest.mark.parametrize(("examples", "count"), [(6, 1), (6, 2), (7, 2), (5, 3), (1, 2), (1, 4)])

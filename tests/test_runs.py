@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from prunekit.config import Experiment, Finetune, ModelConfig, RunConfig, TaskConfig, TrainConfig
+from prunekit.config import Experiment, Finetune, ModelConfig, RunConfig, TrainConfig
 from prunekit.runs import NOT_IDENTITY, Run, execute, read_result, run_id
+from prunekit.task_config import TaskConfig
 
 
 def finetune(folder: Path, **train: Any) -> Finetune:

@@ -7,9 +7,10 @@ import torch
 from safetensors.torch import save_file
 
 from prunekit.checkpoints import build
-from prunekit.config import TaskConfig, TrainConfig
+from prunekit.config import TrainConfig
 from prunekit.errors import UserError
 from prunekit.losses import task_loss
+from prunekit.task_config import TaskConfig
 from prunekit.tasks.batches import Examples, encode
 from prunekit.tasks.rows import load_rows
 from prunekit.tasks.tokenizers import demo_tokenizer

@@ -11,12 +11,12 @@ import torch
 
 import prunekit
 from prunekit.blocks import describe
-from prunekit.config import TaskConfig
 from prunekit.curves import kept_masks, kept_rows, pruning_steps, score_rows
 from prunekit.errors import UserError
 from prunekit.masks import Masks
 from prunekit.ranked import kinds_of, stacked
 from prunekit.scores import random_scores
+from prunekit.task_config import TaskConfig
 from prunekit.tasks.parallel import Pairs
 from prunekit.tasks.rows import Rows
 from prunekit.translation_ablation import TranslationAblation

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from prunekit.config import TRANSLATION_METRICS
 from prunekit.statistics import Band, bootstrap_counts
+from prunekit.task_config import TRANSLATION_METRICS
 
 RESAMPLES = 1000
 

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from prunekit.config import TaskConfig
 from prunekit.errors import UserError
 from prunekit.losses import NO_TOKEN
+from prunekit.task_config import TaskConfig
 from prunekit.tasks.batches import Batch, Examples, padded
 from prunekit.tasks.rows import Rows, check_columns, checked_texts
 

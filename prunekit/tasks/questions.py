@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from prunekit.config import TaskConfig
 from prunekit.errors import UserError
+from prunekit.task_config import TaskConfig
 
 
 class Answer(NamedTuple):

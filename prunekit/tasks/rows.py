@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from prunekit.checks import near
-from prunekit.config import TaskConfig
 from prunekit.errors import UserError
+from prunekit.task_config import TaskConfig
 
 READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 _SAMPLE_SEED = 20190525  # of evaluation samples: the same rows in every run

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from prunekit.config import TaskConfig
 from prunekit.errors import UserError
+from prunekit.task_config import TaskConfig
 from prunekit.tasks.batches import Examples, encode, evaluation_batches, training_order
 from prunekit.tasks.rows import load_rows
 from prunekit.tasks.tokenizers import demo_tokenizer

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from prunekit.checkpoints import attach_head, load
-from prunekit.config import TaskConfig
 from prunekit.errors import UserError
+from prunekit.task_config import TaskConfig
 from prunekit.tasks.answers import answers, best_spans, question_scores
 from prunekit.tasks.batches import encode
 from prunekit.tasks.questions import Answer

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prunekit.config import TaskConfig
 from prunekit.errors import UserError
+from prunekit.task_config import TaskConfig
 from prunekit.tasks.rows import load_rows
 
 ROWS = [("null", 0), ('a "quoted" one', 1), ("NA", 1)]

@@ -15,9 +15,10 @@ import sacrebleu
 import torch
 from sacrebleu.dataset import DATASETS
 
-from prunekit.config import ModelConfig, TaskConfig, check
+from prunekit.config import ModelConfig, check
 from prunekit.errors import UserError
 from prunekit.losses import target_losses, training_loss
+from prunekit.task_config import TaskConfig
 from prunekit.tasks import demo_translation
 from prunekit.tasks.batches import encode
 from prunekit.tasks.bleu import bleu_band, paired_p_values, signatures, translation_scores

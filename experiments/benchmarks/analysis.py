@@ -1,6 +1,6 @@
 """Thousands of run records read and drawn as one figure, beside a loop that reads one after the other.
 
-The records are the logged pruning curves of this repository, each copied many times under seeds of its own.
+The records are the pruning curves of BERT that this repository has logged, each copied many times under its own seeds.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ def compare(subject: Subject) -> Found:
 
 def write_copies(folder: Path, number: int) -> None:
     """Records of ``number`` runs, no two the same."""
+    logged = [(json.loads(path.read_bytes()), path.parent) for path in sorted(LOGGED.glob("*/result.json"))]
     originals = [
-        (json.loads(path.read_bytes()), (path.parent / "tables" / "points.csv").read_bytes())
-        for path in sorted(LOGGED.glob("*/result.json"))
+        (result, (run / "tables" / "points.csv").read_bytes())
+        for result, run in logged
+        if not result["config"]["task"].get("translation")  # two models are two figures
     ]
     for copy in range(number):
         result, points = originals[copy % len(originals)]

@@ -45,17 +45,18 @@ def story(config: Transfer, run: Run) -> None:
     from prunekit.teachers import load_teacher
 
     teacher = load_teacher(config, run)
-    found = []
+    sets = []  # both are read before the first is ablated: that may take an hour
     for role, task in (("evaluation", config.task), ("second", config.second)):
         rows = load_rows(task, task.evaluation).sample(config.evaluation.examples)
         run.data.append(rows.record(role))
-        label = f"ablate heads on {task.name} {task.evaluation}"
-        found.append(
-            head_comparisons(
-                config.task, teacher, teacher.encode(rows), run, ("one_off",), config.evaluation,
-                seed=config.seed, tested=False, label=label,
-            )["one_off"]
-        )  # fmt: skip
+        sets.append((f"{task.name} {task.evaluation}", teacher.encode(rows)))
+    found = [
+        head_comparisons(
+            config.task, teacher, examples, run, ("one_off",), config.evaluation,
+            seed=config.seed, tested=False, label=f"ablate heads on {name}",
+        )["one_off"]
+        for name, examples in sets
+    ]  # fmt: skip
     first, second = found
     effects = [
         {

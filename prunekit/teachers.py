@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from prunekit import checkpoints, processes
+from prunekit.architectures import ENCODERS, FAMILIES, TRANSLATORS
 from prunekit.config import Experiment, Finetune, ModelConfig, require_scores
 from prunekit.errors import UserError
 from prunekit.evaluation import evaluate, model_record
@@ -128,6 +129,17 @@ def snapshot(config: Experiment, teacher: Teacher, run: Run, epoch: int) -> Any:
     return model.to(run.device)
 
 
+def _check_family(config: ModelConfig, task: TaskConfig) -> None:
+    """The same of a model that is yet to be built."""
+    others, needs = (ENCODERS, "an encoder-decoder") if task.translation else (TRANSLATORS, "an encoder")
+    if config.family in others:
+        fitting = ", ".join(sorted(FAMILIES.keys() - others.keys()))
+        raise UserError(
+            f"model: {config.name} is a {config.family}, task {task.name} needs {needs} ({fitting}); choose another "
+            "model or another task"
+        )
+
+
 def _check_fits(model: Any, where: str, task: TaskConfig) -> None:
     """Refuse a model of another kind than the task's; ``where`` is the setting that names it, and what it says."""
     fits = checkpoints.is_translator(model) if task.translation else checkpoints.has_head(model, task.questions)
@@ -155,6 +167,8 @@ def new_model(config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any =
     Raises:
         UserError: weights that cannot be loaded, a shape that is none, or a translation model for another task.
     """
+    if config.weights != "pretrained":
+        _check_family(config, task)
     if task.translation:
         if config.weights == "pretrained":
             model: Any = checkpoints.load(str(config.path), attention=config.attention)

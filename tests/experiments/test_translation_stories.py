@@ -118,9 +118,12 @@ def test_head_dynamics(folder: Path) -> None:
 
 
 REFUSED: dict[str, tuple[str, list[str], str]] = {
-    "encoder for translation": ("finetune", ["model=demo"], "model family 'bert' does not translate; marian, bart do"),
+    "encoder for translation": (
+        "finetune", ["model=demo"],
+        r"model: demo is a bert, task demo_translation needs an encoder-decoder \(bart, marian\); choose another model",
+    ),
     "translator for classes": (
-        "finetune", ["task=demo", "train.snapshots=[]"], "model family 'marian' is not supported; supported are bert"
+        "finetune", ["task=demo", "train.snapshots=[]"], "model: .* is a marian, task demo needs an encoder"
     ),
     "unknown kind": ("prune_heads", ["kinds=[self]"], "kinds: 'self' is unknown, heads of a marian are enc-enc"),
     "Fisher": ("prune_fisher", [], "task: demo_translation is translation, this verb takes encoders"),

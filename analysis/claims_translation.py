@@ -33,7 +33,7 @@ def claims() -> list[Claim]:
 
 
 def _ablation() -> list[Claim]:
-    r = published.claim("michel", "Pearson r of single-head effects, newstest2013 vs MTNT")
+    _, r = published.transfer(translation=True)
     grid = published.single_heads()
     significant = grid[grid["significant"]]
     unchanged, better = len(grid) - len(significant), int((significant["delta_points"] > 0).sum())
@@ -116,8 +116,7 @@ def _ablation() -> list[Claim]:
 
 
 def _pruning() -> list[Claim]:
-    prunable = float(published.claim("michel", "share of heads prunable without noticeable loss, WMT"))
-    collapse = float(published.claim("michel", "enc-dec heads prunable before collapse"))
+    prunable, collapse = published.prunable_heads()["pruned_percent"]
     left = published.claim("michel", "BLEU with 20% of enc-enc or dec-dec heads left")
     whole = published.claim("michel", "base BLEU, WMT14 En-Fr transformer-big on newstest2013")
     beyond = criteria_translation.WITHOUT_LOSS
@@ -125,7 +124,7 @@ def _pruning() -> list[Claim]:
         Claim(
             text="Heads of translation can be pruned by importance up to a share of 20 % without noticeable loss",
             where="Sec. 4.2, Fig. 3a",
-            published=f"{100 * prunable:.0f} % of heads",
+            published=f"{prunable:.0f} % of heads",
             evidence="prune_heads",
             test=partial(criteria_michel.prunable, without_loss=beyond),
             unit="% of heads",
@@ -159,7 +158,7 @@ def _pruning() -> list[Claim]:
         Claim(
             text="Pruning more than 60 % of encoder-decoder heads is catastrophic",
             where="Sec. 5, Fig. 4",
-            published=f"collapse beyond {100 * collapse:.0f} %",
+            published=f"collapse beyond {collapse:.0f} %",
             evidence="prune_heads",
             test=criteria_translation.catastrophe,
             unit="% of BLEU kept",
@@ -182,12 +181,10 @@ def _pruning() -> list[Claim]:
 
 
 def _dynamics() -> list[Claim]:
-    share = float(
-        published.claim("michel", "share of heads prunable from epoch 10 on, keeping 85-90% of BLEU (IWSLT14 de-en)")
-    )
+    pruned = published.kept_late()["pruned_percent"].iloc[0]
     return [
         Claim(
-            text=f"Late in training {100 * share:.0f} % of the heads can be pruned while 85 to 90 % of the BLEU stay",
+            text=f"Late in training {pruned:.0f} % of the heads can be pruned while 85 to 90 % of the BLEU stay",
             where="Sec. 6, Fig. 5",
             published="85 to 90 % of BLEU (from epoch 10 on)",
             evidence="head_dynamics",

@@ -18,8 +18,6 @@ EFFECTS = {"kind": "str", "layer": "int", "head": "int", "first_delta": "float",
 
 
 ONE_DOMAIN = "Both sets are of one corpus and so of one domain; the paper's are of two (newstest2013, MTNT)."
-PUBLISHED = {False: "MNLI-m vs MNLI-mm", True: "newstest2013 vs MTNT"}
-"""The paper's two sets, by whether the task is translation."""
 
 
 def draw(group: Group, journal: Journal, name: str = "fig2b") -> list[Item]:
@@ -28,8 +26,7 @@ def draw(group: Group, journal: Journal, name: str = "fig2b") -> list[Item]:
         return []
     corpora = [record.config.get("second", {}).get("name") for record in group.records]
     same = all(corpus == record.task for corpus, record in zip(corpora, group.records, strict=True))
-    sets = PUBLISHED[group.records[0].translation]
-    printed = published.claim("michel", f"Pearson r of single-head effects, {sets}")
+    sets, printed = published.transfer(translation=group.records[0].translation)
     words = [f"Published: r = {printed} ({sets}).", *([ONE_DOMAIN] if same else []), group.caption]
     return [Drawing(name, plot(frame, " ".join(words)), frame)]
 

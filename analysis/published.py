@@ -63,6 +63,12 @@ def unpruned_by_epoch() -> pd.DataFrame:
     return read("michel_fig5_iwslt_unpruned_bleu").rename(columns={"bleu": "value"})
 
 
+def transfer(*, translation: bool) -> tuple[str, str]:
+    """Fig. 2: the two sets, and Pearson's r of what single heads are worth on them."""
+    sets = "newstest2013 vs MTNT" if translation else "MNLI-m vs MNLI-mm"
+    return sets, claim("michel", f"Pearson r of single-head effects, {sets}")
+
+
 def prunable_heads() -> pd.DataFrame:
     """What the text says of Figs. 3a and 4 (WMT14 En-Fr), in per cent of heads.
 

@@ -131,12 +131,11 @@ def snapshot(config: Experiment, teacher: Teacher, run: Run, epoch: int) -> Any:
 
 def _check_family(config: ModelConfig, task: TaskConfig) -> None:
     """The same of a model that is yet to be built."""
-    others, needs = (ENCODERS, "an encoder-decoder") if task.translation else (TRANSLATORS, "an encoder")
-    if config.family in others:
-        fitting = ", ".join(sorted(FAMILIES.keys() - others.keys()))
+    needs, fitting = ("an encoder-decoder", TRANSLATORS) if task.translation else ("an encoder", ENCODERS)
+    if config.family in FAMILIES and config.family not in fitting:
         raise UserError(
-            f"model: {config.name} is a {config.family}, task {task.name} needs {needs} ({fitting}); choose another "
-            "model or another task"
+            f"model: {config.name} is a {config.family}, task {task.name} needs {needs} "
+            f"({', '.join(sorted(fitting))}); choose another model or another task"
         )
 
 

@@ -35,7 +35,7 @@ def mean_interval(values: list[float]) -> tuple[float, float]:
     """Student's 95 % interval of the mean; NaN below three values, where it would say nothing."""
     import numpy as np
 
-    from prunekit.statistics import mean_band
+    from prunekit.support.statistics import mean_band
 
     if len(values) < 3:
         return float("nan"), float("nan")

@@ -38,7 +38,7 @@ def effects(group: Group, journal: Journal) -> pd.DataFrame | None:
     """
     import pandas as pd
 
-    from prunekit.statistics import pearson
+    from prunekit.support.statistics import pearson
 
     parts = []
     for record, table in read_tables(group.records, "effects", EFFECTS, journal):

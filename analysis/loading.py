@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from analysis.records import TIMING_VERBS, DamagedRecordError, Record, read_record
 from analysis.wandb_offline import OfflineRun, log_in, offline_runs
-from prunekit.errors import UserError
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd

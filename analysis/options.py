@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from prunekit.errors import UserError
+from prunekit.support.errors import UserError
 
 
 def run(

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from prunekit.errors import UserError
+from prunekit.support.errors import UserError
 
 README = Path(__file__).parent.parent / "README.md"
 LOGGED = Path(__file__).parent / "logged_runs"

@@ -13,7 +13,7 @@ from analysis.ledger import judge, ledger
 from analysis.loading import Journal, load
 from analysis.output import Drawing, Item, Table
 from analysis.records import TIMING_VERBS, DamagedRecordError, Record, read_record
-from prunekit.errors import UserError
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console

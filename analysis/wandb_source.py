@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from prunekit.errors import UserError
+from prunekit.support.errors import UserError
 
 PREFIX = "wandb:"
 

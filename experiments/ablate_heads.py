@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.checks import at_least, between
-from prunekit.config import Experiment
-from prunekit.task_config import without_questions
+from prunekit.config.checks import at_least, between
+from prunekit.config.sections import Experiment
+from prunekit.config.task import without_questions
 
 if TYPE_CHECKING:
-    from prunekit.runs import Run
+    from prunekit.runs.execute import Run
 
 VERB, REVISION = "ablate_heads", 1
 
@@ -38,10 +38,10 @@ class AblateHeads(Experiment):
 
 def story(config: AblateHeads, run: Run) -> None:
     from experiments.tables import best_heads, head_rows, layer_rows
-    from prunekit.effects import head_comparisons
-    from prunekit.tasks.bleu import signatures
-    from prunekit.tasks.rows import load_rows
-    from prunekit.teachers import load_teacher
+    from prunekit.data.bleu import signatures
+    from prunekit.data.rows import load_rows
+    from prunekit.heads.effects import head_comparisons
+    from prunekit.runs.teachers import load_teacher
 
     teacher = load_teacher(config, run)
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
@@ -89,7 +89,7 @@ def story(config: AblateHeads, run: Run) -> None:
 
 def perform(config: AblateHeads) -> dict[str, Any]:
     from experiments.report import announce
-    from prunekit.runs import execute
+    from prunekit.runs.execute import execute
 
     return announce(execute(VERB, REVISION, config, story), config)
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.checks import at_least, one_of
-from prunekit.config import Experiment
-from prunekit.task_config import without_questions, without_translation
+from prunekit.config.checks import at_least, one_of
+from prunekit.config.sections import Experiment
+from prunekit.config.task import without_questions, without_translation
 
 if TYPE_CHECKING:
-    from prunekit.runs import Run
+    from prunekit.runs.execute import Run
 
 VERB, REVISION = "benchmark", 1
 OWN_REVISION = {"latency": 2}
@@ -98,9 +98,9 @@ def handed_on() -> list[str]:
 
 def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     """The model and the examples of a benchmark, and how many."""
-    from prunekit.evaluation import model_record
-    from prunekit.tasks.rows import load_rows
-    from prunekit.teachers import load_teacher, new_model
+    from prunekit.data.rows import load_rows
+    from prunekit.evaluation.evaluate import model_record
+    from prunekit.runs.teachers import load_teacher, new_model
 
     size = config.examples or EXAMPLES[config.benchmark]
     if config.benchmark in OF_SHAPES:
@@ -117,7 +117,7 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
 
 def perform(config: Benchmark) -> dict[str, Any]:
     from experiments.report import announce
-    from prunekit.runs import execute
+    from prunekit.runs.execute import execute
 
     revision = OWN_REVISION.get(config.benchmark, REVISION)
     return announce(execute(VERB, revision, config, story, measures_time=True), config)

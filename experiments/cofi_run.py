@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prunekit.blocks import describe
 from prunekit.cofi.fixed import Pruned, train_fixed
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.stages import Surroundings
 from prunekit.cofi.structures import drawn, scored, small_dense, whole_layers
 from prunekit.cofi.training import Training
-from prunekit.costs import cost
-from prunekit.errors import UserError
-from prunekit.evaluation import Evaluated, evaluate
-from prunekit.evaluation_cache import cached_evaluation
-from prunekit.files import remove, write_json
-from prunekit.fingerprints import examples_fingerprint, weights_fingerprint
-from prunekit.progress import Advance
-from prunekit.speed import latency_rows
-from prunekit.surgery import prune
-from prunekit.tasks.rows import load_rows
-from prunekit.teachers import new_model, positions
+from prunekit.data.rows import load_rows
+from prunekit.evaluation.cached import cached_evaluation
+from prunekit.evaluation.evaluate import Evaluated, evaluate
+from prunekit.evaluation.speed import latency_rows
+from prunekit.models.blocks import describe
+from prunekit.models.costs import cost
+from prunekit.models.surgery import prune
+from prunekit.runs.teachers import new_model, positions
+from prunekit.support.errors import UserError
+from prunekit.support.files import remove, write_json
+from prunekit.support.fingerprints import examples_fingerprint, weights_fingerprint
+from prunekit.support.progress import Advance
 
 if TYPE_CHECKING:
     from experiments.prune_cofi import PruneCofi
-    from prunekit.runs import Run
-    from prunekit.tasks.batches import Examples
-    from prunekit.teachers import Teacher
+    from prunekit.data.batches import Examples
+    from prunekit.runs.execute import Run
+    from prunekit.runs.teachers import Teacher
 
 CALIBRATION = 2048
 """Examples that Fisher information of the baseline is computed from."""

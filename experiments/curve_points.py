@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from prunekit.costs import Cost
-from prunekit.curves import Step, point
-from prunekit.evaluation import evaluate
-from prunekit.tasks.batches import Examples
+from prunekit.data.batches import Examples
+from prunekit.evaluation.evaluate import evaluate
+from prunekit.heads.curves import Step, point
+from prunekit.models.costs import Cost
 
 if TYPE_CHECKING:
-    from prunekit.config import Experiment
-    from prunekit.runs import Run
+    from prunekit.config.sections import Experiment
+    from prunekit.runs.execute import Run
 
 Row = dict[str, Any]
 

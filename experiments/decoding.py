@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from prunekit.blocks import describe
-from prunekit.curves import prune_heads
-from prunekit.ranked import existing, rows_of, stacked
-from prunekit.schedule import heads_to_prune, keep_mask
-from prunekit.speed import decoding_calls, rounds
-from prunekit.timing import interleaved
+from prunekit.evaluation.speed import decoding_calls, rounds
+from prunekit.heads.curves import prune_heads
+from prunekit.heads.ranked import existing, rows_of, stacked
+from prunekit.heads.schedule import heads_to_prune, keep_mask
+from prunekit.models.blocks import describe
+from prunekit.support.timing import interleaved
 
 if TYPE_CHECKING:
     from experiments.time_inference import TimeInference
-    from prunekit.runs import Run
+    from prunekit.runs.execute import Run
 
 ORIGINAL = "original"
 

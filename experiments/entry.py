@@ -27,10 +27,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.launchers import register_presets
 from experiments.sweep import DONE, FAILED, SKIPPED, report, watched
-from prunekit.checks import near
-from prunekit.config import ModelConfig, check
-from prunekit.errors import UserError
-from prunekit.task_config import TaskConfig
+from prunekit.config.checks import near
+from prunekit.config.sections import ModelConfig, check
+from prunekit.config.task import TaskConfig
+from prunekit.support.errors import UserError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 UNWRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
@@ -105,7 +105,7 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
 
 def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None], composed: DictConfig) -> None:
     """Run one cell of a sweep and report what became of it."""
-    from prunekit.runs import Found
+    from prunekit.runs.execute import Found
 
     number, start = HydraConfig.get().job.num, time.perf_counter()
     try:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.entry import run_main
-from prunekit.config import Finetune
+from prunekit.config.sections import Finetune
 
 
 def perform(config: Finetune) -> dict[str, Any]:
     from experiments.report import announce
-    from prunekit import processes
-    from prunekit.runs import execute
-    from prunekit.teachers import REVISION, finetune
+    from prunekit.runs.execute import execute
+    from prunekit.runs.teachers import REVISION, finetune
+    from prunekit.training import processes
 
     with processes.joined(config.run.device):
         record = execute("finetune", REVISION, config, finetune)

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from prunekit.blocks import describe
-from prunekit.costs import cost
-from prunekit.evaluation import evaluate
-from prunekit.evaluation_cache import cached_evaluation
-from prunekit.files import write_json
+from prunekit.evaluation.cached import cached_evaluation
+from prunekit.evaluation.evaluate import evaluate
+from prunekit.evaluation.speed import latency_rows
 from prunekit.fisher.latency import LatencyTable, latency_table
 from prunekit.fisher.latency_search import latency_search
 from prunekit.fisher.search import mac_search
 from prunekit.fisher.units import UnitTensors
-from prunekit.masks import Masks
-from prunekit.speed import latency_rows
+from prunekit.models.blocks import describe
+from prunekit.models.costs import cost
+from prunekit.models.masks import Masks
+from prunekit.support.files import write_json
 
 if TYPE_CHECKING:
     from experiments.prune_fisher import PruneFisher
-    from prunekit.runs import Run
-    from prunekit.teachers import Teacher
+    from prunekit.runs.execute import Run
+    from prunekit.runs.teachers import Teacher
 
 TIMED = ("gradients", "search", "rearrange", "tune")
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.checks import at_least, one_of
-from prunekit.config import Experiment
-from prunekit.task_config import without_questions
+from prunekit.config.checks import at_least, one_of
+from prunekit.config.sections import Experiment
+from prunekit.config.task import without_questions
 
 if TYPE_CHECKING:
-    from prunekit.runs import Run
+    from prunekit.runs.execute import Run
 
 VERB, REVISION = "head_dynamics", 1
 ORDERS = ("importance", "importance_released", "importance_stepwise", "random", "magnitude")
@@ -55,16 +55,16 @@ def story(config: HeadDynamics, run: Run) -> None:
 
     from experiments.curve_points import evaluated
     from experiments.orders import estimator
-    from prunekit.blocks import describe
-    from prunekit.costs import cost
-    from prunekit.curves import pruning_steps, score_rows
-    from prunekit.errors import UserError
-    from prunekit.ranked import kinds_of
-    from prunekit.schedule import grid
-    from prunekit.statistics import spearman
-    from prunekit.tasks.bleu import signatures
-    from prunekit.tasks.rows import load_rows
-    from prunekit.teachers import load_teacher, snapshot
+    from prunekit.data.bleu import signatures
+    from prunekit.data.rows import load_rows
+    from prunekit.heads.curves import pruning_steps, score_rows
+    from prunekit.heads.ranked import kinds_of
+    from prunekit.heads.schedule import grid
+    from prunekit.models.blocks import describe
+    from prunekit.models.costs import cost
+    from prunekit.runs.teachers import load_teacher, snapshot
+    from prunekit.support.errors import UserError
+    from prunekit.support.statistics import spearman
 
     if not config.train.snapshots:
         raise UserError(f"train.snapshots: name the epochs to look at, for example [1, {config.train.epochs}]")
@@ -108,7 +108,7 @@ def story(config: HeadDynamics, run: Run) -> None:
 
 def perform(config: HeadDynamics) -> dict[str, Any]:
     from experiments.report import announce
-    from prunekit.runs import execute
+    from prunekit.runs.execute import execute
 
     return announce(execute(VERB, REVISION, config, story), config)
 

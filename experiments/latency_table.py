@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.checks import at_least
-from prunekit.config import Experiment
-from prunekit.task_config import without_translation
+from prunekit.config.checks import at_least
+from prunekit.config.sections import Experiment
+from prunekit.config.task import without_translation
 
 if TYPE_CHECKING:
-    from prunekit.runs import Run
+    from prunekit.runs.execute import Run
 
 VERB, REVISION = "latency_table", 1
 
@@ -48,15 +48,15 @@ class LatencyTable(Experiment):
 
 
 def story(config: LatencyTable, run: Run) -> None:
-    from prunekit import checkpoints
-    from prunekit.blocks import call_order
-    from prunekit.errors import UserError
-    from prunekit.evaluation import model_record
+    from prunekit.data.batches import encode
+    from prunekit.data.rows import load_rows
+    from prunekit.data.tokenizers import load_tokenizer
+    from prunekit.evaluation.evaluate import model_record
     from prunekit.fisher.latency import SUBLAYERS, latency_table
-    from prunekit.tasks.batches import encode
-    from prunekit.tasks.rows import load_rows
-    from prunekit.tasks.tokenizers import load_tokenizer
-    from prunekit.teachers import new_model, positions
+    from prunekit.models import checkpoints
+    from prunekit.models.blocks import call_order
+    from prunekit.runs.teachers import new_model, positions
+    from prunekit.support.errors import UserError
 
     model: Any
     if config.teacher is not None:
@@ -88,7 +88,7 @@ def story(config: LatencyTable, run: Run) -> None:
 
 def perform(config: LatencyTable) -> dict[str, Any]:
     from experiments.report import announce
-    from prunekit.runs import execute
+    from prunekit.runs.execute import execute
 
     return announce(execute(VERB, REVISION, config, story, measures_time=True), config)
 

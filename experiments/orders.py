@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from prunekit.curves import Estimate
-from prunekit.effects import head_comparisons
-from prunekit.evaluation import model_record
-from prunekit.scores import head_importance, head_magnitude, random_scores
-from prunekit.tasks.batches import Examples, evaluation_batches, iterate
-from prunekit.tasks.rows import load_rows
-from prunekit.teachers import load_teacher, new_model
-from prunekit.training import retrain
+from prunekit.data.batches import Examples, evaluation_batches, iterate
+from prunekit.data.rows import load_rows
+from prunekit.evaluation.evaluate import model_record
+from prunekit.heads.curves import Estimate
+from prunekit.heads.effects import head_comparisons
+from prunekit.heads.scores import head_importance, head_magnitude, random_scores
+from prunekit.runs.teachers import load_teacher, new_model
+from prunekit.training.loop import retrain
 
 if TYPE_CHECKING:
     from experiments.head_dynamics import HeadDynamics
     from experiments.prune_heads import PruneHeads
     from experiments.time_inference import TimeInference
-    from prunekit.runs import Run
-    from prunekit.teachers import Teacher
+    from prunekit.runs.execute import Run
+    from prunekit.runs.teachers import Teacher
 
 
 def estimator(config: PruneHeads | HeadDynamics, teacher: Teacher, evaluation: Examples, run: Run) -> Estimate:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from prunekit.cofi import STRUCTURES
-from prunekit.scale_config import ScaleConfig
+from prunekit.config.scale import ScaleConfig
 
 Step = tuple[str, list[str]]
 """A verb and its overrides."""

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.checks import at_least, between, one_of
 from prunekit.cofi import ANSWERS, DIRECTIONS, MATCHINGS, STRUCTURES, UNITS, VARIANTS
 from prunekit.cofi.recipe import StudentConfig
-from prunekit.config import Experiment
-from prunekit.task_config import without_translation
+from prunekit.config.checks import at_least, between, one_of
+from prunekit.config.sections import Experiment
+from prunekit.config.task import without_translation
 
 if TYPE_CHECKING:
-    from prunekit.runs import Run
+    from prunekit.runs.execute import Run
 
 VERB, REVISION = "prune_cofi", 2
 
@@ -81,8 +81,8 @@ class PruneCofi(Experiment):
 
 def story(config: PruneCofi, run: Run) -> None:
     from experiments.cofi_run import Cell
-    from prunekit import checkpoints
-    from prunekit.teachers import load_teacher
+    from prunekit.models import checkpoints
+    from prunekit.runs.teachers import load_teacher
 
     teacher = load_teacher(config, run)
     shape = learned_shape(config) if config.structure == "random" else None
@@ -98,7 +98,7 @@ def learned_shape(config: PruneCofi) -> dict[str, list[int]]:
     """Units that are kept in the learned model of the same settings, by group and layer; it is trained if need be."""
     import pandas as pd
 
-    from prunekit.runs import execute
+    from prunekit.runs.execute import execute
 
     learned = dataclasses.replace(config, structure="learned", run=dataclasses.replace(config.run, force=False))
     record = execute(VERB, REVISION, learned, story)
@@ -108,7 +108,7 @@ def learned_shape(config: PruneCofi) -> dict[str, list[int]]:
 
 def perform(config: PruneCofi) -> dict[str, Any]:
     from experiments.report import announce
-    from prunekit.runs import execute
+    from prunekit.runs.execute import execute
 
     return announce(execute(VERB, REVISION, config, story), config)
 

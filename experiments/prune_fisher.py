@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.checks import at_least, one_of
-from prunekit.config import Experiment
-from prunekit.task_config import without_translation
+from prunekit.config.checks import at_least, one_of
+from prunekit.config.sections import Experiment
+from prunekit.config.task import without_translation
 
 if TYPE_CHECKING:
-    from prunekit.runs import Run
+    from prunekit.runs.execute import Run
 
 VERB, REVISION = "prune_fisher", 1
 
@@ -81,17 +81,17 @@ class PruneFisher(Experiment):
 
 def story(config: PruneFisher, run: Run) -> None:
     from experiments.fisher_stages import Stages
-    from prunekit import checkpoints
-    from prunekit.blocks import blocks
+    from prunekit.data.batches import evaluation_batches
+    from prunekit.data.rows import load_rows
     from prunekit.fisher.alternatives import NEED_GRADIENTS, unit_scores
     from prunekit.fisher.calibration import cached_gradients, draw
     from prunekit.fisher.gradients import by_batch, released_group
     from prunekit.fisher.rearrange import rearrange
     from prunekit.fisher.tuning import check_tunable, tune
-    from prunekit.surgery import prune
-    from prunekit.tasks.batches import evaluation_batches
-    from prunekit.tasks.rows import load_rows
-    from prunekit.teachers import load_teacher
+    from prunekit.models import checkpoints
+    from prunekit.models.blocks import blocks
+    from prunekit.models.surgery import prune
+    from prunekit.runs.teachers import load_teacher
 
     teacher = load_teacher(config, run)
     if config.tune:
@@ -139,7 +139,7 @@ def story(config: PruneFisher, run: Run) -> None:
 
 def perform(config: PruneFisher) -> dict[str, Any]:
     from experiments.report import announce
-    from prunekit.runs import execute
+    from prunekit.runs.execute import execute
 
     # under a latency budget the machine decides which masks are found
     return announce(execute(VERB, REVISION, config, story, measures_time=config.budget == "latency"), config)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.checks import at_least, between, one_of
-from prunekit.config import Experiment
-from prunekit.task_config import without_questions
+from prunekit.config.checks import at_least, between, one_of
+from prunekit.config.sections import Experiment
+from prunekit.config.task import without_questions
 
 if TYPE_CHECKING:
-    from prunekit.runs import Run
+    from prunekit.runs.execute import Run
 
 VERB, REVISION = "prune_heads", 1
 ORDERS = ("importance", "importance_released", "importance_stepwise", "oracle", "random", "magnitude")
@@ -68,16 +68,16 @@ class PruneHeads(Experiment):
 def story(config: PruneHeads, run: Run) -> None:
     from experiments.curve_points import evaluated
     from experiments.orders import estimator, retrainer
-    from prunekit.blocks import describe
-    from prunekit.checkpoints import save
-    from prunekit.costs import cost
-    from prunekit.curves import kept_masks, kept_rows, pruning_steps, score_rows, share_within
-    from prunekit.files import write_json
-    from prunekit.ranked import kinds_of
-    from prunekit.schedule import grid, reachable
-    from prunekit.tasks.bleu import signatures
-    from prunekit.tasks.rows import load_rows
-    from prunekit.teachers import load_teacher
+    from prunekit.data.bleu import signatures
+    from prunekit.data.rows import load_rows
+    from prunekit.heads.curves import kept_masks, kept_rows, pruning_steps, score_rows, share_within
+    from prunekit.heads.ranked import kinds_of
+    from prunekit.heads.schedule import grid, reachable
+    from prunekit.models.blocks import describe
+    from prunekit.models.checkpoints import save
+    from prunekit.models.costs import cost
+    from prunekit.runs.teachers import load_teacher
+    from prunekit.support.files import write_json
 
     teacher = load_teacher(config, run)
     rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
@@ -122,7 +122,7 @@ def story(config: PruneHeads, run: Run) -> None:
 
 def perform(config: PruneHeads) -> dict[str, Any]:
     from experiments.report import announce
-    from prunekit.runs import execute
+    from prunekit.runs.execute import execute
 
     return announce(execute(VERB, REVISION, config, story), config)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from prunekit.config import Finetune
-from prunekit.progress import console
+from prunekit.config.sections import Finetune
+from prunekit.support.progress import console
 
 
 def announce(record: dict[str, Any], config: Finetune) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from experiments.entry import register, run_main, typed
 from experiments.papers import ABLATIONS, PAPERS
-from prunekit.checks import one_of
-from prunekit.config import Finetune
+from prunekit.config.checks import one_of
+from prunekit.config.sections import Finetune
 
 
 @dataclass(kw_only=True)
@@ -44,7 +44,7 @@ def perform(config: Reproduce) -> None:
     from rich.markup import escape
 
     import analysis
-    from prunekit.progress import console
+    from prunekit.support.progress import console
 
     start = time.perf_counter()
     own = ("paper", "figures", "dry_run")

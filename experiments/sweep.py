@@ -20,7 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from experiments.launchers import waiting_for_all
-from prunekit.files import write_json
+from prunekit.support.files import write_json
 
 VARIABLE = "PRUNEKIT_SWEEP"
 """Environment variable with the folder of reports; processes that launchers start inherit it."""
@@ -116,7 +116,7 @@ def _show(sweep: Sweep) -> None:
         return
     from rich.table import Table
 
-    from prunekit.progress import console
+    from prunekit.support.progress import console
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading, justify in (("cell", "left"), ("", "left"), ("seconds", "right"), ("reason", "left")):

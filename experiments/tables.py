@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prunekit.statistics import benjamini_hochberg
+from prunekit.support.statistics import benjamini_hochberg
 
 if TYPE_CHECKING:
-    from prunekit.comparison import Comparison
+    from prunekit.evaluation.comparison import Comparison
 
 
 def head_rows(kind: str, ablation: str, comparison: Comparison, examples: int, level: float) -> list[dict[str, Any]]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.checks import at_least, between
-from prunekit.config import Experiment
-from prunekit.task_config import without_questions
+from prunekit.config.checks import at_least, between
+from prunekit.config.sections import Experiment
+from prunekit.config.task import without_questions
 
 if TYPE_CHECKING:
-    from prunekit.runs import Run
+    from prunekit.runs.execute import Run
 
 VERB, REVISION = "time_inference", 1
 
@@ -66,16 +66,16 @@ def story(config: TimeInference, run: Run) -> None:
     import torch
 
     from experiments.orders import timing_subject
-    from prunekit.blocks import describe
-    from prunekit.costs import cost
-    from prunekit.curves import prune_heads
-    from prunekit.gates import gated
-    from prunekit.masks import Masks
-    from prunekit.ranked import existing, rows_of, stacked
-    from prunekit.schedule import heads_to_prune, keep_mask
-    from prunekit.speed import forward_calls, rounds
-    from prunekit.teachers import positions
-    from prunekit.timing import interleaved, peak_memory
+    from prunekit.evaluation.speed import forward_calls, rounds
+    from prunekit.heads.curves import prune_heads
+    from prunekit.heads.ranked import existing, rows_of, stacked
+    from prunekit.heads.schedule import heads_to_prune, keep_mask
+    from prunekit.models.blocks import describe
+    from prunekit.models.costs import cost
+    from prunekit.models.gates import gated
+    from prunekit.models.masks import Masks
+    from prunekit.runs.teachers import positions
+    from prunekit.support.timing import interleaved, peak_memory
 
     original, by_kind, mean = timing_subject(config, run)
     if config.task.translation:
@@ -140,7 +140,7 @@ def _speedup(rows: list[dict[str, Any]], batch_size: int) -> float:
 
 def perform(config: TimeInference) -> dict[str, Any]:
     from experiments.report import announce
-    from prunekit.runs import execute
+    from prunekit.runs.execute import execute
 
     return announce(execute(VERB, REVISION, config, story, measures_time=True), config)
 

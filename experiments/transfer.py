@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.config import Experiment
-from prunekit.task_config import TaskConfig, without_questions
+from prunekit.config.sections import Experiment
+from prunekit.config.task import TaskConfig, without_questions
 
 if TYPE_CHECKING:
-    from prunekit.runs import Run
+    from prunekit.runs.execute import Run
 
 VERB, REVISION = "transfer", 1
 
@@ -38,11 +38,11 @@ class Transfer(Experiment):
 def story(config: Transfer, run: Run) -> None:
     import numpy as np
 
-    from prunekit.effects import head_comparisons
-    from prunekit.statistics import pearson
-    from prunekit.tasks.bleu import signatures
-    from prunekit.tasks.rows import load_rows
-    from prunekit.teachers import load_teacher
+    from prunekit.data.bleu import signatures
+    from prunekit.data.rows import load_rows
+    from prunekit.heads.effects import head_comparisons
+    from prunekit.runs.teachers import load_teacher
+    from prunekit.support.statistics import pearson
 
     teacher = load_teacher(config, run)
     sets = []  # both are read before the first is ablated: that may take an hour
@@ -80,7 +80,7 @@ def story(config: Transfer, run: Run) -> None:
 
 def perform(config: Transfer) -> dict[str, Any]:
     from experiments.report import announce
-    from prunekit.runs import execute
+    from prunekit.runs.execute import execute
 
     return announce(execute(VERB, REVISION, config, story), config)
 

@@ -9,26 +9,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prunekit.blocks import describe as describe
-    from prunekit.checkpoints import load as load
-    from prunekit.checkpoints import save as save
-    from prunekit.costs import cost as cost
-    from prunekit.errors import UserError as UserError
-    from prunekit.gates import gated as gated
-    from prunekit.masks import Masks as Masks
-    from prunekit.scores import head_importance as head_importance
-    from prunekit.surgery import prune as prune
+    from prunekit.heads.scores import head_importance as head_importance
+    from prunekit.models.blocks import describe as describe
+    from prunekit.models.checkpoints import load as load
+    from prunekit.models.checkpoints import save as save
+    from prunekit.models.costs import cost as cost
+    from prunekit.models.gates import gated as gated
+    from prunekit.models.masks import Masks as Masks
+    from prunekit.models.surgery import prune as prune
+    from prunekit.support.errors import UserError as UserError
 
 _HOMES = {
-    "Masks": "masks",
-    "UserError": "errors",
-    "cost": "costs",
-    "describe": "blocks",
-    "gated": "gates",
-    "head_importance": "scores",
-    "load": "checkpoints",
-    "prune": "surgery",
-    "save": "checkpoints",
+    "Masks": "models.masks",
+    "UserError": "support.errors",
+    "cost": "models.costs",
+    "describe": "models.blocks",
+    "gated": "models.gates",
+    "head_importance": "heads.scores",
+    "load": "models.checkpoints",
+    "prune": "models.surgery",
+    "save": "models.checkpoints",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from transformers import PreTrainedModel
 
-from tests.families import ATTENTIONS, FAMILY_NAMES, tiny
+from tests.support.families import ATTENTIONS, FAMILY_NAMES, tiny
 
 
 @pytest.fixture(params=[f"{family}-{attention}" for family in FAMILY_NAMES for attention in ATTENTIONS])

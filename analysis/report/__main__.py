@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis import options
-from prunekit.errors import UserError
+from prunekit.support.errors import UserError
 
 DEFAULTS = {"source": "runs", "out": "report.html"}
 
@@ -34,7 +34,7 @@ def write(chosen: Mapping[str, str]) -> None:
     from analysis.loading import Journal
     from analysis.report.page import page
     from analysis.story import load_some
-    from prunekit.files import write_text
+    from prunekit.support.files import write_text
 
     out, journal = Path(chosen["out"]), Journal()
     if out.is_dir():

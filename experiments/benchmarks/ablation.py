@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from experiments.benchmarks.paired import Found, Subject, paired
-from prunekit.ablation import ablate_heads
-from prunekit.blocks import describe
-from prunekit.gates import gated
-from prunekit.masks import Masks
-from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
+from prunekit.data.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
+from prunekit.forward.ablation import ablate_heads
+from prunekit.models.blocks import describe
+from prunekit.models.gates import gated
+from prunekit.models.masks import Masks
 
 FIXED_LENGTH = 128
 """The padding of the released code."""

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 
 from experiments.benchmarks.paired import Found, Subject, paired
-from prunekit.beam_search import Hypothesis
-from prunekit.blocks import describe
-from prunekit.gates import gated
-from prunekit.masks import Masks
-from prunekit.tasks.batches import Batch, evaluation_batches, to_device
-from prunekit.tasks.parallel import Pairs
-from prunekit.translation_ablation import TranslationAblation
-from prunekit.translations import in_order
+from prunekit.data.batches import Batch, evaluation_batches, to_device
+from prunekit.data.translation import Pairs
+from prunekit.forward.beam_search import Hypothesis
+from prunekit.forward.translate import in_order
+from prunekit.forward.translation_ablation import TranslationAblation
+from prunekit.models.blocks import describe
+from prunekit.models.gates import gated
+from prunekit.models.masks import Masks
 
 BEAMS = 5
 SAME_SCORE = 1e-4

@@ -25,7 +25,6 @@ from experiments.benchmarks.memory import added_peak, saved_bytes
 from experiments.benchmarks.paired import Found, Row, Subject, compared
 from experiments.benchmarks.plain_cofi import plain_loss
 from experiments.benchmarks.trainee import Trainee
-from prunekit.blocks import call_order, describe
 from prunekit.cofi.fixed import students_call
 from prunekit.cofi.gates import Gates
 from prunekit.cofi.hard_concrete import LARGEST
@@ -33,8 +32,9 @@ from prunekit.cofi.lesson import Lesson
 from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.cofi.training import gated_loss
-from prunekit.tasks.batches import Batch, Examples, to_device
-from prunekit.timing import interleaved
+from prunekit.data.batches import Batch, Examples, to_device
+from prunekit.models.blocks import call_order, describe
+from prunekit.support.timing import interleaved
 
 STATES = {
     "distillation": None, "before pruning": 0.0, "60 % expected sparsity": 0.6, "90 % expected sparsity": 0.9,

@@ -19,14 +19,14 @@ from torch import Tensor
 from experiments.benchmarks.paired import Found, Subject, paired
 from experiments.benchmarks.plain_fisher import plain_gradients, plain_rearrange, plain_search
 from experiments.benchmarks.plain_tuning import plain_tune
-from prunekit.blocks import blocks
+from prunekit.data.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
 from prunekit.fisher.gradients import GROUP, by_batch, diagonal, mask_gradients
 from prunekit.fisher.rearrange import rearrange
 from prunekit.fisher.search import mac_search
 from prunekit.fisher.tuning import tune
-from prunekit.gates import gated
-from prunekit.masks import Masks
-from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
+from prunekit.models.blocks import blocks
+from prunekit.models.gates import gated
+from prunekit.models.masks import Masks
 
 SHARES = (0.5, 0.5**0.5)
 """MACs that remain in the pruned model and in its assistant."""

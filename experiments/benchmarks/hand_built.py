@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunekit.architectures import classify, family_of
-from prunekit.blocks import Block, blocks, call_order
+from prunekit.models.blocks import Block, blocks, call_order
+from prunekit.models.families import classify, family_of
 
 
 class HandBuilt(nn.Module):

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from experiments.benchmarks.paired import Found, Subject, paired
-from prunekit.blocks import describe
-from prunekit.gates import gated
-from prunekit.losses import task_loss
-from prunekit.masks import Masks
-from prunekit.scores import head_importance
-from prunekit.tasks.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
+from prunekit.data.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
+from prunekit.data.losses import task_loss
+from prunekit.heads.scores import head_importance
+from prunekit.models.blocks import describe
+from prunekit.models.gates import gated
+from prunekit.models.masks import Masks
 
 
 def compare(subject: Subject) -> Found:

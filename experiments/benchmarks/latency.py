@@ -17,14 +17,14 @@ from experiments.benchmarks.hand_built import HandBuilt
 from experiments.benchmarks.paired import Found, Row, Subject, compared
 from experiments.benchmarks.shapes import Shape
 from prunekit.cofi.sparsity import PrunableSize
-from prunekit.costs import cost
+from prunekit.data.batches import evaluation_batches
+from prunekit.evaluation.speed import forward_calls, rounds
 from prunekit.fisher.gradients import diagonal, mask_gradients
 from prunekit.fisher.search import mac_search
-from prunekit.masks import Masks
-from prunekit.speed import forward_calls, rounds
-from prunekit.surgery import prune
-from prunekit.tasks.batches import evaluation_batches
-from prunekit.timing import interleaved
+from prunekit.models.costs import cost
+from prunekit.models.masks import Masks
+from prunekit.models.surgery import prune
+from prunekit.support.timing import interleaved
 
 CONSTRAINTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of the MACs that remain."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from prunekit.timing import peak_memory
+from prunekit.support.timing import peak_memory
 
 
 def saved_bytes(forward: Callable[[], object], besides: Iterable[Tensor]) -> int:

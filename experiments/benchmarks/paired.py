@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from prunekit.timing import interleaved
+from prunekit.support.timing import interleaved
 
 if TYPE_CHECKING:
-    from prunekit.runs import Run
-    from prunekit.tasks.batches import Examples
+    from prunekit.data.batches import Examples
+    from prunekit.runs.execute import Run
 
 Row = dict[str, Any]
 Found = tuple[list[Row], dict[str, Any]]

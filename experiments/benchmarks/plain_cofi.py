@@ -22,15 +22,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from experiments.benchmarks.trainee import Trainee
-from prunekit.blocks import blocks, call_order
 from prunekit.cofi.distillation import TEMPERATURE, teacher_layers
 from prunekit.cofi.gates import Gates
 from prunekit.cofi.hard_concrete import EPSILON, HIGH, LOW
 from prunekit.cofi.hard_concrete import TEMPERATURE as GATE_TEMPERATURE
 from prunekit.cofi.sparsity import PrunableSize
-from prunekit.masks import Masks
-from prunekit.residual import embedding_writer
-from prunekit.tasks.batches import Batch, model_inputs
+from prunekit.data.batches import Batch, model_inputs
+from prunekit.models.blocks import blocks, call_order
+from prunekit.models.masks import Masks
+from prunekit.models.residual import embedding_writer
 
 PREDICTION_WEIGHT = 0.5
 

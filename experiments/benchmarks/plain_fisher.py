@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunekit.blocks import blocks, describe
-from prunekit.costs import cost, head_macs, neuron_macs
+from prunekit.data.batches import Batch, model_inputs
+from prunekit.data.losses import example_losses
 from prunekit.fisher.units import UnitTensors
-from prunekit.gates import gated
-from prunekit.losses import example_losses
-from prunekit.masks import Masks
-from prunekit.tasks.batches import Batch, model_inputs
+from prunekit.models.blocks import blocks, describe
+from prunekit.models.costs import cost, head_macs, neuron_macs
+from prunekit.models.gates import gated
+from prunekit.models.masks import Masks
 
 
 def plain_rearrange(gradients: UnitTensors, masks: Masks) -> Masks:

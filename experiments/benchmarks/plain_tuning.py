@@ -15,11 +15,11 @@ import torch
 from scipy.sparse.linalg import lsmr
 from torch import Tensor
 
-from prunekit.blocks import Block, blocks
-from prunekit.gates import gated
-from prunekit.masks import Masks
-from prunekit.replay import layer_input
-from prunekit.tasks.batches import Batch, model_inputs
+from prunekit.data.batches import Batch, model_inputs
+from prunekit.forward.replay import layer_input
+from prunekit.models.blocks import Block, blocks
+from prunekit.models.gates import gated
+from prunekit.models.masks import Masks
 
 
 @dataclass

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from experiments.benchmarks.paired import Found, Subject, paired
 from experiments.benchmarks.plain_fisher import plain_rearrange
-from prunekit.blocks import describe
 from prunekit.fisher.rearrange import rearrange
 from prunekit.fisher.units import UnitTensors
-from prunekit.masks import Masks
+from prunekit.models.blocks import describe
+from prunekit.models.masks import Masks
 
 
 def compare(subject: Subject) -> Found:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunekit.blocks import describe
 from prunekit.cofi.sparsity import PrunableSize
-from prunekit.masks import Masks
+from prunekit.models.blocks import describe
+from prunekit.models.masks import Masks
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from experiments.benchmarks.paired import Found, Row, Subject, compared
-from prunekit.errors import UserError
+from prunekit.support.errors import UserError
 
 CONSTRAINTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 TEACHERS = (0, 1)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunekit.cofi import DIRECTIONS, MATCHINGS
-from prunekit.errors import UserError
-from prunekit.masks import Masks
+from prunekit.models.masks import Masks
+from prunekit.support.errors import UserError
 
 TEMPERATURE = 2.0
 TEACHER_LAYERS = 4

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit.architectures import family_of
-from prunekit.blocks import call_order
 from prunekit.cofi.distillation import alive_layers
 from prunekit.cofi.lesson import Lesson, Values
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.cofi.stages import Progress, Stage, Surroundings, run
-from prunekit.masks import Masks
-from prunekit.tasks.batches import Batch, model_inputs
-from prunekit.training import autocast, decay_groups
+from prunekit.data.batches import Batch, model_inputs
+from prunekit.models.blocks import call_order
+from prunekit.models.families import family_of
+from prunekit.models.masks import Masks
+from prunekit.training.loop import autocast, decay_groups
 
 Score = Callable[[Any], float]
 """Of a model in eval mode; higher is better."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from prunekit.architectures import encoder_of
-from prunekit.blocks import describe
 from prunekit.cofi import UNITS
 from prunekit.cofi.hard_concrete import constrain, deterministic, probability_of_zero, sample
-from prunekit.errors import UserError
-from prunekit.masks import Masks
+from prunekit.models.blocks import describe
+from prunekit.models.families import encoder_of
+from prunekit.models.masks import Masks
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

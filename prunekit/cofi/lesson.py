@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunekit.blocks import describe
 from prunekit.cofi.distillation import LayerDistillation, output_loss
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.teaching import Teaching, teaching
-from prunekit.losses import example_losses
-from prunekit.tasks.batches import Batch, Examples
+from prunekit.data.batches import Batch, Examples
+from prunekit.data.losses import example_losses
+from prunekit.models.blocks import describe
 
 Values = dict[str, Tensor]
 """What is logged of a loss."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from prunekit.checks import at_least, between, one_of
 from prunekit.cofi import UNITS
+from prunekit.config.checks import at_least, between, one_of
 
 
 @dataclass(kw_only=True)

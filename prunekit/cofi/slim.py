@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from prunekit.blocks import Block, blocks
-from prunekit.masks import Masks
-from prunekit.residual import embedding_writer, gate_embeddings, stream_readers
+from prunekit.models.blocks import Block, blocks
+from prunekit.models.masks import Masks
+from prunekit.models.residual import embedding_writer, gate_embeddings, stream_readers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from prunekit.blocks import blocks, describe
 from prunekit.cofi import VARIANTS
 from prunekit.cofi.gates import Gates
 from prunekit.cofi.hard_concrete import LARGEST, probability_of_zero
-from prunekit.errors import UserError
-from prunekit.masks import Masks
+from prunekit.models.blocks import blocks, describe
+from prunekit.models.masks import Masks
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -15,9 +15,9 @@ import filelock
 import torch
 from torch import Tensor, nn
 
-from prunekit.tasks.batches import Batch, Examples, to_device, training_order
-from prunekit.training import check_finite
-from prunekit.training_state import load_modules, load_state, save_modules, save_state
+from prunekit.data.batches import Batch, Examples, to_device, training_order
+from prunekit.training.loop import check_finite
+from prunekit.training.state import load_modules, load_state, save_modules, save_state
 
 LOG_EVERY = 20
 """Steps between two logged lines."""

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from prunekit.architectures import encoder_of
-from prunekit.blocks import blocks, describe
 from prunekit.cofi.sparsity import PrunableSize
-from prunekit.errors import UserError
+from prunekit.data.batches import Examples, evaluation_batches
 from prunekit.fisher.alternatives import unit_scores
 from prunekit.fisher.gradients import diagonal, mask_gradients
 from prunekit.fisher.rearrange import rearrange
 from prunekit.fisher.search import most_important
-from prunekit.masks import Masks
-from prunekit.tasks.batches import Examples, evaluation_batches
+from prunekit.models.blocks import blocks, describe
+from prunekit.models.families import encoder_of
+from prunekit.models.masks import Masks
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

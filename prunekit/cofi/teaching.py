@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunekit.tasks.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
-from prunekit.training import autocast
+from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
+from prunekit.training.loop import autocast
 
 PREDICTIONS = ("logits", "start_logits", "end_logits")
 

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunekit.blocks import call_order, describe
 from prunekit.cofi.distillation import alive_layers
 from prunekit.cofi.fixed import (
     Pruned,
@@ -31,12 +30,13 @@ from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.slim import slim_call
 from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted
 from prunekit.cofi.stages import Progress, Stage, Surroundings, run
-from prunekit.errors import UserError
-from prunekit.masks import Masks
-from prunekit.surgery import prune
-from prunekit.tasks.batches import Batch, model_inputs
-from prunekit.timing import describe_device
-from prunekit.training import autocast
+from prunekit.data.batches import Batch, model_inputs
+from prunekit.models.blocks import call_order, describe
+from prunekit.models.masks import Masks
+from prunekit.models.surgery import prune
+from prunekit.support.errors import UserError
+from prunekit.support.timing import describe_device
+from prunekit.training.loop import autocast
 
 FULL_SCHEDULE = 3000
 """Steps of pruning from which on the gates' learning rate is the paper's 0.01; fewer raise it in proportion."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from prunekit.architectures import encoder_of
-from prunekit.blocks import blocks, describe
-from prunekit.errors import UserError
 from prunekit.fisher.gradients import diagonal
 from prunekit.fisher.units import UnitTensors
-from prunekit.masks import Masks
-from prunekit.scores import head_magnitude
+from prunekit.heads.scores import head_magnitude
+from prunekit.models.blocks import blocks, describe
+from prunekit.models.families import encoder_of
+from prunekit.models.masks import Masks
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

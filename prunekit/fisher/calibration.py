@@ -12,15 +12,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from prunekit.errors import UserError
-from prunekit.files import atomic_path, remove
-from prunekit.fingerprints import examples_fingerprint, weights_fingerprint
+from prunekit.data.batches import Examples, evaluation_batches
+from prunekit.data.rows import Rows
 from prunekit.fisher.gradients import GROUP, mask_gradients
 from prunekit.fisher.units import UnitTensors
-from prunekit.runs import Run
-from prunekit.tasks.batches import Examples, evaluation_batches
-from prunekit.tasks.rows import Rows
-from prunekit.teachers import Teacher
+from prunekit.runs.execute import Run
+from prunekit.runs.teachers import Teacher
+from prunekit.support.errors import UserError
+from prunekit.support.files import atomic_path, remove
+from prunekit.support.fingerprints import examples_fingerprint, weights_fingerprint
 
 REVISION = 1
 """Raised whenever the gradients of the same model and data change; part of the cache's keys."""

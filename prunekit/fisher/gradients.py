@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from prunekit.architectures import is_classifier
-from prunekit.blocks import Block, blocks, describe
-from prunekit.errors import UserError
+from prunekit.data.batches import Batch, model_inputs, to_device
+from prunekit.data.losses import example_losses, predicted_labels
 from prunekit.fisher.units import UnitTensors
-from prunekit.frozen import frozen_for_evaluation
-from prunekit.losses import example_losses, predicted_labels
-from prunekit.masks import Masks
-from prunekit.replay import check_equations, classifier_logits, first_layer_input
-from prunekit.tasks.batches import Batch, model_inputs, to_device
+from prunekit.forward.frozen import frozen_for_evaluation
+from prunekit.forward.replay import check_equations, classifier_logits, first_layer_input
+from prunekit.models.blocks import Block, blocks, describe
+from prunekit.models.families import is_classifier
+from prunekit.models.masks import Masks
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -54,7 +54,7 @@ def mask_gradients(
 
     Args:
         model: of the architecture table, for classification, regression or question answering, pruned or not.
-        batches: with the labels that :func:`prunekit.losses.example_losses` needs. Rows are returned in the
+        batches: with the labels that :func:`prunekit.data.losses.example_losses` needs. Rows are returned in the
             order of ``index``, or as they come where there is none.
         labels: ``gold`` or ``predicted``.
         progress: called with the number of rows done since the last call.

@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prunekit.architectures import encoder_of
-from prunekit.blocks import Block, blocks, describe
-from prunekit.errors import UserError
-from prunekit.files import remove_leftovers, write_json
-from prunekit.masks import Masks
-from prunekit.speed import rounds
-from prunekit.surgery import shrink_attention, shrink_ffn
-from prunekit.timing import describe_device, interleaved
-from prunekit.training import autocast
+from prunekit.evaluation.speed import rounds
+from prunekit.models.blocks import Block, blocks, describe
+from prunekit.models.families import encoder_of
+from prunekit.models.masks import Masks
+from prunekit.models.surgery import shrink_attention, shrink_ffn
+from prunekit.support.errors import UserError
+from prunekit.support.files import remove_leftovers, write_json
+from prunekit.support.timing import describe_device, interleaved
+from prunekit.training.loop import autocast
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from prunekit.blocks import blocks, describe
-from prunekit.errors import UserError
 from prunekit.fisher.knapsack import choose
 from prunekit.fisher.latency import LatencyTable
 from prunekit.fisher.search import additive, check_constraint, reachable
 from prunekit.fisher.units import UnitTensors
-from prunekit.masks import Masks
+from prunekit.models.blocks import blocks, describe
+from prunekit.models.masks import Masks
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

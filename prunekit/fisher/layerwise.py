@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from prunekit.blocks import Block, describe
-from prunekit.errors import UserError
 from prunekit.fisher.least_squares import NormalEquations
 from prunekit.fisher.token_file import TokenFile
-from prunekit.replay import Batch, context, equal_length_groups, first_layer_input, model_inputs
+from prunekit.forward.replay import Batch, context, equal_length_groups, first_layer_input, model_inputs
+from prunekit.models.blocks import Block, describe
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from prunekit.fisher.units import UnitTensors
-from prunekit.masks import Masks
+from prunekit.models.masks import Masks
 
 
 def rearrange(gradients: UnitTensors, masks: Masks) -> Masks:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from prunekit.blocks import blocks, describe
-from prunekit.costs import cost, head_macs, neuron_macs
-from prunekit.errors import UserError
 from prunekit.fisher.units import UnitTensors
-from prunekit.masks import Masks
+from prunekit.models.blocks import blocks, describe
+from prunekit.models.costs import cost, head_macs, neuron_macs
+from prunekit.models.masks import Masks
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from prunekit.blocks import Block, blocks
-from prunekit.checkpoints import has_head
-from prunekit.errors import UserError
 from prunekit.fisher.layerwise import SideBySide
 from prunekit.fisher.least_squares import NormalEquations, solve
-from prunekit.masks import Masks
-from prunekit.replay import Batch
-from prunekit.surgery import prune
+from prunekit.forward.replay import Batch
+from prunekit.models.blocks import Block, blocks
+from prunekit.models.checkpoints import has_head
+from prunekit.models.masks import Masks
+from prunekit.models.surgery import prune
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

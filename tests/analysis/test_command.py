@@ -72,7 +72,7 @@ def test_help_loads_nothing_heavy_and_analysis_never_loads_torch() -> None:
         "import sys, analysis.__main__ as m; m.main(['--help']); "
         "assert not {'matplotlib', 'pandas', 'torch'} & set(sys.modules); "
         "import analysis.story; import analysis.claims_kwon; analysis.claims_kwon.claims(); "
-        "import prunekit.statistics; assert 'torch' not in sys.modules and 'experiments' not in sys.modules"
+        "import prunekit.support.statistics; assert 'torch' not in sys.modules and 'experiments' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.groups import by_teacher, describe
 from analysis.loading import Journal, load, read_tables
-from prunekit.errors import UserError
+from prunekit.support.errors import UserError
 from tests.analysis import factory
 
 POINTS = {"share": "float", "value": "float"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis import readme
-from prunekit.errors import UserError
+from prunekit.support.errors import UserError
 from tests.analysis import factory
 
 PAIR = "Before.\n<!-- claims:michel -->\n<!-- /claims -->\nBetween.\n<!-- claims:cofi -->\n<!-- /claims -->\nAfter.\n"

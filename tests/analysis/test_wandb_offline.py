@@ -14,7 +14,7 @@ from analysis.__main__ import main
 from analysis.loading import Journal, load
 from analysis.wandb_offline import inspect
 from tests.analysis import factory
-from tests.experiments.commands import TINY, perform
+from tests.support.commands import TINY, perform
 
 
 @pytest.fixture(scope="module")

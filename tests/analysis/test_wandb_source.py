@@ -10,7 +10,7 @@ import pytest
 
 from analysis.loading import Journal, load
 from analysis.wandb_source import fetch
-from prunekit.errors import UserError
+from prunekit.support.errors import UserError
 from tests.analysis import factory
 
 

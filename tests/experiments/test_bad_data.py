@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prunekit.errors import UserError
-from tests.experiments.commands import TINY, command, composed, perform
+from prunekit.support.errors import UserError
+from tests.support.commands import TINY, command, composed, perform
 
 GOOD = "text,label\n" + "".join(f"row {number},{number % 2}\n" for number in range(64))
 

@@ -9,8 +9,8 @@ import pytest
 from safetensors import SafetensorError
 
 from experiments.entry import user_line
-from prunekit.files import atomic_path
-from tests.experiments.commands import TINY, command
+from prunekit.support.files import atomic_path
+from tests.support.commands import TINY, command
 
 
 def refused(verb: str, *overrides: str, **environment: str) -> str:

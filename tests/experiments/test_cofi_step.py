@@ -18,15 +18,15 @@ from experiments.benchmarks.cofi_step import (
 )
 from experiments.benchmarks.memory import saved_bytes
 from experiments.benchmarks.plain_cofi import drawn, masked
-from prunekit.checkpoints import build
 from prunekit.cofi.sparsity import PrunableSize
-from prunekit.gates import gated
-from prunekit.tasks.batches import Examples, encode
-from prunekit.tasks.rows import load_rows
-from prunekit.tasks.tokenizers import demo_tokenizer
-from tests.cofi.test_training import SHAPE
-from tests.families import batch_for, logits, tiny
-from tests.test_training import TASK
+from prunekit.data.batches import Examples, encode
+from prunekit.data.rows import load_rows
+from prunekit.data.tokenizers import demo_tokenizer
+from prunekit.models.checkpoints import build
+from prunekit.models.gates import gated
+from tests.prunekit.cofi.test_training import SHAPE
+from tests.prunekit.training.test_loop import TASK
+from tests.support.families import batch_for, logits, tiny
 
 CPU = torch.device("cpu")
 

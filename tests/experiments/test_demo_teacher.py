@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.experiments.commands import perform
+from tests.support.commands import perform
 
 
 @pytest.mark.slow

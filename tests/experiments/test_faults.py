@@ -13,7 +13,7 @@ import filelock
 import pytest
 
 from experiments.entry import CONF
-from tests.experiments.commands import TINY, command, perform
+from tests.support.commands import TINY, command, perform
 
 SETTINGS = [*TINY, "train.epochs=3", "run.checkpoint_seconds=0"]
 DISK = ["unshare", "--map-root-user", "--mount", "bash", "-c"]

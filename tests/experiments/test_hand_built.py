@@ -11,7 +11,7 @@ from experiments.benchmarks.hand_built import HandBuilt
 from experiments.benchmarks.latency import SHAPES, SPARSITY
 from experiments.benchmarks.shapes import Shape
 from prunekit.cofi.sparsity import PrunableSize
-from tests.families import FAMILY_NAMES, VOCABULARY, tiny
+from tests.support.families import FAMILY_NAMES, VOCABULARY, tiny
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)

@@ -16,7 +16,7 @@ import pytest
 from safetensors.torch import load_file
 
 from experiments.entry import CONF
-from tests.experiments.commands import TINY, command, started, wait
+from tests.support.commands import TINY, command, started, wait
 
 NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
 SETTINGS = [*TINY, "train.epochs=4", "train.learning_rate=1e-2", "run.checkpoint_seconds=0", "run.threads=1"]
@@ -59,7 +59,7 @@ def assert_same(found: Path, expected: Path) -> None:
 @pytest.mark.parametrize("command_line", VERBS, ids=" ".join)
 def test_killed_at_any_write(command_line: list[str], tmp_path: Path) -> None:
     subprocess.run(
-        [sys.executable, "-m", "tests.experiments.dying", str(tmp_path), *command_line, *SETTINGS],
+        [sys.executable, "-m", "tests.support.dying", str(tmp_path), *command_line, *SETTINGS],
         cwd=CONF.parent, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     moments = sorted(path for path in tmp_path.iterdir() if path.name.isdigit())

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from experiments.entry import CONF
-from tests.experiments.commands import TINY
 from tests.experiments.test_kill import assert_same
+from tests.support.commands import TINY
 
 CELLS = [
     *TINY, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "run.threads=1", "run.checkpoint_seconds=0",
@@ -22,7 +22,7 @@ CELLS = [
 @pytest.mark.slow
 def test_killed_at_fifty_random_moments(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.experiments.killing", str(tmp_path), "50", *CELLS],
+        [sys.executable, "-m", "tests.support.killing", str(tmp_path), "50", *CELLS],
         cwd=CONF.parent, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

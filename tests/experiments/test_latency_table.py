@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from prunekit.errors import UserError
-from tests.experiments.commands import TINY, composed, perform
+from prunekit.support.errors import UserError
+from tests.support.commands import TINY, composed, perform
 
 SMALL = ["batch_size=2", "repeats=1", "warmup=0", "stride=8"]
 

@@ -12,8 +12,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments.entry import CONF, register
-from prunekit.config import Finetune
-from tests.experiments.commands import TINY, started, wait
+from prunekit.config.sections import Finetune
+from tests.support.commands import TINY, started, wait
 
 CORES = joblib.cpu_count()
 

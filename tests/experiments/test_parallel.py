@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from experiments.entry import CONF
-from tests.experiments.commands import TINY
+from tests.support.commands import TINY
 
 
 def test_one_trains_and_the_other_returns_its_record(tmp_path: Path) -> None:

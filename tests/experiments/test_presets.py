@@ -14,10 +14,10 @@ from analysis.groups import Setting
 from analysis.ledger import command
 from experiments.entry import CONF
 from experiments.papers import PAPERS
-from prunekit.architectures import FAMILIES
 from prunekit.cofi import STRUCTURES
-from prunekit.runs import run_id
-from tests.experiments.commands import composed
+from prunekit.models.families import FAMILIES
+from prunekit.runs.execute import run_id
+from tests.support.commands import composed
 
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-from prunekit import checkpoints
-from prunekit.blocks import describe
-from prunekit.errors import UserError
-from prunekit.masks import Masks
-from prunekit.surgery import prune
-from tests.experiments.commands import TINY, perform
+from prunekit.models import checkpoints
+from prunekit.models.blocks import describe
+from prunekit.models.masks import Masks
+from prunekit.models.surgery import prune
+from prunekit.support.errors import UserError
+from tests.support.commands import TINY, perform
 
 NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
 SMALL = [
@@ -70,7 +70,7 @@ def test_a_student_is_pruned_saved_and_told_of(folder: Path) -> None:
 
 def test_an_interrupted_run_ends_with_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from prunekit.cofi import stages
-    from prunekit.tasks.batches import to_device as real
+    from prunekit.data.batches import to_device as real
 
     arguments = [*SMALL, f"run.folder={folder}", "seed=4", "run.checkpoint_seconds=0"]
     whole, calls = perform("prune_cofi", *arguments), 0

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-from prunekit import checkpoints
-from prunekit.blocks import describe
-from prunekit.costs import cost
-from prunekit.errors import UserError
-from prunekit.gates import gated
-from prunekit.masks import Masks
-from tests.experiments.commands import TINY, perform
+from prunekit.models import checkpoints
+from prunekit.models.blocks import describe
+from prunekit.models.costs import cost
+from prunekit.models.gates import gated
+from prunekit.models.masks import Masks
+from prunekit.support.errors import UserError
+from tests.support.commands import TINY, perform
 
 NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
 SMALL = [*TINY, "calibration_examples=64", "batch_sizes=[2]", "repeats=1"]
@@ -79,7 +79,7 @@ def test_a_sweep_collects_gradients_once_a_seed(folder: Path) -> None:
 
 
 def test_a_sweep_evaluates_the_unpruned_model_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import prunekit.evaluation_cache as cache
+    import prunekit.evaluation.cached as cache
 
     def again(*_positional: Any, **_named: Any) -> Any:
         raise AssertionError("evaluated again")

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 import prunekit
-from prunekit.errors import UserError
-from prunekit.tasks.rows import load_rows
-from prunekit.tasks.squad_features import Windows
-from prunekit.teachers import load_teacher
-from tests.experiments.commands import TINY, composed, perform
+from prunekit.data.rows import load_rows
+from prunekit.data.windows import Windows
+from prunekit.runs.teachers import load_teacher
+from prunekit.support.errors import UserError
 from tests.experiments.test_bad_input import refused
-from tests.tasks.squad_data import generated, written
+from tests.support.commands import TINY, composed, perform
+from tests.support.squad_data import generated, written
 
 
 def questions(folder: Path) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments import slurm
-from tests.experiments.commands import TINY, perform, started, wait
+from tests.support import slurm
+from tests.support.commands import TINY, perform, started, wait
 
 CELL = [*TINY, "train.epochs=150", "train.learning_rate=1e-2", "run.checkpoint_seconds=0"]
 

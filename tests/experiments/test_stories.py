@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from experiments.benchmarks import sweep
-from prunekit import checkpoints
-from prunekit.errors import UserError
-from tests.experiments.commands import TINY, perform
+from prunekit.models import checkpoints
+from prunekit.support.errors import UserError
+from tests.support.commands import TINY, perform
 
 NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
 
@@ -89,7 +89,7 @@ def test_one_share_of_a_sweep_is_a_point_of_the_curve(folder: Path) -> None:
 
 
 def test_an_interrupted_curve_ends_with_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import prunekit.evaluation as evaluation
+    import prunekit.evaluation.evaluate as evaluation
 
     arguments = [*TINY, f"run.folder={folder}", "order=importance_stepwise", "seed=7", "grid=0.25"]
     whole, plain, calls = perform("prune_heads", *arguments), evaluation.predict, []

@@ -11,7 +11,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from experiments import sweep
-from tests.experiments.commands import TINY, command
+from tests.support.commands import TINY, command
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 
 import prunekit
 from experiments.entry import CONF
-from prunekit import checkpoints
-from prunekit.tasks.tokenizers import load_tokenizer
-from tests.experiments.commands import TINY, command, composed, perform
+from prunekit.data.tokenizers import load_tokenizer
+from prunekit.models import checkpoints
+from tests.support.commands import TINY, command, composed, perform
 
 SETTINGS = [
     *TINY, "train.batch_size=31", "task.train_rows=187",  # 16 and 15 of a batch, the last one of a single example

@@ -10,18 +10,18 @@ import pytest
 import sentencepiece
 from transformers import AutoTokenizer
 
-from prunekit import checkpoints
-from prunekit.beam_search import Hypothesis
-from prunekit.blocks import describe
-from prunekit.errors import UserError
-from prunekit.tasks import demo_translation
-from prunekit.tasks.batches import encode
-from prunekit.tasks.parallel import Pairs
-from prunekit.tasks.rows import load_rows
-from prunekit.teachers import snapshot_folder
-from prunekit.translations import texts
-from tests.experiments.commands import composed, perform
+from prunekit.data import demo_translation
+from prunekit.data.batches import encode
+from prunekit.data.rows import load_rows
+from prunekit.data.translation import Pairs
+from prunekit.forward.beam_search import Hypothesis
+from prunekit.forward.translate import texts
+from prunekit.models import checkpoints
+from prunekit.models.blocks import describe
+from prunekit.runs.teachers import snapshot_folder
+from prunekit.support.errors import UserError
 from tests.experiments.test_stories import table
+from tests.support.commands import composed, perform
 
 TINY = [
     "task=demo_translation", "model=marian-demo", "run.wandb=disabled", "task.train_rows=192", "task.max_length=24",

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from prunekit.mirror import Mirror
-from tests.experiments.commands import TINY, perform
+from prunekit.runs.tracking import Mirror
+from tests.support.commands import TINY, perform
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def inspect(log: Path) -> dict[str, Any]:
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [line.getMessage() for line in caplog.records if line.name == "prunekit.mirror"]
+    return [line.getMessage() for line in caplog.records if line.name == "prunekit.runs.tracking"]
 
 
 def without_empty(value: Any) -> Any:

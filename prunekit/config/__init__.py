@@ -1,0 +1,1 @@
+"""Typed settings with their checks; nothing here imports torch."""

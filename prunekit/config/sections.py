@@ -1,0 +1,232 @@
+"""Typed configuration: what every experiment is told, with its checks.
+
+Hydra composes YAML from ``conf/`` into these dataclasses once, at the entry point; below it nobody sees a
+``DictConfig``. A class checks its own ranges in ``problems``; :func:`check` collects the problems of a whole
+configuration, so that a user mends them all at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from prunekit.config.checks import at_least, between, near, one_of
+from prunekit.config.scale import ScaleConfig
+from prunekit.config.task import TaskConfig
+from prunekit.support.errors import UserError
+
+
+@dataclass(kw_only=True)
+class ModelConfig:
+    """Which model: a preset of ``conf/model/``, or any Hub id or folder of a family in the architecture table."""
+
+    name: str = "???"
+    """Preset name; figures and records carry it."""
+    path: str | None = None
+    """Hub id or local folder of the pretrained weights and the tokenizer; null for a built-in shape."""
+    family: str = "bert"
+    """Row of the architecture table."""
+    weights: str = "pretrained"
+    """``pretrained``; ``scratch``: random at first and then trained by `finetune`; ``random``: the true shape
+    without a download, for timing and memory only (refused where a score would be reported)."""
+    shape: dict[str, Any] = field(default_factory=dict)
+    """Sizes as the transformers config of the family names them; used by ``scratch`` and ``random``."""
+    attention: str = "sdpa"
+    """Attention implementation: ``sdpa`` or ``eager``."""
+
+    def problems(self) -> Iterator[str]:
+        yield from one_of("weights", self.weights, ("pretrained", "scratch", "random"))
+        yield from one_of("attention", self.attention, ("sdpa", "eager"))
+        if self.weights == "pretrained" and not self.path:
+            yield "path: pretrained weights need a Hub id or a folder"
+        if self.weights in ("scratch", "random") and not self.shape:
+            yield f"shape: weights={self.weights} builds the model from its sizes, give at least hidden_size"
+
+
+@dataclass(kw_only=True)
+class TrainConfig:
+    """How a teacher is fine-tuned (Michel et al. 2019 use the recipe of Devlin et al. 2019, Appendix A.3)."""
+
+    seed: int = 0
+    """Seeds the task head, the order of the data and dropout; another seed is another teacher."""
+    examples: int | None = None
+    """Training examples, a seeded sample; null for all."""
+    epochs: int = 3
+    """Passes over the data."""
+    batch_size: int = 32
+    """Examples a step."""
+    learning_rate: float = 2e-5
+    """Peak of the schedule."""
+    warmup: float = 0.1
+    """Share of the steps with a rising rate."""
+    schedule: str = "linear"
+    """How the rate falls after the peak: ``linear`` to 0, or ``inverse_sqrt`` of the step (Vaswani et al. 2017)."""
+    weight_decay: float = 0.01
+    """AdamW's, not on biases and LayerNorm."""
+    beta2: float = 0.999
+    """AdamW's decay of squared gradients; 0.98 for translation (Vaswani et al. 2017)."""
+    label_smoothing: float = 0.0
+    """Share of the probability that the loss spreads over all words or labels (not for regression and questions)."""
+    max_grad_norm: float = 1.0
+    """Gradient clipping."""
+    attention_dropout: float | None = None
+    """Dropout of attention probabilities; null for the model's own. At 0 a CPU trains up to twice as fast on long
+    inputs, because torch then has a fused kernel for attention."""
+    precision: str = "float32"
+    """``float32``, or ``bfloat16`` for autocast."""
+    keep: str = "last"
+    """``last`` weights, as the papers do, or the ``best`` by the metric on a held-out slice of the training data."""
+    held_out: int = 1000
+    """Rows of that slice (``keep=best`` only); they are not trained on."""
+    snapshots: list[int] = field(default_factory=list)
+    """Epochs after which the model is kept as it is then, in ``epochs/``; `head_dynamics` reads them."""
+    evaluation_examples: int | None = None
+    """Rows of the evaluation split, a seeded sample, that the finished teacher is evaluated on; null for all."""
+
+    def problems(self) -> Iterator[str]:
+        for name in ("epochs", "batch_size", "held_out"):
+            yield from at_least(name, getattr(self, name), 1)
+        yield from at_least("seed", self.seed, 0)
+        if self.examples is not None:
+            yield from at_least("examples", self.examples, 1)
+        if self.learning_rate <= 0:
+            yield f"learning_rate: {self.learning_rate} must be above 0"
+        yield from between("warmup", self.warmup, 0, 1)
+        if self.attention_dropout is not None:
+            yield from between("attention_dropout", self.attention_dropout, 0, 1)
+        yield from one_of("schedule", self.schedule, ("linear", "inverse_sqrt"))
+        yield from between("beta2", self.beta2, 0, 1)
+        yield from between("label_smoothing", self.label_smoothing, 0, 1)
+        for epoch in self.snapshots:
+            if not 1 <= epoch <= self.epochs:
+                yield f"snapshots: {epoch} is outside [1, {self.epochs}], the epochs of this training"
+        if self.weight_decay < 0:
+            yield f"weight_decay: {self.weight_decay} must not be negative"
+        if self.max_grad_norm <= 0:
+            yield f"max_grad_norm: {self.max_grad_norm} must be above 0"
+        yield from one_of("precision", self.precision, ("float32", "bfloat16"))
+        yield from one_of("keep", self.keep, ("last", "best"))
+
+
+@dataclass(kw_only=True)
+class EvaluationConfig:
+    """How a model is evaluated."""
+
+    examples: int | None = None
+    """Rows of the evaluation split, a seeded sample that is the same for every run; null for all."""
+    batch_size: int = 64
+    """Examples a batch; batches are bucketed by length, numbers do not depend on it."""
+    beams: int = 5
+    """Hypotheses that beam search keeps of each sentence; 1 is greedy (translation only)."""
+
+    def problems(self) -> Iterator[str]:
+        if self.examples is not None:
+            yield from at_least("examples", self.examples, 2)
+        yield from at_least("batch_size", self.batch_size, 1)
+        yield from at_least("beams", self.beams, 1)
+
+
+@dataclass(kw_only=True)
+class RunConfig:
+    """Where and how to run. Nothing here changes a number, so nothing here is part of a run's identity."""
+
+    folder: str = "runs"
+    """Run records, checkpoints and caches."""
+    force: bool = False
+    """Run again although a finished record is there."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    threads: int | None = None
+    """CPU threads; null for all cores that this process may use."""
+    progress: bool = True
+    """Progress bars, where there is a terminal."""
+    wandb: str = "auto"
+    """``auto``: online with a key and offline without one; ``online``, ``offline``, ``disabled``."""
+    project: str = "prunekit"
+    """Weights & Biases project."""
+    checkpoint_seconds: float = 60.0
+    """Least time between two checkpoints of a training."""
+
+    def problems(self) -> Iterator[str]:
+        yield from one_of("wandb", self.wandb, ("auto", "online", "offline", "disabled"))
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            yield f"device: {self.device!r} is not one of auto, cpu, cuda, cuda:N"
+        if self.threads is not None:
+            yield from at_least("threads", self.threads, 1)
+        if self.checkpoint_seconds < 0:
+            yield f"checkpoint_seconds: {self.checkpoint_seconds} must not be negative"
+
+
+@dataclass(kw_only=True)
+class Finetune:
+    """A teacher: model, data and recipe. Whoever shares all three shares the teacher."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model."""
+    task: TaskConfig = field(default_factory=TaskConfig)
+    """The data."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """How the teacher is fine-tuned."""
+    run: RunConfig = field(default_factory=RunConfig)
+    """Where and how to run."""
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    """Sizes that other sections refer to."""
+
+    @property
+    def run_seed(self) -> int:
+        return self.train.seed
+
+    @property
+    def run_dtype(self) -> str:
+        return self.train.precision
+
+
+@dataclass(kw_only=True)
+class Experiment(Finetune):
+    """What every experiment with a teacher shares. A verb's own configuration extends it."""
+
+    teacher: str | None = None
+    """Hub id or folder of a model that is already fine-tuned for the task; null fine-tunes one as ``train`` says."""
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    """How models are evaluated."""
+    dtype: str = "float32"
+    """Precision of evaluation and scores: ``float32``, ``float64`` or ``bfloat16`` (autocast)."""
+    seed: int = 0
+    """Seeds what the method itself draws: importance samples, random orders, bootstrap. Teachers have their own."""
+
+    @property
+    def run_seed(self) -> int:
+        return self.seed
+
+    @property
+    def run_dtype(self) -> str:
+        return self.dtype
+
+    def problems(self) -> Iterator[str]:
+        yield from one_of("dtype", self.dtype, ("float32", "float64", "bfloat16"))
+        yield from at_least("seed", self.seed, 0)
+
+
+def check(config: Any, path: str = "") -> list[str]:
+    """All problems of a configuration and the sections in it, each with its full dotted path."""
+    found = [f"{path}{problem}" for problem in config.problems()] if hasattr(config, "problems") else []
+    known = [item.name for item in dataclasses.fields(config)]
+    for name in vars(config).keys() - set(known):  # Hydra's +name=value attaches what no field asks for
+        found.append(f"{path}{name}: there is no such setting, {near(name, known)}")
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            found += check(value, f"{path}{item.name}.")
+    return found
+
+
+def require_scores(model: ModelConfig) -> None:
+    """Refuse random weights where a score would be reported."""
+    if model.weights == "random":
+        raise UserError(
+            "model.weights=random has no score to report; it serves time_inference, latency_table and benchmark, "
+            "use model.weights=pretrained here"
+        )

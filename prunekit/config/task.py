@@ -1,0 +1,153 @@
+"""Which data, typed: a section of every configuration (:mod:`prunekit.config.sections`), with its checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from prunekit.config.checks import at_least, one_of
+
+CLASS_METRICS = ("accuracy", "f1", "matthews")
+REGRESSION_METRICS = ("pearson", "spearman")
+QUESTION_METRICS = ("answer_f1", "exact_match")
+TRANSLATION_METRICS = ("bleu", "chrf")
+SPECIAL_TOKENS = 4  # at most: RoBERTa's, around and between two texts
+
+
+@dataclass(kw_only=True)
+class TaskConfig:
+    """Which data: a preset of ``conf/task/``, or the user's own files."""
+
+    name: str = "???"
+    """Preset name; figures and records carry it."""
+    source: str = "files"
+    """Hub dataset id, ``demo`` (built in, generated), ``files`` (the user's own, see ``files``) or ``sacrebleu`` (the
+    test sets that come with it, ``translation`` only)."""
+    subset: str | None = None
+    """Configuration of the Hub dataset, for example a GLUE task; of ``source=sacrebleu`` the name of the test set."""
+    columns: list[str] = field(default_factory=lambda: ["sentence"])
+    """One or two text columns."""
+    label: str = "label"
+    """Label column; with ``questions`` that of the gold answers."""
+    labels: list[str] = field(default_factory=list)
+    """Label names in the order of their numbers; empty for regression and for ``questions``."""
+    questions: bool = False
+    """Extractive question answering: ``columns`` are question and context, the answer is a span of the context."""
+    translation: bool = False
+    """Translation: ``columns`` are source and target. With ``source=files`` they may also be the suffixes of two
+    line-aligned text files."""
+    vocabulary: int = 8000
+    """Pieces of the joint byte-pair encoding that is learned from the training split for a model without a tokenizer
+    of its own (``translation`` only)."""
+    metrics: list[str] = field(default_factory=lambda: ["accuracy"])
+    """Metrics as GLUE (or SQuAD, or sacreBLEU) defines them; the first is the one that curves and tables use."""
+    train: str = "train"
+    """Split that teachers are trained on and that importance is estimated from."""
+    evaluation: str = "validation"
+    """Split that scores are reported on."""
+    selection: str | None = None
+    """Split that the head that stays alone is chosen on; null for the training split."""
+    files: dict[str, str | None] = field(default_factory=dict)
+    """With ``source=files``: split name to CSV, TSV, JSONL or Parquet file; null for a split that is not there. Of
+    ``translation`` also the common part of two file names: train=corpus/train reads corpus/train.de and
+    corpus/train.en for ``columns: [de, en]``."""
+    max_length: int = 128
+    """Longest input in tokens; longer ones are cut, contexts of ``questions`` into several windows."""
+    question_length: int = 64
+    """Longest question in tokens; longer ones are cut (``questions`` only)."""
+    stride: int = 128
+    """Tokens that two neighbouring windows of a context share (``questions`` only)."""
+    answer_length: int = 30
+    """Longest answer in tokens that is looked for (``questions`` only)."""
+    no_answer: float | None = None
+    """Questions may have no answer, and get none where the score of no answer exceeds that of the best span by more
+    than this threshold; null for data that answers every question (``questions`` only)."""
+    train_rows: int = 8000
+    """Size of the generated training split (``demo`` only)."""
+    evaluation_rows: int = 2000
+    """Size of each generated validation split (``demo`` only)."""
+
+    def problems(self) -> Iterator[str]:
+        if len(self.columns) not in (1, 2):
+            yield f"columns: {self.columns} has {len(self.columns)} names, give one or two text columns"
+        yield from at_least("max_length", self.max_length, 8)
+        yield from at_least("train_rows", self.train_rows, 1)
+        yield from at_least("evaluation_rows", self.evaluation_rows, 1)
+        if not self.metrics:
+            yield "metrics: give at least one"
+        known = {
+            "classification": CLASS_METRICS, "regression": REGRESSION_METRICS, "questions": QUESTION_METRICS,
+            "translation": TRANSLATION_METRICS,
+        }  # fmt: skip
+        for metric in self.metrics:
+            yield from one_of("metrics", metric, known[self.kind])
+        if self.questions:
+            yield from self._problems_of_questions()
+        if self.translation:
+            yield from self._problems_of_translation()
+        if len(self.labels) == 1:
+            yield "labels: one label leaves nothing to learn, name two or more (none for regression)"
+        if self.source == "sacrebleu" and not (self.translation and self.subset):
+            yield "source: sacrebleu has test sets of translation, give translation=true and subset=NAME"
+        if self.source == "files" and not any(self.files.values()):
+            yield "files: source=files needs task.files.train=PATH and task.files.validation=PATH"
+
+    def _problems_of_questions(self) -> Iterator[str]:
+        if len(self.columns) != 2:
+            yield f"columns: {self.columns} should be two columns, question and context"
+        if self.labels:
+            yield f"labels: {self.labels} should be empty, questions=true has answers in the column {self.label!r}"
+        yield from at_least("question_length", self.question_length, 1)
+        yield from at_least("answer_length", self.answer_length, 1)
+        room = self.max_length - self.question_length - SPECIAL_TOKENS
+        if not 0 <= self.stride < room:
+            yield (
+                f"stride: {self.stride} is outside [0, {room}), the room that max_length={self.max_length} leaves for "
+                f"the context beside question_length={self.question_length} and {SPECIAL_TOKENS} special tokens"
+            )
+
+    def _problems_of_translation(self) -> Iterator[str]:
+        if len(self.columns) != 2:
+            yield f"columns: {self.columns} should be two columns, source and target"
+        if self.labels or self.questions:
+            yield "translation: a task is one of translation, questions and classification (labels), not several"
+        yield from at_least("vocabulary", self.vocabulary, 300)
+
+    @property
+    def kind(self) -> str:
+        """``classification``, ``regression``, ``questions`` or ``translation``."""
+        if self.translation:
+            return "translation"
+        return "questions" if self.questions else "classification" if self.labels else "regression"
+
+    @property
+    def regression(self) -> bool:
+        return self.kind == "regression"
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of a model's task head: a score a label, one number, or start and end of the answer; of translation,
+        whose output is the vocabulary, none."""
+        return {"classification": len(self.labels), "regression": 1, "questions": 2, "translation": 0}[self.kind]
+
+    @property
+    def metric(self) -> str:
+        return self.metrics[0]
+
+
+def without_questions(task: TaskConfig) -> Iterator[str]:
+    """For verbs that do not work on questions."""
+    if task.questions:
+        yield (
+            f"task: {task.name} is extractive question answering, this verb takes classification and regression; "
+            "`finetune`, `prune_fisher` and `prune_cofi` take it"
+        )
+
+
+def without_translation(task: TaskConfig) -> Iterator[str]:
+    """For verbs that work on encoders."""
+    if task.translation:
+        yield (
+            f"task: {task.name} is translation, this verb takes encoders on classification, regression and questions; "
+            "`finetune`, `ablate_heads`, `prune_heads`, `head_dynamics`, `transfer` and `time_inference` take it"
+        )

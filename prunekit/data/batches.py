@@ -1,0 +1,164 @@
+"""Token ids of a task's rows, and batches of similar length padded to multiples of 16.
+
+Few distinct shapes keep the compiled primitives of a CPU warm, and short inputs are not paid at the price of the
+longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from prunekit.data.rows import Rows
+from prunekit.support.errors import UserError
+
+MULTIPLE = 16
+"""Lengths are padded to multiples of this."""
+
+Batch = dict[str, torch.Tensor]
+"""``input_ids``, ``attention_mask`` and, where the family has them, ``token_type_ids``: (batch, token);
+``labels``: (batch,), int64, or float32 for regression, for translation the target's tokens, (batch, token); for
+questions instead ``start_positions`` and ``end_positions``: (batch,), tokens; ``index``: (batch,), the examples' places
+in the data."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Encoded rows of texts."""
+
+    rows: Rows
+    input_ids: list[list[int]]
+    token_type_ids: list[list[int]] | None
+    pad_id: int
+    multiple: ClassVar[int] = MULTIPLE
+    """What batches are padded to where no length is given."""
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.rows.labels
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.asarray([len(ids) for ids in self.input_ids])
+
+    @property
+    def mean_lengths(self) -> tuple[int, int | None]:
+        """Mean tokens of an input, and of a target where there are targets."""
+        return round(float(self.lengths.mean())), None
+
+    def loss_terms(self, indices: Sequence[int] | np.ndarray) -> int:
+        """What the training loss of these examples is the mean over."""
+        return len(indices)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Examples:
+        types = self.token_type_ids
+        return Examples(
+            self.rows.take(indices),
+            [self.input_ids[int(i)] for i in indices],
+            None if types is None else [types[int(i)] for i in indices],
+            self.pad_id,
+        )
+
+    def batch(self, indices: Sequence[int] | np.ndarray, length: int | None = None) -> Batch:
+        """One batch of the given rows, padded to ``length`` or to the next multiple of ``multiple``."""
+        indices = [int(i) for i in indices]
+        length = length or padded(max(len(self.input_ids[i]) for i in indices), self.multiple)
+        ids = torch.full((len(indices), length), self.pad_id)
+        mask = torch.zeros(len(indices), length, dtype=torch.long)
+        types = torch.zeros(len(indices), length, dtype=torch.long)
+        for row, i in enumerate(indices):
+            size = len(self.input_ids[i])
+            ids[row, :size] = torch.tensor(self.input_ids[i])
+            mask[row, :size] = 1
+            if self.token_type_ids is not None:
+                types[row, :size] = torch.tensor(self.token_type_ids[i])
+        batch = {"input_ids": ids, "attention_mask": mask}
+        if self.token_type_ids is not None:
+            batch["token_type_ids"] = types
+        return batch | self.targets(indices) | {"index": torch.tensor(indices)}
+
+    def targets(self, indices: list[int]) -> Batch:
+        """What the model should answer."""
+        labels = torch.from_numpy(self.labels[indices])
+        return {"labels": labels.float() if labels.is_floating_point() else labels}
+
+
+def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples:
+    """Tokenise rows; an example is a row, of questions a window of its context. ``positions``: the most tokens that
+    the model can take.
+
+    Raises:
+        UserError: ``task.max_length`` is more than the model has positions for.
+    """
+    longest = rows.task.max_length
+    if positions is not None and longest > positions:
+        raise UserError(f"task.max_length: {longest} is more than the {positions} positions of this model")
+    if rows.task.questions:
+        from prunekit.data.windows import windows
+
+        return windows(rows, tokenizer)
+    if rows.task.translation:
+        from prunekit.data.translation import encode_pairs
+
+        return encode_pairs(rows, tokenizer)
+    columns = [list(column) for column in zip(*rows.texts, strict=True)]
+    encoded = tokenizer(*columns, truncation=True, max_length=longest)
+    types = encoded.get("token_type_ids") if "token_type_ids" in tokenizer.model_input_names else None
+    return Examples(rows, encoded["input_ids"], types, tokenizer.pad_token_id or 0)
+
+
+def padded(length: int, multiple: int = MULTIPLE) -> int:
+    return -(-length // multiple) * multiple
+
+
+def evaluation_batches(examples: Examples, batch_size: int) -> list[Batch]:
+    """All examples once, sorted by length, each batch of one padded length."""
+    lengths = examples.lengths
+    order = np.argsort(lengths, kind="stable")
+    widths = np.asarray([padded(length) for length in lengths[order]])
+    batches = []
+    for width in np.unique(widths):
+        bucket = order[widths == width]
+        for start in range(0, len(bucket), batch_size):
+            batches.append(examples.batch(bucket[start : start + batch_size], int(width)))
+    return batches
+
+
+def training_order(examples: Examples, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Index batches of one epoch: shuffled, then sorted by length within pools of 64 batches, then shuffled again.
+
+    The same (seed, epoch) gives the same batches, so a resumed training sees what it would have seen.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order, lengths = generator.permutation(len(examples)), examples.lengths
+    batches = []
+    pool = 64 * batch_size
+    for start in range(0, len(order), pool):
+        chosen = order[start : start + pool]
+        chosen = chosen[np.argsort(lengths[chosen], kind="stable")]
+        batches += [chosen[i : i + batch_size] for i in range(0, len(chosen), batch_size)]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
+NOT_INPUTS = ("labels", "start_positions", "end_positions", "index")
+
+
+def model_inputs(batch: Batch) -> Batch:
+    """What the model itself takes: no labels, no index."""
+    return {name: tensor for name, tensor in batch.items() if name not in NOT_INPUTS}
+
+
+def iterate(batches: Sequence[Batch], device: torch.device) -> Iterator[Batch]:
+    for batch in batches:
+        yield to_device(batch, device)

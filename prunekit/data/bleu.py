@@ -1,0 +1,85 @@
+"""Scores of translations, as sacreBLEU computes them (Post 2018), and the signature that says how.
+
+As all metrics here they are in [0, 1]: BLEU 0.36 is what papers write as 36 points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from prunekit.config.task import TRANSLATION_METRICS
+from prunekit.support.statistics import Band, bootstrap_counts
+
+RESAMPLES = 1000
+
+
+def scorer(metric: str, references: Sequence[str] | None = None) -> Any:
+    """The metric of sacreBLEU: detokenised, case-sensitive BLEU (tokenizer 13a), or chrF2."""
+    from sacrebleu import BLEU, CHRF
+
+    return {"bleu": BLEU, "chrf": CHRF}[metric](references=None if references is None else [list(references)])
+
+
+def translation_scores(hypotheses: Sequence[str], references: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
+    """Corpus scores by name."""
+    return {name: scorer(name).corpus_score(list(hypotheses), [list(references)]).score / 100 for name in wanted}
+
+
+@cache
+def signature(metric: str) -> str:
+    """How a metric is computed: sacreBLEU's signature, which includes its version."""
+    own = scorer(metric)
+    own.corpus_score(["a"], [["a"]])  # it is known once something was scored
+    return str(own.get_signature())
+
+
+def signatures(metrics: Sequence[str]) -> dict[str, str]:
+    """By name of the metric; empty where the metrics are not of translation."""
+    return {f"{name}_signature": signature(name) for name in metrics if name in TRANSLATION_METRICS}
+
+
+def bleu_band(metric: str, hypotheses: Sequence[str], references: Sequence[str], *, seed: int = 0) -> Band:
+    """A corpus score with its 95 % percentile bootstrap interval over sentences."""
+    own = scorer(metric, references)
+    statistics = np.asarray(own._extract_corpus_statistics(list(hypotheses), None), dtype=float)
+    value = own._compute_score_from_stats(statistics.sum(0).tolist()).score / 100
+    drawn = bootstrap_counts(len(statistics), resamples=RESAMPLES, seed=seed) @ statistics
+    scores = [own._compute_score_from_stats(row.tolist()).score / 100 for row in drawn]
+    low, high = np.quantile(scores, [0.025, 0.975])
+    return Band(value, float(low), float(high))
+
+
+def untested(
+    metric: str, baseline: Sequence[str], others: Sequence[Sequence[str]], references: Sequence[str]
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """As :func:`paired_p_values`, without the test: p-values are NaN."""
+    first, *scores = (translation_scores(one, references, [metric])[metric] for one in (baseline, *others))
+    return first, np.asarray(scores), np.full(len(scores), np.nan)
+
+
+def paired_p_values(
+    metric: str, baseline: Sequence[str], others: Sequence[Sequence[str]], references: Sequence[str]
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """sacreBLEU's paired bootstrap test of systems against a baseline (Koehn 2004; 1,000 resamples).
+
+    A system that scores exactly as the baseline does has p = 1 here; sacreBLEU's strict comparison gives it the least
+    possible value.
+
+    Returns:
+        the baseline's score, the systems' scores, (system,), and their two-sided p-values, (system,).
+    """
+    from sacrebleu.significance import PairedTest, Result
+
+    systems: list[tuple[str, Sequence[str]]] = [("baseline", baseline)]
+    systems += [(str(number), other) for number, other in enumerate(others)]
+    test = PairedTest(systems, {metric: scorer(metric)}, [list(references)], test_type="bs", n_samples=RESAMPLES)
+    _, results = test()
+    (found,) = (values for name, values in results.items() if name != "System")
+    first, *tested = (one for one in found if isinstance(one, Result))
+    scores = np.asarray([one.score for one in tested]) / 100
+    p_values = [1.0 if one.score == first.score else float(one.p_value or 0.0) for one in tested]
+    return first.score / 100, scores, np.asarray(p_values)

@@ -1,0 +1,84 @@
+"""The tokenizer that belongs to a model: its own from the Hub or a folder, the demo task's word list, or a joint
+byte-pair encoding learned from parallel text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prunekit.config.sections import ModelConfig
+from prunekit.data.rows import Rows
+from prunekit.support.errors import UserError
+
+
+def new_tokenizer(model: ModelConfig, rows: Rows) -> Any:
+    """The tokenizer of a model that is to be trained on these rows."""
+    if model.path is None and rows.task.translation:
+        texts = [source for (source,) in rows.texts] + rows.labels.tolist()
+        return joint_bpe(texts, rows.task.vocabulary)
+    return load_tokenizer(model)
+
+
+def load_tokenizer(model: ModelConfig) -> Any:
+    """A fast tokenizer that returns what the model takes."""
+    if model.path is None:
+        return demo_tokenizer()
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(model.path)
+    except Exception as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"model.path: no tokenizer can be loaded from {model.path}: {line}") from error
+
+
+def joint_bpe(texts: Sequence[str], size: int) -> Any:
+    """A byte-pair encoding of both languages (Sennrich et al. 2016, Sec. 3.2), which ends every text with ``</s>``.
+
+    Decoding gives the text back, spaces and punctuation as they were.
+
+    Args:
+        texts: of both languages.
+        size: pieces, at most; small data has fewer.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<pad>", "</s>", "<unk>"]
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Strip()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=size, special_tokens=special, min_frequency=2, show_progress=False)
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", special.index("</s>"))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
+        model_input_names=["input_ids", "attention_mask"],
+    )  # fmt: skip
+
+
+def demo_tokenizer() -> Any:
+    """One id a word of the demo grammar, with BERT's special tokens and token types."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    from prunekit.data import demo
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    words = {word: number for number, word in enumerate([*special, *demo.vocabulary()])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", words["[CLS]"]), ("[SEP]", words["[SEP]"])],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )  # fmt: skip

@@ -1,0 +1,121 @@
+"""Windows over the contexts of questions, as Devlin et al. 2019 fine-tune on SQuAD (Sec. 4.2).
+
+A context that is too long for one input is cut into windows that overlap; each is an example of its own, with the
+question in front. A window without the whole answer points at its first token, [CLS].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from prunekit.data.batches import Batch, Examples
+from prunekit.data.rows import Rows
+from prunekit.support.errors import UserError
+
+CHUNK = 512
+"""Rows that are tokenised at once; offsets as Python objects take a hundred times the memory of the text."""
+
+
+@dataclass(frozen=True)
+class Windows(Examples):
+    """Encoded windows, in the order of their questions; ``len`` and ``batch`` are of windows."""
+
+    question: np.ndarray
+    """Row of each window, (window,)."""
+    first: np.ndarray
+    """First token of the context, (window,)."""
+    offsets: list[np.ndarray]
+    """Of each window's context tokens: first character and the one after the last, (token, 2), int32."""
+    start: np.ndarray
+    """Token at which the answer starts, (window,)."""
+    end: np.ndarray
+    """Token at which it ends, (window,)."""
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Windows:
+        """Some of the windows, and of the rows those that they belong to."""
+        chosen = np.asarray(indices, dtype=int)
+        rows, question = np.unique(self.question[chosen], return_inverse=True)
+        types = self.token_type_ids
+        return Windows(
+            self.rows.take(rows),
+            [self.input_ids[i] for i in chosen],
+            None if types is None else [types[i] for i in chosen],
+            self.pad_id,
+            question,
+            self.first[chosen],
+            [self.offsets[i] for i in chosen],
+            self.start[chosen],
+            self.end[chosen],
+        )
+
+    def targets(self, indices: list[int]) -> Batch:
+        return {
+            "start_positions": torch.from_numpy(self.start[indices]),
+            "end_positions": torch.from_numpy(self.end[indices]),
+        }
+
+
+def windows(rows: Rows, tokenizer: Any) -> Windows:
+    """Cut and tokenise questions with their contexts.
+
+    Args:
+        tokenizer: a fast one, which knows the place of every token in the text.
+
+    Raises:
+        UserError: the tokenizer is not a fast one.
+    """
+    if not tokenizer.is_fast:
+        raise UserError(f"task {rows.task.name}: {type(tokenizer).__name__} has no token offsets, use a fast tokenizer")
+    ids: list[list[int]] = []
+    types: list[list[int]] | None = [] if "token_type_ids" in tokenizer.model_input_names else None
+    question, first, positions, offsets = [], [], [], []
+    for low in range(0, len(rows), CHUNK):
+        texts = rows.texts[low : low + CHUNK]
+        encoded = tokenizer(
+            _cut([text.strip() for text, _ in texts], tokenizer, rows.task.question_length),
+            [context for _, context in texts],
+            truncation="only_second", max_length=rows.task.max_length, stride=rows.task.stride,
+            return_overflowing_tokens=True, return_offsets_mapping=True,
+        )  # fmt: skip
+        ids += encoded["input_ids"]
+        if types is not None:
+            types += encoded["token_type_ids"]
+        for window, row in enumerate(encoded["overflow_to_sample_mapping"]):
+            context = [place for place, text in enumerate(encoded.sequence_ids(window)) if text == 1]
+            span = context[0] if context else 0
+            own = np.asarray(encoded["offset_mapping"][window], np.int32)[span : span + len(context)]
+            question.append(low + row)
+            first.append(span)
+            offsets.append(own)
+            positions.append(_positions(own, span, rows.labels[low + row]))
+    start, end = np.asarray(positions, np.int64).reshape(-1, 2).T
+    return Windows(
+        rows, ids, types, tokenizer.pad_token_id or 0,
+        np.asarray(question, np.int64), np.asarray(first, np.int64), offsets, start, end,
+    )  # fmt: skip
+
+
+def _cut(texts: list[str], tokenizer: Any, longest: int) -> list[str]:
+    """Questions of at most ``longest`` tokens; the tokenizer itself only cuts contexts."""
+    places = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return [
+        text if len(place) <= longest else text[: place[longest - 1][1]]
+        for text, place in zip(texts, places, strict=True)
+    ]
+
+
+def _positions(offsets: np.ndarray, first: int, answers: tuple[Any, ...]) -> tuple[int, int]:
+    """Tokens of the first gold answer; those of [CLS] where the window does not have all of it."""
+    if not answers or len(offsets) == 0:
+        return 0, 0
+    low, high = answers[0].start, answers[0].start + len(answers[0].text)
+    start = int(np.searchsorted(offsets[:, 1], low, side="right"))  # the first token that ends after the answer's start
+    end = int(np.searchsorted(offsets[:, 0], high)) - 1  # the last token that starts before the answer's end
+    if start > end or offsets[start, 0] > low or offsets[end, 1] < high:
+        return 0, 0
+    return first + start, first + end

@@ -1,0 +1,1 @@
+"""How good models are, beside each other and in time."""

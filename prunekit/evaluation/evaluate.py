@@ -1,0 +1,154 @@
+"""What a model answers over batches, and how good that is, for every kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prunekit.config.task import TaskConfig
+from prunekit.data import metrics
+from prunekit.data.answers import Spans, answers, best_spans, question_scores, resampled_mean
+from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
+from prunekit.data.bleu import bleu_band, translation_scores
+from prunekit.data.translation import Pairs
+from prunekit.data.windows import Windows
+from prunekit.forward.translate import texts, translate
+from prunekit.support.statistics import Band, accuracy_band, bootstrap_band
+from prunekit.training.loop import autocast
+
+Advance = Callable[[int], None]
+Read = Callable[[Any, Batch], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A model's scores on a set of rows."""
+
+    metrics: dict[str, float]
+    """The task's metrics by name."""
+    low: float
+    """Low end of the 95 % band of the task's first metric over the rows: Wilson's for accuracy, else bootstrap."""
+    high: float
+    """High end of that band."""
+    per_row: np.ndarray | None
+    """What the first metric is the mean of, (row,) in [0, 1]; None where it is no mean over rows."""
+
+
+def evaluate(
+    task: TaskConfig,
+    model: torch.nn.Module,
+    examples: Examples,
+    *,
+    device: torch.device,
+    batch_size: int = 64,
+    beams: int = 5,
+    precision: str = "float32",
+    on_rows: Advance = lambda rows: None,
+) -> Evaluated:
+    """Score a model on a set of encoded rows.
+
+    Args:
+        examples: as :func:`prunekit.data.batches.encode` returns them.
+        beams: of translation.
+        on_rows: called with the number of examples (of questions: windows) done since the last call.
+
+    Raises:
+        UserError: there are no examples.
+    """
+    if isinstance(examples, Pairs):
+        hypotheses = texts(examples, translate(
+            model, examples, device=device, beams=beams, batch_size=batch_size, precision=precision, on_rows=on_rows
+        ))  # fmt: skip
+        references = examples.labels.tolist()
+        values = translation_scores(hypotheses, references, task.metrics)
+        return _banded(values, bleu_band(task.metric, hypotheses, references), None)
+    batches = evaluation_batches(examples, batch_size)
+    if isinstance(examples, Windows):
+        spans = _best_spans(task, model, examples, batches, device, precision, on_rows)
+        scores = question_scores(examples.rows, answers(examples, spans))
+        per_row = scores[task.metric]
+        means = {name: float(scores[name].mean()) for name in task.metrics}
+        return _banded(means, bootstrap_band(resampled_mean, per_row, per_row), per_row)
+    logits = predict(model, batches, device=device, precision=precision, on_rows=on_rows)
+    values = score(task, logits, examples.labels)
+    predicted, metric = metrics.predictions(logits, task.regression), metrics.METRICS[task.metric]
+    if metric.is_accuracy:
+        correct = predicted == examples.labels
+        return _banded(values, accuracy_band(correct), correct.astype(float))
+    return _banded(values, bootstrap_band(metric.resampled, predicted, examples.labels), None)
+
+
+def _banded(values: dict[str, float], band: Band, per_row: np.ndarray | None) -> Evaluated:
+    return Evaluated(values, float(band.low), float(band.high), per_row)
+
+
+def predict(
+    model: torch.nn.Module,
+    batches: Sequence[Batch],
+    *,
+    device: torch.device,
+    precision: str = "float32",
+    on_rows: Advance = lambda rows: None,
+) -> np.ndarray:
+    """Logits of all examples in the order of the data: (example, label), float32."""
+    return _in_order(model, batches, lambda output, _: [output.logits.float()], device, precision, on_rows)[0].numpy()
+
+
+def _best_spans(
+    task: TaskConfig,
+    model: torch.nn.Module,
+    examples: Windows,
+    batches: Sequence[Batch],
+    device: torch.device,
+    precision: str,
+    on_rows: Advance,
+) -> Spans:
+    """The best span of every window, in their order."""
+    first = torch.from_numpy(examples.first).to(device)
+    after = first + torch.tensor([len(places) for places in examples.offsets], device=device)
+
+    def read(output: Any, batch: Batch) -> Sequence[Tensor]:
+        place = torch.arange(output.start_logits.shape[1], device=device)
+        window = batch["index"][:, None]
+        context = (place >= first[window]) & (place < after[window])
+        found = best_spans(output.start_logits.float(), output.end_logits.float(), context, task.answer_length)
+        return [found.score, found.start, found.end, found.nothing]
+
+    return Spans(*_in_order(model, batches, read, device, precision, on_rows))
+
+
+def _in_order(
+    model: torch.nn.Module, batches: Sequence[Batch], read: Read, device: torch.device, precision: str, on_rows: Advance
+) -> list[Tensor]:
+    """What ``read`` takes from the model's outputs, (batch, ...) each, for all examples in the order of the data."""
+    model.eval()
+    parts, index = [], []
+    with torch.inference_mode(), autocast(device, precision):
+        for batch in iterate(batches, device):
+            parts.append(read(model(**model_inputs(batch)), batch))
+            index.append(batch["index"])
+            on_rows(len(batch["index"]))
+    order = torch.cat(index).cpu().argsort()
+    return [torch.cat(part).cpu()[order] for part in zip(*parts, strict=True)]
+
+
+def score(task: TaskConfig, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The metrics of a task with one output a row, by name."""
+    return metrics.evaluate(task.metrics, logits, labels, task.regression)
+
+
+def model_record(model: Any, name: str, path: str | None, weights: str) -> dict[str, Any]:
+    """How the run record names a model."""
+    from prunekit.models.blocks import describe
+
+    layout = describe(model)
+    return {
+        "name": name, "path": path, "weights": weights, "family": model.config.model_type,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "layers": len(layout.ffn), "heads": sum(block.heads for block in layout.attention),
+    }  # fmt: skip

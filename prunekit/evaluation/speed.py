@@ -1,0 +1,65 @@
+"""What models do with random tokens, ready to be timed side by side: forward passes, and translating."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+
+from prunekit.forward.beam_search import beam_search
+from prunekit.forward.seq2seq import Seq2Seq
+from prunekit.support.timing import interleaved
+from prunekit.training.loop import autocast
+
+
+def forward_calls(
+    models: Mapping[str, Any], batch_size: int, length: int, device: torch.device, precision: str = "float32"
+) -> dict[str, Callable[[], None]]:
+    """One forward pass of each model on the same ``(batch_size, length)`` tokens without padding."""
+    vocabulary = min(model.config.vocab_size for model in models.values())
+    ids = torch.randint(5, vocabulary, (batch_size, length), device=device)
+
+    def forward(model: Any) -> None:
+        with torch.inference_mode(), autocast(device, precision):
+            model(input_ids=ids)
+
+    return {name: partial(forward, model) for name, model in models.items()}
+
+
+def decoding_calls(
+    models: Mapping[str, Any], batch_size: int, length: int, words: int, beams: int, device: torch.device
+) -> dict[str, Callable[[], None]]:
+    """Beam search of exactly so many words by each translation model, for the same sources of random tokens."""
+    vocabulary = min(model.config.vocab_size for model in models.values())
+    ids = torch.randint(5, vocabulary, (batch_size, length), device=device)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+    def decode(model: Any) -> None:
+        parts = Seq2Seq(model)
+        with torch.inference_mode():
+            beam_search(parts, parts.read(batch), beams=beams, longest=words, endless=True)
+
+    return {name: partial(decode, model) for name, model in models.items()}
+
+
+def rounds(repeats: int, batch_size: int, length: int, tokens: int = 4096) -> int:
+    """Inputs smaller than ``tokens`` are noisy and cheap: up to 20 times as many rounds for them."""
+    return repeats * min(20, max(1, tokens // (batch_size * length)))
+
+
+def latency_rows(
+    dense: Any, pruned: Any, batch_sizes: list[int], length: int, *, repeats: int, device: torch.device
+) -> list[dict[str, Any]]:
+    """Median latency of a dense and a pruned model, and the median of the speed-ups round by round."""
+    rows = []
+    for batch_size in batch_sizes:
+        calls = forward_calls({"dense": dense, "pruned": pruned}, batch_size, length, device)
+        taken = interleaved(calls, warmup=2, repeats=rounds(repeats, batch_size, length, tokens=512))
+        ratios = torch.tensor(taken["dense"].seconds) / torch.tensor(taken["pruned"].seconds)
+        rows.append({
+            "batch_size": batch_size, "length": length, "dense_ms": taken["dense"].median * 1e3,
+            "pruned_ms": taken["pruned"].median * 1e3, "speedup": float(ratios.median()),
+        })  # fmt: skip
+    return rows

@@ -1,0 +1,1 @@
+"""Models run piece by piece: layers replayed, heads ablated, gates differentiated, sentences decoded."""

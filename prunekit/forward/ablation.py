@@ -1,0 +1,179 @@
+"""Every head off, one at a time, and every head alone in its layer: exact, in one pass over the data.
+
+A head changes nothing before its own layer, so each ablation starts from the cached state of that layer and
+only replays the layers after it, all heads of a layer stacked in one batch. In the ablated layer everything
+before the output projection is shared: with c_h = W_h context_h the contribution of head h, one head off is
+attended - c_h, and all but one off is bias + c_h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from prunekit.forward.replay import (
+    Batch,
+    check_equations,
+    context,
+    equal_length_groups,
+    finish,
+    first_token_context,
+    layer_input,
+    model_inputs,
+)
+from prunekit.models.blocks import Block, blocks, call_order
+from prunekit.models.families import classify
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MODES = ("one_off", "all_but_one")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Logits on the CPU, of the model's dtype, rows in the order of ``index``."""
+
+    baseline: Tensor
+    """(example, label), of the model as it is."""
+    logits: dict[str, Tensor]
+    """By mode: (layer, head, example, label); NaN for heads that the model does not have."""
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """What one position in the sequence of layers saw in the ordinary run."""
+
+    x: Tensor
+    """Input of the layer, (row, token, d)."""
+    context: Tensor
+    """Input of the attention output projection, (row, token, heads * head size)."""
+    attended: Tensor
+    """Output of the attention output projection, (row, token, d)."""
+
+
+@torch.inference_mode()
+def ablate_heads(
+    model: PreTrainedModel,
+    batches: Iterable[Batch],
+    *,
+    modes: Sequence[str] = MODES,
+    max_tokens: int | None = None,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Ablation:
+    """Logits of a classifier with each head removed, and with each head as the only one of its layer.
+
+    Equal to running the model once per head with gates (Michel et al. 2019, Sec. 3.2 and 3.3), for whatever
+    batches the rows come in. A head of a shared layer is off in every call of that layer.
+
+    Args:
+        model: a sequence classifier of the architecture table, pruned or not, on any device.
+        batches: ``input_ids``, ``attention_mask``, ``token_type_ids`` if the family has them, and ``index``,
+        the
+            rows' places in the data, (batch,); other tensors are ignored. Padding is on the right.
+        modes: ``one_off``, ``all_but_one`` or both.
+        max_tokens: how many tokens of stacked copies run at once; the default suits the caches of a CPU, or
+            fills a GPU.
+        progress: called with the number of rows done since the last call.
+
+    Raises:
+        UserError: unknown mode, or padding that is not on the right.
+        RuntimeError: the replay does not reproduce the model's own logits, as with hooks that change it.
+    """
+    unknown = [mode for mode in modes if mode not in MODES]
+    if unknown:
+        raise UserError(f"ablation mode {', '.join(unknown)}: not known, there are {', '.join(MODES)}")
+    layers = blocks(model)
+    sequence = [layers[index] for index in call_order(model)]
+    heads = max(block.heads for block in layers)
+    max_tokens = max_tokens or (2**11 if model.device.type == "cpu" else 2**16)
+    was_training = model.training
+    model.eval()
+    try:
+        places: list[Tensor] = []
+        baseline: list[Tensor] = []
+        ablated: dict[str, list[Tensor]] = {mode: [] for mode in modes}
+        for group in equal_length_groups(batches, max_tokens // max(heads, 1)):
+            places.append(group.pop("index"))
+            logits, traces = _trace(model, layers, group)
+            if not baseline:
+                check_equations(model, _replay(model, traces[0].x, sequence, 0, {}), logits)
+            baseline.append(logits)
+            for mode in modes:
+                table = logits.new_full((len(layers), heads, *logits.shape), torch.nan)
+                for block in layers:
+                    if block.heads:
+                        table[block.layer, : block.heads] = _ablate(model, block, sequence, traces, mode)
+                ablated[mode].append(table)
+            progress(len(logits))
+    finally:
+        model.train(was_training)
+    order = torch.cat(places).argsort().cpu()
+    return Ablation(
+        torch.cat(baseline).cpu()[order],
+        {mode: torch.cat(tables, dim=2).cpu()[:, :, order] for mode, tables in ablated.items()},
+    )
+
+
+def _trace(model: PreTrainedModel, layers: list[Block], group: Batch) -> tuple[Tensor, list[_Trace]]:
+    """An ordinary run: logits, and what every position saw."""
+    inputs: list[Tensor] = []
+    projections: list[tuple[Tensor, Tensor]] = []
+
+    def keep_input(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        inputs.append(layer_input(args, kwargs))
+
+    def keep_projection(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        projections.append((args[0], output))
+
+    with ExitStack() as hooks:
+        for block in layers:
+            hooks.callback(block.module.register_forward_pre_hook(keep_input, with_kwargs=True).remove)
+            hooks.callback(block.o.register_forward_hook(keep_projection).remove)
+        logits = model(**model_inputs(model, group)).logits
+    traces = [_Trace(x, *seen) for x, seen in zip(inputs, projections, strict=True)]
+    return logits, traces
+
+
+def _ablate(model: PreTrainedModel, block: Block, sequence: list[Block], traces: list[_Trace], mode: str) -> Tensor:
+    """Logits with each head of one physical layer ablated, (head, row, label)."""
+    first = block.calls[0]
+    last = first == len(sequence) - 1
+    trace = traces[first]
+    x, seen, attended = (t[:, :1] if last else t for t in (trace.x, trace.context, trace.attended))
+    # The contribution of each head, (head, row, token, d).
+    weight = block.o.get_parameter("weight").unflatten(1, (block.heads, block.head_size)).permute(1, 2, 0)
+    by_head = seen.unflatten(-1, (block.heads, block.head_size)).flatten(0, 1).transpose(0, 1)
+    contribution = (by_head @ weight).unflatten(1, x.shape[:2])
+    without = attended - contribution if mode == "one_off" else contribution + block.o.get_parameter("bias")
+    copies = finish(block, x, without).flatten(0, 1)
+    if last:
+        logits = classify(model, copies)
+    else:
+        kept = torch.eye(block.heads, device=x.device, dtype=x.dtype)
+        kept = 1 - kept if mode == "one_off" else kept
+        gate = kept.repeat_interleave(block.head_size, 1).repeat_interleave(len(x), 0).unsqueeze(1)
+        logits = _replay(model, copies, sequence, first + 1, {block.layer: gate})
+    return logits.unflatten(0, (block.heads, len(x)))
+
+
+def _replay(model: PreTrainedModel, x: Tensor, sequence: list[Block], start: int, gates: dict[int, Tensor]) -> Tensor:
+    """Logits from the input of position ``start``, (row, token, d).
+
+    Args:
+        gates: by physical layer, (row, 1, heads * head size), for calls of a layer that is ablated.
+    """
+    last = len(sequence) - 1
+    for position in range(start, len(sequence)):
+        block = sequence[position]
+        seen = first_token_context(block, x) if position == last else context(block, x)
+        if block.layer in gates:
+            seen = seen * gates[block.layer]
+        x = finish(block, x[:, :1] if position == last else x, block.o(seen))
+    return classify(model, x)

@@ -1,0 +1,58 @@
+"""Translations of a set of sentences by beam search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from prunekit.data.batches import Batch, evaluation_batches, to_device
+from prunekit.data.translation import Pairs
+from prunekit.forward.beam_search import Hypothesis, beam_search
+from prunekit.forward.seq2seq import Seq2Seq
+from prunekit.training.loop import autocast
+
+
+def translate(
+    model: Any,
+    pairs: Pairs,
+    *,
+    device: torch.device,
+    beams: int,
+    batch_size: int = 64,
+    precision: str = "float32",
+    on_rows: Callable[[int], None] = lambda rows: None,
+) -> list[Hypothesis]:
+    """The best hypothesis of every source, in their order; the targets are not looked at.
+
+    Args:
+        model: a translation model of the architecture table, gated or pruned or neither.
+        beams: 1 is greedy.
+    """
+    model.eval()
+    parts = Seq2Seq(model)
+    longest = pairs.rows.task.max_length
+    found = []
+    with torch.inference_mode(), autocast(device, precision):
+        for batch in evaluation_batches(pairs, batch_size):
+            memory = parts.read(to_device(batch, device))
+            found.append((batch, beam_search(parts, memory, beams=beams, longest=longest)))
+            on_rows(len(batch["index"]))
+    return in_order(found)
+
+
+def in_order(found: Iterable[tuple[Batch, list[Hypothesis]]]) -> list[Hypothesis]:
+    """The hypotheses of batches that share out a set of sentences, in the order of the data."""
+    by_place = {
+        place: hypothesis
+        for batch, hypotheses in found
+        for place, hypothesis in zip(batch["index"].tolist(), hypotheses, strict=True)
+    }
+    return [by_place[place] for place in range(len(by_place))]
+
+
+def texts(pairs: Pairs, hypotheses: list[Hypothesis]) -> list[str]:
+    """What the hypotheses say, in plain text."""
+    tokens = [hypothesis.tokens for hypothesis in hypotheses]
+    return list(pairs.tokenizer.batch_decode(tokens, skip_special_tokens=True))

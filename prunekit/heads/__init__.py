@@ -1,0 +1,1 @@
+"""Scores, orders and curves of heads (Michel et al. 2019)."""

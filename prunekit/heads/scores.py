@@ -1,0 +1,119 @@
+"""Scores of heads: gradient importance, weight magnitude and chance.
+
+All are (layer, head) by attention kind, float64 on the CPU, higher is more important, NaN where a pruned
+model has no head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from prunekit.forward.derivatives import of_classifier, of_translation
+from prunekit.forward.frozen import frozen_for_evaluation
+from prunekit.forward.replay import Batch
+from prunekit.models.blocks import attention_blocks, describe
+from prunekit.models.masks import Masks
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+VARIANTS = ("paper", "released")
+
+
+def head_importance(
+    model: PreTrainedModel,
+    batches: Iterable[Batch],
+    *,
+    variant: str = "paper",
+    normalise: bool = True,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> dict[str, Tensor]:
+    """How much the loss would change with each head's gate (Michel et al. 2019, Sec. 4.1, Eq. 2).
+
+    ``paper``: I_h = E |dL/dξ_h|, the mean over examples, with ξ_h the gate on the head's whole output.
+    ``released``: as the authors' code computes it, with a gate ξ_ht for every token t: the sum of |dL/dξ_ht|
+    over tokens and examples, over the number of tokens; over the number of examples in the last layer. There,
+    only the first token has a gradient. The two kinds of average make layers comparable only after
+    normalisation. Of an encoder-decoder the loss is -log p(target | source), and the tokens are those that ask: the
+    source's for ``enc-enc``, the target's for ``enc-dec`` and ``dec-dec``.
+
+    The derivative by a gate is the scalar product of the head's output with its gradient, so one backward
+    pass gives every head's derivative for every example, without a gradient for any weight. Scores do not
+    depend on how rows are batched, and memory does not grow with their number.
+
+    Args:
+        model: a sequence classifier or a translation model of the architecture table, pruned or not.
+        batches: ``input_ids``, ``attention_mask``, ``token_type_ids`` if the family has them, and ``labels``:
+            classes (cross-entropy), or real numbers (squared error); for translation the tokens of the target,
+            (row, token), -100 behind them.
+        variant: ``paper`` or ``released``.
+        normalise: divide the scores of each layer by their L2 norm, as the paper does before ranking.
+        progress: called with the number of rows done since the last call.
+
+    Returns:
+        by attention kind: (layer, head). A shared layer's head has one gate for all calls of the layer.
+
+    Raises:
+        UserError: unknown variant, no rows, or a loss or score that is not finite (naming the batch).
+        RuntimeError: the layer equations do not give the model's own logits, as with hooks that change it.
+    """
+    if variant not in VARIANTS:
+        raise UserError(f"importance variant {variant!r}: not known, there are {', '.join(VARIANTS)}")
+    layout = describe(model)
+    derive = of_classifier if layout.is_encoder else of_translation
+    exists = Masks.ones(layout, device=model.device).heads
+    total = {kind: torch.zeros(mask.shape, dtype=torch.float64, device=model.device) for kind, mask in exists.items()}
+    gates = {kind: torch.zeros_like(sums[:, :1]) for kind, sums in total.items()}
+    first_bad = torch.full((), -1, device=model.device)
+    rows = 0
+    with frozen_for_evaluation(model):
+        for number, batch in enumerate(batches):
+            outputs, derivatives = derive(model, batch, gates, check=number == 0)
+            finite = outputs.isfinite().all()
+            for block, derivative in derivatives.items():
+                per_gate = derivative if variant == "released" else derivative.sum(1)
+                score = per_gate.abs().flatten(0, -2).sum(0, dtype=torch.float64)
+                total[block.kind][block.layer, : block.heads] += score
+                finite = finite & score.isfinite().all()
+            first_bad = torch.where((first_bad < 0) & ~finite, number, first_bad)
+            rows += len(batch["input_ids"])
+            progress(len(batch["input_ids"]))
+    if rows == 0:
+        raise UserError("head importance: no rows to estimate it from, at least one is needed")
+    if int(first_bad) >= 0:
+        raise UserError(f"head importance: the loss of batch {int(first_bad)} (from 0) is not finite")
+    scores = {}
+    for kind, sums in total.items():
+        mean = sums / (gates[kind] if variant == "released" else rows)
+        if normalise:
+            mean /= mean.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+        scores[kind] = mean.masked_fill(~exists[kind], torch.nan).cpu()
+    return scores
+
+
+def head_magnitude(model: PreTrainedModel) -> dict[str, Tensor]:
+    """L2 norm of all weights that belong to a head: its rows of the query, key and value matrices, and its
+    columns of the output matrix (no biases)."""
+    exists = Masks.ones(describe(model)).heads
+    scores = {kind: torch.full(mask.shape, torch.nan, dtype=torch.float64) for kind, mask in exists.items()}
+    for block in attention_blocks(model):
+        if block.q is None or block.k is None or block.v is None:
+            continue
+        matrices = [block.q.weight, block.k.weight, block.v.weight, block.o.get_parameter("weight").T]
+        by_head = torch.cat([m.detach().double().unflatten(0, (block.heads, -1)) for m in matrices], 1)
+        scores[block.kind][block.layer, : block.heads] = by_head.flatten(1).norm(dim=1).cpu()
+    return scores
+
+
+def random_scores(model: PreTrainedModel, seed: int) -> dict[str, Tensor]:
+    """Uniform in [0, 1), the same for the same seed and shape."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        kind: torch.rand(exists.shape, generator=generator, dtype=torch.float64).masked_fill(~exists, torch.nan)
+        for kind, exists in Masks.ones(describe(model)).heads.items()
+    }

@@ -1,0 +1,250 @@
+"""Saving and strict loading. Only safetensors are read; nothing that came with a checkpoint is run."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    GenerationConfig,
+    PreTrainedConfig,
+)
+from transformers.initialization import no_init_weights
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.utils import GENERATION_CONFIG_NAME
+from transformers.utils.hub import cached_file
+
+from prunekit.models.families import ENCODERS, TRANSLATORS, encoder_of, family_of, is_classifier
+from prunekit.models.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
+from prunekit.models.surgery import shrink
+from prunekit.models.surgery_record import Record
+from prunekit.support.errors import UserError
+from prunekit.support.files import atomic_path
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+WEIGHTS = "model.safetensors"
+SUFFIXES = {".json", ".jinja", ".model", ".safetensors", ".txt"}
+"""Of the files of a saved model with its tokenizer."""
+
+
+def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> None:
+    """Write safetensors and config.json, the surgery record inside, for :func:`load`; all of it or nothing.
+
+    Settings of ``generate`` are saved beside them where a model has it.
+
+    Args:
+        folder: replaced as a whole if it holds a saved model; its parent folders are created.
+        tokenizer: saved beside the model if given.
+
+    Raises:
+        UserError: the folder holds something else, or cannot be written (no space, no permission).
+    """
+    folder = Path(folder)
+    config = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
+    config.dtype = model.dtype
+    weights = {
+        name: tensor.detach().contiguous()
+        for name, tensor in model.state_dict().items()
+        if name not in model.all_tied_weights_keys
+    }
+    with in_one_line(f"{folder}: cannot save the model there"):
+        if folder.exists() and not _holds_a_model(folder):
+            raise UserError(f"{folder}: holds something else than a saved model; give a new folder")
+        with atomic_path(folder) as temporary:
+            temporary.mkdir()
+            save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
+            config.save_pretrained(temporary)
+            if model.can_generate():
+                model.generation_config.save_pretrained(temporary)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(temporary)
+
+
+def _holds_a_model(folder: Path) -> bool:
+    files = list(folder.iterdir())
+    return not files or (
+        folder / "config.json" in files and all(file.is_file() and file.suffix in SUFFIXES for file in files)
+    )
+
+
+def load(path: str | Path, *, attention: str = "sdpa", dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """A model from a folder (plain, or pruned and saved by prunekit) or a Hub id, in eval mode.
+
+    Strict: every parameter comes from the checkpoint. Its class is the one that config.json names first.
+
+    Args:
+        attention: ``sdpa`` or ``eager``.
+
+    Raises:
+        UserError: no such checkpoint, a family that is not in the table, missing or misshapen weights (for a
+            pruned model also unexpected ones), a damaged file or record.
+    """
+    check_attention(attention)
+    config = read_config(path)
+    architecture = model_class(config, path)
+    if hasattr(config, "prunekit"):
+        return _load_pruned(architecture, config, path, attention, dtype)
+    model, missing = from_pretrained(architecture, config, path, attention, dtype)
+    if missing:
+        raise UserError(
+            f"{path}: {architecture.__name__} needs {some(missing)}, which the checkpoint does not have; "
+            "task heads are created by `finetune`, everything else must be there"
+        )
+    return model
+
+
+def attach_head(
+    path: str | Path, num_labels: int, *, questions: bool = False, seed: int = 0, attention: str = "sdpa"
+) -> tuple[PreTrainedModel, list[str]]:
+    """A model to be fine-tuned: only its task head may be missing in the checkpoint.
+
+    Args:
+        questions: for extractive question answering (2 labels, start and end) instead of sequence classification.
+
+    Returns:
+        The float32 model in eval mode, and the names of the parameters that were initialised from ``seed``.
+
+    Raises:
+        UserError: as :func:`load`, or a head that is there but for another number of labels.
+    """
+    check_attention(attention)
+    config = read_config(path)
+    family = encoder_of(config)
+    if hasattr(config, "prunekit"):
+        model = load(path, attention=attention)
+        if not has_head(model, questions):
+            raise UserError(
+                f"{path}: a pruned {type(model).__name__} without a task head for this task; prune it after `finetune`"
+            )
+        if model.config.num_labels != num_labels:
+            raise UserError(f"{path}: its task head has {model.config.num_labels} labels, the task {num_labels}")
+        return model, []
+    config.num_labels = num_labels
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model, created = from_pretrained(_auto_class(questions), config, path, attention, torch.float32)
+    lost = [name for name in created if not name.startswith(family.head_parameters)]
+    if lost:
+        raise UserError(f"{path}: the checkpoint does not have {some(lost)}; only a task head may be missing")
+    return model, created
+
+
+def has_head(model: PreTrainedModel, questions: bool = False) -> bool:
+    """Whether a model is a sequence classifier, or one for extractive question answering."""
+    return type(model).__name__.endswith("ForQuestionAnswering") if questions else is_classifier(model)
+
+
+def _auto_class(questions: bool) -> Any:
+    return AutoModelForQuestionAnswering if questions else AutoModelForSequenceClassification
+
+
+def build(
+    family: str,
+    shape: dict[str, Any],
+    num_labels: int,
+    *,
+    questions: bool = False,
+    seed: int = 0,
+    attention: str = "sdpa",
+) -> PreTrainedModel:
+    """A sequence classifier with random weights, in eval mode, without a download.
+
+    Args:
+        family: row of the architecture table.
+        shape: sizes as the family's transformers configuration names them; the rest are its defaults.
+        questions: a model for extractive question answering instead.
+        seed: of the initialisation.
+
+    Raises:
+        UserError: an unknown family, an unknown or impossible size.
+    """
+    if family not in ENCODERS:
+        raise UserError(f"model family {family!r} is not supported; supported are {', '.join(ENCODERS)}")
+    return _random(_auto_class(questions), family, {**shape, "num_labels": num_labels}, seed, attention)
+
+
+def build_translator(family: str, shape: dict[str, Any], *, seed: int = 0, attention: str = "sdpa") -> PreTrainedModel:
+    """A translation model with random weights, in eval mode, without a download.
+
+    Args:
+        family: row of the architecture table.
+        shape: sizes and special tokens as the family's transformers configuration names them; the rest are its
+            defaults.
+        seed: of the initialisation.
+
+    Raises:
+        UserError: a family that is unknown or has no decoder, an unknown or impossible size.
+    """
+    if family not in TRANSLATORS:
+        raise UserError(f"model family {family!r} does not translate; {', '.join(TRANSLATORS)} do")
+    return _random(AutoModelForSeq2SeqLM, family, shape, seed, attention)
+
+
+def is_translator(model: PreTrainedModel) -> bool:
+    """Whether a model is an encoder-decoder with a vocabulary to speak."""
+    return bool(model.config.is_encoder_decoder) and model.can_generate()
+
+
+def _random(head: Any, family: str, shape: dict[str, Any], seed: int, attention: str) -> PreTrainedModel:
+    """A task model of sizes that are checked first."""
+    check_attention(attention)
+    config_class: Any = CONFIG_MAPPING[family]
+    default = config_class()
+    for name in shape:
+        if not hasattr(default, name):
+            near = difflib.get_close_matches(name, default.to_dict(), n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else f" of {config_class.__name__}"
+            raise UserError(f"shape: unknown size {name!r}{hint}")
+    with in_one_line(f"shape: {shape} is no {family} model"), torch.random.fork_rng(devices=[]):
+        config = config_class(**shape)
+        for heads in {stack.heads for stack in family_of(config).stacks}:
+            if config.hidden_size % getattr(config, heads):
+                raise ValueError(f"hidden size {config.hidden_size} and {getattr(config, heads)} heads")
+        torch.manual_seed(seed)
+        model = head.from_config(config, attn_implementation=attention)
+    return model.eval()
+
+
+def _load_pruned(
+    architecture: Any, config: PreTrainedConfig, path: str | Path, attention: str, dtype: torch.dtype
+) -> PreTrainedModel:
+    """Build the original shape, cut it as the record says, then fill every parameter."""
+    with in_one_line(f"{path}/config.json"), no_init_weights():
+        model: Any = architecture(config)
+    try:
+        masks = Record.from_json(config.prunekit).masks(model)
+    except UserError as error:
+        raise UserError(f"{path}/config.json: prunekit record: {error}") from None
+    shrink(model, masks)
+    with in_one_line(f"{path}: unreadable weights"):
+        tensors = load_file(str(cached_file(str(path), WEIGHTS)))
+    wanted = model.state_dict()
+    tied = set(model.all_tied_weights_keys)
+    if missing := sorted(set(wanted) - set(tensors) - tied):
+        raise UserError(f"{path}/{WEIGHTS}: {some(missing)} missing; the record in config.json needs it")
+    if unexpected := sorted(set(tensors) - set(wanted)):
+        raise UserError(f"{path}/{WEIGHTS}: {some(unexpected)} is not part of the model that config.json describes")
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
+            raise UserError(
+                f"{path}/{WEIGHTS}: {name} has shape {tuple(tensor.shape)}, "
+                f"the record in config.json needs {tuple(wanted[name].shape)}"
+            )
+    model.load_state_dict(tensors, strict=False)
+    model.tie_weights()
+    model.set_attn_implementation(attention)
+    if model.can_generate():
+        with in_one_line(f"{path}/{GENERATION_CONFIG_NAME}"):
+            model.generation_config = GenerationConfig.from_pretrained(str(path))
+    loaded: PreTrainedModel = model.to(dtype).eval()
+    return loaded

@@ -1,0 +1,125 @@
+"""Transformers' side of loading: configurations, classes and weights, with errors of one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import PreTrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.utils import logging as transformers_logging
+
+from prunekit.models.families import FAMILIES, family_of
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ATTENTIONS = ("sdpa", "eager")
+_LIBRARY_ERRORS = (
+    OSError,
+    SafetensorError,
+    StrictDataclassError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+)
+
+
+def check_attention(attention: str) -> None:
+    """Only implementations under which gates and replay are tested."""
+    if attention not in ATTENTIONS:
+        raise UserError(f"attention: {attention!r} is unknown, use {' or '.join(ATTENTIONS)}")
+
+
+def read_config(path: str | Path) -> PreTrainedConfig:
+    """The configuration of a folder or Hub id, of a family in the table and a variant that its row describes."""
+    content: dict[str, Any] = {}
+    with suppress(OSError, ValueError):
+        content, _ = PreTrainedConfig.get_config_dict(str(path))
+    if not content and Path(path).exists():
+        raise UserError(f"{path}: no readable config.json; give the folder of a saved model")
+    if not content:
+        raise UserError(f"{path}: not a folder, and the Hugging Face Hub or its cache does not have it")
+    model_type = content.get("model_type")
+    if model_type not in FAMILIES:
+        raise UserError(
+            f"{path}: model family {model_type!r} is not supported; supported are {', '.join(FAMILIES)}"
+        )
+    with in_one_line(f"{path}/config.json"):
+        config = CONFIG_MAPPING[model_type].from_dict(content)
+    try:
+        family_of(config)
+    except UserError as error:
+        raise UserError(f"{path}/config.json: {error}") from None
+    return config
+
+
+def model_class(config: PreTrainedConfig, path: str | Path) -> Any:
+    """A transformers class of the checkpoint's family, by name; classes that came with it are never used."""
+    name = (config.architectures or ["nothing"])[0]
+    found = getattr(transformers, name, None)
+    if getattr(found, "config_class", None) is not type(config):
+        raise UserError(
+            f"{path}/config.json: architectures names {name}, "
+            f"which is no {config.model_type} model of transformers"
+        )
+    return found
+
+
+def from_pretrained(
+    architecture: Any, config: PreTrainedConfig, path: str | Path, attention: str, dtype: torch.dtype
+) -> tuple[PreTrainedModel, list[str]]:
+    """The model and the names of the parameters that the checkpoint does not have."""
+    with in_one_line(f"{path}: unreadable weights"), _quiet():
+        model, info = architecture.from_pretrained(
+            str(path),
+            config=config,
+            attn_implementation=attention,
+            dtype=dtype,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # reported below; transformers would have filled them at random
+            output_loading_info=True,
+        )
+    if info["mismatched_keys"]:
+        name, found, wanted = sorted(info["mismatched_keys"])[0]
+        raise UserError(f"{path}: {name} has shape {tuple(found)}, the model needs {tuple(wanted)}")
+    return model.eval(), sorted(info["missing_keys"])
+
+
+def some(names: Iterable[str]) -> str:
+    """The first name, and how many more there are."""
+    first, *others = names
+    return f"{first} and {len(others)} more" if others else first
+
+
+@contextmanager
+def in_one_line(what: str) -> Iterator[None]:
+    """What libraries raise over a bad checkpoint or configuration, as one line."""
+    try:
+        yield
+    except _LIBRARY_ERRORS as error:
+        told = error.__cause__ if isinstance(error, StrictDataclassError) else error
+        reason = (str(told).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{what} ({reason})") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bar and load report, whose content our errors carry."""
+    verbosity, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bar:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,186 @@
+"""Dimensions of the residual stream: gated by hooks, or removed for good.
+
+With z a gate for every dimension, whatever is written to the stream is multiplied by z: the sum of the embeddings (or
+what their projection gives), the outputs of both projections of a layer, and the outputs of the LayerNorms. Mean and
+variance of a LayerNorm are over the dimensions whose gate is not 0, so that a gate of 0 is removal (CoFi, Xia et al.
+2022: one mask shared by all layers). A soft gate is folded into tables, projections and LayerNorms, weight and bias;
+the released code leaves the LayerNorms out and is off by what that makes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, MutableMapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from prunekit.models.blocks import blocks
+from prunekit.models.families import encoder_of
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+_active: MutableMapping[nn.Module, list[Tensor]] = WeakKeyDictionary()
+"""Gates of the contexts that a LayerNorm is in: its statistics need all of them at once."""
+
+
+def gate_residual(hooks: ExitStack, model: PreTrainedModel, z: Tensor, check: Callable[[Tensor], None]) -> None:
+    """Gate the stream until ``hooks`` are closed.
+
+    Args:
+        z: (hidden,) or (batch, hidden).
+        check: called with whatever is about to be gated.
+    """
+    by_row = z.unsqueeze(1) if z.dim() == 2 else z  # against (batch, token, hidden)
+
+    def scaled(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        check(output)
+        return output * by_row.to(output.dtype)
+
+    def normed(norm: nn.Module, inputs: tuple[Any, ...], _output: Tensor) -> Tensor:
+        check(inputs[0])
+        return _norm_of_kept(norm, inputs[0], math.prod(gate.to(inputs[0].dtype) for gate in _active[norm]))
+
+    def watch(norm: nn.Module) -> None:
+        gates = _active.setdefault(norm, [])
+        gates.append(by_row)
+        hooks.callback(gates.pop)  # contexts end in the reverse of their order
+        hooks.callback(norm.register_forward_hook(normed).remove)
+
+    def summed(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        check(inputs[0])
+        return (inputs[0] * by_row.to(inputs[0].dtype), *inputs[1:])
+
+    projection = _projection(model)
+    if projection is not None:
+        hooks.callback(projection.register_forward_hook(scaled).remove)
+    else:
+        norm = _embedding_norm(model)
+        hooks.callback(norm.register_forward_pre_hook(summed).remove)
+        watch(norm)
+    for block in blocks(model):
+        for module in (block.o, block.ffn_out):
+            hooks.callback(module.register_forward_hook(scaled).remove)
+        for module in (block.attention_norm, block.ffn_norm):
+            watch(module)
+
+
+def embedding_writer(model: PreTrainedModel) -> nn.Module:
+    """The module that writes the stream first: a projection of the embeddings, or the LayerNorm over their sum."""
+    return _projection(model) or _embedding_norm(model)
+
+
+def stream_readers(model: PreTrainedModel) -> list[Any]:
+    """Linear layers that read the stream after the last layer."""
+    return _parts(model, encoder_of(model.config).residual.readers)
+
+
+def gate_embeddings(hooks: ExitStack, model: PreTrainedModel, kept: Tensor, gates: Tensor) -> None:
+    """Until ``hooks`` are closed, let embeddings write only the dimensions ``kept``, (kept,), times their gates.
+
+    Where a LayerNorm writes the stream, it gets these dimensions only, and its own weights must fit them.
+    """
+
+    def before(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (inputs[0][..., kept] * gates.to(inputs[0]), *inputs[1:])
+
+    def after(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        return output[..., kept] * gates.to(output)
+
+    projection = _projection(model)
+    if projection is not None:
+        hooks.callback(projection.register_forward_hook(after).remove)
+    else:
+        hooks.callback(_embedding_norm(model).register_forward_pre_hook(before).remove)
+
+
+def _norm_of_kept(norm: Any, x: Tensor, z: Any) -> Tensor:
+    """LayerNorm over the dimensions where z is not 0, times z: (..., hidden)."""
+    kept = (z != 0).to(x.dtype)
+    count = kept.sum(-1, keepdim=True)
+    centred = (x - (x * kept).sum(-1, keepdim=True) / count) * kept
+    variance = centred.square().sum(-1, keepdim=True) / count
+    return (centred * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias) * z
+
+
+@torch.no_grad()
+def shrink_residual(model: PreTrainedModel, z: Tensor) -> None:
+    """Cut the stream of a model in place by the masks of its dimensions, (hidden,).
+
+    Raises:
+        UserError: a language model, whose output layer is tied to the embeddings.
+    """
+    if model.get_output_embeddings() is not None:
+        raise UserError(
+            f"masks.hidden: {type(model).__name__} reads its embeddings again at its output; hidden dimensions can go "
+            "from classifiers, question answering and models without a task head"
+        )
+    kept = (z != 0).nonzero().squeeze(1)
+    gates = z[kept]
+    projection = _projection(model)
+    if projection is not None:
+        _keep_outputs(projection, kept, gates)
+    else:
+        for table in _parts(model, encoder_of(model.config).residual.tables):
+            table.weight = _like(table.weight, table.weight[:, kept] * gates.to(table.weight))
+            table.embedding_dim = len(kept)
+        _keep_norm(_embedding_norm(model), kept, gates)
+    for block in blocks(model):
+        for module in (block.q, block.k, block.v, block.ffn_in):
+            if isinstance(module, nn.Linear):
+                _keep_inputs(module, kept)
+        for module in (block.o, block.ffn_out):
+            _keep_outputs(module, kept, gates)
+        for module in (block.attention_norm, block.ffn_norm):
+            _keep_norm(module, kept, gates)
+    for reader in stream_readers(model):
+        _keep_inputs(reader, kept)
+
+
+def _keep_inputs(linear: Any, kept: Tensor) -> None:
+    linear.weight = _like(linear.weight, linear.weight[:, kept])
+    linear.in_features = len(kept)
+
+
+def _keep_outputs(projection: Any, kept: Tensor, gates: Tensor) -> None:
+    """Of a linear layer, or of what is left of one."""
+    if isinstance(projection, nn.Linear):
+        factor = gates.to(projection.weight)
+        projection.weight = _like(projection.weight, projection.weight[kept] * factor[:, None])
+        projection.out_features = len(kept)
+    if projection.bias is not None:
+        projection.bias = _like(projection.bias, projection.bias[kept] * gates.to(projection.bias))
+
+
+def _keep_norm(norm: Any, kept: Tensor, gates: Tensor) -> None:
+    factor = gates.to(norm.weight)
+    norm.weight = _like(norm.weight, norm.weight[kept] * factor)
+    norm.bias = _like(norm.bias, norm.bias[kept] * factor)
+    norm.normalized_shape = (len(kept),)
+
+
+def _like(old: Tensor, new: Tensor) -> nn.Parameter:
+    return nn.Parameter(new.contiguous(), requires_grad=old.requires_grad)
+
+
+def _projection(model: PreTrainedModel) -> nn.Module | None:
+    """What brings embeddings to the hidden size, if the model has it."""
+    path = encoder_of(model.config).residual.projection
+    found = _parts(model, (path,)) if path else []
+    return found[0] if found else None
+
+
+def _embedding_norm(model: PreTrainedModel) -> nn.Module:
+    return model.base_model.get_submodule(encoder_of(model.config).residual.norm)
+
+
+def _parts(model: PreTrainedModel, paths: tuple[str, ...]) -> list[Any]:
+    """The modules of the base model and of the task head at these paths; those that are there."""
+    there = {**dict(model.named_modules()), **dict(model.base_model.named_modules())}
+    return [there[path] for path in paths if path in there]

@@ -1,0 +1,244 @@
+"""The run record: identity, resume, and everything a figure needs to be a pure function of what is on disk.
+
+``runs/VERB/RUN_ID/`` holds ``config.yaml``, ``metrics.jsonl``, ``tables/*.csv`` and, written last and atomically,
+``result.json``. ``RUN_ID`` is a hash of what changes the result; the same configuration is never run twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import filelock
+import pandas as pd
+import torch
+import yaml
+
+from prunekit.runs import provenance
+from prunekit.training import processes
+from prunekit.config.sections import Finetune
+from prunekit.support.errors import UserError
+from prunekit.support.files import plain, remove_leftovers, write_json, write_text
+from prunekit.runs.tracking import Mirror
+from prunekit.support.progress import Advance, bar
+from prunekit.support.timing import describe_device, process_peak_memory
+
+NOT_IDENTITY = ("run", "scale")
+"""Sections that change no number: where and how to run, and the sizes that other sections were resolved from."""
+
+
+def run_id(verb: str, revision: int, config: Finetune, hardware: dict[str, Any] | None = None) -> str:
+    """Hash of what changes the result, whatever the order of the keys.
+
+    Settings at their default are left out: a new setting whose default keeps the old behaviour makes no old run
+    another one. (Whoever changes a default raises the verb's revision.)
+
+    Args:
+        revision: of the verb, raised whenever its numbers change for the same configuration.
+        hardware: given by verbs that measure time or memory: another machine is another run.
+    """
+    kept = {name: value for name, value in chosen(config).items() if name not in NOT_IDENTITY}
+    identity = {"verb": verb, "revision": revision, "config": kept, "hardware": hardware}
+    return hashlib.sha256(json.dumps(plain(identity), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def chosen(config: Any) -> dict[str, Any]:
+    """The settings of a configuration that differ from their defaults, section by section."""
+    found = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            if inner := chosen(value):
+                found[item.name] = inner
+        else:
+            default = item.default if item.default is not MISSING else cast(Any, item.default_factory)()
+            if value != default:
+                found[item.name] = value
+    return found
+
+
+@dataclass
+class Run:
+    """A run in progress. A story fills ``metrics``, ``sparsity``, ``model``, ``teacher`` and writes tables."""
+
+    verb: str
+    folder: Path
+    config: Finetune
+    mirror: Mirror
+    device: torch.device
+    metrics: dict[str, Any] = field(default_factory=dict)
+    sparsity: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    teacher: dict[str, Any] | None = None
+    data: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    last_step: int = -1
+
+    def log(self, step: int, **values: Any) -> None:
+        """Append one line to ``metrics.jsonl``. Steps rise; one that an interrupted run had logged stays as it is."""
+        if step <= self.last_step:
+            return
+        self.last_step = step
+        line = plain({"step": step, **values})
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self.mirror.log(step, {name: value for name, value in line.items() if name != "step"})
+
+    def logged(self, until: int | None = None) -> list[dict[str, Any]]:
+        """Lines of an interrupted run, up to and with step ``until``; later and torn lines are cut off for good."""
+        path = self.folder / "metrics.jsonl"
+        if not path.exists():
+            return []
+        lines = []
+        for text in path.read_text(encoding="utf-8").splitlines():
+            try:
+                line = json.loads(text)
+            except json.JSONDecodeError:
+                break
+            if until is not None and line["step"] > until:
+                break
+            lines.append(line)
+        self.last_step = lines[-1]["step"] if lines else -1
+        write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+        return lines
+
+    def table(self, name: str, rows: list[dict[str, Any]] | pd.DataFrame) -> None:
+        """Write ``tables/NAME.csv``."""
+        write_text(self.folder / "tables" / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False))
+
+    @contextmanager
+    def stage(self, name: str, total: int = 0) -> Iterator[Advance]:
+        """Time a stage; with a ``total``, show a bar for it."""
+        start = time.perf_counter()
+        with bar(name, total, shown=self.config.run.progress and total > 0) as advance:
+            yield advance
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+class Helper(Run):
+    """The run of a process that helps the first one to train, and writes nothing."""
+
+    def log(self, step: int, **values: Any) -> None:
+        pass
+
+    def logged(self, until: int | None = None) -> list[dict[str, Any]]:
+        return []
+
+    def table(self, name: str, rows: list[dict[str, Any]] | pd.DataFrame) -> None:
+        pass
+
+
+Story = Callable[[Any, Run], None]
+
+
+class Found(dict[str, Any]):
+    """The record of a run that had finished before."""
+
+
+def execute(verb: str, revision: int, config: Finetune, story: Story, *, measures_time: bool = False) -> dict[str, Any]:
+    """Run a story once for this configuration and return its record (``result.json``).
+
+    A finished run is returned as it is (:class:`Found`); an interrupted one goes on from what it left; two processes on
+    the same configuration wait for each other. ``measures_time`` puts hardware, threads and dtype into the identity.
+    Of processes that have :func:`prunekit.training.processes.joined`, the first one returns the record, others an empty one.
+    """
+    device = prepare_device(config)
+    resolved = plain(dataclasses.asdict(config))
+    hardware = {**describe_device(device).as_dict(), "dtype": config.run_dtype}
+    identity = run_id(verb, revision, config, hardware if measures_time else None)
+    if processes.count() > 1:
+        hardware["processes"] = processes.count()
+    root = Path(config.run.folder)
+    folder = root / verb / identity
+    if processes.rank() > 0:
+        return _help(verb, folder, config, story, device)
+    (root / ".locks").mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(root / ".locks" / f"{verb}-{identity}.lock"):
+        finished = read_result(folder)
+        needed = processes.told(finished is None or config.run.force, device)
+        if finished is not None and not needed:
+            return Found(finished)
+        if finished is not None:
+            (folder / "result.json").unlink()  # first: what is left of a finished run must not pass for one
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        write_text(folder / "config.yaml", yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+        mirror = Mirror(config.run.wandb, config.run.project, verb, identity, resolved, root)
+        run = Run(verb=verb, folder=folder, config=config, mirror=mirror, device=device)
+        started, start = _now(), time.perf_counter()
+        try:
+            for line in run.logged():  # an offline W&B run starts empty when resumed
+                mirror.log(line["step"], {name: value for name, value in line.items() if name != "step"})
+            story(config, run)
+        except BaseException as error:
+            mirror.abandon()
+            if isinstance(error, UserError) and [path.name for path in folder.iterdir()] == ["config.yaml"]:
+                shutil.rmtree(folder)  # refused before anything was done
+            raise
+        record = {
+            "verb": verb, "revision": revision, "run_id": identity, "status": "finished", "config": resolved,
+            "metrics": run.metrics, "sparsity": run.sparsity, "model": run.model, "teacher": run.teacher,
+            "data": run.data, "seed": config.run_seed, "scale": config.scale.name,
+            "seconds": {**run.seconds, "total": time.perf_counter() - start},
+            "peak_memory_bytes": _peak_memory(device), "device": hardware,
+            "versions": provenance.library_versions(), "git": provenance.git_state(),
+            "started": started, "finished": _now(),
+        }  # fmt: skip
+        write_json(folder / "result.json", record)
+        mirror.finish(run.metrics, folder, _figures(folder) if mirror.run is not None else [])
+        return plain(record)
+
+
+def _help(verb: str, folder: Path, config: Finetune, story: Story, device: torch.device) -> dict[str, Any]:
+    """The part of processes other than the first; the record is that one's."""
+    if processes.told(False, device):
+        quiet = dataclasses.replace(config, run=dataclasses.replace(config.run, progress=False))
+        mirror = Mirror("disabled", config.run.project, verb, folder.name, {}, folder)
+        story(quiet, Helper(verb=verb, folder=folder, config=quiet, mirror=mirror, device=device))
+    return {}
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The record of a finished run, or None if there is none or it is damaged (the run is then done again)."""
+    try:
+        record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("status") == "finished" else None
+
+
+def prepare_device(config: Finetune) -> torch.device:
+    """The device that the configuration asks for; sets the number of CPU threads."""
+    if config.run.threads is not None:
+        torch.set_num_threads(config.run.threads)
+    wanted = config.run.device
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(wanted)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"run.device: {wanted} is not there, torch sees {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def _figures(folder: Path) -> list[Path]:
+    import analysis
+
+    return [path for path in analysis.draw_run(folder, folder / "figures") if path.suffix == ".png"]
+
+
+def _peak_memory(device: torch.device) -> int:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process_peak_memory()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,210 @@
+"""Teachers: fine-tuned models, trained once for each (model, data, recipe) and shared by all experiments."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from prunekit.models import checkpoints
+from prunekit.training import processes
+from prunekit.models.families import ENCODERS, FAMILIES, TRANSLATORS
+from prunekit.config.sections import Experiment, Finetune, ModelConfig, require_scores
+from prunekit.support.errors import UserError
+from prunekit.evaluation.evaluate import evaluate, model_record
+from prunekit.runs.execute import Run, execute
+from prunekit.config.task import TaskConfig
+from prunekit.data.batches import Examples, encode
+from prunekit.data.rows import Rows, load_rows
+from prunekit.data.tokenizers import load_tokenizer, new_tokenizer
+from prunekit.training.loop import quick_attention, steps_in, train
+
+REVISION = 1
+"""Raised whenever `finetune` gives other numbers for the same configuration."""
+
+
+@dataclass
+class Teacher:
+    """A fine-tuned model in eval mode on the run's device, with its tokenizer and how records name it."""
+
+    model: Any
+    tokenizer: Any
+    record: dict[str, Any]
+    source: dict[str, Any]
+
+    def encode(self, rows: Rows) -> Examples:
+        return encode(rows, self.tokenizer, positions(self.model))
+
+
+def finetune(config: Finetune, run: Run) -> None:
+    """Story of the verb `finetune`: train a teacher, evaluate it, keep its weights in ``model/``."""
+    require_scores(config.model)
+    rows = load_rows(config.task, config.task.train).sample(config.train.examples)
+    evaluation = load_rows(config.task, config.task.evaluation).sample(config.train.evaluation_examples)
+    tokenizer = new_tokenizer(config.model, rows)
+    model, created = new_model(config.model, config.task, config.train.seed, tokenizer)
+    train_rows, held_out = _split(rows, config)
+    examples = encode(train_rows, tokenizer, positions(model))
+
+    def held_out_score(current: torch.nn.Module) -> float:
+        found = evaluate(config.task, current, encode(held_out, tokenizer), device=run.device)
+        return found.metrics[config.task.metric]
+
+    def keep_snapshot(epoch: int) -> None:
+        if epoch in config.train.snapshots:
+            checkpoints.save(model, snapshot_folder(run.folder, epoch), tokenizer=tokenizer)
+
+    attention = quick_attention(model, run.device, config.train.precision)
+    with attention, run.stage("train", steps_in(len(examples), config.train)) as advance:
+        state = train(
+            model, examples, config.train, device=run.device, folder=run.folder,
+            checkpoint_seconds=config.run.checkpoint_seconds,
+            on_resume=lambda step: (run.logged(until=step), None)[1],
+            on_log=lambda step, values: run.log(step, **values),
+            on_step=advance, evaluate=held_out_score, on_epoch=keep_snapshot,
+        )  # fmt: skip
+    if processes.rank() > 0:
+        return  # it has helped to train
+    encoded = encode(evaluation, tokenizer, positions(model))
+    with run.stage("evaluate", len(encoded)) as advance:
+        evaluated = evaluate(config.task, model, encoded, device=run.device, on_rows=advance)
+    outputs = {"classification": config.task.labels, "regression": ["score"], "questions": ["start", "end"]}
+    if config.task.kind in outputs:
+        model.config.id2label = dict(enumerate(outputs[config.task.kind]))
+        model.config.label2id = {name: number for number, name in model.config.id2label.items()}
+    checkpoints.save(model, run.folder / "model", tokenizer=tokenizer)
+    for name in ("checkpoint.safetensors", "best.safetensors"):
+        (run.folder / name).unlink(missing_ok=True)
+    run.metrics = {**evaluated.metrics, "steps": state.step, "created": created}
+    if config.train.keep == "best":
+        run.metrics |= {"held_out": state.best, "best_step": state.best_step}
+    run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
+    run.data = [train_rows.record("train"), evaluation.record("evaluation")]
+
+
+def load_teacher(config: Experiment, run: Run) -> Teacher:
+    """The teacher of an experiment: fine-tuned now if no run before did, or the user's own.
+
+    Raises:
+        UserError: the user's model has another kind of task head, or another number of outputs than the task has
+            labels.
+    """
+    require_scores(config.model)
+    dtype = torch.float64 if config.dtype == "float64" else torch.float32
+    if config.teacher is not None:
+        folder = config.teacher
+        source: dict[str, Any] = {"run_id": None, "path": config.teacher}
+    else:
+        wanted = Finetune(
+            model=config.model, task=config.task, train=config.train, scale=config.scale,
+            run=dataclasses.replace(config.run, force=False),
+        )  # fmt: skip
+        record = execute("finetune", REVISION, wanted, finetune)
+        path = Path(config.run.folder) / "finetune" / record["run_id"] / "model"
+        if not path.exists():  # a record without its weights, as logged runs are
+            again = dataclasses.replace(wanted, run=dataclasses.replace(config.run, force=True))
+            record = execute("finetune", REVISION, again, finetune)
+        metric = config.task.metric
+        folder = str(path)
+        run.data = [item for item in record["data"] if item["role"] == "train"]
+        value = record["metrics"][metric]
+        source = {"run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": value}
+    model: Any = checkpoints.load(folder, attention=config.model.attention, dtype=dtype)
+    model.to(run.device)
+    _check_fits(model, f"teacher: {folder}", config.task)
+    tokenizer = load_tokenizer(dataclasses.replace(config.model, path=folder))
+    run.teacher = source
+    run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
+    return Teacher(model, tokenizer, run.model, source)
+
+
+def snapshot(config: Experiment, teacher: Teacher, run: Run, epoch: int) -> Any:
+    """The teacher as it was after an epoch of its training, one of ``config.train.snapshots``, on the run's device."""
+    home = Path(config.run.folder) / "finetune" / teacher.source["run_id"]
+    dtype = torch.float64 if config.dtype == "float64" else torch.float32
+    model: Any = checkpoints.load(snapshot_folder(home, epoch), attention=config.model.attention, dtype=dtype)
+    return model.to(run.device)
+
+
+def _check_family(config: ModelConfig, task: TaskConfig) -> None:
+    """The same of a model that is yet to be built."""
+    needs, fitting = ("an encoder-decoder", TRANSLATORS) if task.translation else ("an encoder", ENCODERS)
+    if config.family in FAMILIES and config.family not in fitting:
+        raise UserError(
+            f"model: {config.name} is a {config.family}, task {task.name} needs {needs} "
+            f"({', '.join(sorted(fitting))}); choose another model or another task"
+        )
+
+
+def _check_fits(model: Any, where: str, task: TaskConfig) -> None:
+    """Refuse a model of another kind than the task's; ``where`` is the setting that names it, and what it says."""
+    fits = checkpoints.is_translator(model) if task.translation else checkpoints.has_head(model, task.questions)
+    if not fits:
+        needs = {"translation": "a translation model", "questions": "question answering"}
+        raise UserError(
+            f"{where} is a {type(model).__name__}, task {task.name} needs "
+            f"{needs.get(task.kind, 'sequence classification')}; give a model that was fine-tuned for this task"
+        )
+    if not task.translation and model.config.num_labels != task.outputs:
+        raise UserError(
+            f"{where} has {model.config.num_labels} outputs, task {task.name} needs "
+            f"{task.outputs}; give a model that was fine-tuned for this task"
+        )
+
+
+def snapshot_folder(folder: Path, epoch: int) -> Path:
+    """Where the run of a teacher keeps the model as it was after an epoch (from 1)."""
+    return folder / "epochs" / str(epoch)
+
+
+def new_model(config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any = None) -> tuple[Any, list[str]]:
+    """A model to be trained or timed, and the names of the parameters that were initialised at random.
+
+    Raises:
+        UserError: weights that cannot be loaded, a shape that is none, or a translation model for another task.
+    """
+    if config.weights != "pretrained":
+        _check_family(config, task)
+    if task.translation:
+        if config.weights == "pretrained":
+            model: Any = checkpoints.load(str(config.path), attention=config.attention)
+            _check_fits(model, f"model.path: {config.path}", task)
+            return model, []
+        shape = dict(config.shape)
+        if tokenizer is not None and config.path is None:
+            shape |= {
+                "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id,
+                "eos_token_id": tokenizer.eos_token_id, "decoder_start_token_id": tokenizer.pad_token_id,
+                "forced_eos_token_id": None,
+            }  # fmt: skip
+        return checkpoints.build_translator(config.family, shape, seed=seed, attention=config.attention), ["all"]
+    if config.weights == "pretrained":
+        return checkpoints.attach_head(
+            str(config.path), task.outputs, questions=task.questions, seed=seed, attention=config.attention
+        )
+    shape = dict(config.shape)
+    if tokenizer is not None and config.path is None:
+        shape |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    model = checkpoints.build(
+        config.family, shape, task.outputs, questions=task.questions, seed=seed, attention=config.attention
+    )
+    return model, ["all"]
+
+
+def positions(model: Any) -> int:
+    """The most tokens that the model has positions for (RoBERTa counts its own from the padding id on)."""
+    most = int(model.config.max_position_embeddings)
+    return most - model.config.pad_token_id - 1 if model.config.model_type == "roberta" else most
+
+
+def _split(rows: Rows, config: Finetune) -> tuple[Rows, Rows]:
+    if config.train.keep == "last":
+        return rows, rows.take([])
+    if config.train.held_out >= len(rows):
+        raise UserError(f"train.held_out: {config.train.held_out} of {len(rows)} training rows leave none to train on")
+    order = np.random.default_rng(config.train.seed).permutation(len(rows))
+    return rows.take(np.sort(order[config.train.held_out :])), rows.take(np.sort(order[: config.train.held_out]))

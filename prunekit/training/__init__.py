@@ -1,0 +1,1 @@
+"""The training loop, what it needs to go on after an interruption, and its processes."""

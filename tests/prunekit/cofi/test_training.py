@@ -1,0 +1,244 @@
+"""CoFi's stages on a tiny student: the target is met, the pruned model is what was learned, resume is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from prunekit.cofi.fixed import Pruned, train_fixed
+from prunekit.cofi.lesson import Lesson
+from prunekit.cofi.recipe import Recipe, StudentConfig
+from prunekit.cofi.sparsity import PrunableSize
+from prunekit.cofi.stages import Surroundings
+from prunekit.cofi.structures import drawn, small_dense, whole_layers
+from prunekit.cofi.training import Training
+from prunekit.data.batches import Examples, encode
+from prunekit.data.rows import load_rows
+from prunekit.data.tokenizers import demo_tokenizer
+from prunekit.models.blocks import blocks, describe
+from prunekit.models.checkpoints import build
+from prunekit.models.surgery import prune
+from prunekit.support.errors import UserError
+from tests.prunekit.training.test_loop import TASK
+
+SHAPE = {
+    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32,
+    "vocab_size": len(demo_tokenizer()), "pad_token_id": demo_tokenizer().pad_token_id,
+}  # fmt: skip
+STUDENT = StudentConfig(
+    distil_epochs=1, prune_epochs=6, sparsity_epochs=2, finetune_epochs=1, batch_size=32, learning_rate=1e-3,
+    finetune_learning_rate=1e-3, evaluate_every=20, gates_learning_rate=0.1,
+    multipliers_learning_rate=0.5,
+)  # fmt: skip
+RECIPE = Recipe(sparsity=0.6, student=STUDENT)
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    return encode(load_rows(TASK, "train"), demo_tokenizer()).take(range(640))
+
+
+class KilledError(Exception):
+    pass
+
+
+def prune_tiny(
+    examples: Examples, folder: Path, recipe: Recipe = RECIPE, *, die_at: int | None = None, **around: Any
+) -> tuple[Pruned, dict[int, dict[str, Any]]]:
+    teacher, student = build("bert", SHAPE, 3, seed=1), build("bert", SHAPE, 3, seed=2)
+    logged: dict[int, dict[str, Any]] = {}
+    steps = 0
+
+    def on_step(done: int) -> None:
+        nonlocal steps
+        steps += done
+        if steps == die_at:
+            raise KilledError
+
+    surroundings = Surroundings(
+        examples, torch.device("cpu"), folder, recipe.seed, {"recipe": repr(recipe)},
+        on_log=logged.__setitem__, on_step=on_step, **around,
+    )  # fmt: skip
+    return Training(teacher, student, recipe, score_of(examples), surroundings).run(), logged
+
+
+def score_of(examples: Examples) -> Callable[[Any], float]:
+    batch = examples.batch(range(64))
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+
+    def score(model: Any) -> float:
+        with torch.no_grad():
+            return float((model(**inputs).logits.argmax(-1) == batch["labels"]).float().mean())
+
+    return score
+
+
+def weights(model: Any) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_the_target_is_met_and_counted_on_what_is_left(examples: Examples, tmp_path: Path) -> None:
+    found, logged = prune_tiny(examples, tmp_path)
+    assert not found.missed
+    assert found.sparsity["counted"] == pytest.approx(RECIPE.sparsity, abs=0.01)
+    assert found.sparsity["expected"] >= RECIPE.sparsity - 0.005
+    whole = build("bert", SHAPE, 3)
+    size = PrunableSize.of(whole)
+    left = sum(
+        part.weight.numel()
+        for block in blocks(found.model)
+        for part in (block.q, block.k, block.v, block.o, block.ffn_in, block.ffn_out)
+        if isinstance(part, torch.nn.Linear)
+    )
+    assert 1 - left / size.total == pytest.approx(found.sparsity["counted"])
+    assert sum(p.numel() for p in found.model.parameters()) < sum(p.numel() for p in whole.parameters())
+    lines = list(logged.values())
+    assert [line["stage"] for line in lines[:1]] == ["distil"] and lines[-1]["stage"] == "finetune"
+    targets = [line["target_sparsity"] for line in lines if line["stage"] == "prune"]
+    assert targets == sorted(targets) and targets[-1] == pytest.approx(0.6)
+    assert sorted(logged) == list(logged)
+    assert {"expected_sparsity", "linear_multiplier", "layer_loss", "prediction_loss"} <= lines[5].keys()
+
+
+@pytest.mark.parametrize("die_at", [15, 75, 130, 150])
+def test_a_killed_training_ends_the_same(examples: Examples, tmp_path: Path, die_at: int) -> None:
+    """In every stage; dropout and the draws of gates hold the random state to account."""
+    whole, _ = prune_tiny(examples, tmp_path / "a")
+    with pytest.raises(KilledError):
+        prune_tiny(examples, tmp_path / "b", die_at=die_at, checkpoint_seconds=0.0)
+    again, _ = prune_tiny(examples, tmp_path / "b", checkpoint_seconds=0.0)
+    assert torch.equal(weights(whole.model), weights(again.model))
+    assert whole.sparsity == again.sparsity
+    assert whole.stages == again.stages
+
+
+def test_another_recipe_does_not_go_on(examples: Examples, tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        prune_tiny(examples, tmp_path, die_at=15, checkpoint_seconds=0.0)
+    prune_tiny(examples, tmp_path, checkpoint_seconds=0.0)
+    with pytest.raises(UserError, match="belongs to another training"):
+        prune_tiny(examples, tmp_path, replace(RECIPE, sparsity=0.5))
+
+
+def test_embeddings_stay(examples: Examples, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, units=("heads", "neurons"), sparsity=0.4)
+    found, _ = prune_tiny(examples, tmp_path, recipe)
+    before = build("bert", SHAPE, 3, seed=2).get_parameter("bert.embeddings.word_embeddings.weight")
+    assert torch.equal(found.model.get_parameter("bert.embeddings.word_embeddings.weight"), before)
+    assert found.masks is not None and found.masks.hidden is not None
+    assert bool((found.masks.hidden == 1).all())
+
+
+def test_students_that_do_not_fit(examples: Examples, tmp_path: Path) -> None:
+    around = Surroundings(examples, torch.device("cpu"), tmp_path, 0, {})
+    teacher = build("bert", SHAPE, 3)
+    for change, told in (
+        ({"num_labels": 2}, "labels is 2, the teacher's 3"),
+        ({"hidden_size": 32}, "hidden size is 32, the teacher's 16"),
+        ({"num_hidden_layers": 1}, "layers is 1, the teacher's 2"),
+        ({"vocab_size": 99}, "vocabulary is 99"),
+    ):
+        shape = {**SHAPE, **{name: value for name, value in change.items() if name != "num_labels"}}
+        with pytest.raises(UserError, match=f"student: its {told}"):
+            Training(teacher, build("bert", shape, change.get("num_labels", 3)), RECIPE, lambda model: 0.0, around)
+    with pytest.raises(UserError, match=r"sparsity: 0.9 is out of reach for gates of heads"):
+        recipe = replace(RECIPE, sparsity=0.9, units=("heads",))
+        Training(teacher, build("bert", SHAPE, 3), recipe, lambda model: 0.0, around)
+
+
+def test_trainings_share_their_warm_up(examples: Examples, tmp_path: Path) -> None:
+    """One target after another, and the same target without a cache: the same lines, steps and numbers."""
+    trained: list[Pruned] = []
+
+    def steps_of(recipe: Recipe, **around: Any) -> tuple[Pruned, dict[int, dict[str, Any]], int]:
+        calls = 0
+        real = Examples.batch
+
+        def counting(*arguments: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return real(*arguments, **named)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Examples, "batch", counting)
+            found, logged = prune_tiny(examples, tmp_path / str(len(trained)), recipe, **around)
+        trained.append(found)
+        return found, logged, calls
+
+    student = replace(STUDENT, teacher_gigabytes=0.0)
+    first, second = (replace(RECIPE, student=student, sparsity=target) for target in (0.5, 0.6))
+    _, _, whole = steps_of(first, cache=tmp_path / "cache")
+    found, lines, less = steps_of(second, cache=tmp_path / "cache")
+    alone, expected, _ = steps_of(second)
+    assert whole - less == 20  # one epoch of 640 rows
+    assert torch.equal(weights(found.model), weights(alone.model))
+    assert lines == expected and lines[20]["stage"] == "distil"
+    assert found.stages == alone.stages
+
+
+def test_another_objective_has_another_warm_up(examples: Examples, tmp_path: Path) -> None:
+    for recipe in (RECIPE, replace(RECIPE, matching="none"), replace(RECIPE, learn_from="labels")):
+        prune_tiny(examples, tmp_path / "run" / recipe.matching / recipe.learn_from, recipe, cache=tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+def test_labels_without_layers_need_no_teacher(examples: Examples, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, matching="none", learn_from="labels")
+    model = build("bert", SHAPE, 3)
+    lesson = Lesson(model, model, recipe, examples, torch.device("cpu"))
+    assert lesson.teaching is None
+    batch = examples.batch(range(8))
+    output = model(**{name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")})
+    loss, values = lesson(batch, output, torch.ones(2, dtype=torch.bool))
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(output.logits, batch["labels"]))
+    assert values.keys() == {"prediction_loss"}
+
+
+@pytest.mark.parametrize("structure", ["layers", "dense"])
+def test_a_fixed_shape_is_trained_as_long(examples: Examples, tmp_path: Path, structure: str) -> None:
+    teacher = build("bert", SHAPE, 3, seed=1)
+    masks = whole_layers(teacher, 0.5) if structure == "layers" else None
+    model = small_dense(teacher, 0.5, 0) if masks is None else prune(teacher, masks)
+    before = model.get_parameter("bert.embeddings.word_embeddings.weight").detach().clone()
+    around = Surroundings(examples, torch.device("cpu"), tmp_path, 0, {})
+    found = train_fixed(teacher, model, masks, RECIPE, score_of(examples), around)
+    assert {name: stage.step for name, stage in found.stages.items()} == {"train": 140, "finetune": 20}
+    assert found.sparsity["counted"] == pytest.approx(0.5, abs=0.01)
+    after = found.model.get_parameter("bert.embeddings.word_embeddings.weight")
+    assert torch.equal(before, after) == (structure == "layers")
+    assert found.stages["finetune"].best == score_of(examples)(found.model)
+
+
+def test_random_units_after_the_same_warm_up(examples: Examples, tmp_path: Path) -> None:
+    teacher, student = build("bert", SHAPE, 3, seed=1), build("bert", SHAPE, 3, seed=2)
+    around = Surroundings(examples, torch.device("cpu"), tmp_path, 0, {})
+    training = Training(teacher, student, RECIPE, score_of(examples), around)
+    shape = {"heads": [2, 1], "neurons": [9, 7], "hidden": [12], "self layers": [1, 1], "ffn layers": [1, 1]}
+    masks = drawn(student, shape, 0)
+    found = training.run_with(masks)
+    assert {name: stage.step for name, stage in found.stages.items()} == {"distil": 20, "train": 120, "finetune": 20}
+    assert found.sparsity == {"counted": pytest.approx(1 - 12 * (3 * 16 + 16 * 2) / PrunableSize.of(teacher).total)}
+    assert describe(found.model).hidden == 12
+
+
+def test_a_loss_that_is_not_finite(examples: Examples, tmp_path: Path) -> None:
+    """The step and the last good checkpoint are told, and that checkpoint is still there."""
+    recipe = replace(RECIPE, student=replace(STUDENT, learning_rate=1e25, distil_epochs=0))
+    told = r"the loss is (nan|inf) at step \d+, there is no checkpoint yet; lower student.learning_rate"
+    with pytest.raises(UserError, match=told):
+        prune_tiny(examples, tmp_path / "a", recipe)
+    with pytest.raises(KilledError):
+        prune_tiny(examples, tmp_path / "b", die_at=45, checkpoint_seconds=0.0)
+    real = Lesson.__call__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lesson, "__call__", lambda *given, **named: (real(*given, **named)[0] * float("nan"), {}))
+        told = r"the loss is nan at step 41, the last good checkpoint is .*prune.safetensors"
+        with pytest.raises(UserError, match=told):
+            prune_tiny(examples, tmp_path / "b", checkpoint_seconds=0.0)
+    found, _ = prune_tiny(examples, tmp_path / "b")
+    assert not found.missed

@@ -1,0 +1,62 @@
+import dataclasses
+import inspect
+
+import pytest
+
+from prunekit.config import sections as config
+from prunekit.config.checks import near
+from prunekit.config.sections import Experiment, ModelConfig, RunConfig, TrainConfig, check, require_scores
+from prunekit.config.task import CLASS_METRICS, REGRESSION_METRICS, TaskConfig
+from prunekit.data.metrics import METRICS
+from prunekit.support.errors import UserError
+
+
+def test_all_problems_are_listed_at_once_with_their_paths() -> None:
+    broken = Experiment(
+        model=ModelConfig(name="m", weights="pretraned", path="x"),
+        task=TaskConfig(name="t", labels=["a", "b"], metrics=["f1", "acuracy"]),
+        train=TrainConfig(epochs=0, warmup=1.5),
+        run=RunConfig(device="gpu"),
+        dtype="float16",
+    )
+    assert set(check(broken)) == {
+        "dtype: 'float16' is unknown, did you mean 'bfloat16' or 'float64'?",
+        "model.weights: 'pretraned' is unknown, did you mean 'pretrained'?",
+        "task.metrics: 'acuracy' is unknown, did you mean 'accuracy'?",
+        "task.files: source=files needs task.files.train=PATH and task.files.validation=PATH",
+        "train.epochs: 0 must be at least 1",
+        "train.warmup: 1.5 is outside [0, 1]",
+        "run.device: 'gpu' is not one of auto, cpu, cuda, cuda:N",
+    }
+
+
+def test_a_good_configuration_has_no_problems() -> None:
+    task = TaskConfig(name="t", source="demo", labels=["a", "b"])
+    assert check(Experiment(model=ModelConfig(name="m", path="x"), task=task)) == []
+
+
+def test_metrics_belong_to_the_kind_of_label() -> None:
+    assert {*CLASS_METRICS, *REGRESSION_METRICS} == set(METRICS)
+    scores = TaskConfig(name="t", source="demo")
+    assert list(scores.problems()) == ["metrics: 'accuracy' is unknown, choose from pearson, spearman"]
+
+
+def test_near_offers_the_closest_or_all() -> None:
+    assert near("mnlii", ["mnli", "sst2"]) == "did you mean 'mnli'?"
+    assert near("zzz", ["b", "a"]) == "choose from a, b"
+
+
+def test_random_weights_are_refused_where_a_score_is_reported() -> None:
+    with pytest.raises(UserError, match=r"model\.weights=random has no score"):
+        require_scores(ModelConfig(name="m", weights="random", shape={"hidden_size": 8}))
+
+
+@pytest.mark.parametrize(
+    "section", [item for _, item in inspect.getmembers(config, dataclasses.is_dataclass) if isinstance(item, type)]
+)
+def test_every_setting_is_documented(section: type) -> None:
+    """A string literal stands under each field."""
+    lines = inspect.getsource(section).splitlines()
+    for name in inspect.get_annotations(section):
+        place = next(i for i, line in enumerate(lines) if line.strip().startswith(f"{name}:"))
+        assert lines[place + 1].strip().startswith('"""'), f"{section.__name__}.{name}"

@@ -1,0 +1,292 @@
+"""Loading is strict: a model comes back the same or not at all."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import BertConfig, BertForMaskedLM, GPT2Config, PreTrainedModel
+
+from prunekit.models.blocks import describe
+from prunekit.models.checkpoints import attach_head, load, save
+from prunekit.models.masks import Masks
+from prunekit.models.surgery import prune
+from prunekit.support.errors import UserError
+from tests.prunekit.models.test_surgery import random_masks, uneven_masks
+from tests.support.families import base_of, batch_for, logits, shape_of, tiny
+
+Change = Callable[[dict[str, Tensor]], None]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test asks the Hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def pruned_folder(tmp_path: Path) -> Path:
+    model = tiny("bert")
+    save(prune(model, uneven_masks(model)), tmp_path / "pruned")
+    return tmp_path / "pruned"
+
+
+def change_weights(folder: Path, change: Change) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def change_config(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    change(content)
+    (folder / "config.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_round_trip(model: PreTrainedModel, pruned: bool, tmp_path: Path) -> None:
+    if pruned:
+        model = prune(model, uneven_masks(model))
+    save(model, tmp_path / "deep" / "model")
+    attention = model.config._attn_implementation
+    loaded = load(tmp_path / "deep" / "model", attention=attention, dtype=torch.float64)
+    batch = batch_for(model)
+    assert type(loaded) is type(model) and not loaded.training
+    assert loaded.config._attn_implementation == attention
+    torch.testing.assert_close(logits(loaded, batch), logits(model, batch), rtol=0, atol=1e-10)
+    assert getattr(loaded.config, "prunekit", None) == getattr(model.config, "prunekit", None)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_base_models_round_trip(model: PreTrainedModel, pruned: bool, tmp_path: Path) -> None:
+    base: PreTrainedModel = type(base_of(model))(model.config).double().eval()
+    if pruned:
+        base = prune(base, uneven_masks(base))
+    save(base, tmp_path)
+    loaded = load(tmp_path, dtype=torch.float64)
+    batch = batch_for(base)
+    with torch.no_grad():
+        expected, found = base(**batch).last_hidden_state, loaded(**batch).last_hidden_state
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("hidden", [{}, {"hidden": "0-15"}])
+def test_records_of_the_first_version(hidden: dict[str, str], tmp_path: Path) -> None:
+    """As they are on disks: written when there were encoders only, or before hidden dimensions could go."""
+    model = tiny("bert")
+    masks = Masks.ones(describe(model))
+    masks.heads["self"][0, 1] = False
+    masks.layers["self"][2] = False
+    masks.neurons[1] = False
+    small = prune(model, masks)
+    save(small, tmp_path)
+    record = {
+        "version": 1, "heads": {"self": ["0,2-3", "0-3", ""]}, "neurons": ["0-23", "", "0-23"],
+        "removed": {"self": [2], "ffn": []}, **hidden,
+    }  # fmt: skip
+    change_config(tmp_path, lambda content: content.update(prunekit=record))
+    loaded = load(tmp_path, dtype=torch.float64)
+    torch.testing.assert_close(logits(loaded, batch_for(model)), logits(small, batch_for(model)), rtol=0, atol=1e-10)
+    again = prune(loaded, Masks.ones(describe(loaded)))
+    assert again.config.prunekit == small.config.prunekit == {**record, "hidden": "0-15"}
+
+
+def test_a_loaded_model_can_be_pruned_further(model: PreTrainedModel, tmp_path: Path) -> None:
+    small = prune(model, random_masks(model, 0, kept=0.8))
+    save(small, tmp_path)
+    loaded = load(tmp_path, dtype=torch.float64)
+    masks = random_masks(small, 1, kept=0.8)
+    again, expected = prune(loaded, masks), prune(small, masks)
+    assert again.config.prunekit == expected.config.prunekit
+    batch = batch_for(model)
+    torch.testing.assert_close(logits(again, batch), logits(expected, batch), rtol=0, atol=1e-9)
+
+
+def test_dtype_is_as_asked_whatever_was_saved(tmp_path: Path) -> None:
+    model = tiny("bert")
+    for number, saved in enumerate((model.half(), prune(model, uneven_masks(model)))):
+        save(saved, tmp_path / str(number))
+        assert {p.dtype for p in load(tmp_path / str(number)).parameters()} == {torch.float32}
+
+
+def test_tied_weights_stay_tied(tmp_path: Path) -> None:
+    shape = shape_of("bert")
+    del shape["num_labels"]
+    model = BertForMaskedLM(BertConfig(**shape)).double().eval()
+    masks = uneven_masks(model)
+    with pytest.raises(UserError, match=r"masks.hidden: BertForMaskedLM reads its embeddings again at its output"):
+        prune(model, masks)
+    masks.hidden = None
+    small = prune(model, masks)
+    save(small, tmp_path)
+    loaded = load(tmp_path, dtype=torch.float64)
+    batch = batch_for(model)
+    torch.testing.assert_close(logits(loaded, batch), logits(small, batch), rtol=0, atol=1e-10)
+    assert loaded.get_output_embeddings().weight is loaded.get_input_embeddings().weight
+
+
+def drop(name: str) -> Change:
+    return lambda tensors: tensors.__delitem__(name)
+
+
+def rename(name: str) -> Change:
+    return lambda tensors: tensors.update({name + "x": tensors.pop(name)})
+
+
+def add(name: str) -> Change:
+    return lambda tensors: tensors.update({name: torch.zeros(2)})
+
+
+def reshape(name: str) -> Change:
+    return lambda tensors: tensors.update({name: tensors[name][:-1].clone()})
+
+
+QUERY = "bert.encoder.layer.1.attention.self.query.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (drop(QUERY), f"{QUERY} missing; the record in config.json needs it"),
+        (rename(QUERY), f"{QUERY} missing"),
+        (add("bert.extra"), "bert.extra is not part of the model that config.json describes"),
+        (reshape(QUERY), rf"{QUERY} has shape \(\d+, 13\), the record in config.json needs"),
+        (drop("classifier.bias"), "classifier.bias missing"),
+    ],
+)
+def test_pruned_weights_are_loaded_strictly(pruned_folder: Path, change: Change, told: str) -> None:
+    change_weights(pruned_folder, change)
+    with pytest.raises(UserError, match=told):
+        load(pruned_folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (drop(QUERY), f"BertForSequenceClassification needs {QUERY}, which the checkpoint does not have"),
+        (rename(QUERY), f"needs {QUERY}"),
+        (reshape(QUERY), rf"{QUERY} has shape \(15, 16\), the model needs \(16, 16\)"),
+        (drop("classifier.bias"), "task heads are created by `finetune`"),
+    ],
+)
+def test_plain_weights_are_loaded_strictly(tmp_path: Path, change: Change, told: str) -> None:
+    save(tiny("bert"), tmp_path)
+    change_weights(tmp_path, change)
+    with pytest.raises(UserError, match=told):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"version": 7}, "its version is 7, this program reads version 1"),
+        ({"heads": {"self": ["0-4", "0", ""]}}, "heads.self of layer 0 must be increasing indices below 4"),
+        ({"heads": {"self": ["0-3"]}}, "heads.self has 1 layers, the model has 3"),
+        ({"heads": {}}, "it has no entry for 'self'"),
+        ({"neurons": ["5,2", "", ""]}, "neurons of layer 0 must be increasing"),
+        ({"neurons": 3}, "it is damaged"),
+        ({"neurons": ["a-b", "", ""]}, "it is damaged"),
+        ({"removed": {"self": [3], "ffn": []}}, r"removed.self is \[3\], the model has 3 layers"),
+    ],
+)
+def test_damaged_records_are_named(pruned_folder: Path, change: dict[str, Any], told: str) -> None:
+    change_config(pruned_folder, lambda content: content["prunekit"].update(change))
+    with pytest.raises(UserError, match=f"config.json: prunekit record: {told}"):
+        load(pruned_folder)
+
+
+def test_a_record_that_is_no_record(pruned_folder: Path) -> None:
+    change_config(pruned_folder, lambda content: content.update(prunekit="yes"))
+    with pytest.raises(UserError, match="its version is 'yes'"):
+        load(pruned_folder)
+
+
+def test_pruned_weights_without_their_record(pruned_folder: Path) -> None:
+    change_config(pruned_folder, lambda content: content.pop("prunekit"))
+    with pytest.raises(UserError, match=r"has shape .* the model needs|needs .* the checkpoint does not have"):
+        load(pruned_folder)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize("content", [b"", b"not safetensors at all, but long enough to have a header"])
+def test_corrupt_weights(tmp_path: Path, pruned: bool, content: bytes) -> None:
+    model = tiny("bert")
+    save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match="unreadable weights"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_truncated_weights(tmp_path: Path, pruned: bool) -> None:
+    model = tiny("bert")
+    save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
+    whole = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="unreadable weights"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_pickled_weights_are_never_read(tmp_path: Path, pruned: bool) -> None:
+    model = tiny("bert")
+    save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(UserError, match="unreadable weights"):
+        load(tmp_path)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pytest.fail, ("a checkpoint was unpickled",)
+
+
+def test_code_of_a_checkpoint_is_never_run(tmp_path: Path) -> None:
+    save(tiny("bert"), tmp_path)
+    (tmp_path / "custom.py").write_text("raise SystemExit('code of a checkpoint was run')")
+    auto_map = {"AutoConfig": "custom.Config", "AutoModelForSequenceClassification": "custom.Model"}
+    change_config(tmp_path, lambda content: content.update(auto_map=auto_map))
+    assert load(tmp_path).config.num_labels == 3
+    assert attach_head(tmp_path, 3)[1] == []
+
+
+def test_no_such_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nobody/nothing: not a folder, and the Hugging Face Hub"):
+        load("nobody/nothing")
+    with pytest.raises(UserError, match="not a folder"):
+        load(tmp_path / "a" / "b" / "c")
+    with pytest.raises(UserError, match=r"no readable config.json"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"no readable config.json"):
+        load(tmp_path)
+
+
+def test_foreign_families_and_classes(tmp_path: Path) -> None:
+    GPT2Config().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="family 'gpt2' is not supported; supported are bert"):
+        load(tmp_path)
+    for architectures in (["Path"], ["RobertaModel"], ["BertTokenizer"], None):
+        save(tiny("bert"), tmp_path)
+        change_config(tmp_path, lambda content, names=architectures: content.update(architectures=names))  # type: ignore[misc]
+        with pytest.raises(UserError, match=r"architectures names .* which is no bert model"):
+            load(tmp_path)
+
+
+def test_impossible_sizes_in_a_configuration(pruned_folder: Path) -> None:
+    change_config(pruned_folder, lambda content: content.update(hidden_size="wide"))
+    with pytest.raises(UserError, match=r"config.json \(.*hidden_size"):
+        load(pruned_folder)
+
+
+def test_unknown_attention() -> None:
+    with pytest.raises(UserError, match="attention: 'flash' is unknown, use sdpa or eager"):
+        load("anything", attention="flash")

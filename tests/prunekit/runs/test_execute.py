@@ -1,0 +1,173 @@
+import importlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from prunekit.config.sections import Experiment, Finetune, ModelConfig, RunConfig, TrainConfig
+from prunekit.config.task import TaskConfig
+from prunekit.runs.execute import NOT_IDENTITY, Run, execute, read_result, run_id
+
+
+def finetune(folder: Path, **train: Any) -> Finetune:
+    shape = {"hidden_size": 8, "num_hidden_layers": 1}
+    return Finetune(
+        model=ModelConfig(name="m", weights="scratch", shape=shape),
+        task=TaskConfig(name="demo", source="demo"),
+        train=TrainConfig(**train),
+        run=RunConfig(folder=str(folder), wandb="disabled"),
+    )
+
+
+def test_identity_does_not_depend_on_the_order_of_keys() -> None:
+    one = Experiment(model=ModelConfig(name="m", shape={"a": 1, "b": 2}))
+    two = Experiment(model=ModelConfig(name="m", shape={"b": 2, "a": 1}))
+    assert run_id("v", 1, one) == run_id("v", 1, two)
+
+
+def test_identity_is_of_what_changes_the_result() -> None:
+    base = Experiment(model=ModelConfig(name="m"))
+    same = replace(base, run=RunConfig(folder="elsewhere", threads=1, wandb="offline"))
+    assert run_id("v", 1, base) == run_id("v", 1, same)
+    others = [
+        run_id("v", 2, base),
+        run_id("w", 1, base),
+        run_id("v", 1, replace(base, seed=1)),
+        run_id("v", 1, replace(base, train=TrainConfig(epochs=4))),
+        run_id("v", 1, base, {"name": "another processor"}),
+    ]
+    assert len({run_id("v", 1, base), *others}) == 6
+
+
+def test_a_setting_at_its_default_is_no_part_of_the_identity() -> None:
+    """So that a new setting orphans no old run: pinned, because changing it would orphan all of them."""
+    assert run_id("v", 1, Experiment()) == run_id("v", 1, Experiment(seed=0, dtype="float32"))
+    assert run_id("v", 1, Experiment(seed=3)) == "923ff296c1ad6bd6"
+
+
+LOGGED = sorted((Path(__file__).parents[3] / "analysis" / "logged_runs").glob("*/*/result.json"))
+
+
+def test_new_settings_orphan_no_logged_run() -> None:
+    """The configuration of every logged run still has the identity under which the run is kept."""
+    assert LOGGED
+    for path in LOGGED:
+        record = json.loads(path.read_text())
+        module: Any = importlib.import_module(f"experiments.{record['verb']}")
+        schema = getattr(module, "".join(part.capitalize() for part in record["verb"].split("_")))
+        sections = {name: value for name, value in record["config"].items() if name not in NOT_IDENTITY}
+        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), sections))
+        identities = {run_id(record["verb"], record["revision"], config, device) for device in (None, record["device"])}
+        assert record["run_id"] in identities, path
+
+
+def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
+    calls = []
+
+    def story(config: Finetune, run: Run) -> None:
+        calls.append(1)
+        run.metrics = {"accuracy": 0.5, "broken": float("nan")}
+        run.table("rows", [{"a": 1}])
+        run.log(1, loss=2.0)
+
+    config = finetune(tmp_path)
+    first = execute("verb", 1, config, story)
+    assert execute("verb", 1, config, story) == first
+    assert len(calls) == 1
+    execute("verb", 1, replace(config, run=replace(config.run, force=True)), story)
+    assert len(calls) == 2
+    folder = tmp_path / "verb" / first["run_id"]
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", "metrics.jsonl", "result.json", "tables"}
+    assert json.loads((folder / "result.json").read_text())["metrics"] == {"accuracy": 0.5, "broken": None}
+    assert (folder / "tables" / "rows.csv").read_text() == "a\n1\n"
+    assert (folder / "metrics.jsonl").read_text() == '{"step": 1, "loss": 2.0}\n'
+
+
+def test_an_interrupted_run_goes_on_from_its_log(tmp_path: Path) -> None:
+    seen: list[list[dict[str, Any]]] = []
+
+    def story(config: Finetune, run: Run) -> None:
+        seen.append(run.logged())
+        for step in range(1, 4):
+            run.log(step, value=step)
+            if step == 2 and len(seen) == 1:
+                with (run.folder / "metrics.jsonl").open("a") as file:
+                    file.write('{"step": 3, "val')  # killed while writing
+                raise KeyboardInterrupt
+
+    config = finetune(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        execute("verb", 1, config, story)
+    assert not list(tmp_path.glob("verb/*/result.json"))
+    record = execute("verb", 1, config, story)
+    assert seen == [[], [{"step": 1, "value": 1}, {"step": 2, "value": 2}]]
+    lines = (tmp_path / "verb" / record["run_id"] / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]
+
+
+def test_a_damaged_result_is_run_again(tmp_path: Path) -> None:
+    record = execute("verb", 1, finetune(tmp_path), lambda config, run: None)
+    folder = tmp_path / "verb" / record["run_id"]
+    (folder / "result.json").write_text('{"status": "fini')
+    assert read_result(folder) is None
+    assert execute("verb", 1, finetune(tmp_path), lambda config, run: None)["status"] == "finished"
+
+
+def test_the_record_names_what_it_was_made_with(tmp_path: Path) -> None:
+    record = execute("verb", 3, finetune(tmp_path, seed=5), lambda config, run: None)
+    assert record["revision"] == 3
+    assert record["seed"] == 5
+    assert record["config"]["train"]["seed"] == 5
+    assert record["versions"]["torch"].startswith("2.")
+    assert record["device"]["type"] == "cpu"
+    assert record["device"]["threads"] >= 1
+    assert record["peak_memory_bytes"] > 10_000_000
+    assert set(record["git"]) == {"commit", "dirty"}
+
+
+def test_steps_rise_and_none_is_logged_twice(tmp_path: Path) -> None:
+    def story(config: Finetune, run: Run) -> None:
+        for step in (1, 2, 2, 1, 3):
+            run.log(step)
+
+    record = execute("verb", 1, finetune(tmp_path), story)
+    text = (tmp_path / "verb" / record["run_id"] / "metrics.jsonl").read_text()
+    assert text == '{"step": 1}\n{"step": 2}\n{"step": 3}\n'
+
+
+def test_offline_wandb_run_mirrors_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+
+    def story(config: Finetune, run: Run) -> None:
+        run.log(1, loss=0.5)
+        run.table("rows", [{"a": 1}])
+        run.metrics = {"accuracy": 0.75}
+
+    config = finetune(tmp_path)
+    config = replace(config, run=replace(config.run, wandb="offline"))
+    execute("verb", 1, config, story)
+    files = list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+    assert len(files) == 1
+    assert files[0].stat().st_size > 0
+
+
+def test_an_unreachable_wandb_server_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    def refuse(mode: str, **arguments: Any) -> Any:
+        raise wandb.errors.CommError("no route to host")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    config = finetune(tmp_path)
+    config = replace(config, run=replace(config.run, wandb="online"))
+
+    def story(config: Finetune, run: Run) -> None:
+        run.log(1, loss=0.5)
+
+    record = execute("verb", 1, config, story)
+    assert record["status"] == "finished"
+    assert (tmp_path / "verb" / record["run_id"] / "metrics.jsonl").read_text() == '{"step": 1, "loss": 0.5}\n'

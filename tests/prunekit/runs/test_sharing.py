@@ -1,0 +1,95 @@
+"""Runs that are forced, and runs that several processes want at the same moment."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunekit.config.sections import Finetune
+from prunekit.runs.execute import Run, execute
+from tests.prunekit.runs.test_execute import finetune
+
+
+def forced(folder: Path) -> Finetune:
+    config = finetune(folder)
+    return replace(config, run=replace(config.run, force=True))
+
+
+def test_whoever_comes_second_waits_and_returns_the_same_record(tmp_path: Path) -> None:
+    inside, asked, calls, records = threading.Event(), threading.Event(), list[int](), list[dict[str, Any]]()
+
+    def story(config: Finetune, run: Run) -> None:
+        calls.append(1)
+        inside.set()
+        assert asked.wait(60)
+        run.metrics = {"number": len(calls)}
+
+    def second() -> None:
+        assert inside.wait(60)
+        asked.set()
+        records.append(execute("verb", 1, finetune(tmp_path), story))
+
+    other = threading.Thread(target=second)
+    other.start()
+    records.append(execute("verb", 1, finetune(tmp_path), story))
+    other.join()
+    assert len(calls) == 1
+    assert records[0] == records[1]
+
+
+def test_half_of_a_forced_runs_old_folder_passes_for_no_finished_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def story(config: Finetune, run: Run) -> None:
+        run.table("rows", [{"a": 1}])
+
+    record = execute("verb", 1, finetune(tmp_path), story)
+    folder = tmp_path / "verb" / record["run_id"]
+
+    def dies(path: Path) -> None:
+        (folder / "tables" / "rows.csv").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", dies)
+    with pytest.raises(KeyboardInterrupt):
+        execute("verb", 1, forced(tmp_path), story)
+    monkeypatch.undo()
+    execute("verb", 1, finetune(tmp_path), story)
+    assert (folder / "tables" / "rows.csv").read_text() == "a\n1\n"
+
+
+def test_an_interrupted_forced_run_goes_on(tmp_path: Path) -> None:
+    """``force`` is about a finished record; what an interrupted run has done is not done again."""
+    seen: list[int] = []
+
+    def story(config: Finetune, run: Run) -> None:
+        seen.append(len(run.logged()))
+        run.log(1, value=1)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute("verb", 1, forced(tmp_path), story)
+    record = execute("verb", 1, forced(tmp_path), story)
+    execute("verb", 1, forced(tmp_path), story)
+    assert seen == [0, 1, 0]
+    assert json.loads((tmp_path / "verb" / record["run_id"] / "metrics.jsonl").read_text()) == {"step": 1, "value": 1}
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
+    def story(config: Finetune, run: Run) -> None:
+        run.table("rows", [{"a": 1}])
+        if not (run.folder / "killed").exists():
+            (run.folder / "killed").touch()
+            (run.folder / "tables" / ".rows.csv.12.tmp").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute("verb", 1, finetune(tmp_path), story)
+    record = execute("verb", 1, finetune(tmp_path), story)
+    assert [path.name for path in (tmp_path / "verb" / record["run_id"] / "tables").iterdir()] == ["rows.csv"]

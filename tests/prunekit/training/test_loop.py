@@ -1,0 +1,166 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from prunekit.config.sections import TrainConfig
+from prunekit.config.task import TaskConfig
+from prunekit.data.batches import Examples, encode
+from prunekit.data.losses import task_loss
+from prunekit.data.rows import load_rows
+from prunekit.data.tokenizers import demo_tokenizer
+from prunekit.models.checkpoints import build
+from prunekit.support.errors import UserError
+from prunekit.training.loop import quick_attention, retrain, train
+from tests.support.translators import translator
+
+TASK = TaskConfig(name="demo", source="demo", columns=["premise", "hypothesis"], labels=list("enc"), train_rows=1920,
+                  max_length=64)  # fmt: skip
+CONFIG = TrainConfig(epochs=2, batch_size=16, learning_rate=1e-3)
+CPU = torch.device("cpu")
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    return encode(load_rows(TASK, "train"), demo_tokenizer())
+
+
+SHAPE = {
+    "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
+    "vocab_size": len(demo_tokenizer()), "pad_token_id": demo_tokenizer().pad_token_id,
+}  # fmt: skip
+
+
+def tiny() -> Any:
+    return build("bert", SHAPE, 3)
+
+
+def weights(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_a_killed_training_ends_with_the_same_weights(examples: Examples, tmp_path: Path) -> None:
+    """Dropout is on, so this also holds the random state to account."""
+    whole, resumed = tiny(), tiny()
+    logs: dict[str, dict[int, float]] = {"whole": {}, "resumed": {}}
+
+    def log(name: str) -> Any:
+        return lambda step, values: logs[name].__setitem__(step, values["loss"])
+
+    train(whole, examples, CONFIG, device=CPU, folder=tmp_path / "a", on_log=log("whole"))
+    steps = 0
+
+    def die(done: int) -> None:
+        nonlocal steps
+        steps += done
+        if steps == 170:
+            raise KilledError
+
+    arguments: dict[str, Any] = {
+        "device": CPU, "folder": tmp_path / "b", "checkpoint_seconds": 0.0, "on_log": log("resumed"),
+    }  # fmt: skip
+    with pytest.raises(KilledError):
+        train(resumed, examples, CONFIG, on_step=die, **arguments)
+    again, started = tiny(), list[int]()
+    state = train(again, examples, CONFIG, on_resume=started.append, **arguments)
+    assert started == [150]
+    assert state.step == 240
+    assert torch.equal(weights(whole), weights(again))
+    assert logs["whole"] == logs["resumed"]
+
+
+def test_best_weights_are_kept(examples: Examples, tmp_path: Path) -> None:
+    config = TrainConfig(epochs=3, batch_size=64, learning_rate=1e-3, keep="best")
+    scores, judged = [0.2, 0.9, 0.5], list[torch.Tensor]()
+
+    def evaluate(model: torch.nn.Module) -> float:
+        judged.append(weights(model).clone())
+        return scores[len(judged) - 1]
+
+    model = tiny()
+    state = train(model, examples, config, device=CPU, folder=tmp_path, evaluate=evaluate)
+    assert (state.best, state.best_step) == (0.9, 60)
+    assert torch.equal(weights(model), judged[1])
+
+
+def test_training_lowers_the_loss(examples: Examples, tmp_path: Path) -> None:
+    losses: list[float] = []
+    train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path, on_log=lambda step, v: losses.append(v["loss"]))
+    assert losses[0] == pytest.approx(math.log(3), abs=0.1)
+    assert losses[-1] < losses[0]
+
+
+def test_an_infinite_loss_names_the_step(examples: Examples, tmp_path: Path) -> None:
+    model = tiny()
+    seen = 0
+
+    def poison(done: int) -> None:
+        nonlocal seen
+        seen += done
+        if seen == 70:
+            model.classifier.bias.data.fill_(torch.nan)
+
+    arguments: dict[str, Any] = {"device": CPU, "folder": tmp_path, "checkpoint_seconds": 0.0, "on_step": poison}
+    with pytest.raises(UserError, match=r"the loss is nan at step 71, the last good checkpoint is .*safetensors"):
+        train(model, examples, CONFIG, **arguments)
+
+
+def test_a_damaged_checkpoint_is_named(examples: Examples, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match=r"checkpoint .* is damaged .* delete it to train from the start"):
+        train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path)
+
+
+def test_another_trainings_checkpoint_is_refused(examples: Examples, tmp_path: Path) -> None:
+    train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path, checkpoint_seconds=0.0)
+    with pytest.raises(UserError, match="belongs to another training"):
+        train(tiny(), examples, TrainConfig(epochs=1), device=CPU, folder=tmp_path)
+
+
+def test_the_checkpoint_of_another_model_is_refused(examples: Examples, tmp_path: Path) -> None:
+    train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path, checkpoint_seconds=0.0)
+    wider = build("bert", {**SHAPE, "intermediate_size": 32}, 3)
+    with pytest.raises(UserError, match="belongs to another training"):
+        train(wider, examples, CONFIG, device=CPU, folder=tmp_path)
+    save_file(tiny().state_dict(), tmp_path / "checkpoint.safetensors")
+    with pytest.raises(UserError, match="belongs to another training"):
+        train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path)
+
+
+def test_losses_of_examples() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    expected = torch.tensor([math.log(1 + math.exp(-2)), math.log(1 + math.exp(1))])
+    torch.testing.assert_close(task_loss(logits, torch.tensor([0, 0])), expected)
+    torch.testing.assert_close(task_loss(logits[:, :1], torch.tensor([1.0, 3.0])), torch.tensor([1.0, 9.0]))
+
+
+def test_retraining_moves_the_weights_the_same_way_every_time(examples: Examples) -> None:
+    first, second, before = tiny(), tiny(), tiny()
+    for model in (first, second):
+        retrain(model, examples, steps=3, batch_size=8, learning_rate=0.01, seed=1)
+    assert torch.equal(weights(first), weights(second))
+    assert not torch.equal(weights(first), weights(before))
+    assert not first.training
+    with pytest.raises(UserError, match="lower retrain_learning_rate"):
+        retrain(first, examples, steps=30, batch_size=8, learning_rate=1e12, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("family", "precision", "inside"),
+    [("marian", "bfloat16", "eager"), ("marian", "float32", "sdpa"), ("bert", "bfloat16", "sdpa")],
+)
+def test_attention_is_eager_only_while_a_translator_trains_in_bfloat16(
+    family: str, precision: str, inside: str
+) -> None:
+    model = translator(family) if family == "marian" else tiny()
+    with pytest.raises(KilledError), quick_attention(model, CPU, precision):
+        assert model.config._attn_implementation == inside
+        raise KilledError
+    assert model.config._attn_implementation == "sdpa"

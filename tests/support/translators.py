@@ -1,0 +1,90 @@
+"""Tiny random encoder-decoders of every family in the table, and inputs for them.
+
+Encoder and decoder differ in layers, heads, head size and neurons, so that nobody takes one for the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
+
+from prunekit.models import families as architectures
+from prunekit.models.blocks import describe
+from prunekit.models.gates import gated
+from prunekit.models.masks import Masks
+from tests.support.families import HIDDEN, PAD, VOCABULARY, tiny
+
+TRANSLATORS = tuple(architectures.TRANSLATORS)
+ENCODER_LAYERS, DECODER_LAYERS = 2, 3
+HEADS = {"enc-enc": 4, "enc-dec": 2, "dec-dec": 2}
+ROWS = {"enc-enc": ENCODER_LAYERS, "enc-dec": DECODER_LAYERS, "dec-dec": DECODER_LAYERS}
+NEURONS = [24] * ENCODER_LAYERS + [20] * DECODER_LAYERS
+END = 2
+SHAPE: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "d_model": HIDDEN,
+    "encoder_layers": ENCODER_LAYERS,
+    "decoder_layers": DECODER_LAYERS,
+    "encoder_attention_heads": HEADS["enc-enc"],
+    "decoder_attention_heads": HEADS["dec-dec"],
+    "encoder_ffn_dim": NEURONS[0],
+    "decoder_ffn_dim": NEURONS[-1],
+    "max_position_embeddings": 40,
+    "pad_token_id": PAD,
+    "bos_token_id": 0,
+    "eos_token_id": END,
+    "decoder_start_token_id": END,
+    "forced_eos_token_id": END,
+}
+
+
+def translator(
+    family: str, attention: str = "sdpa", dtype: torch.dtype = torch.float64, head: Any = None, **changes: Any
+) -> Any:
+    """A random model in eval mode, as :func:`tests.support.families.tiny` makes them."""
+    shape = {"num_labels": 3, **SHAPE, **changes}
+    return tiny(family, attention, dtype, head or AutoModelForSeq2SeqLM, exactly=shape)
+
+
+def pairs_for(rows: int = 4, source: int = 9, target: int = 7, seed: int = 0) -> dict[str, Tensor]:
+    """A batch of sources and targets, padded on the right."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def tokens(length: int, padding: int) -> Tensor:
+        ids = torch.randint(END + 1, VOCABULARY, (rows, length), generator=generator)
+        lengths = torch.randint(3, length + 1, (rows, 1), generator=generator)
+        lengths[0] = length
+        return ids.where(torch.arange(length) < lengths, padding)
+
+    ids = tokens(source, PAD)
+    return {"input_ids": ids, "attention_mask": (ids != PAD).long(), "labels": tokens(target, -100)}
+
+
+def word_logits(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
+    """(row, token, word) under teacher forcing, without autograd."""
+    with torch.no_grad():
+        return model(**batch).logits
+
+
+def gated_words(model: PreTrainedModel, batch: dict[str, Tensor], masks: Masks) -> Tensor:
+    with gated(model, masks):
+        return word_logits(model, batch)
+
+
+def uneven(model: PreTrainedModel) -> Masks:
+    """Of every kind: the first layer without heads but with its bias, the last removed, single heads between; of the
+    FFNs: single neurons, none, and removed ones, in both stacks."""
+    masks = Masks.ones(describe(model))
+    for kind, heads in masks.heads.items():
+        heads[0] = False
+        heads[1, 0] = False
+        if len(heads) > 2:
+            masks.layers[kind][-1] = False
+    masks.neurons[0, 3:20] = False
+    masks.neurons[2, ::3] = False
+    masks.neurons[3] = False
+    masks.layers["ffn"][[1, 4]] = False
+    return masks

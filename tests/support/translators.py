@@ -88,3 +88,17 @@ def uneven(model: PreTrainedModel) -> Masks:
     masks.neurons[3] = False
     masks.layers["ffn"][[1, 4]] = False
     return masks
+
+
+LONGEST = 12
+
+
+def talkative(family: str, attention: str = "sdpa") -> Any:
+    """A model whose translations differ and end at different lengths: its output has a matrix of its own, as a shared
+    one makes random models repeat themselves."""
+    model = translator(family, attention)
+    words = torch.randn(model.lm_head.weight.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    model.lm_head = torch.nn.Linear(words.shape[1], words.shape[0], bias=False)
+    model.lm_head.weight = torch.nn.Parameter(words)
+    model.final_logits_bias[0, END] = {"marian": 1.7, "bart": 9.5}[family]
+    return model

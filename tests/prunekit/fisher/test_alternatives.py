@@ -13,8 +13,8 @@ from prunekit.models.costs import cost
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_surgery import uneven_masks
 from tests.support.families import FAMILY_NAMES, HEADS, HIDDEN, tiny
+from tests.support.masks import uneven_masks
 
 
 def gradients_for(heads: torch.Size, neurons: torch.Size, rows: int = 5) -> UnitTensors:

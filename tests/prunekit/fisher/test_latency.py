@@ -13,23 +13,14 @@ import torch
 from transformers import PreTrainedModel
 
 from prunekit.fisher import latency
-from prunekit.fisher.latency import LatencyTable, Subject, attention_sublayer, ffn_sublayer, latency_table
+from prunekit.fisher.latency import attention_sublayer, ffn_sublayer, latency_table
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_surgery import uneven_masks
 from tests.support.families import FAMILY_NAMES, HEADS, HIDDEN, NEURONS, tiny
-
-
-def made_up(model: PreTrainedModel, attention: dict[int, float], ffn: dict[int, float]) -> LatencyTable:
-    """A table of this machine with chosen medians."""
-    rows = tuple(
-        {"sublayer": name, "units": units, "median_ms": ms, "low_ms": ms, "high_ms": ms, "repeats": 1}
-        for name, curve in (("attention", attention), ("ffn", ffn))
-        for units, ms in curve.items()
-    )
-    return LatencyTable(Subject.of(model, 2, 8, "float64"), rows)
+from tests.support.importance import made_up
+from tests.support.masks import uneven_masks
 
 
 @pytest.mark.parametrize(("heads", "neurons"), [(HEADS, NEURONS), (2, 7), (0, 0), (1, 0), (0, 1)])

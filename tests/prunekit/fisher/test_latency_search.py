@@ -15,10 +15,9 @@ from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.fisher.test_latency import made_up
-from tests.prunekit.fisher.test_search import importance_of, kept_importance
-from tests.prunekit.models.test_surgery import uneven_masks
 from tests.support.families import FAMILY_NAMES, HEADS, LAYERS, NEURONS, tiny
+from tests.support.importance import importance_of, kept_importance, made_up
+from tests.support.masks import uneven_masks
 
 CURVES: dict[str, tuple[dict[int, float], dict[int, float]]] = {
     "linear": ({0: 1, 2: 5}, {0: 1, 3: 4}),

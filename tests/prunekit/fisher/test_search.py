@@ -17,25 +17,11 @@ from prunekit.models.costs import cost, head_macs, neuron_macs
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_surgery import uneven_masks
 from tests.support.families import FAMILY_NAMES, HEADS, HIDDEN, LAYERS, NEURONS, tiny
+from tests.support.importance import importance_of, kept_importance
+from tests.support.masks import uneven_masks
 
 CONSTRAINTS = (0.05, 0.2, 0.3, 0.5, 0.77, 0.99)
-
-
-def importance_of(model: PreTrainedModel, seed: int = 0, heads: float = 1.0) -> UnitTensors:
-    """Random importance; a head weighs ``heads`` times what costs the same in neurons."""
-    exists = Masks.ones(describe(model))
-    generator = np.random.default_rng(seed)
-    ratio = heads * 2 * HIDDEN / HEADS
-    return UnitTensors(
-        torch.from_numpy(generator.lognormal(size=exists.heads["self"].shape) * ratio) * exists.heads["self"],
-        torch.from_numpy(generator.lognormal(size=exists.neurons.shape)) * exists.neurons,
-    )
-
-
-def kept_importance(importance: UnitTensors, masks: Masks) -> float:
-    return float((importance.heads * masks.heads["self"]).sum() + (importance.neurons * masks.neurons).sum())
 
 
 @pytest.mark.parametrize("seed", range(4))

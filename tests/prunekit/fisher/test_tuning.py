@@ -19,8 +19,8 @@ from prunekit.models.blocks import blocks, describe
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_surgery import random_masks, uneven_masks
 from tests.support.families import FAMILY_NAMES, batch_for, logits, one_by_one, tiny
+from tests.support.masks import random_masks, uneven_masks
 
 Batch = dict[str, Tensor]
 

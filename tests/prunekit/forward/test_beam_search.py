@@ -17,23 +17,11 @@ from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from tests.support.families import PAD, tiny
-from tests.support.translators import END, TRANSLATORS, pairs_for, translator, uneven
+from tests.support.translators import END, LONGEST, TRANSLATORS, pairs_for, talkative, uneven
 
-LONGEST = 12
 SENTENCES = 16
 
 Found = list[tuple[list[int], float]]
-
-
-def talkative(family: str, attention: str = "sdpa") -> Any:
-    """A model whose translations differ and end at different lengths: its output has a matrix of its own, as a shared
-    one makes random models repeat themselves."""
-    model = translator(family, attention)
-    words = torch.randn(model.lm_head.weight.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    model.lm_head = torch.nn.Linear(words.shape[1], words.shape[0], bias=False)
-    model.lm_head.weight = torch.nn.Parameter(words)
-    model.final_logits_bias[0, END] = {"marian": 1.7, "bart": 9.5}[family]
-    return model
 
 
 def sources(rows: slice = slice(None)) -> dict[str, Tensor]:

@@ -21,9 +21,8 @@ from prunekit.heads.scores import random_scores
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
-from tests.prunekit.forward.test_beam_search import LONGEST, talkative
 from tests.support.families import PAD
-from tests.support.translators import END, HEADS, ROWS, TRANSLATORS, translator
+from tests.support.translators import END, HEADS, LONGEST, ROWS, TRANSLATORS, talkative, translator
 
 CPU = torch.device("cpu")
 MODES = ("one_off", "all_but_one")

@@ -16,8 +16,8 @@ from prunekit.models.blocks import attention_blocks, describe
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_gates import hook_count
 from tests.support.families import ATTENTIONS
+from tests.support.masks import hook_count
 from tests.support.translators import HEADS, ROWS, TRANSLATORS, pairs_for, translator, uneven, word_logits
 
 Batch = dict[str, Tensor]

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, PreTrainedModel
 
 from prunekit.models.blocks import describe
@@ -19,10 +17,9 @@ from prunekit.models.checkpoints import attach_head, load, save
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_surgery import random_masks, uneven_masks
+from tests.support.damage import QUERY, Change, change_weights, drop
 from tests.support.families import base_of, batch_for, logits, shape_of, tiny
-
-Change = Callable[[dict[str, Tensor]], None]
+from tests.support.masks import random_masks, uneven_masks
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +33,6 @@ def pruned_folder(tmp_path: Path) -> Path:
     model = tiny("bert")
     save(prune(model, uneven_masks(model)), tmp_path / "pruned")
     return tmp_path / "pruned"
-
-
-def change_weights(folder: Path, change: Change) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    change(tensors)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def change_config(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -132,10 +123,6 @@ def test_tied_weights_stay_tied(tmp_path: Path) -> None:
     assert loaded.get_output_embeddings().weight is loaded.get_input_embeddings().weight
 
 
-def drop(name: str) -> Change:
-    return lambda tensors: tensors.__delitem__(name)
-
-
 def rename(name: str) -> Change:
     return lambda tensors: tensors.update({name + "x": tensors.pop(name)})
 
@@ -146,9 +133,6 @@ def add(name: str) -> Change:
 
 def reshape(name: str) -> Change:
     return lambda tensors: tensors.update({name: tensors[name][:-1].clone()})
-
-
-QUERY = "bert.encoder.layer.1.attention.self.query.weight"
 
 
 @pytest.mark.parametrize(

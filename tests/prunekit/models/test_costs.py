@@ -11,8 +11,8 @@ import prunekit
 from prunekit.models.blocks import blocks, call_order
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_surgery import uneven_masks
 from tests.support.families import FAMILY_NAMES, HEADS, HIDDEN, LAYERS, NEURONS, tiny
+from tests.support.masks import uneven_masks
 
 
 def counted_macs(model: PreTrainedModel, length: int) -> int:

@@ -29,8 +29,8 @@ from prunekit.models.empty_sublayers import HeadlessAttention
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_gates import hook_count, row_of, soft_masks
 from tests.support.families import ATTENTIONS, HIDDEN
+from tests.support.masks import hook_count, row_of, soft_masks
 from tests.support.translators import (
     DECODER_LAYERS,
     ENCODER_LAYERS,

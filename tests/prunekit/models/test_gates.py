@@ -12,42 +12,12 @@ from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 from tests.support.families import HEADS, batch_for, logits, tiny
-
-
-def soft_masks(model: PreTrainedModel, seed: int = 0, batch: int | None = None, hidden: bool = True) -> Masks:
-    """Random gates in [0.2, 1.2], with a batch dimension if asked for."""
-    generator = torch.Generator().manual_seed(seed)
-    ones = Masks.ones(describe(model), torch.float64)
-
-    def random(tensor: Tensor) -> Tensor:
-        shape = tensor.shape if batch is None else (batch, *tensor.shape)
-        return 0.2 + torch.rand(shape, generator=generator, dtype=torch.float64)
-
-    return Masks(
-        {kind: random(mask) for kind, mask in ones.heads.items()},
-        random(ones.neurons),
-        {kind: random(mask) for kind, mask in ones.layers.items()},
-        random(ones.hidden) if hidden and ones.hidden is not None else None,
-    )
-
-
-def row_of(masks: Masks, row: int) -> Masks:
-    """The gates of one example of a batch."""
-    return Masks(
-        {kind: mask[row] for kind, mask in masks.heads.items()},
-        masks.neurons[row],
-        {kind: mask[row] for kind, mask in masks.layers.items()},
-        None if masks.hidden is None else masks.hidden[row],
-    )
+from tests.support.masks import hook_count, row_of, soft_masks
 
 
 def gated_logits(model: PreTrainedModel, batch: dict[str, Tensor], masks: Masks) -> Tensor:
     with gated(model, masks):
         return logits(model, batch)
-
-
-def hook_count(model: PreTrainedModel) -> int:
-    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.float64])

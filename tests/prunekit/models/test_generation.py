@@ -16,8 +16,8 @@ from prunekit.models.checkpoints import load, save
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_gates import row_of, soft_masks
 from tests.support.families import ATTENTIONS
+from tests.support.masks import row_of, soft_masks
 from tests.support.translators import HEADS, TRANSLATORS, pairs_for, translator, uneven
 
 GREEDY, BEAMS = 1, 4

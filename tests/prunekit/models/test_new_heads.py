@@ -14,9 +14,9 @@ from prunekit.models.checkpoints import attach_head, build, save
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_checkpoints import QUERY, change_weights, drop
-from tests.prunekit.models.test_surgery import uneven_masks
+from tests.support.damage import QUERY, change_weights, drop
 from tests.support.families import FAMILY_NAMES, HEADS, HIDDEN, base_of, shape_of, tiny
+from tests.support.masks import uneven_masks
 
 
 class TestAttachHead:

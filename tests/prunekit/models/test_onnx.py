@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.models.surgery import prune
-from tests.prunekit.models.test_surgery import uneven_masks
 from tests.support.families import FAMILY_NAMES, batch_for, logits, tiny
+from tests.support.masks import uneven_masks
 
 
 class LogitsOnly(nn.Module):

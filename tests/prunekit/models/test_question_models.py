@@ -22,8 +22,8 @@ from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from prunekit.support.statistics import bootstrap_counts
 from prunekit.training.loop import train
-from tests.prunekit.models.test_surgery import uneven_masks
 from tests.support.families import FAMILY_NAMES, HIDDEN, LAYERS, base_of, batch_for, shape_of, tiny
+from tests.support.masks import uneven_masks
 from tests.support.squad_data import generated, squad_task, tokenizer, written
 
 CPU = torch.device("cpu")

@@ -24,34 +24,8 @@ from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_gates import hook_count, soft_masks
 from tests.support.families import ATTENTIONS, FAMILY_NAMES, HEADS, HIDDEN, NEURONS, batch_for, logits, tiny
-
-
-def random_masks(model: PreTrainedModel, seed: int, kept: float = 0.5) -> Masks:
-    """Bool masks of heads and neurons, every unit kept with the given probability; all sublayers kept."""
-    generator = torch.Generator().manual_seed(seed)
-    masks = Masks.ones(describe(model))
-
-    def random(mask: Tensor) -> Tensor:
-        return mask & (torch.rand(mask.shape, generator=generator) < kept)
-
-    return Masks(
-        {kind: random(mask) for kind, mask in masks.heads.items()}, random(masks.neurons), masks.layers, masks.hidden
-    )
-
-
-def uneven_masks(model: PreTrainedModel) -> Masks:
-    """Uneven heads and neurons; layer 0 without heads, 1 without neurons, the last FFN removed."""
-    masks = random_masks(model, seed=3, kept=0.6)
-    masks.heads["self"][0] = False
-    masks.neurons[1] = False
-    masks.layers["ffn"][-1] = False
-    masks.heads["self"][1, 0] = True
-    masks.neurons[0, 0] = True
-    assert masks.hidden is not None
-    masks.hidden[[2, 3, 11]] = False
-    return masks
+from tests.support.masks import hook_count, random_masks, soft_masks, uneven_masks
 
 
 def kept_of(output: Tensor, masks: Masks) -> Tensor:

@@ -10,16 +10,7 @@ from omegaconf import OmegaConf
 from prunekit.config.sections import Experiment, Finetune, ModelConfig, RunConfig, TrainConfig
 from prunekit.config.task import TaskConfig
 from prunekit.runs.execute import NOT_IDENTITY, Run, execute, read_result, run_id
-
-
-def finetune(folder: Path, **train: Any) -> Finetune:
-    shape = {"hidden_size": 8, "num_hidden_layers": 1}
-    return Finetune(
-        model=ModelConfig(name="m", weights="scratch", shape=shape),
-        task=TaskConfig(name="demo", source="demo"),
-        train=TrainConfig(**train),
-        run=RunConfig(folder=str(folder), wandb="disabled"),
-    )
+from tests.support.settings import finetune
 
 
 def test_identity_does_not_depend_on_the_order_of_keys() -> None:

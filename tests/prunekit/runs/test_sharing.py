@@ -12,7 +12,7 @@ import pytest
 
 from prunekit.config.sections import Finetune
 from prunekit.runs.execute import Run, execute
-from tests.prunekit.runs.test_execute import finetune
+from tests.support.settings import finetune
 
 
 def forced(folder: Path) -> Finetune:

@@ -18,7 +18,8 @@ from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import call_order
 from prunekit.models.families import family_of
 from prunekit.models.masks import Masks
-from prunekit.training.loop import autocast, decay_groups
+from prunekit.support.devices import autocast
+from prunekit.training.loop import decay_groups
 
 Score = Callable[[Any], float]
 """Of a model in eval mode; higher is better."""

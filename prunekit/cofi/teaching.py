@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
-from prunekit.training.loop import autocast
+from prunekit.support.devices import autocast
 
 PREDICTIONS = ("logits", "start_logits", "end_logits")
 

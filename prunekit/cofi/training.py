@@ -34,9 +34,8 @@ from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import call_order, describe
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
+from prunekit.support.devices import autocast, describe_device
 from prunekit.support.errors import UserError
-from prunekit.support.timing import describe_device
-from prunekit.training.loop import autocast
 
 FULL_SCHEDULE = 3000
 """Steps of pruning from which on the gates' learning rate is the paper's 0.01; fewer raise it in proportion."""

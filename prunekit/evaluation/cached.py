@@ -14,9 +14,9 @@ import torch
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
 from prunekit.evaluation.evaluate import Advance, Evaluated, evaluate
+from prunekit.support.devices import describe_device
 from prunekit.support.files import remove_leftovers, write_json
 from prunekit.support.fingerprints import examples_fingerprint, weights_fingerprint
-from prunekit.support.timing import describe_device
 
 REVISION = 1
 """Raised whenever the same model scores differently on the same rows; part of the cache's keys."""

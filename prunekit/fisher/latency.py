@@ -21,10 +21,10 @@ from prunekit.models.blocks import Block, blocks, describe
 from prunekit.models.families import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import shrink_attention, shrink_ffn
+from prunekit.support.devices import autocast, describe_device
 from prunekit.support.errors import UserError
 from prunekit.support.files import remove_leftovers, write_json
-from prunekit.support.timing import describe_device, interleaved
-from prunekit.training.loop import autocast
+from prunekit.support.timing import interleaved
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

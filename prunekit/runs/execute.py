@@ -30,7 +30,8 @@ from prunekit.support.errors import UserError
 from prunekit.support.files import plain, remove_leftovers, write_json, write_text
 from prunekit.runs.tracking import Mirror
 from prunekit.support.progress import Advance, bar
-from prunekit.support.timing import describe_device, process_peak_memory
+from prunekit.support.devices import describe_device
+from prunekit.support.timing import process_peak_memory
 
 NOT_IDENTITY = ("run", "scale")
 """Sections that change no number: where and how to run, and the sizes that other sections were resolved from."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -112,33 +111,3 @@ def _high_water_mark() -> int:
         pass
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts in bytes on macOS and in KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-@dataclass(frozen=True)
-class Device:
-    """What a measurement was taken on."""
-
-    type: str
-    name: str
-    threads: int
-    dtype: str
-
-    def as_dict(self) -> dict[str, str | int]:
-        return asdict(self)
-
-
-def describe_device(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Device:
-    """Type and product name of the device, CPU threads of PyTorch and the dtype's name."""
-    device = torch.device(device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
-    return Device(device.type, name, torch.get_num_threads(), str(dtype).removeprefix("torch."))
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from prunekit.config.sections import TrainConfig
 from prunekit.data.batches import Batch, Examples, model_inputs, to_device, training_order
 from prunekit.data.losses import training_loss
 from prunekit.models.blocks import set_probability_dropout
+from prunekit.support.devices import autocast
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
 from prunekit.training import processes
@@ -44,11 +45,6 @@ class Progress:
 
 
 Callback = Callable[[int, dict[str, float]], None]
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """bfloat16 autocast, or nothing for float32 and float64."""
-    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 
 from prunekit.support import timing
 
@@ -50,11 +49,3 @@ def test_peak_memory_sees_what_is_freed_again_and_forgets_what_was_before() -> N
     if timing._high_water_mark() != timing.process_peak_memory():  # the mark could be reset
         assert timing.peak_memory(lambda: None) - small < 50 * megabyte
     assert timing.process_peak_memory() - small > 190 * megabyte
-
-
-def test_device() -> None:
-    device = timing.describe_device("cpu", torch.bfloat16)
-    assert device.as_dict() == {
-        "type": "cpu", "name": device.name, "threads": torch.get_num_threads(), "dtype": "bfloat16"
-    }  # fmt: skip
-    assert device.name

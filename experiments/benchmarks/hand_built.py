@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunekit.models.blocks import Block, blocks, call_order
-from prunekit.models.families import classify, family_of
+from prunekit.models.families.table import classify, family_of
 
 
 class HandBuilt(nn.Module):

@@ -16,7 +16,7 @@ from prunekit.cofi.sparsity import PrunableSize
 from prunekit.cofi.stages import Progress, Stage, Surroundings, run
 from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import call_order
-from prunekit.models.families import family_of
+from prunekit.models.families.table import family_of
 from prunekit.models.masks import Masks
 from prunekit.support.devices import autocast
 from prunekit.training.loop import decay_groups

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from prunekit.cofi import UNITS
 from prunekit.cofi.hard_concrete import constrain, deterministic, probability_of_zero, sample
 from prunekit.models.blocks import describe
-from prunekit.models.families import encoder_of
+from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 

@@ -21,7 +21,7 @@ from prunekit.fisher.gradients import diagonal, mask_gradients
 from prunekit.fisher.rearrange import rearrange
 from prunekit.fisher.search import most_important
 from prunekit.models.blocks import blocks, describe
-from prunekit.models.families import encoder_of
+from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 

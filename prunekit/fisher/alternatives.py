@@ -15,7 +15,7 @@ from prunekit.fisher.gradients import diagonal
 from prunekit.fisher.units import UnitTensors
 from prunekit.heads.scores import head_magnitude
 from prunekit.models.blocks import blocks, describe
-from prunekit.models.families import encoder_of
+from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 

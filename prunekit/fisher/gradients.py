@@ -20,7 +20,7 @@ from prunekit.fisher.units import UnitTensors
 from prunekit.forward.frozen import frozen_for_evaluation
 from prunekit.forward.replay import check_equations, classifier_logits, first_layer_input
 from prunekit.models.blocks import Block, blocks, describe
-from prunekit.models.families import is_classifier
+from prunekit.models.families.table import is_classifier
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 

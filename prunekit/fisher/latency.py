@@ -18,7 +18,7 @@ from torch import Tensor
 
 from prunekit.evaluation.speed import rounds
 from prunekit.models.blocks import Block, blocks, describe
-from prunekit.models.families import encoder_of
+from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import shrink_attention, shrink_ffn
 from prunekit.support.devices import autocast, describe_device

@@ -27,7 +27,7 @@ from prunekit.forward.replay import (
     model_inputs,
 )
 from prunekit.models.blocks import Block, blocks, call_order
-from prunekit.models.families import classify
+from prunekit.models.families.table import classify
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:

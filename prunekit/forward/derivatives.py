@@ -21,7 +21,7 @@ from prunekit.forward.replay import (
     model_inputs,
 )
 from prunekit.models.blocks import AttentionBlock, Block, attention_blocks, blocks, call_order, describe
-from prunekit.models.families import classify
+from prunekit.models.families.table import classify
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunekit.models.blocks import AttentionBlock, Block, blocks, call_order
-from prunekit.models.families import classify
+from prunekit.models.families.table import classify
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from prunekit.data.batches import Batch
 from prunekit.forward.replay import context
 from prunekit.models.blocks import AttentionBlock, FFNBlock, attention_blocks, ffn_blocks
-from prunekit.models.families import CROSS, translator_of
+from prunekit.models.families.encoder_decoders import CROSS
+from prunekit.models.families.table import translator_of
 
 Gates = Mapping[tuple[str, int], Tensor]
 """By kind and layer: what multiplies the context of each sentence, (sentence, 1, heads * head size)."""

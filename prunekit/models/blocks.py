@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from prunekit.models.empty_sublayers import BiasOnly, HeadlessAttention
-from prunekit.models.families import encoder_of, family_of
-from prunekit.models.family import AttentionPaths, FFNPaths, Stack
+from prunekit.models.families.anatomy import AttentionPaths, FFNPaths, Stack
+from prunekit.models.families.table import encoder_of, family_of
 from prunekit.models.layout import AttentionShape, FFNShape, Layout
 
 if TYPE_CHECKING:

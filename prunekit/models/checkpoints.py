@@ -21,10 +21,10 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import GENERATION_CONFIG_NAME
 from transformers.utils.hub import cached_file
 
-from prunekit.models.families import ENCODERS, TRANSLATORS, encoder_of, family_of, is_classifier
+from prunekit.models.families.table import ENCODERS, TRANSLATORS, encoder_of, family_of, is_classifier
 from prunekit.models.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
 from prunekit.models.surgery import shrink
-from prunekit.models.surgery_record import Record
+from prunekit.models.surgery_record import SurgeryRecord
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
 
@@ -222,7 +222,7 @@ def _load_pruned(
     with in_one_line(f"{path}/config.json"), no_init_weights():
         model: Any = architecture(config)
     try:
-        masks = Record.from_json(config.prunekit).masks(model)
+        masks = SurgeryRecord.from_json(config.prunekit).masks(model)
     except UserError as error:
         raise UserError(f"{path}/config.json: prunekit record: {error}") from None
     shrink(model, masks)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from prunekit.models.blocks import attention_blocks, describe, ffn_blocks
-from prunekit.models.families import CROSS, family_of
+from prunekit.models.families.encoder_decoders import CROSS
+from prunekit.models.families.table import family_of
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from transformers import PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 
-from prunekit.models.families import FAMILIES, family_of
+from prunekit.models.families.table import FAMILIES, family_of
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.models.blocks import blocks
-from prunekit.models.families import encoder_of
+from prunekit.models.families.table import encoder_of
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from prunekit.models.blocks import AttentionBlock, FFNBlock, attention_blocks, d
 from prunekit.models.empty_sublayers import BiasOnly, FirstFeature, HeadlessAttention
 from prunekit.models.masks import Masks
 from prunekit.models.residual import shrink_residual
-from prunekit.models.surgery_record import Record
+from prunekit.models.surgery_record import SurgeryRecord
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def prune(model: PreTrainedModel, masks: Masks) -> PreTrainedModel:
         if not tensor.isfinite().all():
             raise UserError(f"masks: {name} has a value that is not finite; masks are bool or finite numbers")
     small = _copy_without_hooks(model)
-    record = Record.of(small)
+    record = SurgeryRecord.of(small)
     record.apply(masks)
     small.config.prunekit = record.to_json()
     shrink(small, masks)

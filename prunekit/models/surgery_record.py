@@ -19,7 +19,7 @@ VERSION = 1
 
 
 @dataclass
-class Record:
+class SurgeryRecord:
     """Units that are left, by their index in the original model.
 
     In JSON every layer is one string of ranges, ``"0-2,5"`` for 0, 1, 2 and 5, empty for none.
@@ -35,7 +35,7 @@ class Record:
     """Dimensions of the residual stream; None, in records that were written before they could go: all."""
 
     @classmethod
-    def of(cls, model: PreTrainedModel) -> Record:
+    def of(cls, model: PreTrainedModel) -> SurgeryRecord:
         """The record in a model's configuration, or that everything is left."""
         if hasattr(model.config, "prunekit"):
             found = cls.from_json(model.config.prunekit)
@@ -97,7 +97,7 @@ class Record:
         }
 
     @classmethod
-    def from_json(cls, record: Any) -> Record:
+    def from_json(cls, record: Any) -> SurgeryRecord:
         """Read ``config.prunekit``.
 
         Raises:

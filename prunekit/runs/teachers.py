@@ -12,7 +12,7 @@ import torch
 
 from prunekit.models import checkpoints
 from prunekit.training import processes
-from prunekit.models.families import ENCODERS, FAMILIES, TRANSLATORS
+from prunekit.models.families.table import ENCODERS, FAMILIES, TRANSLATORS
 from prunekit.config.sections import Experiment, Finetune, ModelConfig, require_scores
 from prunekit.support.errors import UserError
 from prunekit.evaluation.evaluate import evaluate, model_record

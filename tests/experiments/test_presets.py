@@ -15,7 +15,7 @@ from analysis.ledger import command
 from experiments.entry import CONF
 from experiments.papers import PAPERS
 from prunekit.cofi import STRUCTURES
-from prunekit.models.families import FAMILIES
+from prunekit.models.families.table import FAMILIES
 from prunekit.runs.execute import run_id
 from tests.support.commands import composed
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from prunekit.models.families import ENCODERS
+from prunekit.models.families.table import ENCODERS
 
 FAMILY_NAMES = tuple(ENCODERS)
 ATTENTIONS = ("eager", "sdpa")

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
 
-from prunekit.models import families as architectures
 from prunekit.models.blocks import describe
+from prunekit.models.families import table
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 from tests.support.families import HIDDEN, PAD, VOCABULARY, tiny
 
-TRANSLATORS = tuple(architectures.TRANSLATORS)
+TRANSLATORS = tuple(table.TRANSLATORS)
 ENCODER_LAYERS, DECODER_LAYERS = 2, 3
 HEADS = {"enc-enc": 4, "enc-dec": 2, "dec-dec": 2}
 ROWS = {"enc-enc": ENCODER_LAYERS, "enc-dec": DECODER_LAYERS, "dec-dec": DECODER_LAYERS}

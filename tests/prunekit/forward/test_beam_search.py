@@ -12,7 +12,7 @@ import prunekit
 from prunekit.forward.beam_search import beam_search
 from prunekit.forward.seq2seq import Seq2Seq
 from prunekit.models.blocks import describe
-from prunekit.models.families import translator_of
+from prunekit.models.families.table import translator_of
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError

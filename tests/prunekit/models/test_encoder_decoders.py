@@ -417,7 +417,7 @@ class TestRefusals:
             build("bart", {}, 2)
         model = translator("bart", head=AutoModelForSequenceClassification)
         with pytest.raises(UserError, match="encoders only"):
-            prunekit.models.families.classify(model, torch.zeros(1, 1, HIDDEN))
+            prunekit.models.families.table.classify(model, torch.zeros(1, 1, HIDDEN))
 
     def test_a_target_for_an_encoder(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="target_length: bert is an encoder and has no target"):

@@ -13,7 +13,7 @@ from transformers.models.gpt2 import GPT2Model
 
 import prunekit
 from prunekit.models.blocks import Block, blocks, call_order, describe, set_probability_dropout
-from prunekit.models.families import classify
+from prunekit.models.families.table import classify
 from prunekit.support.errors import UserError
 from tests.support.families import FAMILY_NAMES, HEADS, HIDDEN, LABELS, NEURONS, base_of, batch_for, logits, tiny
 

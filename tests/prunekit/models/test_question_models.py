@@ -16,7 +16,7 @@ from prunekit.data.windows import Windows
 from prunekit.evaluation.evaluate import evaluate
 from prunekit.models.blocks import describe
 from prunekit.models.checkpoints import attach_head, build, has_head, load, save
-from prunekit.models.families import ENCODERS
+from prunekit.models.families.table import ENCODERS
 from prunekit.models.gates import gated
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError

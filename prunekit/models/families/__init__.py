@@ -1,0 +1,1 @@
+"""The architecture table: the only place that knows module paths."""

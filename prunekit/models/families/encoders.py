@@ -1,0 +1,152 @@
+"""Rows of encoders. All of them normalise after the residual."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from prunekit.models.families.anatomy import AttentionPaths, Encoder, FFNPaths, Residual, Stack
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+
+def _albert_order(config: PreTrainedConfig) -> list[int]:
+    """Group g serves consecutive positions, and runs its inner layers at each of them."""
+    inner: int = config.inner_group_num
+    positions: int = config.num_hidden_layers
+    groups = [int(position / (positions / config.num_hidden_groups)) for position in range(positions)]
+    return [group * inner + index for group in groups for index in range(inner)]
+
+
+def _bert_head(model: Any, hidden: Tensor) -> Tensor:
+    return model.classifier(model.dropout(model.bert.pooler(hidden)))
+
+
+def _classifier_head(model: Any, hidden: Tensor) -> Tensor:
+    return model.classifier(hidden)
+
+
+def _distilbert_head(model: Any, hidden: Tensor) -> Tensor:
+    return model.classifier(model.dropout(model.pre_classifier(hidden[:, 0]).relu()))
+
+
+def _albert_head(model: Any, hidden: Tensor) -> Tensor:
+    base = model.albert
+    return model.classifier(model.dropout(base.pooler_activation(base.pooler(hidden[:, 0]))))
+
+
+_BERT_STACK = Stack(
+    layers="encoder.layer.*",
+    attention=(
+        AttentionPaths(
+            kind="self",
+            q="attention.self.query",
+            k="attention.self.key",
+            v="attention.self.value",
+            o="attention.output.dense",
+            attention="attention",
+            probability_dropout="attention.self.dropout",
+            attention_dropout="attention.output.dropout",
+            attention_norm="attention.output.LayerNorm",
+        ),
+    ),
+    ffn=FFNPaths(
+        ffn_in="intermediate.dense",
+        activation="intermediate.intermediate_act_fn",
+        ffn_out="output.dense",
+        ffn_norm="output.LayerNorm",
+    ),
+)
+_DISTILBERT_STACK = Stack(
+    layers="transformer.layer.*",
+    attention=(
+        AttentionPaths(
+            kind="self",
+            q="attention.q_lin",
+            k="attention.k_lin",
+            v="attention.v_lin",
+            o="attention.out_lin",
+            attention="attention",
+            probability_dropout="attention.dropout",
+            attention_dropout=None,
+            attention_norm="sa_layer_norm",
+        ),
+    ),
+    ffn=FFNPaths(
+        ffn_in="ffn.lin1",
+        activation="ffn.activation",
+        ffn_out="ffn.lin2",
+        ffn_norm="output_layer_norm",
+    ),
+)
+_ALBERT_STACK = Stack(
+    layers="encoder.albert_layer_groups.*.albert_layers.*",
+    attention=(
+        AttentionPaths(
+            kind="self",
+            q="attention.query",
+            k="attention.key",
+            v="attention.value",
+            o="attention.dense",
+            attention="attention",
+            probability_dropout="attention.attention_dropout",
+            attention_dropout="attention.output_dropout",
+            attention_norm="attention.LayerNorm",
+        ),
+    ),
+    ffn=FFNPaths(
+        ffn_in="ffn",
+        activation="activation",
+        ffn_out="ffn_output",
+        ffn_norm="full_layer_layer_norm",
+    ),
+)
+
+_TABLES = ("embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings")
+_NORM = "embeddings.LayerNorm"
+
+ROWS = (
+    Encoder(
+        model_type="bert",
+        stacks=(_BERT_STACK,),
+        embeddings=("embeddings",),
+        head_parameters=("classifier.", "bert.pooler.", "qa_outputs."),
+        residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "qa_outputs")),
+        classify=_bert_head,
+    ),
+    Encoder(
+        model_type="roberta",
+        stacks=(_BERT_STACK,),
+        embeddings=("embeddings",),
+        head_parameters=("classifier.", "qa_outputs."),
+        residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "classifier.dense", "qa_outputs")),
+        classify=_classifier_head,
+    ),
+    Encoder(
+        model_type="electra",
+        stacks=(_BERT_STACK,),
+        embeddings=("embeddings", "embeddings_project"),
+        head_parameters=("classifier.", "qa_outputs."),
+        residual=Residual(_TABLES, _NORM, "embeddings_project", ("classifier.dense", "qa_outputs")),
+        classify=_classifier_head,
+    ),
+    Encoder(
+        model_type="distilbert",
+        stacks=(_DISTILBERT_STACK,),
+        embeddings=("embeddings",),
+        head_parameters=("pre_classifier.", "classifier.", "qa_outputs."),
+        residual=Residual(_TABLES[:2], _NORM, None, ("pre_classifier", "qa_outputs")),
+        classify=_distilbert_head,
+    ),
+    Encoder(
+        model_type="albert",
+        stacks=(_ALBERT_STACK,),
+        embeddings=("embeddings", "encoder.embedding_hidden_mapping_in"),
+        head_parameters=("classifier.", "albert.pooler.", "qa_outputs."),
+        residual=Residual(_TABLES, _NORM, "encoder.embedding_hidden_mapping_in", ("pooler", "qa_outputs")),
+        classify=_albert_head,
+        call_order=_albert_order,
+    ),
+)

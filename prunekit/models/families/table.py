@@ -1,0 +1,86 @@
+"""The rows by the name that ``config.model_type`` has, and which of them a model is of.
+
+Adding a family is one row of :mod:`prunekit.models.families.encoders` or
+:mod:`prunekit.models.families.encoder_decoders` and its name in the shared test class;
+:mod:`prunekit.models.blocks` resolves a row into modules of a model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from prunekit.models.families import encoder_decoders, encoders
+from prunekit.models.families.anatomy import Encoder, Family, Translator
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+ENCODERS: dict[str, Encoder] = {row.model_type: row for row in encoders.ROWS}
+TRANSLATORS: dict[str, Translator] = {row.model_type: row for row in encoder_decoders.ROWS}
+FAMILIES: dict[str, Family] = {**ENCODERS, **TRANSLATORS}
+
+
+def family_of(config: PreTrainedConfig) -> Family:
+    """The table row for a model's configuration.
+
+    Raises:
+        UserError: a family that the table does not have, or a variant of one that its row does not describe.
+    """
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise UserError(
+            f"model family {config.model_type!r} is not supported; supported are {', '.join(FAMILIES)}"
+        )
+    whole = "encoders" if config.model_type in ENCODERS else "whole encoder-decoders"
+    if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
+        raise UserError(f"{config.model_type}: is_decoder is set; only {whole} of this family are supported")
+    for field in ("normalize_before", "add_final_layer_norm"):
+        if getattr(config, field, False):
+            raise UserError(
+                f"{config.model_type}: {field} is set; only models that normalise after the residual (post-norm) are "
+                "supported"
+            )
+    return family
+
+
+def encoder_of(config: PreTrainedConfig) -> Encoder:
+    """As :func:`family_of`, for what works with encoders only; :class:`UserError` for an encoder-decoder."""
+    family = family_of(config)
+    if not isinstance(family, Encoder):
+        raise UserError(
+            f"{config.model_type} is an encoder-decoder; this works with encoders only: {', '.join(ENCODERS)}"
+        )
+    return family
+
+
+def translator_of(config: PreTrainedConfig) -> Translator:
+    """As :func:`family_of`, for what works with encoder-decoders only; :class:`UserError` for an encoder."""
+    family = family_of(config)
+    if not isinstance(family, Translator):
+        raise UserError(
+            f"{config.model_type} is an encoder; this works with encoder-decoders only: {', '.join(TRANSLATORS)}"
+        )
+    return family
+
+
+def is_classifier(model: PreTrainedModel) -> bool:
+    """Whether a model has the sequence-classification head that :func:`classify` applies."""
+    return type(model).__name__.endswith("ForSequenceClassification")
+
+
+def classify(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """Apply the sequence-classification head to the last hidden states.
+
+    Args:
+        hidden: ``(batch, tokens, d)``; only the first token is read, so one token is enough.
+
+    Returns:
+        Logits ``(batch, labels)``.
+    """
+    family = encoder_of(model.config)
+    if not is_classifier(model):
+        raise UserError(f"{type(model).__name__} has no sequence-classification head; `finetune` creates one")
+    return family.classify(model, hidden)

@@ -6,6 +6,7 @@ these modules compute the same thing without them.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -42,29 +43,61 @@ class FirstFeature(nn.Module):
 class HeadlessAttention(nn.Module):
     """An attention module that lost every head; its output no longer depends on other positions.
 
-    ``norm`` is given for families whose attention module also adds the residual and normalises, ``layer_idx`` for a
-    decoder's, under which the cache of keys and values knows it.
+    transformers finds the modules whose attention weights it returns (``output_attentions=True``) by their class:
+    :meth:`in_place_of` makes one that counts as the module it replaces, so that the tuple has an entry a layer, here
+    with no head.
     """
 
+    replaced: type[nn.Module] = nn.Module
+    """Class of the module that computed the attention."""
+
     def __init__(
-        self, output: BiasOnly, dropout: nn.Module, norm: nn.LayerNorm | None, layer_idx: int | None = None
+        self, output: BiasOnly, dropout: nn.Module, norm: nn.LayerNorm | None, config: Any, layer_idx: int | None = None
     ) -> None:
-        super().__init__()
+        """
+        Args:
+            norm: of families whose attention module also adds the residual and normalises.
+            config: of the model.
+            layer_idx: of a decoder's attention, under which the cache of keys and values knows it.
+        """
+        nn.Module.__init__(self)  # not that of the class it counts as
         self.output = output
         self.dropout = dropout
         self.norm = norm
+        self.config = config
         self.layer_idx = layer_idx
+
+    @staticmethod
+    def in_place_of(replaced: type[nn.Module]) -> type[HeadlessAttention]:
+        """The class that counts as ``replaced``."""
+        return _counting_as(replaced)
 
     def forward(
         self, hidden_states: Tensor, *_args: Any, past_key_values: Any = None, key_value_states: Any = None,
         **_kwargs: Any,
-    ) -> tuple[Tensor, None]:  # fmt: skip
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        keys = hidden_states if key_value_states is None else key_value_states
         if past_key_values is not None and key_value_states is None and self.layer_idx is not None:
             # transformers asks the first layer's self attention how many tokens it has seen: one number for each
             seen = hidden_states[:, None, :, :1]
             cache = getattr(past_key_values, "self_attention_cache", past_key_values)
-            cache.update(seen, seen, self.layer_idx)
+            keys = cache.update(seen, seen, self.layer_idx)[0][:, 0]
         output = self.dropout(self.output(hidden_states))
         if self.norm is not None:
             output = self.norm(hidden_states + output)
-        return output, None
+        if self.config._attn_implementation != "eager":
+            return output, None  # as other attention, which has no weights to show there
+        return output, hidden_states.new_zeros(len(hidden_states), 0, hidden_states.shape[1], keys.shape[1])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _empty, (self.replaced,), self.__dict__  # its class has no name of its own to be found by
+
+
+@cache
+def _counting_as(replaced: type[nn.Module]) -> type[HeadlessAttention]:
+    return type("HeadlessAttention", (HeadlessAttention, replaced), {"replaced": replaced, "__doc__": None})
+
+
+def _empty(replaced: type[nn.Module]) -> HeadlessAttention:
+    kind = _counting_as(replaced)
+    return kind.__new__(kind)

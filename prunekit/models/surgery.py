@@ -70,13 +70,17 @@ def shrink_attention(block: AttentionBlock, heads: Tensor, sublayer: Tensor) -> 
             layer.set_submodule(path, _keep_rows(projection, rows))
         layer.set_submodule(paths.o, _keep_columns(block.o, rows, gates, sublayer))
         return
+    attention: Any = layer.get_submodule(paths.attention)
     if block.heads:
+        computing: Any = layer.get_submodule(paths.q.rpartition(".")[0])
+        replaced = type(computing)
         dropout = layer.get_submodule(paths.attention_dropout) if paths.attention_dropout else nn.Identity()
     else:
-        dropout = layer.get_submodule(f"{paths.attention}.dropout")
+        computing, replaced, dropout = attention, attention.replaced, attention.dropout
     norm = block.attention_norm if paths.norm_inside else None
-    layer_idx = getattr(layer.get_submodule(paths.attention), "layer_idx", None)
-    headless = HeadlessAttention(_bias_only(block.o, sublayer), dropout, norm, layer_idx)
+    headless = HeadlessAttention.in_place_of(replaced)(
+        _bias_only(block.o, sublayer), dropout, norm, computing.config, getattr(attention, "layer_idx", None)
+    )
     layer.set_submodule(paths.attention, headless)
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from experiments.benchmarks.memory import added_peak, saved_bytes
 from experiments.benchmarks.paired import Found, Row, Subject, compared
-from experiments.benchmarks.plain_cofi import plain_loss
+from experiments.benchmarks.plain.cofi import plain_loss
 from experiments.benchmarks.trainee import Trainee
 from prunekit.cofi.fixed import students_call
 from prunekit.cofi.gates import Gates

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from experiments.benchmarks.paired import Found, Subject, paired
-from experiments.benchmarks.plain_fisher import plain_gradients, plain_rearrange, plain_search
-from experiments.benchmarks.plain_tuning import plain_tune
+from experiments.benchmarks.plain.fisher import plain_gradients, plain_rearrange, plain_search
+from experiments.benchmarks.plain.tuning import plain_tune
 from prunekit.data.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
 from prunekit.fisher.gradients import GROUP, by_batch, diagonal, mask_gradients
 from prunekit.fisher.rearrange import rearrange

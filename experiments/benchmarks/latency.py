@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from experiments.benchmarks.hand_built import HandBuilt
 from experiments.benchmarks.paired import Found, Row, Subject, compared
+from experiments.benchmarks.plain.hand_built import HandBuilt
 from experiments.benchmarks.shapes import Shape
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.data.batches import evaluation_batches

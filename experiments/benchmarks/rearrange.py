@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from experiments.benchmarks.paired import Found, Subject, paired
-from experiments.benchmarks.plain_fisher import plain_rearrange
+from experiments.benchmarks.plain.fisher import plain_rearrange
 from prunekit.fisher.rearrange import rearrange
 from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import describe

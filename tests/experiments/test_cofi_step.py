@@ -17,7 +17,7 @@ from experiments.benchmarks.cofi_step import (
     variants_of,
 )
 from experiments.benchmarks.memory import saved_bytes
-from experiments.benchmarks.plain_cofi import drawn, masked
+from experiments.benchmarks.plain.cofi import drawn, masked
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.data.batches import Examples, encode
 from prunekit.data.rows import load_rows

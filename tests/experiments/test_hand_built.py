@@ -7,8 +7,8 @@ import torch
 from transformers import PreTrainedModel
 
 import prunekit
-from experiments.benchmarks.hand_built import HandBuilt
 from experiments.benchmarks.latency import SHAPES, SPARSITY
+from experiments.benchmarks.plain.hand_built import HandBuilt
 from experiments.benchmarks.shapes import Shape
 from prunekit.cofi.sparsity import PrunableSize
 from tests.support.families import FAMILY_NAMES, VOCABULARY, tiny

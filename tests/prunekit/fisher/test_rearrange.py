@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from experiments.benchmarks.plain_fisher import plain_rearrange
+from experiments.benchmarks.plain.fisher import plain_rearrange
 from prunekit.fisher.gradients import diagonal
 from prunekit.fisher.rearrange import rearrange
 from prunekit.fisher.units import UnitTensors

@@ -146,7 +146,8 @@ def test_what_does_not_fit_is_named(folder: Path, name: str) -> None:
 
 
 def test_the_benchmark_finds_the_same_translations(folder: Path) -> None:
-    arguments = ["benchmark=ablation_translation", "examples=12", "repeats=1"]
+    # in float32 two hypotheses may be so close that the processor decides between them
+    arguments = ["benchmark=ablation_translation", "examples=12", "repeats=1", "dtype=float64"]
     record = perform("benchmark", *SMALL, f"run.folder={folder}", *arguments)
     assert record["metrics"]["hypotheses"] == 12 * 12
     assert record["metrics"]["same_hypotheses"] == 1 and record["metrics"]["ratio_plain"] > 0

@@ -37,8 +37,8 @@ class AblateHeads(Experiment):
 
 
 def story(config: AblateHeads, run: Run) -> None:
-    from experiments.tables import best_heads, head_rows, layer_rows
     from prunekit.effects import head_comparisons
+    from prunekit.heads.tables import best_heads, head_rows, layer_rows
     from prunekit.tasks.bleu import signatures
     from prunekit.tasks.rows import load_rows
     from prunekit.teachers import load_teacher

@@ -53,12 +53,12 @@ class HeadDynamics(Experiment):
 def story(config: HeadDynamics, run: Run) -> None:
     import numpy as np
 
-    from experiments.curve_points import evaluated
-    from experiments.orders import estimator
     from prunekit.blocks import describe
     from prunekit.costs import cost
     from prunekit.curves import pruning_steps, score_rows
     from prunekit.errors import UserError
+    from prunekit.heads.curve_points import evaluated
+    from prunekit.heads.orders import estimator
     from prunekit.ranked import kinds_of
     from prunekit.schedule import grid
     from prunekit.statistics import spearman

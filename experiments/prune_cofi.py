@@ -80,8 +80,8 @@ class PruneCofi(Experiment):
 
 
 def story(config: PruneCofi, run: Run) -> None:
-    from experiments.cofi_run import Cell
     from prunekit import checkpoints
+    from prunekit.cofi.student_run import Cell
     from prunekit.teachers import load_teacher
 
     teacher = load_teacher(config, run)

@@ -80,13 +80,13 @@ class PruneFisher(Experiment):
 
 
 def story(config: PruneFisher, run: Run) -> None:
-    from experiments.fisher_stages import Stages
     from prunekit import checkpoints
     from prunekit.blocks import blocks
     from prunekit.fisher.alternatives import NEED_GRADIENTS, unit_scores
     from prunekit.fisher.calibration import cached_gradients, draw
     from prunekit.fisher.gradients import by_batch, released_group
     from prunekit.fisher.rearrange import rearrange
+    from prunekit.fisher.stage_table import Stages
     from prunekit.fisher.tuning import check_tunable, tune
     from prunekit.surgery import prune
     from prunekit.tasks.batches import evaluation_batches

@@ -66,13 +66,13 @@ class PruneHeads(Experiment):
 
 
 def story(config: PruneHeads, run: Run) -> None:
-    from experiments.curve_points import evaluated
-    from experiments.orders import estimator, retrainer
     from prunekit.blocks import describe
     from prunekit.checkpoints import save
     from prunekit.costs import cost
     from prunekit.curves import kept_masks, kept_rows, pruning_steps, score_rows, share_within
     from prunekit.files import write_json
+    from prunekit.heads.curve_points import evaluated
+    from prunekit.heads.orders import estimator, retrainer
     from prunekit.ranked import kinds_of
     from prunekit.schedule import grid, reachable
     from prunekit.tasks.bleu import signatures

@@ -65,11 +65,11 @@ def story(config: TimeInference, run: Run) -> None:
 
     import torch
 
-    from experiments.orders import timing_subject
     from prunekit.blocks import describe
     from prunekit.costs import cost
     from prunekit.curves import prune_heads
     from prunekit.gates import gated
+    from prunekit.heads.orders import timing_subject
     from prunekit.masks import Masks
     from prunekit.ranked import existing, rows_of, stacked
     from prunekit.schedule import heads_to_prune, keep_mask
@@ -79,7 +79,7 @@ def story(config: TimeInference, run: Run) -> None:
 
     original, by_kind, mean = timing_subject(config, run)
     if config.task.translation:
-        from experiments.decoding import time_decoding
+        from prunekit.heads.decoding_speed import time_decoding
 
         time_decoding(config, run, original, by_kind, mean)
         return

@@ -99,7 +99,7 @@ def handed_on() -> list[str]:
 def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     """The model and the examples of a benchmark, and how many."""
     from prunekit.evaluation import model_record
-    from prunekit.tasks.rows import load_rows
+    from prunekit.run_data import recorded_rows
     from prunekit.teachers import load_teacher, new_model
 
     size = config.examples or EXAMPLES[config.benchmark]
@@ -110,9 +110,7 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
         return model, None, size
     teacher = load_teacher(config, run)
     split = config.task.train if config.benchmark in FROM_TRAINING else config.task.evaluation
-    rows = load_rows(config.task, split).sample(size)
-    run.data.append(rows.record("evaluation"))
-    return teacher.model, teacher.encode(rows), size
+    return teacher.model, teacher.encode(recorded_rows(run, "evaluation", config.task, split, size)), size
 
 
 def perform(config: Benchmark) -> dict[str, Any]:

@@ -53,8 +53,8 @@ def story(config: LatencyTable, run: Run) -> None:
     from prunekit.errors import UserError
     from prunekit.evaluation import model_record
     from prunekit.fisher.latency import SUBLAYERS, latency_table
+    from prunekit.run_data import evaluation_rows
     from prunekit.tasks.batches import encode
-    from prunekit.tasks.rows import load_rows
     from prunekit.tasks.tokenizers import load_tokenizer
     from prunekit.teachers import new_model, positions
 
@@ -67,8 +67,7 @@ def story(config: LatencyTable, run: Run) -> None:
     run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
     length = config.length
     if length is None:
-        rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
-        run.data.append(rows.record("evaluation"))
+        rows = evaluation_rows(config, run)
         length, _ = encode(rows, load_tokenizer(config.model), positions(model)).mean_lengths
     if length > positions(model):
         raise UserError(f"length: {length} tokens are too many, this model has {positions(model)} positions")

@@ -1,30 +1,25 @@
-"""Who goes first: the score behind each order of `prune_heads`, and what `time_inference` times."""
+"""Which heads go first: the score behind each order of a pruning curve."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
-from prunekit.curves import Estimate
+from prunekit.config import Experiment
+from prunekit.curves import Estimate, Retrain
 from prunekit.effects import head_comparisons
-from prunekit.evaluation import model_record
+from prunekit.heads.settings import CurveSettings
+from prunekit.run_data import recorded_rows
+from prunekit.runs import Run
 from prunekit.scores import head_importance, head_magnitude, random_scores
 from prunekit.tasks.batches import Examples, evaluation_batches, iterate
 from prunekit.tasks.rows import load_rows
-from prunekit.teachers import load_teacher, new_model
+from prunekit.teachers import Teacher
 from prunekit.training import retrain
 
-if TYPE_CHECKING:
-    from experiments.head_dynamics import HeadDynamics
-    from experiments.prune_heads import PruneHeads
-    from experiments.time_inference import TimeInference
-    from prunekit.runs import Run
-    from prunekit.teachers import Teacher
 
-
-def estimator(config: PruneHeads | HeadDynamics, teacher: Teacher, evaluation: Examples, run: Run) -> Estimate:
+def estimator(config: CurveSettings, teacher: Teacher, evaluation: Examples, run: Run) -> Estimate:
     """The function from a model to the scores of its heads, by kind (layer, head); the lowest go first."""
     if config.order == "random":
         return lambda model: random_scores(model, config.seed)
@@ -34,49 +29,43 @@ def estimator(config: PruneHeads | HeadDynamics, teacher: Teacher, evaluation: E
         found = head_comparisons(config.task, teacher, evaluation, run, ("one_off",), config.evaluation, tested=False)
         # a head whose removal costs most is the most important
         return lambda model: {kind: -comparison.deltas for kind, comparison in found["one_off"].items()}
-
-    rows = load_rows(config.task, config.task.train).sample(config.importance_examples, seed=config.seed)
-    run.data.append(rows.record("importance"))
-    batches = evaluation_batches(teacher.encode(rows), 32)
     variant = "released" if config.order == "importance_released" else "paper"
+    return importance(config, teacher, run, config.importance_examples, variant=variant, normalise=config.normalise)
 
-    def importance(model: Any) -> dict[str, Tensor]:
+
+def importance(
+    config: Experiment,
+    teacher: Teacher,
+    run: Run,
+    examples: int | None,
+    *,
+    variant: str = "paper",
+    normalise: bool = True,
+) -> Estimate:
+    """:func:`prunekit.scores.head_importance` over training rows of the task.
+
+    Args:
+        examples: how many, a sample drawn with the seed of ``config``; None for all.
+    """
+    rows = recorded_rows(run, "importance", config.task, config.task.train, examples, config.seed)
+    batches = evaluation_batches(teacher.encode(rows), 32)
+
+    def estimate(model: Any) -> dict[str, Tensor]:
         with run.stage("head importance", len(rows)) as advance:
             return head_importance(
-                model, iterate(batches, run.device), variant=variant, normalise=config.normalise, progress=advance
+                model, iterate(batches, run.device), variant=variant, normalise=normalise, progress=advance
             )
 
-    return importance
+    return estimate
 
 
-def retrainer(config: PruneHeads, teacher: Teacher) -> Callable[[Any], None] | None:
-    """Short training between steps, as an option of the authors' code; None where it is off."""
-    if not config.retrain_steps:
+def retrainer(config: Experiment, teacher: Teacher, steps: int, learning_rate: float) -> Retrain | None:
+    """Short training between steps of pruning, as an option of the authors' code; None without steps."""
+    if not steps:
         return None
     rows = load_rows(config.task, config.task.train).sample(config.train.examples)
     examples = teacher.encode(rows)
     return lambda model: retrain(
-        model, examples, steps=config.retrain_steps, batch_size=config.train.batch_size,
-        learning_rate=config.retrain_learning_rate, seed=config.seed,
+        model, examples, steps=steps, batch_size=config.train.batch_size, learning_rate=learning_rate,
+        seed=config.seed,
     )  # fmt: skip
-
-
-def timing_subject(config: TimeInference, run: Run) -> tuple[Any, dict[str, Tensor], int | None]:
-    """The model to time, scores by kind that say which heads go, and the task's mean length.
-
-    Random weights have no task: their heads go at random, and there is no tokenizer to measure a length with.
-    """
-    if config.model.weights == "random":
-        model, _ = new_model(config.model, config.task, config.seed)
-        run.model = model_record(model, config.model.name, config.model.path, "random")
-        return model.to(run.device), random_scores(model, config.seed), None
-    teacher = load_teacher(config, run)
-    rows = load_rows(config.task, config.task.train).sample(config.importance_examples, seed=config.seed)
-    run.data.append(rows.record("importance"))
-    scores = head_importance(teacher.model, iterate(evaluation_batches(teacher.encode(rows), 32), run.device))
-    mean = None
-    if config.mean_length:
-        evaluation = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
-        run.data.append(evaluation.record("evaluation"))
-        mean, _ = teacher.encode(evaluation).mean_lengths
-    return teacher.model, scores, mean

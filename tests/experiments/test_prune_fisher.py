@@ -117,8 +117,8 @@ def test_an_interrupted_run_ends_with_the_same_numbers(folder: Path, monkeypatch
             raise KeyboardInterrupt
         real(self, stage, model)
 
-    real = stages.Stages.evaluate
-    monkeypatch.setattr(stages.Stages, "evaluate", dies)
+    real = stages.StageTable.evaluate
+    monkeypatch.setattr(stages.StageTable, "evaluate", dies)
     with pytest.raises(KeyboardInterrupt):
         perform("prune_fisher", *arguments, "run.force=true")
     assert numbers(perform("prune_fisher", *arguments)) == numbers(whole)

@@ -81,19 +81,10 @@ def story(config: Benchmark, run: Run) -> None:
     bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
     rows, found = bench.compare(Subject(
         model, examples, size, batch_size=config.evaluation.batch_size, seed=config.seed, repeats=config.repeats,
-        warmup=config.warmup, run=run, overrides=handed_on(),
+        warmup=config.warmup, run=run,
     ))  # fmt: skip
     run.table("repeats", rows)
     run.metrics = found | median_ratios(rows)
-
-
-def handed_on() -> list[str]:
-    """What the command line says about model, data and training."""
-    from hydra.core.hydra_config import HydraConfig
-
-    own = ("benchmark", "examples", "repeats", "warmup", "run.")
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    return [text for text in given if not text.startswith(own)]
 
 
 def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:

@@ -174,17 +174,17 @@ def test_time_decoding(folder: Path, weights: str, length: int | None) -> None:
     else:
         task = composed("time_decoding", *SMALL, *arguments).task
         teacher = folder / "finetune" / record["teacher"]["run_id"] / "model"
-        examples = encode(load_rows(task, "validation").sample(12), AutoTokenizer.from_pretrained(teacher))
+        examples = encode(load_rows(task, task.evaluation).sample(12), AutoTokenizer.from_pretrained(teacher))
         assert set(rows.length) == {examples.mean_lengths[0]}
         assert roles == ["train", "importance", "evaluation"]
 
 
 def test_encoders_and_translators_are_timed_by_a_verb_each() -> None:
-    with pytest.raises(UserError, match="task: demo_translation is translation, .*`time_decoding` times beam search"):
+    with pytest.raises(UserError, match=r"task: demo_translation is translation, .*`time_decoding` times beam search"):
         composed("time_inference", *TINY)
     with pytest.raises(UserError, match="task: demo is no translation; `time_inference` times encoders"):
         composed("time_decoding")
-    with pytest.raises(UserError, match="length: random weights have no tokenizer .* give length=N"):
+    with pytest.raises(UserError, match=r"length: random weights have no tokenizer .* give length=N"):
         composed("time_decoding", *TINY, "model.weights=random")
 
 

@@ -150,7 +150,7 @@ CHAPTERS = (
             Part("order_agreement", "prune_heads", order_agreement.draw, "only one order"),
             Part("fig4", "prune_heads", fig4.draw, "no single kind of attention"),
             Part("fig5", "head_dynamics", fig5.draw),
-            Part("decoding", "time_inference", decoding.draw, of_paper=False),
+            Part("decoding", "time_decoding", decoding.draw, of_paper=False),
         ),
         claims=claims_translation.draw,
         list_claims=claims_translation.claims,

@@ -27,7 +27,7 @@ NEEDED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] =
     ),
 }
 """Configuration fields, metrics and sparsities that a verb's figures rely on."""
-TIMING_VERBS = ("time_inference", "benchmark", "latency_table")
+TIMING_VERBS = ("time_inference", "time_decoding", "benchmark", "latency_table")
 """The verbs that report no score: only their records may come from random weights, and hardware tells them apart."""
 
 
@@ -181,11 +181,26 @@ def read_record(folder: Path) -> Record | None:
     try:
         if result["status"] != "finished":
             return None
-        return _parse(folder, result)
+        return _parse(folder, _as_now(result))
     except KeyError as error:
         raise DamagedRecordError(f"{path}: no field {error}") from None
     except (TypeError, ValueError, AttributeError) as error:
         raise DamagedRecordError(f"{path}: a field of the wrong kind ({_one_line(error)})") from None
+
+
+def _as_now(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record as its verb writes it now: ``time_inference`` once also timed beam search, in place of all else where
+    the task is translation, and had the settings of both."""
+    if result["verb"] != "time_inference":
+        return result
+    config = dict(result["config"])
+    if not config["task"].get("translation"):
+        without = {name: value for name, value in config.items() if name not in ("shares", "words")}
+        return {**result, "config": without}
+    config.pop("share", None)
+    lengths, at_mean = config.pop("lengths", []), config.pop("mean_length", True)
+    config["length"] = None if at_mean or not lengths else lengths[0]
+    return {**result, "verb": "time_decoding", "config": config}
 
 
 def _parse(folder: Path, result: Mapping[str, Any]) -> Record:

@@ -37,41 +37,39 @@ class AblateHeads(Experiment):
 
 
 def story(config: AblateHeads, run: Run) -> None:
-    from experiments.tables import best_heads, head_rows, layer_rows
     from prunekit.data.bleu import signatures
-    from prunekit.data.rows import load_rows
     from prunekit.heads.effects import head_comparisons
+    from prunekit.heads.tables import best_heads, head_rows, layer_rows
+    from prunekit.runs.run_data import evaluation_examples, recorded_rows
     from prunekit.runs.teachers import load_teacher
 
     teacher = load_teacher(config, run)
-    rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
-    run.data.append(rows.record("evaluation"))
+    examples = evaluation_examples(config, teacher, run)
     found = head_comparisons(
-        config.task, teacher, teacher.encode(rows), run, ("one_off", "all_but_one"), config.evaluation, seed=config.seed
+        config.task, teacher, examples, run, ("one_off", "all_but_one"), config.evaluation, seed=config.seed
     )
     one_left = found["all_but_one"]
     heads = [
         row
         for ablation, by_kind in found.items()
         for kind, comparison in by_kind.items()
-        for row in head_rows(kind, ablation, comparison, len(rows), config.level)
+        for row in head_rows(kind, ablation, comparison, len(examples), config.level)
     ]
     run.table("heads", heads)
     layers = []
     for kind, left in one_left.items():
-        layers += layer_rows(kind, "dev", best_heads(left), left, len(rows), len(rows), config.level)
+        layers += layer_rows(kind, "dev", best_heads(left), left, len(examples), len(examples), config.level)
 
     if config.selection_examples:
-        chosen = load_rows(config.task, config.task.selection or config.task.train)
-        chosen = chosen.sample(config.selection_examples, seed=config.seed)
-        run.data.append(chosen.record("selection"))
+        split = config.task.selection or config.task.train
+        chosen = recorded_rows(run, "selection", config.task, split, config.selection_examples, config.seed)
         selection = head_comparisons(
             config.task, teacher, teacher.encode(chosen), run, ("all_but_one",), config.evaluation,
-            seed=config.seed, tested=False, label=f"choose heads on {chosen.split}",
+            seed=config.seed, tested=False, label=f"choose heads on {split}",
         )["all_but_one"]  # fmt: skip
         for kind, left in one_left.items():
             best = best_heads(selection[kind])
-            layers += layer_rows(kind, "train", best, left, len(chosen), len(rows), config.level)
+            layers += layer_rows(kind, "train", best, left, len(chosen), len(examples), config.level)
     run.table("layers", layers)
 
     one_off = [row for row in heads if row["ablation"] == "one_off"]

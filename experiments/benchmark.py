@@ -81,25 +81,16 @@ def story(config: Benchmark, run: Run) -> None:
     bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
     rows, found = bench.compare(Subject(
         model, examples, size, batch_size=config.evaluation.batch_size, seed=config.seed, repeats=config.repeats,
-        warmup=config.warmup, run=run, overrides=handed_on(),
+        warmup=config.warmup, run=run,
     ))  # fmt: skip
     run.table("repeats", rows)
     run.metrics = found | median_ratios(rows)
 
 
-def handed_on() -> list[str]:
-    """What the command line says about model, data and training."""
-    from hydra.core.hydra_config import HydraConfig
-
-    own = ("benchmark", "examples", "repeats", "warmup", "run.")
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    return [text for text in given if not text.startswith(own)]
-
-
 def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     """The model and the examples of a benchmark, and how many."""
-    from prunekit.data.rows import load_rows
     from prunekit.evaluation.evaluate import model_record
+    from prunekit.runs.run_data import recorded_rows
     from prunekit.runs.teachers import load_teacher, new_model
 
     size = config.examples or EXAMPLES[config.benchmark]
@@ -110,9 +101,7 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
         return model, None, size
     teacher = load_teacher(config, run)
     split = config.task.train if config.benchmark in FROM_TRAINING else config.task.evaluation
-    rows = load_rows(config.task, split).sample(size)
-    run.data.append(rows.record("evaluation"))
-    return teacher.model, teacher.encode(rows), size
+    return teacher.model, teacher.encode(recorded_rows(run, "evaluation", config.task, split, size)), size
 
 
 def perform(config: Benchmark) -> dict[str, Any]:

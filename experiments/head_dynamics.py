@@ -11,41 +11,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.config.checks import at_least, one_of
-from prunekit.config.sections import Experiment
-from prunekit.config.task import without_questions
+from prunekit.heads.settings import CurveSettings
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
 
 VERB, REVISION = "head_dynamics", 1
-ORDERS = ("importance", "importance_released", "importance_stepwise", "random", "magnitude")
 
 
 @dataclass(kw_only=True)
-class HeadDynamics(Experiment):
-    """A pruning curve of a model after each epoch of ``train.snapshots``."""
-
-    order: str = "importance"
-    """Who goes first: ``importance``, ``importance_released``, ``importance_stepwise``, ``magnitude`` or ``random``, as
-    of `prune_heads`; estimated anew for every epoch."""
-    grid: float = 0.1
-    """Step of the curves."""
-    kinds: list[str] | None = None
-    """Kinds of attention whose heads may go, ranked together; null for all."""
-    normalise: bool = True
-    """Divide each layer's importance by its L2 norm before ranking all heads together (Sec. 4.1)."""
-    importance_examples: int | None = None
-    """Training examples that importance is estimated from, a sample drawn with ``seed``; null for all."""
+class HeadDynamics(CurveSettings):
+    """A pruning curve of a model after each epoch of ``train.snapshots``; scores are estimated anew for every epoch."""
 
     def problems(self) -> Any:
         yield from super().problems()
-        yield from without_questions(self.task)
-        yield from one_of("order", self.order, ORDERS)
-        if not 0 < self.grid <= 1:
-            yield f"grid: {self.grid} is outside (0, 1]"
-        if self.importance_examples is not None:
-            yield from at_least("importance_examples", self.importance_examples, 1)
         if self.teacher is not None:
             yield "teacher: a finished model does not show its training, leave it out and let `train` make one"
 
@@ -53,15 +32,14 @@ class HeadDynamics(Experiment):
 def story(config: HeadDynamics, run: Run) -> None:
     import numpy as np
 
-    from experiments.curve_points import evaluated
-    from experiments.orders import estimator
     from prunekit.data.bleu import signatures
-    from prunekit.data.rows import load_rows
+    from prunekit.heads.curve_points import CurvePoints
     from prunekit.heads.curves import pruning_steps, score_rows
+    from prunekit.heads.orders import estimator
     from prunekit.heads.ranked import kinds_of
     from prunekit.heads.schedule import grid
     from prunekit.models.blocks import describe
-    from prunekit.models.costs import cost
+    from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import load_teacher, snapshot
     from prunekit.support.errors import UserError
     from prunekit.support.statistics import spearman
@@ -69,24 +47,17 @@ def story(config: HeadDynamics, run: Run) -> None:
     if not config.train.snapshots:
         raise UserError(f"train.snapshots: name the epochs to look at, for example [1, {config.train.epochs}]")
     teacher = load_teacher(config, run)
-    rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
-    run.data.append(rows.record("evaluation"))
-    encoded = teacher.encode(rows)
-    dense = cost(teacher.model, *encoded.mean_lengths)
+    examples = evaluation_examples(config, teacher, run)
     kinds = kinds_of(describe(teacher.model), config.kinds)
     shares, epochs = grid(config.grid), sorted(config.train.snapshots)
-    done = {line["step"]: line for line in run.logged()}  # of an interrupted run
-    estimate = estimator(config, teacher, encoded, run)
+    estimate, curves = estimator(config, teacher, examples, run), CurvePoints(config, run, teacher.model, examples)
     points: list[dict[str, Any]] = []
     scores: dict[int, list[dict[str, Any]]] = {}
     with run.stage("evaluate pruned models", len(epochs) * len(shares)) as advance:
         for number, epoch in enumerate(epochs):
             model = snapshot(config, teacher, run, epoch)
-            curve = pruning_steps(
-                model, shares, estimate, kinds=kinds, stepwise=config.order == "importance_stepwise"
-            )
-            start = number * len(shares)
-            found = list(evaluated(config, run, curve, encoded, dense, done, advance, first=start, epoch=epoch))
+            steps = pruning_steps(model, shares, estimate, kinds=kinds, stepwise=config.stepwise)
+            found = list(curves.evaluated(steps, advance, first=number * len(shares), epoch=epoch))
             whole = found[0][1]["value"]
             points += [{**row, "relative": row["value"] / whole if whole else None} for _, row in found]
             last_step, _ = found[-1]

@@ -49,12 +49,12 @@ class LatencyTable(Experiment):
 
 def story(config: LatencyTable, run: Run) -> None:
     from prunekit.data.batches import encode
-    from prunekit.data.rows import load_rows
     from prunekit.data.tokenizers import load_tokenizer
     from prunekit.evaluation.evaluate import model_record
     from prunekit.fisher.latency import SUBLAYERS, latency_table
     from prunekit.models import checkpoints
     from prunekit.models.blocks import call_order
+    from prunekit.runs.run_data import evaluation_rows
     from prunekit.runs.teachers import new_model, positions
     from prunekit.support.errors import UserError
 
@@ -67,8 +67,7 @@ def story(config: LatencyTable, run: Run) -> None:
     run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
     length = config.length
     if length is None:
-        rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
-        run.data.append(rows.record("evaluation"))
+        rows = evaluation_rows(config, run)
         length, _ = encode(rows, load_tokenizer(config.model), positions(model)).mean_lengths
     if length > positions(model):
         raise UserError(f"length: {length} tokens are too many, this model has {positions(model)} positions")

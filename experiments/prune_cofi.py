@@ -8,16 +8,12 @@ python -m experiments.prune_cofi -m sparsity=0.9 structure=learned,random,fisher
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import run_main
-from prunekit.cofi import ANSWERS, DIRECTIONS, MATCHINGS, STRUCTURES, UNITS, VARIANTS
-from prunekit.cofi.recipe import StudentConfig
-from prunekit.config.checks import at_least, between, one_of
-from prunekit.config.sections import Experiment
-from prunekit.config.task import without_translation
+from prunekit.cofi.settings import CofiSettings
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
@@ -26,72 +22,23 @@ VERB, REVISION = "prune_cofi", 2
 
 
 @dataclass(kw_only=True)
-class PruneCofi(Experiment):
+class PruneCofi(CofiSettings):
     """One target sparsity."""
-
-    sparsity: float = 0.9
-    """Share of the prunable parameters that goes, in (0, 1); embeddings are not prunable."""
-    structure: str = "learned"
-    """What stays: ``learned``, or of a baseline that is trained as long: ``random`` units in the shape of the learned
-    model, the best heads and neurons by ``fisher`` or ``magnitude``, whole ``layers``, a small ``dense`` model."""
-    variant: str = "paper"
-    """``paper``, or ``released``: as the authors' code computes it."""
-    units: list[str] = field(default_factory=lambda: list(UNITS))
-    """What has gates: some of ``hidden``, ``layers``, ``heads``, ``neurons``."""
-    matching: str = "auto"
-    """Which student layer learns from a teacher's: ``paper``, ``ordered``, ``any``, ``fixed``, ``none``; ``auto``:
-    paper, and ordered for ``variant=released``."""
-    learn_from: str = "teacher"
-    """Answers: the ``teacher``'s predictions, or the ``labels``."""
-    prediction_weight: float = 0.5
-    """Of the loss on answers; the rest is on layers. The paper takes the best of 0.1, 0.3 and 0.5."""
-    pred_direction: str = "distillation"
-    """``distillation``: KL(teacher, student), as the released code; ``printed``: KL(student, teacher)."""
-    student: StudentConfig = field(default_factory=StudentConfig)
-    """How the student is trained."""
-    batch_sizes: list[int] = field(default_factory=lambda: [1, 128])
-    """Batch sizes at which latency is measured."""
-    length: int = 128
-    """Tokens of the inputs that are timed, or as many as the model has positions for."""
-    repeats: int = 5
-    """Timed rounds, up to 20 times as many for small inputs."""
-
-    def __post_init__(self) -> None:
-        if self.matching == "auto":
-            self.matching = "ordered" if self.variant == "released" else "paper"
-
-    def problems(self) -> Any:
-        yield from super().problems()
-        yield from without_translation(self.task)
-        if not 0 < self.sparsity < 1:
-            yield f"sparsity: {self.sparsity} is the share that goes, right would be between 0 and 1"
-        yield from one_of("structure", self.structure, STRUCTURES)
-        yield from one_of("variant", self.variant, VARIANTS)
-        for unit in self.units or [""]:
-            yield from one_of("units", unit, UNITS)
-        yield from one_of("matching", self.matching, MATCHINGS)
-        yield from one_of("learn_from", self.learn_from, ANSWERS)
-        yield from one_of("pred_direction", self.pred_direction, DIRECTIONS)
-        yield from between("prediction_weight", self.prediction_weight, 0, 1)
-        for name in ("length", "repeats"):
-            yield from at_least(name, getattr(self, name), 1)
-        for size in self.batch_sizes or [0]:
-            yield from at_least("batch_sizes", size, 1)
 
 
 def story(config: PruneCofi, run: Run) -> None:
-    from experiments.cofi_run import Cell
+    from prunekit.cofi.student_run import StudentRun
     from prunekit.models import checkpoints
     from prunekit.runs.teachers import load_teacher
 
     teacher = load_teacher(config, run)
     shape = learned_shape(config) if config.structure == "random" else None
-    cell = Cell(config, run, teacher)
-    with run.stage("train", cell.steps) as cell.advance:
-        pruned = cell.train(shape)
+    student = StudentRun(config, run, teacher)
+    with run.stage("train", student.steps) as student.advance:
+        pruned = student.train(shape)
     checkpoints.save(pruned.model, run.folder / "model", tokenizer=teacher.tokenizer)
     small: Any = checkpoints.load(run.folder / "model", attention=config.model.attention)
-    cell.finish(pruned, small.to(run.device))  # what was saved is what is evaluated and timed
+    student.finish(pruned, small.to(run.device))  # what was saved is what is evaluated and timed
 
 
 def learned_shape(config: PruneCofi) -> dict[str, list[int]]:

@@ -39,16 +39,15 @@ def story(config: Transfer, run: Run) -> None:
     import numpy as np
 
     from prunekit.data.bleu import signatures
-    from prunekit.data.rows import load_rows
     from prunekit.heads.effects import head_comparisons
+    from prunekit.runs.run_data import recorded_rows
     from prunekit.runs.teachers import load_teacher
     from prunekit.support.statistics import pearson
 
     teacher = load_teacher(config, run)
     sets = []  # both are read before the first is ablated: that may take an hour
     for role, task in (("evaluation", config.task), ("second", config.second)):
-        rows = load_rows(task, task.evaluation).sample(config.evaluation.examples)
-        run.data.append(rows.record(role))
+        rows = recorded_rows(run, role, task, task.evaluation, config.evaluation.examples)
         sets.append((f"{task.name} {task.evaluation}", teacher.encode(rows)))
     found = [
         head_comparisons(

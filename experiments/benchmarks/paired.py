@@ -34,8 +34,6 @@ class Subject:
     repeats: int
     warmup: int
     run: Run
-    overrides: list[str]
-    """Of the command line, for benchmarks that start commands of their own; without the benchmark's settings."""
 
     @property
     def device(self) -> torch.device:

@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
+
 from experiments.benchmarks.paired import Found, Row, Subject, compared
 from prunekit.support.errors import UserError
 
@@ -30,7 +32,7 @@ def compare(subject: Subject) -> Found:
             with tempfile.TemporaryDirectory(dir=subject.run.folder, prefix=".", suffix=".tmp") as home:
                 teachers = cells = 0.0
                 for seed in TEACHERS:
-                    teachers += seconds("finetune", f"train.seed={seed}", *settings(subject, home, "plain"))
+                    teachers += seconds("finetune", f"train.seed={seed}", *settings(home, "plain"))
                     advance(1)
                 for constraint in CONSTRAINTS:
                     for seed in TEACHERS:
@@ -50,13 +52,20 @@ def compare(subject: Subject) -> Found:
     return rows, {**found, "share_of_plain": max(1 / row["ratio"] for row in rows)}
 
 
-def settings(subject: Subject, home: str, name: str) -> list[str]:
+def settings(home: str, name: str) -> list[str]:
     """Of every run: what the benchmark was given, a folder of its own, one thread."""
-    return [*subject.overrides, "run.wandb=disabled", "run.threads=1", f"run.folder={home}/{name}"]
+    return [*handed_on(), "run.wandb=disabled", "run.threads=1", f"run.folder={home}/{name}"]
+
+
+def handed_on() -> list[str]:
+    """What the command line says about model, data and training."""
+    own = ("benchmark", "examples", "repeats", "warmup", "run.")
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return [text for text in given if not text.startswith(own)]
 
 
 def fisher_settings(subject: Subject, home: str, name: str) -> list[str]:
-    return [*settings(subject, home, name), f"calibration_examples={subject.size}"]
+    return [*settings(home, name), f"calibration_examples={subject.size}"]
 
 
 def seconds(verb: str, *overrides: str) -> float:

@@ -227,6 +227,6 @@ def require_scores(model: ModelConfig) -> None:
     """Refuse random weights where a score would be reported."""
     if model.weights == "random":
         raise UserError(
-            "model.weights=random has no score to report; it serves time_inference, latency_table and benchmark, "
-            "use model.weights=pretrained here"
+            "model.weights=random has no score to report; it serves time_inference, time_decoding, latency_table "
+            "and benchmark, use model.weights=pretrained here"
         )

@@ -149,5 +149,5 @@ def without_translation(task: TaskConfig) -> Iterator[str]:
     if task.translation:
         yield (
             f"task: {task.name} is translation, this verb takes encoders on classification, regression and questions; "
-            "`finetune`, `ablate_heads`, `prune_heads`, `head_dynamics`, `transfer` and `time_inference` take it"
+            "`finetune`, `ablate_heads`, `prune_heads`, `head_dynamics`, `transfer` and `time_decoding` take it"
         )

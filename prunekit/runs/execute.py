@@ -37,6 +37,10 @@ NOT_IDENTITY = ("run", "scale")
 """Sections that change no number: where and how to run, and the sizes that other sections were resolved from."""
 
 
+FORMER_NAMES = {"time_decoding": "time_inference"}
+"""What a verb was called when its first runs were made: their ids, and so all of its ids, are of that name."""
+
+
 def run_id(verb: str, revision: int, config: Finetune, hardware: dict[str, Any] | None = None) -> str:
     """Hash of what changes the result, whatever the order of the keys.
 
@@ -48,7 +52,7 @@ def run_id(verb: str, revision: int, config: Finetune, hardware: dict[str, Any] 
         hardware: given by verbs that measure time or memory: another machine is another run.
     """
     kept = {name: value for name, value in chosen(config).items() if name not in NOT_IDENTITY}
-    identity = {"verb": verb, "revision": revision, "config": kept, "hardware": hardware}
+    identity = {"verb": FORMER_NAMES.get(verb, verb), "revision": revision, "config": kept, "hardware": hardware}
     return hashlib.sha256(json.dumps(plain(identity), sort_keys=True).encode()).hexdigest()[:16]
 
 

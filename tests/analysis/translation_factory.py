@@ -129,7 +129,7 @@ def dynamics(root: Path, curves: Mapping[int, Mapping[float, float]] | None = No
 
 
 def decoding(root: Path, **kwargs: Any) -> Path:
-    """A run of ``time_inference``: heads of all kinds gone make decoding 1 + share / 2 times faster."""
+    """A run of ``time_decoding``: heads of all kinds gone make decoding 1 + share / 2 times faster."""
     rows = [
         {"kinds": kinds, "share": share, "achieved_heads": share, "batch_size": batch, "length": 14, "words": 24,
          "beams": 5, "repeats": 10, "original_words_per_second": 100.0 * batch,
@@ -140,7 +140,7 @@ def decoding(root: Path, **kwargs: Any) -> Path:
         for share in (0.25, 0.5, 0.75)
         for speedup in [1 + share / (2 if "+" in kinds else 8)]
     ]  # fmt: skip
-    return write(root, "time_inference", tables={"decoding": pd.DataFrame(rows)}, **kwargs)
+    return write(root, "time_decoding", tables={"decoding": pd.DataFrame(rows)}, **kwargs)
 
 
 def everything(root: Path) -> None:

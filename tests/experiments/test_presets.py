@@ -84,8 +84,17 @@ def test_every_run_of_cofi_composes(scale: str) -> None:
     assert {config.structure for config in made} == set(STRUCTURES)
 
 
+@pytest.mark.parametrize(
+    ("scale", "model"), [("demo", "marian-demo"), ("small", "marian-small"), ("paper", "opus-mt-en-fr")]
+)
+def test_decoding_composes_at_every_scale(scale: str, model: str) -> None:
+    on = composed("reproduce", f"scale={scale}").scale.translation
+    config = composed("time_decoding", f"scale={scale}", *on)
+    assert config.scale.name == scale and config.model.name == model and config.repeats == config.scale.repeats
+
+
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "time_decoding"])
 def test_every_verb_composes_at_every_scale(verb: str, scale: str) -> None:
     config = composed(verb, f"scale={scale}")
     assert config.scale.name == scale

@@ -100,7 +100,7 @@ def test_a_sweep_evaluates_the_unpruned_model_once(folder: Path, monkeypatch: py
 
 
 def test_an_interrupted_run_ends_with_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import experiments.fisher_stages as stages
+    import prunekit.fisher.stage_table as stages
 
     def numbers(record: dict[str, Any]) -> str:
         kept = {name: value for name, value in record.items() if name not in NOT_NUMBERS}
@@ -117,8 +117,8 @@ def test_an_interrupted_run_ends_with_the_same_numbers(folder: Path, monkeypatch
             raise KeyboardInterrupt
         real(self, stage, model)
 
-    real = stages.Stages.evaluate
-    monkeypatch.setattr(stages.Stages, "evaluate", dies)
+    real = stages.StageTable.evaluate
+    monkeypatch.setattr(stages.StageTable, "evaluate", dies)
     with pytest.raises(KeyboardInterrupt):
         perform("prune_fisher", *arguments, "run.force=true")
     assert numbers(perform("prune_fisher", *arguments)) == numbers(whole)

@@ -88,7 +88,10 @@ def test_a_teacher_with_another_kind_of_head(tmp_path: Path) -> None:
         load_teacher(composed("prune_fisher", *TINY, f"teacher={folder}"), run)
 
 
-@pytest.mark.parametrize("verb", ["ablate_heads", "transfer", "prune_heads", "time_inference", "benchmark"])
+OF_ONE_OUTPUT = ["ablate_heads", "transfer", "prune_heads", "time_inference", "time_decoding", "benchmark"]
+
+
+@pytest.mark.parametrize("verb", OF_ONE_OUTPUT)
 def test_verbs_of_one_output_a_row(verb: str) -> None:
     with pytest.raises(UserError, match="task: squad is extractive question answering, this verb takes classif"):
         composed(verb, "task=squad")

@@ -157,18 +157,36 @@ def test_the_benchmark_finds_the_same_translations(folder: Path) -> None:
         perform("benchmark", *SMALL, f"run.folder={folder}")
 
 
-@pytest.mark.parametrize("weights", ["scratch", "random"])
-def test_time_inference_times_decoding(folder: Path, weights: str) -> None:
+@pytest.mark.parametrize(("weights", "length"), [("scratch", None), ("scratch", 8), ("random", 8)])
+def test_time_decoding(folder: Path, weights: str, length: int | None) -> None:
     arguments = ["batch_sizes=[2]", "repeats=1", "warmup=0", "shares=[0.5,1]", "words=6", "importance_examples=32"]
-    record = perform(
-        "time_inference", *SMALL, f"run.folder={folder}", f"model.weights={weights}", "lengths=[8]", *arguments
-    )
+    arguments += [f"model.weights={weights}", f"length={length or 'null'}"]
+    record = perform("time_decoding", *SMALL, f"run.folder={folder}", *arguments)
     rows = table(folder, record, "decoding")
     kinds = ["enc-enc+enc-dec+dec-dec", "enc-enc", "enc-dec", "dec-dec"]
     assert rows.kinds.tolist() == [kind for kind in kinds for _ in range(2)]
     assert rows.achieved_heads.tolist() == [0.5, 1] * 4 and set(rows.words) == {6} and set(rows.beams) == {2}
     assert (rows.speedup > 0).all() and (rows.words_per_second > 0).all()
     assert record["sparsity"] == {"requested_heads": 1, "achieved_heads": 1}
+    assert record["verb"] == "time_decoding" and set(rows.batch_size) == {2}
+    roles = [item["role"] for item in record["data"]]
+    if length is not None:
+        assert set(rows.length) == {length} and "evaluation" not in roles
+    else:
+        task = composed("time_decoding", *SMALL, *arguments).task
+        teacher = folder / "finetune" / record["teacher"]["run_id"] / "model"
+        examples = encode(load_rows(task, task.evaluation).sample(12), AutoTokenizer.from_pretrained(teacher))
+        assert set(rows.length) == {examples.mean_lengths[0]}
+        assert roles == ["train", "importance", "evaluation"]
+
+
+def test_encoders_and_translators_are_timed_by_a_verb_each() -> None:
+    with pytest.raises(UserError, match=r"task: demo_translation is translation, .*`time_decoding` times beam search"):
+        composed("time_inference", *TINY)
+    with pytest.raises(UserError, match="task: demo is no translation; `time_inference` times encoders"):
+        composed("time_decoding")
+    with pytest.raises(UserError, match=r"length: random weights have no tokenizer .* give length=N"):
+        composed("time_decoding", *TINY, "model.weights=random")
 
 
 @pytest.fixture(scope="module")

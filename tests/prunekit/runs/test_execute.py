@@ -8,8 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from prunekit.config.sections import Experiment, Finetune, ModelConfig, RunConfig, TrainConfig
+from prunekit.runs.execute import FORMER_NAMES, NOT_IDENTITY, Run, execute, read_result, run_id
 from prunekit.config.task import TaskConfig
-from prunekit.runs.execute import NOT_IDENTITY, Run, execute, read_result, run_id
 from tests.support.settings import finetune
 
 
@@ -39,7 +39,16 @@ def test_a_setting_at_its_default_is_no_part_of_the_identity() -> None:
     assert run_id("v", 1, Experiment(seed=3)) == "923ff296c1ad6bd6"
 
 
+def test_a_renamed_verb_keeps_the_ids_of_its_first_name() -> None:
+    assert FORMER_NAMES == {"time_decoding": "time_inference"}
+    assert run_id("time_decoding", 1, Experiment(seed=3)) == run_id("time_inference", 1, Experiment(seed=3))
+
+
 LOGGED = sorted((Path(__file__).parents[3] / "analysis" / "logged_runs").glob("*/*/result.json"))
+
+
+DROPPED: dict[str, dict[str, Any]] = {"time_inference": {"shares": [0.25, 0.5, 0.75], "words": 24}}
+"""Settings that a verb no longer has, and the value at which they were no part of an identity."""
 
 
 def test_new_settings_orphan_no_logged_run() -> None:
@@ -50,6 +59,8 @@ def test_new_settings_orphan_no_logged_run() -> None:
         module: Any = importlib.import_module(f"experiments.{record['verb']}")
         schema = getattr(module, "".join(part.capitalize() for part in record["verb"].split("_")))
         sections = {name: value for name, value in record["config"].items() if name not in NOT_IDENTITY}
+        for name, default in DROPPED.get(record["verb"], {}).items():
+            assert sections.pop(name, default) == default, (path, name)
         config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), sections))
         identities = {run_id(record["verb"], record["revision"], config, device) for device in (None, record["device"])}
         assert record["run_id"] in identities, path

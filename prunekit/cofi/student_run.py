@@ -1,18 +1,20 @@
-"""What `prune_cofi` trains on and records."""
+"""A run of CoFi or of one of its baselines: what the student is trained on, and what is recorded of it."""
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from prunekit.cofi.fixed import Pruned, train_fixed
 from prunekit.cofi.recipe import Recipe
+from prunekit.cofi.settings import CofiSettings
 from prunekit.cofi.stages import Surroundings
 from prunekit.cofi.structures import drawn, scored, small_dense, whole_layers
 from prunekit.cofi.training import Training
+from prunekit.data.batches import Examples
 from prunekit.data.rows import load_rows
 from prunekit.evaluation.cached import cached_evaluation
 from prunekit.evaluation.evaluate import Evaluated, evaluate
@@ -20,32 +22,26 @@ from prunekit.evaluation.speed import latency_rows
 from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
 from prunekit.models.surgery import prune
-from prunekit.runs.teachers import new_model, positions
+from prunekit.runs.execute import Run
+from prunekit.runs.run_data import evaluation_examples
+from prunekit.runs.teachers import Teacher, new_model, positions
 from prunekit.support.errors import UserError
 from prunekit.support.files import remove, write_json
 from prunekit.support.fingerprints import examples_fingerprint, weights_fingerprint
 from prunekit.support.progress import Advance
 
-if TYPE_CHECKING:
-    from experiments.prune_cofi import PruneCofi
-    from prunekit.data.batches import Examples
-    from prunekit.runs.execute import Run
-    from prunekit.runs.teachers import Teacher
-
 CALIBRATION = 2048
 """Examples that Fisher information of the baseline is computed from."""
 
 
-class Cell:
+class StudentRun:
     """Data, student and record of a run."""
 
-    def __init__(self, config: PruneCofi, run: Run, teacher: Teacher) -> None:
+    def __init__(self, config: CofiSettings, run: Run, teacher: Teacher) -> None:
         self.config, self.run, self.teacher = config, run, teacher
         self.advance: Advance = lambda steps: None
         self.length = min(config.length, positions(teacher.model))
-        rows = load_rows(config.task, config.task.evaluation).sample(config.evaluation.examples)
-        run.data.append(rows.record("evaluation"))
-        self.evaluation = teacher.encode(rows)
+        self.evaluation = evaluation_examples(config, teacher, run)
         training = load_rows(config.task, config.task.train).sample(config.train.examples)
         if config.student.select_on == "train_slice":
             if config.student.held_out >= len(training):
@@ -72,11 +68,7 @@ class Cell:
     def train(self, shape: dict[str, list[int]] | None = None) -> Pruned:
         """The student of the run's structure, trained; ``shape`` is the learned model's, for ``random``."""
         config, whole = self.config, self.teacher.model
-        recipe = Recipe(
-            sparsity=config.sparsity, variant=config.variant, units=tuple(config.units), matching=config.matching,
-            learn_from=config.learn_from, prediction_weight=config.prediction_weight,
-            pred_direction=config.pred_direction, seed=config.seed, student=config.student,
-        )  # fmt: skip
+        recipe = config.recipe
         if config.structure in ("learned", "random"):
             student = self._student()
             training = Training(whole, student, recipe, self._score, self._around(recipe, student))

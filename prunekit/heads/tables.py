@@ -1,15 +1,13 @@
-"""Rows of the tables that several verbs write."""
+"""Rows of the tables of single heads, and of layers with one head left."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from prunekit.evaluation.comparison import Comparison
 from prunekit.support.statistics import benjamini_hochberg
-
-if TYPE_CHECKING:
-    from prunekit.evaluation.comparison import Comparison
 
 
 def head_rows(kind: str, ablation: str, comparison: Comparison, examples: int, level: float) -> list[dict[str, Any]]:

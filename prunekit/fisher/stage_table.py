@@ -1,37 +1,36 @@
-"""What `prune_fisher` records of each stage: the physically pruned model's score, costs and seconds."""
+"""What is recorded of each stage of Fisher pruning: the physically pruned model's score, costs and seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from prunekit.data.batches import Examples
 from prunekit.evaluation.cached import cached_evaluation
 from prunekit.evaluation.evaluate import evaluate
 from prunekit.evaluation.speed import latency_rows
 from prunekit.fisher.latency import LatencyTable, latency_table
 from prunekit.fisher.latency_search import latency_search
 from prunekit.fisher.search import mac_search
+from prunekit.fisher.settings import FisherSettings
 from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
 from prunekit.models.masks import Masks
+from prunekit.runs.execute import Run
+from prunekit.runs.teachers import Teacher
 from prunekit.support.files import write_json
-
-if TYPE_CHECKING:
-    from experiments.prune_fisher import PruneFisher
-    from prunekit.runs.execute import Run
-    from prunekit.runs.teachers import Teacher
 
 TIMED = ("gradients", "search", "rearrange", "tune")
 
 
-class Stages:
+class StageTable:
     """The evaluation data of a run and its table of stages."""
 
-    def __init__(self, config: PruneFisher, run: Run, teacher: Teacher, evaluation: Any) -> None:
+    def __init__(self, config: FisherSettings, run: Run, teacher: Teacher, evaluation: Examples) -> None:
         self.config, self.run, self.teacher, self.evaluation = config, run, teacher, evaluation
         self.length = max(1, evaluation.mean_lengths[0])
         self.dense = cost(teacher.model, self.length)

@@ -1,0 +1,92 @@
+"""Do translation models without some of their heads translate faster? Words a second of beam search, with heads of all
+kinds of attention removed, and of each kind alone.
+
+python -m experiments.time_decoding scale=small task=multi30k model=marian-small
+python -m experiments.time_decoding task=wmt14 model=opus-mt-en-fr model.weights=random length=24
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from experiments.entry import run_main
+from prunekit.config.checks import at_least, between
+from prunekit.heads.settings import TimingSettings
+
+if TYPE_CHECKING:
+    from prunekit.runs.execute import Run
+
+VERB, REVISION = "time_decoding", 1
+
+
+@dataclass(kw_only=True)
+class TimeDecoding(TimingSettings):
+    """Measured speed of beam search, of a translation model and of what is left of it."""
+
+    shares: list[float] = field(default_factory=lambda: [0.25, 0.5, 0.75])
+    """Shares of the heads of the chosen kinds that go."""
+    length: int | None = None
+    """Tokens of a source, unpadded; null for the mean length of the evaluation data (needs a tokenizer)."""
+    words: int = 24
+    """Words of each translation."""
+
+    def problems(self) -> Any:
+        yield from super().problems()
+        if not self.task.translation:
+            yield f"task: {self.task.name} is no translation; `time_inference` times encoders"
+        for share in self.shares:
+            yield from between("shares", share, 0, 1)
+        yield from at_least("words", self.words, 1)
+        if self.length is not None:
+            yield from at_least("length", self.length, 1)
+        elif self.model.weights == "random":
+            yield "length: random weights have no tokenizer to measure the data's mean length with, give length=N"
+
+
+def story(config: TimeDecoding, run: Run) -> None:
+    from prunekit.heads.decoding_speed import decoding_row
+    from prunekit.heads.timing_subject import timing_subject, without_lowest
+    from prunekit.models.blocks import describe
+    from prunekit.runs.run_data import evaluation_examples
+
+    original, scores, teacher = timing_subject(config, run)
+    length = config.length
+    if length is None and teacher is not None:
+        length = evaluation_examples(config, teacher, run).mean_lengths[0]
+    assert length is not None
+    kinds = describe(original).kinds
+    cells = [(chosen, share) for chosen in (kinds, *((kind,) for kind in kinds)) for share in config.shares]
+    rows: list[dict[str, Any]] = []
+    with run.stage("time decoding", len(config.batch_sizes) * len(cells)) as advance:
+        for batch_size in config.batch_sizes:
+            for chosen, share in cells:
+                pruned, _, gone = without_lowest(original, scores, chosen, share)
+                timed = decoding_row(
+                    original, pruned, batch_size, length, config.words, config.evaluation.beams,
+                    warmup=config.warmup, repeats=config.repeats, device=run.device,
+                )  # fmt: skip
+                rows.append({"kinds": "+".join(chosen), "share": share, "achieved_heads": gone, **timed})
+                run.log(len(rows), **rows[-1])
+                advance(1)
+    run.table("decoding", rows)
+    largest = [row for row in rows if row["batch_size"] == config.batch_sizes[-1]]
+    run.metrics = {
+        "words": config.words, "beams": config.evaluation.beams,
+        **{f"speedup_{row['kinds']}_{row['share']:g}": row["speedup"] for row in largest},
+    }  # fmt: skip
+    run.sparsity = {
+        "requested_heads": max(config.shares),
+        "achieved_heads": max(row["achieved_heads"] for row in rows if row["kinds"] == "+".join(kinds)),
+    }
+
+
+def perform(config: TimeDecoding) -> dict[str, Any]:
+    from experiments.report import announce
+    from prunekit.runs.execute import execute
+
+    return announce(execute(VERB, REVISION, config, story, measures_time=True), config)
+
+
+if __name__ == "__main__":
+    run_main(VERB, TimeDecoding, perform)

@@ -1,0 +1,48 @@
+"""Points of pruning curves: evaluated once, logged as they come, taken from the log of an interrupted run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from prunekit.config.sections import Experiment
+from prunekit.data.batches import Examples
+from prunekit.evaluation.evaluate import evaluate
+from prunekit.heads.curves import Step, point
+from prunekit.models.costs import cost
+from prunekit.runs.execute import Run
+
+Row = dict[str, Any]
+
+
+class CurvePoints:
+    """What turns the steps of a run's pruning curves into rows of its table."""
+
+    def __init__(self, config: Experiment, run: Run, model: Any, examples: Examples) -> None:
+        """``model`` is the unpruned one, ``examples`` are evaluated on."""
+        self.config, self.run, self.examples = config, run, examples
+        self.dense = cost(model, *examples.mean_lengths)
+        self.done: dict[int, Row] = {line["step"]: line for line in run.logged()}  # of an interrupted run
+
+    def evaluated(
+        self, steps: Iterable[Step], advance: Callable[[int], None], *, first: int = 0, **names: Any
+    ) -> Iterator[tuple[Step, Row]]:
+        """Every step of a curve with its row.
+
+        Args:
+            advance: called with 1 after every step.
+            first: step in the log of the curve's first point.
+            names: what tells this curve from others of the run, put into every row.
+        """
+        config = self.config
+        for number, step in enumerate(steps, first):
+            if number not in self.done:
+                found = evaluate(
+                    config.task, step.model, self.examples, device=self.run.device,
+                    batch_size=config.evaluation.batch_size, beams=config.evaluation.beams, precision=config.dtype,
+                )  # fmt: skip
+                own = point(config.task, step, found, self.dense, *self.examples.mean_lengths)
+                self.done[number] = {**names, **own}
+                self.run.log(number, **self.done[number])
+            advance(1)
+            yield step, {name: value for name, value in self.done[number].items() if name != "step"}

@@ -1,0 +1,39 @@
+"""The rows that a run works on: read, sampled, and named in its record."""
+
+from __future__ import annotations
+
+from prunekit.config.sections import Experiment
+from prunekit.runs.execute import Run
+from prunekit.config.task import TaskConfig
+from prunekit.data.batches import Examples
+from prunekit.data.rows import Rows, load_rows
+from prunekit.runs.teachers import Teacher
+
+
+def recorded_rows(
+    run: Run, role: str, task: TaskConfig, split: str, examples: int | None, seed: int | None = None
+) -> Rows:
+    """A sample of a split, named in the record of the run.
+
+    Args:
+        role: what the rows are for, as ``evaluation`` or ``importance``.
+        examples: None for all rows.
+        seed: of the sample; None for the one of evaluation samples, which are the same in every run.
+
+    Raises:
+        UserError: the split cannot be read, as :func:`prunekit.data.rows.load_rows` says.
+    """
+    rows = load_rows(task, split)
+    rows = rows.sample(examples) if seed is None else rows.sample(examples, seed)
+    run.data.append(rows.record(role))
+    return rows
+
+
+def evaluation_rows(config: Experiment, run: Run) -> Rows:
+    """What ``config.evaluation`` takes of the task's evaluation split."""
+    return recorded_rows(run, "evaluation", config.task, config.task.evaluation, config.evaluation.examples)
+
+
+def evaluation_examples(config: Experiment, teacher: Teacher, run: Run) -> Examples:
+    """:func:`evaluation_rows`, encoded as the teacher reads them."""
+    return teacher.encode(evaluation_rows(config, run))

@@ -41,8 +41,8 @@ def regenerated(text: str, sources: Iterable[Path]) -> str:
     Raises:
         UserError: a marker names no paper or has no end, or a source is no folder.
     """
-    from analysis.ledger import judge
-    from analysis.loading import Journal, load
+    from analysis.catalogue.all_claims import judge
+    from analysis.data.loading import Journal, load
 
     journal = Journal()
     tables: dict[str, list[str]] = {}
@@ -54,7 +54,7 @@ def regenerated(text: str, sources: Iterable[Path]) -> str:
 
 def replaced(text: str, tables: dict[str, list[str]]) -> str:
     """The page with the tables of each paper between its markers, one after another; none leaves the pair empty."""
-    from analysis.chapters import CHAPTERS
+    from analysis.catalogue.chapters import CHAPTERS
 
     papers = [chapter.paper for chapter in CHAPTERS if chapter.paper]
     opened = re.findall(r"<!-- claims:(\w+) -->", text)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from analysis.claims import criteria_albert
 from analysis.claims.claim import Claim, claims_table
+from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.records import Record
-from analysis.michel import published
 from analysis.render.output import Table
 
 PAPER = "Lan et al. 2019 (ALBERT)"

@@ -10,10 +10,10 @@ from analysis.cofi import distillation, units
 from analysis.cofi import published as published_cofi
 from analysis.cofi.pairs import paired
 from analysis.cofi.runs import at_sparsity, default_runs, structure
+from analysis.data import published
 from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.michel import published
 from analysis.render.output import Table
 
 CAPTION = (

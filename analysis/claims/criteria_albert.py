@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
+from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
-from analysis.michel import published
 from analysis.michel.table4 import TIMINGS
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from analysis.claims import criteria_kwon
 from analysis.claims.claim import Claim, claims_table
+from analysis.data import published
 from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.kwon import comparisons
 from analysis.kwon.runs import default_runs
 from analysis.kwon.seconds import with_times
-from analysis.michel import published
 from analysis.render.output import Table
 
 CAPTION = (

@@ -8,6 +8,7 @@ from analysis.claims import criteria_michel
 from analysis.claims.claim import Claim, Outcome, claims_table
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.data.published import claim
 from analysis.michel import published
 from analysis.render.output import Table
 
@@ -28,8 +29,8 @@ def draw(runs: Mapping[str, list[Group]], journal: Journal, setting: str) -> Tab
 def claims() -> list[Claim]:
     """Every claim, in the order of the paper."""
     _, r = published.transfer(translation=False)
-    prunable = float(published.claim("michel", "share of heads prunable without noticeable loss, BERT MNLI"))
-    gain = float(published.claim("michel", "speed gain with 50% of heads removed, batch 16 and 64"))
+    prunable = float(claim("michel", "share of heads prunable without noticeable loss, BERT MNLI"))
+    gain = float(claim("michel", "speed gain with 50% of heads removed, batch 16 and 64"))
     one = published.speed().set_index("batch_size")["gain"][1]
     return [
         Claim(
@@ -126,7 +127,7 @@ def claims() -> list[Claim]:
         Claim(
             text="Attention holds about a third of all parameters",
             where="Sec. 4.3",
-            published=published.claim("michel", "share of all parameters that sits in attention"),
+            published=claim("michel", "share of all parameters that sits in attention"),
             evidence="time_inference",
             test=criteria_michel.attention_share,
             unit="% of parameters",

@@ -10,6 +10,7 @@ from analysis.claims import criteria_michel, criteria_translation
 from analysis.claims.claim import Claim, Outcome, claims_table
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.data.published import claim
 from analysis.michel import published
 from analysis.render.output import Table
 
@@ -118,8 +119,8 @@ def _ablation() -> list[Claim]:
 
 def _pruning() -> list[Claim]:
     prunable, collapse = published.prunable_heads()["pruned_percent"]
-    left = published.claim("michel", "BLEU with 20% of enc-enc or dec-dec heads left")
-    whole = published.claim("michel", "base BLEU, WMT14 En-Fr transformer-big on newstest2013")
+    left = claim("michel", "BLEU with 20% of enc-enc or dec-dec heads left")
+    whole = claim("michel", "base BLEU, WMT14 En-Fr transformer-big on newstest2013")
     beyond = criteria_translation.WITHOUT_LOSS
     return [
         Claim(

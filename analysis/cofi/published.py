@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.michel.published import read
+from analysis.data.published import read
 
 if TYPE_CHECKING:
     import pandas as pd

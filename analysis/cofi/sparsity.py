@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from analysis.cofi.panels import draw_structures, structure_label
 from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, missed_text, structure
+from analysis.data.averages import unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.render.curves import unpruned
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels
 

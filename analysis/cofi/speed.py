@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from analysis.cofi import published
 from analysis.cofi.panels import draw_structures, structure_label
 from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, missed_text, structure
-from analysis.data.frames import each_machine
+from analysis.data.averages import unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.timings import LATENCY, add_timings, shape_text, timings
-from analysis.render.curves import unpruned
+from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels
 from analysis.render.style import GREY

@@ -12,10 +12,11 @@ from analysis.compare.runs import Comparable, comparable, lengths, run_points
 from analysis.compare.table import LEVELS, best_within, table
 from analysis.compare.timed import add_times
 from analysis.compare.words import ORACLE, caption, macs_text, method_look, rank
+from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group, by_setting
 from analysis.data.loading import Journal
-from analysis.render.curves import draw_unpruned, unpruned
+from analysis.render.curves import draw_unpruned
 from analysis.render.output import Drawing, Item, file_name
 from analysis.render.panels import MACS_LEFT
 from analysis.render.style import add_caption, add_legend, figure_style, panel_grid

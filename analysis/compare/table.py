@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from analysis.compare.runs import Comparable
 from analysis.compare.words import ORACLE, method_look
+from analysis.data.averages import unpruned
 from analysis.data.groups import describe
-from analysis.render.curves import unpruned
 from analysis.render.output import Table
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from analysis.data.averages import average
 from analysis.data.groups import Group, teacher_of
 from analysis.data.records import Record
-from analysis.render.curves import average
-from analysis.render.output import Item, file_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,23 +26,6 @@ def by_device(groups: Sequence[Group]) -> list[list[Group]]:
         ]
         for device, _ in sorted(devices.items(), key=lambda item: (-item[1], item[0]))
     ]
-
-
-def each_machine(
-    name: str, groups: Sequence[Group], make: Callable[[str, list[Group], str], Item | None]
-) -> list[Item]:
-    """One figure or table a machine; the first has the plain name, the others the hardware in it.
-
-    Arguments:
-        make: from a name, the groups' runs of one machine and the hardware, to the item, if there is one.
-    """
-    items: list[Item] = []
-    for found in by_device(groups):
-        device = found[0].records[0].device
-        item = make(file_name(name, device) if items else name, found, device)
-        if item is not None:
-            items.append(item)
-    return items
 
 
 def run_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd.DataFrame:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from analysis.data.frames import each_machine, means
+from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.kwon.runs import caption, default_runs, fisher_rows, option
+from analysis.render.machines import each_machine
 from analysis.render.output import Item, Table
 
 if TYPE_CHECKING:

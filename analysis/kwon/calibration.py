@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
+from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.kwon.runs import caption, default_runs, fisher_rows
-from analysis.render.curves import draw_series, unpruned
+from analysis.render.curves import draw_series
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels
 from analysis.render.style import MARKERS, TEACHERS, Look

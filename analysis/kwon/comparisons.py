@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal
 from analysis.data.records import Record
 from analysis.kwon.runs import caption, default_runs, fisher_rows, option, stages_run
 from analysis.kwon.stages import at_stage, stage_values
-from analysis.render.curves import draw_series, unpruned
+from analysis.render.curves import draw_series
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import MACS_LEFT, draw_panels
 from analysis.render.style import COMPARED

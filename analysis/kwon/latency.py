@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.data.frames import each_machine, means
+from analysis.data.averages import unpruned
+from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.timings import LATENCY, add_timings, shape_text, timings
 from analysis.kwon.panels import draw_within, ring
 from analysis.kwon.runs import caption, default_runs, fisher_rows, mark_within, option
-from analysis.render.curves import draw_series, unpruned
+from analysis.render.curves import draw_series
+from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels
 from analysis.render.style import BUDGETS

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.kwon.panels import draw_within, ring
 from analysis.kwon.runs import caption, default_runs, fisher_rows, mark_within
-from analysis.render.curves import draw_series, unpruned
+from analysis.render.curves import draw_series
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import MACS_LEFT, draw_panels
 from analysis.render.style import BLUE, Look

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from analysis.data.frames import each_machine
+from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.kwon.runs import caption, default_runs, fisher_rows
-from analysis.michel import published
+from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
 from analysis.render.style import BLUE, ORANGE, PURPLE, SKY, add_caption, figure_style, new_figure
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
 from analysis.kwon.runs import caption, default_runs, fisher_rows
-from analysis.render.curves import draw_series, unpruned
+from analysis.render.curves import draw_series
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import MACS_LEFT, draw_panels
 from analysis.render.style import PRUNING_STAGES

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.data.averages import average, unpruned
 from analysis.data.groups import Group, of_all_kinds, teacher_of
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
 from analysis.data.records import Record
 from analysis.michel import published
-from analysis.render.curves import average, draw_limit, draw_series, draw_unpruned, unpruned
+from analysis.render.curves import draw_limit, draw_series, draw_unpruned
 from analysis.render.output import Drawing, Item
 from analysis.render.style import GREY, ORDERS, Look, add_caption, figure_style, metric_axis, new_figure
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analysis.data.averages import average
 from analysis.data.groups import Group, teacher_of
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
 from analysis.michel import published
-from analysis.render.curves import average
 from analysis.render.output import Drawing, Item
 from analysis.render.style import (
     BLUE,

@@ -1,14 +1,14 @@
-"""Numbers printed in the paper or logged by others; sources in ``published/README.md``."""
+"""What Michel et al. 2019 print, and what an independent rerun of theirs logged, in the columns of our figures."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from analysis.data.published import claim, read
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLDER = Path(__file__).parents[1] / "published"
 BERT_BASE_HEADS = 144
 
 
@@ -100,16 +100,3 @@ def speed() -> pd.DataFrame:
     wide = frame.pivot(index="batch_size", columns="model", values="examples_per_second")
     gain = frame[frame["model"] == "pruned"].set_index("batch_size")["relative_gain_pct"] / 100
     return wide.assign(gain=gain).reset_index().rename_axis(columns=None)
-
-
-def claim(paper: str, text: str) -> str:
-    """The published value of one row of ``PAPER_claims.csv``."""
-    frame = read(f"{paper}_claims").set_index("claim")
-    return str(frame.loc[text, "value"])
-
-
-def read(name: str) -> pd.DataFrame:
-    """The file ``published/NAME.csv`` as it is."""
-    import pandas as pd
-
-    return pd.read_csv(FOLDER / f"{name}.csv")

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from analysis.claims import kwon as claims_kwon
+from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
-from analysis.michel import published
 from tests.support.records import kwon as fisher
 from tests.support.records import michel
 

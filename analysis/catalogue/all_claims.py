@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analysis.catalogue.chapters import CHAPTERS, Chapter
-from analysis.claims import albert
-from analysis.data.groups import Setting, by_setting
+from analysis.claims import papers
+from analysis.data.groups import Group, Setting, by_setting
 from analysis.render.output import Table
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from analysis.data.records import Record
 
 NOT_TESTED = "not tested"
+ALBERT = "Lan et al. 2019 (ALBERT)"
 COLUMNS = ("paper", "claim", "where", "published", "ours", "verdict", "criterion", "setting", "command")
 
 
@@ -40,9 +41,9 @@ def judge(records: Sequence[Record], journal: Journal) -> list[Judged]:
     """Every paper's claims table of every setting that has runs for it."""
     found = []
     for chapter in CHAPTERS:
-        if chapter.claims is not None:
+        if chapter.paper:
             for setting, runs in chapter.settings(records).items():
-                table = chapter.claims(chapter.groups(runs), journal, str(setting))
+                table = papers.judged(chapter.paper, chapter.groups(runs), journal, str(setting))
                 found.append(Judged(chapter, setting, table, tuple(sorted({record.task for record in runs}))))
     return found
 
@@ -55,7 +56,7 @@ def ledger(judged: Iterable[Judged], records: Sequence[Record], journal: Journal
     usual = _usual_setting(records)
     rows = []
     for chapter in CHAPTERS:
-        if chapter.claims is not None:
+        if chapter.paper:
             own = [one for one in judged if one.chapter is chapter]
             place = chapter.usual or usual
             rows += [row for claim in chapter.list_claims() for row in _rows(chapter, claim, own, place)]
@@ -90,10 +91,11 @@ def _rows(chapter: Chapter, claim: Claim, judged: Sequence[Judged], usual: Setti
 
 def _albert(records: Sequence[Record], journal: Journal) -> list[dict[str, str]]:
     """ALBERT's claims, which no setting can test alone: two models stand beside one another."""
-    table = albert.draw(records, journal)
+    timings = [record for record in records if record.verb == "time_inference"]
+    table = papers.judged("albert", {"time_inference": [Group(timings)]}, journal)
     return [
-        {"paper": albert.PAPER, **_row_of(table, claim), "command": command(claim, None)}
-        for claim in albert.claims()
+        {"paper": ALBERT, **_row_of(table, claim), "command": command(claim, None)}
+        for claim in papers.read("albert").claims
     ]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from analysis.claims import cofi, kwon, michel
-from analysis.claims import translation as claims_translation
+from analysis.claims import papers
 from analysis.claims.claim import Claim
 from analysis.cofi import baselines, distillation, sparsity, training, units
 from analysis.cofi import kept as cofi_kept
@@ -32,7 +31,7 @@ from analysis.michel import (
     table3,
     table4,
 )
-from analysis.render.output import Item, Table
+from analysis.render.output import Item
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,8 @@ class Chapter:
 
     title: str
     parts: tuple[Part, ...]
-    claims: Callable[[Mapping[str, list[Group]], Journal, str], Table] | None = None
-    """Draws its claims table from the groups of each verb."""
-    list_claims: Callable[[], list[Claim]] = list
-    """The claims in that table."""
     paper: str = ""
-    """The paper's name in commands and in the markers of README.md."""
+    """The name of the paper's file of claims, also in commands and in the markers of README.md; empty: no claims."""
     command: str = ""
     """What makes its records."""
     all_tasks: bool = False
@@ -84,6 +79,10 @@ class Chapter:
     @property
     def verbs(self) -> list[str]:
         return list(dict.fromkeys(verb for part in self.parts for verb in part.verbs))
+
+    def list_claims(self) -> Sequence[Claim]:
+        """The paper's claims, in the order of its file."""
+        return papers.read(self.paper).claims if self.paper else ()
 
     def takes(self, record: Record) -> bool:
         return self.translation is None or self.translation == record.translation
@@ -119,8 +118,6 @@ CHAPTERS = (
             Part("fig5", "head_dynamics", fig5.draw, of_paper=False),
             Part("table4", "time_inference", table4.draw),
         ),
-        claims=michel.draw,
-        list_claims=michel.claims,
         paper="michel",
         command="make reproduce-michel",
     ),
@@ -138,8 +135,6 @@ CHAPTERS = (
             Part("fig5", "head_dynamics", fig5.draw),
             Part("decoding", "time_inference", decoding.draw, of_paper=False),
         ),
-        claims=claims_translation.draw,
-        list_claims=claims_translation.claims,
         paper="translation",
         command="make reproduce-michel",
         translation=True,
@@ -166,8 +161,6 @@ CHAPTERS = (
             Part("kwon_kept", "prune_fisher", kwon_kept.draw),
             Part("kwon_latency_table", "latency_table", latency_table.draw),
         ),
-        claims=kwon.draw,
-        list_claims=kwon.claims,
         paper="kwon",
         command="make reproduce-fisher",
         all_tasks=True,
@@ -183,8 +176,6 @@ CHAPTERS = (
             Part("cofi_kept", "prune_cofi", cofi_kept.draw, NO_DEFAULT),
             Part("cofi_training", "prune_cofi", training.draw),
         ),
-        claims=cofi.draw,
-        list_claims=cofi.claims,
         paper="cofi",
         command="make reproduce-cofi",
         all_tasks=True,

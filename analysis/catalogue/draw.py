@@ -98,7 +98,7 @@ def draw_each(records: Sequence[Record], journal: Journal) -> Iterator[Made]:
                 if one.chapter is chapter and one.setting == setting and one.tested:
                     yield Made(chapter.title, str(setting), folders[setting], "claims", one.table)
         for setting in by_setting(filter(chapter.takes, records), all_tasks=True):
-            if chapter.claims and setting.weights != "random" and not _holds(found, setting):
+            if chapter.paper and setting.weights != "random" and not _holds(found, setting):
                 journal.missing.append(f"{folders[setting]}: no runs of {chapter.title}; {_command(chapter, setting)}")
     whole = ledger(judged, records, journal)
     if whole is not None:
@@ -138,7 +138,7 @@ def _draw_setting(
         for group, item in made:
             yield part.name, item, group.suffix
         scored = setting.weights != "random" or part.verb in TIMING_VERBS
-        expected = chapter.claims and (part.of_paper or groups[part.verb])
+        expected = chapter.paper and (part.of_paper or groups[part.verb])
         if not made and expected and scored:
             journal.missing.append(f"{folder}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
 

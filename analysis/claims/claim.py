@@ -31,7 +31,9 @@ class Claim:
     where: str
     published: str
     evidence: str
-    """Which runs it is judged by, a key of the evidence."""
+    """The name of the runs it is judged by."""
+    find: Callable[[Mapping[str, list[Group]]], Group | None]
+    """Those of a setting's runs by verb, if there are any."""
     test: Callable[[Group, Journal], list[Outcome]]
     """One outcome a teacher or task; an empty list when the records cannot tell."""
     unit: str
@@ -49,14 +51,14 @@ class Claim:
 
 
 def claims_table(
-    name: str, title: str, claims: Iterable[Claim], evidence: Mapping[str, Group], journal: Journal, caption: str
+    name: str, title: str, claims: Iterable[Claim], runs: Mapping[str, list[Group]], journal: Journal, caption: str
 ) -> Table:
     """A row a claim, with the verdict and the setting of the runs that gave it."""
     import pandas as pd
 
     rows = []
     for claim in claims:
-        group = evidence.get(claim.evidence)
+        group = claim.find(runs)
         outcomes = claim.test(group, journal) if group is not None else []
         rows.append(
             {

@@ -12,7 +12,8 @@ import pytest
 from analysis.catalogue.all_claims import judge, ledger
 from analysis.catalogue.chapters import CHAPTERS
 from analysis.catalogue.draw import draw_all
-from analysis.claims import albert as claims_albert
+from analysis.claims import papers
+from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from tests.support.records import cofi, kwon, michel
 
@@ -43,7 +44,8 @@ def timed(root: Path, model: dict[str, Any], slower: float = 1.0, **device: Any)
 
 
 def albert(root: Path) -> pd.DataFrame:
-    return claims_albert.draw(load([root], Journal()), Journal()).frame.set_index("where")
+    runs = {"time_inference": [Group(load([root], Journal()))]}
+    return papers.judged("albert", runs, Journal()).frame.set_index("where")
 
 
 def whole(root: Path) -> pd.DataFrame:
@@ -81,8 +83,8 @@ def test_a_row_a_claim_and_model_and_one_for_what_no_run_tests(tmp_path: Path) -
     michel.ablation(tmp_path, michel.BERT, scale="paper")
     cofi.run(tmp_path, michel.MINILM, sparsity=0.95)
     frame = whole(tmp_path)
-    claims = sum(len(chapter.list_claims()) for chapter in CHAPTERS) + len(claims_albert.claims())
-    assert set(frame["paper"]) == {*(c.title for c in CHAPTERS if c.claims), "Lan et al. 2019 (ALBERT)"}
+    claims = sum(len(chapter.list_claims()) for chapter in CHAPTERS) + len(papers.read("albert").claims)
+    assert set(frame["paper"]) == {*(c.title for c in CHAPTERS if c.paper), "Lan et al. 2019 (ALBERT)"}
     assert frame["claim"].nunique() == claims and len(frame) == claims + 3, "three claims are tested on both models"
     heads = frame[frame["claim"].str.startswith("Most single heads")]
     assert list(heads["command"]) == [

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analysis.claims import cofi as claims_cofi
+from analysis.claims import papers
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from tests.support.records import cofi, michel
@@ -19,7 +19,7 @@ NO_HIDDEN = ["layers", "heads", "neurons"]
 def judged(root: Path) -> Any:
     """The claims table of the records below ``root``, by short names."""
     runs = {"prune_cofi": [Group(load([root], Journal()))]}
-    frame = claims_cofi.draw(runs, Journal(), "a setting").frame
+    frame = papers.judged("cofi", runs, Journal(), "a setting").frame
     return frame.assign(claim=list(CLAIMS)).set_index("claim")
 
 

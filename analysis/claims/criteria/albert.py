@@ -1,13 +1,12 @@
-"""When does a claim of Lan et al. 2019 (ALBERT) hold? One function a claim, from timings of both models.
-
-A function returns one :class:`~analysis.claims.claim.Outcome`, or an empty list when the records cannot tell.
-"""
+"""When does a claim of Lan et al. 2019 (ALBERT) hold? From timings of both models."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
+from analysis.claims.evidence import PAIR
+from analysis.claims.registry import criterion
 from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
@@ -18,25 +17,25 @@ if TYPE_CHECKING:
 
     from analysis.data.records import Record
 
-MODELS = ("albert-base", "bert-base")
-CLOSE = 0.05
-"""By how much a ratio may differ from the published one, which rounds BERT's vocabulary down."""
-AS_FAST = 0.9
-"""Two models in two processes on one machine differ by up to a tenth."""
 
 
-def factorised(group: Group, journal: Journal) -> list[Outcome]:
-    """BERT's word embeddings over ALBERT's and their projection; holds within 5 % of the published ratio."""
+@criterion
+def factorised(group: Group, journal: Journal, *, within: float) -> list[Outcome]:
+    """BERT's word embeddings over ALBERT's and their projection; holds ``within`` per cent of the published ratio.
+
+    The published one rounds BERT's vocabulary down.
+    """
     sizes = [_embedding(record) for record in _one_each(group)]
     if None in sizes:
         return []
     albert, bert = (float(size or 0) for size in sizes)
     ratio, printed = bert / albert, published_ratio()
-    return [Outcome(ratio, abs(ratio / printed - 1) <= CLOSE, f"{_millions(bert)} to {_millions(albert)}")]
+    return [Outcome(ratio, abs(ratio / printed - 1) <= within / 100, f"{_millions(bert)} to {_millions(albert)}")]
 
 
-def shared(group: Group, journal: Journal) -> list[Outcome]:
-    """Per cent that the layers have in what layers and word embeddings save together; holds above 50."""
+@criterion
+def shared(group: Group, journal: Journal, *, above: float) -> list[Outcome]:
+    """Per cent that the layers have in what layers and word embeddings save together."""
     embeddings = [_embedding(record) for record in _one_each(group)]
     layers = [_layers(record) for record in _one_each(group)]
     if None in embeddings or None in layers:
@@ -45,11 +44,12 @@ def shared(group: Group, journal: Journal) -> list[Outcome]:
     by_sharing, by_factors = bert - albert, large - small
     note = f"layers {_millions(bert)} to {_millions(albert)}, embeddings {_millions(large)} to {_millions(small)}"
     portion = 100 * by_sharing / (by_sharing + by_factors)
-    return [Outcome(portion, portion > 50, note)]
+    return [Outcome(portion, portion > above, note)]
 
 
-def not_faster(group: Group, journal: Journal) -> list[Outcome]:
-    """ALBERT's median time over BERT's, unpruned, the geometric mean over common shapes; holds above 0.9."""
+@criterion
+def not_faster(group: Group, journal: Journal, *, above: float) -> list[Outcome]:
+    """ALBERT's median time over BERT's, unpruned, the geometric mean over common shapes."""
     import numpy as np
 
     cell = ["batch_size", "length"]
@@ -58,9 +58,9 @@ def not_faster(group: Group, journal: Journal) -> list[Outcome]:
         original = table[table["variant"] == "original"].drop_duplicates(cell)
         times.setdefault(record.model.name, original[[*cell, "median_ms"]])
     layers = [_layers(record) for record in _one_each(group)]
-    if set(times) != set(MODELS) or None in layers:
+    if set(times) != set(PAIR) or None in layers:
         return []
-    both = times[MODELS[0]].merge(times[MODELS[1]], on=cell, suffixes=("_albert", "_bert"))
+    both = times[PAIR[0]].merge(times[PAIR[1]], on=cell, suffixes=("_albert", "_bert"))
     if both.empty:
         return []
     ratios = both["median_ms_albert"] / both["median_ms_bert"]
@@ -68,7 +68,7 @@ def not_faster(group: Group, journal: Journal) -> list[Outcome]:
     albert, bert = (float(size or 0) for size in layers)
     span = f"{ratios.min():.2f} to {ratios.max():.2f} over {len(ratios)} shapes" if len(ratios) > 1 else "1 shape"
     note = f"{span}; layers {_millions(bert)} to {_millions(albert)} parameters"
-    return [Outcome(mean, mean > AS_FAST and albert < bert, note)]
+    return [Outcome(mean, mean > above and albert < bert, note)]
 
 
 def published_ratio() -> float:
@@ -79,7 +79,7 @@ def published_ratio() -> float:
 
 def _one_each(group: Group) -> list[Record]:
     """The first run of ALBERT and of BERT: sizes are the same in all."""
-    return [next(record for record in group.records if record.model.name == name) for name in MODELS]
+    return [next(record for record in group.records if record.model.name == name) for name in PAIR]
 
 
 def _embedding(record: Record) -> int | None:

@@ -7,7 +7,8 @@ from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
-from analysis.cofi.runs import at_sparsity, default_runs, missed
+from analysis.claims.registry import criterion
+from analysis.cofi.runs import default_runs, missed
 from analysis.data.groups import Group
 from analysis.data.kept_units import kept_rows
 from analysis.data.loading import Journal
@@ -16,18 +17,17 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-SPARSITY = 0.6
-"""At which the paper describes structures (Sec. 4.4)."""
 RUN = ["sparsity", "teacher", "seed"]
 
 
+@criterion
 def upper_layers(group: Group, journal: Journal) -> list[Outcome]:
     """Parameters kept in the lower half of the layers minus the upper half, in points of their share; holds above 0.
 
     The middle one of an odd number of layers counts for neither half.
     """
     outcomes = []
-    for title, rows in _shapes(group, journal, SPARSITY):
+    for title, rows in _shapes(group, journal):
         shares = layer_shares(rows)
         half = len(shares) // 2
         lower, upper = 100 * shares.iloc[:half].mean(), 100 * shares.iloc[-half:].mean()
@@ -36,10 +36,11 @@ def upper_layers(group: Group, journal: Journal) -> list[Outcome]:
     return outcomes
 
 
+@criterion
 def neurons_before_heads(group: Group, journal: Journal) -> list[Outcome]:
     """Per cent of FFN neurons gone, beside that of heads; holds where more neurons than heads go."""
     outcomes = []
-    for title, rows in _shapes(group, journal, SPARSITY):
+    for title, rows in _shapes(group, journal):
         sums = rows.groupby("unit")[["kept", "total"]].sum()
         gone = 100 * (1 - sums["kept"] / sums["total"])
         note = f"heads {gone['heads']:.0f} %, {_runs(rows)}"
@@ -47,6 +48,7 @@ def neurons_before_heads(group: Group, journal: Journal) -> list[Outcome]:
     return outcomes
 
 
+@criterion
 def different_tasks(group: Group, journal: Journal) -> list[Outcome]:
     """Mean difference of kept shares from other tasks' models; holds where it exceeds that between own seeds.
 
@@ -82,11 +84,9 @@ def layer_shares(rows: pd.DataFrame) -> pd.Series:
     return (attention + 2 * wide["kept"]["neurons"]).div(4 * width + 2 * neurons).dropna().sort_index()
 
 
-def _shapes(group: Group, journal: Journal, sparsity: float | None = None) -> list[tuple[str, pd.DataFrame]]:
-    """The kept units of each task's learned runs that reached their target, at one sparsity or at all."""
+def _shapes(group: Group, journal: Journal) -> list[tuple[str, pd.DataFrame]]:
+    """The kept units of each task's learned runs that reached their target."""
     groups = default_runs([record for record in group.records if not missed(record)])
-    if sparsity is not None:
-        groups = at_sparsity(groups, sparsity)
     found = [(one.title, kept_rows(one, "sparsity", journal)) for one in groups]
     return [(title, rows) for title, rows in found if rows is not None]
 

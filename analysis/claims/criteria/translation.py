@@ -1,13 +1,16 @@
-"""When does a claim of Michel et al. 2019 on translation hold? One function a claim, judged per teacher.
+"""When does a claim of Michel et al. 2019 on translation hold? Judged per teacher, from records alone.
 
-As in :mod:`analysis.claims.criteria_michel`, whose functions judge the claims that the paper makes of both models.
+The claims that the paper makes of BERT as well are judged by :mod:`analysis.claims.criteria.michel`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
+from analysis.claims.criteria.michel import one_head_layers
+from analysis.claims.registry import criterion
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.michel import fig1b, fig3b, fig5, table3
@@ -15,46 +18,47 @@ from analysis.michel import fig1b, fig3b, fig5, table3
 if TYPE_CHECKING:
     import pandas as pd
 
-WITHOUT_LOSS = 0.2
-"""Share of the heads that the paper prunes without noticeable loss (Sec. 4.2, Fig. 3a)."""
 ENCODER, CROSS, DECODER = "enc-enc", "enc-dec", "dec-dec"
-MOSTLY_PRUNED = 0.8
-"""Share of a kind's heads beyond the 60 % from which the paper's Fig. 4 sees encoder-decoder attention fail."""
-CATASTROPHE, MOST = 50, 80
-"""Per cent of BLEU: less than the first is a catastrophe, the second is most of it (the paper's 30 of 36.05 is 83)."""
-DYNAMICS_SHARE, DYNAMICS_KEPT = 0.4, 85
-"""Sec. 6, Fig. 5: this share of all heads can go while this many per cent of the BLEU stay."""
-DYNAMICS_GAIN = 10
-"""Per cent of BLEU that must stay more at the end than at the beginning for redundancy to have appeared."""
 
 
-def single_heads(group: Group, journal: Journal) -> list[Outcome]:
-    """Per cent of encoder self-attention heads without a significant change when removed alone; holds above 50 %."""
+@criterion
+def single_heads(group: Group, journal: Journal, *, above: float) -> list[Outcome]:
+    """Per cent of encoder self-attention heads without a significant change when removed alone."""
     outcomes = []
     for teacher, heads in _effects(group, journal).items():
         own = heads[heads["kind"] == ENCODER]
         unchanged, all_unchanged = int((~own["significant"]).sum()), int((~heads["significant"]).sum())
         note = f"{unchanged} of {len(own)} enc-enc heads, {all_unchanged} of {len(heads)} of all kinds"
-        outcomes.append(Outcome(100 * unchanged / len(own), unchanged > len(own) / 2, note, teacher))
+        percent = 100 * unchanged / len(own)
+        outcomes.append(Outcome(percent, percent > above, note, teacher))
     return outcomes
 
 
-def improvements(group: Group, journal: Journal) -> list[Outcome]:
+@criterion
+def improvements(group: Group, journal: Journal, *, low: float, high: float) -> list[Outcome]:
     """Per cent of encoder self-attention heads with a significant change whose removal raises BLEU.
 
-    Holds from a quarter to three quarters; not judged where no change is significant.
+    Holds from ``low`` to ``high``; not judged where no change is significant.
     """
     outcomes = []
     for teacher, heads in _effects(group, journal).items():
         found = heads[(heads["kind"] == ENCODER) & heads["significant"]]
         if len(found):
             better = int((found["delta_points"] > 0).sum())
-            share = better / len(found)
-            outcomes.append(Outcome(100 * share, 0.25 <= share <= 0.75, f"{better} of {len(found)} heads", teacher))
+            percent = 100 * better / len(found)
+            outcomes.append(Outcome(percent, low <= percent <= high, f"{better} of {len(found)} heads", teacher))
     return outcomes
 
 
-def last_cross_layer(group: Group, journal: Journal, protocol: str) -> list[Outcome]:
+@criterion
+def half_of_layers(group: Group, journal: Journal, *, protocol: str, at_least: float) -> list[Outcome]:
+    """As :func:`analysis.claims.criteria.michel.one_head_layers`, but half is enough."""
+    found = one_head_layers(group, journal, protocol=protocol, above=at_least)
+    return [replace(outcome, holds=outcome.number >= at_least) for outcome in found]
+
+
+@criterion
+def last_cross_layer(group: Group, journal: Journal, *, protocol: str) -> list[Outcome]:
     """Change in points with one head left in the last layer of encoder-decoder attention.
 
     Holds if it is a significant loss, and larger than that of any other layer of any kind.
@@ -72,6 +76,7 @@ def last_cross_layer(group: Group, journal: Journal, protocol: str) -> list[Outc
     return outcomes
 
 
+@criterion
 def most_sensitive(group: Group, journal: Journal) -> list[Outcome]:
     """Per cent of BLEU that encoder-decoder attention keeps less than the worse of the other kinds, pruned alone.
 
@@ -86,46 +91,50 @@ def most_sensitive(group: Group, journal: Journal) -> list[Outcome]:
     return outcomes
 
 
-def catastrophe(group: Group, journal: Journal) -> list[Outcome]:
-    """Per cent of BLEU left with 80 % of encoder-decoder heads pruned; holds below 50."""
+@criterion
+def catastrophe(group: Group, journal: Journal, *, pruned: float, below: float) -> list[Outcome]:
+    """Per cent of BLEU left with ``pruned`` per cent of the encoder-decoder heads gone."""
     return [
-        Outcome(kept[CROSS], kept[CROSS] < CATASTROPHE, subject=teacher)
-        for teacher, kept in _mostly_pruned(group, journal).items()
+        Outcome(kept[CROSS], kept[CROSS] < below, subject=teacher)
+        for teacher, kept in _kept(group, journal, pruned / 100).items()
     ]
 
 
-def bearable(group: Group, journal: Journal) -> list[Outcome]:
-    """Per cent of BLEU left with 80 % of encoder or decoder self-attention heads pruned, lower one; from 80 on."""
+@criterion
+def bearable(group: Group, journal: Journal, *, pruned: float, at_least: float) -> list[Outcome]:
+    """Per cent of BLEU left with ``pruned`` per cent of the heads of encoder or decoder gone, the lower one."""
     outcomes = []
-    for teacher, kept in _mostly_pruned(group, journal).items():
+    for teacher, kept in _kept(group, journal, pruned / 100).items():
         lower = min(kept[ENCODER], kept[DECODER])
         note = ", ".join(f"{kind} {kept[kind]:.0f} %" for kind in (ENCODER, DECODER))
-        outcomes.append(Outcome(lower, lower >= MOST, note, teacher))
+        outcomes.append(Outcome(lower, lower >= at_least, note, teacher))
     return outcomes
 
 
-def late_redundancy(group: Group, journal: Journal) -> list[Outcome]:
-    """Per cent of BLEU left with 40 % of all heads pruned after the last epoch; holds from 85 on."""
+@criterion
+def late_redundancy(group: Group, journal: Journal, *, pruned: float, at_least: float) -> list[Outcome]:
+    """Per cent of BLEU left with ``pruned`` per cent of all heads gone after the last epoch."""
     outcomes = []
-    for teacher, kept in _dynamics(group, journal).items():
-        failing = kept.index[kept < DYNAMICS_KEPT]
+    for teacher, kept in _dynamics(group, journal, pruned / 100).items():
+        failing = kept.index[kept < at_least]
         since = kept.index[kept.index > failing.max()] if len(failing) else kept.index
-        from_epoch = f"; at least {DYNAMICS_KEPT} % from epoch {since[0]} on" if len(since) else ""
+        from_epoch = f"; at least {at_least} % from epoch {since[0]} on" if len(since) else ""
         outcomes.append(Outcome(float(kept.iloc[-1]), bool(len(since)), f"epoch {kept.index[-1]}{from_epoch}", teacher))
     return outcomes
 
 
-def early_need(group: Group, journal: Journal) -> list[Outcome]:
-    """Per cent of BLEU left with 40 % of all heads pruned after the first epoch that scores at all.
+@criterion
+def early_need(group: Group, journal: Journal, *, pruned: float, below: float, gain: float) -> list[Outcome]:
+    """Per cent of BLEU left with ``pruned`` per cent of all heads gone after the first epoch that scores at all.
 
-    Holds below 85, if the last epoch leaves at least 10 per cent of BLEU more.
+    Holds ``below``, if the last epoch leaves at least ``gain`` per cent of BLEU more.
     """
     outcomes = []
-    for teacher, kept in _dynamics(group, journal).items():
+    for teacher, kept in _dynamics(group, journal, pruned / 100).items():
         if len(kept) > 1:
             first, last = float(kept.iloc[0]), float(kept.iloc[-1])
             note = f"epoch {kept.index[0]}; {last:.0f} % after epoch {kept.index[-1]}"
-            holds = first < DYNAMICS_KEPT and last - first >= DYNAMICS_GAIN
+            holds = first < below and last - first >= gain
             outcomes.append(Outcome(first, holds, note, teacher))
     return outcomes
 
@@ -148,20 +157,21 @@ def _kinds(group: Group, journal: Journal) -> dict[str, dict[str, pd.Series]]:
     return {teacher: curves for teacher, curves in found.items() if len(curves) == 3}
 
 
-def _mostly_pruned(group: Group, journal: Journal) -> dict[str, dict[str, float]]:
-    """What each kind keeps with 80 % of its heads pruned, of teachers whose curves have that share."""
+def _kept(group: Group, journal: Journal, share: float) -> dict[str, dict[str, float]]:
+    """What each kind keeps with a share of its heads pruned, of teachers whose curves have that share."""
     found = {}
     for teacher, curves in _kinds(group, journal).items():
-        if all(MOSTLY_PRUNED in curve.index for curve in curves.values()):
-            found[teacher] = {kind: float(curve[MOSTLY_PRUNED]) for kind, curve in curves.items()}
+        if all(share in curve.index for curve in curves.values()):
+            found[teacher] = {kind: float(curve[share]) for kind, curve in curves.items()}
     return found
 
 
-def _dynamics(group: Group, journal: Journal) -> dict[str, pd.Series]:
-    """BLEU in per cent of the unpruned model's by epoch, with 40 % of all heads pruned; epochs without any left out."""
+def _dynamics(group: Group, journal: Journal, share: float) -> dict[str, pd.Series]:
+    """BLEU in per cent of the unpruned model's by epoch, with a share of all heads pruned; epochs without any left out.
+    """
     points = fig5.replicates(group, journal)
     if points is None:
         return {}
-    there = points[(points["share"] == DYNAMICS_SHARE) & points["relative"].notna()]
+    there = points[(points["share"] == share) & points["relative"].notna()]
     found = there.groupby(["teacher", "epoch"])["relative"].mean()
     return {teacher: found[teacher] for teacher in found.index.unique("teacher")}

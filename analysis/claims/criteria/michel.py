@@ -1,7 +1,4 @@
-"""When does a claim of Michel et al. 2019 hold? One function a claim, judged per teacher, from records alone.
-
-A function returns one :class:`~analysis.claims.claim.Outcome` a teacher, or an empty list when the records cannot tell.
-"""
+"""When does a claim of Michel et al. 2019 hold? Judged per teacher, from records alone."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
+from analysis.claims.registry import criterion
 from analysis.data.groups import Group, of_all_kinds, teacher_of
 from analysis.data.loading import Journal
 from analysis.michel import fig1b, fig2b, fig3b, table3, table4
@@ -17,18 +15,12 @@ from analysis.michel import fig1b, fig2b, fig3b, table3, table4
 if TYPE_CHECKING:
     import pandas as pd
 
-LEVEL = 0.01
-"""The paper's significance level."""
-WITHOUT_LOSS = 0.4
-"""Share of BERT's heads that the paper prunes without noticeable loss (Sec. 4.2, Fig. 3b)."""
-NOTICEABLE_GAIN = 0.10
-"""Halfway between the gains that the paper calls small (2.7 % at batch 4) and large (17.5 % at batch 16)."""
-LARGE_BATCH = 16
-ATTENTION_SHARE, ATTENTION_TOLERANCE = 1 / 3, 0.05
+ATTENTION_SHARE = 1 / 3
 
 
-def single_heads(group: Group, journal: Journal) -> list[Outcome]:
-    """Per cent of heads without a significant change when removed alone; holds above 50 %."""
+@criterion
+def single_heads(group: Group, journal: Journal, *, above: float) -> list[Outcome]:
+    """Per cent of heads without a significant change when removed alone."""
     effects = fig1b.single_head_effects(group, journal)
     if effects is None:
         return []
@@ -36,12 +28,14 @@ def single_heads(group: Group, journal: Journal) -> list[Outcome]:
     for teacher, heads in effects.groupby("teacher"):
         unchanged, after_bh = int((~heads["significant"]).sum()), int((~heads["significant_bh"]).sum())
         note = f"{unchanged} of {len(heads)} heads, {after_bh} after Benjamini-Hochberg"
-        outcomes.append(Outcome(100 * unchanged / len(heads), unchanged > len(heads) / 2, note, str(teacher)))
+        percent = 100 * unchanged / len(heads)
+        outcomes.append(Outcome(percent, percent > above, note, str(teacher)))
     return outcomes
 
 
-def one_head_layers(group: Group, journal: Journal, protocol: str) -> list[Outcome]:
-    """Per cent of layers whose best single head loses nothing significant; holds above 50 %.
+@criterion
+def one_head_layers(group: Group, journal: Journal, *, protocol: str, above: float) -> list[Outcome]:
+    """Per cent of layers whose best single head loses nothing significant.
 
     A significant gain is no loss.
     """
@@ -52,12 +46,14 @@ def one_head_layers(group: Group, journal: Journal, protocol: str) -> list[Outco
     for teacher, rows in layers[layers["protocol"] == protocol].groupby("teacher"):
         fine = int((~(rows["significant"] & (rows["delta_points"] < 0))).sum())
         note = f"{fine} of {len(rows)} layers"
-        outcomes.append(Outcome(100 * fine / len(rows), fine > len(rows) / 2, note, str(teacher)))
+        percent = 100 * fine / len(rows)
+        outcomes.append(Outcome(percent, percent > above, note, str(teacher)))
     return outcomes
 
 
-def transfer(group: Group, journal: Journal) -> list[Outcome]:
-    """Pearson's r of single-head effects on two evaluation sets; holds if positive with p < 0.01."""
+@criterion
+def transfer(group: Group, journal: Journal, *, level: float) -> list[Outcome]:
+    """Pearson's r of single-head effects on two evaluation sets; holds if positive with p below the level."""
     effects = fig2b.effects(group, journal)
     if effects is None:
         return []
@@ -66,39 +62,41 @@ def transfer(group: Group, journal: Journal) -> list[Outcome]:
         r, p = float(rows["pearson_r"].iloc[0]), float(rows["p_value"].iloc[0])
         note = f"{rows['first'].iloc[0]} and {rows['second'].iloc[0]}"
         if not math.isnan(r):  # undefined where no head has any effect
-            outcomes.append(Outcome(r, r > 0 and p < LEVEL, note, str(teacher)))
+            outcomes.append(Outcome(r, r > 0 and p < level, note, str(teacher)))
     return outcomes
 
 
-def prunable(group: Group, journal: Journal, *, without_loss: float = WITHOUT_LOSS) -> list[Outcome]:
+@criterion
+def prunable(group: Group, journal: Journal, *, percent: float) -> list[Outcome]:
     """Largest share (per cent) up to which every point of the importance order stays in the sampling band.
 
-    The band is the unpruned model's own 95 % sampling interval; holds from the share ``without_loss`` on.
+    The band is the unpruned model's own 95 % sampling interval; holds from ``percent`` of the heads on.
     """
-    outcomes = []
+    claimed, outcomes = percent / 100, []
     for teacher, curve in _curves(group, journal, "importance").items():
         record = next(r for r in group.records if teacher_of(r) == teacher)
         inside = curve >= 100 * float(record.metrics["baseline_low"])
         failing = inside.index[~inside]
         reached = inside.index[inside.index < failing[0]] if len(failing) else inside.index
         largest = float(reached.max()) if len(reached) else 0.0
-        if len(failing) == 0 and largest < without_loss - 1e-9:
+        if len(failing) == 0 and largest < claimed - 1e-9:
             continue  # the records stop before the claim begins
         if largest == 1:
             continue  # no head matters: the model does not use attention, so the claim has no content
-        outcomes.append(Outcome(100 * largest, largest >= without_loss - 1e-9, subject=teacher))
+        outcomes.append(Outcome(100 * largest, largest >= claimed - 1e-9, subject=teacher))
     return outcomes
 
 
-def importance_beats_oracle(group: Group, journal: Journal, *, beyond: float = WITHOUT_LOSS) -> list[Outcome]:
-    """Mean advantage in points of importance over the oracle order, above ``beyond`` and below 100 % pruned."""
+@criterion
+def importance_beats_oracle(group: Group, journal: Journal, *, beyond: float) -> list[Outcome]:
+    """Mean advantage in points of importance over the oracle order, above ``beyond`` and below 100 per cent pruned."""
     importance, oracle = _curves(group, journal, "importance"), _curves(group, journal, "oracle")
     both = sorted(importance.keys() & oracle.keys())
-    outcomes = [(teacher, advantage(importance[teacher], oracle[teacher], beyond)) for teacher in both]
+    outcomes = [(teacher, advantage(importance[teacher], oracle[teacher], beyond / 100)) for teacher in both]
     return [replace(found, subject=teacher) for teacher, found in outcomes if found is not None]
 
 
-def advantage(importance: pd.Series, oracle: pd.Series, beyond: float = WITHOUT_LOSS) -> Outcome | None:
+def advantage(importance: pd.Series, oracle: pd.Series, beyond: float) -> Outcome | None:
     """Mean difference of two curves (metric by share) above a share; None where they share no point there."""
     both = (importance - oracle).dropna()
     there = both[(both.index > beyond + 1e-9) & (both.index < 1 - 1e-9)]
@@ -108,35 +106,38 @@ def advantage(importance: pd.Series, oracle: pd.Series, beyond: float = WITHOUT_
     return Outcome(float(there.mean()), bool(there.mean() > 0), note)
 
 
-def large_batch_gain(group: Group, journal: Journal) -> list[Outcome]:
-    """Best gain (per cent) with half of the heads removed at batch 16 or more; holds from 10 % on."""
+@criterion
+def large_batch_gain(group: Group, journal: Journal, *, batch: int, at_least: float) -> list[Outcome]:
+    """Best gain in per cent with half of the heads removed, at ``batch`` or more."""
     frame = _half_pruned(group, journal)
-    if frame is None or not (frame["batch_size"] >= LARGE_BATCH).any():
+    if frame is None or not (frame["batch_size"] >= batch).any():
         return []
-    large = frame[frame["batch_size"] >= LARGE_BATCH]
+    large = frame[frame["batch_size"] >= batch]
     best = large.sort_values("gain").iloc[-1]
     note = f"batch {best['batch_size']}, length {best['length']}"
-    return [Outcome(100 * best["gain"], best["gain"] >= NOTICEABLE_GAIN, note)]
+    return [Outcome(100 * best["gain"], best["gain"] >= at_least / 100, note)]
 
 
-def batch_one_gain(group: Group, journal: Journal) -> list[Outcome]:
-    """Gain (per cent) with half of the heads removed at batch 1; holds (hardly any) below 10 %."""
+@criterion
+def batch_one_gain(group: Group, journal: Journal, *, below: float) -> list[Outcome]:
+    """Gain in per cent with half of the heads removed at batch 1."""
     frame = _half_pruned(group, journal)
     if frame is None or not (frame["batch_size"] == 1).any():
         return []
     one = frame[frame["batch_size"] == 1].iloc[0]
-    return [Outcome(100 * one["gain"], one["gain"] < NOTICEABLE_GAIN, f"length {one['length']}")]
+    return [Outcome(100 * one["gain"], one["gain"] < below / 100, f"length {one['length']}")]
 
 
-def attention_share(group: Group, journal: Journal) -> list[Outcome]:
-    """Per cent of all parameters that sit in attention; holds within 5 points of a third."""
+@criterion
+def attention_share(group: Group, journal: Journal, *, within: float) -> list[Outcome]:
+    """Per cent of all parameters that sit in attention; holds ``within`` so many points of a third."""
     outcomes = {}
     for record in group.records:
         share = record.metrics.get("attention_parameter_share")
         if share is not None:
             layers = record.metrics.get("attention_share_of_layers")
             note = f"without embeddings {100 * layers:.1f} %" if layers is not None else ""
-            outcomes[share] = Outcome(100 * share, abs(share - ATTENTION_SHARE) <= ATTENTION_TOLERANCE, note)
+            outcomes[share] = Outcome(100 * share, abs(share - ATTENTION_SHARE) <= within / 100, note)
     return list(outcomes.values())
 
 

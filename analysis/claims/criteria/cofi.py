@@ -1,8 +1,4 @@
-"""When does a claim of Xia et al. 2022 hold? One function a claim, judged per task, from records alone.
-
-A function returns one :class:`~analysis.claims.claim.Outcome` a task, or an empty list when the records cannot tell.
-Claims on a sparsity are judged by runs that asked for it and reached it.
-"""
+"""When does a claim of Xia et al. 2022 hold? Judged per task, from records alone."""
 
 from __future__ import annotations
 
@@ -10,10 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from analysis.claims.claim import Outcome
+from analysis.claims.registry import criterion
 from analysis.cofi import distillation as cofi_distillation
 from analysis.cofi import units
 from analysis.cofi.pairs import CELL, paired
-from analysis.cofi.runs import at_sparsity, cofi_rows, default_runs, structure
+from analysis.cofi.runs import cofi_rows, default_runs, structure
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 
@@ -22,31 +19,26 @@ if TYPE_CHECKING:
 
     from analysis.data.records import Record
 
-HIGH = 0.95
-"""The sparsity of the paper's headlines."""
-SPEEDUP, KEPT = 10.0, 90.0
-"""The headlines (abstract)."""
-SAME_SIZE = 3.0
-"""Points of sparsity by which two models of about the same size may differ."""
-
-
-def faster(group: Group, journal: Journal) -> list[Outcome]:
-    """Mean measured speed-up at 95 % sparsity and the largest batch; holds above 10."""
+@criterion
+def faster(group: Group, journal: Journal, *, above: float) -> list[Outcome]:
+    """Mean measured speed-up at the largest batch."""
     return [
-        Outcome(rows["speedup"].mean(), rows["speedup"].mean() > SPEEDUP, _runs(rows), title)
-        for title, rows in _at_high(group)
+        Outcome(rows["speedup"].mean(), rows["speedup"].mean() > above, _runs(rows), title)
+        for title, rows in _tasks(group)
     ]
 
 
-def kept_score(group: Group, journal: Journal) -> list[Outcome]:
-    """Mean per cent of the teacher's score at 95 % sparsity; holds above 90."""
+@criterion
+def kept_score(group: Group, journal: Journal, *, above: float) -> list[Outcome]:
+    """Mean per cent of the teacher's score."""
     outcomes = []
-    for title, rows in _at_high(group):
+    for title, rows in _tasks(group):
         kept = (100 * rows["value"] / (rows["value"] - rows["change"])).mean()
-        outcomes.append(Outcome(kept, kept > KEPT, f"{rows['change'].mean():+.1f} points, {_runs(rows)}", title))
+        outcomes.append(Outcome(kept, kept > above, f"{rows['change'].mean():+.1f} points, {_runs(rows)}", title))
     return outcomes
 
 
+@criterion
 def distillation(group: Group, journal: Journal) -> list[Outcome]:
     """Points of full distillation over none, at the highest sparsity that both have; holds above 0."""
     full, none = cofi_distillation.FULL, cofi_distillation.NONE
@@ -54,12 +46,14 @@ def distillation(group: Group, journal: Journal) -> list[Outcome]:
     return _highest(groups, cofi_distillation.distillation, full, none)
 
 
+@criterion
 def hidden_masks(group: Group, journal: Journal) -> list[Outcome]:
     """Points of all masks over all but those of hidden dimensions, at the highest sparsity of both; holds above 0."""
     groups = default_runs(group.records, free=["units"])
     return _highest(groups, units.units_text, units.ALL, "no hidden")
 
 
+@criterion
 def learned_masks(group: Group, journal: Journal) -> list[Outcome]:
     """Mean points of learned over random units in the same shape, at every sparsity; holds above 0."""
     outcomes = []
@@ -71,12 +65,13 @@ def learned_masks(group: Group, journal: Journal) -> list[Outcome]:
     return outcomes
 
 
-def small_dense(group: Group, journal: Journal) -> list[Outcome]:
-    """Mean points over a small dense Transformer of about the same size; holds above 0."""
+@criterion
+def small_dense(group: Group, journal: Journal, *, apart: float) -> list[Outcome]:
+    """Mean points over a small dense Transformer whose sparsity is at most so many points apart; holds above 0."""
     outcomes = []
     for one in paired(default_runs(group.records, free=["structure"]), structure, "learned", "dense"):
         cells = pairs(one, structure, "learned", "dense")
-        cells = cells[(cells["counted_first"] - cells["counted_second"]).abs() <= SAME_SIZE]
+        cells = cells[(cells["counted_first"] - cells["counted_second"]).abs() <= apart]
         if len(cells):
             gain, first, second = (cells[name].mean() for name in ("difference", "counted_first", "counted_second"))
             note = f"{_pairs(cells)}, {first:.0f} against {second:.0f} % gone"
@@ -105,10 +100,9 @@ def _highest(groups: list[Group], name: Callable[[Record], Any], first: str, sec
     return outcomes
 
 
-def _at_high(group: Group) -> list[tuple[str, pd.DataFrame]]:
-    """The rows of each task that asked for 95 % and reached it, without those that repeat a run."""
-    groups = at_sparsity(default_runs(group.records), HIGH)
-    return [(one.title, cofi_rows([one]).drop_duplicates(CELL)) for one in groups]
+def _tasks(group: Group) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each task, without those that repeat a run."""
+    return [(one.title, cofi_rows([one]).drop_duplicates(CELL)) for one in default_runs(group.records)]
 
 
 def _runs(rows: pd.DataFrame) -> str:

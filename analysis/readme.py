@@ -1,10 +1,10 @@
-"""Write the claims tables of README.md from the logged runs of this repository.
+"""Write the claims tables of README.md, and the pictures in docs/, from the logged runs of this repository.
 
     python -m analysis.readme
 
 Everything between a pair of markers is replaced, so that the page says what the records say:
 <!-- claims:michel --> ... <!-- /claims --> holds the tables of one paper for every model with scores, and nothing
-where no run is logged.
+where no run is logged. Which figures are pictures in docs/ stands in analysis/catalogue/pictures.py.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from prunekit.errors import UserError
 
 README = Path(__file__).parent.parent / "README.md"
+DOCS = README.parent / "docs"
 LOGGED = Path(__file__).parent / "logged_runs"
 SECTION = re.compile(r"(<!-- claims:(?P<paper>\w+) -->\n)(?:(?!<!-- ).*\n)*?(<!-- /claims -->)")
 
@@ -26,9 +27,12 @@ def main(arguments: Sequence[str]) -> int:
     if arguments:
         print(__doc__.strip())
         return 0 if arguments[0] in ("--help", "-h", "help") else 2
+    from analysis.catalogue.pictures import draw_pictures
+
     try:
         text = README.read_text(encoding="utf-8")
         README.write_text(regenerated(text, [LOGGED]), encoding="utf-8")
+        draw_pictures([LOGGED], DOCS)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

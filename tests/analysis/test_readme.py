@@ -55,6 +55,7 @@ def test_the_command_writes_the_page_and_answers_bad_input_in_one_line(
     michel.timing(tmp_path / "runs", michel.MINILM)
     monkeypatch.setattr(readme, "README", tmp_path / "README.md")
     monkeypatch.setattr(readme, "LOGGED", tmp_path / "runs")
+    monkeypatch.setattr(readme, "DOCS", tmp_path)
     (tmp_path / "README.md").write_text(PAIR)
     assert readme.main([]) == 0
     assert "| Attention holds about a third" in (tmp_path / "README.md").read_text()

@@ -36,7 +36,7 @@ lint: $(READY)  ## Check style and types
 figures: $(READY)  ## Redraw all figures and tables from the logged runs
 	$(BIN)/python -m analysis source=analysis/logged_runs out=figures
 
-readme: $(READY)  ## Write the claims tables of README.md from the logged runs
+readme: $(READY)  ## Write the claims tables of README.md and the pictures in docs/ from the logged runs
 	$(BIN)/python -m analysis.readme
 
 report: $(READY)  ## Put all figures, tables and claims from the logged runs on one page, report.html

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from analysis.story import Drawn
+    from analysis.catalogue.draw import Drawn
 
 __all__ = ["draw_all", "draw_run"]
 
 
 def draw_run(run_dir: Path, out: Path) -> list[Path]:
-    """Draw the figures of one finished run into ``out``; see :func:`analysis.story.draw_run`."""
-    from analysis import story
+    """Draw the figures of one finished run into ``out``; see :func:`analysis.catalogue.draw.draw_run`."""
+    from analysis.catalogue import draw
 
-    return story.draw_run(run_dir, out)
+    return draw.draw_run(run_dir, out)
 
 
 def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None) -> Drawn:
-    """Draw everything that the records in ``sources`` allow; see :func:`analysis.story.draw_all`."""
-    from analysis import story
+    """Draw everything that the records in ``sources`` allow; see :func:`analysis.catalogue.draw.draw_all`."""
+    from analysis.catalogue import draw
 
-    return story.draw_all(sources, out, console)
+    return draw.draw_all(sources, out, console)

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analysis import options
+from analysis.catalogue import options
 
 DEFAULTS = {"source": "runs", "out": "figures"}
 

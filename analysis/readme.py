@@ -1,10 +1,10 @@
-"""Write the claims tables of README.md from the logged runs of this repository.
+"""Write the claims tables of README.md, and the pictures in docs/, from the logged runs of this repository.
 
     python -m analysis.readme
 
 Everything between a pair of markers is replaced, so that the page says what the records say:
 <!-- claims:michel --> ... <!-- /claims --> holds the tables of one paper for every model with scores, and nothing
-where no run is logged.
+where no run is logged. Which figures are pictures in docs/ stands in analysis/catalogue/pictures.py.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from prunekit.support.errors import UserError
 
 README = Path(__file__).parent.parent / "README.md"
+DOCS = README.parent / "docs"
 LOGGED = Path(__file__).parent / "logged_runs"
 SECTION = re.compile(r"(<!-- claims:(?P<paper>\w+) -->\n)(?:(?!<!-- ).*\n)*?(<!-- /claims -->)")
 
@@ -26,9 +27,12 @@ def main(arguments: Sequence[str]) -> int:
     if arguments:
         print(__doc__.strip())
         return 0 if arguments[0] in ("--help", "-h", "help") else 2
+    from analysis.catalogue.pictures import draw_pictures
+
     try:
         text = README.read_text(encoding="utf-8")
         README.write_text(regenerated(text, [LOGGED]), encoding="utf-8")
+        draw_pictures([LOGGED], DOCS)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -41,8 +45,8 @@ def regenerated(text: str, sources: Iterable[Path]) -> str:
     Raises:
         UserError: a marker names no paper or has no end, or a source is no folder.
     """
-    from analysis.ledger import judge
-    from analysis.loading import Journal, load
+    from analysis.catalogue.all_claims import judge
+    from analysis.data.loading import Journal, load
 
     journal = Journal()
     tables: dict[str, list[str]] = {}
@@ -54,7 +58,7 @@ def regenerated(text: str, sources: Iterable[Path]) -> str:
 
 def replaced(text: str, tables: dict[str, list[str]]) -> str:
     """The page with the tables of each paper between its markers, one after another; none leaves the pair empty."""
-    from analysis.chapters import CHAPTERS
+    from analysis.catalogue.chapters import CHAPTERS
 
     papers = [chapter.paper for chapter in CHAPTERS if chapter.paper]
     opened = re.findall(r"<!-- claims:(\w+) -->", text)

@@ -37,10 +37,11 @@ class AblateHeads(Experiment):
 
 
 def story(config: AblateHeads, run: Run) -> None:
+    from prunekit.runs.execute.run_data import evaluation_examples, recorded_rows
+
     from prunekit.data.bleu import signatures
     from prunekit.heads.effects import head_comparisons
     from prunekit.heads.tables import best_heads, head_rows, layer_rows
-    from prunekit.runs.run_data import evaluation_examples, recorded_rows
     from prunekit.runs.teachers import load_teacher
 
     teacher = load_teacher(config, run)

@@ -89,8 +89,9 @@ def story(config: Benchmark, run: Run) -> None:
 
 def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     """The model and the examples of a benchmark, and how many."""
+    from prunekit.runs.execute.run_data import recorded_rows
+
     from prunekit.evaluation.evaluate import model_record
-    from prunekit.runs.run_data import recorded_rows
     from prunekit.runs.teachers import load_teacher, new_model
 
     size = config.examples or EXAMPLES[config.benchmark]

@@ -17,7 +17,7 @@ def perform(config: Finetune) -> dict[str, Any]:
     from experiments.report import announce
     from prunekit.runs.execute import execute
     from prunekit.runs.teachers import REVISION, finetune
-    from prunekit.training import processes
+    from prunekit.training.loop import processes
 
     with processes.joined(config.run.device):
         record = execute("finetune", REVISION, config, finetune)

@@ -31,6 +31,7 @@ class HeadDynamics(CurveSettings):
 
 def story(config: HeadDynamics, run: Run) -> None:
     import numpy as np
+    from prunekit.runs.execute.run_data import evaluation_examples
 
     from prunekit.data.bleu import signatures
     from prunekit.heads.curve_points import CurvePoints
@@ -39,7 +40,6 @@ def story(config: HeadDynamics, run: Run) -> None:
     from prunekit.heads.ranked import kinds_of
     from prunekit.heads.schedule import grid
     from prunekit.models.blocks import describe
-    from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import load_teacher, snapshot
     from prunekit.support.errors import UserError
     from prunekit.support.statistics import spearman

@@ -48,13 +48,14 @@ class LatencyTable(Experiment):
 
 
 def story(config: LatencyTable, run: Run) -> None:
+    from prunekit.runs.execute.run_data import evaluation_rows
+
     from prunekit.data.batches import encode
     from prunekit.data.tokenizers import load_tokenizer
     from prunekit.evaluation.evaluate import model_record
     from prunekit.fisher.latency import SUBLAYERS, latency_table
     from prunekit.models import checkpoints
     from prunekit.models.blocks import call_order
-    from prunekit.runs.run_data import evaluation_rows
     from prunekit.runs.teachers import new_model, positions
     from prunekit.support.errors import UserError
 

@@ -24,6 +24,8 @@ class PruneFisher(FisherSettings):
 
 
 def story(config: PruneFisher, run: Run) -> None:
+    from prunekit.runs.execute.run_data import evaluation_examples
+
     from prunekit.data.batches import evaluation_batches
     from prunekit.data.rows import load_rows
     from prunekit.fisher.alternatives import NEED_GRADIENTS, unit_scores
@@ -35,7 +37,6 @@ def story(config: PruneFisher, run: Run) -> None:
     from prunekit.models import checkpoints
     from prunekit.models.blocks import blocks
     from prunekit.models.surgery import prune
-    from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import load_teacher
 
     teacher = load_teacher(config, run)

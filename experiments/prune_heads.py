@@ -46,6 +46,8 @@ class PruneHeads(CurveSettings):
 
 
 def story(config: PruneHeads, run: Run) -> None:
+    from prunekit.runs.execute.run_data import evaluation_examples
+
     from prunekit.data.bleu import signatures
     from prunekit.heads.curve_points import CurvePoints
     from prunekit.heads.curves import kept_masks, kept_rows, pruning_steps, score_rows, share_within
@@ -54,7 +56,6 @@ def story(config: PruneHeads, run: Run) -> None:
     from prunekit.heads.schedule import grid, reachable
     from prunekit.models.blocks import describe
     from prunekit.models.checkpoints import save
-    from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import load_teacher
     from prunekit.support.files import write_json
 

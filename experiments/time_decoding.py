@@ -45,10 +45,11 @@ class TimeDecoding(TimingSettings):
 
 
 def story(config: TimeDecoding, run: Run) -> None:
+    from prunekit.runs.execute.run_data import evaluation_examples
+
     from prunekit.heads.decoding_speed import decoding_row
     from prunekit.heads.timing_subject import timing_subject, without_lowest
     from prunekit.models.blocks import describe
-    from prunekit.runs.run_data import evaluation_examples
 
     original, scores, teacher = timing_subject(config, run)
     length = config.length

@@ -42,12 +42,13 @@ class TimeInference(TimingSettings):
 def story(config: TimeInference, run: Run) -> None:
     import copy
 
+    from prunekit.runs.execute.run_data import evaluation_examples
+
     from prunekit.heads.inference_speed import forward_rows, throughput_ratio
     from prunekit.heads.timing_subject import timing_subject, without_lowest
     from prunekit.models.blocks import describe
     from prunekit.models.costs import cost
     from prunekit.models.gates import gated
-    from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import positions
 
     original, scores, teacher = timing_subject(config, run)

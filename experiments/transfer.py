@@ -37,10 +37,10 @@ class Transfer(Experiment):
 
 def story(config: Transfer, run: Run) -> None:
     import numpy as np
+    from prunekit.runs.execute.run_data import recorded_rows
 
     from prunekit.data.bleu import signatures
     from prunekit.heads.effects import head_comparisons
-    from prunekit.runs.run_data import recorded_rows
     from prunekit.runs.teachers import load_teacher
     from prunekit.support.statistics import pearson
 

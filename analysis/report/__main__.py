@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analysis import options
+from analysis.catalogue import options
 from prunekit.support.errors import UserError
 
 DEFAULTS = {"source": "runs", "out": "report.html"}
@@ -31,9 +31,9 @@ def write(chosen: Mapping[str, str]) -> None:
     """
     from rich.console import Console
 
-    from analysis.loading import Journal
+    from analysis.catalogue.draw import load_some
+    from analysis.data.loading import Journal
     from analysis.report.page import page
-    from analysis.story import load_some
     from prunekit.support.files import write_text
 
     out, journal = Path(chosen["out"]), Journal()

@@ -12,14 +12,14 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from analysis.loading import Journal
-from analysis.output import Drawing, Table, file_name
-from analysis.records import Record
+from analysis.catalogue.draw import Made, draw_each
+from analysis.data.loading import Journal
+from analysis.data.records import Record
+from analysis.render.output import Drawing, Table, file_name
+from analysis.render.style import csv_text, svg_without_caption
 from analysis.report.grid import Grid, grid
 from analysis.report.provenance import provenance
 from analysis.report.titles import TITLES
-from analysis.story import Made, draw_each
-from analysis.style import csv_text, svg_without_caption
 
 PARTS = Path(__file__).parent
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from analysis.loading import Journal, Unused
-from analysis.records import Record
+from analysis.data.loading import Journal, Unused
+from analysis.data.records import Record
 from analysis.report.grid import Grid, grid
 
 COLUMNS = (

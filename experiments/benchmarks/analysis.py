@@ -14,10 +14,10 @@ from typing import Any
 import pandas as pd
 
 import analysis
-from analysis import fig3b
-from analysis.groups import Group, by_condition, teacher_of
-from analysis.loading import Journal, load
-from analysis.output import Drawing
+from analysis.data.groups import Group, by_condition, teacher_of
+from analysis.data.loading import Journal, load
+from analysis.michel import fig3b
+from analysis.render.output import Drawing
 from experiments.benchmarks.paired import Found, Subject, paired
 
 LOGGED = Path(analysis.__file__).parent / "logged_runs" / "prune_heads"

@@ -23,8 +23,8 @@ import pandas as pd
 import torch
 import yaml
 
-from prunekit.runs import provenance
-from prunekit.training import processes
+from prunekit.runs.execute import provenance
+from prunekit.training.loop import processes
 from prunekit.config.sections import Finetune
 from prunekit.support.errors import UserError
 from prunekit.support.files import plain, remove_leftovers, write_json, write_text

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from prunekit.models import checkpoints
-from prunekit.training import processes
+from prunekit.training.loop import processes
 from prunekit.models.families.table import ENCODERS, FAMILIES, TRANSLATORS
 from prunekit.config.sections import Experiment, Finetune, ModelConfig, require_scores
 from prunekit.support.errors import UserError

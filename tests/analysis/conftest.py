@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from analysis.story import Drawn, draw_all
-from tests.analysis import factory
+from analysis.catalogue.draw import Drawn, draw_all
+from tests.support.records import michel
 
 
 @pytest.fixture(scope="session")
 def demo_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Records of every verb for a small model."""
     root = tmp_path_factory.mktemp("demo") / "runs"
-    factory.everything(root, factory.DEMO, task="demo", scale="demo")
+    michel.everything(root, michel.DEMO, task="demo", scale="demo")
     return root
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from analysis.__main__ import main
-from tests.analysis import factory
+from tests.support.records import michel
 
 
 def test_tables_files_and_missing_figures_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    factory.timing(Path("runs"), factory.MINILM)
-    factory.write_run(Path("logged"), "finetune")
+    michel.timing(Path("runs"), michel.MINILM)
+    michel.write_run(Path("logged"), "finetune")
     assert main(["source=runs,logged"]) == 0
     text = capsys.readouterr().out
     assert "Table 4" in text and "Claims of Michel et al. 2019 (minilm-l6 on mnli, scale small)" in text
@@ -30,7 +30,7 @@ def test_tables_files_and_missing_figures_are_told(
 
 
 def test_random_weights_are_not_asked_for_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    factory.timing(tmp_path / "runs", factory.BERT | {"weights": "random"}, teacher=None)
+    michel.timing(tmp_path / "runs", michel.BERT | {"weights": "random"}, teacher=None)
     assert main([f"source={tmp_path / 'runs'}", f"out={tmp_path / 'out'}"]) == 0
     assert "not drawn" not in capsys.readouterr().out
     assert (tmp_path / "out" / "bert-base-random_mnli" / "speed.pdf").exists()
@@ -61,7 +61,7 @@ def test_bad_input_is_one_line_and_status_2(
 
 
 def test_unwritable_output_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    factory.timing(tmp_path / "runs", factory.DEMO)
+    michel.timing(tmp_path / "runs", michel.DEMO)
     (tmp_path / "file").write_text("")
     assert main([f"source={tmp_path / 'runs'}", f"out={tmp_path / 'file'}"]) == 2
     assert "cannot be written" in capsys.readouterr().err
@@ -71,7 +71,7 @@ def test_help_loads_nothing_heavy_and_analysis_never_loads_torch() -> None:
     code = (
         "import sys, analysis.__main__ as m; m.main(['--help']); "
         "assert not {'matplotlib', 'pandas', 'torch'} & set(sys.modules); "
-        "import analysis.story; import analysis.claims_kwon; analysis.claims_kwon.claims(); "
+        "import analysis.catalogue.draw; import analysis.claims.kwon; analysis.claims.kwon.claims(); "
         "import prunekit.support.statistics; assert 'torch' not in sys.modules and 'experiments' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

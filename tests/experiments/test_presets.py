@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis import claims_albert
-from analysis.chapters import CHAPTERS
-from analysis.groups import Setting
-from analysis.ledger import command
+from analysis.catalogue.all_claims import command
+from analysis.catalogue.chapters import CHAPTERS
+from analysis.claims import papers
+from analysis.data.groups import Setting
 from experiments.entry import CONF
 from experiments.papers import PAPERS
 from prunekit.cofi import STRUCTURES
@@ -59,7 +59,7 @@ def options_of(line: str) -> tuple[str, list[str], list[list[str]]]:
 
 def test_the_command_of_every_claim_composes() -> None:
     of_encoders = [claim for chapter in CHAPTERS if not chapter.translation for claim in chapter.list_claims()]
-    of_encoders += claims_albert.claims()
+    of_encoders += papers.read("albert").claims
     of_translation = [claim for chapter in CHAPTERS if chapter.translation for claim in chapter.list_claims()]
     assert (len(of_encoders), len(of_translation)) == (25, 14)
     small = Setting("minilm-l6", "pretrained", "", "small")

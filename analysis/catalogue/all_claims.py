@@ -1,0 +1,137 @@
+"""The claims of all papers in one table: published, ours, the verdict, and the command that tests each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analysis.catalogue.chapters import CHAPTERS, Chapter
+from analysis.claims import papers
+from analysis.data.groups import Group, Setting, by_setting
+from analysis.render.output import Table
+
+if TYPE_CHECKING:
+    from analysis.claims.claim import Claim
+    from analysis.data.loading import Journal
+    from analysis.data.records import Record
+
+NOT_TESTED = "not tested"
+ALBERT = "Lan et al. 2019 (ALBERT)"
+COLUMNS = ("paper", "claim", "where", "published", "ours", "verdict", "criterion", "setting", "command")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the runs of one setting say of the claims of one paper."""
+
+    chapter: Chapter
+    setting: Setting
+    table: Table
+    tasks: tuple[str, ...] = ()
+    """That any of its runs are of."""
+
+    @property
+    def tested(self) -> bool:
+        """Is there a verdict on any claim?"""
+        return set(self.table.frame["verdict"]) != {NOT_TESTED}
+
+
+def judge(records: Sequence[Record], journal: Journal) -> list[Judged]:
+    """Every paper's claims table of every setting that has runs for it."""
+    found = []
+    for chapter in CHAPTERS:
+        if chapter.paper:
+            for setting, runs in chapter.settings(records).items():
+                table = papers.judged(chapter.paper, chapter.groups(runs), journal, str(setting))
+                found.append(Judged(chapter, setting, table, tuple(sorted({record.task for record in runs}))))
+    return found
+
+
+def ledger(judged: Iterable[Judged], records: Sequence[Record], journal: Journal) -> Table | None:
+    """A row a claim and setting with runs of it, one row for a claim without any; None where no claim has runs."""
+    import pandas as pd
+
+    judged = list(judged)
+    usual = _usual_setting(records)
+    rows = []
+    for chapter in CHAPTERS:
+        if chapter.paper:
+            own = [one for one in judged if one.chapter is chapter]
+            place = chapter.usual or usual
+            rows += [row for claim in chapter.list_claims() for row in _rows(chapter, claim, own, place)]
+    rows += _albert(records, journal)
+    if {row["verdict"] for row in rows} == {NOT_TESTED}:
+        return None
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    shown = frame.assign(verdict=frame["verdict"].map("**{}**".format), command=frame["command"].map("`{}`".format))
+    return Table(
+        name="claims",
+        title="What the papers claim and what the runs say",
+        frame=frame,
+        display=shown,
+        caption="A row a claim and model with runs that test it. Criteria are ours. Captions of the claims tables of "
+        "each model say how numbers are averaged. Commands make the runs; `python -m analysis` then judges them.",
+        narrow=("paper", "claim", "setting", "verdict"),
+    )
+
+
+def _rows(chapter: Chapter, claim: Claim, judged: Sequence[Judged], usual: Setting | None) -> list[dict[str, str]]:
+    rows = []
+    for one in judged:
+        row = _row_of(one.table, claim)
+        if row["verdict"] != NOT_TESTED:
+            rows.append({"paper": chapter.title, **row, "command": command(claim, one.setting, one.tasks)})
+    if rows:
+        return rows
+    scored = [one.setting for one in judged if one.setting.weights != "random"]
+    untested = {"paper": chapter.title, **_known(claim)}
+    return [untested | {"command": command(claim, next(iter(scored), usual))}]
+
+
+def _albert(records: Sequence[Record], journal: Journal) -> list[dict[str, str]]:
+    """ALBERT's claims, which no setting can test alone: two models stand beside one another."""
+    timings = [record for record in records if record.verb == "time_inference"]
+    table = papers.judged("albert", {"time_inference": [Group(timings)]}, journal)
+    return [
+        {"paper": ALBERT, **_row_of(table, claim), "command": command(claim, None)}
+        for claim in papers.read("albert").claims
+    ]
+
+
+def _row_of(table: Table, claim: Claim) -> dict[str, str]:
+    """What a claims table says of a claim."""
+    row = table.frame[table.frame["claim"] == claim.text].iloc[0]
+    return _known(claim) | {name: str(row[name]) for name in ("ours", "verdict", "setting")}
+
+
+def _known(claim: Claim) -> dict[str, str]:
+    """What is known of a claim without runs."""
+    every = ", for every teacher" if claim.over == "teachers" else ""
+    return {"claim": claim.text, "where": claim.where, "published": claim.published, "ours": "",
+            "verdict": NOT_TESTED, "criterion": claim.criterion + every, "setting": "not in the records"}  # fmt: skip
+
+
+def command(claim: Claim, setting: Setting | None, tasks: Sequence[str] = ()) -> str:
+    """What makes the runs of a claim in a setting, on ``tasks`` if the claim is judged on several and names none.
+
+    ``{task}`` in the claim's command stands for the setting's task.
+    """
+    verb, overrides = claim.command.split(" ", 1)
+    overrides = overrides.replace("{task}", setting.task if setting is not None else "")
+    several = tasks if claim.over == "tasks" and "task=" not in overrides else ()
+    sweep = "-m " if len(several) > 1 and not overrides.startswith("-m ") else ""
+    words = [f"python -m experiments.{verb} {sweep}{overrides}"]
+    if setting is not None:
+        words += [f"scale={setting.scale}"] if setting.scale else []
+        words.append(f"model={setting.model}")
+        words += [f"task={setting.task or ','.join(several)}"] if setting.task or several else []
+        words += ["model.weights=random"] if setting.weights == "random" else []
+    return " ".join(words)
+
+
+def _usual_setting(records: Sequence[Record]) -> Setting | None:
+    """Where a claim without runs would be tested: the encoder with the most runs that have scores."""
+    encoders = [record for record in records if not record.translation]
+    found = {s: len(runs) for s, runs in by_setting(encoders, all_tasks=True).items() if s.weights != "random"}
+    return max(found, key=lambda setting: found[setting], default=None)

@@ -1,0 +1,205 @@
+"""From records to files: every figure and table of every setting, the claims, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.catalogue.all_claims import judge, ledger
+from analysis.catalogue.chapters import CHAPTERS, Chapter, Part
+from analysis.data.groups import Group, Setting, by_setting, folder_names, setting_of
+from analysis.data.loading import Journal, load
+from analysis.data.records import TIMING_VERBS, DamagedRecordError, Record, read_record
+from analysis.render.output import Drawing, Item, Table
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Made:
+    """One figure or table, and where it belongs."""
+
+    chapter: str
+    """Title."""
+    setting: str
+    folder: str
+    """Of the setting, below the folder that everything goes to."""
+    part: str
+    """Its name in the chapter, ``claims`` for a claims table."""
+    item: Item
+    suffix: str = ""
+    """What tells its files from those of the same part under another condition."""
+
+
+@dataclass
+class Drawn:
+    """What was made: files by kind, the tables themselves, and what could not be made."""
+
+    figures: list[Path] = field(default_factory=list)
+    """PDF, PNG and CSV of every figure."""
+    table_files: list[Path] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None) -> Drawn:
+    """Draw everything that the records in ``sources`` allow into ``out/MODEL_TASK/`` or ``out/MODEL/``.
+
+    The claims of all papers and models go into ``out/claims.md``.
+
+    Arguments:
+        console: where tables, warnings and the list of files are printed; None prints nothing.
+
+    Raises:
+        UserError: a source is no folder, holds no finished run, or ``out`` cannot be written.
+    """
+    journal, drawn = Journal(), Drawn()
+    for made in draw_each(load_some(sources, journal, console), journal):
+        _keep(made, out, drawn)
+    drawn.warnings, drawn.missing = journal.warnings, journal.missing
+    if console is not None:
+        report(drawn, console)
+    return drawn
+
+
+def load_some(sources: Sequence[Path], journal: Journal, console: Console | None = None) -> list[Record]:
+    """The finished runs in ``sources``; where there are none, the warnings are printed first.
+
+    Raises:
+        UserError: a source is no folder, or none holds a finished run.
+    """
+    records = load(sources, journal)
+    if not records:
+        for line in journal.warnings:
+            _say(console, f"[yellow]warning[/yellow] {_plain(line)}")
+        raise UserError(f"source={','.join(map(str, sources))}: no finished run record in it")
+    return records
+
+
+def draw_each(records: Sequence[Record], journal: Journal) -> Iterator[Made]:
+    """Every figure and table of the records, one at a time, chapter by chapter and setting by setting.
+
+    What cannot be drawn goes into ``journal``.
+    """
+    settings = [setting_of(record, all_tasks=all_tasks) for record in records for all_tasks in (False, True)]
+    folders = folder_names(dict.fromkeys(settings))
+    judged = judge(records, journal)
+    for chapter in CHAPTERS:
+        found = chapter.settings(records)
+        for setting, runs in found.items():
+            for part, item, suffix in _draw_setting(chapter, setting, runs, folders[setting], journal):
+                yield Made(chapter.title, str(setting), folders[setting], part, item, suffix)
+            for one in judged:
+                if one.chapter is chapter and one.setting == setting and one.tested:
+                    yield Made(chapter.title, str(setting), folders[setting], "claims", one.table)
+        for setting in by_setting(filter(chapter.takes, records), all_tasks=True):
+            if chapter.paper and setting.weights != "random" and not _holds(found, setting):
+                journal.missing.append(f"{folders[setting]}: no runs of {chapter.title}; {_command(chapter, setting)}")
+    whole = ledger(judged, records, journal)
+    if whole is not None:
+        yield Made("All claims", "all papers and models", "", "claims", whole)
+
+
+def draw_run(run_dir: Path, out: Path) -> list[Path]:
+    """Draw the figures of one finished run into ``out``; returns their files (PNG and CSV, no PDF).
+
+    A run whose verb has no figure, or whose tables are damaged, gives an empty list.
+    """
+    try:
+        record = read_record(run_dir)
+    except DamagedRecordError:
+        return []
+    if record is None:
+        return []
+    journal, paths = Journal(), []
+    for part in (part for chapter in CHAPTERS if chapter.takes(record) for part in chapter.parts):
+        if part.verb == record.verb and part.one_run:
+            for item in part.draw(Group([record]), journal):
+                if isinstance(item, Drawing):
+                    paths += item.save(out, kinds=("png", "csv"))
+    return paths
+
+
+def _draw_setting(
+    chapter: Chapter, setting: Setting, records: list[Record], folder: str, journal: Journal
+) -> Iterator[tuple[str, Item, str]]:
+    """Names of parts, their items, and the suffixes of their files."""
+    groups = chapter.groups(records)
+    for part in chapter.parts:
+        subjects = groups[part.verb]
+        if part.beside:
+            subjects = [Group(members)] if (members := [r for r in records if r.verb in part.verbs]) else []
+        made = [(group, item) for group in subjects for item in part.draw(group, journal)]
+        for group, item in made:
+            yield part.name, item, group.suffix
+        scored = setting.weights != "random" or part.verb in TIMING_VERBS
+        expected = chapter.paper and (part.of_paper or groups[part.verb])
+        if not made and expected and scored:
+            journal.missing.append(f"{folder}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
+
+
+def _keep(made: Made, out: Path, drawn: Drawn) -> None:
+    try:
+        paths = made.item.save(out / made.folder, made.suffix)
+    except OSError as error:
+        raise UserError(f"out={out / made.folder}: cannot be written ({error.strerror or error})") from None
+    if isinstance(made.item, Drawing):
+        drawn.figures += paths
+    else:
+        drawn.table_files += paths
+        drawn.tables.append(made.item)
+
+
+def _why_not(part: Part, setting: Setting, groups: list[Group]) -> str:
+    if groups:
+        runs = sum(len(group.records) for group in groups)
+        return f"{part.needs or 'nothing to draw'} in the {runs} {part.verb} run(s)"
+    task = f" task={setting.task}" if setting.task else ""
+    own = f" {part.overrides}".format(task=setting.task) if part.overrides else ""
+    command = f"python -m experiments.{part.verb} model={setting.model}{task}{own}"
+    return f"no {part.verb} runs; run {command}" + (f" scale={setting.scale}" if setting.scale else "")
+
+
+def _holds(found: Iterable[Setting], model: Setting) -> bool:
+    """Is any of the settings one of this model, weights and scale?"""
+    return any(replace(setting, task="") == model for setting in found)
+
+
+def _command(chapter: Chapter, setting: Setting) -> str:
+    return f"run {chapter.command}" + (f" SCALE={setting.scale}" if setting.scale else "")
+
+
+def report(drawn: Drawn, console: Console) -> None:
+    """Tables, then files, then what a reader must know."""
+    for table in drawn.tables:
+        table.show(console)
+    console.print("[bold]figures[/bold] (also as .pdf and .csv)")
+    for path in drawn.figures:
+        if path.suffix == ".png":
+            console.print(f"  {_plain(str(path))}", soft_wrap=True)
+    console.print("[bold]tables[/bold] (also as .csv)")
+    for path in drawn.table_files:
+        if path.suffix == ".md":
+            console.print(f"  {_plain(str(path))}", soft_wrap=True)
+    if drawn.missing:
+        console.print("[bold]not drawn[/bold]")
+        for line in drawn.missing:
+            console.print(f"  {_plain(line)}", soft_wrap=True)
+    for line in drawn.warnings:
+        console.print(f"[yellow]warning[/yellow] {_plain(line)}", soft_wrap=True)
+
+
+def _say(console: Console | None, line: str) -> None:
+    if console is not None:
+        console.print(line, soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

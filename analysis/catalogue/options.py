@@ -1,0 +1,65 @@
+"""Command lines of analysis: ``name=value`` options, W&B sources, and one line about bad input."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from prunekit.support.errors import UserError
+
+
+def run(
+    action: Callable[[Mapping[str, str]], None], usage: str, defaults: Mapping[str, str], arguments: Sequence[str]
+) -> int:
+    """Do ``action`` with the parsed options; returns the exit status: 0, or 2 after one line about bad input."""
+    if any(argument in ("--help", "-h", "help") for argument in arguments):
+        print(usage.strip())
+        return 0
+    try:
+        action(parse(arguments, defaults))
+    except UserError as error:
+        if os.environ.get("PRUNEKIT_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parse(arguments: Sequence[str], defaults: Mapping[str, str]) -> dict[str, str]:
+    """``name=value`` arguments over the defaults.
+
+    Raises:
+        UserError: an unknown name, an argument without ``=``, or an empty value.
+    """
+    options = dict(defaults)
+    for argument in arguments:
+        name, equals, value = argument.lstrip("-").partition("=")
+        if name not in defaults:
+            close = difflib.get_close_matches(name, defaults, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(defaults)}"
+            raise UserError(f"{argument}: unknown option, {hint}")
+        if not equals or not value.strip(","):
+            raise UserError(f"{argument}: give a value, as in {name}={defaults[name]}")
+        options[name] = value
+    return options
+
+
+def source_folders(sources: str, fetched: Path) -> list[Path]:
+    """The folders of a ``source=`` option; W&B projects are fetched into folders below ``fetched``.
+
+    Raises:
+        UserError: a project cannot be fetched.
+    """
+    return [_folder(source, fetched) for source in sources.split(",") if source]
+
+
+def _folder(source: str, fetched: Path) -> Path:
+    from analysis.data.wandb_source import PREFIX, fetch
+
+    if not source.startswith(PREFIX):
+        return Path(source)
+    project = source.removeprefix(PREFIX)
+    return fetch(project, fetched / project.replace("/", "_"))

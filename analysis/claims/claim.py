@@ -1,0 +1,133 @@
+"""What a paper claims beside what the records say: the frame that the claims of every paper share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from analysis.data.groups import Group, by_teacher
+from analysis.data.loading import Journal
+from analysis.render.output import Table, mean_std
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The claim's number for one teacher or task, in the unit that the table prints, and whether it holds."""
+
+    number: float
+    """NaN where nothing was found that could hold."""
+    holds: bool
+    note: str = ""
+    subject: str = ""
+    """The teacher or task."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of a paper that can be checked."""
+
+    text: str
+    where: str
+    published: str
+    evidence: str
+    """The name of the runs it is judged by."""
+    find: Callable[[Mapping[str, list[Group]]], Group | None]
+    """Those of a setting's runs by verb, if there are any."""
+    test: Callable[[Group, Journal], list[Outcome]]
+    """One outcome a teacher or task; an empty list when the records cannot tell."""
+    unit: str
+    digits: int
+    criterion: str
+    command: str
+    """What makes the runs, ``VERB OVERRIDES``, without model and scale."""
+    timed: bool = False
+    """The number depends on hardware, which the setting then names."""
+    over: str = "teachers"
+    """What an outcome is of: ``teachers``, whose numbers are averaged, ``tasks``, which are listed, or ``models``, two
+    beside one another."""
+    once: bool = False
+    """One outcome that holds is enough (a claim of the form "up to"); else all of them must."""
+
+
+def claims_table(
+    name: str, title: str, claims: Iterable[Claim], runs: Mapping[str, list[Group]], journal: Journal, caption: str
+) -> Table:
+    """A row a claim, with the verdict and the setting of the runs that gave it."""
+    import pandas as pd
+
+    rows = []
+    for claim in claims:
+        group = claim.find(runs)
+        outcomes = claim.test(group, journal) if group is not None else []
+        rows.append(
+            {
+                "claim": claim.text,
+                "where": claim.where,
+                "published": claim.published,
+                "ours": value_text(claim, outcomes),
+                "verdict": verdict(claim, outcomes),
+                f"criterion (for {'every teacher' if claim.over == 'teachers' else 'a task'})": claim.criterion,
+                "setting": setting_text(claim, group, outcomes)
+                if group is not None and outcomes
+                else "not in the records",
+            }
+        )
+    frame = pd.DataFrame(rows)
+    shown = frame.assign(verdict=frame["verdict"].map("**{}**".format))
+    return Table(name, title, frame, shown, caption, narrow=("claim", "published", "ours", "verdict"))
+
+
+def verdict(claim: Claim, outcomes: list[Outcome]) -> str:
+    """``holds``, ``does not hold`` or ``not tested``, and for how many teachers or tasks if for some only."""
+    if not outcomes:
+        return "not tested"
+    holding = sum(outcome.holds for outcome in outcomes)
+    if holding == len(outcomes):
+        return "holds"
+    some = f" (holds for {holding} of {len(outcomes)} {claim.over})" if holding else ""
+    if claim.once and holding:
+        return f"holds (for {holding} of {len(outcomes)} {claim.over})"
+    return "does not hold" + some
+
+
+def value_text(claim: Claim, outcomes: list[Outcome]) -> str:
+    """``mean ± std unit, number of teachers; what the number was taken from``, or the number of every task."""
+    if not outcomes:
+        return ""
+    if claim.over == "tasks":
+        best_first = sorted(outcomes, key=lambda outcome: (not outcome.holds, outcome.subject))
+        return "; ".join(_task_text(claim, outcome) for outcome in best_first)
+    text = f"{mean_std([outcome.number for outcome in outcomes], claim.digits)} {claim.unit}"
+    if len(outcomes) > 1:
+        text += f", {len(outcomes)} {claim.over}"
+    notes = list(dict.fromkeys(outcome.note for outcome in outcomes if outcome.note))
+    return text + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _task_text(claim: Claim, outcome: Outcome) -> str:
+    number = "none" if math.isnan(outcome.number) else f"{outcome.number:.{claim.digits}f} {claim.unit}"
+    return f"{outcome.subject}: {number}" + (f" ({outcome.note})" if outcome.note else "")
+
+
+def setting_text(claim: Claim, group: Group, outcomes: list[Outcome]) -> str:
+    """Model, evaluation rows, seeds and teachers, short: those of the teachers or tasks that were judged."""
+    subjects = {outcome.subject for outcome in outcomes} - {""}
+    teachers = by_teacher(group.records)
+    if claim.over == "teachers" and subjects:
+        teachers = {teacher: members for teacher, members in teachers.items() if teacher in subjects}
+    records = [record for members in teachers.values() for record in members]
+    if claim.over == "tasks":
+        tasks = {subject.partition(" (")[0] for subject in subjects}
+        records = [record for record in records if record.task in tasks]
+    models = dict.fromkeys((record.model.name, record.model.weights) for record in records)
+    words = [" and ".join(name + (" (random weights)" if weights == "random" else "") for name, weights in models)]
+    data = [d for record in records for d in record.data if d.role in ("evaluation", "second")]
+    words += dict.fromkeys(f"{d.name} {d.split}, {d.rows:,} rows" for d in data)
+    if any(record.teacher_seed is not None for record in records):
+        words.append("teachers: " + ", ".join(teachers))
+    if claim.over == "tasks":
+        words.append("run seeds: " + ", ".join(map(str, sorted({record.seed for record in records}))))
+    if claim.timed:
+        words.append(", ".join(dict.fromkeys(record.device for record in records)))
+    return "; ".join(words)

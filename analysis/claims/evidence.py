@@ -1,0 +1,122 @@
+"""The runs that a claim is judged by, of all that a setting has; times are of the machine with the most runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from analysis.claims.registry import EVIDENCE, Runs, evidence
+from analysis.cofi import distillation, units
+from analysis.cofi import runs as cofi_runs
+from analysis.cofi.pairs import paired
+from analysis.data.frames import by_device
+from analysis.data.groups import Group
+from analysis.kwon import comparisons
+from analysis.kwon import runs as kwon_runs
+from analysis.kwon.seconds import with_times
+
+PAIR = ("albert-base", "bert-base")
+"""The models that the claims of ALBERT compare."""
+
+
+@evidence
+def default_pruning(runs: Runs) -> list[Group]:
+    """Fisher pruning as in the paper, to a budget of MACs."""
+    return [found for group in _of(runs, "prune_fisher") for found in kwon_runs.default_runs(group.records)]
+
+
+@evidence
+def both_budgets(runs: Runs) -> list[Group]:
+    """Fisher pruning as in the paper, to either budget, on one machine."""
+    return _one_machine(
+        [f for group in _of(runs, "prune_fisher") for f in kwon_runs.default_runs(group.records, free=["budget"])]
+    )
+
+
+@evidence
+def timed_pruning(runs: Runs) -> list[Group]:
+    """Fisher pruning as in the paper whose stages were timed, on one machine."""
+    return [timed for one in _one_machine(default_pruning(runs)) if (timed := with_times(one))]
+
+
+@evidence
+def paired_labels(runs: Runs) -> list[Group]:
+    """Fisher pruning with gold and with predicted labels."""
+    return [
+        comparisons.paired(one, "labels")
+        for group in _of(runs, "prune_fisher")
+        for one in comparisons.compared(group, "labels")
+    ]
+
+
+@evidence
+def learned(runs: Runs) -> list[Group]:
+    """CoFi as in the paper."""
+    return _cofi(runs)
+
+
+@evidence
+def learned_at(runs: Runs, *, sparsity: float) -> list[Group]:
+    """CoFi as in the paper that asked for ``sparsity`` per cent and reached it."""
+    return cofi_runs.at_sparsity(_cofi(runs), sparsity / 100)
+
+
+@evidence
+def timed_at(runs: Runs, *, sparsity: float) -> list[Group]:
+    """As :func:`learned_at`, on one machine."""
+    return _one_machine(learned_at(runs, sparsity=sparsity))
+
+
+@evidence
+def learned_and(runs: Runs, *, structure: str) -> list[Group]:
+    """CoFi beside another choice of ``structure``, one to one."""
+    return paired(_cofi(runs, "structure"), cofi_runs.structure, "learned", structure)
+
+
+@evidence
+def with_and_without_distillation(runs: Runs) -> list[Group]:
+    """CoFi with all of the paper's distillation and with none, one to one."""
+    found = _cofi(runs, "matching", "learn_from")
+    return paired(found, distillation.distillation, distillation.FULL, distillation.NONE)
+
+
+@evidence
+def with_and_without_hidden(runs: Runs) -> list[Group]:
+    """CoFi with masks of all units and with all but those of hidden dimensions, one to one."""
+    return paired(_cofi(runs, "units"), units.units_text, units.ALL, "no hidden")
+
+
+@evidence
+def albert_and_bert(runs: Runs) -> list[Group]:
+    """The timings of both models that were taken on one machine, that with the most of them."""
+    both = [r for group in runs.get("time_inference", []) for r in group.records if r.model.name in PAIR]
+    devices = Counter(record.device for record in both)
+    for device, _ in sorted(devices.items(), key=lambda item: (-item[1], item[0])):
+        found = [record for record in both if record.device == device]
+        if {record.model.name for record in found} == set(PAIR):
+            return [Group(sorted(found, key=lambda record: (record.model.name, record.model.weights)))]
+    return []
+
+
+def _of(runs: Runs, verb: str) -> list[Group]:
+    return runs.get(verb, [])[:1]
+
+
+def _cofi(runs: Runs, *free: str) -> list[Group]:
+    return [
+        found for group in _of(runs, "prune_cofi") for found in cofi_runs.default_runs(group.records, free=list(free))
+    ]
+
+
+def _one_machine(groups: list[Group]) -> list[Group]:
+    return next(iter(by_device(groups)), [])
+
+
+def _first(verb: str) -> Callable[[Runs], list[Group]]:
+    """The first group of a verb: runs of another condition are not judged together with it."""
+    return lambda runs: _of(runs, verb)
+
+
+EVIDENCE.update(
+    {verb: _first(verb) for verb in ("ablate_heads", "transfer", "prune_heads", "head_dynamics", "time_inference")}
+)

@@ -1,0 +1,165 @@
+"""The claims of a paper, read from ``PAPER.yaml`` beside this file and checked.
+
+Of a paper: ``table`` is the name of its table's files, ``title`` the words above it ({setting} stands for the model),
+``caption`` those below, ``over`` what an outcome is of (teachers, tasks or models), ``source`` the paper whose
+published claims are looked up, if that is not the file's own name.
+
+Of a claim:
+
+- ``claim``, ``where``, ``published``, ``criterion``: texts, in which ``{name}`` stands for a value of ``given`` or
+  ``printed``, formatted as Python does;
+- ``printed``: published values by name: a row of ``published/PAPER_claims.csv``; ``percent_of`` such a row, a share;
+  or ``computed``, a function of :mod:`analysis.claims.published`, with its arguments;
+- ``evidence``: the runs, a function of :mod:`analysis.claims.evidence`; ``judge``: a function of
+  :mod:`analysis.claims.criteria`; ``given``: what these two ask for, each by its name: margins, sparsity, protocol;
+- ``unit``, ``digits`` of our number; ``timed``, ``once`` as in :class:`~analysis.claims.claim.Claim`;
+- ``command``: what makes the runs, ``VERB OVERRIDES``, without model and scale; ``{task}`` stands for the task.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from analysis.claims import criteria, evidence, published
+from analysis.claims.claim import Claim, claims_table
+from analysis.claims.registry import CRITERIA, EVIDENCE, PUBLISHED, Runs
+from analysis.data.groups import Group
+from analysis.data.loading import Journal
+from analysis.data.published import claim as published_claim
+from analysis.render.output import Table
+from prunekit.support.errors import UserError
+
+__all__ = ["FOLDER", "Paper", "criteria", "evidence", "judged", "published", "read"]
+
+FOLDER = Path(__file__).parent
+OF_PAPER = ("table", "title", "caption", "over", "claims")
+OF_CLAIM = ("claim", "where", "published", "evidence", "judge", "criterion", "unit", "digits", "command")
+OPTIONAL = ("printed", "given", "timed", "once")
+OVER = ("teachers", "tasks", "models")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A file of claims."""
+
+    table: str
+    title: str
+    caption: str
+    claims: tuple[Claim, ...]
+
+
+def judged(paper: str, runs: Runs, journal: Journal, setting: str = "") -> Table:
+    """The claims table of one setting.
+
+    Arguments:
+        runs: the groups of each verb; figures of all tasks have one group with the runs of all of them.
+    """
+    found = read(paper)
+    return claims_table(found.table, found.title.format(setting=setting), found.claims, runs, journal, found.caption)
+
+
+@cache
+def read(paper: str) -> Paper:
+    """The claims of ``paper``, in the order of its file.
+
+    Raises:
+        UserError: an unknown or missing key, a function that is not there, or one that lacks an argument.
+    """
+    import yaml
+
+    return parse(yaml.safe_load((FOLDER / f"{paper}.yaml").read_text(encoding="utf-8")), paper)
+
+
+def parse(content: Mapping[str, Any], paper: str) -> Paper:
+    """See :func:`read`."""
+    _check_keys(content, OF_PAPER, ("source",), f"{paper}.yaml")
+    over = _one_of(content["over"], OVER, f"{paper}.yaml: over")
+    claims = [
+        _claim(item, over, content.get("source", paper), f"{paper}.yaml, claim {number}")
+        for number, item in enumerate(content["claims"], 1)
+    ]
+    return Paper(content["table"], content["title"], content["caption"], tuple(claims))
+
+
+def _claim(item: Mapping[str, Any], over: str, source: str, place: str) -> Claim:
+    _check_keys(item, OF_CLAIM, OPTIONAL, place)
+    given = item.get("given", {})
+    find = EVIDENCE[_one_of(item["evidence"], EVIDENCE, f"{place}: evidence")]
+    judge = CRITERIA[_one_of(item["judge"], CRITERIA, f"{place}: judge")]
+    own, theirs = _arguments(judge, given, place), _arguments(find, given, place)
+    _check_names(given, {*own, *theirs}, (), f"{place}: given")
+    values = {name: _printed(value, source, place) for name, value in item.get("printed", {}).items()} | given
+
+    def text(key: str) -> str:
+        try:
+            return str(item[key]).format(**values)
+        except (LookupError, ValueError, AttributeError) as error:
+            raise UserError(f"{place}: {key}: {item[key]!r} cannot be filled in ({error!r})") from None
+
+    return Claim(
+        text=text("claim"), where=item["where"], published=text("published"), evidence=item["evidence"],
+        find=partial(_found, find, theirs), test=partial(judge, **own), unit=item["unit"], digits=item["digits"],
+        criterion=text("criterion"), command=item["command"], timed=item.get("timed", False), over=over,
+        once=item.get("once", False),
+    )  # fmt: skip
+
+
+def _found(find: Callable[..., list[Group]], arguments: Mapping[str, Any], runs: Runs) -> Group | None:
+    """All runs of the groups that ``find`` gives, as one; None where there are none."""
+    records = [record for group in find(runs, **arguments) for record in group.records]
+    return Group(records) if records else None
+
+
+def _printed(value: str | Mapping[str, Any], source: str, place: str) -> Any:
+    """A published value: text as printed, a share in per cent, or what a function computes."""
+    if isinstance(value, str):
+        return _row(source, value, place)
+    if "percent_of" in value:
+        _check_keys(value, ("percent_of",), (), f"{place}: printed")
+        return 100 * float(_row(source, value["percent_of"], place))
+    _check_keys(value, ("computed",), tuple(value), f"{place}: printed")
+    function = PUBLISHED[_one_of(value["computed"], PUBLISHED, f"{place}: computed")]
+    arguments = {name: argument for name, argument in value.items() if name != "computed"}
+    _check_names(arguments, _arguments(function, arguments, place), (), f"{place}: printed")
+    return function(**arguments)
+
+
+def _row(source: str, text: str, place: str) -> str:
+    try:
+        return published_claim(source, text)
+    except KeyError:
+        raise UserError(f"{place}: printed: {source}_claims.csv has no claim {text!r}") from None
+
+
+def _arguments(function: Callable[..., Any], given: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """What ``function`` takes of ``given``: its keyword-only parameters, none of which may be missing."""
+    wanted = [name for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    missing = [name for name in wanted if name not in given]
+    if missing:
+        raise UserError(f"{place}: {function.__name__} asks for {', '.join(missing)}, which is not given")
+    return {name: given[name] for name in wanted}
+
+
+def _check_keys(mapping: Mapping[str, Any], needed: tuple[str, ...], optional: tuple[str, ...], place: str) -> None:
+    _check_names(mapping, needed, optional, place)
+    missing = [key for key in needed if key not in mapping]
+    if missing:
+        raise UserError(f"{place}: {', '.join(missing)} is missing")
+
+
+def _check_names(names: Iterable[str], needed: Iterable[str], optional: Iterable[str], place: str) -> None:
+    known = [*needed, *optional]
+    for name in names:
+        if name not in known:
+            raise UserError(f"{place}: unknown key {name}; there are {', '.join(known) or 'none'}")
+
+
+def _one_of(name: str, known: Iterable[str], place: str) -> str:
+    if name not in known:
+        raise UserError(f"{place}: {name} is none of {', '.join(known)}")
+    return name

@@ -1,0 +1,145 @@
+"""Runs of CoFi and its baselines: which are of the default setting, and their numbers as one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from analysis.data.frames import means, run_rows
+from analysis.data.groups import Group, by_condition, by_setting, describe
+from analysis.data.records import Record
+from analysis.render.style import STRUCTURES
+from prunekit.cofi import UNITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULTS: dict[str, Any] = {
+    "structure": "learned",
+    "units": UNITS,
+    "matching": "paper",
+    "learn_from": "teacher",
+    "variant": "paper",
+    "prediction_weight": 0.5,
+}
+
+
+def option(record: Record, name: str) -> Any:
+    """A setting of a run; the default where its record leaves it open."""
+    value = record.config.get(name)
+    if name == "units":
+        return tuple(unit for unit in UNITS if unit in (value or UNITS))
+    return usual(record, name) if value in (None, "auto") else value
+
+
+def usual(record: Record, name: str) -> Any:
+    """The default of a setting; the released procedure has its own matching."""
+    if name == "matching" and record.config.get("variant") == "released":
+        return "ordered"
+    return DEFAULTS[name]
+
+
+def structure(record: Record) -> str:
+    """How the units that go were chosen."""
+    return str(option(record, "structure"))
+
+
+def default_runs(records: Sequence[Record], free: Collection[str] = ()) -> list[Group]:
+    """One group a task and condition: its runs in the default setting, except in the fields ``free``."""
+    groups = []
+    for members in by_setting(records).values():
+        groups += by_condition([record for record in members if compared(record) <= set(free)])
+    return groups
+
+
+def compared(record: Record) -> set[str]:
+    """The fields in which a run is not CoFi itself: what it is there to compare."""
+    return {name for name in DEFAULTS if option(record, name) != usual(record, name)}
+
+
+def method(record: Record) -> str:
+    """What chose the units, and whatever else is not the default, in words."""
+    chosen_by = structure(record)
+    words = [STRUCTURES[chosen_by].label if chosen_by in STRUCTURES else chosen_by]
+    if option(record, "variant") == "released":
+        words.append("as released")
+    words += [
+        f"{name} {_text(option(record, name))}"
+        for name in DEFAULTS
+        if name not in ("structure", "variant") and option(record, name) != usual(record, name)
+    ]
+    return ", ".join(words)
+
+
+def by_method(group: Group) -> list[Group]:
+    """Its runs by method, which the labels of all but CoFi itself tell."""
+    found: dict[str, list[Record]] = {}
+    for record in group.records:
+        found.setdefault(method(record), []).append(record)
+    plain = STRUCTURES["learned"].label
+    return [
+        Group(members, ", ".join(words for words in (group.label, "" if name == plain else name) if words))
+        for name, members in sorted(found.items())
+    ]
+
+
+def missed(record: Record) -> bool:
+    """Did training never reach the sparsity asked for? Baselines that have no target reach theirs."""
+    return record.metrics.get("reached_target") is False
+
+
+def caption(groups: Iterable[Group]) -> str:
+    """The words below a figure of several tasks, with where the best weights were chosen if that was the test."""
+    groups = list(groups)
+    records = [record for group in groups for record in group.records]
+    tested = [record.config.get("student", {}).get("select_on") == "validation" for record in records]
+    words = "Best weights chosen on the evaluation data, as in the paper. " if any(tested) else ""
+    words = words if all(tested) else words.replace("chosen", "chosen by some runs")
+    return words + describe(records, groups[0].label if len(groups) == 1 else "")
+
+
+def cofi_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd.DataFrame:
+    """:func:`~analysis.data.frames.run_rows` with sparsities in per cent, and whether the target was missed."""
+    return run_rows(
+        groups,
+        run_id=lambda record: record.run_id,
+        requested=lambda record: round(100 * float(record.config["sparsity"]), 6),
+        counted=lambda record: 100 * float(record.sparsity["counted"]),
+        missed=missed,
+        speedup=lambda record: float(record.metrics["speedup"]),
+        **columns,
+    )
+
+
+def at_sparsity(groups: Sequence[Group], sparsity: float) -> list[Group]:
+    """The runs that asked for a sparsity and reached it."""
+    found = [
+        [record for record in group.records if float(record.config["sparsity"]) == sparsity and not missed(record)]
+        for group in groups
+    ]
+    return [replace(group, records=members) for group, members in zip(groups, found, strict=True) if members]
+
+
+def cofi_means(rows: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of every ``by`` averaged as in :func:`~analysis.data.frames.means`.
+
+    ``std`` is the standard deviation over all runs (NaN of one), ``missed`` the number that missed their target.
+    """
+    counts = {name: (name, "sum") for name in ("missed", "paired") if name in rows}
+    distinct = rows.drop_duplicates([*by, "teacher", "seed"])
+    extra = distinct.groupby(list(by), as_index=False).agg(std=("value", "std"), **counts)
+    return means(distinct, by, ["change", "counted", *also]).merge(extra, on=list(by))
+
+
+def missed_text(frame: pd.DataFrame, sign: str, label: Callable[[Any], str]) -> str:
+    """A sentence on what missed its target; nothing where all reached theirs."""
+    if "missed" not in frame:
+        return ""
+    rows = frame[frame["missed"].fillna(0) > 0].itertuples()
+    told = [f"{row.panel}, {label(row)}, {row.requested:g} %: {row.missed:.0f} of {row.runs:.0f} runs" for row in rows]
+    return f"{sign}: target missed ({'; '.join(told)}). " if told else ""
+
+
+def _text(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)

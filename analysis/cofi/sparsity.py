@@ -1,0 +1,53 @@
+"""What sparsity costs: the metric against the parameters that are really gone, a panel a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis.cofi.panels import draw_structures, structure_label
+from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, missed_text, structure
+from analysis.data.averages import unpruned
+from analysis.data.groups import Group
+from analysis.data.loading import Journal
+from analysis.render.output import Drawing, Item
+from analysis.render.panels import draw_panels
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    """CoFi and its baselines, every other setting at its default."""
+    groups = default_runs(group.records, free=["structure"])
+    if not groups:
+        return []
+    frame = curves(groups)
+    return [Drawing("cofi_sparsity", plot(frame, caption(groups)), frame)]
+
+
+def curves(groups: list[Group]) -> pd.DataFrame:
+    """A row a task, structure and requested sparsity, in per cent, and one a task for the unpruned teacher.
+
+    ``counted`` is the share of the prunable parameters that is gone, ``change`` the points against the teacher.
+    """
+    import pandas as pd
+
+    parts = []
+    for group in groups:
+        rows = cofi_rows([group], series=structure)
+        parts.append(cofi_means(rows, ["panel", "task", "series", "requested"], ["speedup"]))
+        dense = {"panel": group.title, "task": group.records[0].task, "metric": rows["metric"].iloc[0]}
+        dense |= {"series": "unpruned", "counted": 0.0, "change": 0.0, "speedup": 1.0}
+        parts.append(pd.DataFrame([dense | unpruned(group.records)]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def plot(frame: pd.DataFrame, words: str) -> Figure:
+    def panel(axes: Axes, rows: pd.DataFrame) -> None:
+        draw_structures(axes, rows, "counted")
+
+    hollow = missed_text(frame, "Hollow", structure_label)
+    counted = "Embeddings are not prunable and not counted."
+    return draw_panels(frame, "parameters gone (%)", panel, f"{hollow}{counted} {words}", intervals="Bars")

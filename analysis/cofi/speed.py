@@ -1,0 +1,130 @@
+"""What the pruned models are worth on this machine: points against the teacher, and measured speed-up."""
+
+from __future__ import annotations
+
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, Any
+
+from analysis.cofi import published
+from analysis.cofi.panels import draw_structures, structure_label
+from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, missed_text, structure
+from analysis.data.averages import unpruned
+from analysis.data.groups import Group
+from analysis.data.loading import Journal
+from analysis.data.timings import LATENCY, add_timings, shape_text, timings
+from analysis.render.machines import each_machine
+from analysis.render.output import Drawing, Item
+from analysis.render.panels import draw_panels
+from analysis.render.style import GREY
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TICKS = (1, 2, 4, 8, 16, 32, 64)
+PUBLISHED_CURVE, PUBLISHED_OTHERS = "published: CoFi", "published: others"
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    """One figure a machine."""
+
+    def make(name: str, groups: list[Group], device: str) -> Item | None:
+        frame = curves(groups, journal)
+        return None if frame is None else Drawing(name, plot(frame, f"{device}. {caption(groups)}"), frame)
+
+    return each_machine("cofi_speed", default_runs(group.records, free=["structure"]), make)
+
+
+def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
+    """A row a task, structure and requested sparsity, one a task for the teacher, and the published ones.
+
+    ``value`` is in points against the teacher, ``score`` in per cent; times are at the largest batch.
+    """
+    import pandas as pd
+
+    parts = []
+    for group in groups:
+        found_times = timings(group.records, journal)
+        timed = Group([record for record in group.records if record.run_id in found_times], group.label)
+        if not timed.records:
+            continue
+        rows = add_timings(cofi_rows([timed], series=structure), found_times)
+        rows = rows.assign(score=rows["value"], value=rows["change"])
+        parts.append(cofi_means(rows, ["panel", "task", "series", "requested"], ["score", *LATENCY]))
+        metric = str(rows["metric"].iloc[0])
+        where = {"panel": timed.title, "task": timed.records[0].task, "metric": metric}
+        parts += [pd.DataFrame([where | _teacher(timed)]), _published(timed, metric).assign(**where)]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True) if parts else None
+
+
+def plot(frame: pd.DataFrame, words: str) -> Figure:
+    letters = letters_of(frame)
+
+    def panel(axes: Axes, rows: pd.DataFrame) -> None:
+        _draw_published(axes, rows, letters)
+        draw_structures(axes, rows, "speedup")
+        axes.set_xscale("log", base=2)
+        most = max(2.0, rows["speedup"].max())
+        axes.set_xlim(min(0.93, 0.93 * rows["speedup"].min()), 1.2 * most)
+        ticks = [tick for tick in TICKS if tick <= 1.2 * most]
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+
+    hollow = missed_text(frame, "Hollow", structure_label)
+    measured = f"Measured over the teacher at {shape_text(frame)}, on {words}"
+    return draw_panels(
+        frame, "measured speed-up (x)", panel, f"{hollow}{_published_text(frame, letters)}{measured}",
+        y="against the teacher (points)", intervals="Bars", size=(3.0, 2.5),
+    )  # fmt: skip
+
+
+def letters_of(frame: pd.DataFrame) -> dict[str, str]:
+    """A letter for every published model other than CoFi that is drawn."""
+    drawn = set(frame.loc[frame["series"] == PUBLISHED_OTHERS, "method"]) if "method" in frame else set()
+    methods = [name for name in dict.fromkeys(published.others()["method"]) if name in drawn]
+    return dict(zip(methods, ascii_lowercase, strict=False))
+
+
+def _teacher(group: Group) -> dict[str, Any]:
+    whole = unpruned(group.records)
+    ends = {name: whole[name] - whole["value"] for name in ("value", "low", "high")}
+    return {"series": "unpruned", "speedup": 1.0, "change": 0.0, "score": whole["value"], **whole, **ends}
+
+
+def _published(group: Group, metric: str) -> pd.DataFrame:
+    """The paper's points of the same task; none where it has another metric."""
+    import pandas as pd
+
+    task = group.records[0].task
+    frames = {PUBLISHED_CURVE: published.curve(), PUBLISHED_OTHERS: published.others()}
+    both = pd.concat([frame.assign(series=series) for series, frame in frames.items()], ignore_index=True)
+    same = both["task"] == (task if published.METRICS.get(task) == metric else "")
+    return both[same].assign(value=both["change"])
+
+
+def _draw_published(axes: Axes, rows: pd.DataFrame, letters: dict[str, str]) -> None:
+    curve, others = (rows[rows["series"] == series] for series in (PUBLISHED_CURVE, PUBLISHED_OTHERS))
+    if len(curve):
+        axes.plot(curve["speedup"], curve["value"], color=GREY, linewidth=0.9, marker="+", markersize=5,
+                  label="CoFi, published: BERT-base, V100")  # fmt: skip
+    if len(others):
+        axes.plot(others["speedup"], others["value"], color=GREY, linestyle="", marker=".", markersize=4,
+                  label="others, published: see below")  # fmt: skip
+    for row in others.itertuples():
+        left = "without" in str(row.method)  # beside its namesake, often at the same place
+        axes.annotate(letters[str(row.method)], (row.speedup, row.value), xytext=(-2.5 if left else 2.5, 0),
+                      textcoords="offset points", fontsize=6.5, color="#555555", ha="right" if left else "left",
+                      va="center", zorder=4)  # fmt: skip
+
+
+def _published_text(frame: pd.DataFrame, letters: dict[str, str]) -> str:
+    if not (frame["series"] == PUBLISHED_CURVE).any():
+        return ""
+    named = ", ".join(f"{letter} {name}" for name, letter in letters.items())
+    overlaid = frame.loc[frame["series"] == PUBLISHED_CURVE, "task"]
+    left_out = sorted({*frame["task"]} & {*published.curve()["task"]} - {*overlaid})
+    return (
+        f"Grey: printed in the paper, against its own teacher{': ' if named else ''}{named}. "
+        + (f"Published with another metric: {', '.join(left_out)}. " if left_out else "")
+    )

@@ -1,0 +1,194 @@
+"""All methods from one teacher: the score against parameters, MACs, measured speed-up and what pruning took."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analysis.compare.front import draw_front, on_front
+from analysis.compare.runs import Comparable, comparable, lengths, run_points
+from analysis.compare.table import LEVELS, best_within, table
+from analysis.compare.timed import add_times
+from analysis.compare.words import ORACLE, caption, macs_text, method_look, rank
+from analysis.data.averages import unpruned
+from analysis.data.frames import means
+from analysis.data.groups import Group, by_setting
+from analysis.data.loading import Journal
+from analysis.render.curves import draw_unpruned
+from analysis.render.output import Drawing, Item, file_name
+from analysis.render.panels import MACS_LEFT
+from analysis.render.style import add_caption, add_legend, figure_style, panel_grid
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZES = {"parameters_percent": "parameters that remain (%)", "macs_percent": MACS_LEFT}
+TICKS = {4.0: (1, 1.5, 2, 3, 4), math.inf: (1, 2, 4, 8, 16, 32, 64)}
+"""Of speed-ups, by the largest up to which they are used."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One cost that the score is drawn against."""
+
+    cost: str
+    """Its column; ``front_COST`` says which rows are on the front."""
+    title: str
+    label: str
+    batch: float | None = None
+    """Only rows timed at this batch size."""
+    level: float | None = None
+    """Only each method's best row with at most so many per cent of the MACs."""
+
+    def of(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows that are drawn, with ``front_COST`` as it is among them."""
+        rows = frame.dropna(subset=[self.cost])
+        if self.batch is not None:
+            rows = rows[rows["batch_size"] == self.batch]
+        if self.level is not None:
+            rows = best_within(rows, self.level)
+        front = on_front(rows[rows["method"] != ORACLE], self.cost, more_is_better=self.more_is_better)
+        return rows.assign(**{f"front_{self.cost}": front.reindex(rows.index, fill_value=False)})
+
+    @property
+    def more_is_better(self) -> bool:
+        return self.cost == "speedup"
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    """A figure a task that two methods share, and one table of all of them."""
+    items: list[Item] = []
+    cells: list[pd.DataFrame] = []
+    compared: list[Comparable] = []
+    macs: list[str] = []
+    alone: list[str] = []
+    for setting, records in by_setting(group.records).items():
+        runs = comparable(records)
+        if runs is None:
+            alone.append(setting.task)
+            continue
+        points, timed = add_times(run_points(runs, journal), runs, journal)
+        frame, chosen, counted = cells_of(points), panels(points), lengths(runs, journal)
+        words = caption(runs, frame, timed, counted, level_of(chosen))
+        items.append(Drawing(file_name("compare", runs.task), plot(frame, runs, chosen, words),
+                             with_fronts(frame, chosen, runs)))  # fmt: skip
+        cells.append(frame)
+        compared.append(runs)
+        macs.append(macs_text(counted))
+    if alone and len({record.verb for record in group.records}) > 1:
+        journal.missing.append(
+            f"{group.records[0].model.name}/compare: no two of prune_heads, prune_fisher and prune_cofi with the same "
+            f"teacher and evaluation rows on {', '.join(alone)}"
+        )
+    return [*items, *([table(cells, compared, macs)] if cells else [])]
+
+
+def cells_of(points: pd.DataFrame) -> pd.DataFrame:
+    """A row a method and what was asked of it, averaged over seeds and teachers; times NaN where not recorded."""
+    by = ["panel", "task", "method", "asked"]
+    found = means(points, by, ["change", "parameters_percent", "macs_percent", "speedup", "batch_size", "seconds"])
+    found = found.assign(rank=found["method"].map(rank))
+    return found.sort_values(["rank", "asked"], ignore_index=True).drop(columns="rank")
+
+
+def panels(points: pd.DataFrame) -> list[Panel]:
+    """What is recorded of any run: sizes always, speed-up by batch size, and seconds where two methods have some."""
+    found = [Panel(cost, label.split(" ")[0], label) for cost, label in SIZES.items() if points[cost].notna().any()]
+    timed = points.dropna(subset=["speedup"])
+    found += [
+        Panel("speedup", f"measured speed-up, batch {batch:.0f}", "measured speed-up (x)", batch=batch)
+        for batch in sorted(timed["batch_size"].unique())
+    ]
+    level = _level_of_all(points.dropna(subset=["seconds"]))
+    if level is not None:
+        title = f"what pruning took, at most {level:.0f} % of MACs"
+        found.append(Panel("seconds", title, "seconds of pruning", level=level))
+    return found
+
+
+def level_of(chosen: Sequence[Panel]) -> float | None:
+    """The share of MACs that the panel of seconds allows; None without one."""
+    return next((panel.level for panel in chosen if panel.level is not None), None)
+
+
+def with_fronts(frame: pd.DataFrame, chosen: Sequence[Panel], runs: Comparable) -> pd.DataFrame:
+    """The drawn numbers: the cells with what is on each front, and a row for the unpruned model."""
+    import pandas as pd
+
+    for panel in chosen:
+        column = f"front_{panel.cost}"
+        marked = panel.of(frame)[column].reindex(frame.index, fill_value=False)
+        frame = frame.assign(**{column: marked | frame[column] if column in frame else marked})
+    return pd.concat([frame, pd.DataFrame([_dense(frame, runs)])], ignore_index=True)
+
+
+def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel], words: str) -> Figure:
+    dense = _dense(frame, runs)
+    with figure_style():
+        figure, all_axes = panel_grid(len(chosen), width=3.35, height=2.35, columns=2)
+        for letter, axes, panel in zip("abcdef", all_axes, chosen, strict=False):
+            rows = panel.of(frame)
+            draw_unpruned(axes, dense)
+            draw_front(axes, rows, panel.cost, more_is_better=panel.more_is_better)
+            for method, found in rows.groupby("method", sort=False):
+                _draw_method(axes, found.sort_values(panel.cost), panel.cost, str(method))
+            axes.set_title(f"({letter}) {panel.title}")
+            axes.set_xlabel(panel.label)
+            axes.set_ylabel(f"{dense['metric']} (%)")
+            _scale(axes, rows, panel)
+        add_legend(figure, all_axes)
+        add_caption(figure, words)
+    return figure
+
+
+def _draw_method(axes: Axes, rows: pd.DataFrame, cost: str, method: str) -> None:
+    look, main = method_look(method)
+    style: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 4.4 if main else 3.2}
+    axes.plot(rows[cost], rows["value"], linestyle=look.line, linewidth=1.3 if main else 0.8, label=look.label,
+              zorder=3 if main else 2, **style)  # fmt: skip
+    known = rows.dropna(subset=["low"])
+    if len(known):
+        spread = [known["value"] - known["low"], known["high"] - known["value"]]
+        axes.errorbar(known[cost], known["value"], yerr=spread, fmt="none", ecolor=look.color, elinewidth=0.7,
+                      capsize=1.4, zorder=2)  # fmt: skip
+
+
+def _scale(axes: Axes, rows: pd.DataFrame, panel: Panel) -> None:
+    low, high = rows[panel.cost].min(), rows[panel.cost].max()
+    if panel.cost in SIZES:
+        axes.set_xlim(low - 4, 102)
+    elif panel.cost == "speedup":
+        axes.set_xscale("log", base=2)
+        axes.set_xlim(min(0.93, 0.93 * low), 1.2 * max(2.0, high))
+        usual = next(found for most, found in TICKS.items() if high <= most)
+        drawn = [tick for tick in usual if tick <= 1.2 * max(2.0, high)]
+        axes.set_xticks(drawn, [f"{tick:g}" for tick in drawn])
+        axes.minorticks_off()
+    else:
+        axes.set_xscale("log")
+        axes.set_xlim(0.5 * low, 2 * high)
+        steps = (1, 3) if high > 20 * low else (1, 2, 3, 5, 7)
+        ticks = [step * 10**power for power in range(-2, 7) for step in steps]
+        shown = [tick for tick in ticks if 0.5 * low <= tick <= 2 * high]
+        axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
+        axes.minorticks_off()
+
+
+def _dense(frame: pd.DataFrame, runs: Comparable) -> dict[str, Any]:
+    whole: dict[str, Any] = {"panel": runs.task, "task": runs.task, "method": "unpruned"}
+    whole |= {"metric": frame["metric"].iloc[0], "speedup": 1.0, "change": 0.0}
+    sizes = {"parameters_percent": 100.0, "macs_percent": 100.0}
+    return whole | sizes | unpruned(runs.records)
+
+
+def _level_of_all(points: pd.DataFrame) -> float | None:
+    """The lowest share of MACs that every method with seconds reaches, else the highest; None below two methods."""
+    fewest = points.groupby("method")["macs_percent"].min()
+    if len(fewest) < 2:
+        return None
+    reached = [level for level in LEVELS if fewest.max() <= level]
+    return min(reached, default=max(LEVELS))

@@ -1,0 +1,168 @@
+"""Runs of all methods that may be compared: one teacher, one set of evaluation rows, each method's default setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analysis.cofi import runs as cofi_runs
+from analysis.compare.seconds import seconds_of
+from analysis.data.frames import run_rows
+from analysis.data.groups import Group, by_condition, teacher_of
+from analysis.data.loading import Journal, read_tables
+from analysis.data.records import Record
+from analysis.kwon import runs as kwon_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ORDERS = ("importance", "oracle", "magnitude", "random")
+"""The orders of heads that are compared; the others are variants of the first."""
+POINTS = {
+    "share": "float",
+    "metric": "str",
+    "value": "float",
+    "length": "int",
+    "achieved_macs": "float",
+    "achieved_parameters": "float",
+}
+NUMBERS = ("parameters_percent", "macs_percent", "seconds")
+"""What a run has beside its score; its speed-up depends on machine and batch."""
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """The runs of one task that started from the same fine-tuned models and were evaluated on the same rows."""
+
+    task: str
+    members: dict[str, list[Record]]
+    """By verb, in its default setting."""
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for found in self.members.values() for record in found]
+
+
+def comparable(records: Sequence[Record]) -> Comparable | None:
+    """The runs of one task that the most methods share; None where there are no two methods to compare.
+
+    Of several teachers those count whose runs exist for all of the methods found.
+    """
+    found: dict[tuple[str, str], dict[str, list[Record]]] = {}
+    for record in records:
+        teacher, rows = record.teacher_run or record.teacher_path, _evaluated_on(record)
+        if teacher and rows:
+            found.setdefault((rows, teacher), {}).setdefault(record.verb, []).append(record)
+    alike: dict[tuple[str, frozenset[str]], list[Record]] = {}
+    for (rows, _), by_verb in found.items():
+        usual = {verb: kept for verb, runs in by_verb.items() if (kept := USUAL[verb](runs))}
+        alike.setdefault((rows, frozenset(usual)), []).extend(record for runs in usual.values() for record in runs)
+    shared = [(len(verbs), len(runs), rows) for (rows, verbs), runs in alike.items()]
+    if not shared or max(shared)[0] < 2:
+        return None
+    chosen = next(runs for (rows, verbs), runs in alike.items() if (len(verbs), len(runs), rows) == max(shared))
+    members = {verb: [record for record in chosen if record.verb == verb] for verb in USUAL}
+    return Comparable(records[0].task, {verb: runs for verb, runs in members.items() if runs})
+
+
+def run_points(runs: Comparable, journal: Journal) -> pd.DataFrame:
+    """A row a run, of a curve of heads a row a share: the score in per cent, what is left, and what pruning took.
+
+    Columns: ``method`` (verb and what chose the units), ``asked`` (the share, constraint or sparsity asked for),
+    ``run_id``, those of :func:`~analysis.data.frames.run_rows` and :data:`NUMBERS`, NaN where they are not recorded.
+    """
+    import pandas as pd
+
+    parts = [_points_of_heads(runs.members.get("prune_heads", []), journal)]
+    for verb in ("prune_fisher", "prune_cofi"):
+        members = runs.members.get(verb, [])
+        parts.append(run_rows(
+            [Group(members)],
+            method=lambda record: f"{record.verb} {_chosen_by(record)}",
+            asked=_asked,
+            run_id=lambda record: record.run_id,
+            parameters_percent=lambda record: 100 * float(record.metrics.get("remaining_parameters", float("nan"))),
+            macs_percent=lambda record: 100 * float(record.metrics["remaining_macs"]),
+            seconds=seconds_of,
+        ))  # fmt: skip
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def lengths(runs: Comparable, journal: Journal) -> dict[str, list[int]]:
+    """The lengths of the sequences that each verb's shares of MACs are counted for."""
+    found: dict[str, set[int]] = {}
+    for verb, members in runs.members.items():
+        table = {"prune_heads": "points", "prune_fisher": "stages", "prune_cofi": "latency"}[verb]
+        for _, rows in read_tables(members, table, {}, journal):
+            if "length" in rows:
+                found.setdefault(verb, set()).update(map(int, rows["length"]))
+    return {verb: sorted(values) for verb, values in found.items()}
+
+
+def _points_of_heads(records: list[Record], journal: Journal) -> pd.DataFrame:
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for record, table in read_tables(records, "points", POINTS, journal):
+        for point in table[table["share"] > 0].to_dict("records"):
+            rows.append({
+                "panel": record.task, "task": record.task, "metric": point["metric"], "teacher": teacher_of(record),
+                "seed": record.seed, "value": 100 * point["value"],
+                "change": 100 * (point["value"] - float(record.metrics["baseline"])),
+                "method": f"{record.verb} {record.config['order']}", "asked": point["share"],
+                "run_id": record.run_id,
+                "parameters_percent": 100 * (1 - point["achieved_parameters"]),
+                "macs_percent": 100 * (1 - point["achieved_macs"]), "seconds": seconds_of(record),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _usual_heads(records: Sequence[Record]) -> list[Record]:
+    """One curve an order, without training between its steps."""
+    chosen = [r for r in records if r.config["order"] in ORDERS and not r.config.get("retrain_steps")]
+    return by_condition(chosen)[0].records if chosen else []
+
+
+def _usual_fisher(records: Sequence[Record]) -> list[Record]:
+    """All scores with a budget of MACs; of each the runs with the most stages, as only Fisher's are rearranged."""
+    groups = kwon_runs.default_runs(records, free=["score", "stages"])
+    most: dict[str, tuple[bool, bool]] = {}
+    for record in groups[0].records if groups else []:
+        score, stages = str(kwon_runs.option(record, "score")), kwon_runs.stages_run(record)
+        most[score] = max(most.get(score, stages), stages)
+    return [
+        record
+        for record in (groups[0].records if groups else [])
+        if kwon_runs.stages_run(record) == most[str(kwon_runs.option(record, "score"))]
+    ]
+
+
+def _usual_cofi(records: Sequence[Record]) -> list[Record]:
+    groups = cofi_runs.default_runs(records, free=["structure"])
+    return groups[0].records if groups else []
+
+
+USUAL: dict[str, Callable[[Sequence[Record]], list[Record]]] = {
+    "prune_heads": _usual_heads,
+    "prune_fisher": _usual_fisher,
+    "prune_cofi": _usual_cofi,
+}
+"""The verbs that are compared, and which of their runs."""
+
+
+def _chosen_by(record: Record) -> str:
+    if record.verb == "prune_cofi":
+        return cofi_runs.structure(record)
+    return str(kwon_runs.option(record, "score"))
+
+
+def _asked(record: Record) -> float:
+    return float(record.config["sparsity" if record.verb == "prune_cofi" else "constraint"])
+
+
+def _evaluated_on(record: Record) -> str:
+    """Which rows scores are of: equal texts are equal rows."""
+    return "; ".join(
+        f"{item.name}/{item.split}:{item.rows}:{item.fingerprint}" for item in record.data if item.role == "evaluation"
+    )

@@ -1,0 +1,39 @@
+"""What pruning itself took, without loading, fine-tuning the teacher and evaluation."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.data.records import Record
+
+CACHED = 0.1
+"""An ablation of all heads that took less than this share of evaluating one curve was not run but looked up."""
+SHARED = "prune_cofi"
+"""Its runs share the warm-up of a seed: only the one that trained it recorded its time."""
+
+
+def seconds_of(record: Record) -> float:
+    """Seconds of one run; NaN where its record does not say.
+
+    Of heads: what ranking them took, for the whole curve (weights and chance take none that is recorded); of Fisher
+    pruning: gradients, search, rearrangement and tuning; of CoFi and its baselines: scores and all training.
+    """
+    took = record.seconds
+    if record.verb == "prune_fisher":
+        return float(record.metrics.get("seconds_pruning", math.nan))
+    if record.verb == "prune_cofi":
+        return took["train"] + took.get("scores", 0.0) if "train" in took else math.nan
+    if "ablate heads" in took:
+        looked_up = took["ablate heads"] < CACHED * took.get("evaluate pruned models", 0.0)
+        return math.nan if looked_up else took["ablate heads"]
+    return took.get("head importance", math.nan)
+
+
+def whole_training(points: pd.DataFrame) -> pd.DataFrame:
+    """The points with the longest time of each method of CoFi for all its runs: that of one with its warm-up."""
+    longest = points.groupby("method")["seconds"].transform("max").mask(points["seconds"].isna())
+    return points.assign(seconds=longest.where(points["method"].str.startswith(SHARED), points["seconds"]))

@@ -1,0 +1,77 @@
+"""The best that each method does with at most so many of the MACs: only runs that are there, nothing in between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from analysis.compare.runs import Comparable
+from analysis.compare.words import ORACLE, method_look
+from analysis.data.averages import unpruned
+from analysis.data.groups import describe
+from analysis.render.output import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVELS = (75.0, 50.0, 25.0, 10.0)
+"""Per cent of the MACs that may remain. Heads alone reach only the first: the FFNs hold most MACs."""
+
+
+def best_within(frame: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Each method's row of the highest score among those with at most ``level`` per cent of the MACs."""
+    inside = frame[frame["macs_percent"] <= level + 1e-9]
+    return frame.loc[inside.groupby("method", sort=False)["value"].idxmax()]
+
+
+def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], words: Sequence[str]) -> Table:
+    """One table for all tasks; ``words`` say how the MACs of each are counted."""
+    import pandas as pd
+
+    parts = [best_within(frame, level).assign(level=level) for frame in frames for level in LEVELS]
+    found = pd.concat(parts, ignore_index=True).drop(columns="panel")
+    first = ["task", "method", "level"]
+    records = [record for runs in compared for record in runs.records]
+    return Table(
+        name="compare",
+        title="All methods: the best score with at most so many of the MACs",
+        frame=found[[*first, *(name for name in found if name not in first)]],
+        display=display(found, frames, compared),
+        caption="Cells: mean score (points against the unpruned model of the same teacher; MACs that it really has). "
+        "Bold: the best of a task, never the oracle, which knows the evaluation data. The best is chosen by the scores "
+        "shown, among runs that exist; where a method has none so small, its fewest MACs are told. Seconds: of pruning "
+        "itself, the mean of its runs, of what is distilled the longest, as runs of a seed share their warm-up; empty "
+        f"where not recorded or of another machine. {' '.join(dict.fromkeys(words))} {describe(records)}",
+        narrow=("task", "method", *map(_heading, LEVELS)),
+    )  # fmt: skip
+
+
+def display(found: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Sequence[Comparable]) -> pd.DataFrame:
+    """A row a task and method, a column a level."""
+    import pandas as pd
+
+    best = found[found["method"] != ORACLE].groupby(["task", "level"])["value"].max()
+    rows = []
+    for frame, runs in zip(frames, compared, strict=True):
+        dense = unpruned(runs.records)["value"]
+        for method, cells in frame.groupby("method", sort=False):
+            row = {"task": f"{runs.task} ({frame['metric'].iloc[0]} {dense:.1f})",
+                   "method": method_look(str(method))[0].label}  # fmt: skip
+            for level in LEVELS:
+                own = found[(found["task"] == runs.task) & (found["method"] == method) & (found["level"] == level)]
+                if own.empty:
+                    row[_heading(level)] = f"none, fewest {cells['macs_percent'].min():.0f} %"
+                    continue
+                cell = own.iloc[0]
+                text = f"{cell['value']:.1f} ({cell['change']:+.1f}; {cell['macs_percent']:.0f} %)"
+                is_best = method != ORACLE and cell["value"] >= best[runs.task, level]
+                row[_heading(level)] = f"**{text}**" if is_best else text
+            took = cells["seconds"].mean()
+            row["seconds"] = "" if math.isnan(took) else f"{took:,.0f}"
+            rows.append(row | {"models": str(cells["runs"].sum())})
+    return pd.DataFrame(rows)
+
+
+def _heading(level: float) -> str:
+    return f"at most {level:.0f} %"

@@ -1,0 +1,72 @@
+"""Times that may share a panel: of one machine, and speed-ups at one batch size if the methods have one in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from analysis.compare.runs import Comparable
+from analysis.compare.seconds import whole_training
+from analysis.data.loading import Journal, read_tables
+from analysis.data.timings import LATENCY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.data.records import Record
+
+
+@dataclass(frozen=True)
+class Timed:
+    """The machine whose times are drawn, and at which batch size each verb's speed-ups are."""
+
+    device: str
+    elsewhere: int = 0
+    """Runs on other machines, whose times are not drawn."""
+    batches: dict[str, int] = field(default_factory=dict)
+    """By verb; verbs without latency are not in it."""
+    lengths: dict[str, list[int]] = field(default_factory=dict)
+    """Of the sequences timed, by verb."""
+
+
+def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple[pd.DataFrame, Timed]:
+    """The points with ``batch_size`` and ``speedup``; NaN, as ``seconds``, where a run is of another machine."""
+    device = _usual_device(runs)
+    here = [record for record in runs.records if record.device == device]
+    timed = [record for record in here if record.verb != "prune_heads"]
+    tables = {record.run_id: (record, table) for record, table in read_tables(timed, "latency", LATENCY, journal)}
+    batches = _batches(list(tables.values()))
+    speedups: dict[str, float] = {}
+    lengths: dict[str, set[int]] = {}
+    for run_id, (record, table) in tables.items():
+        rows = table[table["batch_size"] == batches[record.verb]]
+        if len(rows):
+            speedups[run_id] = float(rows["speedup"].iloc[-1])
+            lengths.setdefault(record.verb, set()).add(int(rows["length"].iloc[-1]))
+    verbs = points["method"].str.split(" ").str[0]
+    elsewhere = {record.run_id for record in runs.records if record.device != device}
+    found = points.assign(
+        speedup=points["run_id"].map(speedups).astype(float),
+        batch_size=verbs.map(batches).astype(float),
+        seconds=points["seconds"].mask(points["run_id"].isin(elsewhere)),
+    )
+    told = {verb: sorted(values) for verb, values in lengths.items()}
+    return whole_training(found), Timed(device, len(elsewhere), {v: b for v, b in batches.items() if v in told}, told)
+
+
+def _usual_device(runs: Comparable) -> str:
+    """That of most verbs, then of most runs."""
+    devices = Counter(record.device for record in runs.records)
+    verbs = {device: len({r.verb for r in runs.records if r.device == device}) for device in devices}
+    return max(sorted(devices), key=lambda device: (verbs[device], devices[device]))
+
+
+def _batches(tables: list[tuple[Record, pd.DataFrame]]) -> dict[str, int]:
+    """By verb the largest batch size that all verbs were timed at; each verb's own largest where there is none."""
+    sizes: dict[str, set[int]] = {}
+    for record, table in tables:
+        sizes.setdefault(record.verb, set()).update(map(int, table["batch_size"]))
+    common = set.intersection(*sizes.values()) if sizes else set()
+    return {verb: max(common or own) for verb, own in sizes.items()}
+

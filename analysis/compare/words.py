@@ -1,0 +1,129 @@
+"""Names and looks of the compared methods, and the caption that says what is not comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from analysis.cofi import runs as cofi_runs
+from analysis.data.groups import describe
+from analysis.render.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, STRUCTURES, VERMILLION, Look
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.compare.runs import Comparable
+    from analysis.compare.timed import Timed
+
+FAMILIES: Mapping[str, tuple[str, str, str, str | tuple[int, tuple[float, ...]]]] = {
+    "prune_heads": ("importance", "heads by", "o", (0, (1, 1.3))),
+    "prune_fisher": ("fisher", "Fisher pruning by", "s", (0, (4, 1.5))),
+    "prune_cofi": ("learned", "distilled:", "^", "-"),
+}
+"""By verb: what chooses the units in the method itself, words, and the marker and line of all its curves."""
+COLORS = {
+    "importance": GREEN,
+    "oracle": ORANGE,
+    "fisher": VERMILLION,
+    "magnitude": PURPLE,
+    "random": BLACK,
+    "learned": BLUE,
+    "layers": SKY,
+    "dense": GREY,
+}
+"""By what chooses the units, whatever the method."""
+ORACLE = "prune_heads oracle"
+"""It knows the labels that it is evaluated on."""
+NAMES = {"fisher": "Fisher information", "magnitude": "weight magnitude", "random": "chance"}
+TITLES = {"prune_heads": "heads", "prune_fisher": "Fisher pruning", "prune_cofi": "CoFi and its baselines"}
+
+
+def method_look(method: str) -> tuple[Look, bool]:
+    """The look of ``VERB CHOICE``, and whether it is a method itself or a baseline of one."""
+    verb, _, choice = method.partition(" ")
+    itself, words, marker, line = FAMILIES[verb]
+    name = NAMES.get(choice, choice)
+    if verb == "prune_cofi":
+        name = STRUCTURES[choice].label if choice in STRUCTURES else choice
+    plain = {"prune_fisher": "Fisher pruning", "prune_cofi": name}.get(verb) if choice == itself else None
+    return Look(plain or f"{words} {name}", COLORS.get(choice, GREY), marker, line), choice == itself
+
+
+def rank(method: str) -> tuple[int, bool, int]:
+    """For sorting: by verb, the method itself before its baselines."""
+    verb, _, choice = method.partition(" ")
+    place = list(COLORS).index(choice) if choice in COLORS else len(COLORS)
+    return list(FAMILIES).index(verb), choice != FAMILIES[verb][0], place
+
+
+def caption(
+    runs: Comparable, frame: pd.DataFrame, timed: Timed, lengths: Mapping[str, list[int]], level: float | None
+) -> str:
+    """What is drawn, what is not comparable in it, and what could not be drawn."""
+    words = ["Grey strip: 95 % sampling interval of the unpruned model."]
+    if frame["low"].notna().any():
+        words.append("Bars: 95 % interval of the mean over repeated runs.")
+    words.append("Grey steps: Pareto front of the drawn points. Parameters with embeddings.")
+    words.append(macs_text(lengths))
+    words.append(_speed_text(runs, timed))
+    words.append(_seconds_text(runs, frame, timed, level))
+    if timed.elsewhere:
+        words.append(f"Times measured on other machines are left out ({timed.elsewhere} of {len(runs.records)} runs).")
+    if (frame["method"] == ORACLE).any():
+        words.append("The oracle order is chosen on the evaluation data, so it is on no front.")
+    if missed := sum(map(cofi_runs.missed, runs.members.get("prune_cofi", []))):
+        words.append(f"{missed} runs that missed their target sparsity are drawn at what they reached.")
+    if any(r.config.get("student", {}).get("select_on") == "validation" for r in runs.members.get("prune_cofi", [])):
+        words.append("Best weights of CoFi's training chosen on the evaluation data, as in the paper.")
+    words.append(describe(runs.records))
+    return " ".join(word for word in words if word)
+
+
+def macs_text(lengths: Mapping[str, list[int]]) -> str:
+    """At which length MACs are counted, and what that means where methods differ in it."""
+    return f"MACs: shares at length {_by_verb(lengths)}{_unlike(lengths, 'shares')}."
+
+
+def _speed_text(runs: Comparable, timed: Timed) -> str:
+    if not timed.batches:
+        return "No latency was measured."
+    shapes: dict[str, dict[str, list[int]]] = {}
+    for verb, batch in timed.batches.items():
+        shapes.setdefault(f"batch {batch}", {})[verb] = timed.lengths[verb]
+    told = "; ".join(f"{batch}, length {_by_verb(found)}" for batch, found in shapes.items())
+    absent = [TITLES[verb] for verb in runs.members if verb not in timed.batches]
+    left_out = f" Not timed there, so not in that panel: {', '.join(absent)}." if absent else ""
+    return f"Speed-up: {told}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{left_out}"
+
+
+def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: float | None) -> str:
+    parts = {
+        "prune_heads": "ranking the heads, for a whole curve",
+        "prune_fisher": "gradients, search, rearrangement and tuning",
+        "prune_cofi": "all training, with the warm-up that runs of a seed share",
+    }
+    recorded = frame.groupby("method", sort=False)["seconds"].apply(lambda found: bool(found.notna().any()))
+    absent = [method_look(str(method))[0].label for method in recorded.index[~recorded]]
+    unknown = f" Not recorded: {', '.join(absent)}." if absent else ""
+    if level is None:
+        return unknown.strip()
+    what = "; ".join(f"{TITLES[verb]}: {parts[verb]}" for verb in runs.members)
+    return (
+        f"Seconds: each method's best model with at most {level:.0f} % of the MACs; {what}; teacher and evaluation not "
+        f"counted; {timed.device}.{unknown}"
+    )
+
+
+def _by_verb(lengths: Mapping[str, list[int]]) -> str:
+    """``39``, or ``39 (heads, Fisher pruning), 128 (CoFi)`` where they differ."""
+    verbs: dict[str, list[str]] = {}
+    for verb, found in lengths.items():
+        verbs.setdefault(" and ".join(map(str, found)), []).append(TITLES[verb])
+    if len(verbs) == 1:
+        return next(iter(verbs))
+    return "; ".join(f"{text} ({', '.join(names)})" for text, names in verbs.items()) or "unknown"
+
+
+def _unlike(lengths: Mapping[str, Iterable[int]], what: str) -> str:
+    different = len({tuple(found) for found in lengths.values()}) > 1
+    return f" (at other lengths other {what}: compare these roughly)" if different else ""

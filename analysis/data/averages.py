@@ -1,0 +1,51 @@
+"""Means over repeated runs with their intervals, and the unpruned model beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from analysis.data.groups import by_teacher
+from analysis.data.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def average(found: pd.DataFrame, column: str = "value") -> dict[str, Any]:
+    """Mean of repeated runs with its 95 % interval, and how many teachers and runs it is of.
+
+    The interval is over teachers where there are several (a teacher's seeds are averaged first, because runs
+    of one teacher are not independent), else over the seeds of one teacher; NaN below three values.
+    """
+    values = found.groupby("teacher")[column].mean() if found["teacher"].nunique() > 1 else found[column]
+    low, high = mean_interval(values.tolist())
+    return {
+        "value": float(values.mean()),
+        "low": low,
+        "high": high,
+        "teachers": found["teacher"].nunique(),
+        "runs": len(found),
+    }
+
+
+def mean_interval(values: list[float]) -> tuple[float, float]:
+    """Student's 95 % interval of the mean; NaN below three values, where it would say nothing."""
+    import numpy as np
+
+    from prunekit.support.statistics import mean_band
+
+    if len(values) < 3:
+        return float("nan"), float("nan")
+    band = mean_band(np.array(values))
+    return float(band.low), float(band.high)
+
+
+def unpruned(records: Sequence[Record]) -> dict[str, Any]:
+    """The unpruned metric in per cent and its 95 % sampling interval, averaged over teachers."""
+    bands = [
+        [float(members[0].metrics[f"baseline{end}"]) for end in ("", "_low", "_high")]
+        for members in by_teacher(records).values()
+    ]
+    value, low, high = (100 * sum(column) / len(bands) for column in zip(*bands, strict=True))
+    return {"value": value, "low": low, "high": high, "teachers": len(bands), "runs": len(records)}

@@ -1,0 +1,140 @@
+"""Run records found in folders: all that can be used, and a word on every one that cannot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.data.records import TIMING_VERBS, DamagedRecordError, Record, read_record
+from analysis.data.wandb_offline import OfflineRun, log_in, offline_runs
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """The folder of one run record."""
+
+    folder: Path
+
+    @property
+    def verb(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def run_id(self) -> str:
+        return self.folder.name
+
+    def read(self) -> Record | None:
+        """See :func:`analysis.data.records.read_record`."""
+        return read_record(self.folder)
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A run that was left out."""
+
+    run: LocalRun | OfflineRun
+    why: str
+    """``damaged`` or ``unfinished``."""
+
+
+@dataclass
+class Journal:
+    """What the reader must know besides the figures: warnings, and figures that could not be drawn."""
+
+    warnings: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unused: list[Unused] = field(default_factory=list)
+
+    def warn(self, line: str) -> None:
+        if line not in self.warnings:
+            self.warnings.append(line)
+
+
+def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
+    """Every finished run below ``sources``, in a fixed order.
+
+    A source is a folder of records (``runs``), of one verb (``runs/prune_heads``) or a single run, or a folder that
+    W&B wrote (``runs/wandb/offline-run-...``), or one of those (``runs/wandb``): what is in it tells which.
+    Damaged and unfinished runs are left out and named in ``journal``; a run found twice counts once.
+
+    Raises:
+        UserError: a source is not a folder.
+    """
+    found: dict[tuple[str, str], Record] = {}
+    unfinished = []
+    for source in sources:
+        if not source.is_dir():
+            raise UserError(f"source={source}: no such folder; it must hold run records (VERB/RUN_ID/result.json)")
+        runs: list[LocalRun | OfflineRun] = [*_local_runs(source), *_offline_runs(source)]
+        for run in runs:
+            try:
+                record = run.read()
+            except DamagedRecordError as error:
+                journal.warn(f"skipped: {error}")
+                journal.unused.append(Unused(run, "damaged"))
+                continue
+            if record is None:
+                unfinished.append(str(run.folder))
+                journal.unused.append(Unused(run, "unfinished"))
+            else:
+                found.setdefault((record.verb, record.run_id), record)
+    if unfinished:
+        journal.warn(f"not used: {len(unfinished)} unfinished run(s): {', '.join(unfinished)}")
+    records = [record for record in found.values() if _may_be_shown(record, journal)]
+    _warn_of_mixed_revisions(records, journal)
+    return sorted(records, key=lambda record: (record.verb, record.seed, record.run_id))
+
+
+def read_tables(
+    records: Iterable[Record], name: str, columns: Mapping[str, str], journal: Journal
+) -> list[tuple[Record, pd.DataFrame]]:
+    """The records with their table ``name``; a record whose table is damaged is left out with a warning."""
+    tables = []
+    for record in records:
+        try:
+            tables.append((record, record.table(name, columns)))
+        except DamagedRecordError as error:
+            journal.warn(f"skipped: {error}")
+    return tables
+
+
+def _local_runs(source: Path) -> Iterator[LocalRun]:
+    """Runs whose record is in the source itself, or one or two levels below it."""
+    for folder in (source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))):
+        if (folder / "result.json").exists() or (folder / "config.yaml").exists():
+            if folder.name == "files" and log_in(folder.parent) is not None:
+                continue  # W&B's, which its log must vouch for
+            yield LocalRun(folder)
+
+
+def _offline_runs(source: Path) -> list[OfflineRun]:
+    """Runs of W&B's folders: the source itself, or those right below it.
+
+    Not deeper: in ``runs``, the folders of ``runs/wandb`` only repeat the records beside them.
+    """
+    return offline_runs([source, *source.glob("*")])
+
+
+def _may_be_shown(record: Record, journal: Journal) -> bool:
+    if record.model.weights == "random" and record.verb not in TIMING_VERBS:
+        journal.warn(f"skipped: {record.folder}: random weights have no score to show")
+        return False
+    return True
+
+
+def _warn_of_mixed_revisions(records: Iterable[Record], journal: Journal) -> None:
+    revisions: dict[str, Counter[int]] = {}
+    for record in records:
+        kind = f"{record.verb} {record.config.get('benchmark', '')}".strip()  # each benchmark stands for itself
+        revisions.setdefault(kind, Counter())[record.revision] += 1
+    for kind, counts in sorted(revisions.items()):
+        if len(counts) > 1:
+            parts = ", ".join(f"{number} of revision {revision}" for revision, number in sorted(counts.items()))
+            journal.warn(f"{kind}: runs of different revisions are mixed ({parts}); their numbers may not compare")

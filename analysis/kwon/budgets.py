@@ -1,0 +1,77 @@
+"""What was asked for and what came of it: budget, MACs, parameters and latency that remain, and the metric."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from analysis.data.frames import means
+from analysis.data.groups import Group
+from analysis.data.loading import Journal
+from analysis.kwon.runs import caption, default_runs, fisher_rows, option
+from analysis.render.machines import each_machine
+from analysis.render.output import Item, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.data.records import Record
+
+SHARES = {
+    "achieved_macs": "MACs",
+    "achieved_parameters": "parameters",
+    "achieved_latency_by_table": "latency by table",
+    "achieved_latency": "measured latency",
+}
+"""What a record says is gone, and the heading of what is left."""
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    """One table a machine."""
+
+    def make(name: str, groups: list[Group], device: str) -> Item:
+        frame = budgets(groups)
+        return Table(
+            name=name,
+            title="Requested and achieved: per cent that remain of the unpruned model",
+            frame=frame,
+            display=display(frame),
+            caption="MACs and parameters are counted on the saved model, parameters with embeddings; latency is the "
+            f"whole model's at the largest batch timed, by table that of its layers. Means over seeds. {device}. "
+            f"{caption(groups)}",
+        )
+
+    return each_machine("kwon_budgets", default_runs(group.records, free=["budget"]), make)
+
+
+def budgets(groups: list[Group]) -> pd.DataFrame:
+    """A row a task, kind of budget and constraint: all shares in per cent, the metric, and its change in points."""
+    columns = {name: (lambda record, name=name: remaining(record, name)) for name in SHARES}
+    rows = fisher_rows(groups, budget=lambda record: option(record, "budget"), **columns)
+    found = means(rows, ["panel", "task", "budget", "constraint"], ["change", *SHARES])
+    return found.assign(requested=100 * found["constraint"])
+
+
+def remaining(record: Record, name: str) -> float:
+    """Per cent that is left; NaN where the record does not say. Every run measures its model's latency."""
+    if name == "achieved_latency":
+        return 100 / float(record.metrics["speedup"])
+    gone = record.sparsity.get(name)
+    return math.nan if gone is None else 100 * (1 - float(gone))
+
+
+def display(frame: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    def per_cent(value: float) -> str:
+        return "" if math.isnan(value) else f"{value:.1f}"
+
+    shown = {
+        "task": frame["panel"],
+        "budget of": frame["budget"].map({"mac": "MACs", "latency": "latency"}),
+        "requested": frame["requested"].map("{:.0f}".format),
+        **{title: frame[name].map(per_cent) for name, title in SHARES.items()},
+        "metric": [f"{row.metric} {row.value:.1f} ({row.change:+.1f})" for row in frame.itertuples()],
+        "runs": frame["runs"].map(str),
+    }
+    return pd.DataFrame(shown)

@@ -1,0 +1,76 @@
+"""What the pruned models are worth on this machine: the metric against the measured speed-up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from analysis.data.averages import unpruned
+from analysis.data.frames import means
+from analysis.data.groups import Group
+from analysis.data.loading import Journal
+from analysis.data.timings import LATENCY, add_timings, shape_text, timings
+from analysis.kwon.panels import draw_within, ring
+from analysis.kwon.runs import caption, default_runs, fisher_rows, mark_within, option
+from analysis.render.curves import draw_series
+from analysis.render.machines import each_machine
+from analysis.render.output import Drawing, Item
+from analysis.render.panels import draw_panels
+from analysis.render.style import BUDGETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    """One figure a machine."""
+
+    def make(name: str, groups: list[Group], device: str) -> Item | None:
+        frame = curves(groups, journal)
+        return None if frame is None else Drawing(name, plot(frame, f"{device}. {caption(groups)}"), frame)
+
+    return each_machine("kwon_latency", default_runs(group.records, free=["budget"]), make)
+
+
+def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
+    """A row a task, budget and constraint: the metric in per cent, and the speed-up at the largest batch timed.
+
+    ``mac_speedup`` is what the MACs promise. ``marked`` is the fastest row of a task that loses less than one
+    point.
+    """
+    import pandas as pd
+
+    parts = []
+    for group in groups:
+        found_times = timings(group.records, journal)
+        timed = [record for record in group.records if record.run_id in found_times]
+        if not timed:
+            continue
+        rows = fisher_rows([Group(timed, group.label)], series=_budget, run_id=lambda record: record.run_id)
+        rows = add_timings(rows, found_times)
+        found = means(rows, ["panel", "task", "series", "constraint"], ["remaining_percent", "change", *LATENCY])
+        parts.append(mark_within(found, "speedup", largest=True))
+        dense = {"panel": group.title, "task": group.records[0].task, "metric": found["metric"].iloc[0]}
+        dense |= {"series": "unpruned", "speedup": 1.0, "change": 0.0}
+        parts.append(pd.DataFrame([dense | unpruned(timed)]).assign(within_1_point=True, marked=False))
+    return pd.concat(parts, ignore_index=True) if parts else None
+
+
+def plot(frame: pd.DataFrame, words: str) -> Figure:
+    def panel(axes: Axes, rows: pd.DataFrame) -> None:
+        draw_within(axes, rows)
+        for series, look in BUDGETS.items():
+            curve = rows[rows["series"] == series]
+            if len(curve):
+                draw_series(axes, curve.sort_values("speedup"), "speedup", look)
+        axes.set_xlim(left=min(0.95, rows["speedup"].min() - 0.05))
+        ring(axes, rows, "speedup", "{:.2f} x".format, side="left")
+
+    ringed = "Ringed: the fastest that loses less than 1 point on average."
+    words = f"{ringed} Over the dense model at {shape_text(frame)}. {words}"
+    return draw_panels(frame, "measured speed-up (x)", panel, words)
+
+
+def _budget(record: Any) -> str:
+    return str(option(record, "budget"))

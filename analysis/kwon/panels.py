@@ -1,0 +1,29 @@
+"""What every panel of Fisher pruning has: the line that the headline allows, and the best point above it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from analysis.kwon.runs import TOLERANCE
+from analysis.render.panels import unpruned_row
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+def draw_within(axes: Axes, rows: pd.DataFrame) -> None:
+    """The line one point below the unpruned metric."""
+    line = unpruned_row(rows)["value"] - TOLERANCE
+    axes.axhline(line, color="#555555", linewidth=0.7, linestyle=(0, (2, 2)), label="1 point less")
+
+
+def ring(axes: Axes, rows: pd.DataFrame, x: str, text: Callable[[float], str], *, side: str) -> None:
+    """Ring the marked point of ``rows`` and tell its ``x`` in the lower corner on the ``side`` that curves leave."""
+    told = "none"
+    for row in rows[rows["marked"]].to_dict("records"):
+        told = text(row[x])
+        axes.plot([row[x]], [row["value"]], "o", markersize=8, markerfacecolor="none", markeredgecolor="#222222")
+    axes.text(0.97 if side == "right" else 0.03, 0.05, f"< 1 point: {told}", fontsize=7, transform=axes.transAxes,
+              ha="right" if side == "right" else "left")  # fmt: skip

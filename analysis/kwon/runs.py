@@ -1,0 +1,94 @@
+"""Runs of Fisher pruning: which are of the default setting, and their numbers as one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from analysis.data.frames import run_rows
+from analysis.data.groups import Group, by_condition, by_setting, describe
+from analysis.data.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULTS = {
+    "budget": "mac",
+    "score": "fisher",
+    "variant": "paper",
+    "labels": "gold",
+    "target": "dense",
+    "on_failure": "skip",
+}
+TOLERANCE = 1.0
+"""Points below the unpruned metric that the paper's headline allows."""
+
+
+def option(record: Record, name: str) -> Any:
+    """A setting of a run; the default where its record leaves it open."""
+    value = record.config.get(name)
+    return DEFAULTS.get(name) if value is None else value
+
+
+def default_runs(records: Sequence[Record], free: Collection[str] = ()) -> list[Group]:
+    """One group a task and condition: its runs in the default setting, except in the fields ``free``.
+
+    Of the numbers of calibration examples the one with the most constraints (then the most runs) counts as the
+    default. Runs that left stages out count only where none has more: not every model can be tuned.
+    """
+    groups = []
+    for members in by_setting(records).values():
+        for group in by_condition(members):
+            chosen = [r for r in group.records if all(option(r, n) == v for n, v in DEFAULTS.items() if n not in free)]
+            if "calibration_examples" not in free:
+                chosen = _usual_examples(chosen)
+            if "stages" not in free:
+                most = max(map(stages_run, chosen), default=None)
+                chosen = [record for record in chosen if stages_run(record) == most]
+            if chosen:
+                groups.append(replace(group, records=chosen))
+    return groups
+
+
+def stages_run(record: Record) -> tuple[bool, bool]:
+    """Was the model tuned, were its masks rearranged?"""
+    return bool(record.config.get("tune", True)), bool(record.config.get("rearrange", True))
+
+
+def caption(groups: Iterable[Group]) -> str:
+    """The words below a figure of several tasks, with what its runs left out."""
+    records = [record for group in groups for record in group.records]
+    untuned = [not stages_run(record)[0] for record in records]
+    words = ("Not tuned. " if all(untuned) else "Not all tuned. ") if any(untuned) else ""
+    return words + describe(records)
+
+
+def fisher_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd.DataFrame:
+    """The rows of :func:`~analysis.data.frames.run_rows`, with the constraint."""
+    return run_rows(groups, constraint=lambda record: float(record.config["constraint"]), **columns)
+
+
+def mark_within(frame: pd.DataFrame, best: str, *, largest: bool) -> pd.DataFrame:
+    """Add ``within_1_point`` (less than one point lost, on average) and ``marked``, the best such row.
+
+    Arguments:
+        frame: rows of one curve with ``change`` in points.
+        best: the column whose smallest, or ``largest``, value is best.
+    """
+    within = frame["change"] > -TOLERANCE + 1e-9
+    inside = frame.loc[within, best]
+    place = (inside.idxmax() if largest else inside.idxmin()) if len(inside) else None
+    return frame.assign(within_1_point=within, marked=frame.index == place)
+
+
+def _usual_examples(records: list[Record]) -> list[Record]:
+    by_number: dict[int, list[Record]] = {}
+    for record in records:
+        by_number.setdefault(int(record.config["calibration_examples"]), []).append(record)
+
+    def spread(number: int) -> tuple[int, int, int]:
+        members = by_number[number]
+        return len({record.config["constraint"] for record in members}), len(members), number
+
+    return by_number[max(by_number, key=spread)] if by_number else []

@@ -1,0 +1,128 @@
+"""Table 3: the best change with only one head kept in a layer, the head chosen on two kinds of data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from analysis.data.groups import Group, teacher_of
+from analysis.data.loading import Journal, read_tables
+from analysis.michel import published
+from analysis.render.output import Item, Table, mean_std
+from analysis.render.style import kinds_in_order
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LAYERS = {
+    "kind": "str",
+    "layer": "int",
+    "protocol": "str",
+    "head": "int",
+    "selection_examples": "int",
+    "metric": "str",
+    "baseline": "float",
+    "delta": "float",
+    "p_value": "float",
+    "significant": "bool",
+}
+ENCODER = "self"
+"""The one kind of attention of an encoder."""
+PROTOCOLS = {"dev": "dev", "train": "train"}
+"""Where the head that stays was chosen, in records and in the table."""
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    effects = kept_one_head(group, journal)
+    if effects is None:
+        return []
+    printed = published.best_single_heads().melt("layer", var_name="protocol", value_name="delta_points")
+    return [
+        Table(
+            name="table3",
+            title=f"Table 3: change of {effects['metric'].iloc[0]} with one head kept in a layer, in points",
+            frame=with_published(effects, printed.assign(metric="accuracy")),
+            display=display(effects, printed.assign(kind=ENCODER, significant=False)),
+            caption="The head that stays is chosen on validation data (dev, as in Table 3) or on training "
+            f"data{examples_chosen_on(effects)} (train, as in its appendix). sig.: p < 0.01. Published: BERT-base "
+            f"(12 layers), MNLI-m, none significant. {group.caption}",
+        )
+    ]
+
+
+def examples_chosen_on(effects: pd.DataFrame) -> str:
+    """How many examples the head was chosen on in the second protocol; empty if it was left out."""
+    rows = effects[effects["protocol"] == "train"]
+    return f", {int(rows['selection_examples'].max()):,} examples" if len(rows) else ""
+
+
+def kept_one_head(group: Group, journal: Journal) -> pd.DataFrame | None:
+    """One row a layer, protocol and teacher; layers and heads 1-based."""
+    import pandas as pd
+
+    parts = []
+    for record, table in read_tables(group.records, "layers", LAYERS, journal):
+        parts.append(
+            table[list(LAYERS)].assign(
+                teacher=teacher_of(record),
+                layer=table["layer"] + 1,
+                head=table["head"] + 1,
+                delta_points=100 * table["delta"],
+                source="measured",
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if parts else None
+
+
+def with_published(effects: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat([effects, printed.assign(source="published")], ignore_index=True)
+
+
+def display(effects: pd.DataFrame, printed: pd.DataFrame, protocols: Mapping[str, str] = PROTOCOLS) -> pd.DataFrame:
+    """A row a kind of attention and layer, ours and the published one side by side.
+
+    Several teachers are told as mean ± std and counts.
+
+    Arguments:
+        printed: the paper's ``kind``, ``layer``, ``protocol``, ``delta_points`` and ``significant``.
+        protocols: what they are called in the heads of columns.
+    """
+    import pandas as pd
+
+    kinds = kinds_in_order(effects["kind"])
+    rows = []
+    for kind in kinds:
+        ours, theirs = effects[effects["kind"] == kind], printed[printed["kind"] == kind]
+        for layer in sorted({*ours["layer"], *theirs["layer"]}):
+            cells = {"layer": f"{kind} {layer}" if len(kinds) > 1 else str(layer)}
+            for protocol, name in protocols.items():
+                cells |= _cells(_at(ours, layer, protocol), name)
+            for protocol, name in protocols.items():
+                cells[f"published ({name})"] = _printed_cell(_at(theirs, layer, protocol))
+            rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def _at(rows: pd.DataFrame, layer: int, protocol: str) -> pd.DataFrame:
+    return rows[(rows["layer"] == layer) & (rows["protocol"] == protocol)]
+
+
+def _printed_cell(found: pd.DataFrame) -> str:
+    """The published change, with a star where it is significant; empty where the paper has none."""
+    cells = zip(found["delta_points"], found["significant"], strict=True)
+    return "".join(f"{delta:+.2f}" + ("*" if significant else "") for delta, significant in cells)
+
+
+def _cells(found: pd.DataFrame, chosen_on: str) -> dict[str, str]:
+    names = [f"{name} ({chosen_on})" for name in ("head", "change", "sig.")]
+    if found.empty:
+        return dict.fromkeys(names, "")
+    deltas, significant = found["delta_points"].tolist(), int(found["significant"].sum())
+    texts = (
+        ", ".join(map(str, found["head"])),
+        f"{deltas[0]:+.2f}" if len(deltas) == 1 else mean_std(deltas, 2),
+        ("yes" if significant else "no") if len(found) == 1 else f"{significant} of {len(found)}",
+    )
+    return dict(zip(names, texts, strict=True))

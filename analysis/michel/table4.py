@@ -1,0 +1,192 @@
+"""Table 4: inference speed of the original, the gated and the physically pruned model."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from analysis.data.groups import Group
+from analysis.data.loading import Journal, read_tables
+from analysis.michel import published
+from analysis.render.output import Drawing, Item, Table
+from analysis.render.style import BLUE, GREY, VERMILLION, Look, add_caption, figure_style, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+TIMINGS = {
+    "variant": "str",
+    "share": "float",
+    "batch_size": "int",
+    "length": "int",
+    "length_label": "str",
+    "median_ms": "float",
+    "low_ms": "float",
+    "high_ms": "float",
+    "examples_per_second": "float",
+    "repeats": "int",
+    "peak_memory_mb": "float",
+}
+PUBLISHED_SHARE = 0.5
+VARIANTS = {
+    "gated": Look("gated (masked)", VERMILLION, "s", (0, (3, 1))),
+    "pruned": Look("physically pruned", BLUE, "o", "-"),
+}
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    """Table 4, and one figure a share of pruned heads."""
+    frame = gains(group, journal)
+    if frame is None:
+        return []
+    shares = sorted(frame.loc[frame["variant"] != "original", "share"].unique())
+    device = f"{group.records[0].device}; {int(frame['repeats'].max())} repeats, median and quartiles"
+    items: list[Item] = [
+        Table(
+            name="table4",
+            title="Table 4: examples per second, original, gated and physically pruned",
+            frame=frame,
+            display=display(frame),
+            caption=f"{device}. Gains are over the original. Published: BERT-base, GTX 1080 Ti, "
+            f"length not stated. {group.caption}",
+            narrow=(
+                "heads removed",
+                "length",
+                "batch",
+                "original",
+                "gated gain",
+                "pruned gain",
+                "published gain",
+            ),
+        )
+    ]
+    for number, share in enumerate(sorted(shares, key=lambda share: abs(share - PUBLISHED_SHARE))):
+        drawn = frame[(frame["share"] == share) & (frame["variant"] != "original")].reset_index(drop=True)
+        if share == PUBLISHED_SHARE:
+            drawn = with_published(drawn)
+        name = "speed" if number == 0 else f"speed_{100 * share:.0f}-percent"
+        bars = f"{100 * share:.0f} % of heads pruned; bars: from the quartiles of both timings."
+        caption = f"{bars} {device}. {group.caption}"
+        items.append(Drawing(name, plot(drawn, caption), drawn))
+    return items
+
+
+def gains(group: Group, journal: Journal) -> pd.DataFrame | None:
+    """The timings with ``gain`` over the original of the same run, batch size and length.
+
+    ``gain_low`` and ``gain_high`` pair the slow end of one spread with the fast end of the other. Where runs
+    on the same machine repeat a cell, the first is kept.
+    """
+    import pandas as pd
+
+    cell = ["batch_size", "length", "length_label"]
+    parts = []
+    for _, table in read_tables(group.records, "timings", TIMINGS, journal):
+        original = table.loc[table["variant"] == "original", [*cell, "median_ms", "low_ms", "high_ms"]]
+        both = table[list(TIMINGS)].merge(original.drop_duplicates(cell), on=cell, how="left", suffixes=("", "_0"))
+        parts.append(
+            both.assign(
+                gain=both["median_ms_0"] / both["median_ms"] - 1,
+                gain_low=both["low_ms_0"] / both["high_ms"] - 1,
+                gain_high=both["high_ms_0"] / both["low_ms"] - 1,
+            ).drop(columns=["median_ms_0", "low_ms_0", "high_ms_0"])
+        )
+    if not parts:
+        return None
+    frame = pd.concat(parts, ignore_index=True)
+    frame.loc[frame["variant"] == "original", "share"] = 0.0
+    frame = frame.drop_duplicates(["variant", "share", *cell])
+    return frame.sort_values(["share", "length", "batch_size", "variant"], ignore_index=True)
+
+
+def display(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row a share, length and batch size."""
+    import pandas as pd
+
+    printed = dict(published.speed().set_index("batch_size")["gain"].items())
+    cells = frame.to_dict("records")
+    original = {_cell(row): row for row in cells if row["variant"] == "original"}
+    changed = {(row["variant"], row["share"], _cell(row)): row for row in cells if row["variant"] != "original"}
+    rows = []
+    for share, cell in dict.fromkeys((share, cell) for _, share, cell in changed):
+        length, label, batch = cell
+        base, pruned = original.get(cell), changed.get(("pruned", share, cell))
+        row = {
+            "heads removed": f"{100 * share:.0f} %",
+            "length": f"{length} (mean)" if label == "mean" else str(length),
+            "batch": str(batch),
+            "original": _speed(base),
+        }
+        for variant in VARIANTS:
+            found = changed.get((variant, share, cell))
+            row[variant] = _speed(found)
+            row[f"{variant} gain"] = f"{100 * found['gain']:+.1f} %" if found else ""
+        row["peak MB, original / pruned"] = " / ".join(
+            f"{found['peak_memory_mb']:.0f}" if found else "-" for found in (base, pruned)
+        )
+        known = share == PUBLISHED_SHARE and batch in printed
+        row["published gain"] = f"{100 * printed[batch]:+.1f} %" if known else ""
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def with_published(drawn: pd.DataFrame) -> pd.DataFrame:
+    """Add the paper's gains; they have no length."""
+    import pandas as pd
+
+    rows = published.speed().rename(columns={"pruned": "examples_per_second"}).drop(columns="original")
+    return pd.concat([drawn, rows.assign(variant="published", share=PUBLISHED_SHARE)], ignore_index=True)
+
+
+def plot(frame: pd.DataFrame, caption: str) -> Figure:
+    import numpy as np
+
+    measured = frame[frame["variant"] != "published"]
+    printed = frame[frame["variant"] == "published"].sort_values("batch_size")
+    panels = list(measured.groupby(["length", "length_label"], sort=True))
+    batches = sorted(set(measured["batch_size"]))
+    with figure_style():
+        figure = new_figure(max(3.6, 0.5 + 1.55 * len(panels)), 2.6)
+        all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, ((length, label), rows) in zip(all_axes, panels, strict=True):
+            axes.axhline(0, color="#777777", linewidth=0.7)
+            known = printed[printed["batch_size"].isin(batches)]
+            if len(known):
+                axes.plot(
+                    np.log2(known["batch_size"]), 100 * known["gain"], color=GREY, linewidth=0.9, marker="+",
+                    markersize=5, label="published: BERT-base, GTX 1080 Ti",
+                )  # fmt: skip
+            for shift, (variant, look) in zip((-0.06, 0.06), VARIANTS.items(), strict=True):
+                found = rows[rows["variant"] == variant].sort_values("batch_size")
+                spread = np.abs(found[["gain_low", "gain_high"]].to_numpy().T - found["gain"].to_numpy())
+                axes.errorbar(
+                    np.log2(found["batch_size"]) + shift,
+                    100 * found["gain"],
+                    yerr=100 * spread,
+                    color=look.color,
+                    marker=look.marker,
+                    linestyle=look.line,
+                    elinewidth=0.8,
+                    label=look.label,
+                )
+            axes.set_title(f"length {length:.0f}" + (" (mean)" if label == "mean" else ""))
+            axes.set_xticks(np.log2(batches), [str(batch) for batch in batches])
+            axes.set_xlabel("batch size")
+        all_axes[0].set_ylabel("gain in speed (%)")
+        handles, labels = all_axes[0].get_legend_handles_labels()
+        figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=2)
+        add_caption(figure, caption)
+    return figure
+
+
+def _cell(row: Mapping[Hashable, Any]) -> tuple[int, str, int]:
+    return row["length"], row["length_label"], row["batch_size"]
+
+
+def _speed(row: Mapping[Hashable, Any] | None) -> str:
+    """Examples per second ± half the distance between the quartiles."""
+    if row is None:
+        return ""
+    spread = 500 * row["batch_size"] * (1 / row["low_ms"] - 1 / row["high_ms"])
+    return f"{row['examples_per_second']:,.1f} ± {spread:,.1f}"

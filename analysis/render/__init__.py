@@ -1,0 +1,1 @@
+"""How things look, whatever they show: the style, figures and tables as files, curves, panels and maps."""

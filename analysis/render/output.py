@@ -1,0 +1,112 @@
+"""The two things analysis makes, figures and tables, and how they become files and terminal text."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.render.style import KINDS, save_figure, write_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and the one frame it was drawn from."""
+
+    name: str
+    figure: Figure
+    frame: pd.DataFrame
+
+    def save(self, folder: Path, suffix: str = "", kinds: Sequence[str] = KINDS) -> list[Path]:
+        """Write PDF, PNG and CSV, or some of them; returns their paths."""
+        return save_figure(self.figure, self.frame, folder / file_name(self.name, suffix), kinds)
+
+    @property
+    def caption(self) -> str:
+        """The small print below the figure, as one line."""
+        return " ".join(self.figure.get_supxlabel().split())
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: ``frame`` holds the numbers (CSV), ``display`` the same as text (Markdown, terminal)."""
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    display: pd.DataFrame
+    caption: str
+    narrow: tuple[str, ...] = ()
+    """Columns for the terminal, where the whole table would be too wide; all of them if empty."""
+
+    def save(self, folder: Path, suffix: str = "") -> list[Path]:
+        """Write CSV and Markdown; returns the two paths."""
+        name = file_name(self.name, suffix)
+        csv, markdown = folder / f"{name}.csv", folder / f"{name}.md"
+        write_csv(self.frame, csv)
+        markdown.write_text(self.markdown(), encoding="utf-8")
+        return [csv, markdown]
+
+    def rows(self) -> str:
+        """Heading and rows in Markdown, without title and caption."""
+        lines = [list(map(str, self.display.columns)), ["---"] * self.display.shape[1]]
+        lines += [list(map(str, row)) for row in self.display.itertuples(index=False)]
+        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+    def markdown(self) -> str:
+        return "\n".join([f"**{self.title}**", "", self.rows(), "", self.caption, ""])
+
+    def show(self, console: Console) -> None:
+        """Print title, table and caption; Markdown's bold becomes the terminal's."""
+        from rich import box
+        from rich.markup import escape
+        from rich.table import Table as RichTable
+
+        def bold(text: object) -> str:
+            return re.sub(r"\*\*(.+?)\*\*", r"[bold]\1[/bold]", escape(str(text)))
+
+        shown = self.display[list(self.narrow)] if self.narrow else self.display
+        gap = 0 if shown.shape[1] > 9 else 1
+        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))
+        for column in shown.columns:
+            table.add_column(escape(str(column)))
+        for row in shown.itertuples(index=False):
+            table.add_row(*map(bold, row))
+        console.print(f"[bold]{escape(self.title)}[/bold]")
+        console.print(table)
+        console.print(f"{escape(self.caption)}\n", style="dim")
+
+
+LONGEST_SUFFIX = 80
+Item = Drawing | Table
+
+
+def file_name(name: str, suffix: str) -> str:
+    """A file name from an item's name and the condition that tells it from its siblings."""
+    words = re.sub(r"[^A-Za-z0-9=.]+", "-", suffix).strip("-")
+    if len(words) > LONGEST_SUFFIX:
+        # Cut names could meet; the hash keeps them apart.
+        words = f"{words[:LONGEST_SUFFIX]}-{hashlib.sha256(suffix.encode()).hexdigest()[:8]}"
+    return f"{name}_{words}" if words else name
+
+
+def mean_std(values: list[float], digits: int) -> str:
+    """``mean ± std`` over the values, or the single value; the sample standard deviation.
+
+    >>> mean_std([1.0, 3.0], 1)
+    '2.0 ± 1.4'
+    >>> mean_std([0.5], 2)
+    '0.50'
+    """
+    import statistics
+
+    text = f"{statistics.fmean(values):.{digits}f}"
+    return text if len(values) == 1 else f"{text} ± {statistics.stdev(values):.{digits}f}"

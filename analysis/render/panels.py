@@ -1,0 +1,69 @@
+"""The frame of the figures that show a curve a task: panels, the unpruned model in each, one legend, one caption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from analysis.render.curves import draw_unpruned
+from analysis.render.style import add_caption, add_legend, figure_style, panel_grid, panel_title
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MACS_LEFT = "MACs that remain (%)"
+WIDEST = 9.2
+"""Inches that the panels of a row may take."""
+
+
+def draw_panels(
+    frame: pd.DataFrame,
+    x: str,
+    curves: Callable[[Axes, pd.DataFrame], None],
+    words: str,
+    *,
+    y: str = "(%)",
+    intervals: str = "Bands",
+    size: tuple[float, float] = (2.05, 1.75),
+) -> Figure:
+    """A panel for every value of the column ``panel``.
+
+    Arguments:
+        frame: rows of curves, and one row a panel with ``series`` unpruned.
+        x: the label of the horizontal axis.
+        curves: draws the rows of one panel.
+        words: the caption; what the strip and the intervals are is added before it.
+        y: the label of the vertical axis, after the metric.
+        intervals: how the interval of the mean is drawn.
+        size: of a panel, in inches.
+    """
+    found = list(frame.groupby("panel", sort=False))
+    with figure_style():
+        figure, all_axes = panel_grid(len(found), width=size[0], height=size[1], columns=int(WIDEST / size[0]))
+        for axes, (title, rows) in zip(all_axes, found, strict=True):
+            draw_unpruned(axes, unpruned_row(rows))
+            curves(axes, rows)
+            axes.set_title(panel_title(str(title)))
+            axes.set_xlabel(x)
+            if x == MACS_LEFT:
+                axes.set_xlim(frame["remaining_percent"].min() - 4, 102)
+            axes.set_ylabel(f"{rows['metric'].iloc[0]} {y}")
+        add_legend(figure, all_axes)
+        add_caption(figure, f"{explain(frame, intervals)} {words}")
+    return figure
+
+
+def unpruned_row(rows: pd.DataFrame) -> pd.Series:
+    return rows[rows["series"] == "unpruned"].iloc[0]
+
+
+def explain(frame: pd.DataFrame, intervals: str = "Bands") -> str:
+    """What the grey strip and the intervals are."""
+    strip = "Grey strip: 95 % sampling interval of the unpruned model."
+    drawn = frame[frame["series"] != "unpruned"]
+    if not drawn["low"].notna().any():
+        return strip
+    over = "teachers" if drawn["teachers"].max() > 2 else "seeds"
+    return f"{strip} {intervals}: 95 % interval of the mean over {over}."

@@ -1,0 +1,1 @@
+"""The run record: identity, execution, resume, the copy at Weights & Biases, and teachers that runs share."""

@@ -1,0 +1,121 @@
+"""The claims of all papers in one table, and ALBERT's, which two models test together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis.catalogue.all_claims import judge, ledger
+from analysis.catalogue.chapters import CHAPTERS
+from analysis.catalogue.draw import draw_all
+from analysis.claims import papers
+from analysis.data.groups import Group
+from analysis.data.loading import Journal, load
+from tests.support.records import cofi, kwon, michel
+
+BERT = michel.BERT | {"weights": "random"}
+ALBERT = BERT | {"name": "albert-base", "path": "albert/albert-base-v2", "parameters": 11_685_891, "layers": 1,
+                 "heads": 12}  # fmt: skip
+SHAPES: dict[str, dict[str, int]] = {
+    "albert-base": {"vocab_size": 30000, "hidden_size": 768, "embedding_size": 128},
+    "bert-base": {"vocab_size": 30522, "hidden_size": 768},
+}
+OF_ALL = {"albert-base": 0.2022, "bert-base": 0.2589}
+
+
+def timed(root: Path, model: dict[str, Any], slower: float = 1.0, **device: Any) -> Path:
+    """A run of ``time_inference`` with the shape and shares of a real one, its times multiplied."""
+    folder = michel.timing(root, model, teacher=None, data=[])
+    path = folder / "result.json"
+    result = json.loads(path.read_text())
+    result["config"]["model"]["shape"] = SHAPES[model["name"]]
+    result["metrics"] = {"attention_parameter_share": OF_ALL[model["name"]], "attention_share_of_layers": 0.3334}
+    result["device"] |= device
+    path.write_text(json.dumps(result))
+    table = pd.read_csv(folder / "tables" / "timings.csv")
+    for column in ("median_ms", "low_ms", "high_ms"):
+        table[column] *= slower
+    table.to_csv(folder / "tables" / "timings.csv", index=False)
+    return folder
+
+
+def albert(root: Path) -> pd.DataFrame:
+    runs = {"time_inference": [Group(load([root], Journal()))]}
+    return papers.judged("albert", runs, Journal()).frame.set_index("where")
+
+
+def whole(root: Path) -> pd.DataFrame:
+    journal = Journal()
+    records = load([root], journal)
+    table = ledger(judge(records, journal), records, journal)
+    assert table is not None and journal.warnings == []
+    return table.frame
+
+
+@pytest.mark.parametrize(("slower", "verdict"), [(1.0, "holds"), (1.5, "holds"), (0.7, "does not hold")])
+def test_albert_has_fewer_parameters_and_is_not_faster(tmp_path: Path, slower: float, verdict: str) -> None:
+    timed(tmp_path, ALBERT, slower)
+    timed(tmp_path, BERT)
+    frame = albert(tmp_path)
+    assert frame.loc["Sec. 3.1", "ours"] == "6.0 x fewer in the word embeddings (23.4 M to 3.9 M)"
+    assert str(frame.loc["Table 4", "ours"]).startswith("80 % of the parameters saved (layers 85.0 M to 7.1 M")
+    assert list(frame["verdict"][:2]) == ["holds", "holds"]
+    row = frame.loc["write-ups of the paper"]
+    assert row["verdict"] == verdict and str(row["ours"]).startswith(f"{slower:.2f} x BERT's time ({slower:.2f} to ")
+    assert row["setting"] == (
+        "albert-base (random weights) and bert-base (random weights); AMD EPYC 7B13 (cpu), 2 threads, float32"
+    )
+
+
+def test_two_machines_or_one_model_say_nothing_of_albert(tmp_path: Path) -> None:
+    timed(tmp_path, ALBERT)
+    assert set(albert(tmp_path)["verdict"]) == {"not tested"}
+    timed(tmp_path, BERT, threads=16)
+    assert set(albert(tmp_path)["verdict"]) == {"not tested"}
+
+
+def test_a_row_a_claim_and_model_and_one_for_what_no_run_tests(tmp_path: Path) -> None:
+    michel.ablation(tmp_path, michel.MINILM)
+    michel.ablation(tmp_path, michel.BERT, scale="paper")
+    cofi.run(tmp_path, michel.MINILM, sparsity=0.95)
+    frame = whole(tmp_path)
+    claims = sum(len(chapter.list_claims()) for chapter in CHAPTERS) + len(papers.read("albert").claims)
+    assert set(frame["paper"]) == {*(c.title for c in CHAPTERS if c.paper), "Lan et al. 2019 (ALBERT)"}
+    assert frame["claim"].nunique() == claims and len(frame) == claims + 3, "three claims are tested on both models"
+    heads = frame[frame["claim"].str.startswith("Most single heads")]
+    assert list(heads["command"]) == [
+        "python -m experiments.ablate_heads experiment=michel_fig1b scale=paper model=bert-base task=mnli",
+        "python -m experiments.ablate_heads experiment=michel_fig1b scale=small model=minilm-l6 task=mnli",
+    ]
+    untested = frame[frame["claim"].str.startswith("The effect of removing a head")].iloc[0]
+    assert (untested["verdict"], untested["ours"], untested["setting"]) == ("not tested", "", "not in the records")
+    assert untested["command"].startswith("python -m experiments.transfer experiment=michel_fig2b scale=")
+    assert (frame.loc[frame["claim"].str.startswith("At 95 %"), "verdict"] != "not tested").all()
+
+
+def test_the_ledger_says_what_the_tables_of_the_papers_say(tmp_path: Path) -> None:
+    for task in ("mnli", "sst2"):
+        kwon.pruning(tmp_path / "runs", michel.MINILM, task)
+    result = draw_all([tmp_path / "runs"], tmp_path / "figures")
+    frame = pd.read_csv(tmp_path / "figures" / "claims.csv", keep_default_na=False).set_index("claim")
+    own = pd.read_csv(tmp_path / "figures" / "minilm-l6" / "claims_kwon.csv", keep_default_na=False).set_index("claim")
+    shared = ["where", "published", "ours", "verdict"]
+    tested = own[own["verdict"] != "not tested"]
+    assert len(tested) == 3
+    assert frame.loc[tested.index, shared].equals(tested[shared])
+    assert [table.name for table in result.tables][-1] == "claims"
+    assert (tmp_path / "figures" / "claims.md").read_text().startswith("**What the papers claim")
+    assert frame.loc[tested.index[0], "command"] == (
+        "python -m experiments.prune_fisher -m experiment=kwon_macs constraint=0.3,0.4,0.5,0.6,0.7,0.8,0.9 "
+        "seed=0,1,2 scale=small model=minilm-l6 task=mnli,sst2"
+    )
+
+
+def test_no_ledger_without_any_verdict(tmp_path: Path) -> None:
+    michel.write_run(tmp_path, "finetune")
+    records = load([tmp_path], Journal())
+    assert ledger(judge(records, Journal()), records, Journal()) is None

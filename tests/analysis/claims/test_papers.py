@@ -1,0 +1,76 @@
+"""Files of claims: what they say is checked when they are read, and every criterion has a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import yaml
+
+from analysis.claims import papers
+from analysis.claims.registry import CRITERIA, EVIDENCE, PUBLISHED
+from analysis.data.groups import Group
+from prunekit.support.errors import UserError
+
+FILES = sorted(path.stem for path in papers.FOLDER.glob("*.yaml"))
+
+
+def content(paper: str = "michel") -> dict[str, Any]:
+    read = yaml.safe_load((papers.FOLDER / f"{paper}.yaml").read_text(encoding="utf-8"))
+    assert isinstance(read, dict)
+    return read
+
+
+def test_every_function_is_named_by_a_claim() -> None:
+    claims = [claim for name in FILES for claim in content(name)["claims"]]
+    assert (len(FILES), len(claims)) == (5, 39)
+    assert {claim["judge"] for claim in claims} == set(CRITERIA)
+    assert {claim["evidence"] for claim in claims} == set(EVIDENCE)
+    printed = [value for claim in claims for value in claim.get("printed", {}).values() if isinstance(value, dict)]
+    assert {value["computed"] for value in printed if "computed" in value} == set(PUBLISHED)
+
+
+def test_a_claim_is_filled_in_and_its_margins_reach_the_criterion() -> None:
+    claim = papers.read("translation").claims[7]
+    assert claim.text.startswith("Heads of translation can be pruned by importance up to a share of 20 % without")
+    assert (claim.published, claim.over, claim.timed, claim.once) == ("20 % of heads", "teachers", False, False)
+    assert isinstance(claim.test, partial) and claim.test.keywords == {"percent": 20}
+    first, second = Group([], "first"), Group([], "second")
+    assert claim.find({"prune_heads": [first, second]}) is None, "no runs, no verdict"
+
+
+def test_margins_in_words_are_those_that_judge() -> None:
+    changed = content("kwon")
+    changed["claims"][2]["given"] = {"below": 60}
+    claim = papers.parse(changed, "kwon").claims[2]
+    assert claim.criterion.endswith("below 60 s for every task")
+    assert isinstance(claim.test, partial) and claim.test.keywords == {"below": 60}
+
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["claims"][0].update(digit=1), r"michel.yaml, claim 1: unknown key digit; there are claim, where"),
+        (lambda c: c["claims"][1].pop("unit"), r"michel.yaml, claim 2: unit is missing"),
+        (lambda c: c.update(titel="x"), r"michel.yaml: unknown key titel"),
+        (lambda c: c.update(over="runs"), r"michel.yaml: over: runs is none of teachers, tasks, models"),
+        (lambda c: c["claims"][0].update(judge="michel.none"), r"claim 1: judge: michel.none is none of "),
+        (lambda c: c["claims"][0].update(evidence="all"), r"claim 1: evidence: all is none of "),
+        (lambda c: c["claims"][0].update(given={}), r"claim 1: single_heads asks for above, which is not given"),
+        (lambda c: c["claims"][0]["given"].update(below=3), r"claim 1: given: unknown key below; there are above"),
+        (lambda c: c["claims"][3].update(published="r = {s}"), r"claim 4: published: 'r = {s}' cannot be filled in"),
+        (lambda c: c["claims"][3].update(printed={"r": "no such"}), r"michel_claims.csv has no claim 'no such'"),
+        (lambda c: c["claims"][5]["printed"].update(rerun={"computed": "x"}), r"claim 6: computed: x is none of "),
+        (lambda c: c["claims"][7]["printed"]["gain"].update(length=1), r"claim 8: printed: unknown key length"),
+    ],
+)
+def test_mistakes_in_a_file_are_named(change: Change, message: str) -> None:
+    changed = content()
+    change(changed)
+    with pytest.raises(UserError, match=message):
+        papers.parse(changed, "michel")

@@ -1,0 +1,175 @@
+"""All methods beside one another: which runs may be compared, what is on a front, and what the table picks."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis.catalogue.draw import draw_all
+from analysis.compare import figure as compare
+from analysis.compare.front import on_front
+from analysis.compare.runs import comparable
+from analysis.data.groups import Group
+from analysis.data.loading import Journal, load
+from analysis.render.output import Drawing, Table
+from tests.support.records import cofi, kwon, michel
+
+SST2 = [{"role": "evaluation", "name": "sst2", "source": "nyu-mll/glue", "split": "validation", "rows": 872,
+         "rows_available": 872}]  # fmt: skip
+CURVE = {0.0: 0.912, 0.3: 0.90, 0.7: 0.80, 1.0: 0.5}
+
+
+def heads(root: Path, order: str = "importance", teacher: int = 0, **kwargs: Any) -> Path:
+    return michel.pruning(root, michel.MINILM, order, teacher, task="sst2", data=SST2, values=CURVE, **kwargs)
+
+
+def drawn(root: Path) -> tuple[pd.DataFrame, Table, list[str]]:
+    """The figure's frame, the table, and what was missing."""
+    journal = Journal()
+    figure, table = compare.draw(Group(load([root], journal)), journal)
+    assert isinstance(figure, Drawing) and isinstance(table, Table) and journal.warnings == []
+    assert figure.name == "compare_sst2"
+    return figure.frame, table, journal.missing
+
+
+def caption_of(root: Path) -> str:
+    [figure, _] = compare.draw(Group(load([root], Journal())), Journal())
+    assert isinstance(figure, Drawing)
+    return " ".join(figure.figure._supxlabel.get_text().split())  # type: ignore[attr-defined]
+
+
+def everything(root: Path) -> None:
+    for order in ("importance", "oracle", "magnitude", "random", "importance_stepwise"):
+        heads(root, order)
+    for seed in range(3):
+        for constraint in (0.3, 0.5, 0.7):
+            kwon.pruning(root, michel.MINILM, "sst2", seed=seed, constraint=constraint, loss=(1 - constraint) / 20)
+    kwon.pruning(root, michel.MINILM, "sst2", constraint=0.5, score="magnitude", loss=0.1)
+    for sparsity, seconds in ((0.6, 1900.0), (0.95, 1200.0)):
+        cofi.run(root, michel.MINILM, sparsity=sparsity, counted=sparsity, loss=0.03, seconds=seconds)
+    cofi.run(root, michel.MINILM, sparsity=0.95, counted=0.95, loss=0.08, structure="dense")
+
+
+def test_all_methods_are_drawn_in_one_figure_and_one_table(tmp_path: Path) -> None:
+    everything(tmp_path / "runs")
+    result = draw_all([tmp_path / "runs"], tmp_path / "figures")
+    names = {path.relative_to(tmp_path / "figures").as_posix() for path in [*result.figures, *result.table_files]}
+    assert {"minilm-l6/compare_sst2.png", "minilm-l6/compare_sst2.csv", "minilm-l6/compare.md"} <= names
+    frame, _, missing = drawn(tmp_path / "runs")
+    assert missing == []
+    assert list(dict.fromkeys(frame["method"])) == [
+        "prune_heads importance", "prune_heads oracle", "prune_heads magnitude", "prune_heads random",
+        "prune_fisher fisher", "prune_fisher magnitude", "prune_cofi learned", "prune_cofi dense", "unpruned",
+    ]  # fmt: skip
+    cell = frame[(frame["method"] == "prune_fisher fisher") & (frame["asked"] == 0.5)].iloc[0]
+    assert (cell["runs"], cell["value"]) == (3, pytest.approx(91.2 - 2.5))
+    assert cell["macs_percent"] == pytest.approx(50, abs=0.1)
+    assert cell["parameters_percent"] == pytest.approx(76.5, abs=0.1)
+
+
+def test_speed_ups_are_of_the_largest_common_batch_and_heads_have_none(tmp_path: Path) -> None:
+    everything(tmp_path)
+    frame, _, _ = drawn(tmp_path)
+    timed = frame[frame["speedup"].notna() & (frame["method"] != "unpruned")]
+    assert set(timed["batch_size"]) == {1}
+    assert set(timed["method"].str.split(" ").str[0]) == {"prune_fisher", "prune_cofi"}
+    words = caption_of(tmp_path)
+    assert "Speed-up: batch 1, length 39 (Fisher pruning); 128 (CoFi" in words
+    assert "Not timed there, so not in that panel: heads." in words
+    assert "MACs: shares at length 39 (heads, Fisher pruning); 128 (CoFi" in words
+    assert "compare these roughly" in words
+
+
+def test_methods_without_a_common_batch_have_a_panel_each(tmp_path: Path) -> None:
+    kwon.pruning(tmp_path, michel.MINILM, "sst2")
+    folder = cofi.run(tmp_path, michel.MINILM)
+    path = folder / "tables" / "latency.csv"
+    table = pd.read_csv(path)
+    table[table["batch_size"] == 128].to_csv(path, index=False)
+    [figure, _] = compare.draw(Group(load([tmp_path], Journal())), Journal())
+    assert isinstance(figure, Drawing)
+    titles = [axes.get_title() for axes in figure.figure.axes]
+    assert titles[2:4] == ["(c) measured speed-up, batch 32", "(d) measured speed-up, batch 128"]
+
+
+def test_seconds_are_those_of_the_whole_training_and_never_of_a_lookup(tmp_path: Path) -> None:
+    everything(tmp_path)
+    heads(tmp_path, "oracle", seed=1, seconds={"ablate heads": 0.01, "evaluate pruned models": 130.0})
+    frame, _, _ = drawn(tmp_path)
+    seconds = frame.groupby("method")["seconds"].mean()
+    assert seconds["prune_cofi learned"] == 1900, "the run with the warm-up"
+    assert seconds["prune_heads importance"] == 27
+    assert seconds[["prune_heads oracle", "prune_heads random"]].isna().all()
+    assert "Not recorded: heads by oracle, heads by weight magnitude, heads by chance." in caption_of(tmp_path)
+    assert "at most 75 % of the MACs" in caption_of(tmp_path), "what every method with seconds reaches"
+
+
+def test_times_of_other_machines_are_left_out_and_counted(tmp_path: Path) -> None:
+    everything(tmp_path)
+    other = cofi.run(tmp_path, michel.MINILM, sparsity=0.75, counted=0.75, loss=0.02, seconds=60.0) / "result.json"
+    other.write_text(other.read_text().replace("AMD EPYC 7B13", "NVIDIA H100"))
+    frame, table, _ = drawn(tmp_path)
+    row = frame[(frame["method"] == "prune_cofi learned") & (frame["asked"] == 0.75)].iloc[0]
+    assert math.isnan(row["speedup"]) and math.isnan(row["seconds"])
+    assert row["macs_percent"] == pytest.approx(100 - 0.95 * 75)
+    words = caption_of(tmp_path)
+    assert "Times measured on other machines are left out (1 of 18 runs)." in words and "NVIDIA" not in words
+    assert "MACs: shares at length 39 (heads, Fisher pruning); 128 (CoFi" in table.caption
+
+
+def test_only_runs_of_one_teacher_and_the_same_rows_are_compared(tmp_path: Path) -> None:
+    heads(tmp_path, teacher=0)
+    heads(tmp_path, teacher=1)
+    kwon.pruning(tmp_path, michel.MINILM, "sst2", teacher=1)
+    other_rows = cofi.run(tmp_path, michel.MINILM, teacher=1)
+    path = other_rows / "result.json"
+    path.write_text(path.read_text().replace('"rows": 872', '"rows": 500'))
+    runs = comparable(load([tmp_path], Journal()))
+    assert runs is not None and {record.teacher_run for record in runs.records} == {"t1"}
+    assert set(runs.members) == {"prune_heads", "prune_fisher"}
+
+
+def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
+    heads(tmp_path, teacher=0)
+    kwon.pruning(tmp_path, michel.MINILM, "sst2", teacher=1)
+    journal = Journal()
+    assert compare.draw(Group(load([tmp_path], journal)), journal) == []
+    [line] = journal.missing
+    assert line.startswith("minilm-l6/compare: no two of") and line.endswith("rows on sst2")
+
+
+def test_the_table_takes_the_best_run_that_is_there_and_nothing_in_between(tmp_path: Path) -> None:
+    everything(tmp_path)
+    _, table, _ = drawn(tmp_path)
+    rows = table.display.set_index("method")
+    # Constraint 0.7 is the best below 75 %; below 50 % the run of 0.5 counts, not a point between 0.5 and 0.7.
+    assert rows.loc["Fisher pruning", "at most 75 %"] == "**89.7 (-1.5; 70 %)**"
+    assert rows.loc["Fisher pruning", "at most 50 %"] == "**88.7 (-2.5; 50 %)**"
+    assert rows.loc["Fisher pruning", "at most 25 %"] == "none, fewest 30 %"
+    assert rows.loc["CoFi", "at most 10 %"] == "**88.2 (-3.0; 10 %)**"
+    assert rows.loc["heads by importance", "at most 50 %"] == "none, fewest 66 %"
+    assert "**" not in str(rows.loc["heads by oracle", "at most 75 %"])
+
+
+def test_a_front_is_what_nothing_beats(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"value": [90.0, 90.0, 80.0, 85.0, 95.0], "cost": [50.0, 60.0, 20.0, 20.0, float("nan")]})
+    assert on_front(frame, "cost").tolist() == [True, False, False, True, False]
+    assert on_front(frame, "cost", more_is_better=True).tolist() == [False, True, False, False, False]
+    everything(tmp_path)
+    drawn_frame, _, _ = drawn(tmp_path)
+    oracle = drawn_frame[drawn_frame["method"] == "prune_heads oracle"]
+    assert not oracle["front_macs_percent"].any(), "it knows the labels that it is evaluated on"
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    everything(tmp_path / "runs")
+    found = []
+    for folder in ("first", "second"):
+        group = Group(load([tmp_path / "runs"], Journal()))
+        paths = [path for item in compare.draw(group, Journal()) for path in item.save(tmp_path / folder)]
+        found.append({path.name: path.read_bytes() for path in paths})
+    assert found[0] == found[1]

@@ -1,0 +1,1 @@
+"""Small synthetic run records, shaped like the experiments' own, one module a paper."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.entry import run_main
 from prunekit.checks import at_least, between
 from prunekit.config import Experiment
 from prunekit.task_config import without_questions
@@ -88,7 +88,7 @@ def story(config: AblateHeads, run: Run) -> None:
 
 
 def perform(config: AblateHeads) -> dict[str, Any]:
-    from experiments.report import announce
+    from experiments.cli.announce import announce
     from prunekit.runs import execute
 
     return announce(execute(VERB, REVISION, config, story), config)

@@ -17,7 +17,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.entry import run_main
 from prunekit.checks import at_least, one_of
 from prunekit.config import Experiment
 from prunekit.task_config import without_questions, without_translation
@@ -116,7 +116,7 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
 
 
 def perform(config: Benchmark) -> dict[str, Any]:
-    from experiments.report import announce
+    from experiments.cli.announce import announce
     from prunekit.runs import execute
 
     revision = OWN_REVISION.get(config.benchmark, REVISION)

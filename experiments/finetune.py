@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.entry import run_main
+from experiments.cli.entry import run_main
 from prunekit.config import Finetune
 
 
 def perform(config: Finetune) -> dict[str, Any]:
-    from experiments.report import announce
+    from experiments.cli.announce import announce
     from prunekit import processes
     from prunekit.runs import execute
     from prunekit.teachers import REVISION, finetune

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.entry import run_main
 from prunekit.checks import at_least, one_of
 from prunekit.config import Experiment
 from prunekit.task_config import without_questions
@@ -107,7 +107,7 @@ def story(config: HeadDynamics, run: Run) -> None:
 
 
 def perform(config: HeadDynamics) -> dict[str, Any]:
-    from experiments.report import announce
+    from experiments.cli.announce import announce
     from prunekit.runs import execute
 
     return announce(execute(VERB, REVISION, config, story), config)

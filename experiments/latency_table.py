@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.entry import run_main
 from prunekit.checks import at_least
 from prunekit.config import Experiment
 from prunekit.task_config import without_translation
@@ -87,7 +87,7 @@ def story(config: LatencyTable, run: Run) -> None:
 
 
 def perform(config: LatencyTable) -> dict[str, Any]:
-    from experiments.report import announce
+    from experiments.cli.announce import announce
     from prunekit.runs import execute
 
     return announce(execute(VERB, REVISION, config, story, measures_time=True), config)

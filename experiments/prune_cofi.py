@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.entry import run_main
 from prunekit.checks import at_least, between, one_of
 from prunekit.cofi import ANSWERS, DIRECTIONS, MATCHINGS, STRUCTURES, UNITS, VARIANTS
 from prunekit.cofi.recipe import StudentConfig
@@ -107,7 +107,7 @@ def learned_shape(config: PruneCofi) -> dict[str, list[int]]:
 
 
 def perform(config: PruneCofi) -> dict[str, Any]:
-    from experiments.report import announce
+    from experiments.cli.announce import announce
     from prunekit.runs import execute
 
     return announce(execute(VERB, REVISION, config, story), config)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.entry import run_main
 from prunekit.checks import at_least, one_of
 from prunekit.config import Experiment
 from prunekit.task_config import without_translation
@@ -138,7 +138,7 @@ def story(config: PruneFisher, run: Run) -> None:
 
 
 def perform(config: PruneFisher) -> dict[str, Any]:
-    from experiments.report import announce
+    from experiments.cli.announce import announce
     from prunekit.runs import execute
 
     # under a latency budget the machine decides which masks are found

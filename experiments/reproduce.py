@@ -17,7 +17,7 @@ from typing import Any
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 
-from experiments.entry import register, run_main, typed
+from experiments.cli.entry import register, run_main, typed
 from experiments.papers import ABLATIONS, PAPERS
 from prunekit.checks import one_of
 from prunekit.config import Finetune

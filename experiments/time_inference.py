@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.entry import run_main
 from prunekit.checks import at_least, between
 from prunekit.config import Experiment
 from prunekit.task_config import without_questions
@@ -139,7 +139,7 @@ def _speedup(rows: list[dict[str, Any]], batch_size: int) -> float:
 
 
 def perform(config: TimeInference) -> dict[str, Any]:
-    from experiments.report import announce
+    from experiments.cli.announce import announce
     from prunekit.runs import execute
 
     return announce(execute(VERB, REVISION, config, story, measures_time=True), config)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.entry import run_main
 from prunekit.config import Experiment
 from prunekit.task_config import TaskConfig, without_questions
 
@@ -79,7 +79,7 @@ def story(config: Transfer, run: Run) -> None:
 
 
 def perform(config: Transfer) -> dict[str, Any]:
-    from experiments.report import announce
+    from experiments.cli.announce import announce
     from prunekit.runs import execute
 
     return announce(execute(VERB, REVISION, config, story), config)

@@ -12,7 +12,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from experiments.entry import CONF
+from experiments.cli.entry import CONF
 
 TINY = [
     "run.wandb=disabled",
@@ -39,7 +39,7 @@ def composed(verb: str, *overrides: str) -> Any:
     """The typed configuration of a command line."""
     import importlib
 
-    from experiments.entry import register, typed
+    from experiments.cli.entry import register, typed
 
     module: Any = importlib.import_module(f"experiments.{verb}")
     schema = getattr(module, "".join(part.capitalize() for part in verb.split("_")))

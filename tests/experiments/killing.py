@@ -22,7 +22,7 @@ from pathlib import Path
 
 from joblib.externals.loky.backend.context import set_start_method
 
-from experiments.entry import run_main
+from experiments.cli.entry import run_main
 from experiments.prune_fisher import VERB, PruneFisher, perform
 from tests.experiments.dying import IMPORTS
 

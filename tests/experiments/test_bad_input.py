@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from experiments.entry import user_line
+from experiments.cli.entry import user_line
 from prunekit.files import atomic_path
 from tests.experiments.commands import TINY, command
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.entry import CONF
+from experiments.cli.entry import CONF
 from tests.experiments.commands import TINY
 from tests.experiments.test_kill import assert_same
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from experiments.entry import CONF
+from experiments.cli.entry import CONF
 from tests.experiments.commands import TINY
 
 

@@ -12,7 +12,7 @@ from analysis import claims_albert
 from analysis.chapters import CHAPTERS
 from analysis.groups import Setting
 from analysis.ledger import command
-from experiments.entry import CONF
+from experiments.cli.entry import CONF
 from experiments.papers import PAPERS
 from prunekit.architectures import FAMILIES
 from prunekit.cofi import STRUCTURES

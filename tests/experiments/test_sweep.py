@@ -10,7 +10,7 @@ import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from experiments import sweep
+from experiments.cli import sweep
 from tests.experiments.commands import TINY, command
 
 

@@ -25,14 +25,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.launchers import register_presets
-from experiments.sweep import DONE, FAILED, SKIPPED, report, watched
+from experiments.cli.launchers import register_presets
+from experiments.cli.sweep import DONE, FAILED, SKIPPED, report, watched
 from prunekit.checks import near
 from prunekit.config import ModelConfig, check
 from prunekit.errors import UserError
 from prunekit.task_config import TaskConfig
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = Path(__file__).resolve().parent.parent.parent / "conf"
 UNWRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 Config = TypeVar("Config")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from experiments.launchers import waiting_for_all
+from experiments.cli.launchers import waiting_for_all
 from prunekit.files import write_json
 
 VARIABLE = "PRUNEKIT_SWEEP"

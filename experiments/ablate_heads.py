@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.checks import at_least, between
 from prunekit.config import Experiment
 from prunekit.task_config import without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
-
-VERB, REVISION = "ablate_heads", 1
 
 
 @dataclass(kw_only=True)
@@ -87,12 +85,7 @@ def story(config: AblateHeads, run: Run) -> None:
     }  # fmt: skip
 
 
-def perform(config: AblateHeads) -> dict[str, Any]:
-    from experiments.cli.announce import announce
-    from prunekit.runs import execute
-
-    return announce(execute(VERB, REVISION, config, story), config)
-
+main = verb("ablate_heads", AblateHeads, story, revision=1)
 
 if __name__ == "__main__":
-    run_main(VERB, AblateHeads, perform)
+    main()

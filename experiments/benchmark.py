@@ -17,7 +17,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.checks import at_least, one_of
 from prunekit.config import Experiment
 from prunekit.task_config import without_questions, without_translation
@@ -25,7 +25,6 @@ from prunekit.task_config import without_questions, without_translation
 if TYPE_CHECKING:
     from prunekit.runs import Run
 
-VERB, REVISION = "benchmark", 1
 OWN_REVISION = {"latency": 2}
 """Of a benchmark that has changed by itself."""
 EXAMPLES = {
@@ -115,13 +114,9 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     return teacher.model, teacher.encode(rows), size
 
 
-def perform(config: Benchmark) -> dict[str, Any]:
-    from experiments.cli.announce import announce
-    from prunekit.runs import execute
-
-    revision = OWN_REVISION.get(config.benchmark, REVISION)
-    return announce(execute(VERB, revision, config, story, measures_time=True), config)
-
+main = verb(
+    "benchmark", Benchmark, story, revision=lambda config: OWN_REVISION.get(config.benchmark, 1), measures_time=True
+)
 
 if __name__ == "__main__":
-    run_main(VERB, Benchmark, perform)
+    main()

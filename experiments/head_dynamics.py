@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.checks import at_least, one_of
 from prunekit.config import Experiment
 from prunekit.task_config import without_questions
@@ -18,7 +18,6 @@ from prunekit.task_config import without_questions
 if TYPE_CHECKING:
     from prunekit.runs import Run
 
-VERB, REVISION = "head_dynamics", 1
 ORDERS = ("importance", "importance_released", "importance_stepwise", "random", "magnitude")
 
 
@@ -106,12 +105,7 @@ def story(config: HeadDynamics, run: Run) -> None:
     }  # fmt: skip
 
 
-def perform(config: HeadDynamics) -> dict[str, Any]:
-    from experiments.cli.announce import announce
-    from prunekit.runs import execute
-
-    return announce(execute(VERB, REVISION, config, story), config)
-
+main = verb("head_dynamics", HeadDynamics, story, revision=1)
 
 if __name__ == "__main__":
-    run_main(VERB, HeadDynamics, perform)
+    main()

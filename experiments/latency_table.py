@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.checks import at_least
 from prunekit.config import Experiment
 from prunekit.task_config import without_translation
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
-
-VERB, REVISION = "latency_table", 1
 
 
 @dataclass(kw_only=True)
@@ -86,12 +84,7 @@ def story(config: LatencyTable, run: Run) -> None:
     }  # fmt: skip
 
 
-def perform(config: LatencyTable) -> dict[str, Any]:
-    from experiments.cli.announce import announce
-    from prunekit.runs import execute
-
-    return announce(execute(VERB, REVISION, config, story, measures_time=True), config)
-
+main = verb("latency_table", LatencyTable, story, revision=1, measures_time=True)
 
 if __name__ == "__main__":
-    run_main(VERB, LatencyTable, perform)
+    main()

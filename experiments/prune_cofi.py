@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.checks import at_least, between, one_of
 from prunekit.cofi import ANSWERS, DIRECTIONS, MATCHINGS, STRUCTURES, UNITS, VARIANTS
 from prunekit.cofi.recipe import StudentConfig
@@ -21,8 +21,6 @@ from prunekit.task_config import without_translation
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
-
-VERB, REVISION = "prune_cofi", 2
 
 
 @dataclass(kw_only=True)
@@ -98,20 +96,13 @@ def learned_shape(config: PruneCofi) -> dict[str, list[int]]:
     """Units that are kept in the learned model of the same settings, by group and layer; it is trained if need be."""
     import pandas as pd
 
-    from prunekit.runs import execute
-
     learned = dataclasses.replace(config, structure="learned", run=dataclasses.replace(config.run, force=False))
-    record = execute(VERB, REVISION, learned, story)
-    kept = pd.read_csv(Path(config.run.folder) / VERB / record["run_id"] / "tables" / "kept.csv")
+    record = main.execute(learned)
+    kept = pd.read_csv(Path(config.run.folder) / main.name / record["run_id"] / "tables" / "kept.csv")
     return {str(unit): rows.sort_values("layer")["kept"].tolist() for unit, rows in kept.groupby("unit")}
 
 
-def perform(config: PruneCofi) -> dict[str, Any]:
-    from experiments.cli.announce import announce
-    from prunekit.runs import execute
-
-    return announce(execute(VERB, REVISION, config, story), config)
-
+main = verb("prune_cofi", PruneCofi, story, revision=2)
 
 if __name__ == "__main__":
-    run_main(VERB, PruneCofi, perform)
+    main()

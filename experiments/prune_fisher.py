@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.checks import at_least, one_of
 from prunekit.config import Experiment
 from prunekit.task_config import without_translation
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
-
-VERB, REVISION = "prune_fisher", 1
 
 
 @dataclass(kw_only=True)
@@ -137,13 +135,10 @@ def story(config: PruneFisher, run: Run) -> None:
     stages.finish(masks, small, report)
 
 
-def perform(config: PruneFisher) -> dict[str, Any]:
-    from experiments.cli.announce import announce
-    from prunekit.runs import execute
-
-    # under a latency budget the machine decides which masks are found
-    return announce(execute(VERB, REVISION, config, story, measures_time=config.budget == "latency"), config)
-
+main = verb(
+    "prune_fisher", PruneFisher, story, revision=1,
+    measures_time=lambda config: config.budget == "latency",  # the machine then decides which masks are found
+)  # fmt: skip
 
 if __name__ == "__main__":
-    run_main(VERB, PruneFisher, perform)
+    main()

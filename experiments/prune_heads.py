@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.checks import at_least, between, one_of
 from prunekit.config import Experiment
 from prunekit.task_config import without_questions
@@ -17,7 +17,6 @@ from prunekit.task_config import without_questions
 if TYPE_CHECKING:
     from prunekit.runs import Run
 
-VERB, REVISION = "prune_heads", 1
 ORDERS = ("importance", "importance_released", "importance_stepwise", "oracle", "random", "magnitude")
 
 
@@ -120,12 +119,7 @@ def story(config: PruneHeads, run: Run) -> None:
     }
 
 
-def perform(config: PruneHeads) -> dict[str, Any]:
-    from experiments.cli.announce import announce
-    from prunekit.runs import execute
-
-    return announce(execute(VERB, REVISION, config, story), config)
-
+main = verb("prune_heads", PruneHeads, story, revision=1)
 
 if __name__ == "__main__":
-    run_main(VERB, PruneHeads, perform)
+    main()

@@ -12,15 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.checks import at_least, between
 from prunekit.config import Experiment
 from prunekit.task_config import without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
-
-VERB, REVISION = "time_inference", 1
 
 
 @dataclass(kw_only=True)
@@ -138,12 +136,7 @@ def _speedup(rows: list[dict[str, Any]], batch_size: int) -> float:
     return speed["pruned"] / speed["original"]
 
 
-def perform(config: TimeInference) -> dict[str, Any]:
-    from experiments.cli.announce import announce
-    from prunekit.runs import execute
-
-    return announce(execute(VERB, REVISION, config, story, measures_time=True), config)
-
+main = verb("time_inference", TimeInference, story, revision=1, measures_time=True)
 
 if __name__ == "__main__":
-    run_main(VERB, TimeInference, perform)
+    main()

@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.config import Experiment
 from prunekit.task_config import TaskConfig, without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs import Run
-
-VERB, REVISION = "transfer", 1
 
 
 @dataclass(kw_only=True)
@@ -78,12 +76,7 @@ def story(config: Transfer, run: Run) -> None:
     }  # fmt: skip
 
 
-def perform(config: Transfer) -> dict[str, Any]:
-    from experiments.cli.announce import announce
-    from prunekit.runs import execute
-
-    return announce(execute(VERB, REVISION, config, story), config)
-
+main = verb("transfer", Transfer, story, revision=1)
 
 if __name__ == "__main__":
-    run_main(VERB, Transfer, perform)
+    main()

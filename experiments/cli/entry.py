@@ -5,63 +5,28 @@ Nothing heavy is imported here before Hydra has answered ``--help`` or ``--cfg``
 
 from __future__ import annotations
 
-import errno
+import dataclasses
 import logging
 import os
-import re
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from experiments.cli.launchers import register_presets
-from experiments.cli.sweep import DONE, FAILED, SKIPPED, report, watched
-from prunekit.checks import near
-from prunekit.config import ModelConfig, check
+from experiments.cli import messages
+from experiments.cli.cells import cells_of, shown
+from experiments.cli.composition import CONF, register, typed
+from experiments.cli.sweep import DONE, FAILED, SKIPPED, report
+from experiments.cli.sweeper import require_one_process, require_verb, sweep_of, sweeps
 from prunekit.errors import UserError
-from prunekit.task_config import TaskConfig
-
-CONF = Path(__file__).resolve().parent.parent.parent / "conf"
-UNWRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
-Config = TypeVar("Config")
-
-
-def register(verb: str, schema: type[Any]) -> None:
-    """Make a verb's dataclass the schema of ``conf/VERB.yaml``: types and unknown names are checked on composition."""
-    store = ConfigStore.instance()
-    store.store(name=f"{verb}_schema", node=schema)
-    store.store(group="model", name="schema", node=ModelConfig)
-    store.store(group="task", name="schema", node=TaskConfig)
-    register_presets()
-
-
-def typed(composed: DictConfig, schema: type[Config]) -> Config:
-    """The composed configuration as a checked dataclass.
-
-    Raises:
-        UserError: a required value is missing, or values are out of range; all of them are listed at once.
-    """
-    try:
-        OmegaConf.resolve(composed)
-        config = OmegaConf.to_object(composed)
-    except OmegaConfBaseException as error:
-        raise UserError(_first_line(error)) from error
-    assert isinstance(config, schema)
-    problems = check(config)
-    if problems:
-        raise UserError("; ".join(problems))
-    return config
 
 
 def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None]) -> None:
@@ -79,28 +44,31 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
             _cell(verb, schema, perform, composed)
             return
         try:
+            _require_whole(composed)
             perform(typed(composed, schema))
         except Exception as error:
             failures.append(error)  # raised below: Hydra would print lines of its own about it
 
     def composed_main() -> None:
-        sweeping = bool({"-m", "--multirun"} & set(sys.argv))
-        if os.environ.get("WORLD_SIZE", "1") != "1" and (sweeping or verb != "finetune"):
-            raise UserError(
-                "torchrun shares a training out over processes: it takes `finetune` alone, without -m; "
-                "all other verbs find the teacher that it has trained"
-            )
-        if sweeping:
-            with watched(sys.argv[1:]) as sweep:
-                main()
-            if sweep.failed:
-                sys.exit(2)
-            return
+        if verb != "finetune":
+            require_one_process()
         main()
         if failures:
             raise failures[0]
+        arguments = get_args_parser().parse_args()
+        if arguments.cfg == "job":
+            _show_sweep(verb, arguments.overrides)
 
     answered(verb, composed_main)
+
+
+def _require_whole(composed: DictConfig) -> None:
+    """Refuse a preset of another verb, and one run of a preset that has several."""
+    own = HydraConfig.get()
+    require_verb(composed, own)
+    if sweeps(own.sweeper):
+        name = own.runtime.choices.experiment
+        raise UserError(f"hydra.mode=RUN: experiment={name} sweeps, one run would leave what it sweeps unset")
 
 
 def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None], composed: DictConfig) -> None:
@@ -115,14 +83,26 @@ def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] 
             config.run.threads = config.run.threads or HydraConfig.get().launcher.get("cpus_per_task")
         record = perform(config)
     except Exception as error:  # none may stop the other cells, so it is told here and now
-        line = user_line(error, verb)
-        report(number, FAILED, time.perf_counter() - start, line or f"{type(error).__name__}: {_first_line(error)}")
+        line = _user_line(error, verb)
+        reason = line or f"{type(error).__name__}: {messages.first_line(error)}"
+        report(number, FAILED, time.perf_counter() - start, reason)
         if line is None or _traceback_wanted():
             traceback.print_exc()
         else:
             print(f"{verb}: {line}", file=sys.stderr)
         return
     report(number, SKIPPED if isinstance(record, Found) else DONE, time.perf_counter() - start)
+
+
+def _show_sweep(verb: str, overrides: list[str]) -> None:
+    """What a preset sweeps, below what ``--cfg job`` has printed: that has one run's settings only."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose(verb, overrides, return_hydra_config=True)
+    if sweeps(config.hydra.sweeper):
+        parts = sweep_of(config, list(config.hydra.overrides.task))
+        print(f"# {len(cells_of(parts))} runs:")
+        for part in parts:
+            print(f"#   {shown(part)}")
 
 
 def answered(verb: str, main: Callable[[], None]) -> None:
@@ -136,7 +116,7 @@ def answered(verb: str, main: Callable[[], None]) -> None:
     except Exception as error:
         if _traceback_wanted():
             raise
-        line = user_line(error, verb)
+        line = _user_line(error, verb)
         if line is None:
             raise
         if os.environ.get("RANK", "0") == "0":  # torchrun's processes all find the same
@@ -144,52 +124,17 @@ def answered(verb: str, main: Callable[[], None]) -> None:
         sys.exit(2)
 
 
-def user_line(error: BaseException, verb: str) -> str | None:
-    """One line for an error that the user can mend, None for a defect of ours."""
-    for link in _chain(error):
-        if isinstance(link, UserError):
-            return str(link)
-    for link in _chain(error):
-        if "No space left on device" in str(link) or "Disk quota exceeded" in str(link):
-            return f"the disk is full ({_first_line(link)}); free space, the same command goes on from here"
-        if isinstance(link, OSError) and link.errno in UNWRITABLE:
-            why = os.strerror(link.errno or 0)
-            return f"run.folder: cannot write {link.filename} ({why}); choose another run.folder"
-        if isinstance(link, BrokenExecutor):
-            return (
-                "a worker was killed, and the sweep with it (out of memory? hydra.launcher.n_jobs=1 runs one cell at a "
-                "time); the same command runs what is missing"
-            )
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        return composition_line(error, verb)
-    return None
+def _user_line(error: BaseException, verb: str) -> str | None:
+    return messages.user_line(error, lambda: settings_of(verb), choices_of)
 
 
-def composition_line(error: BaseException, verb: str) -> str:
-    """Hydra's message about a wrong override in one line, with near matches for a mistyped name."""
-    text = "\n".join(str(link) for link in _chain(error))
-    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        group, choice = found.groups()
-        return f"{group}={choice}: there is no such preset, {near(choice, _choices(group))}"
-    if found := re.search(r"Key '([^']+)' (?:is not in struct|not in '(\w+)')", text):
-        full = re.search(r"full_key: (\S+)", text)
-        name = full.group(1) if full else found.group(1)
-        return f"{name}: there is no such setting, {near(name, _settings(verb))}"
-    if found := re.search(r"Could not override '([^']+)'", text):
-        return f"{found.group(1)}: there is no such setting, {near(found.group(1), _settings(verb))}"
-    key = re.search(r"full_key: (\S+)", text)
-    line = next(text for link in reversed(_chain(error)) if (text := _first_line(link)) != "None")
-    return f"{key.group(1)}: {line}" if key and key.group(1) not in line else line
-
-
-def _choices(group: str) -> list[str]:
+def choices_of(group: str) -> list[str]:
+    """The files of a group of ``conf/``."""
     return [path.stem for path in (CONF / group).glob("*.yaml")]
 
 
-def _settings(verb: str) -> list[str]:
+def settings_of(verb: str) -> list[str]:
     """All dotted names of a verb's configuration."""
-    import dataclasses
-
     schema = ConfigStore.instance().load(f"{verb}_schema.yaml").node
 
     def names(node: Any, path: str) -> list[str]:
@@ -201,19 +146,7 @@ def _settings(verb: str) -> list[str]:
                 found += names(value, f"{path}{key}.")
         return found
 
-    return names(schema, "")
-
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
-    return chain
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return [name for name in names(schema, "") if name.partition(".")[0] != "preset"]
 
 
 def _traceback_wanted() -> bool:

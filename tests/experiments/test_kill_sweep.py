@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli.entry import CONF
+from experiments.cli.composition import CONF
 from tests.experiments.commands import TINY
 from tests.experiments.test_kill import assert_same
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 import prunekit
-from experiments.cli.entry import CONF
+from experiments.cli.composition import CONF
 from prunekit import checkpoints
 from prunekit.tasks.tokenizers import load_tokenizer
 from tests.experiments.commands import TINY, command, composed, perform

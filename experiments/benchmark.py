@@ -90,7 +90,7 @@ def handed_on() -> list[str]:
     """What the command line says about model, data and training."""
     from hydra.core.hydra_config import HydraConfig
 
-    own = ("benchmark", "examples", "repeats", "warmup", "run.")
+    own = ("benchmark", "examples", "repeats", "warmup", "run.", "experiment")
     given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     return [text for text in given if not text.startswith(own)]
 

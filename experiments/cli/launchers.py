@@ -51,7 +51,7 @@ def waiting_for_all() -> Iterator[None]:
         except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError):
             return [JobReturn(status=JobStatus.COMPLETED)]  # its missing report says it
 
-    submitit.Job.results = patient  # type: ignore[method-assign]
+    submitit.Job.results = patient  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

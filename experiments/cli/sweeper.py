@@ -43,6 +43,7 @@ class PresetSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run every cell of a command line; exits with status 2 if any of them failed."""
+        assert self.config is not None and self.launcher is not None
         require_one_process()
         cells = cells_of(sweep_of(self.config, arguments))
         commands = [[f"{key}={value}" for key, value in cell.items()] for cell in cells]

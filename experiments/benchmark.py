@@ -114,9 +114,7 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     return teacher.model, teacher.encode(rows), size
 
 
-main = verb(
-    "benchmark", Benchmark, story, revision=lambda config: OWN_REVISION.get(config.benchmark, 1), measures_time=True
-)
+main = verb("benchmark", Benchmark, story, revision=lambda own: OWN_REVISION.get(own.benchmark, 1), measures_time=True)
 
 if __name__ == "__main__":
     main()

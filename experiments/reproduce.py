@@ -19,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from experiments.cli.cells import cells_of, parts_of
 from experiments.cli.composition import preset_named, register, typed
 from experiments.cli.entry import run_main
+from experiments.cli.sweeper import sweeps
 from experiments.cli.verb import named
 from prunekit.checks import one_of
 from prunekit.config import Finetune
@@ -92,8 +93,7 @@ def perform(config: Reproduce) -> None:
     console.print(f"\n[bold]{paper.title}, SCALE={scale.name}[/]: {scale.what} {minutes:.1f} minutes.")
     console.print(f"Records: {config.run.folder}/   Figures and tables: {config.figures}/")
     if scale.next:
-        takes = scale.next_takes.get(config.paper, "")
-        console.print(f"Next: make {paper.target} SCALE={scale.next} ({takes})")
+        console.print(f"Next: make {paper.target} SCALE={scale.next} ({scale.next_takes.get(config.paper, '')})")
 
 
 def cells_of_preset(name: str, overrides: Sequence[str]) -> list[list[str]]:
@@ -104,9 +104,8 @@ def cells_of_preset(name: str, overrides: Sequence[str]) -> list[list[str]]:
     """
     verb = preset_named(name).verb
     register(verb, named(verb).settings)
-    config = compose(verb, [*overrides, f"experiment={name}"], return_hydra_config=True)
-    sweeper = config.hydra.sweeper
-    cells = cells_of(parts_of(sweeper)) if sweeper.params or sweeper.parts else [{}]
+    sweeper = compose(verb, [*overrides, f"experiment={name}"], return_hydra_config=True).hydra.sweeper
+    cells = cells_of(parts_of(sweeper)) if sweeps(sweeper) else [{}]
     return [[f"{key}={value}" for key, value in cell.items()] for cell in cells]
 
 

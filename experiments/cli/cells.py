@@ -9,7 +9,7 @@ setting has no values: a scale may have none for it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -86,7 +86,9 @@ def shown(part: Part) -> str:
 
 def register_resolvers() -> None:
     """What presets take from lists of the scale."""
-    resolvers = {"sweep": _sweep, "first": _first, "spread": _spread, "pairs": _pairs, "alone": _alone}
+    resolvers: dict[str, Callable[..., Any]] = {
+        "sweep": _sweep, "first": _first, "spread": _spread, "pairs": _pairs, "alone": _alone,
+    }  # fmt: skip
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.config.checks import at_least, between
 from prunekit.config.sections import Experiment
 from prunekit.config.task import without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
-
-VERB, REVISION = "ablate_heads", 1
 
 
 @dataclass(kw_only=True)
@@ -37,11 +35,10 @@ class AblateHeads(Experiment):
 
 
 def story(config: AblateHeads, run: Run) -> None:
-    from prunekit.runs.execute.run_data import evaluation_examples, recorded_rows
-
     from prunekit.data.bleu import signatures
     from prunekit.heads.effects import head_comparisons
     from prunekit.heads.tables import best_heads, head_rows, layer_rows
+    from prunekit.runs.run_data import evaluation_examples, recorded_rows
     from prunekit.runs.teachers import load_teacher
 
     teacher = load_teacher(config, run)
@@ -86,12 +83,7 @@ def story(config: AblateHeads, run: Run) -> None:
     }  # fmt: skip
 
 
-def perform(config: AblateHeads) -> dict[str, Any]:
-    from experiments.report import announce
-    from prunekit.runs.execute import execute
-
-    return announce(execute(VERB, REVISION, config, story), config)
-
+main = verb("ablate_heads", AblateHeads, story, revision=1)
 
 if __name__ == "__main__":
-    run_main(VERB, AblateHeads, perform)
+    main()

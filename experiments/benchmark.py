@@ -17,7 +17,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.config.checks import at_least, one_of
 from prunekit.config.sections import Experiment
 from prunekit.config.task import without_questions, without_translation
@@ -25,7 +25,6 @@ from prunekit.config.task import without_questions, without_translation
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
 
-VERB, REVISION = "benchmark", 1
 OWN_REVISION = {"latency": 2}
 """Of a benchmark that has changed by itself."""
 EXAMPLES = {
@@ -89,9 +88,8 @@ def story(config: Benchmark, run: Run) -> None:
 
 def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     """The model and the examples of a benchmark, and how many."""
-    from prunekit.runs.execute.run_data import recorded_rows
-
     from prunekit.evaluation.evaluate import model_record
+    from prunekit.runs.run_data import recorded_rows
     from prunekit.runs.teachers import load_teacher, new_model
 
     size = config.examples or EXAMPLES[config.benchmark]
@@ -105,13 +103,7 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     return teacher.model, teacher.encode(recorded_rows(run, "evaluation", config.task, split, size)), size
 
 
-def perform(config: Benchmark) -> dict[str, Any]:
-    from experiments.report import announce
-    from prunekit.runs.execute import execute
-
-    revision = OWN_REVISION.get(config.benchmark, REVISION)
-    return announce(execute(VERB, revision, config, story, measures_time=True), config)
-
+main = verb("benchmark", Benchmark, story, revision=lambda own: OWN_REVISION.get(own.benchmark, 1), measures_time=True)
 
 if __name__ == "__main__":
-    run_main(VERB, Benchmark, perform)
+    main()

@@ -7,22 +7,29 @@ torchrun --standalone --nproc-per-node=4 -m experiments.finetune scale=paper   #
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from experiments.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.config.sections import Finetune
 
+if TYPE_CHECKING:
+    from prunekit.runs.execute import Run
 
-def perform(config: Finetune) -> dict[str, Any]:
-    from experiments.report import announce
-    from prunekit.runs.execute import execute
-    from prunekit.runs.teachers import REVISION, finetune
-    from prunekit.training.loop import processes
 
-    with processes.joined(config.run.device):
-        record = execute("finetune", REVISION, config, finetune)
-        return announce(record, config) if processes.rank() == 0 else record
+def story(config: Finetune, run: Run) -> None:
+    from prunekit.runs.teachers import finetune
 
+    finetune(config, run)
+
+
+def revision(config: Finetune) -> int:
+    """Teachers' own: every verb that needs a teacher finds the same run."""
+    from prunekit.runs.teachers import REVISION
+
+    return REVISION
+
+
+main = verb("finetune", Finetune, story, revision=revision)
 
 if __name__ == "__main__":
-    run_main("finetune", Finetune, perform)
+    main()

@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.heads.settings import CurveSettings
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
 
-VERB, REVISION = "head_dynamics", 1
 
 
 @dataclass(kw_only=True)
@@ -31,7 +30,6 @@ class HeadDynamics(CurveSettings):
 
 def story(config: HeadDynamics, run: Run) -> None:
     import numpy as np
-    from prunekit.runs.execute.run_data import evaluation_examples
 
     from prunekit.data.bleu import signatures
     from prunekit.heads.curve_points import CurvePoints
@@ -40,6 +38,7 @@ def story(config: HeadDynamics, run: Run) -> None:
     from prunekit.heads.ranked import kinds_of
     from prunekit.heads.schedule import grid
     from prunekit.models.blocks import describe
+    from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import load_teacher, snapshot
     from prunekit.support.errors import UserError
     from prunekit.support.statistics import spearman
@@ -77,12 +76,7 @@ def story(config: HeadDynamics, run: Run) -> None:
     }  # fmt: skip
 
 
-def perform(config: HeadDynamics) -> dict[str, Any]:
-    from experiments.report import announce
-    from prunekit.runs.execute import execute
-
-    return announce(execute(VERB, REVISION, config, story), config)
-
+main = verb("head_dynamics", HeadDynamics, story, revision=1)
 
 if __name__ == "__main__":
-    run_main(VERB, HeadDynamics, perform)
+    main()

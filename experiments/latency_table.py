@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.config.checks import at_least
 from prunekit.config.sections import Experiment
 from prunekit.config.task import without_translation
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
-
-VERB, REVISION = "latency_table", 1
 
 
 @dataclass(kw_only=True)
@@ -48,14 +46,13 @@ class LatencyTable(Experiment):
 
 
 def story(config: LatencyTable, run: Run) -> None:
-    from prunekit.runs.execute.run_data import evaluation_rows
-
     from prunekit.data.batches import encode
     from prunekit.data.tokenizers import load_tokenizer
     from prunekit.evaluation.evaluate import model_record
     from prunekit.fisher.latency import SUBLAYERS, latency_table
     from prunekit.models import checkpoints
     from prunekit.models.blocks import call_order
+    from prunekit.runs.run_data import evaluation_rows
     from prunekit.runs.teachers import new_model, positions
     from prunekit.support.errors import UserError
 
@@ -86,12 +83,7 @@ def story(config: LatencyTable, run: Run) -> None:
     }  # fmt: skip
 
 
-def perform(config: LatencyTable) -> dict[str, Any]:
-    from experiments.report import announce
-    from prunekit.runs.execute import execute
-
-    return announce(execute(VERB, REVISION, config, story, measures_time=True), config)
-
+main = verb("latency_table", LatencyTable, story, revision=1, measures_time=True)
 
 if __name__ == "__main__":
-    run_main(VERB, LatencyTable, perform)
+    main()

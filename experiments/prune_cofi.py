@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.cofi.settings import CofiSettings
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
-
-VERB, REVISION = "prune_cofi", 2
 
 
 @dataclass(kw_only=True)
@@ -45,20 +43,13 @@ def learned_shape(config: PruneCofi) -> dict[str, list[int]]:
     """Units that are kept in the learned model of the same settings, by group and layer; it is trained if need be."""
     import pandas as pd
 
-    from prunekit.runs.execute import execute
-
     learned = dataclasses.replace(config, structure="learned", run=dataclasses.replace(config.run, force=False))
-    record = execute(VERB, REVISION, learned, story)
-    kept = pd.read_csv(Path(config.run.folder) / VERB / record["run_id"] / "tables" / "kept.csv")
+    record = main.execute(learned)
+    kept = pd.read_csv(Path(config.run.folder) / main.name / record["run_id"] / "tables" / "kept.csv")
     return {str(unit): rows.sort_values("layer")["kept"].tolist() for unit, rows in kept.groupby("unit")}
 
 
-def perform(config: PruneCofi) -> dict[str, Any]:
-    from experiments.report import announce
-    from prunekit.runs.execute import execute
-
-    return announce(execute(VERB, REVISION, config, story), config)
-
+main = verb("prune_cofi", PruneCofi, story, revision=2)
 
 if __name__ == "__main__":
-    run_main(VERB, PruneCofi, perform)
+    main()

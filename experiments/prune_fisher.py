@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.fisher.settings import FisherSettings
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
-
-VERB, REVISION = "prune_fisher", 1
 
 
 @dataclass(kw_only=True)
@@ -24,8 +22,6 @@ class PruneFisher(FisherSettings):
 
 
 def story(config: PruneFisher, run: Run) -> None:
-    from prunekit.runs.execute.run_data import evaluation_examples
-
     from prunekit.data.batches import evaluation_batches
     from prunekit.data.rows import load_rows
     from prunekit.fisher.alternatives import NEED_GRADIENTS, unit_scores
@@ -37,6 +33,7 @@ def story(config: PruneFisher, run: Run) -> None:
     from prunekit.models import checkpoints
     from prunekit.models.blocks import blocks
     from prunekit.models.surgery import prune
+    from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import load_teacher
 
     teacher = load_teacher(config, run)
@@ -81,13 +78,10 @@ def story(config: PruneFisher, run: Run) -> None:
     stages.finish(masks, small, report)
 
 
-def perform(config: PruneFisher) -> dict[str, Any]:
-    from experiments.report import announce
-    from prunekit.runs.execute import execute
-
-    # under a latency budget the machine decides which masks are found
-    return announce(execute(VERB, REVISION, config, story, measures_time=config.budget == "latency"), config)
-
+main = verb(
+    "prune_fisher", PruneFisher, story, revision=1,
+    measures_time=lambda config: config.budget == "latency",  # the machine then decides which masks are found
+)  # fmt: skip
 
 if __name__ == "__main__":
-    run_main(VERB, PruneFisher, perform)
+    main()

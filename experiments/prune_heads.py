@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from experiments.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.config.checks import at_least, between
 from prunekit.heads.settings import CurveSettings
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
 
-VERB, REVISION = "prune_heads", 1
 
 
 @dataclass(kw_only=True)
@@ -46,8 +45,6 @@ class PruneHeads(CurveSettings):
 
 
 def story(config: PruneHeads, run: Run) -> None:
-    from prunekit.runs.execute.run_data import evaluation_examples
-
     from prunekit.data.bleu import signatures
     from prunekit.heads.curve_points import CurvePoints
     from prunekit.heads.curves import kept_masks, kept_rows, pruning_steps, score_rows, share_within
@@ -56,6 +53,7 @@ def story(config: PruneHeads, run: Run) -> None:
     from prunekit.heads.schedule import grid, reachable
     from prunekit.models.blocks import describe
     from prunekit.models.checkpoints import save
+    from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import load_teacher
     from prunekit.support.files import write_json
 
@@ -97,12 +95,7 @@ def story(config: PruneHeads, run: Run) -> None:
     }
 
 
-def perform(config: PruneHeads) -> dict[str, Any]:
-    from experiments.report import announce
-    from prunekit.runs.execute import execute
-
-    return announce(execute(VERB, REVISION, config, story), config)
-
+main = verb("prune_heads", PruneHeads, story, revision=1)
 
 if __name__ == "__main__":
-    run_main(VERB, PruneHeads, perform)
+    main()

@@ -1,15 +1,14 @@
-"""A whole paper, from teachers to figures: the experiments of the other verbs, one after another in one process.
+"""A whole paper, from teachers to figures: its presets, one after another in one process.
 
     python -m experiments.reproduce paper=michel scale=small
 
-Overrides are handed on to every experiment: ``run.folder=... run.wandb=disabled train.epochs=1`` and so on.
+Overrides are handed on to every run: ``run.folder=... run.wandb=disabled train.epochs=1`` and so on.
 """
 
 from __future__ import annotations
 
-import importlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,38 @@ from typing import Any
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 
-from experiments.entry import register, run_main, typed
-from experiments.papers import ABLATIONS, PAPERS
+from experiments.cli.cells import cells_of, parts_of
+from experiments.cli.composition import preset_named, register, typed
+from experiments.cli.entry import run_main
+from experiments.cli.sweeper import sweeps
+from experiments.cli.verb import named
 from prunekit.config.checks import one_of
 from prunekit.config.sections import Finetune
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper: presets of ``conf/experiment/``, in its order."""
+
+    title: str
+    target: str
+    """Of the Makefile."""
+    presets: tuple[str, ...]
+
+
+PAPERS = {
+    "michel": Paper("Michel et al. 2019", "reproduce-michel", (
+        "michel_teachers", "michel_fig1b", "michel_fig2b", "michel_fig3b", "michel_table4",
+        "michel_translation_teacher", "michel_fig1a", "michel_fig2a", "michel_fig3a", "michel_fig4", "michel_fig5",
+    )),
+    "kwon": Paper("Kwon et al. 2022", "reproduce-fisher", (
+        "kwon_macs", "kwon_latency_table", "kwon_latency", "kwon_scores", "kwon_labels", "kwon_variants",
+        "kwon_calibration",
+    )),
+    "cofi": Paper("Xia et al. 2022 (CoFi)", "reproduce-cofi", (
+        "cofi_sparsity", "cofi_baselines", "cofi_units", "cofi_distillation",
+    )),
+}  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -36,8 +63,6 @@ class Reproduce(Finetune):
 
     def problems(self) -> Iterator[str]:
         yield from one_of("paper", self.paper, PAPERS)
-        for name in self.scale.ablations:
-            yield from one_of("scale.ablations", name, ABLATIONS)
 
 
 def perform(config: Reproduce) -> None:
@@ -50,11 +75,17 @@ def perform(config: Reproduce) -> None:
     own = ("paper", "figures", "dry_run")
     handed_on = [text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in own]
     paper, scale = PAPERS[config.paper], config.scale
-    steps = list(paper.runs(scale))
-    for number, (verb, overrides) in enumerate(steps, 1):
-        told = " ".join([f"python -m experiments.{verb}", *handed_on, *overrides])
-        console.print(f"[dim]{number}/{len(steps)}[/] {escape(told)}", soft_wrap=True)
-        run_verb(verb, [*handed_on, *overrides], dry=config.dry_run)
+    runs = [(name, cell) for name in paper.presets for cell in cells_of_preset(name, handed_on)]
+    settings: list[Any] = []
+    for number, (name, cell) in enumerate(runs, 1):
+        verb = preset_named(name).verb
+        command = " ".join([f"python -m experiments.{verb}", *handed_on, f"experiment={name}", *cell])
+        settings.append(settings_of(verb, [*handed_on, f"experiment={name}", *cell]))
+        earlier = settings.index(settings[-1]) + 1  # figures may share runs
+        same = f" (the same run as {earlier})" if earlier < number else ""
+        console.print(f"[dim]{number}/{len(runs)}[/] {escape(command)}{same}", soft_wrap=True)
+        if not same and not config.dry_run:
+            named(verb).perform(settings[-1])
     if config.dry_run:
         return
     analysis.draw_all([Path(config.run.folder)], Path(config.figures), console)
@@ -62,18 +93,27 @@ def perform(config: Reproduce) -> None:
     console.print(f"\n[bold]{paper.title}, SCALE={scale.name}[/]: {scale.what} {minutes:.1f} minutes.")
     console.print(f"Records: {config.run.folder}/   Figures and tables: {config.figures}/")
     if scale.next:
-        takes = scale.next_takes.get(config.paper, "")
-        console.print(f"Next: make {paper.target} SCALE={scale.next} ({takes})")
+        console.print(f"Next: make {paper.target} SCALE={scale.next} ({scale.next_takes.get(config.paper, '')})")
 
 
-def run_verb(verb: str, overrides: list[str], *, dry: bool = False) -> dict[str, Any] | None:
-    """What ``python -m experiments.VERB OVERRIDES`` does, in this process; returns the record. ``dry`` only checks the
-    settings."""
-    module: Any = importlib.import_module(f"experiments.{verb}")
-    schema = getattr(module, "".join(part.capitalize() for part in verb.split("_")))
+def cells_of_preset(name: str, overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of every run of a preset, beside the preset itself; none where its scale has nothing for it.
+
+    Args:
+        overrides: of all runs; what the preset sweeps is not theirs to say.
+    """
+    verb = preset_named(name).verb
+    register(verb, named(verb).settings)
+    sweeper = compose(verb, [*overrides, f"experiment={name}"], return_hydra_config=True).hydra.sweeper
+    cells = cells_of(parts_of(sweeper)) if sweeps(sweeper) else [{}]
+    return [[f"{key}={value}" for key, value in cell.items()] for cell in cells]
+
+
+def settings_of(verb: str, overrides: Sequence[str]) -> Any:
+    """The checked settings of ``python -m experiments.VERB OVERRIDES``."""
+    schema = named(verb).settings
     register(verb, schema)
-    config = typed(compose(config_name=verb, overrides=overrides), schema)
-    return None if dry else module.perform(config)
+    return typed(compose(verb, list(overrides)), schema)
 
 
 if __name__ == "__main__":

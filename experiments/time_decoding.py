@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.config.checks import at_least, between
 from prunekit.heads.settings import TimingSettings
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
 
-VERB, REVISION = "time_decoding", 1
 
 
 @dataclass(kw_only=True)
@@ -45,11 +44,10 @@ class TimeDecoding(TimingSettings):
 
 
 def story(config: TimeDecoding, run: Run) -> None:
-    from prunekit.runs.execute.run_data import evaluation_examples
-
     from prunekit.heads.decoding_speed import decoding_row
     from prunekit.heads.timing_subject import timing_subject, without_lowest
     from prunekit.models.blocks import describe
+    from prunekit.runs.run_data import evaluation_examples
 
     original, scores, teacher = timing_subject(config, run)
     length = config.length
@@ -82,12 +80,8 @@ def story(config: TimeDecoding, run: Run) -> None:
     }
 
 
-def perform(config: TimeDecoding) -> dict[str, Any]:
-    from experiments.report import announce
-    from prunekit.runs.execute import execute
-
-    return announce(execute(VERB, REVISION, config, story, measures_time=True), config)
+main = verb("time_decoding", TimeDecoding, story, revision=1, measures_time=True)
 
 
 if __name__ == "__main__":
-    run_main(VERB, TimeDecoding, perform)
+    main()

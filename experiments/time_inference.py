@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.config.checks import at_least, between
 from prunekit.heads.settings import TimingSettings
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
-
-VERB, REVISION = "time_inference", 1
 
 
 @dataclass(kw_only=True)
@@ -42,13 +40,12 @@ class TimeInference(TimingSettings):
 def story(config: TimeInference, run: Run) -> None:
     import copy
 
-    from prunekit.runs.execute.run_data import evaluation_examples
-
     from prunekit.heads.inference_speed import forward_rows, throughput_ratio
     from prunekit.heads.timing_subject import timing_subject, without_lowest
     from prunekit.models.blocks import describe
     from prunekit.models.costs import cost
     from prunekit.models.gates import gated
+    from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import positions
 
     original, scores, teacher = timing_subject(config, run)
@@ -88,12 +85,7 @@ def story(config: TimeInference, run: Run) -> None:
     }
 
 
-def perform(config: TimeInference) -> dict[str, Any]:
-    from experiments.report import announce
-    from prunekit.runs.execute import execute
-
-    return announce(execute(VERB, REVISION, config, story, measures_time=True), config)
-
+main = verb("time_inference", TimeInference, story, revision=1, measures_time=True)
 
 if __name__ == "__main__":
-    run_main(VERB, TimeInference, perform)
+    main()

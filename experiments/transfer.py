@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import run_main
+from experiments.cli.verb import verb
 from prunekit.config.sections import Experiment
 from prunekit.config.task import TaskConfig, without_questions
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
-
-VERB, REVISION = "transfer", 1
 
 
 @dataclass(kw_only=True)
@@ -37,10 +35,10 @@ class Transfer(Experiment):
 
 def story(config: Transfer, run: Run) -> None:
     import numpy as np
-    from prunekit.runs.execute.run_data import recorded_rows
 
     from prunekit.data.bleu import signatures
     from prunekit.heads.effects import head_comparisons
+    from prunekit.runs.run_data import recorded_rows
     from prunekit.runs.teachers import load_teacher
     from prunekit.support.statistics import pearson
 
@@ -77,12 +75,7 @@ def story(config: Transfer, run: Run) -> None:
     }  # fmt: skip
 
 
-def perform(config: Transfer) -> dict[str, Any]:
-    from experiments.report import announce
-    from prunekit.runs.execute import execute
-
-    return announce(execute(VERB, REVISION, config, story), config)
-
+main = verb("transfer", Transfer, story, revision=1)
 
 if __name__ == "__main__":
-    run_main(VERB, Transfer, perform)
+    main()

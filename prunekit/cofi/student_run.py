@@ -23,7 +23,7 @@ from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
 from prunekit.models.surgery import prune
 from prunekit.runs.execute import Run
-from prunekit.runs.execute.run_data import evaluation_examples
+from prunekit.runs.run_data import evaluation_examples
 from prunekit.runs.teachers import Teacher, new_model, positions
 from prunekit.support.errors import UserError
 from prunekit.support.files import remove, write_json

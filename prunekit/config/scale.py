@@ -6,6 +6,24 @@ from dataclasses import dataclass, field
 
 
 @dataclass(kw_only=True)
+class TranslationScale:
+    """What the translation experiments of a scale are run on; the scale's own model and task are an encoder's."""
+
+    task: str = ""
+    """Of ``conf/task/``; none: the scale has no translation."""
+    model: str = ""
+    """Of ``conf/model/``."""
+    teacher: str | None = None
+    """Hub id or folder of a finished model; null: it is trained here."""
+    second: str = ""
+    """The other data of their transfer experiment, of ``conf/second/``."""
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    """Seeds of the random order in their pruning curves."""
+    dynamics: list[str] = field(default_factory=list)
+    """Tasks whose model is trained here and then looked at epoch by epoch (Fig. 5); none where it is not."""
+
+
+@dataclass(kw_only=True)
 class ScaleConfig:
     """The sizes in which demo, small and paper differ (``conf/scale/``). Other sections take them from here."""
 
@@ -23,14 +41,8 @@ class ScaleConfig:
     """Teachers of the pruning curves."""
     random_seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
     """Seeds of the random order."""
-    translation: list[str] = field(default_factory=list)
-    """Overrides that name the task and the model of the translation experiments; none: those are left out."""
-    dynamics: list[str] = field(default_factory=list)
-    """Overrides that name the task and the model of the training dynamics; none: those are left out."""
-    second_translation: str = ""
-    """The other data of their transfer experiment, of ``conf/second/``."""
-    translation_seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
-    """Seeds of the random order in their pruning curves."""
+    translation: TranslationScale = field(default_factory=TranslationScale)
+    """Of the translation experiments."""
     lengths: list[int] = field(default_factory=lambda: [32, 128, 512])
     """Input lengths of the speed table; the task's mean length is added."""
     repeats: int = 10
@@ -48,17 +60,21 @@ class ScaleConfig:
     tasks: list[str] = field(default_factory=list)
     """Tasks of the Fisher experiments; none: the scale's own task only."""
     sparsities: dict[str, list[float]] = field(default_factory=dict)
-    """Of the CoFi experiments, by task; none: the compared one on the scale's own task."""
+    """Of the CoFi experiments, by task."""
     compared_sparsity: float = 0.95
     """At which CoFi is compared to its baselines and ablations."""
     baseline_task: str = ""
     """Of CoFi's baselines; the scale's own if not given."""
     ablation_task: str = ""
     """Of CoFi's ablations, and of further seeds."""
-    student_seeds: list[int] = field(default_factory=lambda: [0])
-    """Of CoFi on that task."""
-    ablations: list[str] = field(default_factory=list)
-    """Of CoFi, by the names in ``experiments/papers.py``."""
+    further_seeds: list[int] = field(default_factory=list)
+    """Of CoFi on that task, beside the default one."""
+    ablated_units: list[list[str]] = field(default_factory=list)
+    """Groups of gates that CoFi is compared with, at the compared sparsity."""
+    alone: dict[str, float] = field(default_factory=dict)
+    """Groups of gates that CoFi is compared with by themselves, each with the sparsity that it can reach."""
+    distillations: list[list[str]] = field(default_factory=list)
+    """Kinds of distillation that CoFi is compared with: answers (``learn_from``) and layers (``matching``)."""
     what: str = ""
     """What this scale is, told at the end of a reproduction."""
     next: str = ""

@@ -14,7 +14,7 @@ from prunekit.heads.effects import head_comparisons
 from prunekit.heads.scores import head_importance, head_magnitude, random_scores
 from prunekit.heads.settings import CurveSettings
 from prunekit.runs.execute import Run
-from prunekit.runs.execute.run_data import recorded_rows
+from prunekit.runs.run_data import recorded_rows
 from prunekit.runs.teachers import Teacher
 from prunekit.training.loop import retrain
 

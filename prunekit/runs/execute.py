@@ -23,15 +23,15 @@ import pandas as pd
 import torch
 import yaml
 
-from prunekit.runs.execute import provenance
-from prunekit.training.loop import processes
 from prunekit.config.sections import Finetune
+from prunekit.runs import provenance
+from prunekit.runs.tracking import Mirror
+from prunekit.support.devices import describe_device
 from prunekit.support.errors import UserError
 from prunekit.support.files import plain, remove_leftovers, write_json, write_text
-from prunekit.runs.tracking import Mirror
 from prunekit.support.progress import Advance, bar
-from prunekit.support.devices import describe_device
 from prunekit.support.timing import process_peak_memory
+from prunekit.training import processes
 
 NOT_IDENTITY = ("run", "scale")
 """Sections that change no number: where and how to run, and the sizes that other sections were resolved from."""
@@ -143,18 +143,24 @@ class Helper(Run):
 
 
 Story = Callable[[Any, Run], None]
+Draw = Callable[[Path], list[Path]]
+"""Draws the figures of a finished run in its folder; returns the pictures."""
 
 
 class Found(dict[str, Any]):
     """The record of a run that had finished before."""
 
 
-def execute(verb: str, revision: int, config: Finetune, story: Story, *, measures_time: bool = False) -> dict[str, Any]:
+def execute(
+    verb: str, revision: int, config: Finetune, story: Story, *, measures_time: bool = False, draw: Draw | None = None
+) -> dict[str, Any]:
     """Run a story once for this configuration and return its record (``result.json``).
 
     A finished run is returned as it is (:class:`Found`); an interrupted one goes on from what it left; two processes on
     the same configuration wait for each other. ``measures_time`` puts hardware, threads and dtype into the identity.
-    Of processes that have :func:`prunekit.training.processes.joined`, the first one returns the record, others an empty one.
+    What ``draw`` makes goes to Weights & Biases, where the run is mirrored.
+    Of processes that have :func:`prunekit.training.processes.joined`, the first one returns the record, others an empty
+    one.
     """
     device = prepare_device(config)
     resolved = plain(dataclasses.asdict(config))
@@ -200,7 +206,7 @@ def execute(verb: str, revision: int, config: Finetune, story: Story, *, measure
             "started": started, "finished": _now(),
         }  # fmt: skip
         write_json(folder / "result.json", record)
-        mirror.finish(run.metrics, folder, _figures(folder) if mirror.run is not None else [])
+        mirror.finish(run.metrics, folder, draw(folder) if draw and mirror.run is not None else [])
         return plain(record)
 
 
@@ -233,12 +239,6 @@ def prepare_device(config: Finetune) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"run.device: {wanted} is not there, torch sees {torch.cuda.device_count()} CUDA devices")
     return device
-
-
-def _figures(folder: Path) -> list[Path]:
-    import analysis
-
-    return [path for path in analysis.draw_run(folder, folder / "figures") if path.suffix == ".png"]
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from prunekit.models import checkpoints
-from prunekit.training.loop import processes
-from prunekit.models.families.table import ENCODERS, FAMILIES, TRANSLATORS
 from prunekit.config.sections import Experiment, Finetune, ModelConfig, require_scores
-from prunekit.support.errors import UserError
-from prunekit.evaluation.evaluate import evaluate, model_record
-from prunekit.runs.execute import Run, execute
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples, encode
 from prunekit.data.rows import Rows, load_rows
 from prunekit.data.tokenizers import load_tokenizer, new_tokenizer
+from prunekit.evaluation.evaluate import evaluate, model_record
+from prunekit.models import checkpoints
+from prunekit.models.families.table import ENCODERS, FAMILIES, TRANSLATORS
+from prunekit.runs.execute import Run, execute
+from prunekit.support.errors import UserError
+from prunekit.training import processes
 from prunekit.training.loop import quick_attention, steps_in, train
 
 REVISION = 1

@@ -25,7 +25,7 @@ from prunekit.models.blocks import set_probability_dropout
 from prunekit.support.devices import autocast
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
-from prunekit.training.loop import processes
+from prunekit.training import processes
 from prunekit.training.state import load_state, save_state, tensors_of
 
 if TYPE_CHECKING:

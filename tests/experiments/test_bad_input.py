@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from experiments.entry import user_line
+from experiments.cli.messages import user_line
 from prunekit.support.files import atomic_path
 from tests.support.commands import TINY, command
 
@@ -67,7 +67,7 @@ def test_an_unwritable_folder(tmp_path: Path) -> None:
     ],
 )
 def test_a_full_disk(error: Exception) -> None:
-    line = user_line(error, "finetune")
+    line = user_line(error, list, lambda group: [])
     assert line is not None
     assert line.startswith("the disk is full (")
     assert line.endswith("; free space, the same command goes on from here")

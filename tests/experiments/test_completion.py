@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.entry import CONF
+from experiments.cli.composition import CONF
 
 SCRIPT = """
 source experiments/completion.bash

@@ -12,7 +12,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from experiments.entry import CONF
+from experiments.cli.composition import CONF
 from tests.support.commands import TINY, command, perform
 
 SETTINGS = [*TINY, "train.epochs=3", "run.checkpoint_seconds=0"]

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from experiments.entry import CONF
+from experiments.cli.composition import CONF
 from tests.support.commands import TINY, command, started, wait
 
 NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")

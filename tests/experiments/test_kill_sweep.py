@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.entry import CONF
+from experiments.cli.composition import CONF
 from tests.experiments.test_kill import assert_same
 from tests.support.commands import TINY
 

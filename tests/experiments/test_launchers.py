@@ -11,7 +11,7 @@ import joblib
 import pytest
 from hydra import compose, initialize_config_dir
 
-from experiments.entry import CONF, register
+from experiments.cli.composition import CONF, register
 from prunekit.config.sections import Finetune
 from tests.support.commands import TINY, started, wait
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from experiments.entry import CONF
+from experiments.cli.composition import CONF
 from tests.support.commands import TINY
 
 

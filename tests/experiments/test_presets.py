@@ -1,19 +1,28 @@
-"""Every file of conf/ composes into a checked configuration, and none is forgotten."""
+"""Every file of conf/ composes into a checked configuration, none is forgotten, and a preset runs all of its figure."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from analysis.catalogue.all_claims import command
 from analysis.catalogue.chapters import CHAPTERS
 from analysis.claims import papers
 from analysis.data.groups import Setting
-from experiments.entry import CONF
-from experiments.papers import PAPERS
+from experiments.cli.cells import Cell, cells_of, parts_of
+from experiments.cli.composition import CONF, preset_named, register, typed
+from experiments.cli.sweeper import sweep_of, sweeps
+from experiments.cli.verb import named
+from experiments.reproduce import PAPERS
 from prunekit.cofi import STRUCTURES
 from prunekit.models.families.table import FAMILIES
 from prunekit.runs.execute import run_id
@@ -24,15 +33,53 @@ MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml") if path.stem not in ("files", "questions"))
 SCALES = ("demo", "small", "paper")
 VERBS = sorted(path.stem for path in CONF.glob("*.yaml"))
+MACHINE = {"type": "cpu", "name": "fixed", "threads": 1}
+"""Hardware, where it is part of an identity."""
 
 
 def commands(path: Path) -> list[str]:
     return re.findall(r"^#   python -m experiments\.(.+)$", path.read_text(), flags=re.MULTILINE)
 
 
+def with_hydra(verb: str, *overrides: str) -> Any:
+    """The composed configuration with Hydra's own section."""
+    register(verb, named(verb).settings)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(verb, list(overrides), return_hydra_config=True)
+
+
+def cells(verb: str, *overrides: str) -> list[Cell]:
+    """What a command line runs."""
+    plain = [text for text in overrides if "," not in re.sub(r"\[.*?\]", "", text)]
+    return cells_of(sweep_of(with_hydra(verb, *plain), overrides))
+
+
+def runs_of(preset: str, scale: str) -> Iterator[tuple[str, Any]]:
+    """Verb and settings of every run of a preset; composed anew only where a cell chooses another file of conf/."""
+    verb, fixed = preset_named(preset).verb, [f"experiment={preset}", f"scale={scale}"]
+    config = with_hydra(verb, *fixed)
+    bases: dict[tuple[str, ...], Any] = {}
+    for cell in cells_of(parts_of(config.hydra.sweeper)) if sweeps(config.hydra.sweeper) else [{}]:
+        files = tuple(f"{key}={value}" for key, value in cell.items() if (CONF / key).is_dir())
+        if files not in bases:
+            with initialize_config_dir(str(CONF), version_base="1.3"):
+                bases[files] = compose(verb, [*fixed, *files])
+        settings = bases[files].copy()
+        for text in (f"{key}={value}" for key, value in cell.items() if not (CONF / key).is_dir()):
+            override = OverridesParser.create().parse_override(text)
+            OmegaConf.update(settings, override.key_or_group, override.value())
+        yield verb, typed(settings, named(verb).settings)
+
+
+def identity(verb: str, settings: Any) -> tuple[str, str]:
+    own = named(verb)
+    hardware = {**MACHINE, "dtype": settings.run_dtype} if own.measures_time(settings) else None
+    return verb, run_id(verb, own.revision(settings), settings, hardware)
+
+
 def test_counts() -> None:
     """Raised by whoever adds a file: a preset that no test finds is a preset that no test checks."""
-    assert (len(EXPERIMENTS), len(MODELS), len(TASKS)) == (25, 12, 18)
+    assert (len(EXPERIMENTS), len(MODELS), len(TASKS)) == (30, 12, 18)
     assert sorted(path.stem for path in (CONF / "scale").glob("*.yaml")) == sorted(SCALES)
 
 
@@ -44,8 +91,50 @@ def test_every_experiment_says_how_to_run_it_and_composes(path: Path) -> None:
     for line in commands(path):
         assert f"experiment={path.stem}" in line.split()
         verb, names, options = options_of(line)
+        assert verb == preset_named(path.stem).verb
         for values in product(*options):
             composed(verb, *map("{}={}".format, names, values))
+        assert cells(*(text for text in line.split() if text != "-m"))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_preset_changes_the_configuration_or_names_a_sweep(path: Path) -> None:
+    verb = preset_named(path.stem).verb
+    config, without = with_hydra(verb, f"experiment={path.stem}"), with_hydra(verb)
+    assert sweeps(config.hydra.sweeper) == (config.hydra.mode is not None)
+    if not sweeps(config.hydra.sweeper):
+        plain = [OmegaConf.to_container(each, resolve=False) for each in (config, without)]
+        for each in plain:
+            assert isinstance(each, dict)
+            del each["hydra"], each["preset"]
+        assert plain[0] != plain[1]
+
+
+def test_every_figure_and_table_has_a_preset() -> None:
+    drawn = {f"{chapter.paper}/{part.name}".lstrip("/") for chapter in CHAPTERS for part in chapter.parts}
+    by_verb = {
+        f"{chapter.paper}/{part.name}".lstrip("/"): part.verbs for chapter in CHAPTERS for part in chapter.parts
+    }
+    named_by_presets = set()
+    for path in EXPERIMENTS:
+        preset = preset_named(path.stem)
+        named_by_presets |= set(preset.figures)
+        assert all(preset.verb in by_verb[figure] for figure in preset.figures), path.stem
+    assert named_by_presets == drawn
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("paper", PAPERS)
+def test_the_runs_of_a_paper_are_those_that_they_always_were(paper: str, scale: str) -> None:
+    known = json.loads(Path(__file__).with_name("run_ids.json").read_text())[paper][scale]
+    found = {identity(verb, settings) for name in PAPERS[paper].presets for verb, settings in runs_of(name, scale)}
+    assert sorted(map(list, found)) == known
+
+
+def test_a_preset_follows_its_scale() -> None:
+    settings = composed("ablate_heads", "experiment=michel_fig1b", "scale.teacher_seeds=[3,4]")
+    assert settings.train.seed == 3
+    assert composed("ablate_heads", "experiment=michel_fig1b", "train.seed=5").train.seed == 5
 
 
 def options_of(line: str) -> tuple[str, list[str], list[list[str]]]:
@@ -53,7 +142,8 @@ def options_of(line: str) -> tuple[str, list[str], list[list[str]]]:
     verb, *overrides = line.split()
     parts = [text.partition("=") for text in overrides if text != "-m"]
     options = [re.split(r",(?![^\[]*\])", value) for _, _, value in parts]  # lists stay whole
-    assert "-m" in overrides or all(len(values) == 1 for values in options)
+    swept = "-m" in overrides or any(name == "experiment" for name, _, _ in parts)
+    assert swept or all(len(values) == 1 for values in options)
     return verb, [name for name, _, _ in parts], options
 
 
@@ -74,13 +164,15 @@ def test_the_command_of_every_claim_composes() -> None:
         verb, names, options = options_of(line.removeprefix("python -m experiments."))
         for place in range(max(map(len, options))):  # every option once, not every cell
             composed(verb, *map("{}={}".format, names, [values[place % len(values)] for values in options]))
+        found = cells(verb, *(text for text in line.split()[3:] if text != "-m"))
+        for name, values in zip(names, options, strict=True):  # all that the command says, and it narrows the preset
+            assert {cell[name] for cell in found} == set(values), line
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_run_of_cofi_composes(scale: str) -> None:
-    steps = list(PAPERS["cofi"].runs(composed("reproduce", f"scale={scale}").scale))
-    made = [composed(verb, f"scale={scale}", *overrides) for verb, overrides in steps]
-    assert len({run_id("prune_cofi", 0, config) for config in made}) == len(made) >= 9
+    made = [settings for name in PAPERS["cofi"].presets for _, settings in runs_of(name, scale)]
+    assert len({run_id("prune_cofi", 0, config) for config in made}) >= 9
     assert {config.structure for config in made} == set(STRUCTURES)
 
 
@@ -89,7 +181,7 @@ def test_every_run_of_cofi_composes(scale: str) -> None:
 )
 def test_decoding_composes_at_every_scale(scale: str, model: str) -> None:
     on = composed("reproduce", f"scale={scale}").scale.translation
-    config = composed("time_decoding", f"scale={scale}", *on)
+    config = composed("time_decoding", f"scale={scale}", f"task={on.task}", f"model={on.model}")
     assert config.scale.name == scale and config.model.name == model and config.repeats == config.scale.repeats
 
 

@@ -7,28 +7,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from experiments import sweep
+from experiments.cli import sweep
+from experiments.cli.messages import ONE_PRESET
 from tests.support.commands import TINY, command
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ["constraint=0.3,0.5", "seed=0,1,2"],
-        ["seed=range(0,3)", "task=sst2", "constraint=0.3,0.5", "run.folder=runs"],
-        ["task=sst2,mrpc", "+model.shape={a: 1}", "batch_sizes=[1,2]"],
-        ["constraint=0.5"],
-        ["seed=1", "constraint=0.3,0.5", "seed=0,1"],
-    ],
-)
-def test_cells_are_those_of_hydra(overrides: list[str]) -> None:
-    [batch] = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)
-    swept = {texts[0].partition("=")[0] for texts in zip(*batch, strict=True) if len(set(texts)) > 1}
-    expected = [" ".join(text for text in cell if text.partition("=")[0] in swept) for cell in batch]
-    assert sweep.cells_of(overrides) == expected
 
 
 def test_done_finished_before_and_failed(tmp_path: Path) -> None:
@@ -47,7 +29,7 @@ def test_done_finished_before_and_failed(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_was_killed_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with sweep.watched([f"run.folder={tmp_path}", "seed=0,1,2"]) as watched:
+    with sweep.watched(tmp_path, ["seed=0", "seed=1", "seed=2"]) as watched:
         sweep.report(0, sweep.DONE, 1.5)
         sweep.report(2, sweep.FAILED, 0.5, "seed: 2 is no seed")
     assert watched.failed
@@ -62,7 +44,7 @@ def test_reports_of_a_killed_sweep_are_removed(tmp_path: Path) -> None:
     elsewhere = tmp_path / ".sweeps" / "another-machine-1"
     for folder in (abandoned, elsewhere):
         folder.mkdir(parents=True)
-    with sweep.watched([f"run.folder={tmp_path}", "seed=0"]):
+    with sweep.watched(tmp_path, ["seed=0"]):
         assert not abandoned.exists()
     assert elsewhere.exists()
 
@@ -71,6 +53,57 @@ def test_no_report_without_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     sweep.report(0, sweep.DONE, 1.0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_preset_sweeps_without_being_told_to(tmp_path: Path) -> None:
+    arguments = [*TINY, f"run.folder={tmp_path}", "experiment=michel_fig3b", "grid=0.5"]
+    done = command("prune_heads", *arguments, "order=magnitude,random", "seed=0,3", "floor=0,7")
+    assert done.returncode == 2  # without -m, too
+    lines = [line.split()[:4] for line in done.stdout.splitlines() if line.startswith("order=")]
+    assert lines == [
+        [f"order={order}", f"seed={seed}", f"floor={floor}", "done" if floor == 0 else "failed"]
+        for order, seed in (("magnitude", 0), ("magnitude", 3), ("random", 0), ("random", 3))
+        for floor in (0, 7)
+    ]
+    assert "8 cells: 4 done, 4 failed" in done.stdout
+    assert len(list(tmp_path.glob("prune_heads/*/result.json"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("verb", "overrides", "line"),
+    [
+        ("prune_heads", ["-m", "experiment=michel_fig3a,michel_fig3b"], ONE_PRESET),
+        ("prune_heads", ["experiment=michel_fig3a,michel_fig3b"], ONE_PRESET),
+        ("prune_heads", ["experiment=michel_fig3b", "hydra.mode=RUN"],
+         "hydra.mode=RUN: experiment=michel_fig3b sweeps, one run would leave what it sweeps unset"),
+        ("prune_heads", ["-m", "experiment=michel_fig3b", "scale=demo,small"],
+         "scale: experiment=michel_fig3b takes its sweep from one scale, so one at a time"),
+        ("head_dynamics", ["experiment=michel_fig5", "scale=paper"],
+         "experiment=michel_fig5: scale=paper has nothing for it"),
+        ("ablate_heads", ["experiment=michel_fig3b"],
+         "experiment=michel_fig3b: no preset of this verb, "
+         "use python -m experiments.prune_heads experiment=michel_fig3b"),
+        ("transfer", ["experiment=michel_fig1b"],
+         "experiment=michel_fig1b: no preset of this verb, "
+         "use python -m experiments.ablate_heads experiment=michel_fig1b"),
+    ],
+)  # fmt: skip
+def test_what_would_not_be_the_figure_is_refused(verb: str, overrides: list[str], line: str) -> None:
+    done = command(verb, *overrides)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.strip() == f"{verb}: {line}"
+
+
+def test_the_configuration_of_a_job_shows_the_sweep_as_well() -> None:
+    done = command("prune_heads", "experiment=michel_fig3b", "scale=small", "order=oracle,random", "--cfg", "job")
+    assert done.returncode == 2, "several values need a sweep, and --cfg shows one job"
+    done = command("prune_heads", "experiment=michel_fig3b", "scale=small", "order=random", "--cfg", "job")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-2:] == [
+        "# 5 runs:",
+        "#   order=random seed,train.seed=[0,0],[1,1],[2,2],[3,0],[4,1] scale=small",
+    ]
 
 
 def test_two_workers(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 import prunekit
-from experiments.entry import CONF
+from experiments.cli.composition import CONF
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.models import checkpoints
 from tests.support.commands import TINY, command, composed, perform

@@ -12,7 +12,9 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from experiments.entry import CONF
+from experiments.cli.composition import CONF, register, typed
+from experiments.cli.verb import named
+from experiments.reproduce import Reproduce, settings_of
 
 TINY = [
     "run.wandb=disabled",
@@ -27,25 +29,17 @@ TINY = [
 
 def perform(verb: str, *overrides: str) -> dict[str, Any]:
     """Run a verb in this process and return its record."""
-    from experiments.reproduce import run_verb
-
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        record = run_verb(verb, list(overrides))
-    assert record is not None
+    record: dict[str, Any] = named(verb).perform(composed(verb, *overrides))
     return record
 
 
 def composed(verb: str, *overrides: str) -> Any:
-    """The typed configuration of a command line."""
-    import importlib
-
-    from experiments.entry import register, typed
-
-    module: Any = importlib.import_module(f"experiments.{verb}")
-    schema = getattr(module, "".join(part.capitalize() for part in verb.split("_")))
-    register(verb, schema)
+    """The typed configuration of a command line; of a sweep, without what it sweeps."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return typed(compose(config_name=verb, overrides=list(overrides)), schema)
+        if verb == "reproduce":
+            register(verb, Reproduce)
+            return typed(compose(verb, list(overrides)), Reproduce)
+        return settings_of(verb, overrides)
 
 
 def command(verb: str, *overrides: str, **environment: str) -> subprocess.CompletedProcess[str]:

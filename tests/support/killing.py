@@ -22,8 +22,7 @@ from pathlib import Path
 
 from joblib.externals.loky.backend.context import set_start_method
 
-from experiments.entry import run_main
-from experiments.prune_fisher import VERB, PruneFisher, perform
+from experiments.prune_fisher import main as prune_fisher
 from tests.support.dying import IMPORTS
 
 
@@ -37,9 +36,9 @@ def sweep(overrides: list[str], seconds: float | None) -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         warnings.simplefilter("ignore")  # forking is discouraged where threads run; here none do yet
         set_start_method("fork")
-        sys.argv = [VERB, "-m", *overrides]
+        sys.argv = [prune_fisher.name, "-m", *overrides]
         try:
-            run_main(VERB, PruneFisher, perform)
+            prune_fisher()
         finally:
             sys.stderr.flush()
             os._exit(int(sys.exc_info()[0] is not None))
@@ -57,7 +56,7 @@ def sweep(overrides: list[str], seconds: float | None) -> bool:
 
 def finished(root: Path) -> dict[Path, tuple[int, int]]:
     """Records of finished cells, by what a record that was written again would differ in."""
-    found = ((path, path.stat()) for path in root.glob(f"{VERB}/*/result.json"))
+    found = ((path, path.stat()) for path in root.glob(f"{prune_fisher.name}/*/result.json"))
     return {path: (stat.st_ino, stat.st_mtime_ns) for path, stat in found}
 
 

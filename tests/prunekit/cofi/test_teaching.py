@@ -15,7 +15,7 @@ from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build
 from tests.prunekit.cofi.test_training import SHAPE
-from tests.prunekit.training.loop.test_loop import TASK
+from tests.prunekit.training.test_loop import TASK
 from tests.support.families import tiny
 from tests.support.squad_data import generated, squad_task, tokenizer, written
 

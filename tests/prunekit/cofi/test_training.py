@@ -24,7 +24,7 @@ from prunekit.models.blocks import blocks, describe
 from prunekit.models.checkpoints import build
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.prunekit.training.loop.test_loop import TASK
+from tests.prunekit.training.test_loop import TASK
 
 SHAPE = {
     "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32,

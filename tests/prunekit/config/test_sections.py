@@ -3,9 +3,9 @@ import inspect
 
 import pytest
 
+from prunekit.config import sections as config
 from prunekit.config.checks import near
 from prunekit.config.sections import Experiment, ModelConfig, RunConfig, TrainConfig, check, require_scores
-from prunekit.config.sections import sections as config
 from prunekit.config.task import CLASS_METRICS, REGRESSION_METRICS, TaskConfig
 from prunekit.data.metrics import METRICS
 from prunekit.support.errors import UserError

@@ -9,7 +9,6 @@ from omegaconf import OmegaConf
 
 from prunekit.config.sections import Experiment, Finetune, ModelConfig, RunConfig, TrainConfig
 from prunekit.runs.execute import FORMER_NAMES, NOT_IDENTITY, Run, execute, read_result, run_id
-from prunekit.config.task import TaskConfig
 from tests.support.settings import finetune
 
 

@@ -15,7 +15,7 @@ from prunekit.config.sections import Finetune, ModelConfig, RunConfig
 from prunekit.config.task import TaskConfig
 from prunekit.runs.execute import Found, Run, execute
 from prunekit.support.errors import UserError
-from prunekit.training.loop import processes
+from prunekit.training import processes
 
 
 @pytest.mark.parametrize(("examples", "count"), [(6, 1), (6, 2), (7, 2), (5, 3), (1, 2), (1, 4)])

@@ -6,7 +6,6 @@ folder, and the process that started the sweep tells of all of them at the end: 
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -16,10 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-
-from experiments.launchers import waiting_for_all
+from experiments.cli.launchers import waiting_for_all
 from prunekit.support.files import write_json
 
 VARIABLE = "PRUNEKIT_SWEEP"
@@ -30,11 +26,11 @@ DONE, SKIPPED, FAILED, LOST = "done", "was finished", "failed", "no report"
 
 @dataclass
 class Sweep:
-    """The cells of a sweep as its command line names them."""
+    """The cells of a sweep and what became of them."""
 
     folder: Path
-    cells: list[str]
-    """What tells each from the others, for example ``constraint=0.3 seed=1``; empty where that cannot be known."""
+    cells: Sequence[str]
+    """What tells each from the others, for example ``constraint=0.3 seed=1``."""
     told: list[dict[str, str | float]] = field(default_factory=list)
     """Once it has ended: ``status``, ``seconds`` and ``reason`` of every cell."""
 
@@ -44,18 +40,16 @@ class Sweep:
 
 
 @contextmanager
-def watched(arguments: Sequence[str]) -> Iterator[Sweep]:
+def watched(runs: Path, cells: Sequence[str]) -> Iterator[Sweep]:
     """Collect the reports of the cells that the block runs, and print them all when it ends, however it ends.
 
     Args:
-        arguments: of the command line.
+        runs: folder of the records; reports lie there, which launchers' processes on other machines share.
+        cells: what tells each from the others.
     """
-    overrides = [text for text in arguments if not text.startswith("-")]
-    # beside the records: launchers' processes may be on other machines, which share that folder
-    runs = Path(next((text.partition("=")[2] for text in overrides if text.startswith("run.folder=")), "runs"))
     home = runs.absolute() / ".sweeps"
     _remove_abandoned(home)
-    sweep = Sweep(home / f"{socket.gethostname()}-{os.getpid()}", cells_of(overrides))
+    sweep = Sweep(home / f"{socket.gethostname()}-{os.getpid()}", cells)
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = str(sweep.folder)
     ended = False
@@ -70,20 +64,6 @@ def watched(arguments: Sequence[str]) -> Iterator[Sweep]:
         with suppress(OSError):
             home.rmdir()  # unless another sweep is at work
         _show(sweep)
-
-
-def cells_of(overrides: Sequence[str]) -> list[str]:
-    """The swept settings of every cell, in the order of Hydra's own sweeper."""
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException:
-        return []  # Hydra will say so
-    swept: dict[str, list[str]] = {}
-    for override in parsed:  # of a setting given twice the last counts, at the place of the first, as Hydra has it
-        key = override.get_key_element()
-        values = override.sweep_string_iterator() if override.is_discrete_sweep() else ()
-        swept[key] = [f"{key}={value}" for value in values]
-    return [" ".join(cell) for cell in itertools.product(*filter(None, swept.values()))]
 
 
 def report(number: int, status: str, seconds: float, reason: str = "") -> None:
@@ -105,8 +85,6 @@ def _collect(sweep: Sweep, ended: bool) -> None:
             reports[int(path.stem)] = json.loads(path.read_text(encoding="utf-8"))
     if not reports and not ended:
         return  # it did not come to running anything
-    if len(sweep.cells) <= max(reports, default=-1):
-        sweep.cells = [f"cell {number}" for number in range(max(reports) + 1)]
     missing = {"status": LOST, "seconds": 0.0, "reason": "interrupted or killed; the same command runs it"}
     sweep.told = [reports.get(number, missing) for number in range(len(sweep.cells))]
 

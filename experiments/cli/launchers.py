@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -52,5 +51,8 @@ def waiting_for_all() -> Iterator[None]:
         except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError):
             return [JobReturn(status=JobStatus.COMPLETED)]  # its missing report says it
 
-    with mock.patch.object(submitit.Job, "results", patient):
+    submitit.Job.results = patient  # type: ignore[method-assign, assignment]
+    try:
         yield
+    finally:
+        submitit.Job.results = results  # type: ignore[method-assign]

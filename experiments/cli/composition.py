@@ -1,0 +1,71 @@
+"""From ``conf/`` and a command line to a checked dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from experiments.cli import cells, launchers, sweeper
+from experiments.cli.messages import first_line
+from prunekit.config.sections import ModelConfig, check
+from prunekit.config.task import TaskConfig
+from prunekit.support.errors import UserError
+
+CONF = Path(__file__).resolve().parent.parent.parent / "conf"
+Config = TypeVar("Config")
+
+
+@dataclass
+class Preset:
+    """What a file of ``conf/experiment/`` says of itself: the section ``preset``. No setting, and no part of a run."""
+
+    verb: str = ""
+    """That makes its runs."""
+    figures: list[str] = field(default_factory=list)
+    """That are drawn from them, as ``PAPER/NAME``: parts of the chapters in `analysis`."""
+
+
+def register(verb: str, schema: type[Any]) -> None:
+    """Make a verb's dataclass the schema of ``conf/VERB.yaml``: types and unknown names are checked on composition."""
+    node = OmegaConf.structured(schema)
+    with open_dict(node):
+        node.preset = OmegaConf.structured(Preset)
+    store = ConfigStore.instance()
+    store.store(name=f"{verb}_schema", node=node)
+    store.store(group="model", name="schema", node=ModelConfig)
+    store.store(group="task", name="schema", node=TaskConfig)
+    cells.register_resolvers()
+    launchers.register_presets()
+    sweeper.register()
+
+
+def typed(composed: DictConfig, schema: type[Config]) -> Config:
+    """The composed configuration as a checked dataclass.
+
+    Raises:
+        UserError: a required value is missing, or values are out of range; all of them are listed at once.
+    """
+    settings = composed.copy()
+    with open_dict(settings):
+        settings.pop("preset", None)
+    try:
+        OmegaConf.resolve(settings)
+        config = OmegaConf.to_object(settings)
+    except OmegaConfBaseException as error:
+        raise UserError(first_line(error)) from error
+    assert isinstance(config, schema)
+    problems = check(config)
+    if problems:
+        raise UserError("; ".join(problems))
+    return config
+
+
+def preset_named(name: str) -> Preset:
+    """What ``conf/experiment/NAME.yaml`` says of itself."""
+    said = OmegaConf.load(CONF / "experiment" / f"{name}.yaml").preset
+    return Preset(verb=said.verb, figures=list(said.figures))

@@ -1,0 +1,161 @@
+"""What every entry point does around its story: compose, check, run once, print, and answer bad input in one line.
+
+Nothing heavy is imported here before Hydra has answered ``--help`` or ``--cfg``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.cli import messages
+from experiments.cli.cells import cells_of, shown
+from experiments.cli.composition import CONF, register, typed
+from experiments.cli.sweep import DONE, FAILED, SKIPPED, report
+from experiments.cli.sweeper import require_one_process, require_verb, sweep_of, sweeps
+from prunekit.support.errors import UserError
+
+
+def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None]) -> None:
+    """Compose ``conf/VERB.yaml`` with the command line and call ``perform`` with the typed configuration.
+
+    In a sweep every cell is a call; a failing one does not stop the others, and makes the exit status 2.
+    """
+    register(verb, schema)
+    failures: list[Exception] = []
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to us instead of printing and exiting with 1
+
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)
+    def main(composed: DictConfig) -> None:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            _cell(verb, schema, perform, composed)
+            return
+        try:
+            _require_whole(composed)
+            perform(typed(composed, schema))
+        except Exception as error:
+            failures.append(error)  # raised below: Hydra would print lines of its own about it
+
+    def composed_main() -> None:
+        if verb != "finetune":
+            require_one_process()
+        main()
+        if failures:
+            raise failures[0]
+        arguments = get_args_parser().parse_args()
+        if arguments.cfg == "job":
+            _show_sweep(verb, arguments.overrides)
+
+    answered(verb, composed_main)
+
+
+def _require_whole(composed: DictConfig) -> None:
+    """Refuse a preset of another verb, and one run of a preset that has several."""
+    own = HydraConfig.get()
+    require_verb(composed, own)
+    if sweeps(own.sweeper):
+        name = own.runtime.choices.experiment
+        raise UserError(f"hydra.mode=RUN: experiment={name} sweeps, one run would leave what it sweeps unset")
+
+
+def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None], composed: DictConfig) -> None:
+    """Run one cell of a sweep and report what became of it."""
+    from prunekit.runs.execute import Found
+
+    number, start = HydraConfig.get().job.num, time.perf_counter()
+    try:
+        config = typed(composed, schema)
+        if HydraConfig.get().runtime.choices["hydra/launcher"] != "basic":
+            config.run.progress = False  # bars of several processes would write over each other
+            config.run.threads = config.run.threads or HydraConfig.get().launcher.get("cpus_per_task")
+        record = perform(config)
+    except Exception as error:  # none may stop the other cells, so it is told here and now
+        line = _user_line(error, verb)
+        reason = line or f"{type(error).__name__}: {messages.first_line(error)}"
+        report(number, FAILED, time.perf_counter() - start, reason)
+        if line is None or _traceback_wanted():
+            traceback.print_exc()
+        else:
+            print(f"{verb}: {line}", file=sys.stderr)
+        return
+    report(number, SKIPPED if isinstance(record, Found) else DONE, time.perf_counter() - start)
+
+
+def _show_sweep(verb: str, overrides: list[str]) -> None:
+    """What a preset sweeps, below what ``--cfg job`` has printed: that has one run's settings only."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose(verb, overrides, return_hydra_config=True)
+    if sweeps(config.hydra.sweeper):
+        parts = sweep_of(config, list(config.hydra.overrides.task))
+        print(f"# {len(cells_of(parts))} runs:")
+        for part in parts:
+            print(f"#   {shown(part)}")
+
+
+def answered(verb: str, main: Callable[[], None]) -> None:
+    """Call ``main`` and turn every failure that a user can mend into one line and exit status 2."""
+    _quiet()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print(f"\n{verb}: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if _traceback_wanted():
+            raise
+        line = _user_line(error, verb)
+        if line is None:
+            raise
+        if os.environ.get("RANK", "0") == "0":  # torchrun's processes all find the same
+            print(f"{verb}: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _user_line(error: BaseException, verb: str) -> str | None:
+    return messages.user_line(error, lambda: settings_of(verb), choices_of)
+
+
+def choices_of(group: str) -> list[str]:
+    """The files of a group of ``conf/``."""
+    return [path.stem for path in (CONF / group).glob("*.yaml")]
+
+
+def settings_of(verb: str) -> list[str]:
+    """All dotted names of a verb's configuration."""
+    schema = ConfigStore.instance().load(f"{verb}_schema.yaml").node
+
+    def names(node: Any, path: str) -> list[str]:
+        found = []
+        for key in node:
+            found.append(f"{path}{key}")
+            value = node._get_node(key)
+            if isinstance(value, DictConfig) and dataclasses.is_dataclass(OmegaConf.get_type(value)):
+                found += names(value, f"{path}{key}.")
+        return found
+
+    return [name for name in names(schema, "") if name.partition(".")[0] != "preset"]
+
+
+def _traceback_wanted() -> bool:
+    return os.environ.get("PRUNEKIT_TRACEBACK", "0") not in ("", "0")
+
+
+def _quiet() -> None:
+    """Libraries say what users of this project cannot act on; our own messages say what they can."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.getLogger("datasets").setLevel(logging.CRITICAL)  # what it logs as an error it also raises

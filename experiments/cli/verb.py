@@ -1,0 +1,84 @@
+"""A verb: its name, its settings, what it does, and the command line that all verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.cli.entry import run_main
+
+if TYPE_CHECKING:
+    from prunekit.runs.execute import Run
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What ``python -m experiments.NAME`` runs. Calling it answers the command line."""
+
+    name: str
+    settings: type[Any]
+    """The schema of ``conf/NAME.yaml``."""
+    story: Callable[[Any, Run], None]
+    """Does the work and fills the run."""
+    revision: Callable[[Any], int]
+    """Of a configuration; raised whenever its numbers change."""
+    measures_time: Callable[[Any], bool]
+    """Whether another machine makes another run of a configuration."""
+
+    def __call__(self) -> None:
+        run_main(self.name, self.settings, self.perform)
+
+    def perform(self, config: Any) -> dict[str, Any]:
+        """Run a configuration once, tell of it, and return its record."""
+        from experiments.cli.announce import announce
+        from prunekit.training import processes
+
+        with processes.joined(config.run.device):
+            record = self.execute(config)
+            return announce(record, config) if processes.rank() == 0 else record
+
+    def execute(self, config: Any) -> dict[str, Any]:
+        """Run a configuration once and return its record."""
+        from prunekit.runs.execute import execute
+
+        return execute(
+            self.name, self.revision(config), config, self.story,
+            measures_time=self.measures_time(config), draw=_pictures,
+        )  # fmt: skip
+
+
+def verb(
+    name: str,
+    settings: type[Any],
+    story: Callable[[Any, Run], None],
+    *,
+    revision: int | Callable[[Any], int],
+    measures_time: bool | Callable[[Any], bool] = False,
+) -> Verb:
+    """The ``main`` of ``experiments/NAME.py``.
+
+    Args:
+        revision: raised whenever numbers change for the same configuration; a function where only some do.
+        measures_time: hardware is part of a run's identity; a function where it is of some configurations.
+    """
+    return Verb(
+        name, settings, story,
+        revision if callable(revision) else lambda _: revision,
+        measures_time if callable(measures_time) else lambda _: measures_time,
+    )  # fmt: skip
+
+
+def named(name: str) -> Any:
+    """The verb of ``experiments/NAME.py``."""
+    import importlib
+
+    return importlib.import_module(f"experiments.{name}").main
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The figures of one finished run, for its mirror."""
+    import analysis
+
+    return [path for path in analysis.draw_run(folder, folder / "figures") if path.suffix == ".png"]

@@ -24,6 +24,8 @@ import torch
 import yaml
 
 from prunekit.runs import provenance
+from prunekit.runs.schema.fields import VERSION
+from prunekit.runs.schema.writing import check_line, check_record, check_rows
 from prunekit.training import processes
 from prunekit.config.sections import Finetune
 from prunekit.support.errors import UserError
@@ -89,6 +91,7 @@ class Run:
             return
         self.last_step = step
         line = plain({"step": step, **values})
+        check_line(self.verb, {name: value for name, value in line.items() if name != "step"})
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.mirror.log(step, {name: value for name, value in line.items() if name != "step"})
@@ -112,7 +115,8 @@ class Run:
         return lines
 
     def table(self, name: str, rows: list[dict[str, Any]] | pd.DataFrame) -> None:
-        """Write ``tables/NAME.csv``."""
+        """Write ``tables/NAME.csv``, which must be as the schema of the verb says."""
+        check_rows(self.verb, name, rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows)
         write_text(self.folder / "tables" / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False))
 
     @contextmanager
@@ -186,7 +190,8 @@ def execute(verb: str, revision: int, config: Finetune, story: Story, *, measure
                 shutil.rmtree(folder)  # refused before anything was done
             raise
         record = {
-            "verb": verb, "revision": revision, "run_id": identity, "status": "finished", "config": resolved,
+            "schema": VERSION, "verb": verb, "revision": revision, "run_id": identity, "status": "finished",
+            "config": resolved,
             "metrics": run.metrics, "sparsity": run.sparsity, "model": run.model, "teacher": run.teacher,
             "data": run.data, "seed": config.run_seed, "scale": config.scale.name,
             "seconds": {**run.seconds, "total": time.perf_counter() - start},
@@ -194,6 +199,7 @@ def execute(verb: str, revision: int, config: Finetune, story: Story, *, measure
             "versions": provenance.library_versions(), "git": provenance.git_state(),
             "started": started, "finished": _now(),
         }  # fmt: skip
+        check_record(plain(record), [path.stem for path in folder.glob("tables/*.csv")])
         write_json(folder / "result.json", record)
         mirror.finish(run.metrics, folder, _figures(folder) if mirror.run is not None else [])
         return plain(record)

@@ -1,0 +1,65 @@
+"""Speed of pruned models; of translation, of decoding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from prunekit.runs.schema.fields import Field, Table, Verb, fields
+
+BATCH_SIZE = Field("batch_size", "int", "examples a batch")
+LENGTH = Field("length", "int", "tokens an example")
+DECODING = (
+    Field("kinds", "str", "of attention whose heads went, joined by +"),
+    Field("share", "float", "of their heads, requested"),
+    Field("achieved_heads", "float", "share of their heads that is gone"),
+    BATCH_SIZE,
+    LENGTH,
+    Field("words", "int", "tokens of a translation"),
+    Field("beams", "int", "of beam search"),
+    Field("repeats", "int", "rounds"),
+    Field("original_words_per_second", "float", "tokens a second of the whole model"),
+    Field("words_per_second", "float", "tokens a second of the pruned model"),
+    Field("speedup", "float", "median of original over pruned, round by round"),
+    Field("speedup_low", "float", "lower quartile"),
+    Field("speedup_high", "float", "upper quartile"),
+)
+
+VERB = Verb(
+    "time_inference",
+    tables=(
+        Table(
+            "timings",
+            "a row a variant, length and batch size",
+            fields(
+                Field("variant", "str", "original, gated or pruned"),
+                Field("share", "float", "of the heads that go"),
+                BATCH_SIZE,
+                LENGTH,
+                Field("length_label", "str", "the length, or mean"),
+                Field("median_ms", "float", "milliseconds"),
+                Field("low_ms", "float", "lower quartile"),
+                Field("high_ms", "float", "upper quartile"),
+                Field("examples_per_second", "float", "at the median"),
+                Field("repeats", "int", "rounds"),
+                Field("peak_memory_mb", "float", "MiB"),
+            ),
+            optional=True,
+        ),
+        Table("decoding", "of translation: a row a batch size, kinds and share", fields(*DECODING), optional=True),
+    ),
+    metrics=fields(
+        Field("attention_parameter_share", "float", "of all parameters", optional=True),
+        Field("attention_share_of_layers", "float", "of the parameters of layers", optional=True),
+        Field("words", "int", "tokens of a translation", optional=True),
+        Field("beams", "int", "of beam search", optional=True),
+        Field("speedup_*", "float", "pruned over original"),
+    ),
+    sparsity=fields(
+        Field("requested_heads", "float", "share of the heads"),
+        Field("achieved_heads", "float", "share of the heads that is gone"),
+        Field("achieved_parameters", "float", "share of the parameters that is gone", optional=True),
+        Field("achieved_macs", "float", "share of the multiply-accumulates that is gone", optional=True),
+    ),
+    # a line a batch size and length of encoders, a row of the table of translation
+    log=fields(*(item if item in (BATCH_SIZE, LENGTH) else replace(item, optional=True) for item in DECODING)),
+)

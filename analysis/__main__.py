@@ -1,6 +1,7 @@
 """Redraw every figure and table from run records.
 
     python -m analysis [source=runs] [out=figures]
+    python -m analysis check [source=runs]     holds records to their schema instead
 
 source  folders of run records, separated by commas: a whole folder (runs), one verb's (runs/prune_heads),
         or a single run; the logged runs of this repository are in analysis/logged_runs;
@@ -16,13 +17,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analysis.catalogue import options
+from analysis.catalogue import check, options
 
 DEFAULTS = {"source": "runs", "out": "figures"}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit status: 0, or 2 after one line about bad input."""
+    if list(arguments[:1]) == ["check"]:
+        return check.main(arguments[1:])
     return options.run(draw, __doc__, DEFAULTS, arguments)
 
 

@@ -25,6 +25,8 @@ import yaml
 
 from prunekit.config.sections import Finetune
 from prunekit.runs import provenance
+from prunekit.runs.schema.fields import VERSION
+from prunekit.runs.schema.writing import check_line, check_record, check_rows
 from prunekit.runs.tracking import Mirror
 from prunekit.support.devices import describe_device
 from prunekit.support.errors import UserError
@@ -94,6 +96,7 @@ class Run:
             return
         self.last_step = step
         line = plain({"step": step, **values})
+        check_line(self.verb, {name: value for name, value in line.items() if name != "step"})
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.mirror.log(step, {name: value for name, value in line.items() if name != "step"})
@@ -117,7 +120,8 @@ class Run:
         return lines
 
     def table(self, name: str, rows: list[dict[str, Any]] | pd.DataFrame) -> None:
-        """Write ``tables/NAME.csv``."""
+        """Write ``tables/NAME.csv``, which must be as the schema of the verb says."""
+        check_rows(self.verb, name, rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows)
         write_text(self.folder / "tables" / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False))
 
     @contextmanager
@@ -197,7 +201,8 @@ def execute(
                 shutil.rmtree(folder)  # refused before anything was done
             raise
         record = {
-            "verb": verb, "revision": revision, "run_id": identity, "status": "finished", "config": resolved,
+            "schema": VERSION, "verb": verb, "revision": revision, "run_id": identity, "status": "finished",
+            "config": resolved,
             "metrics": run.metrics, "sparsity": run.sparsity, "model": run.model, "teacher": run.teacher,
             "data": run.data, "seed": config.run_seed, "scale": config.scale.name,
             "seconds": {**run.seconds, "total": time.perf_counter() - start},
@@ -205,6 +210,7 @@ def execute(
             "versions": provenance.library_versions(), "git": provenance.git_state(),
             "started": started, "finished": _now(),
         }  # fmt: skip
+        check_record(plain(record), [path.stem for path in folder.glob("tables/*.csv")])
         write_json(folder / "result.json", record)
         mirror.finish(run.metrics, folder, draw(folder) if draw and mirror.run is not None else [])
         return plain(record)

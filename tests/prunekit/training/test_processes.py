@@ -109,8 +109,8 @@ def test_a_finished_run_is_found_by_all(tmp_path: Path, monkeypatch: pytest.Monk
         return value
 
     monkeypatch.setattr(processes, "told", told)
-    record = execute("finetune", 1, config, lambda config, run: None)
-    found = execute("finetune", 1, config, lambda config, run: None)
+    record = execute("verb", 1, config, lambda config, run: None)
+    found = execute("verb", 1, config, lambda config, run: None)
     assert said == [True, False]
     assert found == record and isinstance(found, Found) and not isinstance(record, Found)
 

@@ -1,0 +1,72 @@
+"""What ``result.json`` of every verb holds."""
+
+from __future__ import annotations
+
+from prunekit.runs.schema.fields import Field, Fields, fields
+
+FRAME = fields(
+    Field("schema", "int", "version of the schema", since=1),
+    Field("verb", "str", "what was done"),
+    Field("revision", "int", "of the verb, raised when its numbers change"),
+    Field("run_id", "str", "hash of what changes the result"),
+    Field("status", "str", "finished"),
+    Field("config", "dict", "the whole configuration, by section"),
+    Field("metrics", "dict", "the numbers of the run"),
+    Field("sparsity", "dict", "what was requested and achieved, shares that are gone"),
+    Field("model", "dict", "the model"),
+    Field("teacher", "dict", "the fine-tuned model that was pruned", nullable=True),
+    Field("data", "list", "the rows that were used, by role"),
+    Field("seed", "int", "of the run"),
+    Field("scale", "str", "name of the sizes", nullable=True),
+    Field("seconds", "dict", "time of every stage, in seconds"),
+    Field("peak_memory_bytes", "int", "most memory of the process, or of its GPU"),
+    Field("device", "dict", "what it ran on"),
+    Field("versions", "dict", "of Python and libraries"),
+    Field("git", "dict", "commit of the source"),
+    Field("started", "str", "date and time, ISO 8601, UTC"),
+    Field("finished", "str", "date and time, ISO 8601, UTC"),
+)
+
+PARTS: dict[str, Fields] = {
+    "model": fields(
+        Field("name", "str", "of the configuration"),
+        Field("path", "str", "Hub id or folder; none for models built from a shape", nullable=True),
+        Field("weights", "str", "pretrained, scratch or random"),
+        Field("family", "str", "model type, as transformers name it"),
+        Field("parameters", "int", "all of them"),
+        Field("layers", "int", "depth"),
+        Field("heads", "int", "attention heads of all layers together"),
+    ),
+    "teacher": fields(
+        Field("run_id", "str", "of the run that fine-tuned it", nullable=True),
+        Field("path", "str", "folder of a model that came from outside", optional=True),
+        Field("seed", "int", "of its training", optional=True),
+        Field("metric", "str", "name of the score", optional=True),
+        Field("value", "float", "its score", optional=True),
+    ),
+    "seconds": fields(Field("total", "float", "the whole run"), Field("*", "float", "a stage")),
+    "device": fields(
+        Field("type", "str", "cpu or cuda"),
+        Field("name", "str", "product name"),
+        Field("threads", "int", "CPU threads of PyTorch"),
+        Field("dtype", "str", "precision of the run"),
+        Field("processes", "int", "that trained together", optional=True),
+    ),
+    "versions": fields(Field("python", "str", "version"), Field("*", "str", "version of a library")),
+    "git": fields(
+        Field("commit", "str", "hash; none outside a checkout", nullable=True),
+        Field("dirty", "bool", "there were changes that are in no commit", nullable=True),
+    ),
+}
+"""The objects in the frame whose fields do not depend on the verb."""
+
+DATA = fields(
+    Field("role", "str", "train, evaluation, selection, calibration, importance, distillation or second"),
+    Field("name", "str", "of the task"),
+    Field("source", "str", "Hub id, files or demo"),
+    Field("split", "str", "of the data set"),
+    Field("rows", "int", "that were used"),
+    Field("rows_available", "int", "that there are"),
+    Field("fingerprint", "str", "hash of the rows that were used"),
+)
+"""One item of ``data``."""

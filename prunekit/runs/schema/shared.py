@@ -1,0 +1,90 @@
+"""Fields that several verbs have in common."""
+
+from __future__ import annotations
+
+from prunekit.runs.schema.fields import Field, Table, fields
+
+METRICS = Field("accuracy|f1|matthews|pearson|spearman|exact_match|answer_f1|bleu|chrf", "float", "a score of the task")
+"""The scores of a task, by their names; which ones there are depends on the task."""
+SIGNATURES = Field("bleu_signature|chrf_signature", "str", "how sacrebleu counted")
+METRIC = Field("metric", "str", "name of the task's first score")
+LAYER = Field("layer", "int", "layer, from 0")
+HEAD = Field("head", "int", "head of the layer, from 0")
+KIND = Field("kind", "str", "of attention: self, or enc-enc, enc-dec, dec-dec")
+
+BASELINE = (
+    Field("baseline", "float", "score of the model before pruning"),
+    Field("baseline_low", "float", "lower end of its 95 % band"),
+    Field("baseline_high", "float", "upper end of its 95 % band"),
+)
+VALUE = (
+    METRIC,
+    Field("value", "float", "score"),
+    Field("low", "float", "lower end of its 95 % band"),
+    Field("high", "float", "upper end of its 95 % band"),
+)
+SIZE = (
+    Field("parameters", "int", "of the model"),
+    Field("achieved_parameters", "float", "share of them that is gone"),
+    Field("macs", "int", "multiply-accumulates of one input of that length"),
+    Field("achieved_macs", "float", "share of them that is gone"),
+    Field("length", "int", "tokens of the mean input"),
+    Field("target_length", "int", "tokens of the mean translation", optional=True),
+)
+POINT = (
+    Field("share", "float", "of the heads that may go, requested"),
+    Field("kinds", "str", "of attention whose heads may go, joined by +", since=1),
+    Field("heads_kept", "int", "heads that stay"),
+    Field("heads_total", "int", "heads that may go, and those that stay"),
+    Field("achieved_heads", "float", "share of the heads that is gone"),
+    *VALUE,
+    *SIZE,
+)
+"""A point of a curve of pruned heads."""
+SCORE = (
+    KIND,
+    LAYER,
+    HEAD,
+    Field("score", "float", "higher is more important", nullable=True),
+    Field("rank", "int", "0 goes first"),
+)
+TEST = (
+    Field("examples", "int", "rows that were evaluated"),
+    Field("baseline", "float", "score of the whole model"),
+    Field("value", "float", "score without"),
+    Field("delta", "float", "value less baseline"),
+    Field("p_value", "float", "that the two scores differ by chance", nullable=True),
+    Field("significant", "bool", "p_value is below the level"),
+    Field("significant_bh", "bool", "so it is at that false discovery rate (Benjamini-Hochberg)"),
+)
+LATENCY = Table(
+    "latency",
+    "measured latency, dense and pruned in turn",
+    fields(
+        Field("batch_size", "int", "examples a batch"),
+        Field("length", "int", "tokens an example"),
+        Field("dense_ms", "float", "median milliseconds of the whole model"),
+        Field("pruned_ms", "float", "median milliseconds of the pruned model"),
+        Field("speedup", "float", "median of dense over pruned, round by round"),
+        Field("mac_speedup", "float", "what multiply-accumulates promise"),
+    ),
+)
+KEPT = Table(
+    "kept",
+    "units kept in each layer",
+    fields(
+        Field("unit", "str", "heads, neurons, KIND layers, ffn layers or hidden"),
+        LAYER,
+        Field("kept", "int", "units that stay"),
+        Field("total", "int", "units that the whole model has"),
+    ),
+)
+ACHIEVED = (
+    Field("achieved_macs", "float", "share of the multiply-accumulates that is gone"),
+    Field("achieved_parameters", "float", "share of the parameters that is gone"),
+)
+REMAINING = (
+    Field("remaining_macs", "float", "share of the multiply-accumulates that is left"),
+    Field("remaining_parameters", "float", "share of the parameters that is left"),
+    Field("speedup", "float", "measured, at the last batch size"),
+)

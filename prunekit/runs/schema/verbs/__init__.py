@@ -1,0 +1,26 @@
+"""What each verb records, one file a verb."""
+
+from __future__ import annotations
+
+from prunekit.runs.schema.fields import Verb
+from prunekit.runs.schema.verbs import (
+    ablate_heads,
+    benchmark,
+    finetune,
+    head_dynamics,
+    latency_table,
+    prune_cofi,
+    prune_fisher,
+    prune_heads,
+    time_decoding,
+    time_inference,
+    transfer,
+)
+
+VERBS: dict[str, Verb] = {
+    module.VERB.name: module.VERB
+    for module in (
+        ablate_heads, benchmark, finetune, head_dynamics, latency_table, prune_cofi, prune_fisher, prune_heads,
+        time_decoding, time_inference, transfer,
+    )
+}  # fmt: skip

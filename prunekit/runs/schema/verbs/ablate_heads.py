@@ -1,0 +1,42 @@
+"""Heads off one at a time, and all but one of a layer."""
+
+from __future__ import annotations
+
+from prunekit.runs.schema.fields import Field, Table, Verb, fields
+from prunekit.runs.schema.shared import HEAD, KIND, LAYER, METRIC, SIGNATURES, TEST
+
+VERB = Verb(
+    "ablate_heads",
+    tables=(
+        Table(
+            "heads",
+            "a row a head and ablation",
+            fields(KIND, LAYER, HEAD, Field("ablation", "str", "one_off or all_but_one"), METRIC, *TEST),
+        ),
+        Table(
+            "layers",
+            "a row a layer: the head that was chosen to stay alone",
+            fields(
+                KIND,
+                LAYER,
+                Field("protocol", "str", "what it was chosen on: dev or train"),
+                HEAD,
+                Field("selection_examples", "int", "rows that it was chosen on"),
+                METRIC,
+                *TEST,
+            ),
+        ),
+    ),
+    metrics=fields(
+        METRIC,
+        Field("baseline", "float", "score of the whole model"),
+        Field("worst_single_head_delta", "float", "lowest change by one head"),
+        Field("best_single_head_delta", "float", "highest change by one head"),
+        Field("heads", "int", "heads that were turned off"),
+        Field("heads_significant", "int", "of them, with a significant change"),
+        Field("heads_significant_bh", "int", "of them, at that false discovery rate"),
+        Field("layers", "int", "layers that were left with one head"),
+        Field("layers_significant", "int", "of them, with a significant change"),
+        SIGNATURES,
+    ),
+)

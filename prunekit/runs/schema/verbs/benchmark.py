@@ -1,0 +1,42 @@
+"""Fast paths beside plain implementations."""
+
+from __future__ import annotations
+
+from prunekit.runs.schema.fields import Field, Fields, Table, Verb, fields
+
+VERB = Verb(
+    "benchmark",
+    tables=(
+        Table(
+            "repeats",
+            "a row a comparison and round",
+            fields(
+                Field("comparison", "str", "what was compared with the fast path, or its stage"),
+                Field("repeat", "int", "round, from 0"),
+                Field("plain_seconds", "float", "of the plain implementation"),
+                Field("fast_seconds", "float", "of the fast one"),
+                Field("ratio", "float", "plain over fast"),
+                Field("teachers_seconds", "float", "of training teachers, of sweeps", optional=True),
+                Field("cells_seconds", "float", "of the cells, of sweeps", optional=True),
+            ),
+        ),
+    ),
+    settings=Fields((Field("benchmark", "str", "which"),), open=True),
+    metrics=fields(
+        Field("ratio_*", "float", "median ratio of a comparison"),
+        Field("seconds_*", "float", "median seconds of an implementation"),
+        Field("max_*", "float", "largest difference between implementations"),
+        Field("error_*", "float", "of tuning, by implementation"),
+        Field("saved_megabytes_*|peak_megabytes_*", "float", "memory of a step, by implementation"),
+        Field("sparsity_*|expected_sparsity*", "float", "share of the prunable parameters that is gone"),
+        Field("share_of_promise_*", "float", "measured speed-up over that of a hand-built model"),
+        Field("share_of_plain|same_hypotheses|exchanged", "float", "a share"),
+        Field("same_masks", "bool", "all units are the same", optional=True),
+        Field(
+            "hypotheses|other_scores|different_units|different_predictions|teachers_trained|cells|neurons|runs|steps"
+            "|length",
+            "int",
+            "a number of them",
+        ),
+    ),
+)

@@ -1,0 +1,38 @@
+"""Curves of pruned heads after each of several epochs of training."""
+
+from __future__ import annotations
+
+from prunekit.runs.schema.fields import Field, Fields, Table, Verb, fields
+from prunekit.runs.schema.shared import METRIC, POINT, SCORE, SIGNATURES
+
+EPOCH = Field("epoch", "int", "of training that was finished, from 1")
+CORRELATION = "rank correlation of the scores with those of the last epoch"
+
+VERB = Verb(
+    "head_dynamics",
+    tables=(
+        Table(
+            "points",
+            "a row an epoch and share",
+            fields(EPOCH, *POINT, Field("relative", "float", "value over that of the whole model", nullable=True)),
+        ),
+        Table("scores", "a row an epoch and head", fields(EPOCH, *SCORE)),
+        Table(
+            "agreement",
+            "a row an epoch",
+            fields(EPOCH, Field("rank_correlation", "float", CORRELATION, nullable=True)),
+        ),
+    ),
+    settings=Fields((Field("order", "str", "who goes first"),), open=True),
+    metrics=fields(
+        Field("order", "str", "who goes first"),
+        METRIC,
+        Field("kinds", "list", "of attention whose heads may go"),
+        Field("epochs", "list", "that were looked at"),
+        Field("baseline", "float", "score of the whole model after the last epoch"),
+        Field("first_baseline", "float", "score of the whole model after the first"),
+        Field("first_rank_correlation", "float", f"of the first epoch: {CORRELATION}", nullable=True),
+        SIGNATURES,
+    ),
+    log=fields(EPOCH, *POINT),
+)

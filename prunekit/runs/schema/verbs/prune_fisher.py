@@ -1,0 +1,71 @@
+"""Masks by Fisher information, rearranged and tuned."""
+
+from __future__ import annotations
+
+from prunekit.runs.schema.fields import Field, Fields, Table, Verb, fields
+from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KEPT, LATENCY, LAYER, METRIC, METRICS, REMAINING, VALUE
+
+STAGE = (
+    Field("stage", "str", "dense, search, rearrange or tune"),
+    *VALUE,
+    METRICS,
+    Field("length", "int", "tokens of the mean input"),
+    Field("macs", "int", "multiply-accumulates of one input of that length"),
+    Field("achieved_macs", "float", "share of them that is gone"),
+    Field("parameters", "int", "of the model"),
+    Field("achieved_parameters", "float", "share of them that is gone"),
+)
+
+VERB = Verb(
+    "prune_fisher",
+    tables=(
+        Table(
+            "stages",
+            "a row a stage: the model as it left it",
+            fields(*STAGE, Field("seconds", "float", "that the stage took", nullable=True)),
+        ),
+        Table(
+            "tuning",
+            "a row a sublayer",
+            fields(
+                LAYER,
+                Field("sublayer", "str", "attention or ffn"),
+                Field("status", "str", "tuned, skipped: why, not reached"),
+                Field("units", "int", "that are kept"),
+                Field("error_before", "float", "relative to the target, at scales of 1", nullable=True),
+                Field("error_after", "float", "relative to the target, at the scales that are left", nullable=True),
+                Field("largest_scale", "float", "of the solution by magnitude", nullable=True),
+            ),
+            optional=True,
+        ),
+        KEPT,
+        LATENCY,
+    ),
+    settings=Fields(
+        (
+            Field("constraint", "float", "share of the budget that may remain"),
+            Field("calibration_examples", "int", "training examples"),
+        ),
+        open=True,
+    ),
+    metrics=fields(
+        METRIC,
+        *BASELINE,
+        Field("value", "float", "score of the pruned model"),
+        METRICS,
+        *REMAINING,
+        Field("seconds_pruning", "float", "of all stages together"),
+        Field("seconds_*", "float", "of a stage"),
+        Field("sublayers_tuned", "int", "of the report"),
+        Field("sublayers_not_tuned", "int", "of the report"),
+    ),
+    sparsity=fields(
+        Field("requested_macs|requested_latency", "float", "share of the budget that goes"),
+        *ACHIEVED,
+        Field("achieved_heads", "float", "share of the heads that is gone"),
+        Field("achieved_neurons", "float", "share of the neurons that is gone"),
+        Field("achieved_latency_by_table", "float", "of layers, by the table", optional=True),
+        Field("achieved_latency", "float", "of the whole model, measured", optional=True),
+    ),
+    log=fields(*STAGE),
+)

@@ -1,0 +1,41 @@
+"""Curves of pruned heads."""
+
+from __future__ import annotations
+
+from prunekit.runs.schema.fields import Field, Fields, Table, Verb, fields
+from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KIND, LAYER, METRIC, METRICS, POINT, SCORE, SIGNATURES
+
+VERB = Verb(
+    "prune_heads",
+    tables=(
+        Table("points", "a row a share", fields(*POINT)),
+        Table(
+            "kept",
+            "a row a share and layer",
+            fields(
+                Field("share", "float", "of the heads that may go, requested"),
+                KIND,
+                LAYER,
+                Field("heads_kept", "int", "heads that stay"),
+                Field("heads", "int", "heads that the whole model has"),
+            ),
+        ),
+        Table("scores", "a row a head", fields(*SCORE)),
+    ),
+    settings=Fields((Field("order", "str", "who goes first"),), open=True),
+    metrics=fields(
+        Field("order", "str", "who goes first"),
+        METRIC,
+        METRICS,
+        *BASELINE,
+        Field("share_within_baseline_band", "float", "up to which no point is below the band"),
+        Field("kinds", "list", "of attention whose heads may go", since=1),
+        SIGNATURES,
+    ),
+    sparsity=fields(
+        Field("requested_heads", "float", "share of the heads that may go"),
+        Field("achieved_heads", "float", "share of the heads that is gone"),
+        *ACHIEVED,
+    ),
+    log=fields(*POINT),
+)

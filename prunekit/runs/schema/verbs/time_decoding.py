@@ -1,0 +1,36 @@
+"""Words a second of pruned translation models."""
+
+from __future__ import annotations
+
+from prunekit.runs.schema.fields import Field, Table, Verb, fields
+
+DECODING = (
+    Field("kinds", "str", "of attention whose heads went, joined by +"),
+    Field("share", "float", "of their heads, requested"),
+    Field("achieved_heads", "float", "share of their heads that is gone"),
+    Field("batch_size", "int", "sentences a batch"),
+    Field("length", "int", "tokens a source"),
+    Field("words", "int", "tokens of a translation"),
+    Field("beams", "int", "of beam search"),
+    Field("repeats", "int", "rounds"),
+    Field("original_words_per_second", "float", "tokens a second of the whole model"),
+    Field("words_per_second", "float", "tokens a second of the pruned model"),
+    Field("speedup", "float", "median of original over pruned, round by round"),
+    Field("speedup_low", "float", "lower quartile"),
+    Field("speedup_high", "float", "upper quartile"),
+)
+
+VERB = Verb(
+    "time_decoding",
+    tables=(Table("decoding", "a row a batch size, kinds and share", fields(*DECODING)),),
+    metrics=fields(
+        Field("words", "int", "tokens of a translation"),
+        Field("beams", "int", "of beam search"),
+        Field("speedup_*", "float", "pruned over original"),
+    ),
+    sparsity=fields(
+        Field("requested_heads", "float", "share of the heads"),
+        Field("achieved_heads", "float", "share of the heads that is gone"),
+    ),
+    log=fields(*DECODING),
+)

@@ -1,0 +1,53 @@
+"""Speed of pruned models; of translation, before `time_decoding` was a verb of its own, of decoding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from prunekit.runs.schema.fields import Field, Table, Verb, fields
+from prunekit.runs.schema.verbs.time_decoding import DECODING
+
+BATCH_SIZE = Field("batch_size", "int", "examples a batch")
+LENGTH = Field("length", "int", "tokens an example")
+VERB = Verb(
+    "time_inference",
+    tables=(
+        Table(
+            "timings",
+            "a row a variant, length and batch size",
+            fields(
+                Field("variant", "str", "original, gated or pruned"),
+                Field("share", "float", "of the heads that go"),
+                BATCH_SIZE,
+                LENGTH,
+                Field("length_label", "str", "the length, or mean"),
+                Field("median_ms", "float", "milliseconds"),
+                Field("low_ms", "float", "lower quartile"),
+                Field("high_ms", "float", "upper quartile"),
+                Field("examples_per_second", "float", "at the median"),
+                Field("repeats", "int", "rounds"),
+                Field("peak_memory_mb", "float", "MiB"),
+            ),
+            optional=True,
+        ),
+        Table("decoding", "of translation: a row a batch size, kinds and share", fields(*DECODING), optional=True),
+    ),
+    metrics=fields(
+        Field("attention_parameter_share", "float", "of all parameters", optional=True),
+        Field("attention_share_of_layers", "float", "of the parameters of layers", optional=True),
+        Field("words", "int", "tokens of a translation", optional=True),
+        Field("beams", "int", "of beam search", optional=True),
+        Field("speedup_*", "float", "pruned over original"),
+    ),
+    sparsity=fields(
+        Field("requested_heads", "float", "share of the heads"),
+        Field("achieved_heads", "float", "share of the heads that is gone"),
+        Field("achieved_parameters", "float", "share of the parameters that is gone", optional=True),
+        Field("achieved_macs", "float", "share of the multiply-accumulates that is gone", optional=True),
+    ),
+    # a line a batch size and length of encoders, a row of the table of translation
+    log=fields(
+        BATCH_SIZE, LENGTH,
+        *(replace(item, optional=True) for item in DECODING if item.name not in (BATCH_SIZE.name, LENGTH.name)),
+    ),
+)

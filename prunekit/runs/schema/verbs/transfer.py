@@ -1,0 +1,34 @@
+"""Effects of heads on two data sets."""
+
+from __future__ import annotations
+
+from prunekit.runs.schema.fields import Field, Table, Verb, fields
+from prunekit.runs.schema.shared import HEAD, KIND, LAYER, METRIC, SIGNATURES
+
+VERB = Verb(
+    "transfer",
+    tables=(
+        Table(
+            "effects",
+            "a row a head",
+            fields(
+                KIND,
+                LAYER,
+                HEAD,
+                Field("first_delta", "float", "change of the score without it, on the first data"),
+                Field("second_delta", "float", "change of the score without it, on the second data"),
+            ),
+        ),
+    ),
+    metrics=fields(
+        METRIC,
+        Field("pearson_r", "float", "correlation of the changes", nullable=True),
+        Field("p_value", "float", "of the correlation", nullable=True),
+        Field("heads", "int", "heads that were turned off"),
+        Field("first", "str", "task and split"),
+        Field("second", "str", "task and split"),
+        Field("first_baseline", "float", "score of the whole model on the first data"),
+        Field("second_baseline", "float", "score of the whole model on the second data"),
+        SIGNATURES,
+    ),
+)

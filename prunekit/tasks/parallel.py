@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from prunekit.errors import UserError
+from prunekit.extras import of_extra
 from prunekit.losses import NO_TOKEN
 from prunekit.task_config import TaskConfig
 from prunekit.tasks.batches import Batch, Examples, padded
@@ -115,7 +116,8 @@ def read_test_set(task: TaskConfig, split: str) -> dict[str, list[str]]:
     Raises:
         UserError: sacreBLEU has no such set or language pair, or cannot reach it.
     """
-    from sacrebleu.dataset import DATASETS
+    with of_extra("translation"):
+        from sacrebleu.dataset import DATASETS
 
     name = str(task.subset)
     parts = {known.removeprefix(f"{name}/"): known for known in DATASETS if known.startswith(f"{name}/")}

@@ -13,6 +13,7 @@ import numpy as np
 
 from prunekit.checks import near
 from prunekit.errors import UserError
+from prunekit.extras import of_extra
 from prunekit.task_config import TaskConfig
 
 READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
@@ -96,7 +97,8 @@ def _demo(kind: str, split: str, rows: int) -> dict[str, list[Any]]:
 
 
 def _read_hub(task: TaskConfig, split: str) -> Any:
-    import datasets
+    with of_extra("data"):
+        import datasets
 
     datasets.disable_progress_bars()
     datasets.utils.logging.set_verbosity_error()  # 'using the cached version' is no news to its user
@@ -112,7 +114,8 @@ def _read_hub(task: TaskConfig, split: str) -> Any:
 
 
 def _read_file(task: TaskConfig, split: str) -> Any:
-    import datasets
+    with of_extra("data"):
+        import datasets
 
     datasets.disable_progress_bars()
     files = {name: path for name, path in task.files.items() if path}

@@ -54,4 +54,4 @@ reproduce-cofi: $(READY)  ## Xia et al. 2022 (CoFi): layers, heads, neurons and 
 reproduce: reproduce-michel reproduce-fisher reproduce-cofi  ## Every paper that is here
 
 clean:  ## Remove figures, the page and caches of tools (run records stay)
-	rm -rf figures report.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf figures report.html build prunekit.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

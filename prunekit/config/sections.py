@@ -138,7 +138,7 @@ class RunConfig:
     force: bool = False
     """Run again although a finished record is there."""
     device: str = "auto"
-    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    """``auto``: cuda where there is one, cpu elsewhere; ``cpu``, ``cuda`` or ``cuda:N``."""
     threads: int | None = None
     """CPU threads; null for all cores that this process may use."""
     progress: bool = True
@@ -152,7 +152,9 @@ class RunConfig:
 
     def problems(self) -> Iterator[str]:
         yield from one_of("wandb", self.wandb, ("auto", "online", "offline", "disabled"))
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+        if re.fullmatch(r"mps(:\d+)?", self.device):
+            yield f"device: {self.device} has no float64, which scores are summed in; use cpu"
+        elif not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             yield f"device: {self.device!r} is not one of auto, cpu, cuda, cuda:N"
         if self.threads is not None:
             yield from at_least("threads", self.threads, 1)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from prunekit.config.task import TRANSLATION_METRICS
+from prunekit.support.extras import of_extra
 from prunekit.support.statistics import Band, bootstrap_counts
 
 RESAMPLES = 1000
@@ -19,7 +20,8 @@ RESAMPLES = 1000
 
 def scorer(metric: str, references: Sequence[str] | None = None) -> Any:
     """The metric of sacreBLEU: detokenised, case-sensitive BLEU (tokenizer 13a), or chrF2."""
-    from sacrebleu import BLEU, CHRF
+    with of_extra("translation"):
+        from sacrebleu import BLEU, CHRF
 
     return {"bleu": BLEU, "chrf": CHRF}[metric](references=None if references is None else [list(references)])
 
@@ -72,7 +74,8 @@ def paired_p_values(
     Returns:
         the baseline's score, the systems' scores, (system,), and their two-sided p-values, (system,).
     """
-    from sacrebleu.significance import PairedTest, Result
+    with of_extra("translation"):
+        from sacrebleu.significance import PairedTest, Result
 
     systems: list[tuple[str, Sequence[str]]] = [("baseline", baseline)]
     systems += [(str(number), other) for number, other in enumerate(others)]

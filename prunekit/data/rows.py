@@ -14,6 +14,7 @@ import numpy as np
 from prunekit.config.checks import near
 from prunekit.config.task import TaskConfig
 from prunekit.support.errors import UserError
+from prunekit.support.extras import of_extra
 
 READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 _SAMPLE_SEED = 20190525  # of evaluation samples: the same rows in every run
@@ -96,7 +97,8 @@ def _demo(kind: str, split: str, rows: int) -> dict[str, list[Any]]:
 
 
 def _read_hub(task: TaskConfig, split: str) -> Any:
-    import datasets
+    with of_extra("data"):
+        import datasets
 
     datasets.disable_progress_bars()
     datasets.utils.logging.set_verbosity_error()  # 'using the cached version' is no news to its user
@@ -112,7 +114,8 @@ def _read_hub(task: TaskConfig, split: str) -> Any:
 
 
 def _read_file(task: TaskConfig, split: str) -> Any:
-    import datasets
+    with of_extra("data"):
+        import datasets
 
     datasets.disable_progress_bars()
     files = {name: path for name, path in task.files.items() if path}

@@ -16,6 +16,7 @@ from prunekit.data.batches import Batch, Examples, padded
 from prunekit.data.losses import NO_TOKEN
 from prunekit.data.rows import Rows, check_columns, checked_texts
 from prunekit.support.errors import UserError
+from prunekit.support.extras import of_extra
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def read_test_set(task: TaskConfig, split: str) -> dict[str, list[str]]:
     Raises:
         UserError: sacreBLEU has no such set or language pair, or cannot reach it.
     """
-    from sacrebleu.dataset import DATASETS
+    with of_extra("translation"):
+        from sacrebleu.dataset import DATASETS
 
     name = str(task.subset)
     parts = {known.removeprefix(f"{name}/"): known for known in DATASETS if known.startswith(f"{name}/")}

@@ -14,16 +14,21 @@ LIBRARIES = ("torch", "transformers", "datasets", "tokenizers", "numpy", "scipy"
 
 @lru_cache(maxsize=1)
 def git_state() -> dict[str, Any]:
-    """Commit of the source tree and whether it had changes; nulls outside a git checkout."""
-    root = Path(__file__).resolve().parents[2]
+    """Commit of the source tree and whether it had changes; nulls outside a git checkout.
+
+    An installed library may lie in an environment inside a checkout of its user's, whose commit says nothing of it.
+    """
+    source = Path(__file__).resolve()
 
     def git(*arguments: str) -> str | None:
         try:
-            done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=20)
+            done = subprocess.run(["git", *arguments], cwd=source.parent, capture_output=True, text=True, timeout=20)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
+    if not git("ls-files", source.name):
+        return {"commit": None, "dirty": None}
     status = git("status", "--porcelain", "--untracked-files=no")
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
 

@@ -10,6 +10,9 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from prunekit.support.errors import UserError
+from prunekit.support.extras import of_extra
+
 log = logging.getLogger(__name__)
 
 
@@ -29,8 +32,12 @@ class Mirror:
         os.environ.setdefault("WANDB_SILENT", "true")
         for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR"):  # the home folder may be small or read-only
             os.environ.setdefault(name, str(folder.resolve() / "wandb" / ".staging"))
-        import wandb
-
+        try:
+            with of_extra("tracking"):
+                import wandb
+        except UserError as error:
+            log.warning("Weights & Biases: %s; going on without it", error)
+            return
         if Mirror.unreachable:
             mode = "offline"
         arguments: dict[str, Any] = {

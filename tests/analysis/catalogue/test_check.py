@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from analysis.__main__ import main
 
 LOGGED = Path(__file__).parents[3] / "analysis" / "logged_runs"

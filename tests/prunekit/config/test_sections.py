@@ -30,6 +30,12 @@ def test_all_problems_are_listed_at_once_with_their_paths() -> None:
     }
 
 
+@pytest.mark.parametrize("device", ["mps", "mps:0"])
+def test_mps_is_refused_with_the_reason(device: str) -> None:
+    (line,) = check(RunConfig(device=device), "run.")
+    assert line == f"run.device: {device} has no float64, which scores are summed in; use cpu"
+
+
 def test_a_good_configuration_has_no_problems() -> None:
     task = TaskConfig(name="t", source="demo", labels=["a", "b"])
     assert check(Experiment(model=ModelConfig(name="m", path="x"), task=task)) == []

@@ -1,14 +1,19 @@
 import importlib
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from prunekit.config.sections import Experiment, Finetune, ModelConfig, RunConfig, TrainConfig
-from prunekit.runs.execute import FORMER_NAMES, NOT_IDENTITY, Run, execute, read_result, run_id
+from prunekit.runs import provenance
+from prunekit.runs.execute import FORMER_NAMES, NOT_IDENTITY, Run, execute, prepare_device, read_result, run_id
+from prunekit.runs.tracking import Mirror
 from tests.support.settings import finetune
 
 
@@ -172,3 +177,44 @@ def test_an_unreachable_wandb_server_stops_nothing(tmp_path: Path, monkeypatch: 
     record = execute("verb", 1, config, story)
     assert record["status"] == "finished"
     assert (tmp_path / "verb" / record["run_id"] / "metrics.jsonl").read_text() == '{"step": 1, "loss": 0.5}\n'
+
+
+def test_auto_is_the_cpu_on_a_mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MPS has no float64."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    assert prepare_device(finetune(tmp_path)) == torch.device("cpu")
+
+
+def test_a_run_goes_on_without_the_package_of_its_mirror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
+    mirror = Mirror("offline", "prunekit", "verb", "1", {}, tmp_path)
+    assert mirror.run is None
+    assert caplog.messages == [
+        "Weights & Biases: wandb is not installed, `pip install 'prunekit[tracking]'` brings it; going on without it"
+    ]
+    mirror.log(1, {"loss": 1.0})
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_the_commit_is_that_of_the_library(tracked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment of a user's own repository may hold an installed library: that repository's commit is not ours."""
+    source = tmp_path / "site-packages" / "prunekit" / "provenance.py"
+    source.parent.mkdir(parents=True)
+    source.touch()
+    (tmp_path / "own.py").touch()
+
+    def git(*arguments: str) -> str:
+        identity = ("-c", "user.name=u", "-c", "user.email=u@example.org")
+        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init")
+    git("add", "." if tracked else "own.py")
+    git("commit", "--message", "one")
+    monkeypatch.setattr(provenance, "__file__", str(source))
+    commit = git("rev-parse", "HEAD")
+    expected = {"commit": commit, "dirty": False} if tracked else {"commit": None, "dirty": None}
+    assert provenance.git_state.__wrapped__() == expected

@@ -1,0 +1,24 @@
+"""Packages that only a part of the library needs, as extras of its distribution: ``pip install 'prunekit[tracking]'``.
+
+What a module imports at its top comes with the library; what belongs to an extra is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prunekit.support.errors import UserError
+
+
+@contextmanager
+def of_extra(name: str) -> Iterator[None]:
+    """Around the imports of an extra: ``data``, ``translation`` or ``tracking``.
+
+    Raises:
+        UserError: a package of it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed, `pip install 'prunekit[{name}]'` brings it") from error

@@ -99,23 +99,8 @@ class Training:
         stage = self._distil()
         if not stage.epochs:
             return {}
-        with self._shared() as around:
+        with shared_warm_up(self.teacher, self.student, self.recipe, self.around) as around:
             return {stage.name: run(stage, around, 0)}
-
-    @contextmanager
-    def _shared(self) -> Iterator[Surroundings]:
-        """Where the warm-up is kept for all trainings that begin with the same one."""
-        around = self.around
-        if around.cache is None:
-            yield around
-            return
-        identity = {
-            "teacher": model_fingerprint(self.teacher), "student": model_fingerprint(self.student),
-            "examples": around.examples.fingerprint(), "seed": str(around.seed),
-            "recipe": json.dumps(self.recipe.warm_up(), sort_keys=True),
-        }  # fmt: skip
-        with Cache(around.cache, around.device).folder(WARM_UP, identity) as folder:
-            yield dataclasses.replace(around, folder=folder, identity=identity)
 
     def _fixed(
         self, model: Any, masks: Masks, done: dict[str, Progress], epochs: dict[str, int]
@@ -186,6 +171,21 @@ class Training:
         if sparsity["expected"] < needed:
             return f"the expected sparsity was {sparsity['expected']:.3f} in the end, {needed:.3f} was needed"
         return f"with the sublayers that were decided on, the nearest to the target is {sparsity['counted']:.3f}"
+
+
+@contextmanager
+def shared_warm_up(teacher: Any, student: Any, recipe: Recipe, around: Surroundings) -> Iterator[Surroundings]:
+    """Where the warm-up is kept for all trainings that begin with the same one."""
+    if around.cache is None:
+        yield around
+        return
+    identity = {
+        "teacher": model_fingerprint(teacher), "student": model_fingerprint(student),
+        "examples": around.examples.fingerprint(), "seed": str(around.seed),
+        "recipe": json.dumps(recipe.warm_up(), sort_keys=True),
+    }  # fmt: skip
+    with Cache(around.cache, around.device).folder(WARM_UP, identity) as folder:
+        yield dataclasses.replace(around, folder=folder, identity=identity)
 
 
 def gated_loss(

@@ -124,11 +124,15 @@ def test_two_processes_get_one_computation(tmp_path: Path) -> None:
 
     one = in_process(first)
     os.read(inside, 1)
+    [lock] = (tmp_path / ".locks").iterdir()
+    with pytest.raises(filelock.Timeout), filelock.FileLock(lock, timeout=0):
+        pass
     other = in_process(second)
     os.read(asks, 1)
     os.write(released, b"1")
     assert [status(one), status(other)] == [0, 0]
     assert (tmp_path / "computed").read_text() == "x"
+    assert [*(tmp_path / ".locks").iterdir()] == [lock]  # the same for both
 
 
 def test_a_process_killed_while_it_writes_leaves_nothing_bad(tmp_path: Path) -> None:

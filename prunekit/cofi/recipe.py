@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from prunekit.cofi import UNITS
 from prunekit.config.checks import at_least, between, one_of
+
+AFTER_WARM_UP = ("sparsity", "units")
+"""Of a recipe: what the distillation before pruning does not know of. All other settings identify one."""
+STUDENT_AFTER_WARM_UP = (
+    "start", "prune_epochs", "sparsity_epochs", "start_sparsity", "finetune_epochs", "finetune_learning_rate",
+    "gates_learning_rate", "multipliers_learning_rate", "select_on", "held_out", "evaluate_every",
+)  # fmt: skip
+"""The same of how a student is trained. (Its first weights and its data are identified by their contents.)"""
 
 
 @dataclass(kw_only=True)
@@ -97,3 +106,9 @@ class Recipe:
     pred_direction: str = "distillation"
     seed: int = 0
     student: StudentConfig = field(default_factory=StudentConfig)
+
+    def warm_up(self) -> dict[str, Any]:
+        """All settings that may change what comes of the distillation before pruning."""
+        own = asdict(self)
+        how = {name: value for name, value in own.pop("student").items() if name not in STUDENT_AFTER_WARM_UP}
+        return {name: value for name, value in own.items() if name not in AFTER_WARM_UP} | {"student": how}

@@ -76,7 +76,7 @@ class Surroundings:
     identity: Mapping[str, str]
     """Of the training, for its checkpoints."""
     cache: Path | None = None
-    """Where shared stages are kept, a folder each; None keeps them with the others."""
+    """Folder of runs in whose cache shared stages are; None keeps them with the others."""
     checkpoint_seconds: float = 60.0
     on_log: Callable[[int, dict[str, Any]], None] = lambda step, values: None
     on_resume: Callable[[int], None] = lambda step: None

@@ -27,7 +27,7 @@ from prunekit.runs.run_data import evaluation_examples
 from prunekit.runs.teachers import Teacher, new_model, positions
 from prunekit.support.errors import UserError
 from prunekit.support.files import remove, write_json
-from prunekit.support.fingerprints import examples_fingerprint, weights_fingerprint
+from prunekit.support.fingerprints import model_fingerprint
 from prunekit.support.progress import Advance
 
 CALIBRATION = 2048
@@ -92,12 +92,12 @@ class StudentRun:
     def _around(self, recipe: Recipe, student: Any) -> Surroundings:
         run, config = self.run, self.config
         identity = {
-            "recipe": repr(recipe), "student": weights_fingerprint(student),
-            "teacher": weights_fingerprint(self.teacher.model), "examples": examples_fingerprint(self.examples),
+            "recipe": repr(recipe), "student": model_fingerprint(student),
+            "teacher": model_fingerprint(self.teacher.model), "examples": self.examples.fingerprint(),
         }  # fmt: skip
         return Surroundings(
             self.examples, run.device, run.folder, config.seed, identity,
-            cache=Path(config.run.folder) / "cache" / "distilled", checkpoint_seconds=config.run.checkpoint_seconds,
+            cache=Path(config.run.folder), checkpoint_seconds=config.run.checkpoint_seconds,
             on_log=lambda step, values: run.log(step, **values),
             on_resume=lambda step: (run.logged(until=step), None)[1], on_step=lambda steps: self.advance(steps),
         )  # fmt: skip

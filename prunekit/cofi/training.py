@@ -6,8 +6,9 @@ Xia et al. 2022, Sec. 3 and App. A. There is no loss on labels at any stage: the
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -34,15 +35,16 @@ from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import call_order, describe
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
-from prunekit.support.devices import autocast, describe_device
+from prunekit.support.cache import Cache, Kind
+from prunekit.support.devices import autocast
 from prunekit.support.errors import UserError
+from prunekit.support.fingerprints import model_fingerprint
 
 FULL_SCHEDULE = 3000
 """Steps of pruning from which on the gates' learning rate is the paper's 0.01; fewer raise it in proportion."""
 TOLERANCE = 0.01
 """How far from the target what is really removed may be."""
-REVISION = 1
-"""Raised whenever the same warm-up ends with other weights; part of what identifies one that is shared."""
+WARM_UP = Kind("distilled", revision=1)
 
 
 class Training:
@@ -60,7 +62,8 @@ class Training:
         """
         check_fit(teacher, student)
         freeze_embeddings(student)
-        self.student, self.recipe, self.score, self.around = student, recipe, score, around
+        self.teacher, self.student = teacher, student
+        self.recipe, self.score, self.around = recipe, score, around
         self.gates = Gates(student, recipe.units, recipe.seed).to(around.device)
         self.gates.constrain()
         self.size = PrunableSize.of(student, recipe.variant)
@@ -94,21 +97,10 @@ class Training:
 
     def _warmed_up(self) -> dict[str, Progress]:
         stage = self._distil()
-        return {stage.name: run(stage, self._shared(), 0)} if stage.epochs else {}
-
-    def _shared(self) -> Surroundings:
-        """Where the warm-up is kept for all trainings that begin with the same one."""
-        around, recipe, how = self.around, self.recipe, self.recipe.student
-        if around.cache is None:
-            return around
-        settings = [
-            REVISION, recipe.variant, recipe.matching, recipe.learn_from, recipe.prediction_weight,
-            recipe.pred_direction, recipe.seed, how.distil_epochs, how.batch_size, how.learning_rate, how.precision,
-            how.teacher_gigabytes, describe_device(around.device).as_dict(),
-        ]  # fmt: skip
-        identity = {**around.identity, "recipe": json.dumps(settings)}
-        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
-        return dataclasses.replace(around, folder=around.cache / key, identity=identity)
+        if not stage.epochs:
+            return {}
+        with shared_warm_up(self.teacher, self.student, self.recipe, self.around) as around:
+            return {stage.name: run(stage, around, 0)}
 
     def _fixed(
         self, model: Any, masks: Masks, done: dict[str, Progress], epochs: dict[str, int]
@@ -179,6 +171,21 @@ class Training:
         if sparsity["expected"] < needed:
             return f"the expected sparsity was {sparsity['expected']:.3f} in the end, {needed:.3f} was needed"
         return f"with the sublayers that were decided on, the nearest to the target is {sparsity['counted']:.3f}"
+
+
+@contextmanager
+def shared_warm_up(teacher: Any, student: Any, recipe: Recipe, around: Surroundings) -> Iterator[Surroundings]:
+    """Where the warm-up is kept for all trainings that begin with the same one."""
+    if around.cache is None:
+        yield around
+        return
+    identity = {
+        "teacher": model_fingerprint(teacher), "student": model_fingerprint(student),
+        "examples": around.examples.fingerprint(), "seed": str(around.seed),
+        "recipe": json.dumps(recipe.warm_up(), sort_keys=True),
+    }  # fmt: skip
+    with Cache(around.cache, around.device).folder(WARM_UP, identity) as folder:
+        yield dataclasses.replace(around, folder=folder, identity=identity)
 
 
 def gated_loss(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from prunekit.config.checks import at_least, one_of
 
@@ -11,6 +12,11 @@ CLASS_METRICS = ("accuracy", "f1", "matthews")
 REGRESSION_METRICS = ("pearson", "spearman")
 QUESTION_METRICS = ("answer_f1", "exact_match")
 TRANSLATION_METRICS = ("bleu", "chrf")
+WHERE_ROWS_COME_FROM = (
+    "name", "source", "subset", "columns", "label", "train", "evaluation", "selection", "files", "train_rows",
+    "evaluation_rows",
+)  # fmt: skip
+"""Settings of a task that only say which rows are read; whoever has the rows needs them no more."""
 SPECIAL_TOKENS = 4  # at most: RoBERTa's, around and between two texts
 
 
@@ -133,6 +139,10 @@ class TaskConfig:
     @property
     def metric(self) -> str:
         return self.metrics[0]
+
+    def beyond_rows(self) -> dict[str, Any]:
+        """All settings that change what is made of rows, by name: whatever is not known to say where they are."""
+        return {name: value for name, value in asdict(self).items() if name not in WHERE_ROWS_COME_FROM}
 
 
 def without_questions(task: TaskConfig) -> Iterator[str]:

@@ -7,7 +7,7 @@ longest.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 
 from prunekit.data.rows import Rows
 from prunekit.support.errors import UserError
+from prunekit.support.fingerprints import fingerprint
 
 MULTIPLE = 16
 """Lengths are padded to multiples of this."""
@@ -56,6 +57,18 @@ class Examples:
     def loss_terms(self, indices: Sequence[int] | np.ndarray) -> int:
         """What the training loss of these examples is the mean over."""
         return len(indices)
+
+    def fingerprint(self) -> str:
+        """Hash of all that is in them, texts and answers included, in their order.
+
+        A field whose content is not plain data says by itself what it is, as ``metadata["fingerprint"]``.
+        """
+        parts = {item.name: item.metadata.get("fingerprint", _same)(getattr(self, item.name)) for item in fields(self)}
+        return fingerprint(parts | {"rows": self.rows.fingerprint()})
+
+    def inputs_fingerprint(self) -> str:
+        """Hash of what a model sees of them without their answers, in their order."""
+        return fingerprint([self.input_ids, self.token_type_ids, self.pad_id])
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Examples:
         types = self.token_type_ids
@@ -112,6 +125,10 @@ def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples
     encoded = tokenizer(*columns, truncation=True, max_length=longest)
     types = encoded.get("token_type_ids") if "token_type_ids" in tokenizer.model_input_names else None
     return Examples(rows, encoded["input_ids"], types, tokenizer.pad_token_id or 0)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def padded(length: int, multiple: int = MULTIPLE) -> int:

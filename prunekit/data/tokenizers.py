@@ -3,12 +3,14 @@ byte-pair encoding learned from parallel text."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from prunekit.config.sections import ModelConfig
 from prunekit.data.rows import Rows
 from prunekit.support.errors import UserError
+from prunekit.support.fingerprints import fingerprint
 
 
 def new_tokenizer(model: ModelConfig, rows: Rows) -> Any:
@@ -30,6 +32,18 @@ def load_tokenizer(model: ModelConfig) -> Any:
     except Exception as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"model.path: no tokenizer can be loaded from {model.path}: {line}") from error
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """Hash of all that decides which tokens a text becomes, and which text tokens become."""
+    parts = {
+        "class": type(tokenizer).__name__, "vocabulary": tokenizer.get_vocab(),
+        "special": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
+    }  # fmt: skip
+    if tokenizer.is_fast:  # truncation and padding are left from its last call
+        own = json.loads(tokenizer.backend_tokenizer.to_str())
+        parts["rules"] = {name: value for name, value in own.items() if name not in ("truncation", "padding")}
+    return fingerprint(parts)
 
 
 def joint_bpe(texts: Sequence[str], size: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples, padded
 from prunekit.data.losses import NO_TOKEN
 from prunekit.data.rows import Rows, check_columns, checked_texts
+from prunekit.data.tokenizers import tokenizer_fingerprint
 from prunekit.support.errors import UserError
 from prunekit.support.extras import of_extra
 
@@ -25,7 +26,7 @@ class Pairs(Examples):
 
     target_ids: list[list[int]]
     """Tokens of each target, the end of the sentence among them."""
-    tokenizer: Any
+    tokenizer: Any = field(metadata={"fingerprint": tokenizer_fingerprint})
     """Of both languages."""
     multiple: ClassVar[int] = 8
     """Sentences are short: at 16, 43 % of a training on Multi30k is padding, at 8 it is 35 %."""

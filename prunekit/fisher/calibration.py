@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path
-
-import filelock
 import numpy as np
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from torch import Tensor
 
 from prunekit.data.batches import Examples, evaluation_batches
 from prunekit.data.rows import Rows
@@ -18,12 +11,11 @@ from prunekit.fisher.gradients import GROUP, mask_gradients
 from prunekit.fisher.units import UnitTensors
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
+from prunekit.support.cache import Cache, Kind, Tensors
 from prunekit.support.errors import UserError
-from prunekit.support.files import atomic_path, remove
-from prunekit.support.fingerprints import examples_fingerprint, weights_fingerprint
+from prunekit.support.fingerprints import model_fingerprint
 
-REVISION = 1
-"""Raised whenever the gradients of the same model and data change; part of the cache's keys."""
+GRADIENTS = Kind("gradients", revision=1)
 
 STAGE = "gradients"
 """Name of the stage whose seconds are kept with the gradients."""
@@ -58,36 +50,28 @@ def cached_gradients(teacher: Teacher, examples: Examples, run: Run, labels: str
 
     ``run.seconds["gradients"]`` grows by the time that taking them took, now or when they were taken.
     """
-    config = teacher.model.config
-    identity = [
-        REVISION, weights_fingerprint(teacher.model), examples_fingerprint(examples), labels,
-        config.model_type, config._attn_implementation,
-    ]  # fmt: skip
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
-    folder = Path(run.config.run.folder) / "cache" / "gradients"
-    path = folder / f"{key}.safetensors"
-    folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / f"{key}.lock"):
-        remove(*folder.glob(f".{path.name}.*"))  # of a process that was killed
-        before = run.seconds.get(STAGE, 0.0)
-        if (found := _read(path)) is not None:
-            run.seconds[STAGE] = before + found[1]
-            return found[0]
+    before = run.seconds.get(STAGE, 0.0)
+
+    def taken() -> tuple[UnitTensors, float]:
         longest = int(examples.lengths.max())
         batches = evaluation_batches(examples, min(32, max(1, TOKENS // longest)))
         with run.stage(STAGE, len(examples)) as advance:
             gradients = mask_gradients(teacher.model, batches, labels=labels, progress=advance)
-        with atomic_path(path) as temporary:
-            tensors = {"heads": gradients.heads, "neurons": gradients.neurons}
-            save_file(tensors, temporary, metadata={"seconds": str(run.seconds[STAGE] - before)})
+        return gradients, run.seconds[STAGE] - before
+
+    identity = {
+        "model": model_fingerprint(teacher.model), "examples": examples.fingerprint(), "labels": labels,
+    }  # fmt: skip
+    cache = Cache(run.config.run.folder, run.device)
+    gradients, seconds = cache.get(GRADIENTS, identity, taken, Tensors(_encoded, _decoded))
+    run.seconds[STAGE] = before + seconds
     return gradients
 
 
-def _read(path: Path) -> tuple[UnitTensors, float] | None:
-    """Gradients and the seconds that they took; None if they are not there, or damaged: they are taken again."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors: list[torch.Tensor] = [file.get_tensor(name) for name in ("heads", "neurons")]
-            return UnitTensors(*tensors), float(file.metadata()["seconds"])
-    except (OSError, SafetensorError):
-        return None
+def _encoded(value: tuple[UnitTensors, float]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    gradients, seconds = value
+    return {"heads": gradients.heads, "neurons": gradients.neurons}, {"seconds": str(seconds)}
+
+
+def _decoded(tensors: dict[str, Tensor], notes: dict[str, str]) -> tuple[UnitTensors, float]:
+    return UnitTensors(tensors["heads"], tensors["neurons"]), float(notes["seconds"])

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import filelock
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,16 +18,15 @@ from prunekit.models.blocks import Block, blocks, describe
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import shrink_attention, shrink_ffn
+from prunekit.support.cache import Cache, Json, Kind
 from prunekit.support.devices import autocast, describe_device
 from prunekit.support.errors import UserError
-from prunekit.support.files import remove_leftovers, write_json
 from prunekit.support.timing import interleaved
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-REVISION = 1
-"""Raised whenever tables are measured in another way; part of the cache's keys."""
+TABLES = Kind("latency", revision=1, alone=True)
 
 SUBLAYERS = ("attention", "ffn")
 
@@ -46,6 +42,8 @@ class Subject:
     dtype: str
     """float32, float64, or bfloat16 for autocast."""
     family: str
+    activation: str
+    """Of the FFN."""
     attention: str
     """Attention implementation."""
     hidden: int
@@ -62,10 +60,11 @@ class Subject:
     def of(cls, model: PreTrainedModel, batch_size: int, length: int, dtype: str) -> Subject:
         """The layers of a model on its device, as they would be measured now."""
         encoder_of(model.config)
-        layout, device = describe(model), describe_device(model.device)
+        layout, device, activation = describe(model), describe_device(model.device), blocks(model)[0].activation
         return cls(
             device=device.type, device_name=device.name, threads=device.threads, dtype=dtype,
-            family=layout.family, attention=str(model.config._attn_implementation), hidden=layout.hidden,
+            family=layout.family, activation=getattr(activation, "__name__", type(activation).__name__),
+            attention=str(model.config._attn_implementation), hidden=layout.hidden,
             head_size=layout.attention[0].head_size, heads=max(shape.heads for shape in layout.attention),
             neurons=max(shape.neurons for shape in layout.ffn), batch_size=batch_size, length=length,
         )  # fmt: skip
@@ -118,7 +117,7 @@ def latency_table(
     Args:
         model: pruned or not; weights do not matter.
         batch_size, length: shape of the input, tokens without padding.
-        folder: of the runs; processes that measure at the same time wait for each other.
+        folder: of the runs; processes wait for each other: two that measured at once would measure each other.
         dtype: as configured: float32 and float64 name the model's own precision, bfloat16 is autocast.
         stride: between measured numbers of neurons; 0, 1 and all are measured too, and every number of heads.
         warmup: rounds that are not counted.
@@ -132,36 +131,27 @@ def latency_table(
         if value < 1:
             raise UserError(f"{name}: {value} must be at least 1")
     subject = Subject.of(model, batch_size, length, dtype)
-    identity = json.dumps([REVISION, asdict(subject), stride, warmup, repeats], sort_keys=True)
-    key = hashlib.sha256(identity.encode()).hexdigest()[:24]
-    home = Path(folder) / "cache" / "latency"
-    home.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(home / "lock"):  # one for all tables: two at once would measure each other
-        remove_leftovers(home)
-        table = None if fresh else _read(home / f"{key}.json", subject)
-        if table is None:
-            table = LatencyTable(subject, _measured(model, subject, stride, warmup, repeats))
-            write_json(home / f"{key}.json", {"subject": asdict(subject), "rows": table.rows})
-    return table
+    # One call of a sublayer on a GPU is mostly launch; in a row, as in a model, launches overlap with computation.
+    # On a CPU the variants in between take its weights out of the caches, as other layers do in a model.
+    turns = len(blocks(model)) if model.device.type == "cuda" else 1
+    how = (stride, warmup, repeats, turns)
+    identity = {"subject": subject, "weights": model.dtype, "how": how}
+    rows = Cache(folder, model.device).get(
+        TABLES, identity, lambda: _measured(model, subject, *how), Json(list, _decoded), fresh=fresh
+    )
+    return LatencyTable(subject, rows)
 
 
-def _read(path: Path, subject: Subject) -> LatencyTable | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return LatencyTable(subject, tuple(content["rows"]))
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: measured again
-        return None
+def _decoded(content: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    return tuple({**row} for row in content)
 
 
 def _measured(
-    model: PreTrainedModel, subject: Subject, stride: int, warmup: int, repeats: int
+    model: PreTrainedModel, subject: Subject, stride: int, warmup: int, repeats: int, turns: int
 ) -> tuple[dict[str, Any], ...]:
     widest_attention = max(blocks(model), key=lambda block: block.heads)
     widest_ffn = max(blocks(model), key=lambda block: block.neurons)
     x = torch.randn(subject.batch_size, subject.length, subject.hidden, device=model.device, dtype=model.dtype)
-    # One call of a sublayer on a GPU is mostly launch; in a row, as in a model, launches overlap with computation.
-    # On a CPU the variants in between take its weights out of the caches, as other layers do in a model.
-    turns = len(blocks(model)) if model.device.type == "cuda" else 1
     numbers = {"attention": range(subject.heads + 1), "ffn": _widths(subject.neurons, stride)}
     calls: dict[str, Callable[[], object]] = {}
     with torch.no_grad():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import filelock
 import numpy as np
 import torch
+from torch import Tensor
 
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
@@ -22,11 +20,10 @@ from prunekit.forward.ablation import ablate_heads
 from prunekit.heads.translation_effects import translation_comparisons
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
-from prunekit.support.files import atomic_path, remove_leftovers
-from prunekit.support.fingerprints import weights_fingerprint
+from prunekit.support.cache import Cache, Kind, Tensors
+from prunekit.support.fingerprints import model_fingerprint
 
-ENGINE_REVISION = 1
-"""Raised whenever the ablation engine gives other numbers; part of the cache's keys."""
+ABLATIONS = Kind("ablation", revision=1)
 
 SHARD_ROWS = 512
 """An interrupted ablation loses at most this many rows of work."""
@@ -81,18 +78,20 @@ def head_effects(
     label: str = "ablate heads",
 ) -> Effects:
     """Ablate every head of every layer, in pieces that are cached by content and shared by all experiments."""
-    batches = evaluation_batches(examples, batch_size)
-    weights = weights_fingerprint(teacher.model)
+    cache, model = Cache(run.config.run.folder, run.device), model_fingerprint(teacher.model)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in ("baseline", *ablations)}
     places: list[torch.Tensor] = []
     with run.stage(label, len(examples)) as advance:
-        for shard in _shards(batches):
+        for shard in _shards(evaluation_batches(examples, batch_size)):
             index = torch.cat([batch["index"] for batch in shard])
+            own = examples.take(index.tolist()).inputs_fingerprint()
             local = _renumbered(shard, run.device)
-            key = _key(weights, examples, index, run.config.run_dtype, teacher.model.config)
-            folder = Path(run.config.run.folder) / "cache" / "ablation" / key
-            for name, logits in _cached(folder, teacher.model, local, ablations).items():
-                parts[name].append(logits)
+            for name in ablations:
+                identity = {"model": model, "examples": own, "dtype": run.config.run_dtype, "ablation": name}
+                codec = Tensors(_encoded, _decoded)
+                baseline, ablated = cache.get(ABLATIONS, identity, partial(_ablated, teacher.model, local, name), codec)
+                parts[name].append(ablated.numpy())
+            parts["baseline"].append(baseline.numpy())
             places.append(index)
             advance(len(index))
     order = torch.argsort(torch.cat(places)).numpy()
@@ -100,27 +99,18 @@ def head_effects(
     return Effects(joined.pop("baseline"), joined)
 
 
-def _cached(folder: Path, model: Any, batches: list[Batch], ablations: Sequence[str]) -> dict[str, np.ndarray]:
-    """Baseline and ablated logits of a piece; what is not there yet is computed in one pass."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / "lock"):
-        remove_leftovers(folder)
-        found = {name: _read(folder / f"{name}.npy") for name in ("baseline", *ablations)}
-        missing = [name for name in ablations if found[name] is None]
-        if missing or found["baseline"] is None:
-            result = ablate_heads(model, batches, modes=missing)
-            for name, logits in {**result.logits, "baseline": result.baseline}.items():
-                found[name] = logits.numpy()
-                with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
-                    np.save(file, logits.numpy(), allow_pickle=False)
-        return {name: logits for name, logits in found.items() if logits is not None}
+def _ablated(model: Any, batches: list[Batch], mode: str) -> tuple[Tensor, Tensor]:
+    """Logits of the whole model, (example, label), and of one without each head, (layer, head, example, label)."""
+    found = ablate_heads(model, batches, modes=[mode])
+    return found.baseline, found.logits[mode]
 
 
-def _read(path: Path) -> np.ndarray | None:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):  # not there, or damaged: computed again
-        return None
+def _encoded(value: tuple[Tensor, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    return dict(zip(("baseline", "ablated"), value, strict=True)), {}
+
+
+def _decoded(tensors: dict[str, Tensor], _notes: dict[str, str]) -> tuple[Tensor, Tensor]:
+    return tensors["baseline"], tensors["ablated"]
 
 
 def _shards(batches: list[Batch]) -> list[list[Batch]]:
@@ -139,9 +129,3 @@ def _renumbered(batches: list[Batch], device: torch.device) -> list[Batch]:
         local.append({name: t.to(device) for name, t in batch.items()} | {"index": torch.arange(start, start + rows)})
         start += rows
     return local
-
-
-def _key(weights: str, examples: Examples, index: torch.Tensor, dtype: str, config: Any) -> str:
-    rows = [examples.input_ids[i] for i in index.tolist()]
-    identity = [ENGINE_REVISION, weights, dtype, config._attn_implementation, index.tolist(), rows]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]

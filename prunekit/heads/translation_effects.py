@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import asdict
+from functools import partial
 
-import filelock
 import numpy as np
 
 from prunekit.config.sections import EvaluationConfig
@@ -21,11 +19,10 @@ from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
-from prunekit.support.files import remove_leftovers, write_json
-from prunekit.support.fingerprints import examples_fingerprint, weights_fingerprint
+from prunekit.support.cache import Cache, Json, Kind
+from prunekit.support.fingerprints import model_fingerprint
 
-ENGINE_REVISION = 1
-"""Raised whenever ablated models translate otherwise; part of the cache's keys."""
+TRANSLATIONS = Kind("translations", revision=1)
 
 
 def translation_comparisons(
@@ -63,14 +60,17 @@ def translation_comparisons(
 def _translations(
     teacher: Teacher, pairs: Pairs, run: Run, ablations: Sequence[str], evaluation: EvaluationConfig, label: str
 ) -> dict[str, list[list[str]]]:
-    """Texts of all sentences: ``baseline`` once, every ``ABLATION-KIND-LAYER`` once a head."""
+    """Texts of all sentences: ``baseline`` once, every ``ABLATION-KIND-LAYER`` once a head.
+
+    Each is an entry of the cache: an interrupted ablation loses one sublayer at most.
+    """
     model, beams, batch_size = teacher.model, evaluation.beams, evaluation.batch_size
-    identity = [
-        ENGINE_REVISION, weights_fingerprint(model), examples_fingerprint(pairs), pairs.rows.task.max_length,
-        run.config.run_dtype, model.config._attn_implementation, beams, batch_size,
-    ]  # fmt: skip
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
-    folder = Path(run.config.run.folder) / "cache" / "translations" / key
+    cache = Cache(run.config.run.folder, run.device)
+    how = {name: value for name, value in asdict(evaluation).items() if name != "examples"}  # these are the pairs
+    identity = {
+        "model": model_fingerprint(model), "examples": pairs.fingerprint(), "task": pairs.rows.task.beyond_rows(),
+        "dtype": run.config.run_dtype, "evaluation": how,
+    }  # fmt: skip
     engine: list[TranslationAblation] = []
 
     def ablation() -> TranslationAblation:
@@ -93,27 +93,14 @@ def _translations(
     found = {}
     with run.stage(label, sum(heads for heads, _ in wanted.values())) as advance:
         for name, (heads, compute) in wanted.items():
-            found[name] = _cached(folder / name, heads, len(pairs), compute)
+            codec = Json(list, partial(_checked, heads, len(pairs)))
+            found[name] = cache.get(TRANSLATIONS, {**identity, "ablation": name}, compute, codec)
             advance(heads)
     return found
 
 
-def _cached(folder: Path, heads: int, rows: int, compute: Callable[[], list[list[str]]]) -> list[list[str]]:
-    """Computed once for all experiments; an interrupted ablation loses one sublayer at most."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "translations.json"
-    with filelock.FileLock(folder / "lock"):
-        remove_leftovers(folder)
-        found = _read(path)
-        if found is None or len(found) != heads or any(len(texts_) != rows for texts_ in found):
-            found = compute()
-            write_json(path, found)
+def _checked(heads: int, rows: int, found: list[list[str]]) -> list[list[str]]:
+    """What was read, if it is the texts of so many rows for each of so many heads."""
+    if [len(texts_) for texts_ in found] != [rows] * heads:
+        raise ValueError(f"not the translations of {rows} rows by {heads} models")
     return found
-
-
-def _read(path: Path) -> list[list[str]] | None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there, or damaged: computed again
-        return None
-    return found if isinstance(found, list) else None

@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
 
-if TYPE_CHECKING:
-    from prunekit.data.batches import Examples
+NOT_CONTENT = ("_name_or_path", "architectures", "dtype", "transformers_version")
+"""Of a model's configuration: where it came from. Its class and the dtype of its weights are taken from the model."""
 
 
-def weights_fingerprint(model: torch.nn.Module) -> str:
-    """Hash of all parameters and buffers of a model."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(_bytes(tensor))
-    return digest.hexdigest()[:16]
+def fingerprint(content: Any) -> str:
+    """Hash of a content: of strings, numbers, tensors, arrays, dataclasses, and mappings and sequences of such.
+
+    Raises:
+        TypeError: something else is in it, as a path, which says where a content lies and not what it is.
+    """
+    text = json.dumps(content, sort_keys=True, default=_content)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def examples_fingerprint(examples: Examples) -> str:
-    """Hash of everything that a model gets of some examples, answers included, in their order."""
-    digest = hashlib.sha256(json.dumps([examples.input_ids, examples.token_type_ids]).encode())
-    for name, tensor in sorted(examples.targets(list(range(len(examples)))).items()):
-        digest.update(name.encode())
-        digest.update(_bytes(tensor))
-    return digest.hexdigest()[:16]
+def model_fingerprint(model: torch.nn.Module) -> str:
+    """Hash of all that decides a model's outputs: class, configuration, parameters and buffers.
+
+    Args:
+        model: of transformers. Hooks on it are not seen.
+    """
+    config: Any = model.config
+    own = {name: value for name, value in config.to_dict().items() if name not in NOT_CONTENT}
+    return fingerprint({
+        "class": type(model).__name__, "config": own, "attention": config._attn_implementation,
+        "weights": model.state_dict(),
+    })  # fmt: skip
 
 
-def _bytes(tensor: torch.Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+def _content(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        raw = value.detach().cpu().contiguous().view(-1).view(torch.uint8)
+        return ["tensor", str(value.dtype), [*value.shape], hashlib.sha256(raw.numpy()).hexdigest()]
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        raw_bytes = np.ascontiguousarray(value).tobytes()
+        return ["array", str(value.dtype), [*value.shape], hashlib.sha256(raw_bytes).hexdigest()]
+    if isinstance(value, np.generic):
+        return value.item()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, torch.dtype):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} is no content that could be hashed")

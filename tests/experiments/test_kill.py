@@ -86,7 +86,7 @@ MOMENTS: dict[str, list[Callable[[Path], bool]]] = {
     ],
     "ablate_heads": [
         lambda root: any(root.glob("finetune/*/result.json")),
-        lambda root: any(root.glob("cache/ablation/*/lock")),
+        lambda root: any(root.glob(".locks/cache-ablation-*.lock")),
         lambda root: any(root.glob("ablate_heads/*/tables/.heads.csv.*")) or any(root.glob("ablate_heads/*/tables")),
     ],
 }

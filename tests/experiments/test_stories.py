@@ -52,9 +52,9 @@ def test_ablate_heads(folder: Path) -> None:
 
 
 def test_transfer_shares_the_ablation(folder: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("cache/ablation/*/one_off.npy")}
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("cache/ablation/*.safetensors")}
     record = perform("transfer", *TINY, f"run.folder={folder}", "second.evaluation_rows=96")
-    after = {path: path.stat().st_mtime_ns for path in folder.glob("cache/ablation/*/one_off.npy")}
+    after = {path: path.stat().st_mtime_ns for path in folder.glob("cache/ablation/*.safetensors")}
     assert len(after) == len(before) + 1
     assert before.items() <= after.items()
     effects = table(folder, record, "effects")

@@ -69,12 +69,12 @@ def test_ablate_heads(folder: Path) -> None:
 
 
 def test_transfer_shares_the_ablation(folder: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("cache/translations/*/*/translations.json")}
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("cache/translations/*.json")}
     assert before
     arguments = ["second=demo_translation", "second.train_rows=192", "second.evaluation_rows=40"]
     sizes = ["second.max_length=24", "second.vocabulary=300"]
     record = perform("transfer", *SMALL, f"run.folder={folder}", *arguments, *sizes)
-    after = {path: path.stat().st_mtime_ns for path in folder.glob("cache/translations/*/*/translations.json")}
+    after = {path: path.stat().st_mtime_ns for path in folder.glob("cache/translations/*.json")}
     assert before.items() <= after.items() and len(after) - len(before) == 7
     assert record["metrics"]["heads"] == 12
     assert record["metrics"]["second"] == "demo_translation/validation"

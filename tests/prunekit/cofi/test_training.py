@@ -172,8 +172,8 @@ def test_trainings_share_their_warm_up(examples: Examples, tmp_path: Path) -> No
 
     student = replace(STUDENT, teacher_gigabytes=0.0)
     first, second = (replace(RECIPE, student=student, sparsity=target) for target in (0.5, 0.6))
-    _, _, whole = steps_of(first, cache=tmp_path / "cache")
-    found, lines, less = steps_of(second, cache=tmp_path / "cache")
+    _, _, whole = steps_of(first, cache=tmp_path)
+    found, lines, less = steps_of(second, cache=tmp_path)
     alone, expected, _ = steps_of(second)
     assert whole - less == 20  # one epoch of 640 rows
     assert torch.equal(weights(found.model), weights(alone.model))
@@ -183,8 +183,8 @@ def test_trainings_share_their_warm_up(examples: Examples, tmp_path: Path) -> No
 
 def test_another_objective_has_another_warm_up(examples: Examples, tmp_path: Path) -> None:
     for recipe in (RECIPE, replace(RECIPE, matching="none"), replace(RECIPE, learn_from="labels")):
-        prune_tiny(examples, tmp_path / "run" / recipe.matching / recipe.learn_from, recipe, cache=tmp_path / "cache")
-    assert len(list((tmp_path / "cache").iterdir())) == 3
+        prune_tiny(examples, tmp_path / "run" / recipe.matching / recipe.learn_from, recipe, cache=tmp_path)
+    assert len(list((tmp_path / "cache" / "distilled").iterdir())) == 3
 
 
 def test_labels_without_layers_need_no_teacher(examples: Examples, tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ class Kind:
 class Codec(Protocol[T]):
     """How values of a kind are files."""
 
-    suffix: str
+    @property
+    def suffix(self) -> str: ...
 
     def write(self, path: Path, value: T) -> None: ...
 

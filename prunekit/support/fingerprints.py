@@ -42,7 +42,7 @@ def model_fingerprint(model: torch.nn.Module) -> str:
 def _content(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         raw = value.detach().cpu().contiguous().view(-1).view(torch.uint8)
-        return ["tensor", str(value.dtype), [*value.shape], hashlib.sha256(raw.numpy()).hexdigest()]
+        return ["tensor", str(value.dtype), [*value.shape], hashlib.sha256(raw.numpy().data).hexdigest()]
     if isinstance(value, np.ndarray) and value.dtype != object:
         raw_bytes = np.ascontiguousarray(value).tobytes()
         return ["array", str(value.dtype), [*value.shape], hashlib.sha256(raw_bytes).hexdigest()]

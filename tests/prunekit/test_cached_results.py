@@ -35,6 +35,7 @@ from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
 from prunekit.support import cache as caches
 from prunekit.support.cache import Cache
+from prunekit.support.timing import describe_device
 from tests.support.families import LABELS, PAD, VOCABULARY, tiny
 from tests.support.squad_data import generated, squad_task, tokenizer
 from tests.support.translators import translator
@@ -298,16 +299,19 @@ def more(name: str, given: Given) -> None:
     given.how = {**given.how, name: given.how[name] + 1}
 
 
+MODELS: list[dict[str, Any]] = [
+    {"intermediate_size": 20}, {"num_attention_heads": 2}, {"hidden_size": 12}, {"hidden_act": "relu"}
+]  # fmt: skip
+
+
 class Tables(Kind):
     name = "latency"
     computes = ("prunekit.fisher.latency._measured",)
     measured = True
     changes: ClassVar = {
         **{
-            f"a model's {name}": set_to("model", tiny("bert", **{name: value}))
-            for name, value in (
-                ("intermediate_size", 20), ("num_attention_heads", 2), ("hidden_size", 12), ("hidden_act", "relu"),
-            )
+            f"a model's {next(iter(settings))}": set_to("model", tiny("bert", **settings))
+            for settings in MODELS
         },
         "family": set_to("model", tiny("roberta")),
         "attention implementation": MODEL["attention implementation"],
@@ -358,7 +362,7 @@ class WarmUps(Kind):
             return found
 
 
-KINDS = [kind() for kind in (Evaluations, Gradients, Ablations, Translations, Tables, WarmUps)]
+KINDS: list[Kind] = [kind() for kind in (Evaluations, Gradients, Ablations, Translations, Tables, WarmUps)]
 FILES = KINDS[:-1]
 
 
@@ -420,7 +424,7 @@ class TestEveryKind:
     @named(KINDS)
     def test_another_machine_has_entries_of_its_own(self, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
         keys = [key_of(kind)]
-        own = caches.describe_device("cpu")
+        own = describe_device("cpu")
         for other in (replace(own, type="cuda"), replace(own, name="Other CPU"), replace(own, threads=99)):
             monkeypatch.setattr(caches, "describe_device", lambda device, other=other: other)
             keys.append(key_of(kind))
@@ -432,7 +436,7 @@ class TestEveryKind:
 
     @named(FILES)
     def test_a_second_look_finds_the_same_and_computes_nothing(self, kind: Kind, tmp_path: Path) -> None:
-        values = []
+        values: list[Any] = []
         for _ in range(2):
             given = kind.given()
             given.folder = tmp_path

@@ -74,11 +74,11 @@ class Benchmark(Experiment):
 def story(config: Benchmark, run: Run) -> None:
     import importlib
 
-    from experiments.benchmarks.paired import Subject, median_ratios
+    from experiments.benchmarks.paired import BenchmarkCase, median_ratios
 
     model, examples, size = subject(config, run)
     bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
-    rows, found = bench.compare(Subject(
+    rows, found = bench.compare(BenchmarkCase(
         model, examples, size, batch_size=config.evaluation.batch_size, seed=config.seed, repeats=config.repeats,
         warmup=config.warmup, run=run,
     ))  # fmt: skip

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class LatencyTable(Experiment):
+class LatencyTableSettings(Experiment):
     """Measured latency of attention by heads and of the FFN by neurons; `prune_fisher` finds the same table."""
 
     batch_size: int = 32
@@ -45,7 +45,7 @@ class LatencyTable(Experiment):
             yield "length: random weights have no tokenizer to measure the data's mean length with, give length=N"
 
 
-def story(config: LatencyTable, run: Run) -> None:
+def story(config: LatencyTableSettings, run: Run) -> None:
     from prunekit.data.batches import encode
     from prunekit.data.tokenizers import load_tokenizer
     from prunekit.evaluation.evaluate import model_record
@@ -83,7 +83,7 @@ def story(config: LatencyTable, run: Run) -> None:
     }  # fmt: skip
 
 
-main = verb("latency_table", LatencyTable, story, revision=1, measures_time=True)
+main = verb("latency_table", LatencyTableSettings, story, revision=1, measures_time=True)
 
 if __name__ == "__main__":
     main()

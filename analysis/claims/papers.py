@@ -34,7 +34,7 @@ from analysis.data.published import claim as published_claim
 from analysis.render.output import Table
 from prunekit.support.errors import UserError
 
-__all__ = ["FOLDER", "Paper", "criteria", "evidence", "judged", "published", "read"]
+__all__ = ["FOLDER", "PaperClaims", "criteria", "evidence", "judged", "published", "read"]
 
 FOLDER = Path(__file__).parent
 OF_PAPER = ("table", "title", "caption", "over", "claims")
@@ -44,7 +44,7 @@ OVER = ("teachers", "tasks", "models")
 
 
 @dataclass(frozen=True)
-class Paper:
+class PaperClaims:
     """A file of claims."""
 
     table: str
@@ -64,7 +64,7 @@ def judged(paper: str, runs: Runs, journal: Journal, setting: str = "") -> Table
 
 
 @cache
-def read(paper: str) -> Paper:
+def read(paper: str) -> PaperClaims:
     """The claims of ``paper``, in the order of its file.
 
     Raises:
@@ -75,7 +75,7 @@ def read(paper: str) -> Paper:
     return parse(yaml.safe_load((FOLDER / f"{paper}.yaml").read_text(encoding="utf-8")), paper)
 
 
-def parse(content: Mapping[str, Any], paper: str) -> Paper:
+def parse(content: Mapping[str, Any], paper: str) -> PaperClaims:
     """See :func:`read`."""
     _check_keys(content, OF_PAPER, ("source",), f"{paper}.yaml")
     over = _one_of(content["over"], OVER, f"{paper}.yaml: over")
@@ -83,7 +83,7 @@ def parse(content: Mapping[str, Any], paper: str) -> Paper:
         _claim(item, over, content.get("source", paper), f"{paper}.yaml, claim {number}")
         for number, item in enumerate(content["claims"], 1)
     ]
-    return Paper(content["table"], content["title"], content["caption"], tuple(claims))
+    return PaperClaims(content["table"], content["title"], content["caption"], tuple(claims))
 
 
 def _claim(item: Mapping[str, Any], over: str, source: str, place: str) -> Claim:

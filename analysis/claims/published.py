@@ -12,7 +12,7 @@ from analysis.michel import published as of_michel
 
 
 @dataclass(frozen=True)
-class Part:
+class PublishedShare:
     """Some of all."""
 
     some: int
@@ -46,26 +46,26 @@ def gain(*, batch_size: int) -> float:
 
 
 @registry.published
-def unchanged_heads() -> Part:
+def unchanged_heads() -> PublishedShare:
     """Table 1 of Michel et al.: heads whose removal changes nothing significantly, of all."""
     grid = of_michel.single_heads()
-    return Part(len(grid) - int(grid["significant"].sum()), len(grid))
+    return PublishedShare(len(grid) - int(grid["significant"].sum()), len(grid))
 
 
 @registry.published
-def better_removed() -> Part:
+def better_removed() -> PublishedShare:
     """The same table: heads whose removal raises BLEU significantly, of those with a significant change."""
     grid = of_michel.single_heads()
     significant = grid[grid["significant"]]
-    return Part(int((significant["delta_points"] > 0).sum()), len(significant))
+    return PublishedShare(int((significant["delta_points"] > 0).sum()), len(significant))
 
 
 @registry.published
-def one_head_layers(*, protocol: str) -> Part:
+def one_head_layers(*, protocol: str) -> PublishedShare:
     """Tables 2 and 5 of Michel et al.: layers whose best single head loses nothing significant, of all kinds."""
     rows = of_michel.best_translation_heads()
     rows = rows[rows["protocol"] == protocol]
-    return Part(int((~(rows["significant"] & (rows["delta_points"] < 0))).sum()), len(rows))
+    return PublishedShare(int((~(rows["significant"] & (rows["delta_points"] < 0))).sum()), len(rows))
 
 
 @registry.published

@@ -48,7 +48,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Paper:
+class PaperSection:
     id: str
     title: str
     sections: list[Section]
@@ -94,14 +94,14 @@ def page(records: Sequence[Record], journal: Journal) -> str:
     )
 
 
-def _papers(made: Iterable[Made], names: Names) -> Iterator[Paper]:
+def _papers(made: Iterable[Made], names: Names) -> Iterator[PaperSection]:
     for title, chapter in groupby(made, key=lambda one: one.chapter):
         paper = names.new(title)
         sections = [
             Section(names.new(f"{title} {setting}"), setting, [_entry(one, names) for one in found])
             for setting, found in groupby(chapter, key=lambda one: one.setting)
         ]
-        yield Paper(paper, title, sections)
+        yield PaperSection(paper, title, sections)
 
 
 def _entry(made: Made, names: Names) -> Entry:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from experiments.benchmarks.paired import Found, Subject, paired
+from experiments.benchmarks.paired import BenchmarkCase, Results, paired
 from prunekit.data.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
 from prunekit.forward.ablation import ablate_heads
 from prunekit.models.blocks import describe
@@ -17,9 +17,9 @@ FIXED_LENGTH = 128
 """The padding of the released code."""
 
 
-def compare(subject: Subject) -> Found:
-    functions = variants(subject.model, subject.data, subject.batch_size, subject.device)
-    return paired(subject, functions, agreement)
+def compare(case: BenchmarkCase) -> Results:
+    functions = variants(case.model, case.data, case.batch_size, case.device)
+    return paired(case, functions, agreement)
 
 
 def variants(model: Any, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from experiments.benchmarks.paired import Found, Subject, paired
+from experiments.benchmarks.paired import BenchmarkCase, Results, paired
 from prunekit.data.batches import Batch, evaluation_batches, to_device
 from prunekit.data.translation import Pairs
 from prunekit.forward.beam_search import Hypothesis
@@ -24,15 +24,15 @@ Translated = list[list[Hypothesis]]
 """By head, over all kinds and layers; then by sentence."""
 
 
-def compare(subject: Subject) -> Found:
-    pairs = subject.data
+def compare(case: BenchmarkCase) -> Results:
+    pairs = case.data
     assert isinstance(pairs, Pairs)
-    batches = [to_device(batch, subject.device) for batch in evaluation_batches(pairs, subject.batch_size)]
+    batches = [to_device(batch, case.device) for batch in evaluation_batches(pairs, case.batch_size)]
     functions = {
-        "plain": lambda: one_generate_per_head(subject.model, pairs, batches),
-        "fast": lambda: with_reuse(subject.model, pairs, subject.batch_size, subject.device),
+        "plain": lambda: one_generate_per_head(case.model, pairs, batches),
+        "fast": lambda: with_reuse(case.model, pairs, case.batch_size, case.device),
     }
-    return paired(subject, functions, agreement)
+    return paired(case, functions, agreement)
 
 
 def with_reuse(model: Any, pairs: Pairs, batch_size: int, device: torch.device) -> Translated:

@@ -18,20 +18,20 @@ from analysis.data.groups import Group, by_condition, teacher_of
 from analysis.data.loading import Journal, load
 from analysis.michel import fig3b
 from analysis.render.output import Drawing
-from experiments.benchmarks.paired import Found, Subject, paired
+from experiments.benchmarks.paired import BenchmarkCase, Results, paired
 
 LOGGED = Path(analysis.__file__).parent / "logged_runs" / "prune_heads"
 SEEDS_APART = 10
 """Of two copies of a run: more than the seeds of the logged ones are apart."""
 
 
-def compare(subject: Subject) -> Found:
+def compare(case: BenchmarkCase) -> Results:
     # in the run's folder, named like what a killed process leaves there: the next one removes it
-    with tempfile.TemporaryDirectory(dir=subject.run.folder, prefix=".", suffix=".tmp") as home:
+    with tempfile.TemporaryDirectory(dir=case.run.folder, prefix=".", suffix=".tmp") as home:
         runs = Path(home, "prune_heads")
-        write_copies(runs, subject.size)
+        write_copies(runs, case.size)
         functions = {"plain": lambda: drawn(runs, one_by_one), "fast": lambda: drawn(runs, together)}
-        return paired(subject, functions, agreement)
+        return paired(case, functions, agreement)
 
 
 def write_copies(folder: Path, number: int) -> None:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.benchmarks.memory import added_peak, saved_bytes
-from experiments.benchmarks.paired import Found, Row, Subject, compared
+from experiments.benchmarks.paired import BenchmarkCase, Results, Row, compared
 from experiments.benchmarks.plain.cofi import plain_loss
 from experiments.benchmarks.trainee import Trainee
 from prunekit.cofi.fixed import students_call
@@ -84,24 +84,24 @@ class Variant:
         return torch.stack(losses).cpu()
 
 
-def compare(subject: Subject) -> Found:
+def compare(case: BenchmarkCase) -> Results:
     rows: list[Row] = []
-    batches = in_order(subject.data, subject.batch_size, subject.device)
-    variants, seconds = variants_of(subject.model, subject.data, subject.device, subject.seed)
+    batches = in_order(case.data, case.batch_size, case.device)
+    variants, seconds = variants_of(case.model, case.data, case.device, case.seed)
     found: dict[str, Any] = {"steps": len(batches), "seconds_keeping_teacher": seconds}
-    with subject.run.stage("benchmark", len(STATES) * len(variants) * (subject.repeats + subject.warmup)) as advance:
+    with case.run.stage("benchmark", len(STATES) * len(variants) * (case.repeats + case.warmup)) as advance:
         for state, sparsity in STATES.items():
-            gates = None if sparsity is None else gates_at(subject.model, sparsity, subject.seed)
+            gates = None if sparsity is None else gates_at(case.model, sparsity, case.seed)
             for variant in variants.values():
                 variant.gates = gates
             found |= {f"{name}, {state}": megabytes for name, megabytes in memory(variants, batches[0]).items()}
-            losses, taken = timed(variants, batches, subject, advance)
+            losses, taken = timed(variants, batches, case, advance)
             rows += compared(state, taken["plain"], taken["fast"])
             rows += compared(f"{state}, kept teacher", taken["fast"], taken["kept teacher"])
-            for name, difference in differences(variants, losses, subject.seed).items():
+            for name, difference in differences(variants, losses, case.seed).items():
                 found[name] = max(found.get(name, 0.0), difference)
             if gates is not None:
-                size = PrunableSize.of(subject.model)
+                size = PrunableSize.of(case.model)
                 found[f"expected_sparsity, {state}"] = float(size.sparsity(gates.kept()).detach())
     return rows, found
 
@@ -198,7 +198,7 @@ def memory(variants: dict[str, Variant], batch: Batch) -> dict[str, float]:
 
 
 def timed(
-    variants: dict[str, Variant], batches: list[Batch], subject: Subject, advance: Callable[[int], None]
+    variants: dict[str, Variant], batches: list[Batch], case: BenchmarkCase, advance: Callable[[int], None]
 ) -> tuple[dict[str, Tensor], dict[str, tuple[float, ...]]]:
     """Losses of each variant, (step,), and its seconds round by round."""
     losses: dict[str, Tensor] = {}
@@ -209,9 +209,9 @@ def timed(
 
     calls: dict[str, Callable[[], None]] = {}
     for name, variant in variants.items():
-        calls[f"begin {name}"] = partial(variant.begin, subject.seed)
+        calls[f"begin {name}"] = partial(variant.begin, case.seed)
         calls[name] = partial(keeping, name)
-    taken = interleaved(calls, warmup=subject.warmup, repeats=subject.repeats)
+    taken = interleaved(calls, warmup=case.warmup, repeats=case.repeats)
     return losses, {name: taken[name].seconds for name in variants}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.benchmarks.paired import Found, Subject, paired
+from experiments.benchmarks.paired import BenchmarkCase, Results, paired
 from experiments.benchmarks.plain.fisher import plain_gradients, plain_rearrange, plain_search
 from experiments.benchmarks.plain.tuning import plain_tune
 from prunekit.data.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
@@ -59,9 +59,9 @@ class Clock:
         return result
 
 
-def compare(subject: Subject) -> Found:
-    functions = variants(subject.model, subject.data, subject.batch_size, subject.device)
-    return paired(subject, functions, agreement)
+def compare(case: BenchmarkCase) -> Results:
+    functions = variants(case.model, case.data, case.batch_size, case.device)
+    return paired(case, functions, agreement)
 
 
 def variants(model: Any, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from experiments.benchmarks.paired import Found, Row, Subject, compared
+from experiments.benchmarks.paired import BenchmarkCase, Results, Row, compared
 from experiments.benchmarks.plain.hand_built import HandBuilt
 from experiments.benchmarks.shapes import Shape
 from prunekit.cofi.sparsity import PrunableSize
@@ -36,14 +36,14 @@ SHAPES = (
 """At that sparsity."""
 
 
-def compare(subject: Subject) -> Found:
-    model, length = subject.model, subject.data.mean_lengths[0]
+def compare(case: BenchmarkCase) -> Results:
+    model, length = case.model, case.data.mean_lengths[0]
     dense = cost(model, length).macs
     rows: list[Row] = []
     found: dict[str, Any] = {"length": length, "max_logit_difference": 0.0}
-    sizes = dict.fromkeys((1, subject.batch_size))
-    with subject.run.stage("benchmark", (len(CONSTRAINTS) + len(SHAPES)) * len(sizes)) as advance:
-        for key, name, masks in cases(subject, length):
+    sizes = dict.fromkeys((1, case.batch_size))
+    with case.run.stage("benchmark", (len(CONSTRAINTS) + len(SHAPES)) * len(sizes)) as advance:
+        for key, name, masks in cases(case, length):
             pruned = prune(model, masks)
             hand_built = HandBuilt(pruned).eval()
             promised = dense / cost(pruned, length).macs
@@ -52,7 +52,7 @@ def compare(subject: Subject) -> Found:
             for batch_size in sizes:
                 where, ratios = f"{name}, batch {batch_size}", {}
                 for what, other in (("unpruned", model), ("hand-built", hand_built)):
-                    added = compared(f"{where}: {what}", *in_turn(other, pruned, batch_size, length, subject))
+                    added = compared(f"{where}: {what}", *in_turn(other, pruned, batch_size, length, case))
                     ratios[what] = statistics.median(row["ratio"] for row in added)
                     rows += added
                 found[f"share_of_promise_{key}_batch_{batch_size}"] = ratios["unpruned"] / promised
@@ -61,23 +61,23 @@ def compare(subject: Subject) -> Found:
 
 
 def in_turn(
-    other: Any, pruned: Any, batch_size: int, length: int, subject: Subject
+    other: Any, pruned: Any, batch_size: int, length: int, case: BenchmarkCase
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Seconds of two models, round by round.
 
     Only two at a time: of two small models in turn with the unpruned one, the first to follow it pays for cold caches
     and a time slice that is used up, which is more than the two differ by.
     """
-    calls = forward_calls({"other": other, "pruned": pruned}, batch_size, length, subject.device)
-    repeats = rounds(subject.repeats, batch_size, length)
-    taken = interleaved(calls, warmup=subject.warmup + 1, repeats=repeats)
+    calls = forward_calls({"other": other, "pruned": pruned}, batch_size, length, case.device)
+    repeats = rounds(case.repeats, batch_size, length)
+    taken = interleaved(calls, warmup=case.warmup + 1, repeats=repeats)
     return taken["other"].seconds, taken["pruned"].seconds
 
 
-def cases(subject: Subject, length: int) -> Iterator[tuple[str, str, Masks]]:
+def cases(case: BenchmarkCase, length: int) -> Iterator[tuple[str, str, Masks]]:
     """Key of metrics, name of comparisons, and the masks of every pruned model."""
-    model = subject.model
-    scores = diagonal(mask_gradients(model, evaluation_batches(subject.data, 32)))
+    model = case.model
+    scores = diagonal(mask_gradients(model, evaluation_batches(case.data, 32)))
     for constraint in CONSTRAINTS:
         yield f"{constraint:g}", f"{constraint:g} of MACs", mac_search(scores, model, length, constraint)
     for shape in SHAPES:

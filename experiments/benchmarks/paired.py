@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from prunekit.runs.execute import Run
 
 Row = dict[str, Any]
-Found = tuple[list[Row], dict[str, Any]]
+Results = tuple[list[Row], dict[str, Any]]
 """The table of repeats, and metrics beside its ratios."""
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchmarkCase:
     """What a benchmark is about, and how often it is timed."""
 
     model: Any
@@ -46,8 +46,10 @@ class Subject:
 
 
 def paired(
-    subject: Subject, functions: Mapping[str, Callable[[], Any]], agreement: Callable[[dict[str, Any]], dict[str, Any]]
-) -> Found:
+    case: BenchmarkCase,
+    functions: Mapping[str, Callable[[], Any]],
+    agreement: Callable[[dict[str, Any]], dict[str, Any]],
+) -> Results:
     """Time each function once a round, and every other against ``fast``; then stage by stage, where results have
     ``seconds`` of stages.
 
@@ -65,15 +67,15 @@ def paired(
 
         return call
 
-    with subject.run.stage("benchmark", len(functions) * (subject.repeats + subject.warmup)) as advance:
+    with case.run.stage("benchmark", len(functions) * (case.repeats + case.warmup)) as advance:
         calls = {name: keeping(name) for name in functions}
-        timings = interleaved(calls, warmup=subject.warmup, repeats=subject.repeats)
+        timings = interleaved(calls, warmup=case.warmup, repeats=case.repeats)
     rows = []
     for name in functions:
         if name != "fast":
             rows += compared(name, timings[name].seconds, timings["fast"].seconds)
     for stage in stages["fast"][-1]:
-        plain, fast = ([taken[stage] for taken in stages[name][subject.warmup :]] for name in ("plain", "fast"))
+        plain, fast = ([taken[stage] for taken in stages[name][case.warmup :]] for name in ("plain", "fast"))
         rows += compared(stage, plain, fast)
     return rows, agreement(results) | {f"seconds_{name}": timings[name].median for name in functions}
 

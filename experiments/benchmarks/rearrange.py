@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.benchmarks.paired import Found, Subject, paired
+from experiments.benchmarks.paired import BenchmarkCase, Results, paired
 from experiments.benchmarks.plain.fisher import plain_rearrange
 from prunekit.fisher.rearrange import rearrange
 from prunekit.fisher.units import UnitTensors
@@ -19,14 +19,14 @@ from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 
 
-def compare(subject: Subject) -> Found:
-    ones = Masks.ones(describe(subject.model))
-    generator = torch.Generator().manual_seed(subject.seed)
+def compare(case: BenchmarkCase) -> Results:
+    ones = Masks.ones(describe(case.model))
+    generator = torch.Generator().manual_seed(case.seed)
 
     def drawn(units: Tensor) -> Tensor:
         """(row, layer, unit), float64."""
         sizes = torch.rand(units.shape, generator=generator, dtype=torch.float64).exp()
-        return torch.randn(subject.size, *units.shape, generator=generator, dtype=torch.float64) * sizes
+        return torch.randn(case.size, *units.shape, generator=generator, dtype=torch.float64) * sizes
 
     gradients = UnitTensors(drawn(ones.heads["self"]), drawn(ones.neurons))
     before = Masks({"self": _better_half(gradients.heads)}, _better_half(gradients.neurons), ones.layers)
@@ -34,7 +34,7 @@ def compare(subject: Subject) -> Found:
         "plain": lambda: plain_rearrange(gradients, before),
         "fast": lambda: rearrange(gradients, before),
     }
-    return paired(subject, functions, lambda results: agreement(before, results))
+    return paired(case, functions, lambda results: agreement(before, results))
 
 
 def _better_half(gradients: Tensor) -> Tensor:

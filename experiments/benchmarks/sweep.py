@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from experiments.benchmarks.paired import Found, Row, Subject, compared
+from experiments.benchmarks.paired import BenchmarkCase, Results, Row, compared
 from prunekit.support.errors import UserError
 
 CONSTRAINTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -22,14 +22,14 @@ TEACHERS = (0, 1)
 WORKERS = 2
 
 
-def compare(subject: Subject) -> Found:
+def compare(case: BenchmarkCase) -> Results:
     rows: list[Row] = []
     found = {"teachers_trained": 0, "cells": 0}
     runs_alone = len(TEACHERS) * (1 + len(CONSTRAINTS))
-    with subject.run.stage("benchmark", subject.repeats * (runs_alone + 1)) as advance:
-        for repeat in range(subject.repeats):
+    with case.run.stage("benchmark", case.repeats * (runs_alone + 1)) as advance:
+        for repeat in range(case.repeats):
             # in the run's folder, named like what a killed process leaves there: the next one removes it
-            with tempfile.TemporaryDirectory(dir=subject.run.folder, prefix=".", suffix=".tmp") as home:
+            with tempfile.TemporaryDirectory(dir=case.run.folder, prefix=".", suffix=".tmp") as home:
                 teachers = cells = 0.0
                 for seed in TEACHERS:
                     teachers += seconds("finetune", f"train.seed={seed}", *settings(home, "plain"))
@@ -37,12 +37,12 @@ def compare(subject: Subject) -> Found:
                 for constraint in CONSTRAINTS:
                     for seed in TEACHERS:
                         cells += seconds("prune_fisher", f"train.seed={seed}", f"constraint={constraint}",
-                                         *fisher_settings(subject, home, "plain"))  # fmt: skip
+                                         *fisher_settings(case, home, "plain"))  # fmt: skip
                         advance(1)
                 sweep = seconds(
                     "prune_fisher", "-m", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={WORKERS}",
                     f"train.seed={','.join(map(str, TEACHERS))}", f"constraint={','.join(map(str, CONSTRAINTS))}",
-                    *fisher_settings(subject, home, "fast"),
+                    *fisher_settings(case, home, "fast"),
                 )  # fmt: skip
                 advance(1)
                 for name, verb in (("teachers_trained", "finetune"), ("cells", "prune_fisher")):
@@ -64,8 +64,8 @@ def handed_on() -> list[str]:
     return [text for text in given if not text.startswith(own)]
 
 
-def fisher_settings(subject: Subject, home: str, name: str) -> list[str]:
-    return [*settings(home, name), f"calibration_examples={subject.size}"]
+def fisher_settings(case: BenchmarkCase, home: str, name: str) -> list[str]:
+    return [*settings(home, name), f"calibration_examples={case.size}"]
 
 
 def seconds(verb: str, *overrides: str) -> float:

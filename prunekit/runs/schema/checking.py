@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prunekit.runs.schema.fields import Field, Fields, Table
+from prunekit.runs.schema.fields import Field, Fields, TableSchema
 from prunekit.runs.schema.records import missing_tables, record_problems, version_of
 from prunekit.runs.schema.verbs import VERBS
 
@@ -41,7 +41,7 @@ def folder_problems(folder: Path) -> Iterator[str]:
             yield from (f"{log}{line}" for line in log_problems(log, verb.log, version))
 
 
-def table_problems(path: Path, table: Table, version: int) -> Iterator[str]:
+def table_problems(path: Path, table: TableSchema, version: int) -> Iterator[str]:
     """Of a CSV file; one line a column, for its first wrong value."""
     try:
         with path.open(encoding="utf-8", newline="") as file:

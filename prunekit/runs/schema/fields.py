@@ -114,7 +114,7 @@ def said(item: Field) -> str:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableSchema:
     """``tables/NAME.csv``."""
 
     name: str
@@ -139,11 +139,11 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Verb:
+class VerbSchema:
     """What the records of a verb hold beside the frame that all have in common."""
 
     name: str
-    tables: tuple[Table, ...] = ()
+    tables: tuple[TableSchema, ...] = ()
     settings: Fields = field(default_factory=lambda: Fields((), open=True))
     """Of its configuration, those that figures rely on; there are others."""
     metrics: Fields = field(default_factory=lambda: Fields(()))
@@ -151,7 +151,7 @@ class Verb:
     log: Fields | None = None
     """Lines of ``metrics.jsonl`` beside their ``step``; None where there is no such file."""
 
-    def table(self, name: str) -> Table:
+    def table(self, name: str) -> TableSchema:
         """
         Raises:
             KeyError: the verb has no such table.

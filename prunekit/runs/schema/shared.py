@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Table, fields
+from prunekit.runs.schema.fields import Field, TableSchema, fields
 
 METRICS = Field("accuracy|f1|matthews|pearson|spearman|exact_match|answer_f1|bleu|chrf", "float", "a score of the task")
 """The scores of a task, by their names; which ones there are depends on the task."""
@@ -57,7 +57,7 @@ TEST = (
     Field("significant", "bool", "p_value is below the level"),
     Field("significant_bh", "bool", "so it is at that false discovery rate (Benjamini-Hochberg)"),
 )
-LATENCY = Table(
+LATENCY = TableSchema(
     "latency",
     "measured latency, dense and pruned in turn",
     fields(
@@ -69,7 +69,7 @@ LATENCY = Table(
         Field("mac_speedup", "float", "what multiply-accumulates promise"),
     ),
 )
-KEPT = Table(
+KEPT = TableSchema(
     "kept",
     "units kept in each layer",
     fields(

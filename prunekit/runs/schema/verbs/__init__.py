@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Verb
+from prunekit.runs.schema.fields import VerbSchema
 from prunekit.runs.schema.verbs import (
     ablate_heads,
     benchmark,
@@ -17,7 +17,7 @@ from prunekit.runs.schema.verbs import (
     transfer,
 )
 
-VERBS: dict[str, Verb] = {
+VERBS: dict[str, VerbSchema] = {
     module.VERB.name: module.VERB
     for module in (
         ablate_heads, benchmark, finetune, head_dynamics, latency_table, prune_cofi, prune_fisher, prune_heads,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Table, Verb, fields
+from prunekit.runs.schema.fields import Field, TableSchema, VerbSchema, fields
 from prunekit.runs.schema.shared import HEAD, KIND, LAYER, METRIC, SIGNATURES, TEST
 
-VERB = Verb(
+VERB = VerbSchema(
     "ablate_heads",
     tables=(
-        Table(
+        TableSchema(
             "heads",
             "a row a head and ablation",
             fields(KIND, LAYER, HEAD, Field("ablation", "str", "one_off or all_but_one"), METRIC, *TEST),
         ),
-        Table(
+        TableSchema(
             "layers",
             "a row a layer: the head that was chosen to stay alone",
             fields(

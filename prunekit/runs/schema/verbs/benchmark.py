@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Fields, Table, Verb, fields
+from prunekit.runs.schema.fields import Field, Fields, TableSchema, VerbSchema, fields
 
-VERB = Verb(
+VERB = VerbSchema(
     "benchmark",
     tables=(
-        Table(
+        TableSchema(
             "repeats",
             "a row a comparison and round",
             fields(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Verb, fields
+from prunekit.runs.schema.fields import Field, VerbSchema, fields
 from prunekit.runs.schema.shared import METRICS
 
-VERB = Verb(
+VERB = VerbSchema(
     "finetune",
     metrics=fields(
         METRICS,

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Fields, Table, Verb, fields
+from prunekit.runs.schema.fields import Field, Fields, TableSchema, VerbSchema, fields
 from prunekit.runs.schema.shared import METRIC, POINT, SCORE, SIGNATURES
 
 EPOCH = Field("epoch", "int", "of training that was finished, from 1")
 CORRELATION = "rank correlation of the scores with those of the last epoch"
 
-VERB = Verb(
+VERB = VerbSchema(
     "head_dynamics",
     tables=(
-        Table(
+        TableSchema(
             "points",
             "a row an epoch and share",
             fields(EPOCH, *POINT, Field("relative", "float", "value over that of the whole model", nullable=True)),
         ),
-        Table("scores", "a row an epoch and head", fields(EPOCH, *SCORE)),
-        Table(
+        TableSchema("scores", "a row an epoch and head", fields(EPOCH, *SCORE)),
+        TableSchema(
             "agreement",
             "a row an epoch",
             fields(EPOCH, Field("rank_correlation", "float", CORRELATION, nullable=True)),

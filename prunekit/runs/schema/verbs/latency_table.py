@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Table, Verb, fields
+from prunekit.runs.schema.fields import Field, TableSchema, VerbSchema, fields
 
-VERB = Verb(
+VERB = VerbSchema(
     "latency_table",
     tables=(
-        Table(
+        TableSchema(
             "latency",
             "a row a sublayer and number of units",
             fields(

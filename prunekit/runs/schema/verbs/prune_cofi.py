@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Fields, Verb, fields
+from prunekit.runs.schema.fields import Field, Fields, VerbSchema, fields
 from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KEPT, LATENCY, METRICS, REMAINING, VALUE
 
-VERB = Verb(
+VERB = VerbSchema(
     "prune_cofi",
     tables=(KEPT, LATENCY),
     settings=Fields((Field("sparsity", "float", "share of the prunable parameters that goes"),), open=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Fields, Table, Verb, fields
+from prunekit.runs.schema.fields import Field, Fields, TableSchema, VerbSchema, fields
 from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KEPT, LATENCY, LAYER, METRIC, METRICS, REMAINING, VALUE
 
 STAGE = (
@@ -16,15 +16,15 @@ STAGE = (
     Field("achieved_parameters", "float", "share of them that is gone"),
 )
 
-VERB = Verb(
+VERB = VerbSchema(
     "prune_fisher",
     tables=(
-        Table(
+        TableSchema(
             "stages",
             "a row a stage: the model as it left it",
             fields(*STAGE, Field("seconds", "float", "that the stage took", nullable=True)),
         ),
-        Table(
+        TableSchema(
             "tuning",
             "a row a sublayer",
             fields(

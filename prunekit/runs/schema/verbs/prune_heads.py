@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Fields, Table, Verb, fields
+from prunekit.runs.schema.fields import Field, Fields, TableSchema, VerbSchema, fields
 from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KIND, LAYER, METRIC, METRICS, POINT, SCORE, SIGNATURES
 
-VERB = Verb(
+VERB = VerbSchema(
     "prune_heads",
     tables=(
-        Table("points", "a row a share", fields(*POINT)),
-        Table(
+        TableSchema("points", "a row a share", fields(*POINT)),
+        TableSchema(
             "kept",
             "a row a share and layer",
             fields(
@@ -20,7 +20,7 @@ VERB = Verb(
                 Field("heads", "int", "heads that the whole model has"),
             ),
         ),
-        Table("scores", "a row a head", fields(*SCORE)),
+        TableSchema("scores", "a row a head", fields(*SCORE)),
     ),
     settings=Fields((Field("order", "str", "who goes first"),), open=True),
     metrics=fields(

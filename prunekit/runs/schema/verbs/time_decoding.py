@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Table, Verb, fields
+from prunekit.runs.schema.fields import Field, TableSchema, VerbSchema, fields
 
 DECODING = (
     Field("kinds", "str", "of attention whose heads went, joined by +"),
@@ -20,9 +20,9 @@ DECODING = (
     Field("speedup_high", "float", "upper quartile"),
 )
 
-VERB = Verb(
+VERB = VerbSchema(
     "time_decoding",
-    tables=(Table("decoding", "a row a batch size, kinds and share", fields(*DECODING)),),
+    tables=(TableSchema("decoding", "a row a batch size, kinds and share", fields(*DECODING)),),
     metrics=fields(
         Field("words", "int", "tokens of a translation"),
         Field("beams", "int", "of beam search"),

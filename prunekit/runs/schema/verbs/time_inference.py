@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prunekit.runs.schema.fields import Field, Table, Verb, fields
+from prunekit.runs.schema.fields import Field, TableSchema, VerbSchema, fields
 from prunekit.runs.schema.verbs.time_decoding import DECODING
 
 BATCH_SIZE = Field("batch_size", "int", "examples a batch")
 LENGTH = Field("length", "int", "tokens an example")
-VERB = Verb(
+VERB = VerbSchema(
     "time_inference",
     tables=(
-        Table(
+        TableSchema(
             "timings",
             "a row a variant, length and batch size",
             fields(
@@ -30,7 +30,7 @@ VERB = Verb(
             ),
             optional=True,
         ),
-        Table("decoding", "of translation: a row a batch size, kinds and share", fields(*DECODING), optional=True),
+        TableSchema("decoding", "of translation: a row a size, kinds and share", fields(*DECODING), optional=True),
     ),
     metrics=fields(
         Field("attention_parameter_share", "float", "of all parameters", optional=True),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Table, Verb, fields
+from prunekit.runs.schema.fields import Field, TableSchema, VerbSchema, fields
 from prunekit.runs.schema.shared import HEAD, KIND, LAYER, METRIC, SIGNATURES
 
-VERB = Verb(
+VERB = VerbSchema(
     "transfer",
     tables=(
-        Table(
+        TableSchema(
             "effects",
             "a row a head",
             fields(

@@ -14,7 +14,7 @@ from prunekit.heads.curves import Estimate
 from prunekit.heads.effects import head_comparisons
 from prunekit.heads.scores import head_importance, head_magnitude, random_scores
 from prunekit.runs.teachers import load_teacher, new_model
-from prunekit.training.loop import retrain
+from prunekit.training.finetuning import retrain
 
 if TYPE_CHECKING:
     from experiments.head_dynamics import HeadDynamics

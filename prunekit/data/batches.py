@@ -151,12 +151,13 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
-NOT_INPUTS = ("labels", "start_positions", "end_positions", "index")
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""What models take of a batch, where it has them."""
 
 
-def model_inputs(batch: Batch) -> Batch:
-    """What the model itself takes: no labels, no index."""
-    return {name: tensor for name, tensor in batch.items() if name not in NOT_INPUTS}
+def model_inputs(batch: Batch, device: torch.device | None = None) -> Batch:
+    """What the model itself takes, on ``device`` (None: where it is); no labels, no index, nothing else."""
+    return {name: batch[name].to(device=device) for name in INPUTS if name in batch}
 
 
 def iterate(batches: Sequence[Batch], device: torch.device) -> Iterator[Batch]:

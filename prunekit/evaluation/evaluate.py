@@ -18,8 +18,8 @@ from prunekit.data.bleu import bleu_band, translation_scores
 from prunekit.data.translation import Pairs
 from prunekit.data.windows import Windows
 from prunekit.forward.translate import texts, translate
+from prunekit.support.precision import autocast
 from prunekit.support.statistics import Band, accuracy_band, bootstrap_band
-from prunekit.training.loop import autocast
 
 Advance = Callable[[int], None]
 Read = Callable[[Any, Batch], Sequence[Tensor]]

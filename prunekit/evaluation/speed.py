@@ -10,8 +10,8 @@ import torch
 
 from prunekit.forward.beam_search import beam_search
 from prunekit.forward.seq2seq import Seq2Seq
+from prunekit.support.precision import autocast
 from prunekit.support.timing import interleaved
-from prunekit.training.loop import autocast
 
 
 def forward_calls(

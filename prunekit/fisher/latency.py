@@ -23,8 +23,8 @@ from prunekit.models.masks import Masks
 from prunekit.models.surgery import shrink_attention, shrink_ffn
 from prunekit.support.errors import UserError
 from prunekit.support.files import remove_leftovers, write_json
+from prunekit.support.precision import autocast
 from prunekit.support.timing import describe_device, interleaved
-from prunekit.training.loop import autocast
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

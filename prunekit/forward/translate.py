@@ -11,7 +11,7 @@ from prunekit.data.batches import Batch, evaluation_batches, to_device
 from prunekit.data.translation import Pairs
 from prunekit.forward.beam_search import Hypothesis, beam_search
 from prunekit.forward.seq2seq import Seq2Seq
-from prunekit.training.loop import autocast
+from prunekit.support.precision import autocast
 
 
 def translate(

@@ -21,7 +21,8 @@ from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples, encode
 from prunekit.data.rows import Rows, load_rows
 from prunekit.data.tokenizers import load_tokenizer, new_tokenizer
-from prunekit.training.loop import quick_attention, steps_in, train
+from prunekit.training.finetuning import quick_attention, steps_in, train
+from prunekit.training.loop import Context
 
 REVISION = 1
 """Raised whenever `finetune` gives other numbers for the same configuration."""
@@ -60,13 +61,12 @@ def finetune(config: Finetune, run: Run) -> None:
 
     attention = quick_attention(model, run.device, config.train.precision)
     with attention, run.stage("train", steps_in(len(examples), config.train)) as advance:
-        state = train(
-            model, examples, config.train, device=run.device, folder=run.folder,
-            checkpoint_seconds=config.run.checkpoint_seconds,
+        context = Context(
+            examples=examples, device=run.device, folder=run.folder, checkpoint_seconds=config.run.checkpoint_seconds,
             on_resume=lambda step: (run.logged(until=step), None)[1],
-            on_log=lambda step, values: run.log(step, **values),
-            on_step=advance, evaluate=held_out_score, on_epoch=keep_snapshot,
+            on_log=lambda step, values: run.log(step, **values), on_step=advance,
         )  # fmt: skip
+        state = train(model, config.train, context, evaluate=held_out_score, on_epoch=keep_snapshot)
     if processes.rank() > 0:
         return  # it has helped to train
     encoded = encode(evaluation, tokenizer, positions(model))

@@ -18,7 +18,7 @@ from prunekit.fisher.gradients import diagonal, mask_gradients
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.checkpoints import build
 from prunekit.support.errors import UserError
-from tests.prunekit.cofi.test_training import SHAPE
+from tests.prunekit.cofi.test_pruning import SHAPE
 from tests.prunekit.training.test_loop import TASK
 from tests.support.families import FAMILY_NAMES, tiny
 

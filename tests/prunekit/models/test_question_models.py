@@ -21,7 +21,8 @@ from prunekit.models.gates import gated
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from prunekit.support.statistics import bootstrap_counts
-from prunekit.training.loop import train
+from prunekit.training.finetuning import train
+from prunekit.training.loop import Context
 from tests.prunekit.models.test_surgery import uneven_masks
 from tests.support.families import FAMILY_NAMES, HIDDEN, LAYERS, base_of, batch_for, shape_of, tiny
 from tests.support.squad_data import generated, squad_task, tokenizer, written
@@ -102,6 +103,6 @@ def test_training_learns_to_answer(windows: Windows, tmp_path: Path) -> None:
     few = windows.take(np.flatnonzero(windows.question < 12))
     before = evaluate(few.rows.task, model, few, device=CPU).metrics["answer_f1"]
     config = TrainConfig(epochs=25, batch_size=8, learning_rate=5e-3, warmup=0.1)
-    train(model, few, config, device=CPU, folder=tmp_path)
+    train(model, config, Context(examples=few, device=CPU, folder=tmp_path))
     after = evaluate(few.rows.task, model, few, device=CPU).metrics
     assert before < 0.5 < 0.9 < after["answer_f1"]

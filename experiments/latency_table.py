@@ -48,7 +48,7 @@ class LatencyTable(Experiment):
 
 
 def story(config: LatencyTable, run: Run) -> None:
-    from prunekit.data.batches import encode
+    from prunekit.data.kinds import encode
     from prunekit.data.rows import load_rows
     from prunekit.data.tokenizers import load_tokenizer
     from prunekit.evaluation.evaluate import model_record

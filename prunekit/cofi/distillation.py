@@ -18,7 +18,7 @@ from prunekit.cofi import DIRECTIONS, MATCHINGS
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.teacher_outputs import OutputsOf, teacher_outputs
 from prunekit.data.batches import Batch, Examples
-from prunekit.data.losses import example_losses
+from prunekit.data.kinds import example_losses
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
+from prunekit.data.kinds import kind_of
 from prunekit.support.precision import autocast
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class StoredOutputs:
         size = (tokens, len(computed.layers), hidden_size(computed.teacher))
         self.states = torch.empty(size, dtype=dtype, device=device)
         self.predictions: dict[str, Tensor] = {}
-        self.by_token = examples.rows.task.questions
+        self.by_token = kind_of(examples.rows.task).by_token
         for batch in iterate(evaluation_batches(examples, batch_size), device):
             outputs = computed(batch)
             mask = batch["attention_mask"].bool()

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from prunekit.data.rows import Rows
-from prunekit.support.errors import UserError
+from prunekit.data.table import Rows
 
 MULTIPLE = 16
 """Lengths are padded to multiples of this."""
@@ -88,30 +87,6 @@ class Examples:
         """What the model should answer."""
         labels = torch.from_numpy(self.labels[indices])
         return {"labels": labels.float() if labels.is_floating_point() else labels}
-
-
-def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples:
-    """Tokenise rows; an example is a row, of questions a window of its context. ``positions``: the most tokens that
-    the model can take.
-
-    Raises:
-        UserError: ``task.max_length`` is more than the model has positions for.
-    """
-    longest = rows.task.max_length
-    if positions is not None and longest > positions:
-        raise UserError(f"task.max_length: {longest} is more than the {positions} positions of this model")
-    if rows.task.questions:
-        from prunekit.data.windows import windows
-
-        return windows(rows, tokenizer)
-    if rows.task.translation:
-        from prunekit.data.translation import encode_pairs
-
-        return encode_pairs(rows, tokenizer)
-    columns = [list(column) for column in zip(*rows.texts, strict=True)]
-    encoded = tokenizer(*columns, truncation=True, max_length=longest)
-    types = encoded.get("token_type_ids") if "token_type_ids" in tokenizer.model_input_names else None
-    return Examples(rows, encoded["input_ids"], types, tokenizer.pad_token_id or 0)
 
 
 def padded(length: int, multiple: int = MULTIPLE) -> int:

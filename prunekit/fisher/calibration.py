@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from prunekit.data.batches import Examples, evaluation_batches
-from prunekit.data.rows import Rows
+from prunekit.data.table import Rows
 from prunekit.fisher.gradients import GROUP, mask_gradients
 from prunekit.fisher.units import UnitTensors
 from prunekit.runs.execute import Run

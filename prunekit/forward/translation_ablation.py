@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from prunekit.data.batches import Batch, evaluation_batches, to_device
-from prunekit.data.translation import Pairs
+from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.beam_search import Hypothesis, beam_search
 from prunekit.forward.seq2seq import HeadGates, Memory, Seq2Seq
 from prunekit.forward.translate import in_order

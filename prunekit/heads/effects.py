@@ -16,7 +16,7 @@ import torch
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples, evaluation_batches
-from prunekit.data.translation import Pairs
+from prunekit.data.kinds.translation import Pairs
 from prunekit.evaluation.comparison import Comparison, compare
 from prunekit.forward.ablation import ablate_heads
 from prunekit.heads.translation_effects import translation_comparisons

@@ -13,7 +13,7 @@ import numpy as np
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.bleu import paired_p_values, untested
-from prunekit.data.translation import Pairs
+from prunekit.data.kinds.translation import Pairs
 from prunekit.evaluation.comparison import Comparison
 from prunekit.forward.translate import texts, translate
 from prunekit.forward.translation_ablation import TranslationAblation

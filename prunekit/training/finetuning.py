@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from prunekit.config.sections import TrainConfig
-from prunekit.data.batches import Batch, Examples, model_inputs
-from prunekit.data.losses import training_loss
+from prunekit.data.batches import Batch, Examples
+from prunekit.data.kinds import kind_of
 from prunekit.models.blocks import set_probability_dropout
 from prunekit.support.precision import autocast
 from prunekit.training import processes
@@ -73,7 +73,7 @@ def train(
     if config.attention_dropout is not None:
         set_probability_dropout(model, config.attention_dropout)
     identity = {**context.identity, "config": json.dumps(vars(config), sort_keys=True)}
-    stage = _finetuning(model, config, len(context.examples))
+    stage = _finetuning(model, config, context.examples)
     stage.after_epoch = on_epoch
     if config.keep == "best" and evaluate is not None:
         judge = evaluate
@@ -89,11 +89,12 @@ def train(
     return state
 
 
-def _finetuning(model: PreTrainedModel, config: TrainConfig, examples: int) -> Stage:
+def _finetuning(model: PreTrainedModel, config: TrainConfig, examples: Examples) -> Stage:
+    kind = kind_of(examples.rows.task)
     groups = decay_groups(list(model.parameters()), config.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2), fused=True)
     schedule, forward = SCHEDULES[config.schedule], processes.averaging(model)
-    per_epoch = math.ceil(examples / config.batch_size)
+    per_epoch = math.ceil(len(examples) / config.batch_size)
 
     def set_rate(step: int, total: int) -> None:
         for group in optimizer.param_groups:
@@ -101,14 +102,14 @@ def _finetuning(model: PreTrainedModel, config: TrainConfig, examples: int) -> S
 
     def loss(batch: Batch, step: int) -> tuple[Tensor, Values]:
         with autocast(batch["input_ids"].device, config.precision):
-            output = forward(**teacher_forced(model, batch))
-        return training_loss(output, batch, config.label_smoothing), {}
+            output = forward(**kind.training_inputs(model, batch))
+        return kind.training_loss(output, batch, config.label_smoothing), {}
 
     def notes(step: int) -> dict[str, Any]:
         return {"learning_rate": optimizer.param_groups[0]["lr"], "epoch": step / per_epoch}
 
     return Stage(
-        name="train", steps=steps_in(examples, config), batch_size=config.batch_size, seed=config.seed,
+        name="train", steps=steps_in(len(examples), config), batch_size=config.batch_size, seed=config.seed,
         random_seed=config.seed + 1,  # the seed itself initialised the task head
         modules={"model": model}, optimizers={"optimizer": optimizer}, loss=loss,
         clipped=list(model.parameters()), max_grad_norm=config.max_grad_norm, before_step=set_rate, notes=notes,
@@ -121,8 +122,10 @@ def retrain(
 ) -> None:
     """A few steps of plain SGD in place, as the released code of Michel et al. 2019 does between pruning steps."""
 
+    kind = kind_of(examples.rows.task)
+
     def loss(batch: Batch, step: int) -> tuple[Tensor, Values]:
-        return training_loss(model(**teacher_forced(model, batch)), batch), {}
+        return kind.training_loss(model(**kind.training_inputs(model, batch)), batch), {}
 
     model.train()
     stage = Stage(
@@ -156,11 +159,3 @@ def inverse_sqrt(step: int, total: int, warmup: float) -> float:
 
 SCHEDULES = {"linear": linear, "inverse_sqrt": inverse_sqrt}
 """Of the learning rate: from the step (from 0), the number of steps and the share of warm-up."""
-
-
-def teacher_forced(model: PreTrainedModel, batch: Batch) -> dict[str, Any]:
-    """Arguments of a step: a decoder sees the target up to the word that it is to say."""
-    if not model.config.is_encoder_decoder:
-        return {**model_inputs(batch)}
-    shifted: Any = model.prepare_decoder_input_ids_from_labels
-    return {**model_inputs(batch), "decoder_input_ids": shifted(batch["labels"]), "use_cache": False}

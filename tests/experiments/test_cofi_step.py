@@ -19,7 +19,8 @@ from experiments.benchmarks.cofi_step import (
 from experiments.benchmarks.memory import saved_bytes
 from experiments.benchmarks.plain_cofi import drawn, masked
 from prunekit.cofi.sparsity import PrunableSize
-from prunekit.data.batches import Examples, encode
+from prunekit.data.batches import Examples
+from prunekit.data.kinds import encode
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from prunekit.cofi.pruning import Cofi
-from prunekit.data.batches import encode
+from prunekit.data.kinds import encode
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build

@@ -16,7 +16,8 @@ from prunekit.cofi.pruning import Cofi
 from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.cofi.structures import drawn, small_dense, whole_layers
-from prunekit.data.batches import Examples, encode
+from prunekit.data.batches import Examples
+from prunekit.data.kinds import encode
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.blocks import blocks, describe

@@ -10,7 +10,8 @@ import torch
 from transformers import AutoModelForQuestionAnswering
 
 from prunekit.cofi.teacher_outputs import ComputedOutputs, StoredOutputs, teacher_outputs
-from prunekit.data.batches import Examples, encode, training_order
+from prunekit.data.batches import Examples, training_order
+from prunekit.data.kinds import encode
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 
 from prunekit.config.sections import TrainConfig
 from prunekit.config.task import TaskConfig
-from prunekit.data.batches import Examples, encode
+from prunekit.data.batches import Examples
+from prunekit.data.kinds import encode
 from prunekit.data.losses import task_loss
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer

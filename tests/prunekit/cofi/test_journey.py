@@ -28,7 +28,7 @@ def test_a_step_of_pruning_goes_through_eight_files(tmp_path: Path) -> None:
         cofi.gates.log_alpha["hidden"][:4] = -40  # the stream is narrower, too
     run = StageRun(cofi.pruning_stage(0), context)
     assert files_run(lambda: run.step(np.arange(32))) == [
-        "training/loop.py", "data/batches.py", "cofi/pruning.py", "cofi/gates.py", "cofi/slim.py",
-        "cofi/distillation.py", "cofi/teacher_outputs.py", "cofi/sparsity.py",
+        "training/loop.py", "data/batches.py", "cofi/pruning.py", "cofi/gates.py",
+        "cofi/distillation.py", "cofi/slim.py", "cofi/teacher_outputs.py", "cofi/sparsity.py",
     ]  # fmt: skip
     assert run.state.step == 1

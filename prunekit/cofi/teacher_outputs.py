@@ -68,8 +68,8 @@ class StoredOutputs:
         self.starts = (lengths.cumsum(0) - lengths).to(device)
         self.layers, tokens = computed.layers, int(lengths.sum())
         dtype = torch.bfloat16 if computed.precision == "bfloat16" else computed.teacher.dtype
-        size = (tokens, len(computed.layers), hidden_size(computed.teacher))
-        self.states = torch.empty(size, dtype=dtype, device=device)
+        shape = (tokens, len(computed.layers), hidden_size(computed.teacher))
+        self.states = torch.empty(shape, dtype=dtype, device=device)
         self.predictions: dict[str, Tensor] = {}
         self.by_token = kind_of(examples.rows.task).by_token
         for batch in iterate(evaluation_batches(examples, batch_size), device):

@@ -46,7 +46,7 @@ class LatencyTableSettings(Experiment):
 
 
 def story(config: LatencyTableSettings, run: Run) -> None:
-    from prunekit.data.batches import encode
+    from prunekit.data.kinds import encode
     from prunekit.data.tokenizers import load_tokenizer
     from prunekit.evaluation.evaluate import model_record
     from prunekit.fisher.latency import SUBLAYERS, latency_table

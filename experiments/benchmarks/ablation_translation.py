@@ -8,7 +8,7 @@ import torch
 
 from experiments.benchmarks.paired import BenchmarkCase, Results, paired
 from prunekit.data.batches import Batch, evaluation_batches, to_device
-from prunekit.data.translation import Pairs
+from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.beam_search import Hypothesis
 from prunekit.forward.translate import in_order
 from prunekit.forward.translation_ablation import TranslationAblation

@@ -25,16 +25,16 @@ from experiments.benchmarks.memory import added_peak, saved_bytes
 from experiments.benchmarks.paired import BenchmarkCase, Results, Row, compared
 from experiments.benchmarks.plain.cofi import plain_loss
 from experiments.benchmarks.trainee import Trainee
-from prunekit.cofi.fixed import students_call
-from prunekit.cofi.gates import Gates
-from prunekit.cofi.hard_concrete import LARGEST
-from prunekit.cofi.lesson import Lesson
+from prunekit.cofi.distillation import DistillationObjective
+from prunekit.cofi.fixed import distillation_loss
+from prunekit.cofi.gates import LARGEST, Gates
+from prunekit.cofi.pruning import pruning_loss
 from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.cofi.sparsity import PrunableSize
-from prunekit.cofi.training import gated_loss
 from prunekit.data.batches import Batch, Examples, to_device
 from prunekit.models.blocks import call_order, describe
 from prunekit.support.timing import interleaved
+from prunekit.training.loop import Loss as TrainingLoss
 
 STATES = {
     "distillation": None, "before pruning": 0.0, "60 % expected sparsity": 0.6, "90 % expected sparsity": 0.9,
@@ -126,16 +126,16 @@ def variants_of(
     asking, keeping = (
         Recipe(sparsity=TARGET, student=StudentConfig(teacher_gigabytes=room)) for room in (0.0, math.inf)
     )
-    asked = Lesson(teacher, student, asking, examples, device)
+    computed = DistillationObjective(teacher, student, asking, examples, device)
     begun = time.perf_counter()
-    kept = Lesson(teacher, student, keeping, examples, device)
+    stored = DistillationObjective(teacher, student, keeping, examples, device)
     if device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - begun
     found = {"plain": Variant(student=plain_student, layers=mapping, loss=partial(plain_loss, plain_teacher, size))}
-    for name, lesson in (("fast", asked), ("kept teacher", kept)):
-        layers = lesson.layers.to(model.dtype)
-        found[name] = Variant(student=copy.deepcopy(student), layers=layers, loss=partial(fast_loss, lesson, size))
+    for name, objective in (("fast", computed), ("kept teacher", stored)):
+        layers = objective.layers.to(model.dtype)
+        found[name] = Variant(student=copy.deepcopy(student), layers=layers, loss=FastLoss(objective, size))
     return found, seconds
 
 
@@ -149,14 +149,24 @@ def noisy(model: Any, seed: int) -> Any:
     return student
 
 
-def fast_loss(lesson: Lesson, size: PrunableSize, trainee: Trainee, batch: Batch, step: int) -> Tensor:
-    """The loss of a step as :class:`prunekit.cofi.training.Training` takes it, ()."""
-    if trainee.gates is None:
-        alive = torch.ones(len(call_order(trainee.student)), dtype=torch.bool)
-        loss, _ = students_call(trainee.student, lesson, alive)(batch, step)
+class FastLoss:
+    """The loss of a step as :class:`prunekit.cofi.pruning.Cofi` takes it, ()."""
+
+    def __init__(self, objective: DistillationObjective, size: PrunableSize) -> None:
+        self.objective, self.size = objective, size
+        self.trainee: Trainee | None = None
+
+    def __call__(self, trainee: Trainee, batch: Batch, step: int) -> Tensor:
+        if trainee is not self.trainee:
+            self.trainee, self.loss = trainee, self._loss_of(trainee)
+        loss, _ = self.loss(batch, step)
         return loss
-    loss, _ = gated_loss(trainee.student, trainee.gates, trainee.constraint, size, lesson, batch, step)
-    return loss
+
+    def _loss_of(self, trainee: Trainee) -> TrainingLoss:
+        if trainee.gates is None:
+            alive = torch.ones(len(call_order(trainee.student)), dtype=torch.bool)
+            return distillation_loss(trainee.student, self.objective, alive)
+        return pruning_loss(trainee.student, trainee.gates, trainee.constraint, self.size, self.objective)
 
 
 def gates_at(model: Any, sparsity: float, seed: int) -> Gates:

@@ -31,7 +31,7 @@ class Trainee:
         freeze_embeddings(student)
         self.student, self.layers, self.gates = student, layers, gates
         self.constraint = Constraint(target, warmup_steps=0).to(student.device, student.dtype)
-        self.optimizers = [student_optimizer(student, layers, LEARNING_RATE)[0]]
+        self.optimizers = [student_optimizer(student, layers, LEARNING_RATE)]
         if gates is not None:
             rate, multipliers = GATES_LEARNING_RATE, self.constraint.parameters()
             self.optimizers += [

@@ -8,15 +8,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunekit.cofi import DIRECTIONS, MATCHINGS
+from prunekit.cofi.recipe import Recipe
+from prunekit.cofi.teacher_outputs import OutputsOf, teacher_outputs
+from prunekit.data.batches import Batch, Examples
+from prunekit.data.kinds import example_losses
+from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
+from prunekit.training.loop import Values
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 TEMPERATURE = 2.0
 TEACHER_LAYERS = 4
@@ -98,9 +107,9 @@ class LayerDistillation(nn.Module):
         if matching not in MATCHINGS:
             raise UserError(f"matching={matching}: not known, there are {', '.join(MATCHINGS)}")
         self.matching = matching
-        self.taught = [] if matching == "none" else teacher_layers(layers)
+        self.teacher_layers = [] if matching == "none" else teacher_layers(layers)
         depth = student_layers or layers
-        self.same_depth = {layer: math.ceil((layer + 1) * depth / layers) - 1 for layer in self.taught}
+        self.same_depth = {layer: math.ceil((layer + 1) * depth / layers) - 1 for layer in self.teacher_layers}
         self.transform = nn.Linear(student_hidden or hidden, hidden, bias=False)
         nn.init.eye_(self.transform.weight)
 
@@ -128,7 +137,7 @@ class LayerDistillation(nn.Module):
         below = len(student)  # for ``ordered``
         with torch.no_grad():
             mapped = [] if self.matching in ("fixed", "none") else [F.linear(states, weight) for states in student]
-        for layer in reversed(self.taught):
+        for layer in reversed(self.teacher_layers):
             if self.matching == "fixed":
                 pairs[layer] = self.same_depth[layer]
             else:
@@ -154,6 +163,76 @@ class LayerDistillation(nn.Module):
         """
         self.transform.weight = nn.Parameter(self.transform.weight[:, hidden != 0].contiguous())
         self.transform.in_features = self.transform.weight.shape[1]
+
+
+class DistillationObjective:
+    """The loss of a student's output, answers and matched layers: what students of one shape learn in every stage."""
+
+    def __init__(
+        self,
+        teacher: PreTrainedModel,
+        student: PreTrainedModel,
+        recipe: Recipe,
+        examples: Examples,
+        device: torch.device,
+    ) -> None:
+        """
+        Args:
+            teacher: fine-tuned, in eval mode, on the device.
+            student: not pruned yet.
+        """
+        self.recipe = recipe
+        whole, own = describe(teacher), describe(student)
+        self.layers = LayerDistillation(
+            whole.hidden, whole.calls, recipe.matching, student_hidden=own.hidden, student_layers=own.calls
+        ).to(device)
+        self.matches: dict[int, int | None] = {}
+        """Student layer of each teacher layer in the last step."""
+        self.outputs_of: OutputsOf | None = None
+        """The teacher's, of a batch; None where nothing is learned from it."""
+        if recipe.learn_from == "teacher" or self.layers.teacher_layers:
+            how = recipe.student
+            room = 0.0 if recipe.variant == "released" else how.teacher_gigabytes
+            self.outputs_of = teacher_outputs(
+                teacher, self.layers.teacher_layers, examples, device, how.precision, room
+            )
+
+    def __call__(
+        self, batch: Batch, output: Any, alive: Tensor, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Values]:
+        """
+        Args:
+            output: the student's, with hidden states.
+            alive: bool, (student layer,): which may match.
+            hidden: places of the student's dimensions that are on, (kept hidden,); None for all.
+
+        Returns:
+            the loss, (), and its parts.
+        """
+        recipe, tokens = self.recipe, batch["attention_mask"].bool()
+        teacher = None if self.outputs_of is None else self.outputs_of(batch)
+        if recipe.learn_from == "labels":
+            answers = example_losses(output, batch).mean()
+        else:
+            assert teacher is not None
+            answers = output_loss(output, teacher.output, tokens, recipe.pred_direction)
+        values = {"prediction_loss": answers.detach()}
+        if not self.layers.teacher_layers:
+            return answers, values
+        assert teacher is not None
+        dtype = self.layers.transform.weight.dtype  # under autocast, states may have another
+        match = self.layers(
+            [states.to(dtype) for states in output.hidden_states[1:]],
+            {layer: states.to(dtype) for layer, states in teacher.states.items()},
+            alive, tokens if recipe.variant == "paper" else None, hidden,
+        )  # fmt: skip
+        self.matches = match.pairs
+        loss = recipe.prediction_weight * answers + (1 - recipe.prediction_weight) * match.loss
+        return loss, values | {"layer_loss": match.loss.detach()}
+
+    def notes(self, stage: str) -> dict[str, Any]:
+        """The match of the last step, by name, and the stage that it was of."""
+        return {**{f"match_{layer}": at for layer, at in self.matches.items()}, "stage": stage}
 
 
 def alive_layers(masks: Masks, matching: str) -> Tensor:

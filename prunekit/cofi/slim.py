@@ -7,8 +7,8 @@ draw clamped to 0 gets none itself, so leaving its unit out changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -16,44 +16,90 @@ from torch.func import functional_call
 
 from prunekit.models.blocks import Block, blocks
 from prunekit.models.masks import Masks
-from prunekit.models.residual import embedding_writer, gate_embeddings, stream_readers
+from prunekit.models.residual import embedding_writer, stream_readers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def slim_call(model: PreTrainedModel, masks: Masks, inputs: dict[str, Tensor], **options: Any) -> Any:
-    """The model's output under gates, as ``model(**inputs, **options)`` within :func:`prunekit.gated`.
-
-    Hidden states have the dimensions that are on. Dropout, if the model is training, falls on other places than in
-    the whole model.
-
-    Args:
-        model: not pruned.
-        masks: float gates without a batch dimension.
-    """
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    parameters: dict[str, Tensor] = {}
-
-    def put(parameter: Tensor | None, value: Tensor | None) -> None:
-        if parameter is not None and value is not None:
-            parameters[names[id(parameter)]] = value
-
-    hidden = _on(masks.hidden)
-    for block in blocks(model):
-        _attention(block, masks, hidden, put)
-        _ffn(block, masks, hidden, put)
-    if hidden is not None:
-        for norm in _norms(model):
-            put(norm.weight, norm.weight[hidden] * _gates(masks.hidden, hidden))
-            put(norm.bias, norm.bias[hidden] * _gates(masks.hidden, hidden))
-        for reader in stream_readers(model):
-            put(reader.weight, reader.weight[:, hidden])
-    with _stream_of(model, masks, hidden):
-        return functional_call(model, parameters, kwargs={**inputs, **options}, tie_weights=False)
+Put = Callable[[Tensor | None, Tensor], None]
+"""Takes a parameter of the model, and what stands in its place in this call."""
 
 
-def _attention(block: Block, masks: Masks, hidden: Tensor | None, put: Any) -> None:
+class SlimModel:
+    """A model with its layers, parameters and whatever reads and writes the residual stream, looked up once."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        """
+        Args:
+            model: not pruned; its modules stay the same.
+        """
+        self.model, self.blocks = model, blocks(model)
+        self.names = {id(parameter): name for name, parameter in model.named_parameters()}
+        self.writer: Any = embedding_writer(model)
+        self.readers = stream_readers(model)
+        self.norms: list[Any] = [norm for block in self.blocks for norm in (block.attention_norm, block.ffn_norm)]
+        if isinstance(self.writer, nn.LayerNorm):
+            self.norms.append(self.writer)
+
+    def __call__(self, masks: Masks, inputs: dict[str, Tensor], **options: Any) -> Any:
+        """The model's output under gates, as ``model(**inputs, **options)`` within :func:`prunekit.gated`.
+
+        Hidden states have the dimensions that are on. Dropout, if the model is training, falls on other places than
+        in the whole model.
+
+        Args:
+            masks: float gates without a batch dimension.
+        """
+        parameters: dict[str, Tensor] = {}
+
+        def put(parameter: Tensor | None, value: Tensor) -> None:
+            if parameter is not None:
+                parameters[self.names[id(parameter)]] = value
+
+        hidden = _on(masks.hidden)
+        for block in self.blocks:
+            _attention(block, masks, hidden, put)
+            _ffn(block, masks, hidden, put)
+        if hidden is not None:
+            for norm in self.norms:
+                put(norm.weight, norm.weight[hidden] * _gates(masks.hidden, hidden))
+                put(norm.bias, norm.bias[hidden] * _gates(masks.hidden, hidden))
+            for reader in self.readers:
+                put(reader.weight, reader.weight[:, hidden])
+        with self._stream(masks, hidden):
+            return functional_call(self.model, parameters, kwargs={**inputs, **options}, tie_weights=False)
+
+    @contextmanager
+    def _stream(self, masks: Masks, hidden: Tensor | None) -> Iterator[None]:
+        """Let the embeddings give, and LayerNorms expect, only the hidden dimensions that are on."""
+        if hidden is None:
+            yield
+            return
+        gates = _gates(masks.hidden, hidden)
+
+        def sum_of_kept(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            return (inputs[0][..., hidden] * gates.to(inputs[0]), *inputs[1:])
+
+        def kept(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+            return output[..., hidden] * gates.to(output)
+
+        before = [(norm, norm.normalized_shape) for norm in self.norms]
+        if isinstance(self.writer, nn.LayerNorm):
+            hook = self.writer.register_forward_pre_hook(sum_of_kept)
+        else:
+            hook = self.writer.register_forward_hook(kept)
+        try:
+            for norm, _ in before:
+                norm.normalized_shape = (len(hidden),)
+            yield
+        finally:
+            hook.remove()
+            for norm, shape in before:
+                norm.normalized_shape = shape
+
+
+def _attention(block: Block, masks: Masks, hidden: Tensor | None, put: Put) -> None:
     sublayer = masks.layers[block.kind][block.layer]
     heads = masks.heads[block.kind][block.layer, : block.heads]
     rows = _features((heads != 0) & (sublayer != 0), block.head_size)
@@ -66,7 +112,7 @@ def _attention(block: Block, masks: Masks, hidden: Tensor | None, put: Any) -> N
     _output(block.o, rows, gates, sublayer, masks.hidden, hidden, put)
 
 
-def _ffn(block: Block, masks: Masks, hidden: Tensor | None, put: Any) -> None:
+def _ffn(block: Block, masks: Masks, hidden: Tensor | None, put: Put) -> None:
     sublayer = masks.layers["ffn"][block.layer]
     neurons = masks.neurons[block.layer, : block.neurons]
     rows = _features((neurons != 0) & (sublayer != 0), 1)
@@ -79,7 +125,7 @@ def _ffn(block: Block, masks: Masks, hidden: Tensor | None, put: Any) -> None:
 
 def _output(
     projection: Any, columns: Tensor | None, gates: Tensor, sublayer: Tensor, z: Tensor | None, hidden: Tensor | None,
-    put: Any,
+    put: Put,
 ) -> None:  # fmt: skip
     """An output projection: its inputs by unit and sublayer, its outputs by hidden dimension."""
     weight, bias = projection.weight, projection.bias
@@ -111,27 +157,3 @@ def _columns(weight: Tensor, hidden: Tensor | None) -> Tensor:
 def _gates(z: Tensor | None, hidden: Tensor) -> Tensor:
     assert z is not None
     return z[hidden]
-
-
-def _norms(model: PreTrainedModel) -> list[Any]:
-    found = [norm for block in blocks(model) for norm in (block.attention_norm, block.ffn_norm)]
-    writer = embedding_writer(model)
-    return [*found, writer] if isinstance(writer, nn.LayerNorm) else found
-
-
-@contextmanager
-def _stream_of(model: PreTrainedModel, masks: Masks, hidden: Tensor | None) -> Iterator[None]:
-    """Let the embeddings give, and LayerNorms expect, only the hidden dimensions that are on."""
-    if hidden is None:
-        yield
-        return
-    before = [(norm, norm.normalized_shape) for norm in _norms(model)]
-    try:
-        for norm, _ in before:
-            norm.normalized_shape = (len(hidden),)
-        with ExitStack() as hooks:
-            gate_embeddings(hooks, model, hidden, _gates(masks.hidden, hidden))
-            yield
-    finally:
-        for norm, shape in before:
-            norm.normalized_shape = shape

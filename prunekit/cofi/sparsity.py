@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.cofi import VARIANTS
-from prunekit.cofi.gates import Gates
-from prunekit.cofi.hard_concrete import LARGEST, probability_of_zero
+from prunekit.cofi.gates import LARGEST, Gates, probability_of_zero
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from prunekit.cofi.fixed import Pruned, train_fixed
+from prunekit.cofi.pruning import Cofi
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.settings import CofiSettings
-from prunekit.cofi.stages import Surroundings
 from prunekit.cofi.structures import drawn, scored, small_dense, whole_layers
-from prunekit.cofi.training import Training
 from prunekit.data.batches import Examples
 from prunekit.data.rows import load_rows
 from prunekit.evaluation.cached import cached_evaluation
@@ -29,6 +28,7 @@ from prunekit.support.errors import UserError
 from prunekit.support.files import remove, write_json
 from prunekit.support.fingerprints import model_fingerprint
 from prunekit.support.progress import Advance
+from prunekit.training.loop import Context
 
 CALIBRATION = 2048
 """Examples that Fisher information of the baseline is computed from."""
@@ -71,14 +71,14 @@ class StudentRun:
         recipe = config.recipe
         if config.structure in ("learned", "random"):
             student = self._student()
-            training = Training(whole, student, recipe, self._score, self._around(recipe, student))
-            return training.run() if shape is None else training.run_with(drawn(student, shape, config.seed))
+            cofi = Cofi(whole, student, recipe, self._score, self._context(recipe, student))
+            return cofi.run() if shape is None else cofi.run_with(drawn(student, shape, config.seed))
         if config.structure == "dense":
             model, masks = small_dense(whole, config.sparsity, config.seed), None
         else:
             masks = self._masks()
             model = prune(whole, masks)
-        return train_fixed(whole, model, masks, recipe, self._score, self._around(recipe, model))
+        return train_fixed(whole, model, masks, recipe, self._score, self._context(recipe, model))
 
     def _masks(self) -> Any:
         """Of the fine-tuned model, by a baseline's rule."""
@@ -89,14 +89,14 @@ class StudentRun:
         with self.run.stage("scores"):
             return scored(model, config.structure, config.sparsity, self.examples.take(np.sort(chosen)))
 
-    def _around(self, recipe: Recipe, student: Any) -> Surroundings:
+    def _context(self, recipe: Recipe, student: Any) -> Context:
         run, config = self.run, self.config
         identity = {
             "recipe": repr(recipe), "student": model_fingerprint(student),
             "teacher": model_fingerprint(self.teacher.model), "examples": self.examples.fingerprint(),
         }  # fmt: skip
-        return Surroundings(
-            self.examples, run.device, run.folder, config.seed, identity,
+        return Context(
+            examples=self.examples, device=run.device, folder=run.folder, identity=identity,
             cache=Path(config.run.folder), checkpoint_seconds=config.run.checkpoint_seconds,
             on_log=lambda step, values: run.log(step, **values),
             on_resume=lambda step: (run.logged(until=step), None)[1], on_step=lambda steps: self.advance(steps),

@@ -13,8 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from prunekit.data.rows import Rows
-from prunekit.support.errors import UserError
+from prunekit.data.table import Rows
 from prunekit.support.fingerprints import fingerprint
 
 MULTIPLE = 16
@@ -103,30 +102,6 @@ class Examples:
         return {"labels": labels.float() if labels.is_floating_point() else labels}
 
 
-def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples:
-    """Tokenise rows; an example is a row, of questions a window of its context. ``positions``: the most tokens that
-    the model can take.
-
-    Raises:
-        UserError: ``task.max_length`` is more than the model has positions for.
-    """
-    longest = rows.task.max_length
-    if positions is not None and longest > positions:
-        raise UserError(f"task.max_length: {longest} is more than the {positions} positions of this model")
-    if rows.task.questions:
-        from prunekit.data.windows import windows
-
-        return windows(rows, tokenizer)
-    if rows.task.translation:
-        from prunekit.data.translation import encode_pairs
-
-        return encode_pairs(rows, tokenizer)
-    columns = [list(column) for column in zip(*rows.texts, strict=True)]
-    encoded = tokenizer(*columns, truncation=True, max_length=longest)
-    types = encoded.get("token_type_ids") if "token_type_ids" in tokenizer.model_input_names else None
-    return Examples(rows, encoded["input_ids"], types, tokenizer.pad_token_id or 0)
-
-
 def _same(value: Any) -> Any:
     return value
 
@@ -168,12 +143,13 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
-NOT_INPUTS = ("labels", "start_positions", "end_positions", "index")
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""What models take of a batch, where it has them."""
 
 
-def model_inputs(batch: Batch) -> Batch:
-    """What the model itself takes: no labels, no index."""
-    return {name: tensor for name, tensor in batch.items() if name not in NOT_INPUTS}
+def model_inputs(batch: Batch, device: torch.device | None = None) -> Batch:
+    """What the model itself takes, on ``device`` (None: where it is); no labels, no index, nothing else."""
+    return {name: batch[name].to(device=device) for name in INPUTS if name in batch}
 
 
 def iterate(batches: Sequence[Batch], device: torch.device) -> Iterator[Batch]:

@@ -8,17 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunekit.config.sections import ModelConfig
-from prunekit.data.rows import Rows
+from prunekit.data import demo
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import fingerprint
-
-
-def new_tokenizer(model: ModelConfig, rows: Rows) -> Any:
-    """The tokenizer of a model that is to be trained on these rows."""
-    if model.path is None and rows.task.translation:
-        texts = [source for (source,) in rows.texts] + rows.labels.tolist()
-        return joint_bpe(texts, rows.task.vocabulary)
-    return load_tokenizer(model)
 
 
 def load_tokenizer(model: ModelConfig) -> Any:
@@ -79,8 +71,6 @@ def demo_tokenizer() -> Any:
     """One id a word of the demo grammar, with BERT's special tokens and token types."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
-
-    from prunekit.data import demo
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     words = {word: number for number, word in enumerate([*special, *demo.vocabulary()])}

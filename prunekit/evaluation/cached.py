@@ -11,10 +11,10 @@ import torch
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
 from prunekit.evaluation.evaluate import Advance, Evaluated, evaluate
-from prunekit.support.cache import Cache, Json, Kind
+from prunekit.support.cache import Cache, EntryKind, Json
 from prunekit.support.fingerprints import model_fingerprint
 
-EVALUATIONS = Kind("evaluations", revision=1)
+EVALUATIONS = EntryKind("evaluations", revision=1)
 
 
 def cached_evaluation(

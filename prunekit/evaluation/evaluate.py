@@ -15,8 +15,8 @@ from prunekit.data import metrics
 from prunekit.data.answers import Spans, answers, best_spans, question_scores, resampled_mean
 from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
 from prunekit.data.bleu import bleu_band, translation_scores
-from prunekit.data.translation import Pairs
-from prunekit.data.windows import Windows
+from prunekit.data.kinds.questions import Windows
+from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.translate import texts, translate
 from prunekit.support.devices import autocast
 from prunekit.support.statistics import Band, accuracy_band, bootstrap_band
@@ -37,6 +37,21 @@ class Evaluated:
     """High end of that band."""
     per_row: np.ndarray | None
     """What the first metric is the mean of, (row,) in [0, 1]; None where it is no mean over rows."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a model is evaluated."""
+
+    device: torch.device
+    batch_size: int
+    beams: int
+    """Of translation."""
+    precision: str
+    on_rows: Advance
+
+
+Evaluation = Callable[[TaskConfig, torch.nn.Module, Examples, Request], Evaluated]
 
 
 def evaluate(
@@ -60,27 +75,47 @@ def evaluate(
     Raises:
         UserError: there are no examples.
     """
-    if isinstance(examples, Pairs):
-        hypotheses = texts(examples, translate(
-            model, examples, device=device, beams=beams, batch_size=batch_size, precision=precision, on_rows=on_rows
-        ))  # fmt: skip
-        references = examples.labels.tolist()
-        values = translation_scores(hypotheses, references, task.metrics)
-        return _banded(values, bleu_band(task.metric, hypotheses, references), None)
-    batches = evaluation_batches(examples, batch_size)
-    if isinstance(examples, Windows):
-        spans = _best_spans(task, model, examples, batches, device, precision, on_rows)
-        scores = question_scores(examples.rows, answers(examples, spans))
-        per_row = scores[task.metric]
-        means = {name: float(scores[name].mean()) for name in task.metrics}
-        return _banded(means, bootstrap_band(resampled_mean, per_row, per_row), per_row)
-    logits = predict(model, batches, device=device, precision=precision, on_rows=on_rows)
+    how = Request(device, batch_size, beams, precision, on_rows)
+    return EVALUATIONS[task.kind](task, model, examples, how)
+
+
+def _of_rows(task: TaskConfig, model: torch.nn.Module, examples: Examples, how: Request) -> Evaluated:
+    """Of classification and regression."""
+    batches = evaluation_batches(examples, how.batch_size)
+    logits = predict(model, batches, device=how.device, precision=how.precision, on_rows=how.on_rows)
     values = score(task, logits, examples.labels)
     predicted, metric = metrics.predictions(logits, task.regression), metrics.METRICS[task.metric]
     if metric.is_accuracy:
         correct = predicted == examples.labels
         return _banded(values, accuracy_band(correct), correct.astype(float))
     return _banded(values, bootstrap_band(metric.resampled, predicted, examples.labels), None)
+
+
+def _of_questions(task: TaskConfig, model: torch.nn.Module, examples: Examples, how: Request) -> Evaluated:
+    assert isinstance(examples, Windows)
+    batches = evaluation_batches(examples, how.batch_size)
+    spans = _best_spans(task, model, examples, batches, how.device, how.precision, how.on_rows)
+    scores = question_scores(examples.rows, answers(examples, spans))
+    per_row = scores[task.metric]
+    means = {name: float(scores[name].mean()) for name in task.metrics}
+    return _banded(means, bootstrap_band(resampled_mean, per_row, per_row), per_row)
+
+
+def _of_translation(task: TaskConfig, model: torch.nn.Module, examples: Examples, how: Request) -> Evaluated:
+    assert isinstance(examples, Pairs)
+    hypotheses = texts(examples, translate(
+        model, examples, device=how.device, beams=how.beams, batch_size=how.batch_size, precision=how.precision,
+        on_rows=how.on_rows,
+    ))  # fmt: skip
+    references = examples.labels.tolist()
+    values = translation_scores(hypotheses, references, task.metrics)
+    return _banded(values, bleu_band(task.metric, hypotheses, references), None)
+
+
+EVALUATIONS: dict[str, Evaluation] = {
+    "classification": _of_rows, "regression": _of_rows, "questions": _of_questions, "translation": _of_translation,
+}  # fmt: skip
+"""By kind of task."""
 
 
 def _banded(values: dict[str, float], band: Band, per_row: np.ndarray | None) -> Evaluated:

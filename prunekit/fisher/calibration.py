@@ -6,16 +6,16 @@ import numpy as np
 from torch import Tensor
 
 from prunekit.data.batches import Examples, evaluation_batches
-from prunekit.data.rows import Rows
+from prunekit.data.table import Rows
 from prunekit.fisher.gradients import GROUP, mask_gradients
 from prunekit.fisher.units import UnitTensors
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
-from prunekit.support.cache import Cache, Kind, Tensors
+from prunekit.support.cache import Cache, EntryKind, Tensors
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import model_fingerprint
 
-GRADIENTS = Kind("gradients", revision=1)
+GRADIENTS = EntryKind("gradients", revision=1)
 
 STAGE = "gradients"
 """Name of the stage whose seconds are kept with the gradients."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.data.batches import Batch, model_inputs, to_device
-from prunekit.data.losses import example_losses, predicted_labels
+from prunekit.data.kinds import example_losses, predicted_labels
 from prunekit.fisher.units import UnitTensors
 from prunekit.forward.frozen import frozen_for_evaluation
 from prunekit.forward.replay import check_equations, classifier_logits, first_layer_input

@@ -18,7 +18,7 @@ from prunekit.models.blocks import Block, blocks, describe
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import shrink_attention, shrink_ffn
-from prunekit.support.cache import Cache, Json, Kind
+from prunekit.support.cache import Cache, EntryKind, Json
 from prunekit.support.devices import autocast, describe_device
 from prunekit.support.errors import UserError
 from prunekit.support.timing import interleaved
@@ -26,7 +26,7 @@ from prunekit.support.timing import interleaved
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TABLES = Kind("latency", revision=1, alone=True)
+TABLES = EntryKind("latency", revision=1, alone=True)
 
 SUBLAYERS = ("attention", "ffn")
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from prunekit.data.batches import Batch, model_inputs
 from prunekit.fisher.least_squares import NormalEquations
 from prunekit.fisher.token_file import TokenFile
-from prunekit.forward.replay import Batch, context, equal_length_groups, first_layer_input, model_inputs
+from prunekit.forward.replay import context, equal_length_groups, first_layer_input
 from prunekit.models.blocks import Block, describe
 from prunekit.support.errors import UserError
 
@@ -48,7 +49,7 @@ class SideBySide:
         self.groups: list[tuple[int, int]] = []
         """(rows, length) of rows of one length, in the order of the files."""
         self.tokens = 0
-        for group in equal_length_groups((model_inputs(model, batch) for batch in batches), max_tokens):
+        for group in equal_length_groups((model_inputs(batch, model.device) for batch in batches), max_tokens):
             x = first_layer_input(model, group)
             for file in (self.pruned, self.target):
                 file.write(self.tokens, x.flatten(0, 1))

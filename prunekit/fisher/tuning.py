@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from prunekit.data.batches import Batch
 from prunekit.fisher.layerwise import SideBySide
 from prunekit.fisher.least_squares import NormalEquations, solve
-from prunekit.forward.replay import Batch
 from prunekit.models.blocks import Block, blocks
 from prunekit.models.checkpoints import has_head
 from prunekit.models.masks import Masks

@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from prunekit.data.batches import Batch, model_inputs
 from prunekit.forward.replay import (
-    Batch,
     check_equations,
     context,
     equal_length_groups,
     finish,
     first_token_context,
     layer_input,
-    model_inputs,
 )
 from prunekit.models.blocks import Block, blocks, call_order
 from prunekit.models.families.table import classify
@@ -136,7 +135,7 @@ def _trace(model: PreTrainedModel, layers: list[Block], group: Batch) -> tuple[T
         for block in layers:
             hooks.callback(block.module.register_forward_pre_hook(keep_input, with_kwargs=True).remove)
             hooks.callback(block.o.register_forward_hook(keep_projection).remove)
-        logits = model(**model_inputs(model, group)).logits
+        logits = model(**model_inputs(group, model.device)).logits
     traces = [_Trace(x, *seen) for x, seen in zip(inputs, projections, strict=True)]
     return logits, traces
 

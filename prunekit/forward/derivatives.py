@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from prunekit.data.batches import Batch, model_inputs
 from prunekit.data.losses import target_losses, task_loss
 from prunekit.forward.replay import (
-    Batch,
     check_equations,
     context,
     finish,
     first_layer_input,
     first_token_context,
-    model_inputs,
 )
 from prunekit.models.blocks import AttentionBlock, Block, attention_blocks, blocks, call_order, describe
 from prunekit.models.families.table import classify
@@ -51,7 +50,7 @@ def of_classifier(
     logits, derivatives = _gate_derivatives(model, sequence, x, mask, batch["labels"].to(model.device))
     if check:
         with torch.no_grad():
-            check_equations(model, logits, model(**model_inputs(model, batch)).logits)
+            check_equations(model, logits, model(**model_inputs(batch, model.device)).logits)
     return logits, derivatives
 
 

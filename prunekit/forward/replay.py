@@ -14,14 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import AttentionBlock, Block, blocks, call_order
 from prunekit.models.families.table import classify
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-Batch = dict[str, Tensor]
 
 
 def equal_length_groups(batches: Iterable[Batch], group_size: int) -> Iterator[Batch]:
@@ -60,7 +59,7 @@ def first_layer_input(model: PreTrainedModel, batch: Batch) -> Tensor:
     first = layers[call_order(model)[0]].module
     hook = first.register_forward_pre_hook(_stop, with_kwargs=True)
     try:
-        model(**model_inputs(model, batch))
+        model(**model_inputs(batch, model.device))
     except _FirstLayerReached as reached:
         return reached.x
     finally:
@@ -80,12 +79,6 @@ def _stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 def layer_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     """The hidden states among the arguments of a layer's call."""
     return args[0] if args else kwargs["hidden_states"]
-
-
-def model_inputs(model: PreTrainedModel, batch: Batch) -> Batch:
-    """What the model itself takes, on its device."""
-    names = ("input_ids", "attention_mask", "token_type_ids")
-    return {name: batch[name].to(model.device) for name in names if name in batch}
 
 
 def context(block: AttentionBlock, x: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -20,7 +20,7 @@ from prunekit.models.blocks import AttentionBlock, FFNBlock, attention_blocks, f
 from prunekit.models.families.encoder_decoders import CROSS
 from prunekit.models.families.table import translator_of
 
-Gates = Mapping[tuple[str, int], Tensor]
+HeadGates = Mapping[tuple[str, int], Tensor]
 """By kind and layer: what multiplies the context of each sentence, (sentence, 1, heads * head size)."""
 
 
@@ -32,7 +32,7 @@ class Memory:
     """bool, (sentence, 1, 1, token)."""
     keys_values: list[tuple[Tensor, Tensor] | None]
     """By decoder layer, (sentence, head, token, head size) each; None where no head is left."""
-    gates: Gates = field(default_factory=dict)
+    gates: HeadGates = field(default_factory=dict)
     """Of the decoder, while these sentences are translated."""
 
     def take(self, sentences: Tensor) -> Memory:
@@ -106,14 +106,14 @@ class Seq2Seq:
             states.append(self._encode(layer, states[-1], mask, {}))
         return states
 
-    def encode_from(self, layer: int, state: Tensor, batch: Batch, gates: Gates | None = None) -> Tensor:
+    def encode_from(self, layer: int, state: Tensor, batch: Batch, gates: HeadGates | None = None) -> Tensor:
         """Output of the encoder from the input of one of its layers."""
         mask = batch["attention_mask"].bool()
         for part in self.encoder[layer:]:
             state = self._encode(part, state, mask, gates or {})
         return state
 
-    def _encode(self, layer: _EncoderLayer, x: Tensor, mask: Tensor, gates: Gates) -> Tensor:
+    def _encode(self, layer: _EncoderLayer, x: Tensor, mask: Tensor, gates: HeadGates) -> Tensor:
         attention = layer.attention
         y = attention.attention_norm(x + attention.o(_gated(attention, context(attention, x, mask), gates)))
         return _feed_forward(layer.ffn, y)
@@ -178,7 +178,7 @@ class Seq2Seq:
         return self.model.get_output_embeddings()(x) + self.model.final_logits_bias
 
 
-def _gated(block: AttentionBlock, seen: Tensor, gates: Gates) -> Tensor:
+def _gated(block: AttentionBlock, seen: Tensor, gates: HeadGates) -> Tensor:
     """A context, (sentence, place, heads * head size), times its gates, if it has some."""
     gate = gates.get((block.kind, block.layer))
     return seen if gate is None else seen * gate

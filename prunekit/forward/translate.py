@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from prunekit.data.batches import Batch, evaluation_batches, to_device
-from prunekit.data.translation import Pairs
+from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.beam_search import Hypothesis, beam_search
 from prunekit.forward.seq2seq import Seq2Seq
 from prunekit.support.devices import autocast

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from prunekit.data.batches import Batch, evaluation_batches, to_device
-from prunekit.data.translation import Pairs
+from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.beam_search import Hypothesis, beam_search
-from prunekit.forward.seq2seq import Gates, Memory, Seq2Seq
+from prunekit.forward.seq2seq import HeadGates, Memory, Seq2Seq
 from prunekit.forward.translate import in_order
 from prunekit.models.blocks import describe
 from prunekit.models.layout import AttentionShape
@@ -92,7 +92,7 @@ class TranslationAblation:
             on_rows(len(hypotheses))
         return [in_order(batches) for batches in found]
 
-    def _memory(self, source: _Source, shape: AttentionShape, gates: Gates, ablations: int) -> Memory:
+    def _memory(self, source: _Source, shape: AttentionShape, gates: HeadGates, ablations: int) -> Memory:
         """Of the same sources for every ablation in turn."""
         rows = torch.arange(len(source.batch["index"]), device=source.memory.mask.device).repeat(ablations)
         if shape.kind != self._parts.family.kinds[0]:

@@ -14,16 +14,16 @@ from torch import Tensor
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples, evaluation_batches
-from prunekit.data.translation import Pairs
+from prunekit.data.kinds.translation import Pairs
 from prunekit.evaluation.comparison import Comparison, compare
 from prunekit.forward.ablation import ablate_heads
 from prunekit.heads.translation_effects import translation_comparisons
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
-from prunekit.support.cache import Cache, Kind, Tensors
+from prunekit.support.cache import Cache, EntryKind, Tensors
 from prunekit.support.fingerprints import model_fingerprint
 
-ABLATIONS = Kind("ablation", revision=1)
+ABLATIONS = EntryKind("ablation", revision=1)
 
 SHARD_ROWS = 512
 """An interrupted ablation loses at most this many rows of work."""

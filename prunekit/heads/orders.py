@@ -16,7 +16,7 @@ from prunekit.heads.settings import CurveSettings
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import recorded_rows
 from prunekit.runs.teachers import Teacher
-from prunekit.training.loop import retrain
+from prunekit.training.finetuning import retrain
 
 
 def estimator(config: CurveSettings, teacher: Teacher, evaluation: Examples, run: Run) -> Estimate:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from prunekit.data.batches import Batch
 from prunekit.forward.derivatives import of_classifier, of_translation
 from prunekit.forward.frozen import frozen_for_evaluation
-from prunekit.forward.replay import Batch
 from prunekit.models.blocks import attention_blocks, describe
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError

@@ -11,7 +11,7 @@ import numpy as np
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.bleu import paired_p_values, untested
-from prunekit.data.translation import Pairs
+from prunekit.data.kinds.translation import Pairs
 from prunekit.evaluation.comparison import Comparison
 from prunekit.forward.translate import texts, translate
 from prunekit.forward.translation_ablation import TranslationAblation
@@ -19,10 +19,10 @@ from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
-from prunekit.support.cache import Cache, Json, Kind
+from prunekit.support.cache import Cache, EntryKind, Json
 from prunekit.support.fingerprints import model_fingerprint
 
-TRANSLATIONS = Kind("translations", revision=1)
+TRANSLATIONS = EntryKind("translations", revision=1)
 
 
 def translation_comparisons(

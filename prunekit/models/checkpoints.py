@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from transformers import (
-    AutoModelForQuestionAnswering,
     AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
     GenerationConfig,
     PreTrainedConfig,
 )
@@ -21,7 +20,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import GENERATION_CONFIG_NAME
 from transformers.utils.hub import cached_file
 
-from prunekit.models.families.table import ENCODERS, TRANSLATORS, encoder_of, family_of, is_classifier
+from prunekit.models.families.table import ENCODERS, TRANSLATORS, encoder_of, family_of
 from prunekit.models.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
 from prunekit.models.surgery import shrink
 from prunekit.models.surgery_record import SurgeryRecord
@@ -31,6 +30,8 @@ from prunekit.support.files import atomic_path
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+HEAD = "SequenceClassification"
+"""The task head of classifiers and regression."""
 WEIGHTS = "model.safetensors"
 SUFFIXES = {".json", ".jinja", ".model", ".safetensors", ".txt"}
 """Of the files of a saved model with its tokenizer."""
@@ -104,12 +105,12 @@ def load(path: str | Path, *, attention: str = "sdpa", dtype: torch.dtype = torc
 
 
 def attach_head(
-    path: str | Path, num_labels: int, *, questions: bool = False, seed: int = 0, attention: str = "sdpa"
+    path: str | Path, num_labels: int, *, head: str = HEAD, seed: int = 0, attention: str = "sdpa"
 ) -> tuple[PreTrainedModel, list[str]]:
     """A model to be fine-tuned: only its task head may be missing in the checkpoint.
 
     Args:
-        questions: for extractive question answering (2 labels, start and end) instead of sequence classification.
+        head: the task head, as transformers names it (``QuestionAnswering`` has 2 labels, start and end).
 
     Returns:
         The float32 model in eval mode, and the names of the parameters that were initialised from ``seed``.
@@ -122,7 +123,7 @@ def attach_head(
     family = encoder_of(config)
     if hasattr(config, "prunekit"):
         model = load(path, attention=attention)
-        if not has_head(model, questions):
+        if not has_head(model, head):
             raise UserError(
                 f"{path}: a pruned {type(model).__name__} without a task head for this task; prune it after `finetune`"
             )
@@ -132,20 +133,20 @@ def attach_head(
     config.num_labels = num_labels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model, created = from_pretrained(_auto_class(questions), config, path, attention, torch.float32)
+        model, created = from_pretrained(_auto_class(head), config, path, attention, torch.float32)
     lost = [name for name in created if not name.startswith(family.head_parameters)]
     if lost:
         raise UserError(f"{path}: the checkpoint does not have {some(lost)}; only a task head may be missing")
     return model, created
 
 
-def has_head(model: PreTrainedModel, questions: bool = False) -> bool:
-    """Whether a model is a sequence classifier, or one for extractive question answering."""
-    return type(model).__name__.endswith("ForQuestionAnswering") if questions else is_classifier(model)
+def has_head(model: PreTrainedModel, head: str = HEAD) -> bool:
+    """Whether a model has a task head, by default that of a sequence classifier."""
+    return type(model).__name__.endswith(f"For{head}")
 
 
-def _auto_class(questions: bool) -> Any:
-    return AutoModelForQuestionAnswering if questions else AutoModelForSequenceClassification
+def _auto_class(head: str) -> Any:
+    return getattr(transformers, f"AutoModelFor{head}")
 
 
 def build(
@@ -153,7 +154,7 @@ def build(
     shape: dict[str, Any],
     num_labels: int,
     *,
-    questions: bool = False,
+    head: str = HEAD,
     seed: int = 0,
     attention: str = "sdpa",
 ) -> PreTrainedModel:
@@ -162,7 +163,7 @@ def build(
     Args:
         family: row of the architecture table.
         shape: sizes as the family's transformers configuration names them; the rest are its defaults.
-        questions: a model for extractive question answering instead.
+        head: another task head, as transformers names it.
         seed: of the initialisation.
 
     Raises:
@@ -170,7 +171,7 @@ def build(
     """
     if family not in ENCODERS:
         raise UserError(f"model family {family!r} is not supported; supported are {', '.join(ENCODERS)}")
-    return _random(_auto_class(questions), family, {**shape, "num_labels": num_labels}, seed, attention)
+    return _random(_auto_class(head), family, {**shape, "num_labels": num_labels}, seed, attention)
 
 
 def build_translator(family: str, shape: dict[str, Any], *, seed: int = 0, attention: str = "sdpa") -> PreTrainedModel:

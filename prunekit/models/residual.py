@@ -81,25 +81,6 @@ def stream_readers(model: PreTrainedModel) -> list[Any]:
     return _parts(model, encoder_of(model.config).residual.readers)
 
 
-def gate_embeddings(hooks: ExitStack, model: PreTrainedModel, kept: Tensor, gates: Tensor) -> None:
-    """Until ``hooks`` are closed, let embeddings write only the dimensions ``kept``, (kept,), times their gates.
-
-    Where a LayerNorm writes the stream, it gets these dimensions only, and its own weights must fit them.
-    """
-
-    def before(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (inputs[0][..., kept] * gates.to(inputs[0]), *inputs[1:])
-
-    def after(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        return output[..., kept] * gates.to(output)
-
-    projection = _projection(model)
-    if projection is not None:
-        hooks.callback(projection.register_forward_hook(after).remove)
-    else:
-        hooks.callback(_embedding_norm(model).register_forward_pre_hook(before).remove)
-
-
 def _norm_of_kept(norm: Any, x: Tensor, z: Any) -> Tensor:
     """LayerNorm over the dimensions where z is not 0, times z: (..., hidden)."""
     kept = (z != 0).to(x.dtype)

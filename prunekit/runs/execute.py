@@ -179,7 +179,7 @@ def execute(
     (root / ".locks").mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(root / ".locks" / f"{verb}-{identity}.lock"):
         finished = read_result(folder)
-        needed = processes.told(finished is None or config.run.force, device)
+        needed = processes.broadcast(finished is None or config.run.force, device)
         if finished is not None and not needed:
             return Found(finished)
         if finished is not None:
@@ -218,7 +218,7 @@ def execute(
 
 def _help(verb: str, folder: Path, config: Finetune, story: Story, device: torch.device) -> dict[str, Any]:
     """The part of processes other than the first; the record is that one's."""
-    if processes.told(False, device):
+    if processes.broadcast(False, device):
         quiet = dataclasses.replace(config, run=dataclasses.replace(config.run, progress=False))
         mirror = Mirror("disabled", config.run.project, verb, folder.name, {}, folder)
         story(quiet, Helper(verb=verb, folder=folder, config=quiet, mirror=mirror, device=device))

@@ -12,16 +12,18 @@ import torch
 
 from prunekit.config.sections import Experiment, Finetune, ModelConfig, require_scores
 from prunekit.config.task import TaskConfig
-from prunekit.data.batches import Examples, encode
-from prunekit.data.rows import Rows, load_rows
-from prunekit.data.tokenizers import load_tokenizer, new_tokenizer
+from prunekit.data.batches import Examples
+from prunekit.data.kinds import encode, kind_of, new_tokenizer
+from prunekit.data.rows import load_rows
+from prunekit.data.table import Rows
+from prunekit.data.tokenizers import load_tokenizer
 from prunekit.evaluation.evaluate import evaluate, model_record
 from prunekit.models import checkpoints
-from prunekit.models.families.table import ENCODERS, FAMILIES, TRANSLATORS
 from prunekit.runs.execute import Run, execute
 from prunekit.support.errors import UserError
 from prunekit.training import processes
-from prunekit.training.loop import quick_attention, steps_in, train
+from prunekit.training.finetuning import quick_attention, steps_in, train
+from prunekit.training.loop import Context
 
 REVISION = 1
 """Raised whenever `finetune` gives other numbers for the same configuration."""
@@ -60,21 +62,19 @@ def finetune(config: Finetune, run: Run) -> None:
 
     attention = quick_attention(model, run.device, config.train.precision)
     with attention, run.stage("train", steps_in(len(examples), config.train)) as advance:
-        state = train(
-            model, examples, config.train, device=run.device, folder=run.folder,
-            checkpoint_seconds=config.run.checkpoint_seconds,
+        context = Context(
+            examples=examples, device=run.device, folder=run.folder, checkpoint_seconds=config.run.checkpoint_seconds,
             on_resume=lambda step: (run.logged(until=step), None)[1],
-            on_log=lambda step, values: run.log(step, **values),
-            on_step=advance, evaluate=held_out_score, on_epoch=keep_snapshot,
+            on_log=lambda step, values: run.log(step, **values), on_step=advance,
         )  # fmt: skip
+        state = train(model, config.train, context, evaluate=held_out_score, on_epoch=keep_snapshot)
     if processes.rank() > 0:
         return  # it has helped to train
     encoded = encode(evaluation, tokenizer, positions(model))
     with run.stage("evaluate", len(encoded)) as advance:
         evaluated = evaluate(config.task, model, encoded, device=run.device, on_rows=advance)
-    outputs = {"classification": config.task.labels, "regression": ["score"], "questions": ["start", "end"]}
-    if config.task.kind in outputs:
-        model.config.id2label = dict(enumerate(outputs[config.task.kind]))
+    if names := kind_of(config.task).output_names(config.task):
+        model.config.id2label = dict(enumerate(names))
         model.config.label2id = {name: number for number, name in model.config.id2label.items()}
     checkpoints.save(model, run.folder / "model", tokenizer=tokenizer)
     for name in ("checkpoint.safetensors", "best.safetensors"):
@@ -115,7 +115,7 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
         source = {"run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": value}
     model: Any = checkpoints.load(folder, attention=config.model.attention, dtype=dtype)
     model.to(run.device)
-    _check_fits(model, f"teacher: {folder}", config.task)
+    kind_of(config.task).check_fits(model, f"teacher: {folder}", config.task)
     tokenizer = load_tokenizer(dataclasses.replace(config.model, path=folder))
     run.teacher = source
     run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
@@ -130,69 +130,14 @@ def snapshot(config: Experiment, teacher: Teacher, run: Run, epoch: int) -> Any:
     return model.to(run.device)
 
 
-def _check_family(config: ModelConfig, task: TaskConfig) -> None:
-    """The same of a model that is yet to be built."""
-    needs, fitting = ("an encoder-decoder", TRANSLATORS) if task.translation else ("an encoder", ENCODERS)
-    if config.family in FAMILIES and config.family not in fitting:
-        raise UserError(
-            f"model: {config.name} is a {config.family}, task {task.name} needs {needs} "
-            f"({', '.join(sorted(fitting))}); choose another model or another task"
-        )
-
-
-def _check_fits(model: Any, where: str, task: TaskConfig) -> None:
-    """Refuse a model of another kind than the task's; ``where`` is the setting that names it, and what it says."""
-    fits = checkpoints.is_translator(model) if task.translation else checkpoints.has_head(model, task.questions)
-    if not fits:
-        needs = {"translation": "a translation model", "questions": "question answering"}
-        raise UserError(
-            f"{where} is a {type(model).__name__}, task {task.name} needs "
-            f"{needs.get(task.kind, 'sequence classification')}; give a model that was fine-tuned for this task"
-        )
-    if not task.translation and model.config.num_labels != task.outputs:
-        raise UserError(
-            f"{where} has {model.config.num_labels} outputs, task {task.name} needs "
-            f"{task.outputs}; give a model that was fine-tuned for this task"
-        )
-
-
 def snapshot_folder(folder: Path, epoch: int) -> Path:
     """Where the run of a teacher keeps the model as it was after an epoch (from 1)."""
     return folder / "epochs" / str(epoch)
 
 
 def new_model(config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any = None) -> tuple[Any, list[str]]:
-    """A model to be trained or timed, and the names of the parameters that were initialised at random.
-
-    Raises:
-        UserError: weights that cannot be loaded, a shape that is none, or a translation model for another task.
-    """
-    if config.weights != "pretrained":
-        _check_family(config, task)
-    if task.translation:
-        if config.weights == "pretrained":
-            model: Any = checkpoints.load(str(config.path), attention=config.attention)
-            _check_fits(model, f"model.path: {config.path}", task)
-            return model, []
-        shape = dict(config.shape)
-        if tokenizer is not None and config.path is None:
-            shape |= {
-                "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id,
-                "eos_token_id": tokenizer.eos_token_id, "decoder_start_token_id": tokenizer.pad_token_id,
-                "forced_eos_token_id": None,
-            }  # fmt: skip
-        return checkpoints.build_translator(config.family, shape, seed=seed, attention=config.attention), ["all"]
-    if config.weights == "pretrained":
-        return checkpoints.attach_head(
-            str(config.path), task.outputs, questions=task.questions, seed=seed, attention=config.attention
-        )
-    shape = dict(config.shape)
-    if tokenizer is not None and config.path is None:
-        shape |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    model = checkpoints.build(
-        config.family, shape, task.outputs, questions=task.questions, seed=seed, attention=config.attention
-    )
-    return model, ["all"]
+    """A model to be trained or timed, see :meth:`prunekit.data.kinds.base.TaskKind.new_model`."""
+    return kind_of(task).new_model(config, task, seed, tokenizer)
 
 
 def positions(model: Any) -> int:

@@ -33,7 +33,7 @@ DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, Safetens
 
 
 @dataclass(frozen=True)
-class Kind:
+class EntryKind:
     """A kind of results."""
 
     name: str
@@ -101,7 +101,13 @@ class Cache:
         self._root, self._device = Path(folder), device
 
     def get(
-        self, kind: Kind, identity: Mapping[str, Any], compute: Callable[[], T], codec: Codec[T], *, fresh: bool = False
+        self,
+        kind: EntryKind,
+        identity: Mapping[str, Any],
+        compute: Callable[[], T],
+        codec: Codec[T],
+        *,
+        fresh: bool = False,
     ) -> T:
         """A result, computed unless it is there; processes that want the same one wait for each other.
 
@@ -125,7 +131,7 @@ class Cache:
         return value
 
     @contextmanager
-    def folder(self, kind: Kind, identity: Mapping[str, Any]) -> Iterator[Path]:
+    def folder(self, kind: EntryKind, identity: Mapping[str, Any]) -> Iterator[Path]:
         """The folder of an entry that is written bit by bit, as a training with its checkpoints.
 
         Nobody else is in it until the block ends. What a killed process left half-written is gone, and so are damaged
@@ -139,13 +145,13 @@ class Cache:
             remove(*[path for path in entry.glob("*.safetensors") if _damaged(path)])
             yield entry
 
-    def key(self, kind: Kind, identity: Mapping[str, Any]) -> str:
+    def key(self, kind: EntryKind, identity: Mapping[str, Any]) -> str:
         return fingerprint({
             "kind": kind.name, "revision": kind.revision, "identity": identity, "machine": machine(self._device)
         })  # fmt: skip
 
     @contextmanager
-    def _locked(self, kind: Kind, key: str) -> Iterator[None]:
+    def _locked(self, kind: EntryKind, key: str) -> Iterator[None]:
         locks = self._root / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(locks / f"cache-{kind.name}{'' if kind.alone else f'-{key}'}.lock"):

@@ -1,1 +1,1 @@
-"""The training loop, what it needs to go on after an interruption, and its processes."""
+"""The training loop and its processes, what it needs to go on after an interruption, and fine-tuning by it."""

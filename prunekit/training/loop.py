@@ -1,7 +1,7 @@
-"""The one training loop: length-bucketed batches, checkpoints, exact resume.
+"""The one training loop: batches of similar length, steps of some optimisers, the best weights, exact resume.
 
-The recipe is that of Devlin et al. 2019 (Appendix A.3), which Michel et al. 2019 use: AdamW, linear warm-up and
-decay, gradient clipping. (The original optimiser left out Adam's bias correction; ours has it.)
+What is trained is a :class:`Stage`, where that happens is a :class:`Context`; fine-tuning of a teacher, every stage of
+CoFi and the short retraining between pruning steps are stages.
 """
 
 from __future__ import annotations
@@ -9,242 +9,250 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import filelock
+import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
-from prunekit.config.sections import TrainConfig
-from prunekit.data.batches import Batch, Examples, model_inputs, to_device, training_order
-from prunekit.data.losses import training_loss
-from prunekit.models.blocks import set_probability_dropout
-from prunekit.support.devices import autocast
+from prunekit.data.batches import Batch, Examples, to_device, training_order
 from prunekit.support.errors import UserError
-from prunekit.support.files import atomic_path
 from prunekit.training import processes
-from prunekit.training.state import load_state, save_state, tensors_of
+from prunekit.training.state import load_modules, load_state, save_modules, save_state
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+Values = dict[str, Tensor]
+"""Numbers of a step that are logged beside its loss, () each."""
+Loss = Callable[[Batch, int], tuple[Tensor, Values]]
+"""From a batch and the step, 0-based, to the loss, (), and what is logged of it."""
 
-LOG_EVERY = 50
-"""Steps between two logged losses."""
+
+@dataclass(kw_only=True)
+class Stage:
+    """What is trained, and how a step's loss comes about."""
+
+    name: str
+    steps: int
+    """Of the whole stage; the data is gone through again and again for so many."""
+    batch_size: int
+    seed: int
+    """Of the order of the data."""
+    random_seed: int
+    """Of dropout, and of whatever else is drawn."""
+    modules: Mapping[str, nn.Module]
+    """Whose weights are saved, by name."""
+    optimizers: Mapping[str, torch.optim.Optimizer]
+    loss: Loss
+    clipped: list[nn.Parameter] = field(default_factory=list)
+    """Whose gradients are clipped together."""
+    max_grad_norm: float = 1.0
+    before_step: Callable[[int, int], None] = lambda step, total: None
+    """Called with the step and their number; sets learning rates."""
+    after_step: Callable[[], None] = lambda: None
+    after_epoch: Callable[[int], None] = lambda epoch: None
+    """Told each epoch that is done, from 1, before its checkpoint; in the first process only."""
+    log_every: int = 50
+    """Steps between two logged lines; the last step is logged, too."""
+    evaluate_every: int | None = None
+    """Steps between two scores, taken at the next logged line; None: at the end of each epoch, which is then logged
+    and saved as well."""
+    score: Callable[[], float | None] | None = None
+    """Of the weights as they are, higher is better; None where they may not be chosen."""
+    logs_score: bool = True
+    notes: Callable[[int], dict[str, Any]] = lambda step: {}
+    """Of the last of so many steps, logged as they are."""
+    first_step: int = 0
+    """Steps of the stages before; logged steps go on from there."""
+    shared: bool = False
+    """Other trainings take over what comes of it, and what was logged on the way."""
+    checkpoint: str = "checkpoint.safetensors"
+    """Name of its file."""
+    best: str = "best.safetensors"
+    """Name of the file of the best weights."""
+    lower: str = "the learning rate"
+    """What to lower where the loss is not finite."""
+
+    def ends_epoch(self, step: int, per_epoch: int) -> bool:
+        """Whether an epoch that is judged for itself ends after so many steps."""
+        return self.evaluate_every is None and step % per_epoch == 0
+
+    def is_scored(self, step: int, per_epoch: int) -> bool:
+        """Whether the weights are judged after so many steps, of which a line is logged."""
+        if self.evaluate_every is None:
+            return self.ends_epoch(step, per_epoch)
+        return step % self.evaluate_every < self.log_every or step == self.steps
 
 
 @dataclass
-class Progress:
-    """Where a training stands: all of it that is not in the weights, the optimiser or the random state."""
+class StageState:
+    """Where a stage stands: all of it that is not in weights, optimisers or the random state."""
 
     step: int = 0
-    best: float = -math.inf
+    best: float | None = None
+    """Score of the best weights so far; None until there were some to choose."""
     best_step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """Logged lines with their ``step``, of a shared stage only."""
 
 
-Callback = Callable[[int, dict[str, float]], None]
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What all stages of a training share: data, place, and who is told how it goes."""
+
+    examples: Examples
+    device: torch.device
+    folder: Path | None = None
+    """Of checkpoints and best weights; None keeps none."""
+    identity: Mapping[str, str] = field(default_factory=dict)
+    """Of the training, for its checkpoints."""
+    cache: Path | None = None
+    """Where shared stages are kept, a folder each; None keeps them with the others."""
+    checkpoint_seconds: float = 60.0
+    """Least time between two checkpoints within an epoch or a stage."""
+    on_log: Callable[[int, dict[str, Any]], None] = lambda step, values: None
+    on_resume: Callable[[int], None] = lambda step: None
+    """Told the step that a stage goes on from (its first one for a new one), unless there is nothing left to do."""
+    on_step: Callable[[int], None] = lambda steps: None
 
 
-@contextmanager
-def quick_attention(model: PreTrainedModel, device: torch.device, precision: str) -> Iterator[None]:
-    """Eager attention while an encoder-decoder trains in bfloat16 on a CPU.
+def linear_decay(optimizer: torch.optim.Optimizer, rate: float) -> Callable[[int, int], None]:
+    """To be called before each step with the step and their number: lets the learning rate fall from ``rate`` to 0."""
 
-    There the fused attention's backward pass takes six times as long in bfloat16 as in float32: a step on Multi30k is
-    1.4 times faster without it. Encoders keep it, as the logged teachers were trained.
-    """
-    own = model.config._attn_implementation
-    slow = device.type == "cpu" and precision == "bfloat16" and model.config.is_encoder_decoder
-    if slow:
-        model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        if slow:
-            model.set_attn_implementation(own)
+    def set_rate(step: int, total: int) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * (total - step) / total
+
+    return set_rate
 
 
-def steps_in(examples: int, config: TrainConfig) -> int:
-    """Optimiser steps of a training."""
-    return config.epochs * math.ceil(examples / config.batch_size)
+def run(stage: Stage, context: Context) -> StageState:
+    """Train a stage, or what is left of it; in the end its modules have the best weights, if there were any to choose.
 
-
-def train(
-    model: PreTrainedModel,
-    examples: Examples,
-    config: TrainConfig,
-    *,
-    device: torch.device,
-    folder: Path,
-    checkpoint_seconds: float = 30.0,
-    on_resume: Callable[[int], None] = lambda step: None,
-    on_log: Callback = lambda step, values: None,
-    on_step: Callable[[int], None] = lambda steps: None,
-    evaluate: Callable[[torch.nn.Module], float] | None = None,
-    on_epoch: Callable[[int], None] = lambda epoch: None,
-) -> Progress:
-    """Train in place, checkpointing into ``folder``; goes on from the checkpoint that is there.
-
-    Where several processes have :func:`prunekit.training.processes.joined`, each calls this, and the first one writes.
-
-    Args:
-        evaluate: called after every epoch when ``config.keep`` is ``best``; the weights with the highest value stay.
-        on_resume: told the step that the training goes on from (0 for a new one).
-        on_epoch: told each epoch that is done, from 1, before its checkpoint; the model is in training mode.
+    Where several processes have :func:`prunekit.training.processes.joined`, each calls this, batches are shared out,
+    and the first one writes. Trainings that share a stage wait for each other.
 
     Raises:
-        UserError: the loss is not finite (names the step and the last checkpoint).
+        UserError: a loss that is not finite (names the step and the last checkpoint), a checkpoint that is damaged or
+            of another training.
     """
-    moved: Any = model  # transformers types `to` for devices by number only
-    moved.to(device).train()
-    if config.attention_dropout is not None:
-        set_probability_dropout(model, config.attention_dropout)
-    optimizer = _optimizer(model, config)
-    per_epoch = math.ceil(len(examples) / config.batch_size)
-    total = steps_in(len(examples), config)
-    schedule = SCHEDULES[config.schedule]
-    torch.manual_seed(config.seed + 1)  # dropout; the seed itself initialised the task head
-    checkpoint = folder / "checkpoint.safetensors"
-    first = processes.rank() == 0
-    state = Progress()
-    modules, optimizers = {"model": model}, {"optimizer": optimizer}
-    identity = {"config": json.dumps(vars(config), sort_keys=True), "total": str(total)}
-    if checkpoint.exists():
-        state = Progress(**json.loads(load_state(checkpoint, modules, optimizers, identity)))
+    if context.folder is not None:
+        context.folder.mkdir(parents=True, exist_ok=True)
+    locked = stage.shared and context.folder is not None
+    with filelock.FileLock(f"{context.folder}/{stage.name}.lock") if locked else nullcontext():
+        return StageRun(stage, context).finish()
 
-    def save() -> None:
-        if first:
-            save_state(checkpoint, modules, optimizers, identity, json.dumps(vars(state)))
 
-    forward = processes.averaging(model)
-    on_resume(state.step)
-    on_step(state.step)
-    losses: list[torch.Tensor] = []
-    saved = time.monotonic()
-    for epoch in range(state.step // per_epoch, config.epochs):
-        order = training_order(examples, config.batch_size, config.seed, epoch)
-        for indices in order[state.step - epoch * per_epoch :]:
-            rate = config.learning_rate * schedule(state.step, total, config.warmup)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            processes.seed_step(config.seed + 1, state.step)
-            own, weight = processes.share(indices, examples.loss_terms)
-            batch = to_device(examples.batch(own), device)
-            with autocast(device, config.precision):
-                output = forward(**teacher_forced(model, batch))
-            loss = weight * training_loss(output, batch, config.label_smoothing)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+class StageRun:
+    """A stage on its way."""
+
+    def __init__(self, stage: Stage, context: Context) -> None:
+        self.stage, self.context = stage, context
+        self.per_epoch = math.ceil(len(context.examples) / stage.batch_size)
+        self.first, self.several = processes.rank() == 0, processes.count() > 1
+        self.checkpoint = None if context.folder is None else context.folder / stage.checkpoint
+        self.best = None if context.folder is None else context.folder / stage.best
+        self.identity = {**context.identity, "stage": stage.name, "total": str(stage.steps)}
+        self.state = StageState()
+        torch.manual_seed(stage.random_seed)
+        if self.checkpoint is not None and self.checkpoint.exists():
+            found = load_state(self.checkpoint, stage.modules, stage.optimizers, self.identity)
+            self.state = StageState(**json.loads(found))
+        context.on_step(self.state.step)
+        if self.state.step < stage.steps:
+            context.on_resume(stage.first_step + self.state.step)
+        for line in self.state.history:
+            context.on_log(line["step"], {name: value for name, value in line.items() if name != "step"})
+
+    def finish(self) -> StageState:
+        """All steps that are left."""
+        stage, state, examples = self.stage, self.state, self.context.examples
+        lines: list[Values] = []
+        saved = time.monotonic()
+        order = None
+        while state.step < stage.steps:
+            epoch, place = divmod(state.step, self.per_epoch)
+            if order is None or place == 0:
+                order = training_order(examples, stage.batch_size, stage.seed, epoch)
+            lines.append(self.step(order[place]))
+            ends = stage.ends_epoch(state.step, self.per_epoch)
+            if ends or state.step % stage.log_every == 0 or state.step == stage.steps:
+                self._log(lines, ends)
+                lines = []
+                # only here: what was averaged before a checkpoint must not be averaged again after it
+                due = time.monotonic() - saved >= self.context.checkpoint_seconds
+                if ends or due or state.step == stage.steps:
+                    self._save()
+                    saved = time.monotonic()
+        if self.best is not None and state.best is not None and self.first:
+            load_modules(self.best, stage.modules)
+        return state
+
+    def step(self, indices: np.ndarray) -> Values:
+        """One step of all optimisers on the examples at ``indices``, (example,); what is logged of it."""
+        stage, state, examples = self.stage, self.state, self.context.examples
+        stage.before_step(state.step, stage.steps)
+        weight = 1.0
+        if self.several:
+            processes.seed_step(stage.random_seed, state.step)
+            indices, weight = processes.share(indices, examples.loss_terms)
+        loss, values = stage.loss(to_device(examples.batch(indices), self.context.device), state.step)
+        loss = weight * loss
+        loss.backward()
+        if stage.clipped:
+            torch.nn.utils.clip_grad_norm_(stage.clipped, stage.max_grad_norm)
+        for optimizer in stage.optimizers.values():
             optimizer.step()
             optimizer.zero_grad()
-            losses.append(loss.detach())
-            state.step += 1
-            on_step(1)
-            if state.step % LOG_EVERY == 0 or state.step % per_epoch == 0:
-                mean = _finite_mean(losses, state.step, checkpoint)
-                on_log(state.step, {"loss": mean, "learning_rate": rate, "epoch": state.step / per_epoch})
-                losses = []
-                # only here: what was averaged before a checkpoint must not be averaged again after it
-                # an epoch's end is saved once it is judged, or kept as a snapshot
-                judged = config.keep == "best" or epoch + 1 in config.snapshots
-                pending = judged and state.step % per_epoch == 0
-                if time.monotonic() - saved >= checkpoint_seconds and not pending:
-                    save()
-                    saved = time.monotonic()
-        if first:
-            on_epoch(epoch + 1)
-        if config.keep == "best" and evaluate is not None:
-            value = evaluate(model)
-            model.train()
-            if value > state.best:
-                state.best, state.best_step = value, state.step
-                if first:
-                    with atomic_path(folder / "best.safetensors") as temporary:
-                        save_file(tensors_of(model), temporary)
-            save()
-    if config.keep == "best" and evaluate is not None and first:
-        model.load_state_dict(load_file(folder / "best.safetensors"))
-    model.eval()
-    return state
+        stage.after_step()
+        state.step += 1
+        self.context.on_step(1)
+        return {"loss": loss.detach(), **values}
 
+    def _log(self, lines: list[Values], ends_epoch: bool) -> None:
+        """Log the means of some steps; judge the weights where it is time."""
+        stage, state = self.stage, self.state
+        found = self._means(lines)
+        if ends_epoch and self.first:
+            stage.after_epoch(state.step // self.per_epoch)
+        if stage.score is not None and stage.is_scored(state.step, self.per_epoch):
+            score = stage.score()
+            if score is not None:
+                if stage.logs_score:
+                    found["score"] = score
+                if state.best is None or score > state.best:
+                    state.best, state.best_step = score, state.step
+                    if self.best is not None and self.first:
+                        save_modules(self.best, stage.modules)
+        step, values = stage.first_step + state.step, {**found, **stage.notes(state.step)}
+        self.context.on_log(step, values)
+        if stage.shared:
+            state.history.append({"step": step, **values})
 
-def _optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    groups = decay_groups(list(model.parameters()), config.weight_decay)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2), fused=True)
+    def _save(self) -> None:
+        if self.checkpoint is not None and self.first:
+            stage, done = self.stage, self.state.step == self.stage.steps
+            optimizers = {} if done else stage.optimizers  # what is done needs no moments
+            save_state(self.checkpoint, stage.modules, optimizers, self.identity, json.dumps(vars(self.state)))
 
+    def _means(self, lines: list[Values]) -> dict[str, Any]:
+        """The mean of every number over some steps and all processes; one transfer for all of them."""
+        names = list(lines[0])
+        columns = [processes.mean(torch.stack([line[name] for line in lines])).double() for name in names]
+        values = torch.stack(columns, 1).cpu()
+        self._check_finite(values[:, 0])
+        return dict(zip(names, values.mean(0).tolist(), strict=True))
 
-def decay_groups(parameters: list[torch.nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups of an optimiser: no weight decay on biases and LayerNorm."""
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-def linear(step: int, total: int, warmup: float) -> float:
-    """Linear warm-up over a share of the steps, then linear decay to 0 (a factor of the peak rate)."""
-    rising = warmup * total
-    return (step + 1) / rising if step + 1 < rising else (total - step) / max(total - rising, 1)
-
-
-def inverse_sqrt(step: int, total: int, warmup: float) -> float:
-    """Linear warm-up, then decay with the square root of the step (Vaswani et al. 2017, Sec. 5.3)."""
-    rising = max(warmup * total, 1)
-    return min((step + 1) / rising, (rising / (step + 1)) ** 0.5)
-
-
-SCHEDULES = {"linear": linear, "inverse_sqrt": inverse_sqrt}
-"""Of the learning rate: from the step (from 0), the number of steps and the share of warm-up."""
-
-
-def teacher_forced(model: Any, batch: Batch) -> dict[str, Any]:
-    """Arguments of a step: a decoder sees the target up to the word that it is to say."""
-    if not model.config.is_encoder_decoder:
-        return {**model_inputs(batch)}
-    shifted = model.prepare_decoder_input_ids_from_labels(batch["labels"])
-    return {**model_inputs(batch), "decoder_input_ids": shifted, "use_cache": False}
-
-
-def _finite_mean(losses: list[torch.Tensor], step: int, checkpoint: Path) -> float:
-    values = processes.mean(torch.stack(losses)).double().cpu()  # one transfer for all steps since the last log
-    check_finite(values, step, checkpoint, "train", "train.learning_rate")
-    return float(values.mean())
-
-
-def check_finite(losses: torch.Tensor, step: int, checkpoint: Path, what: str, lower: str) -> None:
-    """Raise a :class:`UserError` for the first loss that is not finite.
-
-    Args:
-        losses: of the steps up to and with ``step``, (step,), on the CPU.
-        what: is trained.
-        lower: what to lower.
-    """
-    bad = (~losses.isfinite()).nonzero()
-    if len(bad):
-        where = step - len(losses) + int(bad[0]) + 1
-        last = f"the last good checkpoint is {checkpoint}" if checkpoint.exists() else "there is no checkpoint yet"
-        raise UserError(f"{what}: the loss is {losses[bad[0]].item()} at step {where}, {last}; lower {lower}")
-
-
-def retrain(
-    model: torch.nn.Module, examples: Examples, *, steps: int, batch_size: int, learning_rate: float, seed: int
-) -> None:
-    """A few steps of plain SGD in place, as the released code of Michel et al. 2019 does between pruning steps."""
-    device = next(model.parameters()).device
-    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
-    torch.manual_seed(seed)
-    model.train()
-    losses = []
-    for step in range(steps):
-        per_epoch = math.ceil(len(examples) / batch_size)
-        order = training_order(examples, batch_size, seed, step // per_epoch)
-        batch = to_device(examples.batch(order[step % per_epoch]), device)
-        loss = training_loss(model(**teacher_forced(model, batch)), batch)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.detach())
-    model.eval()
-    if not torch.stack(losses).isfinite().all():
-        raise UserError(f"retrain_steps: the loss is not finite; lower retrain_learning_rate ({learning_rate})")
+    def _check_finite(self, losses: Tensor) -> None:
+        """Refuse losses, (step,), of the last steps of which one is not finite."""
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            step = self.stage.first_step + self.state.step - len(losses) + int(bad[0]) + 1
+            last = "there is no checkpoint yet"
+            if self.checkpoint is not None and self.checkpoint.exists():
+                last = f"the last good checkpoint is {self.checkpoint}"
+            lower = self.stage.lower
+            raise UserError(f"train: the loss is {losses[bad[0]].item()} at step {step}, {last}; lower {lower}")

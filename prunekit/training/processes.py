@@ -56,7 +56,7 @@ def rank() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def told(value: bool, device: torch.device) -> bool:
+def broadcast(value: bool, device: torch.device) -> bool:
     """What the first process says, in all of them."""
     if count() == 1:
         return value

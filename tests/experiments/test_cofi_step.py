@@ -19,12 +19,13 @@ from experiments.benchmarks.cofi_step import (
 from experiments.benchmarks.memory import saved_bytes
 from experiments.benchmarks.plain.cofi import drawn, masked
 from prunekit.cofi.sparsity import PrunableSize
-from prunekit.data.batches import Examples, encode
+from prunekit.data.batches import Examples
+from prunekit.data.kinds import encode
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build
 from prunekit.models.gates import gated
-from tests.prunekit.cofi.test_training import SHAPE
+from tests.prunekit.cofi.test_pruning import SHAPE
 from tests.prunekit.training.test_loop import TASK
 from tests.support.families import batch_for, logits, tiny
 

@@ -69,8 +69,8 @@ def test_a_student_is_pruned_saved_and_told_of(folder: Path) -> None:
 
 
 def test_an_interrupted_run_ends_with_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from prunekit.cofi import stages
     from prunekit.data.batches import to_device as real
+    from prunekit.training import loop
 
     arguments = [*SMALL, f"run.folder={folder}", "seed=4", "run.checkpoint_seconds=0"]
     whole, calls = perform("prune_cofi", *arguments), 0
@@ -82,7 +82,7 @@ def test_an_interrupted_run_ends_with_the_same_numbers(folder: Path, monkeypatch
             raise KeyboardInterrupt
         return real(*positional)
 
-    monkeypatch.setattr(stages, "to_device", dies)
+    monkeypatch.setattr(loop, "to_device", dies)
     with pytest.raises(KeyboardInterrupt):
         perform("prune_cofi", *arguments, "run.force=true")
     again = perform("prune_cofi", *arguments)

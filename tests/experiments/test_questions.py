@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import prunekit
+from prunekit.data.kinds.questions import Windows
 from prunekit.data.rows import load_rows
-from prunekit.data.windows import Windows
 from prunekit.runs.teachers import load_teacher
 from prunekit.support.errors import UserError
 from tests.experiments.test_bad_input import refused

@@ -11,9 +11,9 @@ import sentencepiece
 from transformers import AutoTokenizer
 
 from prunekit.data import demo_translation
-from prunekit.data.batches import encode
+from prunekit.data.kinds import encode
+from prunekit.data.kinds.translation import Pairs
 from prunekit.data.rows import load_rows
-from prunekit.data.translation import Pairs
 from prunekit.forward.beam_search import Hypothesis
 from prunekit.forward.translate import texts
 from prunekit.models import checkpoints

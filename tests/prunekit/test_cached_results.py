@@ -15,17 +15,15 @@ import pytest
 import torch
 from transformers import AutoModelForQuestionAnswering
 
+from prunekit.cofi.pruning import shared_warm_up
 from prunekit.cofi.recipe import Recipe, StudentConfig
-from prunekit.cofi.stages import Surroundings
-from prunekit.cofi.training import shared_warm_up
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
-from prunekit.data.questions import gold_answers
-from prunekit.data.rows import Rows
+from prunekit.data.kinds.questions import gold_answers, windows
+from prunekit.data.kinds.translation import encode_pairs
+from prunekit.data.table import Rows
 from prunekit.data.tokenizers import joint_bpe
-from prunekit.data.translation import encode_pairs
-from prunekit.data.windows import windows
 from prunekit.evaluation.cached import cached_evaluation
 from prunekit.fisher.calibration import cached_gradients
 from prunekit.fisher.latency import latency_table
@@ -35,7 +33,8 @@ from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
 from prunekit.support import cache as caches
 from prunekit.support.cache import Cache
-from prunekit.support.timing import describe_device
+from prunekit.support.devices import describe_device
+from prunekit.training.loop import Context
 from tests.support.families import LABELS, PAD, VOCABULARY, tiny
 from tests.support.squad_data import generated, squad_task, tokenizer
 from tests.support.translators import translator
@@ -337,7 +336,7 @@ class WarmUps(Kind):
     changes: ClassVar = {
         **MODEL, **INPUTS, **ROWS, "a weight of the student": partial(weight, of="student"),
         "the student's activation": with_config("hidden_act", "relu", of="student"),
-        "seed": set_to("seed", 1), **fields_of("recipe", Recipe, {"sparsity", "units", "student"}),
+        **fields_of("recipe", Recipe, {"sparsity", "units", "student"}),
         **fields_of("student_config", StudentConfig, AFTER_WARM_UP),
     }  # fmt: skip
     free: ClassVar = {
@@ -352,14 +351,16 @@ class WarmUps(Kind):
         )
         return Given(
             model=tiny("bert", dtype=torch.float32), student=tiny("bert", dtype=torch.float32), examples=sentences(),
-            recipe=Recipe(sparsity=0.1, variant="paper"), student_config=student, seed=0, dtype="float32",
+            recipe=Recipe(sparsity=0.1, variant="paper"), student_config=student, dtype="float32",
         )  # fmt: skip
 
     def ask(self, given: Given) -> Any:
         recipe = replace(given.recipe, student=given.student_config)
-        around = Surroundings(given.examples, CPU, given.folder / "own", given.seed, {}, cache=given.folder)
-        with shared_warm_up(given.model, given.student, recipe, around) as found:
-            return found
+        own = Context(
+            examples=given.examples, device=CPU, folder=given.folder / "own", identity={}, cache=given.folder
+        )
+        with shared_warm_up(given.model, given.student, recipe, own) as shared:
+            return shared
 
 
 KINDS: list[Kind] = [kind() for kind in (Evaluations, Gradients, Ablations, Translations, Tables, WarmUps)]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from prunekit.data.batches import Batch, model_inputs
-from prunekit.data.losses import example_losses
+from prunekit.data.kinds import example_losses
 from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.costs import cost, head_macs, neuron_macs

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 import prunekit
 from prunekit.cofi.gates import Gates
-from prunekit.cofi.slim import slim_call
+from prunekit.cofi.slim import SlimModel
 from prunekit.models.blocks import blocks
 from prunekit.models.masks import Masks
 from tests.prunekit.cofi.test_gates import learned
@@ -40,7 +40,7 @@ def test_logits_and_all_gradients(model: PreTrainedModel, seed: int) -> None:
         gates, masks = drawn(model, seed)
         wanted = [*model.parameters(), *gates.parameters()]
         if slim:
-            output = slim_call(model, masks, batch).logits
+            output = SlimModel(model)(masks, batch).logits
         else:
             with prunekit.gated(model, masks):
                 output = model(**batch).logits
@@ -62,7 +62,7 @@ def test_hidden_states_have_what_is_on(model: PreTrainedModel) -> None:
     batch = batch_for(model)
     assert masks.hidden is not None
     with torch.no_grad():
-        slim = slim_call(model, masks, batch, output_hidden_states=True).hidden_states
+        slim = SlimModel(model)(masks, batch, output_hidden_states=True).hidden_states
         with prunekit.gated(model, masks):
             whole = model(**batch, output_hidden_states=True).hidden_states
     for own, other in zip(slim[1:], whole[1:], strict=True):
@@ -74,8 +74,8 @@ def test_open_gates_are_the_model_itself_and_nothing_stays(model: PreTrainedMode
     with torch.no_grad():
         expected = model(**batch).logits
         ones = Masks.ones(prunekit.describe(model), torch.float64)
-        torch.testing.assert_close(slim_call(model, ones, batch).logits, expected, rtol=0, atol=1e-10)
-        slim_call(model, drawn(model)[1], batch)
+        torch.testing.assert_close(SlimModel(model)(ones, batch).logits, expected, rtol=0, atol=1e-10)
+        SlimModel(model)(drawn(model)[1], batch)
         torch.testing.assert_close(model(**batch).logits, expected, rtol=0, atol=0)
     hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
 
@@ -83,7 +83,7 @@ def test_open_gates_are_the_model_itself_and_nothing_stays(model: PreTrainedMode
         raise ZeroDivisionError
 
     with blocks(model)[-1].module.register_forward_pre_hook(fails), pytest.raises(ZeroDivisionError):
-        slim_call(model, drawn(model)[1], batch)
+        SlimModel(model)(drawn(model)[1], batch)
     assert sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()) == hooks
     torch.testing.assert_close(model(**batch).logits, expected, rtol=0, atol=0)
 
@@ -97,4 +97,4 @@ def test_nothing_is_on_in_a_group() -> None:
     with torch.no_grad(), prunekit.gated(model, masks):
         expected = model(**batch).logits
     with torch.no_grad():
-        torch.testing.assert_close(slim_call(model, masks, batch).logits, expected, rtol=0, atol=1e-10)
+        torch.testing.assert_close(SlimModel(model)(masks, batch).logits, expected, rtol=0, atol=1e-10)

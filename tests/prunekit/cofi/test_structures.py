@@ -10,7 +10,8 @@ import torch
 import prunekit
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.cofi.structures import drawn, scored, small_dense, whole_layers
-from prunekit.data.batches import Examples, encode, evaluation_batches
+from prunekit.data.batches import Examples, evaluation_batches
+from prunekit.data.kinds import encode
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.fisher.alternatives import unit_scores
@@ -18,7 +19,7 @@ from prunekit.fisher.gradients import diagonal, mask_gradients
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.checkpoints import build
 from prunekit.support.errors import UserError
-from tests.prunekit.cofi.test_training import SHAPE
+from tests.prunekit.cofi.test_pruning import SHAPE
 from tests.prunekit.training.test_loop import TASK
 from tests.support.families import FAMILY_NAMES, tiny
 

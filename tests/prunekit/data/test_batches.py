@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from prunekit.config.task import TaskConfig
-from prunekit.data.batches import Examples, encode, evaluation_batches, training_order
+from prunekit.data.batches import Examples, evaluation_batches, training_order
+from prunekit.data.kinds import encode
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.support.errors import UserError

@@ -12,11 +12,10 @@ import torch
 
 from prunekit.config.task import TaskConfig
 from prunekit.data.answers import answers, best_spans, question_scores
-from prunekit.data.batches import encode
-from prunekit.data.questions import Answer
+from prunekit.data.kinds import encode
+from prunekit.data.kinds.questions import Answer, Windows
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import load_tokenizer
-from prunekit.data.windows import Windows
 from prunekit.models.checkpoints import attach_head, load
 from prunekit.runs.teachers import positions
 from prunekit.support.errors import UserError

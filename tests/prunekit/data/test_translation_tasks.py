@@ -18,12 +18,13 @@ from sacrebleu.dataset import DATASETS
 from prunekit.config.sections import ModelConfig, check
 from prunekit.config.task import TaskConfig
 from prunekit.data import demo_translation
-from prunekit.data.batches import encode
 from prunekit.data.bleu import bleu_band, paired_p_values, signatures, translation_scores
-from prunekit.data.losses import target_losses, training_loss
-from prunekit.data.rows import Rows, load_rows
-from prunekit.data.tokenizers import joint_bpe, new_tokenizer
-from prunekit.data.translation import Pairs
+from prunekit.data.kinds import encode, new_tokenizer, training_loss
+from prunekit.data.kinds.translation import Pairs
+from prunekit.data.losses import target_losses
+from prunekit.data.rows import load_rows
+from prunekit.data.table import Rows
+from prunekit.data.tokenizers import joint_bpe
 from prunekit.support.errors import UserError
 
 SENTENCES = [("ein Hund .", "a dog ."), ("zwei Katzen schlafen .", "two cats sleep ."), ("ja !", "yes !")]

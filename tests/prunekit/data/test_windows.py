@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from prunekit.data.batches import encode, evaluation_batches, model_inputs, training_order
+from prunekit.data.batches import evaluation_batches, model_inputs, training_order
+from prunekit.data.kinds import encode
+from prunekit.data.kinds.questions import Windows
 from prunekit.data.rows import load_rows
-from prunekit.data.windows import Windows
 from prunekit.support.errors import UserError
 from tests.support.squad_data import generated, squad_task, tokenizer, written
 

@@ -9,7 +9,7 @@ from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 
 import prunekit
 from prunekit.data.batches import Batch, model_inputs
-from prunekit.data.losses import example_losses
+from prunekit.data.kinds import example_losses
 from prunekit.fisher.gradients import by_batch, diagonal, mask_gradients, released_group
 from prunekit.fisher.units import UnitTensors
 from prunekit.models.masks import Masks

@@ -10,9 +10,9 @@ import torch
 from transformers import AutoModelForQuestionAnswering
 
 from prunekit.config.sections import TrainConfig
-from prunekit.data.batches import encode
+from prunekit.data.kinds import encode
+from prunekit.data.kinds.questions import Windows
 from prunekit.data.rows import load_rows
-from prunekit.data.windows import Windows
 from prunekit.evaluation.evaluate import evaluate
 from prunekit.models.blocks import describe
 from prunekit.models.checkpoints import attach_head, build, has_head, load, save
@@ -21,7 +21,8 @@ from prunekit.models.gates import gated
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from prunekit.support.statistics import bootstrap_counts
-from prunekit.training.loop import train
+from prunekit.training.finetuning import train
+from prunekit.training.loop import Context
 from tests.support.families import FAMILY_NAMES, HIDDEN, LAYERS, base_of, batch_for, shape_of, tiny
 from tests.support.masks import uneven_masks
 from tests.support.squad_data import generated, squad_task, tokenizer, written
@@ -44,8 +45,8 @@ def test_pruned_models_round_trip(family: str, tmp_path: Path) -> None:
     small = prune(model, masks)
     save(small, tmp_path / "model")
     loaded = load(tmp_path / "model", dtype=torch.float64)
-    assert type(loaded) is type(model) and has_head(loaded, questions=True) and not has_head(loaded)
-    assert attach_head(tmp_path / "model", 2, questions=True)[1] == []
+    assert type(loaded) is type(model) and has_head(loaded, head="QuestionAnswering") and not has_head(loaded)
+    assert attach_head(tmp_path / "model", 2, head="QuestionAnswering")[1] == []
     with torch.no_grad():
         with gated(model, masks):
             expected = model(**batch)
@@ -58,7 +59,7 @@ def test_pruned_models_round_trip(family: str, tmp_path: Path) -> None:
 def test_only_the_head_is_created(family: str, tmp_path: Path) -> None:
     base = base_of(tiny(family))
     save(base, tmp_path)
-    model, created = attach_head(tmp_path, 2, questions=True, seed=1)
+    model, created = attach_head(tmp_path, 2, head="QuestionAnswering", seed=1)
     assert created == ["qa_outputs.bias", "qa_outputs.weight"]
     assert all(name.startswith(ENCODERS[family].head_parameters) for name in created)
     expected, found = base.float().state_dict(), base_of(model).state_dict()
@@ -69,15 +70,15 @@ def test_only_the_head_is_created(family: str, tmp_path: Path) -> None:
 def test_built_without_a_download(family: str) -> None:
     shape = shape_of(family)
     del shape["num_labels"]
-    model = build(family, shape, 2, questions=True)
-    assert has_head(model, questions=True) and describe(model).hidden == HIDDEN
+    model = build(family, shape, 2, head="QuestionAnswering")
+    assert has_head(model, head="QuestionAnswering") and describe(model).hidden == HIDDEN
 
 
 def test_a_pruned_classifier_is_no_start(tmp_path: Path) -> None:
     dense = tiny("bert")
     save(prune(dense, uneven_masks(dense)), tmp_path)
     with pytest.raises(UserError, match="a pruned BertForSequenceClassification without a task head for this task"):
-        attach_head(tmp_path, 2, questions=True)
+        attach_head(tmp_path, 2, head="QuestionAnswering")
 
 
 def test_evaluation_does_not_depend_on_batches(windows: Windows) -> None:
@@ -98,10 +99,10 @@ def test_training_learns_to_answer(windows: Windows, tmp_path: Path) -> None:
     shape = {"hidden_size": 32, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 64,
              "vocab_size": 50, "max_position_embeddings": 32, "hidden_dropout_prob": 0.0,
              "attention_probs_dropout_prob": 0.0}  # fmt: skip
-    model = build("bert", shape, 2, questions=True)
+    model = build("bert", shape, 2, head="QuestionAnswering")
     few = windows.take(np.flatnonzero(windows.question < 12))
     before = evaluate(few.rows.task, model, few, device=CPU).metrics["answer_f1"]
     config = TrainConfig(epochs=25, batch_size=8, learning_rate=5e-3, warmup=0.1)
-    train(model, few, config, device=CPU, folder=tmp_path)
+    train(model, config, Context(examples=few, device=CPU, folder=tmp_path))
     after = evaluate(few.rows.task, model, few, device=CPU).metrics
     assert before < 0.5 < 0.9 < after["answer_f1"]

@@ -1,4 +1,3 @@
-import importlib
 import json
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from experiments.cli.verb import named
 from prunekit.config.sections import Experiment, Finetune, ModelConfig, RunConfig, TrainConfig
 from prunekit.runs import provenance
 from prunekit.runs.execute import FORMER_NAMES, NOT_IDENTITY, Run, execute, prepare_device, read_result, run_id
@@ -60,8 +60,7 @@ def test_new_settings_orphan_no_logged_run() -> None:
     assert LOGGED
     for path in LOGGED:
         record = json.loads(path.read_text())
-        module: Any = importlib.import_module(f"experiments.{record['verb']}")
-        schema = getattr(module, "".join(part.capitalize() for part in record["verb"].split("_")))
+        schema = named(record["verb"]).settings
         sections = {name: value for name, value in record["config"].items() if name not in NOT_IDENTITY}
         for name, default in DROPPED.get(record["verb"], {}).items():
             assert sections.pop(name, default) == default, (path, name)

@@ -19,11 +19,11 @@ import torch
 from safetensors.torch import save_file
 
 from prunekit.config.task import TaskConfig
-from prunekit.support.cache import Cache, Json, Kind, Tensors
+from prunekit.support.cache import Cache, EntryKind, Json, Tensors
 from prunekit.support.fingerprints import fingerprint
 
 CPU = torch.device("cpu")
-NUMBERS = Kind("numbers", revision=1)
+NUMBERS = EntryKind("numbers", revision=1)
 PLAIN: Json[Any] = Json(lambda value: value, lambda content: content)
 ARRAYS: Tensors[Any] = Tensors(lambda value: ({"x": value}, {"unit": "ms"}), lambda tensors, notes: (tensors, notes))
 
@@ -169,7 +169,7 @@ def test_entries_of_a_kind_are_computed_side_by_side(tmp_path: Path) -> None:
 
 
 def test_what_is_measured_is_measured_alone(tmp_path: Path) -> None:
-    kind = Kind("times", revision=1, alone=True)
+    kind = EntryKind("times", revision=1, alone=True)
 
     def measured() -> int:
         [lock] = (tmp_path / ".locks").iterdir()

@@ -8,13 +8,15 @@ from safetensors.torch import save_file
 
 from prunekit.config.sections import TrainConfig
 from prunekit.config.task import TaskConfig
-from prunekit.data.batches import Examples, encode
+from prunekit.data.batches import Examples
+from prunekit.data.kinds import encode
 from prunekit.data.losses import task_loss
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build
 from prunekit.support.errors import UserError
-from prunekit.training.loop import quick_attention, retrain, train
+from prunekit.training.finetuning import quick_attention, retrain, train
+from prunekit.training.loop import Context, StageState
 from tests.support.translators import translator
 
 TASK = TaskConfig(name="demo", source="demo", columns=["premise", "hypothesis"], labels=list("enc"), train_rows=1920,
@@ -42,6 +44,13 @@ def tiny() -> Any:
     return build("bert", SHAPE, 3)
 
 
+def fit(
+    model: Any, examples: Examples, config: TrainConfig, *, folder: Path, evaluate: Any = None, **options: Any
+) -> StageState:
+    context = Context(examples=examples, device=CPU, folder=folder, **options)
+    return train(model, config, context, evaluate=evaluate)
+
+
 def weights(model: torch.nn.Module) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
@@ -54,7 +63,7 @@ def test_a_killed_training_ends_with_the_same_weights(examples: Examples, tmp_pa
     def log(name: str) -> Any:
         return lambda step, values: logs[name].__setitem__(step, values["loss"])
 
-    train(whole, examples, CONFIG, device=CPU, folder=tmp_path / "a", on_log=log("whole"))
+    fit(whole, examples, CONFIG, folder=tmp_path / "a", on_log=log("whole"))
     steps = 0
 
     def die(done: int) -> None:
@@ -64,12 +73,12 @@ def test_a_killed_training_ends_with_the_same_weights(examples: Examples, tmp_pa
             raise KilledError
 
     arguments: dict[str, Any] = {
-        "device": CPU, "folder": tmp_path / "b", "checkpoint_seconds": 0.0, "on_log": log("resumed"),
+        "folder": tmp_path / "b", "checkpoint_seconds": 0.0, "on_log": log("resumed"),
     }  # fmt: skip
     with pytest.raises(KilledError):
-        train(resumed, examples, CONFIG, on_step=die, **arguments)
+        fit(resumed, examples, CONFIG, on_step=die, **arguments)
     again, started = tiny(), list[int]()
-    state = train(again, examples, CONFIG, on_resume=started.append, **arguments)
+    state = fit(again, examples, CONFIG, on_resume=started.append, **arguments)
     assert started == [150]
     assert state.step == 240
     assert torch.equal(weights(whole), weights(again))
@@ -85,14 +94,14 @@ def test_best_weights_are_kept(examples: Examples, tmp_path: Path) -> None:
         return scores[len(judged) - 1]
 
     model = tiny()
-    state = train(model, examples, config, device=CPU, folder=tmp_path, evaluate=evaluate)
+    state = fit(model, examples, config, folder=tmp_path, evaluate=evaluate)
     assert (state.best, state.best_step) == (0.9, 60)
     assert torch.equal(weights(model), judged[1])
 
 
 def test_training_lowers_the_loss(examples: Examples, tmp_path: Path) -> None:
     losses: list[float] = []
-    train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path, on_log=lambda step, v: losses.append(v["loss"]))
+    fit(tiny(), examples, CONFIG, folder=tmp_path, on_log=lambda step, v: losses.append(v["loss"]))
     assert losses[0] == pytest.approx(math.log(3), abs=0.1)
     assert losses[-1] < losses[0]
 
@@ -107,31 +116,31 @@ def test_an_infinite_loss_names_the_step(examples: Examples, tmp_path: Path) -> 
         if seen == 70:
             model.classifier.bias.data.fill_(torch.nan)
 
-    arguments: dict[str, Any] = {"device": CPU, "folder": tmp_path, "checkpoint_seconds": 0.0, "on_step": poison}
+    arguments: dict[str, Any] = {"folder": tmp_path, "checkpoint_seconds": 0.0, "on_step": poison}
     with pytest.raises(UserError, match=r"the loss is nan at step 71, the last good checkpoint is .*safetensors"):
-        train(model, examples, CONFIG, **arguments)
+        fit(model, examples, CONFIG, **arguments)
 
 
 def test_a_damaged_checkpoint_is_named(examples: Examples, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match=r"checkpoint .* is damaged .* delete it to train from the start"):
-        train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path)
+        fit(tiny(), examples, CONFIG, folder=tmp_path)
 
 
 def test_another_trainings_checkpoint_is_refused(examples: Examples, tmp_path: Path) -> None:
-    train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path, checkpoint_seconds=0.0)
+    fit(tiny(), examples, CONFIG, folder=tmp_path, checkpoint_seconds=0.0)
     with pytest.raises(UserError, match="belongs to another training"):
-        train(tiny(), examples, TrainConfig(epochs=1), device=CPU, folder=tmp_path)
+        fit(tiny(), examples, TrainConfig(epochs=1), folder=tmp_path)
 
 
 def test_the_checkpoint_of_another_model_is_refused(examples: Examples, tmp_path: Path) -> None:
-    train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path, checkpoint_seconds=0.0)
+    fit(tiny(), examples, CONFIG, folder=tmp_path, checkpoint_seconds=0.0)
     wider = build("bert", {**SHAPE, "intermediate_size": 32}, 3)
     with pytest.raises(UserError, match="belongs to another training"):
-        train(wider, examples, CONFIG, device=CPU, folder=tmp_path)
+        fit(wider, examples, CONFIG, folder=tmp_path)
     save_file(tiny().state_dict(), tmp_path / "checkpoint.safetensors")
     with pytest.raises(UserError, match="belongs to another training"):
-        train(tiny(), examples, CONFIG, device=CPU, folder=tmp_path)
+        fit(tiny(), examples, CONFIG, folder=tmp_path)
 
 
 def test_losses_of_examples() -> None:

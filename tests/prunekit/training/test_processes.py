@@ -78,7 +78,7 @@ def test_another_process_than_the_first_writes_nothing(
     tmp_path: Path, joined: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "rank", lambda: 1)
-    monkeypatch.setattr(processes, "told", lambda value, device: True)
+    monkeypatch.setattr(processes, "broadcast", lambda value, device: True)
     ran: list[Run] = []
 
     def story(config: Finetune, run: Run) -> None:
@@ -104,11 +104,11 @@ def test_a_finished_run_is_found_by_all(tmp_path: Path, monkeypatch: pytest.Monk
     )  # fmt: skip
     said: list[bool] = []
 
-    def told(value: bool, device: Any) -> bool:
+    def broadcast(value: bool, device: Any) -> bool:
         said.append(value)
         return value
 
-    monkeypatch.setattr(processes, "told", told)
+    monkeypatch.setattr(processes, "broadcast", broadcast)
     record = execute("verb", 1, config, lambda config, run: None)
     found = execute("verb", 1, config, lambda config, run: None)
     assert said == [True, False]

@@ -10,20 +10,21 @@ from typing import Any
 import pytest
 import torch
 
+from prunekit.cofi.distillation import DistillationObjective
 from prunekit.cofi.fixed import Pruned, train_fixed
-from prunekit.cofi.lesson import Lesson
+from prunekit.cofi.pruning import Cofi
 from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.cofi.sparsity import PrunableSize
-from prunekit.cofi.stages import Surroundings
 from prunekit.cofi.structures import drawn, small_dense, whole_layers
-from prunekit.cofi.training import Training
-from prunekit.data.batches import Examples, encode
+from prunekit.data.batches import Examples
+from prunekit.data.kinds import encode
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.checkpoints import build
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
+from prunekit.training.loop import Context
 from tests.prunekit.training.test_loop import TASK
 
 SHAPE = {
@@ -48,7 +49,7 @@ class KilledError(Exception):
 
 
 def prune_tiny(
-    examples: Examples, folder: Path, recipe: Recipe = RECIPE, *, die_at: int | None = None, **around: Any
+    examples: Examples, folder: Path, recipe: Recipe = RECIPE, *, die_at: int | None = None, **options: Any
 ) -> tuple[Pruned, dict[int, dict[str, Any]]]:
     teacher, student = build("bert", SHAPE, 3, seed=1), build("bert", SHAPE, 3, seed=2)
     logged: dict[int, dict[str, Any]] = {}
@@ -60,11 +61,11 @@ def prune_tiny(
         if steps == die_at:
             raise KilledError
 
-    surroundings = Surroundings(
-        examples, torch.device("cpu"), folder, recipe.seed, {"recipe": repr(recipe)},
-        on_log=logged.__setitem__, on_step=on_step, **around,
+    context = Context(
+        examples=examples, device=torch.device("cpu"), folder=folder, identity={"recipe": repr(recipe)},
+        on_log=logged.__setitem__, on_step=on_step, **options,
     )  # fmt: skip
-    return Training(teacher, student, recipe, score_of(examples), surroundings).run(), logged
+    return Cofi(teacher, student, recipe, score_of(examples), context).run(), logged
 
 
 def score_of(examples: Examples) -> Callable[[Any], float]:
@@ -135,7 +136,7 @@ def test_embeddings_stay(examples: Examples, tmp_path: Path) -> None:
 
 
 def test_students_that_do_not_fit(examples: Examples, tmp_path: Path) -> None:
-    around = Surroundings(examples, torch.device("cpu"), tmp_path, 0, {})
+    context = Context(examples=examples, device=torch.device("cpu"), folder=tmp_path)
     teacher = build("bert", SHAPE, 3)
     for change, told in (
         ({"num_labels": 2}, "labels is 2, the teacher's 3"),
@@ -145,17 +146,17 @@ def test_students_that_do_not_fit(examples: Examples, tmp_path: Path) -> None:
     ):
         shape = {**SHAPE, **{name: value for name, value in change.items() if name != "num_labels"}}
         with pytest.raises(UserError, match=f"student: its {told}"):
-            Training(teacher, build("bert", shape, change.get("num_labels", 3)), RECIPE, lambda model: 0.0, around)
+            Cofi(teacher, build("bert", shape, change.get("num_labels", 3)), RECIPE, lambda model: 0.0, context)
     with pytest.raises(UserError, match=r"sparsity: 0.9 is out of reach for gates of heads"):
         recipe = replace(RECIPE, sparsity=0.9, units=("heads",))
-        Training(teacher, build("bert", SHAPE, 3), recipe, lambda model: 0.0, around)
+        Cofi(teacher, build("bert", SHAPE, 3), recipe, lambda model: 0.0, context)
 
 
 def test_trainings_share_their_warm_up(examples: Examples, tmp_path: Path) -> None:
     """One target after another, and the same target without a cache: the same lines, steps and numbers."""
     trained: list[Pruned] = []
 
-    def steps_of(recipe: Recipe, **around: Any) -> tuple[Pruned, dict[int, dict[str, Any]], int]:
+    def steps_of(recipe: Recipe, **options: Any) -> tuple[Pruned, dict[int, dict[str, Any]], int]:
         calls = 0
         real = Examples.batch
 
@@ -166,7 +167,7 @@ def test_trainings_share_their_warm_up(examples: Examples, tmp_path: Path) -> No
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Examples, "batch", counting)
-            found, logged = prune_tiny(examples, tmp_path / str(len(trained)), recipe, **around)
+            found, logged = prune_tiny(examples, tmp_path / str(len(trained)), recipe, **options)
         trained.append(found)
         return found, logged, calls
 
@@ -190,11 +191,11 @@ def test_another_objective_has_another_warm_up(examples: Examples, tmp_path: Pat
 def test_labels_without_layers_need_no_teacher(examples: Examples, tmp_path: Path) -> None:
     recipe = replace(RECIPE, matching="none", learn_from="labels")
     model = build("bert", SHAPE, 3)
-    lesson = Lesson(model, model, recipe, examples, torch.device("cpu"))
-    assert lesson.teaching is None
+    objective = DistillationObjective(model, model, recipe, examples, torch.device("cpu"))
+    assert objective.outputs_of is None
     batch = examples.batch(range(8))
     output = model(**{name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")})
-    loss, values = lesson(batch, output, torch.ones(2, dtype=torch.bool))
+    loss, values = objective(batch, output, torch.ones(2, dtype=torch.bool))
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(output.logits, batch["labels"]))
     assert values.keys() == {"prediction_loss"}
 
@@ -205,8 +206,8 @@ def test_a_fixed_shape_is_trained_as_long(examples: Examples, tmp_path: Path, st
     masks = whole_layers(teacher, 0.5) if structure == "layers" else None
     model = small_dense(teacher, 0.5, 0) if masks is None else prune(teacher, masks)
     before = model.get_parameter("bert.embeddings.word_embeddings.weight").detach().clone()
-    around = Surroundings(examples, torch.device("cpu"), tmp_path, 0, {})
-    found = train_fixed(teacher, model, masks, RECIPE, score_of(examples), around)
+    context = Context(examples=examples, device=torch.device("cpu"), folder=tmp_path)
+    found = train_fixed(teacher, model, masks, RECIPE, score_of(examples), context)
     assert {name: stage.step for name, stage in found.stages.items()} == {"train": 140, "finetune": 20}
     assert found.sparsity["counted"] == pytest.approx(0.5, abs=0.01)
     after = found.model.get_parameter("bert.embeddings.word_embeddings.weight")
@@ -216,11 +217,11 @@ def test_a_fixed_shape_is_trained_as_long(examples: Examples, tmp_path: Path, st
 
 def test_random_units_after_the_same_warm_up(examples: Examples, tmp_path: Path) -> None:
     teacher, student = build("bert", SHAPE, 3, seed=1), build("bert", SHAPE, 3, seed=2)
-    around = Surroundings(examples, torch.device("cpu"), tmp_path, 0, {})
-    training = Training(teacher, student, RECIPE, score_of(examples), around)
+    context = Context(examples=examples, device=torch.device("cpu"), folder=tmp_path)
+    cofi = Cofi(teacher, student, RECIPE, score_of(examples), context)
     shape = {"heads": [2, 1], "neurons": [9, 7], "hidden": [12], "self layers": [1, 1], "ffn layers": [1, 1]}
     masks = drawn(student, shape, 0)
-    found = training.run_with(masks)
+    found = cofi.run_with(masks)
     assert {name: stage.step for name, stage in found.stages.items()} == {"distil": 20, "train": 120, "finetune": 20}
     assert found.sparsity == {"counted": pytest.approx(1 - 12 * (3 * 16 + 16 * 2) / PrunableSize.of(teacher).total)}
     assert describe(found.model).hidden == 12
@@ -234,9 +235,13 @@ def test_a_loss_that_is_not_finite(examples: Examples, tmp_path: Path) -> None:
         prune_tiny(examples, tmp_path / "a", recipe)
     with pytest.raises(KilledError):
         prune_tiny(examples, tmp_path / "b", die_at=45, checkpoint_seconds=0.0)
-    real = Lesson.__call__
+    real = DistillationObjective.__call__
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Lesson, "__call__", lambda *given, **named: (real(*given, **named)[0] * float("nan"), {}))
+
+        def poisoned(*given: Any, **named: Any) -> Any:
+            return real(*given, **named)[0] * float("nan"), {}
+
+        patch.setattr(DistillationObjective, "__call__", poisoned)
         told = r"the loss is nan at step 41, the last good checkpoint is .*prune.safetensors"
         with pytest.raises(UserError, match=told):
             prune_tiny(examples, tmp_path / "b", checkpoint_seconds=0.0)

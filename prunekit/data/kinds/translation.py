@@ -6,18 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
-from prunekit.data.batches import Batch, Examples, padded
-from prunekit.data.losses import NO_TOKEN
-from prunekit.data.rows import Rows, check_columns, checked_texts
-from prunekit.data.tokenizers import tokenizer_fingerprint
+from prunekit.data import demo_translation
+from prunekit.data.batches import Batch, Examples, model_inputs, padded
+from prunekit.data.kinds.base import TaskKind
+from prunekit.data.losses import NO_TOKEN, at_least_float32, target_losses
+from prunekit.data.table import Rows, check_columns, checked_texts
+from prunekit.data.tokenizers import joint_bpe, load_tokenizer, tokenizer_fingerprint
+from prunekit.models import checkpoints
+from prunekit.models.families.table import TRANSLATORS
 from prunekit.support.errors import UserError
 from prunekit.support.extras import of_extra
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -142,3 +151,75 @@ def _lines(path: Path) -> list[str]:
     """Of a text file; only line feeds part them."""
     found = path.read_text(encoding="utf-8").split("\n")
     return found[:-1] if found[-1] == "" else found
+
+
+class Translation(TaskKind):
+    """A sentence in another language, word by word."""
+
+    name: ClassVar[str] = "translation"
+    head: ClassVar[str] = "ConditionalGeneration"
+    needs: ClassVar[str] = "a translation model"
+    model_needed: ClassVar[str] = "an encoder-decoder"
+    families: ClassVar[tuple[str, ...]] = tuple(TRANSLATORS)
+    by_token: ClassVar[bool] = True
+
+    def demo(self, split: str, rows: int) -> list[dict[str, Any]]:
+        return demo_translation.generate(split, rows)
+
+    def read(self, task: TaskConfig, split: str, path: Path) -> Any:
+        """Line-aligned files."""
+        return read_aligned(task, split, path)
+
+    def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
+        return checked_pairs(task, split, table)
+
+    def tokenizer(self, model: ModelConfig, rows: Rows) -> Any:
+        """A model without one of its own learns one from both sides."""
+        if model.path is not None:
+            return load_tokenizer(model)
+        return joint_bpe([source for (source,) in rows.texts] + rows.labels.tolist(), rows.task.vocabulary)
+
+    def encode(self, rows: Rows, tokenizer: Any) -> Pairs:
+        return encode_pairs(rows, tokenizer)
+
+    def owns(self, batch: Batch) -> bool:
+        return "labels" in batch and batch["labels"].dim() == 2
+
+    def training_inputs(self, model: PreTrainedModel, batch: Batch) -> dict[str, Any]:
+        """The decoder sees the target up to the word that it is to say."""
+        shift: Any = model.prepare_decoder_input_ids_from_labels
+        return {**model_inputs(batch), "decoder_input_ids": shift(batch["labels"]), "use_cache": False}
+
+    def example_losses(self, output: Any, batch: Batch) -> Tensor:
+        """The sum over the target's tokens."""
+        return target_losses(output.logits, batch["labels"])
+
+    def training_loss(self, output: Any, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+        """The mean over the targets' tokens."""
+        logits = at_least_float32(output.logits)
+        return torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=NO_TOKEN, label_smoothing=label_smoothing
+        )
+
+    def output_names(self, task: TaskConfig) -> list[str]:
+        return []
+
+    def fits(self, model: PreTrainedModel) -> bool:
+        return checkpoints.is_translator(model)
+
+    def new_model(
+        self, config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any = None
+    ) -> tuple[PreTrainedModel, list[str]]:
+        if config.weights == "pretrained":
+            model = checkpoints.load(str(config.path), attention=config.attention)
+            self.check_fits(model, f"model.path: {config.path}", task)
+            return model, []
+        self.check_family(config, task)
+        shape = dict(config.shape)
+        if tokenizer is not None and config.path is None:
+            shape |= {
+                "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id,
+                "eos_token_id": tokenizer.eos_token_id, "decoder_start_token_id": tokenizer.pad_token_id,
+                "forced_eos_token_id": None,
+            }  # fmt: skip
+        return checkpoints.build_translator(config.family, shape, seed=seed, attention=config.attention), ["all"]

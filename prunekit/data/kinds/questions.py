@@ -1,4 +1,5 @@
-"""Windows over the contexts of questions, as Devlin et al. 2019 fine-tune on SQuAD (Sec. 4.2).
+"""Extractive questions (Rajpurkar et al. 2016, SQuAD), and windows over their contexts, as Devlin et al. 2019
+fine-tune on them (Sec. 4.2).
 
 A context that is too long for one input is cut into windows that overlap; each is an example of its own, with the
 question in front. A window without the whole answer points at its first token, [CLS].
@@ -8,17 +9,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples
-from prunekit.data.rows import Rows
+from prunekit.data.kinds.base import TaskKind
+from prunekit.data.losses import at_least_float32, task_loss
+from prunekit.data.table import Rows, check_columns, checked_texts
 from prunekit.support.errors import UserError
 
 CHUNK = 512
 """Rows that are tokenised at once; offsets as Python objects take a hundred times the memory of the text."""
+
+
+class Answer(NamedTuple):
+    """A span of the context."""
+
+    text: str
+    start: int
+    """Its first character's place in the context."""
+
+
+def gold_answers(task: TaskConfig, where: str, texts: list[tuple[str, ...]], column: list[Any]) -> np.ndarray:
+    """The answer column, ``{"text": [...], "answer_start": [...]}`` a row, as (rows,) tuples of :class:`Answer`.
+
+    A row without an answer has an empty tuple, where the task allows that.
+
+    Raises:
+        UserError: an answer is missing, malformed, or not in the context at its place (names the row).
+    """
+    gold = np.empty(len(column), dtype=object)
+    for row, ((_, context), entry) in enumerate(zip(texts, column, strict=True)):
+        try:
+            pairs = zip(entry["text"], entry["answer_start"], strict=True)
+            answers = tuple(Answer(text, int(start)) for text, start in pairs)
+        except (TypeError, KeyError, ValueError):
+            raise UserError(
+                f"{where}, row {row}: {task.label} {entry!r} should be "
+                '{"text": ["as in the context", ...], "answer_start": [its first character, ...]}'
+            ) from None
+        for text, start in answers:
+            if not isinstance(text, str) or not text or start < 0 or not context.startswith(text, start):
+                raise UserError(
+                    f"{where}, row {row}: the answer {text!r} is not in the context at answer_start {start}, "
+                    f"there is {context[max(start, 0) : max(start, 0) + len(str(text))]!r}"
+                )
+        if not answers and task.no_answer is None:
+            raise UserError(f"{where}, row {row}: no answer; task.no_answer=0 takes questions without one")
+        gold[row] = answers
+    return gold
 
 
 @dataclass(frozen=True)
@@ -119,3 +162,37 @@ def _positions(offsets: np.ndarray, first: int, answers: tuple[Any, ...]) -> tup
     if start > end or offsets[start, 0] > low or offsets[end, 1] < high:
         return 0, 0
     return first + start, first + end
+
+
+class Questions(TaskKind):
+    """A span of the context: its first and its last token."""
+
+    name: ClassVar[str] = "questions"
+    head: ClassVar[str] = "QuestionAnswering"
+    needs: ClassVar[str] = "question answering"
+    by_token: ClassVar[bool] = True
+
+    def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
+        where = f"{task.name} {split}"
+        check_columns(where, [*task.columns, task.label], table)
+        texts = checked_texts(where, task.columns, table)
+        return Rows(task, split, texts, gold_answers(task, where, texts, list(table[task.label][:])), len(texts))
+
+    def encode(self, rows: Rows, tokenizer: Any) -> Windows:
+        """An example is a window."""
+        return windows(rows, tokenizer)
+
+    def owns(self, batch: Batch) -> bool:
+        return "start_positions" in batch
+
+    def example_losses(self, output: Any, batch: Batch) -> Tensor:
+        """The mean over the first and the last token of the answer."""
+        start = task_loss(at_least_float32(output.start_logits), batch["start_positions"])
+        return (start + task_loss(at_least_float32(output.end_logits), batch["end_positions"])) / 2
+
+    def predicted_labels(self, output: Any, batch: Batch) -> Batch:
+        start, end = output.start_logits.argmax(-1), output.end_logits.argmax(-1)
+        return batch | {"start_positions": start.detach(), "end_positions": end.detach()}
+
+    def output_names(self, task: TaskConfig) -> list[str]:
+        return ["start", "end"]

@@ -9,48 +9,52 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from prunekit.cofi.distillation import alive_layers
+from prunekit.cofi.distillation import DistillationObjective, alive_layers
 from prunekit.cofi.fixed import (
     Pruned,
     Score,
+    distillation_loss,
     fixed_stages,
     freeze_embeddings,
     student_optimizer,
-    students_call,
+    student_stage,
     trained,
 )
 from prunekit.cofi.gates import Gates
-from prunekit.cofi.lesson import Lesson, Values
 from prunekit.cofi.recipe import Recipe
-from prunekit.cofi.slim import slim_call
+from prunekit.cofi.slim import SlimModel
 from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted
-from prunekit.cofi.stages import Progress, Stage, Surroundings, run
 from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import call_order, describe
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
-from prunekit.support.cache import Cache, Kind
+from prunekit.support.cache import Cache, EntryKind
 from prunekit.support.devices import autocast
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import model_fingerprint
+from prunekit.training.loop import Context, Loss, Stage, StageState, Values, linear_decay, run
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 FULL_SCHEDULE = 3000
 """Steps of pruning from which on the gates' learning rate is the paper's 0.01; fewer raise it in proportion."""
 TOLERANCE = 0.01
 """How far from the target what is really removed may be."""
-WARM_UP = Kind("distilled", revision=1)
+WARM_UP = EntryKind("distilled", revision=1)
 
 
-class Training:
-    """A student's way through the stages."""
+class Cofi:
+    """A student's way through the stages of CoFi."""
 
-    def __init__(self, teacher: Any, student: Any, recipe: Recipe, score: Score, around: Surroundings) -> None:
+    def __init__(
+        self, teacher: PreTrainedModel, student: PreTrainedModel, recipe: Recipe, score: Score, context: Context
+    ) -> None:
         """
         Args:
             teacher: fine-tuned, in eval mode, on the device.
@@ -63,21 +67,21 @@ class Training:
         check_fit(teacher, student)
         freeze_embeddings(student)
         self.teacher, self.student = teacher, student
-        self.recipe, self.score, self.around = recipe, score, around
-        self.gates = Gates(student, recipe.units, recipe.seed).to(around.device)
+        self.recipe, self.score, self.context = recipe, score, context
+        self.gates = Gates(student, recipe.units, recipe.seed).to(context.device)
         self.gates.constrain()
         self.size = PrunableSize.of(student, recipe.variant)
         check_reachable(recipe.sparsity, self.gates, self.size)
-        self.lesson = Lesson(teacher, student, recipe, around.examples, around.device)
+        self.objective = DistillationObjective(teacher, student, recipe, context.examples, context.device)
         how = recipe.student
-        warmup = how.steps(len(around.examples), how.sparsity_epochs)
+        warmup = how.steps(len(context.examples), how.sparsity_epochs)
         start = self._expected() if how.start_sparsity is None else how.start_sparsity
-        self.constraint = Constraint(recipe.sparsity, warmup, start).to(around.device)
+        self.constraint = Constraint(recipe.sparsity, warmup, start).to(context.device)
 
     def run(self) -> Pruned:
         """Gates are learned: all three stages, or what is left of them."""
         done, how = self._warmed_up(), self.recipe.student
-        done["prune"] = run(self._prune(), self.around, _steps(done))
+        done["prune"] = run(self.pruning_stage(_steps(done)), self.context)
         masks = self._removed()
         model = prune(self.student.eval(), masks)
         sparsity = {
@@ -95,47 +99,51 @@ class Training:
         done |= self._fixed(model, masks, done, {"train": how.prune_epochs, "finetune": how.finetune_epochs})
         return Pruned(model.eval(), masks, {"counted": self._counted(masks)}, done)
 
-    def _warmed_up(self) -> dict[str, Progress]:
-        stage = self._distil()
-        if not stage.epochs:
+    def _warmed_up(self) -> dict[str, StageState]:
+        stage = self.distillation_stage()
+        if not stage.steps:
             return {}
-        with shared_warm_up(self.teacher, self.student, self.recipe, self.around) as around:
-            return {stage.name: run(stage, around, 0)}
+        with shared_warm_up(self.teacher, self.student, self.recipe, self.context) as context:
+            return {stage.name: run(stage, context)}
 
     def _fixed(
-        self, model: Any, masks: Masks, done: dict[str, Progress], epochs: dict[str, int]
-    ) -> dict[str, Progress]:
+        self, model: PreTrainedModel, masks: Masks, done: dict[str, StageState], epochs: dict[str, int]
+    ) -> dict[str, StageState]:
         """Train what is left of the student."""
-        return fixed_stages(model, masks, self.lesson, self.score, self.around, _steps(done), epochs)
+        return fixed_stages(model, masks, self.objective, self.score, self.context, _steps(done), epochs)
 
-    def _distil(self) -> Stage:
+    def distillation_stage(self) -> Stage:
+        """The warm-up: all of the student, no gates."""
         how = self.recipe.student
-        optimizer, decay = student_optimizer(self.student, self.lesson.layers, how.learning_rate)
+        optimizer = student_optimizer(self.student, self.objective.layers, how.learning_rate)
         alive = torch.ones(len(call_order(self.student)), dtype=torch.bool)
-        return Stage(
-            "distil", how.distil_epochs, how.batch_size,
-            {"student": self.student.train(), "layers": self.lesson.layers}, {"student_optimizer": optimizer},
-            students_call(self.student, self.lesson, alive), trained(self.student), before_step=decay,
-            notes=self.lesson.notes, shared=True,
+        return student_stage(
+            "distil", how.distil_epochs, self.objective, self.context, 0,
+            modules={"student": self.student.train(), "layers": self.objective.layers},
+            optimizers={"student_optimizer": optimizer},
+            loss=distillation_loss(self.student, self.objective, alive), clipped=trained(self.student),
+            before_step=linear_decay(optimizer, how.learning_rate), shared=True,
         )  # fmt: skip
 
-    def _prune(self) -> Stage:
+    def pruning_stage(self, offset: int) -> Stage:
+        """Joint training of the student, its gates and the multipliers, after so many steps of distillation."""
         how = self.recipe.student
-        optimizer, decay = student_optimizer(self.student, self.lesson.layers, how.learning_rate)
+        optimizer = student_optimizer(self.student, self.objective.layers, how.learning_rate)
         rate = how.gates_learning_rate
         if rate is None:
-            rate = 0.01 * max(1.0, FULL_SCHEDULE / how.steps(len(self.around.examples), how.prune_epochs))
+            rate = 0.01 * max(1.0, FULL_SCHEDULE / how.steps(len(self.context.examples), how.prune_epochs))
         gates = torch.optim.AdamW(self.gates.parameters(), lr=rate, weight_decay=0.0)
         ascent = how.multipliers_learning_rate or rate
         multipliers = torch.optim.AdamW(self.constraint.parameters(), lr=ascent, weight_decay=0.0, maximize=True)
-        loss = partial(gated_loss, self.student, self.gates, self.constraint, self.size, self.lesson)
-        return Stage(
-            "prune", how.prune_epochs, how.batch_size,
-            {"student": self.student.train(), "layers": self.lesson.layers, "gates": self.gates,
-             "constraint": self.constraint},
-            {"student_optimizer": optimizer, "gates_optimizer": gates, "constraint_optimizer": multipliers},
-            loss, trained(self.student), before_step=decay, after_step=self.gates.constrain,
-            evaluate_every=how.evaluate_every, score=self._score_on_target, notes=self.lesson.notes,
+        return student_stage(
+            "prune", how.prune_epochs, self.objective, self.context, offset,
+            modules={"student": self.student.train(), "layers": self.objective.layers, "gates": self.gates,
+                     "constraint": self.constraint},
+            optimizers={"student_optimizer": optimizer, "gates_optimizer": gates,
+                        "constraint_optimizer": multipliers},
+            loss=pruning_loss(self.student, self.gates, self.constraint, self.size, self.objective),
+            clipped=trained(self.student), before_step=linear_decay(optimizer, how.learning_rate),
+            after_step=self.gates.constrain, score=self._score_on_target,
         )  # fmt: skip
 
     def _score_on_target(self) -> float | None:
@@ -174,46 +182,55 @@ class Training:
 
 
 @contextmanager
-def shared_warm_up(teacher: Any, student: Any, recipe: Recipe, around: Surroundings) -> Iterator[Surroundings]:
-    """Where the warm-up is kept for all trainings that begin with the same one."""
-    if around.cache is None:
-        yield around
+def shared_warm_up(
+    teacher: PreTrainedModel, student: PreTrainedModel, recipe: Recipe, context: Context
+) -> Iterator[Context]:
+    """Where the warm-up is kept for all trainings that begin with the same one; they wait for each other."""
+    if context.cache is None:
+        yield context
         return
     identity = {
         "teacher": model_fingerprint(teacher), "student": model_fingerprint(student),
-        "examples": around.examples.fingerprint(), "seed": str(around.seed),
-        "recipe": json.dumps(recipe.warm_up(), sort_keys=True),
-    }  # fmt: skip
-    with Cache(around.cache, around.device).folder(WARM_UP, identity) as folder:
-        yield dataclasses.replace(around, folder=folder, identity=identity)
+        "examples": context.examples.fingerprint(), "recipe": json.dumps(recipe.warm_up(), sort_keys=True),
+    }
+    with Cache(context.cache, context.device).folder(WARM_UP, identity) as folder:
+        yield dataclasses.replace(context, folder=folder, identity=identity)
 
 
-def gated_loss(
-    student: Any, gates: Gates, constraint: Constraint, size: PrunableSize, lesson: Lesson, batch: Batch, step: int
-) -> tuple[Tensor, Values]:
-    """The loss of a step of pruning, (), for the student and for the gates, and what is logged of it.
+def pruning_loss(
+    student: PreTrainedModel,
+    gates: Gates,
+    constraint: Constraint,
+    size: PrunableSize,
+    objective: DistillationObjective,
+) -> Loss:
+    """The loss of a step of pruning, for the student and for the gates, with the values that are logged of it.
 
-    Args:
-        step: of pruning, 0-based; the target depends on it.
+    The target depends on the step of pruning.
     """
-    recipe, masks = lesson.recipe, gates.sampled()
-    alive = alive_layers(masks, recipe.matching)[call_order(student)]
-    with autocast(batch["input_ids"].device, recipe.student.precision):
-        output = slim_call(student, masks, model_inputs(batch), output_hidden_states=True)
-    assert masks.hidden is not None
-    on = None if bool((masks.hidden == 1).all()) else masks.hidden.nonzero().squeeze(1)
-    taught, values = lesson(batch, output, alive, on)
-    sparsity = size.sparsity(gates.kept())
-    steered = constraint(sparsity, step)
-    return taught + steered, values | {
-        "expected_sparsity": sparsity.detach(), "constraint": steered.detach(),
-        "target_sparsity": sparsity.new_tensor(constraint.target_at(step)),
-        "linear_multiplier": constraint.linear.detach().clone(),
-        "quadratic_multiplier": constraint.quadratic.detach().clone(),
-    }  # fmt: skip
+    recipe, order, slim = objective.recipe, call_order(student), SlimModel(student)
+
+    def loss(batch: Batch, step: int) -> tuple[Tensor, Values]:
+        masks = gates.sampled()
+        alive = alive_layers(masks, recipe.matching)[order]
+        with autocast(batch["input_ids"].device, recipe.student.precision):
+            output = slim(masks, model_inputs(batch), output_hidden_states=True)
+        assert masks.hidden is not None
+        on = None if bool((masks.hidden == 1).all()) else masks.hidden.nonzero().squeeze(1)
+        distilled, values = objective(batch, output, alive, on)
+        sparsity = size.sparsity(gates.kept())
+        constrained = constraint(sparsity, step)
+        return distilled + constrained, values | {
+            "expected_sparsity": sparsity.detach(), "constraint": constrained.detach(),
+            "target_sparsity": sparsity.new_tensor(constraint.target_at(step)),
+            "linear_multiplier": constraint.linear.detach().clone(),
+            "quadratic_multiplier": constraint.quadratic.detach().clone(),
+        }  # fmt: skip
+
+    return loss
 
 
-def check_fit(teacher: Any, student: Any) -> None:
+def check_fit(teacher: PreTrainedModel, student: PreTrainedModel) -> None:
     """Raise a :class:`UserError` for a student that cannot learn from a teacher."""
     for what, of in (
         ("labels", lambda model: model.config.num_labels), ("hidden size", lambda model: describe(model).hidden),
@@ -224,5 +241,5 @@ def check_fit(teacher: Any, student: Any) -> None:
             raise UserError(f"student: its {what} is {of(student)}, the teacher's {of(teacher)}; they must be the same")
 
 
-def _steps(done: dict[str, Progress]) -> int:
+def _steps(done: dict[str, StageState]) -> int:
     return sum(progress.step for progress in done.values())

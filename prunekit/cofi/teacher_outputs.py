@@ -1,6 +1,6 @@
-"""What a teacher says of a batch: its predictions and the states of the layers that students are matched to.
+"""A teacher's outputs of a batch: its predictions, and the states of the layers that students are matched to.
 
-A teacher never changes, so that what it says of an example is computed once and kept where memory allows.
+A teacher never changes, so that its outputs of an example are computed once and stored where memory allows.
 """
 
 from __future__ import annotations
@@ -8,19 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
+from prunekit.data.kinds import kind_of
 from prunekit.support.devices import autocast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PREDICTIONS = ("logits", "start_logits", "end_logits")
 
 
 @dataclass(frozen=True)
-class Taught:
+class TeacherOutputs:
     """Of one batch."""
 
     output: Any
@@ -29,13 +33,13 @@ class Taught:
     """By teacher layer: (batch, token, hidden)."""
 
 
-Teaching = Callable[[Batch], Taught]
+OutputsOf = Callable[[Batch], TeacherOutputs]
 
 
-class Asked:
-    """The teacher is asked anew for every batch."""
+class ComputedOutputs:
+    """The teacher runs anew for every batch."""
 
-    def __init__(self, teacher: Any, layers: Sequence[int], precision: str) -> None:
+    def __init__(self, teacher: PreTrainedModel, layers: Sequence[int], precision: str) -> None:
         """
         Args:
             teacher: in eval mode, on the device.
@@ -44,36 +48,39 @@ class Asked:
         self.teacher, self.layers, self.precision = teacher, layers, precision
 
     @torch.no_grad()
-    def __call__(self, batch: Batch) -> Taught:
+    def __call__(self, batch: Batch) -> TeacherOutputs:
         with autocast(batch["input_ids"].device, self.precision):
             output = self.teacher(**model_inputs(batch), output_hidden_states=bool(self.layers))
-        return Taught(output, {layer: output.hidden_states[layer + 1] for layer in self.layers})
+        return TeacherOutputs(output, {layer: output.hidden_states[layer + 1] for layer in self.layers})
 
 
-class Kept:
-    """What the teacher said of every example, token by token without padding.
+class StoredOutputs:
+    """The teacher's outputs of every example, computed once, token by token without padding.
 
     States at padding are those of some other token: whoever reads them must not look there.
     """
 
-    def __init__(self, ask: Asked, examples: Examples, device: torch.device, batch_size: int = 64) -> None:
-        """Ask the teacher once, in a fixed order; states are kept as precisely as ``ask`` computes them."""
+    def __init__(
+        self, computed: ComputedOutputs, examples: Examples, device: torch.device, batch_size: int = 64
+    ) -> None:
+        """Run the teacher once, in a fixed order; states are stored as precisely as they are ``computed``."""
         lengths = torch.from_numpy(examples.lengths)
         self.starts = (lengths.cumsum(0) - lengths).to(device)
-        self.layers, tokens = ask.layers, int(lengths.sum())
-        dtype = torch.bfloat16 if ask.precision == "bfloat16" else ask.teacher.dtype
-        self.states = torch.empty(tokens, len(ask.layers), hidden_size(ask.teacher), dtype=dtype, device=device)
+        self.layers, tokens = computed.layers, int(lengths.sum())
+        dtype = torch.bfloat16 if computed.precision == "bfloat16" else computed.teacher.dtype
+        shape = (tokens, len(computed.layers), hidden_size(computed.teacher))
+        self.states = torch.empty(shape, dtype=dtype, device=device)
         self.predictions: dict[str, Tensor] = {}
-        self.by_token = examples.rows.task.questions
+        self.by_token = kind_of(examples.rows.task).by_token
         for batch in iterate(evaluation_batches(examples, batch_size), device):
-            taught = ask(batch)
+            outputs = computed(batch)
             mask = batch["attention_mask"].bool()
             places = self._places(batch)[mask]
-            for number, layer in enumerate(ask.layers):
-                self.states[places, number] = taught.states[layer][mask].to(dtype)
+            for number, layer in enumerate(computed.layers):
+                self.states[places, number] = outputs.states[layer][mask].to(dtype)
             for name in PREDICTIONS:
-                if hasattr(taught.output, name):
-                    found = getattr(taught.output, name).to(ask.teacher.dtype)
+                if hasattr(outputs.output, name):
+                    found = getattr(outputs.output, name).to(computed.teacher.dtype)
                     size = (tokens,) if self.by_token else (len(examples), found.shape[-1])
                     kept = self.predictions.setdefault(name, found.new_zeros(size))
                     if self.by_token:
@@ -81,12 +88,12 @@ class Kept:
                     else:
                         kept[batch["index"]] = found
 
-    def __call__(self, batch: Batch) -> Taught:
+    def __call__(self, batch: Batch) -> TeacherOutputs:
         places = self._places(batch)
         chosen = places if self.by_token else batch["index"]
         output = SimpleNamespace(**{name: kept[chosen] for name, kept in self.predictions.items()})
         states = self.states[places]
-        return Taught(output, {layer: states[:, :, number] for number, layer in enumerate(self.layers)})
+        return TeacherOutputs(output, {layer: states[:, :, number] for number, layer in enumerate(self.layers)})
 
     def _places(self, batch: Batch) -> Tensor:
         """Row of every token of a batch in what is kept, (batch, token)."""
@@ -94,15 +101,20 @@ class Kept:
         return (self.starts[batch["index"]][:, None] + token).clamp_max(len(self.states) - 1)
 
 
-def teaching(
-    teacher: Any, layers: Sequence[int], examples: Examples, device: torch.device, precision: str, gigabytes: float
-) -> Teaching:
-    """What answers for the teacher: kept where it fits into so much memory, else asked."""
-    ask = Asked(teacher, layers, precision)
+def teacher_outputs(
+    teacher: PreTrainedModel,
+    layers: Sequence[int],
+    examples: Examples,
+    device: torch.device,
+    precision: str,
+    gigabytes: float,
+) -> OutputsOf:
+    """A teacher's outputs: stored where they fit into so much memory, else computed for every batch."""
+    computed = ComputedOutputs(teacher, layers, precision)
     size = 2 if precision == "bfloat16" else 4
     needed = int(examples.lengths.sum()) * max(1, len(layers)) * hidden_size(teacher) * size
-    return Kept(ask, examples, device) if needed <= gigabytes * 1e9 else ask
+    return StoredOutputs(computed, examples, device) if needed <= gigabytes * 1e9 else computed
 
 
-def hidden_size(teacher: Any) -> int:
+def hidden_size(teacher: PreTrainedModel) -> int:
     return int(teacher.config.hidden_size)

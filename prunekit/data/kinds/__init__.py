@@ -1,0 +1,75 @@
+"""The kinds of task: one class a kind, registered here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from prunekit.config.sections import ModelConfig
+from prunekit.config.task import TaskConfig
+from prunekit.data.batches import Batch, Examples
+from prunekit.data.kinds.base import TaskKind
+from prunekit.data.kinds.classification import Classification, Regression
+from prunekit.data.kinds.questions import Questions
+from prunekit.data.kinds.translation import Translation
+from prunekit.data.table import Rows
+from prunekit.support.errors import UserError
+
+KINDS: dict[str, TaskKind] = {kind.name: kind for kind in (Classification(), Regression(), Questions(), Translation())}
+
+
+def kind_of(task: TaskConfig) -> TaskKind:
+    """Of a task."""
+    return KINDS[task.kind]
+
+
+def kind_of_batch(batch: Batch) -> TaskKind:
+    """Of a batch, by its targets.
+
+    Raises:
+        UserError: it has none.
+    """
+    for kind in KINDS.values():
+        if kind.owns(batch):
+            return kind
+    raise UserError(f"batch: {', '.join(batch)} given, but no labels, nor start_positions and end_positions")
+
+
+def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples:
+    """Tokenise rows; an example is a row, of questions a window of its context.
+
+    Args:
+        positions: the most tokens that the model can take.
+
+    Raises:
+        UserError: ``task.max_length`` is more than the model has positions for.
+    """
+    longest = rows.task.max_length
+    if positions is not None and longest > positions:
+        raise UserError(f"task.max_length: {longest} is more than the {positions} positions of this model")
+    return kind_of(rows.task).encode(rows, tokenizer)
+
+
+def new_tokenizer(model: ModelConfig, rows: Rows) -> Any:
+    """The tokenizer of a model that is to be trained on these rows."""
+    return kind_of(rows.task).tokenizer(model, rows)
+
+
+def example_losses(output: Any, batch: Batch) -> Tensor:
+    """Loss of each example of a batch, (batch,), from the model's output and the targets of the batch."""
+    return kind_of_batch(batch).example_losses(output, batch)
+
+
+def training_loss(output: Any, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+    """What a step of training minimises, (); see :meth:`prunekit.data.kinds.base.TaskKind.training_loss`."""
+    return kind_of_batch(batch).training_loss(output, batch, label_smoothing)
+
+
+def predicted_labels(output: Any, batch: Batch) -> Batch:
+    """The batch with the model's own most likely answers in place of the annotated ones.
+
+    Raises:
+        UserError: regression, where the squared error to the own prediction is always 0.
+    """
+    return kind_of_batch(batch).predicted_labels(output, batch)

@@ -1,0 +1,149 @@
+"""What a kind of task is: how its rows are read and encoded, what a model loses on them, and which model it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor
+
+from prunekit.config.sections import ModelConfig
+from prunekit.config.task import TaskConfig
+from prunekit.data import demo
+from prunekit.data.batches import Batch, Examples, model_inputs
+from prunekit.data.table import Rows
+from prunekit.data.tokenizers import load_tokenizer
+from prunekit.models import checkpoints
+from prunekit.models.families.table import ENCODERS, FAMILIES
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class TaskKind:
+    """One kind of task. A new one is a class in a module of its own, and a line of the registry."""
+
+    name: ClassVar[str]
+    """As :attr:`prunekit.config.task.TaskConfig.kind` has it."""
+    head: ClassVar[str] = "SequenceClassification"
+    """The task head that a model needs, as transformers names it."""
+    needs: ClassVar[str] = "sequence classification"
+    """The same in words."""
+    model_needed: ClassVar[str] = "an encoder"
+    families: ClassVar[tuple[str, ...]] = tuple(ENCODERS)
+    """Of models that fit."""
+    by_token: ClassVar[bool] = False
+    """Whether a model has outputs for every token, and not for whole examples."""
+
+    def demo(self, split: str, rows: int) -> list[dict[str, Any]]:
+        """Generated rows."""
+        return demo.generate(split, rows)
+
+    def read(self, task: TaskConfig, split: str, path: Path) -> Any:
+        """A table from files of a form of its own; None where ``path`` names none."""
+        return None
+
+    def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
+        """Rows of a table.
+
+        Args:
+            labelled: False where labels are not needed, be they there or not; a kind may insist on them.
+
+        Raises:
+            UserError: a column, a label or an answer is not as the task says.
+        """
+        raise NotImplementedError
+
+    def tokenizer(self, model: ModelConfig, rows: Rows) -> Any:
+        """The tokenizer of a model that is to be trained on these rows."""
+        return load_tokenizer(model)
+
+    def encode(self, rows: Rows, tokenizer: Any) -> Examples:
+        """Token ids of rows; an example is a row."""
+        columns = [list(column) for column in zip(*rows.texts, strict=True)]
+        encoded = tokenizer(*columns, truncation=True, max_length=rows.task.max_length)
+        types = encoded.get("token_type_ids") if "token_type_ids" in tokenizer.model_input_names else None
+        return Examples(rows, encoded["input_ids"], types, tokenizer.pad_token_id or 0)
+
+    def owns(self, batch: Batch) -> bool:
+        """Whether a batch has the targets of this kind."""
+        raise NotImplementedError
+
+    def training_inputs(self, model: PreTrainedModel, batch: Batch) -> dict[str, Any]:
+        """Arguments of the model in a step of training."""
+        return {**model_inputs(batch)}
+
+    def example_losses(self, output: Any, batch: Batch) -> Tensor:
+        """Loss of each example, (batch,)."""
+        raise NotImplementedError
+
+    def training_loss(self, output: Any, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+        """What a step of training minimises, ().
+
+        Args:
+            label_smoothing: share of the probability that is spread evenly (Szegedy et al. 2016), where there is one.
+        """
+        return self.example_losses(output, batch).mean()
+
+    def predicted_labels(self, output: Any, batch: Batch) -> Batch:
+        """The batch with the model's own most likely answers in place of the annotated ones."""
+        raise NotImplementedError
+
+    def output_names(self, task: TaskConfig) -> list[str]:
+        """Of a model's outputs, in their order; none where they are words."""
+        raise NotImplementedError
+
+    def fits(self, model: PreTrainedModel) -> bool:
+        """Whether a model has the task head."""
+        return checkpoints.has_head(model, self.head)
+
+    def check_fits(self, model: PreTrainedModel, where: str, task: TaskConfig) -> None:
+        """Refuse a model for another kind or number of outputs; ``where`` is the setting that names it, and its value.
+
+        Raises:
+            UserError: it does not fit.
+        """
+        if not self.fits(model):
+            raise UserError(
+                f"{where} is a {type(model).__name__}, task {task.name} needs {self.needs}; "
+                "give a model that was fine-tuned for this task"
+            )
+        if task.outputs and model.config.num_labels != task.outputs:
+            raise UserError(
+                f"{where} has {model.config.num_labels} outputs, task {task.name} needs "
+                f"{task.outputs}; give a model that was fine-tuned for this task"
+            )
+
+    def new_model(
+        self, config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any = None
+    ) -> tuple[PreTrainedModel, list[str]]:
+        """A model to be trained or timed, and the names of the parameters that were initialised at random.
+
+        Raises:
+            UserError: weights that cannot be loaded, a shape that is none, or a model for other tasks.
+        """
+        if config.weights == "pretrained":
+            return checkpoints.attach_head(
+                str(config.path), task.outputs, head=self.head, seed=seed, attention=config.attention
+            )
+        self.check_family(config, task)
+        shape = dict(config.shape)
+        if tokenizer is not None and config.path is None:
+            shape |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+        model = checkpoints.build(
+            config.family, shape, task.outputs, head=self.head, seed=seed, attention=config.attention
+        )
+        return model, ["all"]
+
+    def check_family(self, config: ModelConfig, task: TaskConfig) -> None:
+        """Refuse the family of a model that is yet to be built.
+
+        Raises:
+            UserError: it does not fit.
+        """
+        if config.family in FAMILIES and config.family not in self.families:
+            raise UserError(
+                f"model: {config.name} is a {config.family}, task {task.name} needs {self.model_needed} "
+                f"({', '.join(sorted(self.families))}); choose another model or another task"
+            )

@@ -1,0 +1,36 @@
+"""Which files of the library a call goes through."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import prunekit
+
+ROOT = Path(prunekit.__file__).parent
+LEFT_OUT = ("support", "config")
+"""Packages that are not counted: what everything uses."""
+
+
+def files_run(call: Callable[[], Any]) -> list[str]:
+    """The files whose functions run during a call, relative to ``prunekit/``, in the order in which they are entered.
+
+    What a module does while it is imported does not count.
+    """
+    entered: dict[str, None] = {}
+
+    def profile(frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "call" and frame.f_code.co_name != "<module>":
+            entered[frame.f_code.co_filename] = None
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    own = [Path(name).relative_to(ROOT) for name in entered if Path(name).is_relative_to(ROOT)]
+    return [path.as_posix() for path in own if path.parts[0] not in LEFT_OUT]

@@ -1,0 +1,94 @@
+"""Claims tables as the pages have them: what all rows share stands above, criteria stand below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.ledger import NOT_TESTED, Judged
+from prunekit.support.errors import UserError
+
+COLUMNS = ("claim", "where", "published", "ours", "verdict")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A claim that runs of one setting test."""
+
+    paper: str
+    """As in commands: ``michel``."""
+    title: str
+    """``Michel et al. 2019``."""
+    cells: dict[str, str]
+    criterion: str
+    setting: tuple[str, ...]
+    """Model, data, teachers, machine."""
+
+
+def rows(judged: Sequence[Judged]) -> list[Row]:
+    """Every claim of every paper on every model with weights that have a score, untested ones left out."""
+    found = []
+    for one in judged:
+        if not one.tested or one.setting.weights == "random":
+            continue
+        criterion = next(column for column in one.table.frame if column.startswith("criterion"))
+        for _, row in one.table.frame.iterrows():
+            if row["verdict"] != NOT_TESTED:
+                cells = {name: str(row[name]) for name in COLUMNS}
+                words = tuple(str(row["setting"]).split("; "))
+                found.append(Row(one.chapter.paper, one.chapter.title, cells, f"{row[criterion]}", words))
+    return found
+
+
+def paper_table(rows: Sequence[Row], paper: str) -> str:
+    """The claims of a paper.
+
+    Raises:
+        UserError: no claim of this paper is tested.
+    """
+    own = [row for row in rows if row.paper == paper]
+    if not own:
+        raise UserError(f"claims({paper!r}): no run tests a claim of it; papers with runs are {_papers(rows)}")
+    shared = [word for word in own[0].setting if all(word in row.setting for row in own)]
+    lines = [f"Setting: {'; '.join(shared)}.", ""] if shared else []
+    lines += _heading(COLUMNS)
+    for number, row in enumerate(own, 1):
+        verdict = f"**{row.cells['verdict']}** <sup>{number}</sup>"
+        lines.append(_line([*(row.cells[name] for name in COLUMNS[:-1]), verdict]))
+    lines += ["", "Criteria, and what the setting above does not say:", ""]
+    for number, row in enumerate(own, 1):
+        rest = [word for word in row.setting if word not in shared]
+        lines.append(f"{number}. {row.criterion}" + (f" ({'; '.join(rest)})" if rest else ""))
+    return "\n".join(lines)
+
+
+def headline(rows: Sequence[Row], chosen: Sequence[tuple[str, str]]) -> str:
+    """A few claims of all papers.
+
+    Arguments:
+        chosen: paper and the first words of the claim.
+
+    Raises:
+        UserError: words that begin no tested claim of the paper, or several.
+    """
+    lines = _heading(("claim", "paper", "published", "ours", "verdict"))
+    for paper, words in chosen:
+        found = [row for row in rows if row.paper == paper and row.cells["claim"].startswith(words)]
+        if len(found) != 1:
+            raise UserError(f"headline: {len(found)} tested claims of {paper} begin with {words!r}, one should")
+        cells = found[0].cells
+        verdict = f"**{cells['verdict']}**"
+        lines.append(_line([cells["claim"], found[0].title, cells["published"], cells["ours"], verdict]))
+    return "\n".join(lines)
+
+
+def _papers(rows: Sequence[Row]) -> str:
+    return ", ".join(dict.fromkeys(row.paper for row in rows)) or "none"
+
+
+def _heading(columns: Sequence[str]) -> list[str]:
+    return [_line(columns), _line(["---"] * len(columns))]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

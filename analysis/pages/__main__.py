@@ -1,8 +1,9 @@
-"""Write README.md and the pages of docs/ with numbers from the logged runs of this repository.
+"""Write README.md, the pages of docs/ with numbers and its pictures from the logged runs of this repository.
 
     python -m analysis.pages
 
-The templates are in docs/templates; edit those, not the pages.
+The templates are in docs/templates; edit those, not the pages. Which figures are pictures in docs/ stands in
+analysis/catalogue/pictures.py.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def main(arguments: Sequence[str], root: Path = ROOT, source: Path = LOGGED) -> 
     if arguments:
         print((__doc__ or "").strip())
         return 0 if arguments[0] in ("--help", "-h", "help") else 2
-    from analysis.loading import Journal, load
+    from analysis.catalogue.pictures import draw_pictures
+    from analysis.data.loading import Journal, load
     from analysis.pages.fill import pages
 
     try:
@@ -33,6 +35,7 @@ def main(arguments: Sequence[str], root: Path = ROOT, source: Path = LOGGED) -> 
     for path, text in filled.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
+    draw_pictures([source], root / "docs")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.ledger import NOT_TESTED, Judged
+from analysis.catalogue.all_claims import NOT_TESTED, Judged
 from prunekit.support.errors import UserError
 
 COLUMNS = ("claim", "where", "published", "ours", "verdict")

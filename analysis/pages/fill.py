@@ -20,15 +20,15 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from analysis.chapters import CHAPTERS
-from analysis.groups import Group
-from analysis.ledger import judge
-from analysis.loading import Journal
-from analysis.output import Table
+from analysis.catalogue.all_claims import judge
+from analysis.catalogue.chapters import CHAPTERS
+from analysis.data.groups import Group
+from analysis.data.loading import Journal
+from analysis.data.records import Record
 from analysis.pages import claims
 from analysis.pages.selection import select
 from analysis.pages.words import FILTERS
-from analysis.records import Record
+from analysis.render.output import Table
 from prunekit.support.errors import UserError
 
 ROOT = Path(__file__).parent.parent.parent

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.curves import mean_interval
-from analysis.records import Record
+from analysis.data.averages import mean_interval
+from analysis.data.records import Record
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:

@@ -31,12 +31,12 @@ def rows(judged: Sequence[Judged]) -> list[Row]:
     for one in judged:
         if not one.tested or one.setting.weights == "random":
             continue
-        criterion = next(column for column in one.table.frame if column.startswith("criterion"))
+        criterion = next(column for column in map(str, one.table.frame.columns) if column.startswith("criterion"))
         for _, row in one.table.frame.iterrows():
             if row["verdict"] != NOT_TESTED:
                 cells = {name: str(row[name]) for name in COLUMNS}
                 words = tuple(str(row["setting"]).split("; "))
-                found.append(Row(one.chapter.paper, one.chapter.title, cells, f"{row[criterion]}", words))
+                found.append(Row(one.chapter.paper, one.chapter.title, cells, str(row[criterion]), words))
     return found
 
 

@@ -12,7 +12,7 @@ COLUMNS = ("claim", "where", "published", "ours", "verdict")
 
 
 @dataclass(frozen=True)
-class Row:
+class TestedClaim:
     """A claim that runs of one setting test."""
 
     paper: str
@@ -25,7 +25,7 @@ class Row:
     """Model, data, teachers, machine."""
 
 
-def rows(judged: Sequence[Judged]) -> list[Row]:
+def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
     """Every claim of every paper on every model with weights that have a score, untested ones left out."""
     found = []
     for one in judged:
@@ -36,11 +36,11 @@ def rows(judged: Sequence[Judged]) -> list[Row]:
             if row["verdict"] != NOT_TESTED:
                 cells = {name: str(row[name]) for name in COLUMNS}
                 words = tuple(str(row["setting"]).split("; "))
-                found.append(Row(one.chapter.paper, one.chapter.title, cells, str(row[criterion]), words))
+                found.append(TestedClaim(one.chapter.paper, one.chapter.title, cells, str(row[criterion]), words))
     return found
 
 
-def paper_table(rows: Sequence[Row], paper: str) -> str:
+def paper_table(rows: Sequence[TestedClaim], paper: str) -> str:
     """The claims of a paper.
 
     Raises:
@@ -49,7 +49,7 @@ def paper_table(rows: Sequence[Row], paper: str) -> str:
     own = [row for row in rows if row.paper == paper]
     if not own:
         raise UserError(f"claims({paper!r}): no run tests a claim of it; papers with runs are {_papers(rows)}")
-    shared = [word for word in own[0].setting if all(word in row.setting for row in own)]
+    shared = _shared(own)
     lines = [f"Setting: {'; '.join(shared)}.", ""] if shared else []
     lines += _heading(COLUMNS)
     for number, row in enumerate(own, 1):
@@ -62,7 +62,7 @@ def paper_table(rows: Sequence[Row], paper: str) -> str:
     return "\n".join(lines)
 
 
-def headline(rows: Sequence[Row], chosen: Sequence[tuple[str, str]]) -> str:
+def headline(rows: Sequence[TestedClaim], chosen: Sequence[tuple[str, str]]) -> str:
     """A few claims of all papers.
 
     Arguments:
@@ -82,7 +82,16 @@ def headline(rows: Sequence[Row], chosen: Sequence[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def _papers(rows: Sequence[Row]) -> str:
+def _shared(rows: Sequence[TestedClaim]) -> list[str]:
+    """What all rows say of their setting. Data only where they are all that most claims are judged on: of claims on
+    several tasks, the one that they have in common would mislead."""
+    shared = [word for word in rows[0].setting if all(word in row.setting for row in rows)]
+    data = [word for word in shared if word.endswith(" rows")]
+    most = sum(set(data) == {word for word in row.setting if word.endswith(" rows")} for row in rows)
+    return shared if 2 * most >= len(rows) else [word for word in shared if word not in data]
+
+
+def _papers(rows: Sequence[TestedClaim]) -> str:
     return ", ".join(dict.fromkeys(row.paper for row in rows)) or "none"
 
 

@@ -176,11 +176,11 @@ class Runs:
         """How many there would have been."""
         return self._data(role, "rows_available")
 
-    def table(self, name: str, settings: Mapping[str, Any] | None = None, /, **more: Any) -> Table:
+    def table(self, name: str, settings: Mapping[str, Any] | None = None, /, **more: Any) -> TableRows:
         """Rows of a table of a single run (``tables/NAME.csv``) that have these values."""
         if len(self.records) != 1:
             raise UserError(f"{self.what}: {len(self.records)} runs where the table of one is meant")
-        return Table(self.records[0].table(name, {}), f"{self.what}, {name}").where(settings, **more)
+        return TableRows(self.records[0].table(name, {}), f"{self.what}, {name}").where(settings, **more)
 
     def cells(self, name: str, column: str, settings: Mapping[str, Any] | None = None, /, **more: Any) -> Numbers:
         """The cell of each run's table in the one row that has these values."""
@@ -211,35 +211,35 @@ class Runs:
         return found
 
 
-class Table:
+class TableRows:
     """Rows of a table; ``table["value"]`` is a cell where one row is left."""
 
     def __init__(self, frame: pd.DataFrame, what: str) -> None:
         self.frame, self.what = frame, what
 
-    def where(self, settings: Mapping[str, Any] | None = None, /, **more: Any) -> Table:
+    def where(self, settings: Mapping[str, Any] | None = None, /, **more: Any) -> TableRows:
         frame = self.frame
         for name, value in {**(settings or {}), **more}.items():
             if name not in frame:
-                raise UserError(f"{self.what}: no column {name}; there are {', '.join(frame)}")
+                raise UserError(f"{self.what}: no column {name}; there are {', '.join(map(str, frame.columns))}")
             wanted = value if isinstance(value, list) else [value]
             frame = frame[frame[name].map(lambda cell, wanted=wanted: any(_same(cell, one) for one in wanted))]
-        return Table(frame, self.what)
+        return TableRows(frame, self.what)
 
     def __getitem__(self, name: str) -> Any:
         """The cell of the one row that is left."""
         if len(self.frame) != 1:
             raise UserError(f"{self.what}: {len(self.frame)} rows where one is meant")
         if name not in self.frame:
-            raise UserError(f"{self.what}: no column {name}; there are {', '.join(self.frame)}")
+            raise UserError(f"{self.what}: no column {name}; there are {', '.join(map(str, self.frame.columns))}")
         return self.frame.iloc[0][name]
 
     def __len__(self) -> int:
         return len(self.frame)
 
-    def __iter__(self) -> Iterator[Table]:
+    def __iter__(self) -> Iterator[TableRows]:
         """Row by row."""
-        return (Table(self.frame.iloc[[number]], self.what) for number in range(len(self.frame)))
+        return (TableRows(self.frame.iloc[[number]], self.what) for number in range(len(self.frame)))
 
     def column(self, name: str) -> list[float]:
         return [float(cell) for cell in self.frame[name]]

@@ -36,8 +36,8 @@ lint: $(READY)  ## Check style and types
 figures: $(READY)  ## Redraw all figures and tables from the logged runs
 	$(BIN)/python -m analysis source=analysis/logged_runs out=figures
 
-readme: $(READY)  ## Write the claims tables of README.md and the pictures in docs/ from the logged runs
-	$(BIN)/python -m analysis.readme
+readme: $(READY)  ## Write README.md, the pages of docs/ with numbers and its pictures from the logged runs
+	$(BIN)/python -m analysis.pages
 
 report: $(READY)  ## Put all figures, tables and claims from the logged runs on one page, report.html
 	$(BIN)/python -m analysis.report source=analysis/logged_runs out=report.html

@@ -1,0 +1,107 @@
+"""Pages from their templates: ``docs/templates/README.md.jinja`` is README.md, the others are pages of docs/.
+
+What a template can use:
+
+- ``runs(VERB, task=..., ...)``: runs by their settings (:mod:`analysis.pages.selection`), and of these
+  ``["value"].mean``, ``.only``, ``.interval`` and so on;
+- filters that write numbers: ``percent``, ``points``, ``signed``, ``fixed``, ``thousands``, ``minutes``, ``hours``;
+- ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS], ...])``: tables of claims;
+- ``table(NAME, model=..., task=...)``: a table that ``python -m analysis`` makes, its caption above it.
+
+A name that is not there, a selection without a run and a number that a run lacks are errors, so that no page says
+what the records do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from analysis.catalogue.all_claims import judge
+from analysis.catalogue.chapters import CHAPTERS
+from analysis.data.groups import Group
+from analysis.data.loading import Journal
+from analysis.data.records import Record
+from analysis.pages import claims
+from analysis.pages.selection import select
+from analysis.pages.words import FILTERS
+from analysis.render.output import Table
+from prunekit.support.errors import UserError
+
+ROOT = Path(__file__).parent.parent.parent
+TEMPLATES = ROOT / "docs" / "templates"
+SUFFIX = ".jinja"
+
+
+def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, str]:
+    """Text of every page by its path in the repository.
+
+    Raises:
+        UserError: a template that cannot be filled, with its name, line and what is wrong.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(templates), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    environment.filters.update(FILTERS)
+    rows = claims.rows(judge(records, Journal()))
+    environment.globals.update(
+        runs=partial(select, records),
+        claims=partial(claims.paper_table, rows),
+        headline=partial(claims.headline, rows),
+        table=partial(table, records),
+    )
+    return {
+        place(path.relative_to(templates)): _filled(environment, path.relative_to(templates))
+        for path in sorted(templates.rglob(f"*{SUFFIX}"))
+    }
+
+
+def place(template: Path) -> Path:
+    """Where a template's page is.
+
+    >>> place(Path("README.md.jinja")), place(Path("results/cofi.md.jinja"))
+    (PosixPath('README.md'), PosixPath('docs/results/cofi.md'))
+    """
+    page = template.with_suffix("")
+    return page if page.name == "README.md" else Path("docs") / page
+
+
+def table(records: Sequence[Record], name: str, model: str, task: str = "") -> str:
+    """A table of analysis for one model, and one task where its chapter does not show all of them.
+
+    Raises:
+        UserError: no part of this name makes a table of these runs, or several do.
+    """
+    found = []
+    for chapter in CHAPTERS:
+        for setting, own in chapter.settings(records).items():
+            if (setting.model, setting.task) == (model, task) and setting.weights != "random":
+                groups = chapter.groups(own)
+                for part in (part for part in chapter.parts if part.name == name):
+                    subjects = [Group(own)] if part.beside else groups[part.verb]
+                    items = [item for group in subjects for item in part.draw(group, Journal())]
+                    found += [item for item in items if isinstance(item, Table)]
+    if len(found) != 1:
+        raise UserError(f"table {name!r} of {model} {task}: the records give {len(found)} of it, one is meant")
+    return f"{found[0].caption}\n\n{found[0].rows()}"
+
+
+def _filled(environment: Environment, template: Path) -> str:
+    try:
+        return environment.get_template(template.as_posix()).render()
+    except (TemplateError, UserError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{TEMPLATES.name}/{template}{_line(error, template)}: {error}") from None
+
+
+def _line(error: Exception, template: Path) -> str:
+    """``, line N`` where the traceback passes through the template."""
+    trace, line = error.__traceback__, getattr(error, "lineno", None)
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.endswith(template.as_posix()):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f", line {line}" if line else ""

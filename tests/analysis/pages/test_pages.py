@@ -1,0 +1,95 @@
+"""README.md and the pages with numbers are what their templates give of the logged runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.catalogue import pictures
+from analysis.data.loading import Journal, load
+from analysis.pages.__main__ import LOGGED, ROOT, main
+from analysis.pages.fill import SUFFIX, TEMPLATES, pages
+from prunekit.support.errors import UserError
+from tests.support.records import michel
+
+
+def test_the_committed_pages_are_what_the_logged_runs_give() -> None:
+    """Where this fails, `make readme` writes the pages anew."""
+    filled = pages(load([LOGGED], Journal()))
+    assert len(filled) == len(list(TEMPLATES.rglob(f"*{SUFFIX}"))) == 7
+    for path, text in filled.items():
+        assert (ROOT / path).read_text(encoding="utf-8") == text, f"{path} is stale"
+
+
+def written(folder: Path, text: str, name: str = "README.md") -> Path:
+    path = folder / "docs" / "templates" / f"{name}{SUFFIX}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path.parent
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    for teacher, value in enumerate((0.7, 0.71, 0.75)):
+        michel.pruning(tmp_path / "runs", michel.MINILM, "importance", teacher, values={0.0: value, 0.4: value - 0.02})
+    michel.timing(tmp_path / "runs", michel.MINILM)
+    return tmp_path / "runs"
+
+
+def test_a_template_asks_for_numbers_and_tables(tmp_path: Path, runs: Path) -> None:
+    text = (
+        '{% set own = runs("prune_heads", order="importance") %}\n'
+        '{{ own.cells("points", "value", share=0.4).each | percent }}, {{ own["baseline"].mean | points }}\n'
+        '{{ headline([["michel", "Attention holds"]]) }}\n{{ claims("michel") }}\n'
+        '{{ table("table4", model="minilm", task="mnli") }}\n'
+    ).replace('"minilm"', f'"{michel.MINILM["name"]}"')
+    [(path, filled)] = pages(load([runs], Journal()), written(tmp_path, text)).items()
+    assert path == Path("README.md")
+    lines = filled.splitlines()
+    assert lines[0] == "68.0, 69.0 and 73.0 %, 72.0"
+    assert lines[3].startswith("| Attention holds about a third of all parameters | Michel et al. 2019 |")
+    assert "1. up to at least 40 %, every point" in filled
+    assert "| heads removed | length | batch |" in filled
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a\n{{ nothing }}", r"README.md.jinja, line 2: 'nothing' is undefined"),
+        ("{{ runs('prune_heads', order='chance')['value'] }}", "line 1: prune_heads order=chance: no such run"),
+        ("{{ runs('prune_heads')['values'].mean }}", "has no values"),
+        ("{{ runs('prune_heads')['baseline'].only }}", "3 runs where one is meant"),
+        ("{{ runs('prune_heads').table('points', share=0.4)['value'] }}", "3 runs where the table of one is meant"),
+        ("{{ runs('time_inference').table('timings', depth=1) }}", "no column depth; there are variant, share"),
+        ("{{ claims('cofi') }}", "no run tests a claim of it; papers with runs are michel"),
+        ("{{ headline([['michel', 'Beyond all']]) }}", "0 tested claims of michel begin with 'Beyond all'"),
+        ("{{ table('fig9', model='minilm-l6', task='mnli') }}", "'fig9' of minilm-l6 mnli: the records give 0 of it"),
+        ("a {% if %}", "line 1: Expected an expression"),
+    ],
+)
+def test_what_the_records_do_not_say_is_an_error(tmp_path: Path, runs: Path, text: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        pages(load([runs], Journal()), written(tmp_path, text))
+
+
+def test_random_weights_are_no_result_against_a_paper(tmp_path: Path) -> None:
+    michel.timing(tmp_path / "runs", michel.BERT | {"weights": "random"}, teacher=None)
+    with pytest.raises(UserError, match="papers with runs are none"):
+        pages(load([tmp_path / "runs"], Journal()), written(tmp_path, "{{ claims('michel') }}"))
+
+
+def test_the_command_writes_pages_and_answers_bad_input_in_one_line(
+    tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pictures, "draw_pictures", lambda sources, folder: [])
+    written(tmp_path, "{{ runs('prune_heads') | length }} runs\n", "results/own.md")
+    assert main([], tmp_path, runs) == 0
+    assert (tmp_path / "docs" / "results" / "own.md").read_text() == "3 runs\n"
+    written(tmp_path, "{{ runs('finetune') }}\n", "results/own.md")
+    assert main([], tmp_path, runs) == 2
+    told = "error: templates/results/own.md.jinja, line 1: finetune: no such run in the records\n"
+    assert capsys.readouterr().err == told
+    assert (tmp_path / "docs" / "results" / "own.md").read_text() == "3 runs\n"
+    assert main(["out=x"]) == 2
+    assert "python -m analysis.pages" in capsys.readouterr().out

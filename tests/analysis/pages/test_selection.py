@@ -1,0 +1,75 @@
+"""Runs and numbers as templates ask for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.data.loading import Journal, load
+from analysis.pages.selection import Numbers, Runs, select
+from prunekit.support.errors import UserError
+from tests.support.records import michel
+
+
+@pytest.fixture
+def curves(tmp_path: Path) -> Runs:
+    """Three teachers, two orders; importance is ahead by 1, 2 and 6 points at every share."""
+    for teacher, ahead in enumerate((0.01, 0.02, 0.06)):
+        for order, more in (("importance", ahead), ("oracle", 0.0)):
+            values = {0.0: 0.7, 0.4: 0.6 + more, 0.5: 0.5 + more, 0.6: 0.3 + more}
+            michel.pruning(tmp_path, michel.MINILM, order, teacher, values=values)
+    return select(load([tmp_path], Journal()), "prune_heads")
+
+
+def test_differences_are_taken_run_by_run(curves: Runs) -> None:
+    ours, theirs = (curves.where(order=order) for order in ("importance", "oracle"))
+    lead = ours.averages("points", "value", share=[0.5, 0.6]) - theirs.averages("points", "value", share=[0.5, 0.6])
+    assert lead.each == pytest.approx([0.01, 0.02, 0.06])
+    assert (lead.mean, lead.lowest, lead.highest, lead.count) == pytest.approx((0.03, 0.01, 0.06, 3))
+    assert lead.interval == pytest.approx((0.03 - 0.065724, 0.03 + 0.065724), abs=1e-5)  # t 4.3027, s 0.026458
+    assert (-lead).lowest == pytest.approx(-0.06)
+    assert ours.where({"train.seed": 1}).averages("points", "value", share=[0.4, 0.6]).only == pytest.approx(0.47)
+
+
+def test_numbers_that_have_no_run_in_common_are_not_combined(curves: Runs) -> None:
+    first, second = (curves.where({"train.seed": seed}, order="oracle")["baseline"] for seed in (0, 1))
+    with pytest.raises(UserError, match="no two runs have task, teacher and seed in common"):
+        first - second
+
+
+def test_runs_that_cannot_be_told_apart_are_refused(curves: Runs) -> None:
+    with pytest.raises(UserError, match="differ in a setting that is not named"):
+        curves["baseline"]
+    assert len(curves) == 6
+    assert curves.total("baseline") == pytest.approx(4.2)
+    assert curves.range("baseline") == pytest.approx((0.7, 0.7))
+
+
+def test_runs_are_picked_by_one_of_several_values_and_put_together(curves: Runs) -> None:
+    assert len(curves.where({"train.seed": [0, 2]})) == 4
+    assert curves.values("order") == ["importance", "oracle"]
+    ours = curves.where(order="importance")
+    assert len(ours + ours.where({"train.seed": 1})) == 3
+    assert len(ours + curves.where(order="oracle")) == 6
+    assert ours.setting("order") == "importance"
+    with pytest.raises(UserError, match="order differs"):
+        curves.setting("order")
+
+
+def test_too_few_runs_have_no_interval() -> None:
+    with pytest.raises(UserError, match="an interval needs three runs, there are 2"):
+        Numbers({(0,): 1.0, (1,): 2.0}, "two").interval  # noqa: B018
+    with pytest.raises(UserError, match="do not agree"):
+        Numbers({(0,): 1.0, (1,): 2.0}, "two").same  # noqa: B018
+
+
+def test_correlation_without_the_largest_effects(tmp_path: Path) -> None:
+    michel.transfer(tmp_path, michel.MINILM)
+    table = select(load([tmp_path], Journal()), "transfer").table("effects")
+    frame = table.frame
+    assert table.correlation("first_delta", "second_delta") == pytest.approx(frame.first_delta.corr(frame.second_delta))
+    rest = frame[frame.first_delta.abs() < frame.first_delta.abs().nlargest(3).min()]
+    assert len(rest) == len(frame) - 3
+    expected = rest.first_delta.corr(rest.second_delta)
+    assert table.correlation("first_delta", "second_delta", without=3) == pytest.approx(expected)

@@ -103,7 +103,7 @@ def test_the_wheel_asks_for_exactly_what_the_library_imports() -> None:
     lazy: set[str] = set()
     for path in (ROOT / "prunekit").rglob("*.py"):
         for lazily, module in imported(ast.parse(path.read_text(encoding="utf-8"))):
-            if module in known and module not in ("prunekit", "analysis") and module not in sys.stdlib_module_names:
+            if module in known and module != "prunekit" and module not in sys.stdlib_module_names:
                 (lazy if lazily else top).add(name_of(known[module][0]))
     required = {name_of(one) for one in PROJECT["dependencies"]}
     extras = {name_of(one) for group in PROJECT["optional-dependencies"].values() for one in group}

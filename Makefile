@@ -29,8 +29,9 @@ test: $(READY)  ## Run the tests (minutes, no network, no GPU)
 test-all: $(READY)  ## Run the slow tests as well
 	$(PYTEST) -m ""
 
-lint: $(READY)  ## Check style and types
+lint: $(READY)  ## Check style, types, and which package imports which
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 
 figures: $(READY)  ## Redraw all figures and tables from the logged runs

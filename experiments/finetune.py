@@ -10,26 +10,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from experiments.cli.verb import verb
-from prunekit.config.sections import Finetune
+from prunekit.config.sections import Settings
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
 
 
-def story(config: Finetune, run: Run) -> None:
+def story(config: Settings, run: Run) -> None:
     from prunekit.runs.teachers import finetune
 
     finetune(config, run)
 
 
-def revision(config: Finetune) -> int:
+def revision(config: Settings) -> int:
     """Teachers' own: every verb that needs a teacher finds the same run."""
     from prunekit.runs.teachers import REVISION
 
     return REVISION
 
 
-main = verb("finetune", Finetune, story, revision=revision)
+main = verb("finetune", Settings, story, revision=revision)
 
 if __name__ == "__main__":
     main()

@@ -22,7 +22,7 @@ from experiments.cli.entry import run_main
 from experiments.cli.sweeper import sweeps
 from experiments.cli.verb import named
 from prunekit.config.checks import one_of
-from prunekit.config.sections import Finetune
+from prunekit.config.sections import Settings
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ PAPERS = {
 
 
 @dataclass(kw_only=True)
-class Reproduce(Finetune):
+class Reproduce(Settings):
     """Everything of a paper at one scale."""
 
     paper: str = "michel"

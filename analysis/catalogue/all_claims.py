@@ -48,7 +48,7 @@ def judge(records: Sequence[Record], journal: Journal) -> list[Judged]:
     return found
 
 
-def ledger(judged: Iterable[Judged], records: Sequence[Record], journal: Journal) -> Table | None:
+def table_of_all(judged: Iterable[Judged], records: Sequence[Record], journal: Journal) -> Table | None:
     """A row a claim and setting with runs of it, one row for a claim without any; None where no claim has runs."""
     import pandas as pd
 

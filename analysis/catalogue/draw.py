@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.catalogue.all_claims import judge, ledger
+from analysis.catalogue.all_claims import judge, table_of_all
 from analysis.catalogue.chapters import CHAPTERS, Chapter, Part
 from analysis.data.groups import Group, Setting, by_setting, folder_names, setting_of
 from analysis.data.loading import Journal, load
@@ -100,7 +100,7 @@ def draw_each(records: Sequence[Record], journal: Journal) -> Iterator[Made]:
         for setting in by_setting(filter(chapter.takes, records), all_tasks=True):
             if chapter.paper and setting.weights != "random" and not _holds(found, setting):
                 journal.missing.append(f"{folders[setting]}: no runs of {chapter.title}; {_command(chapter, setting)}")
-    whole = ledger(judged, records, journal)
+    whole = table_of_all(judged, records, journal)
     if whole is not None:
         yield Made("All claims", "all papers and models", "", "claims", whole)
 

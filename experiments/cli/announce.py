@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from prunekit.config.sections import Finetune
+from prunekit.config.sections import Settings
 from prunekit.support.progress import console
 
 
-def announce(record: dict[str, Any], config: Finetune) -> dict[str, Any]:
+def announce(record: dict[str, Any], config: Settings) -> dict[str, Any]:
     """Print headline numbers of a run, the data they are of, and where the record is; returns the record."""
     numbers = {name: value for name, value in record["metrics"].items() if isinstance(value, float | int | str)}
-    told = ", ".join(_told(name, value) for name, value in numbers.items())
+    told = ", ".join(_worded(name, value) for name, value in numbers.items())
     data = ", ".join(f"{item['name']} {item['split']} ({item['rows']:,} rows)" for item in record["data"])
     model = record["model"]
     label = model.get("name", "") + (" with random weights" if model.get("weights") == "random" else "")
@@ -20,12 +20,12 @@ def announce(record: dict[str, Any], config: Finetune) -> dict[str, Any]:
     if data:
         console.print(f"  on {data}", soft_wrap=True)
     if record["sparsity"]:
-        told = ", ".join(_told(name, value) for name, value in record["sparsity"].items())
+        told = ", ".join(_worded(name, value) for name, value in record["sparsity"].items())
         console.print(f"  sparsity: {told}", soft_wrap=True)
     folder = Path(config.run.folder) / record["verb"] / record["run_id"]
     console.print(f"  {record['seconds']['total']:.1f} s, record: {folder}", soft_wrap=True)
     return record
 
 
-def _told(name: str, value: float | int | str) -> str:
+def _worded(name: str, value: float | int | str) -> str:
     return f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"

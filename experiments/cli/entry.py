@@ -67,13 +67,13 @@ def _require_whole(composed: DictConfig) -> None:
     own = HydraConfig.get()
     require_verb(composed, own)
     if sweeps(own.sweeper):
-        name = own.runtime.choices.experiment
+        name = own.runtime.choices["experiment"]
         raise UserError(f"hydra.mode=RUN: experiment={name} sweeps, one run would leave what it sweeps unset")
 
 
 def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None], composed: DictConfig) -> None:
     """Run one cell of a sweep and report what became of it."""
-    from prunekit.runs.execute import Found
+    from prunekit.runs.execute import FinishedRecord
 
     number, start = HydraConfig.get().job.num, time.perf_counter()
     try:
@@ -91,7 +91,7 @@ def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] 
         else:
             print(f"{verb}: {line}", file=sys.stderr)
         return
-    report(number, SKIPPED if isinstance(record, Found) else DONE, time.perf_counter() - start)
+    report(number, SKIPPED if isinstance(record, FinishedRecord) else DONE, time.perf_counter() - start)
 
 
 def _show_sweep(verb: str, overrides: list[str]) -> None:

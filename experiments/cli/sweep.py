@@ -31,12 +31,12 @@ class Sweep:
     folder: Path
     cells: Sequence[str]
     """What tells each from the others, for example ``constraint=0.3 seed=1``."""
-    told: list[dict[str, str | float]] = field(default_factory=list)
+    outcomes: list[dict[str, str | float]] = field(default_factory=list)
     """Once it has ended: ``status``, ``seconds`` and ``reason`` of every cell."""
 
     @property
     def failed(self) -> bool:
-        return any(cell["status"] in (FAILED, LOST) for cell in self.told)
+        return any(cell["status"] in (FAILED, LOST) for cell in self.outcomes)
 
 
 @contextmanager
@@ -86,11 +86,11 @@ def _collect(sweep: Sweep, ended: bool) -> None:
     if not reports and not ended:
         return  # it did not come to running anything
     missing = {"status": LOST, "seconds": 0.0, "reason": "interrupted or killed; the same command runs it"}
-    sweep.told = [reports.get(number, missing) for number in range(len(sweep.cells))]
+    sweep.outcomes = [reports.get(number, missing) for number in range(len(sweep.cells))]
 
 
 def _show(sweep: Sweep) -> None:
-    if not sweep.told:
+    if not sweep.outcomes:
         return
     from rich.table import Table
 
@@ -99,19 +99,19 @@ def _show(sweep: Sweep) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading, justify in (("cell", "left"), ("", "left"), ("seconds", "right"), ("reason", "left")):
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for name, cell in zip(sweep.cells, sweep.told, strict=True):
+    for name, cell in zip(sweep.cells, sweep.outcomes, strict=True):
         color = {DONE: "green", SKIPPED: "dim"}.get(str(cell["status"]), "red")
         seconds = f"{cell['seconds']:.1f}" if cell["seconds"] else ""
         table.add_row(name, f"[{color}]{cell['status']}[/]", seconds, str(cell["reason"]))
     counts = {
         status: number
         for status in (DONE, SKIPPED, FAILED, LOST)
-        if (number := sum(cell["status"] == status for cell in sweep.told))
+        if (number := sum(cell["status"] == status for cell in sweep.outcomes))
     }
     console.print()
     console.print(table)
-    told = ", ".join(f"{number} {status}" for status, number in counts.items())
-    console.print(f"[bold]{len(sweep.told)} cells[/]: {told}")
+    counted = ", ".join(f"{number} {status}" for status, number in counts.items())
+    console.print(f"[bold]{len(sweep.outcomes)} cells[/]: {counted}")
 
 
 def _remove_abandoned(home: Path) -> None:

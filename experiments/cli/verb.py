@@ -78,7 +78,7 @@ def named(name: str) -> Any:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The figures of one finished run, for its mirror."""
+    """The figures of one finished run, for its tracker."""
     import analysis
 
     return [path for path in analysis.draw_run(folder, folder / "figures") if path.suffix == ".png"]

@@ -163,8 +163,8 @@ class RunConfig:
 
 
 @dataclass(kw_only=True)
-class Finetune:
-    """A teacher: model, data and recipe. Whoever shares all three shares the teacher."""
+class Settings:
+    """What every run is given: model, data and recipe of a teacher. Whoever shares all three shares the teacher."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     """The model."""
@@ -187,7 +187,7 @@ class Finetune:
 
 
 @dataclass(kw_only=True)
-class Experiment(Finetune):
+class Experiment(Settings):
     """What every experiment with a teacher shares. A verb's own configuration extends it."""
 
     teacher: str | None = None

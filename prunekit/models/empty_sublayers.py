@@ -6,7 +6,6 @@ these modules compute the same thing without them.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import torch
@@ -93,9 +92,14 @@ class HeadlessAttention(nn.Module):
         return _empty, (self.replaced,), self.__dict__  # its class has no name of its own to be found by
 
 
-@cache
+_classes: dict[type[nn.Module], type[HeadlessAttention]] = {}
+
+
 def _counting_as(replaced: type[nn.Module]) -> type[HeadlessAttention]:
-    return type("HeadlessAttention", (HeadlessAttention, replaced), {"replaced": replaced, "__doc__": None})
+    if replaced not in _classes:
+        own = {"replaced": replaced, "__doc__": None}
+        _classes[replaced] = type("HeadlessAttention", (HeadlessAttention, replaced), own)
+    return _classes[replaced]
 
 
 def _empty(replaced: type[nn.Module]) -> HeadlessAttention:

@@ -23,11 +23,11 @@ import pandas as pd
 import torch
 import yaml
 
-from prunekit.config.sections import Finetune
+from prunekit.config.sections import Settings
 from prunekit.runs import provenance
 from prunekit.runs.schema.fields import VERSION
 from prunekit.runs.schema.writing import check_line, check_record, check_rows
-from prunekit.runs.tracking import Mirror
+from prunekit.runs.tracking import Tracker
 from prunekit.support.devices import describe_device
 from prunekit.support.errors import UserError
 from prunekit.support.files import plain, remove_leftovers, write_json, write_text
@@ -43,7 +43,7 @@ FORMER_NAMES = {"time_decoding": "time_inference"}
 """What a verb was called when its first runs were made: their ids, and so all of its ids, are of that name."""
 
 
-def run_id(verb: str, revision: int, config: Finetune, hardware: dict[str, Any] | None = None) -> str:
+def run_id(verb: str, revision: int, config: Settings, hardware: dict[str, Any] | None = None) -> str:
     """Hash of what changes the result, whatever the order of the keys.
 
     Settings at their default are left out: a new setting whose default keeps the old behaviour makes no old run
@@ -79,8 +79,8 @@ class Run:
 
     verb: str
     folder: Path
-    config: Finetune
-    mirror: Mirror
+    config: Settings
+    tracker: Tracker
     device: torch.device
     metrics: dict[str, Any] = field(default_factory=dict)
     sparsity: dict[str, Any] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Run:
         check_line(self.verb, {name: value for name, value in line.items() if name != "step"})
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        self.mirror.log(step, {name: value for name, value in line.items() if name != "step"})
+        self.tracker.log(step, {name: value for name, value in line.items() if name != "step"})
 
     def logged(self, until: int | None = None) -> list[dict[str, Any]]:
         """Lines of an interrupted run, up to and with step ``until``; later and torn lines are cut off for good."""
@@ -121,8 +121,9 @@ class Run:
 
     def table(self, name: str, rows: list[dict[str, Any]] | pd.DataFrame) -> None:
         """Write ``tables/NAME.csv``, which must be as the schema of the verb says."""
-        check_rows(self.verb, name, rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows)
-        write_text(self.folder / "tables" / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False))
+        frame = pd.DataFrame(rows)
+        check_rows(self.verb, name, cast(Any, frame.to_dict("records")) if isinstance(rows, pd.DataFrame) else rows)
+        write_text(self.folder / "tables" / f"{name}.csv", frame.to_csv(index=False))
 
     @contextmanager
     def stage(self, name: str, total: int = 0) -> Iterator[Advance]:
@@ -151,18 +152,18 @@ Draw = Callable[[Path], list[Path]]
 """Draws the figures of a finished run in its folder; returns the pictures."""
 
 
-class Found(dict[str, Any]):
+class FinishedRecord(dict[str, Any]):
     """The record of a run that had finished before."""
 
 
 def execute(
-    verb: str, revision: int, config: Finetune, story: Story, *, measures_time: bool = False, draw: Draw | None = None
+    verb: str, revision: int, config: Settings, story: Story, *, measures_time: bool = False, draw: Draw | None = None
 ) -> dict[str, Any]:
     """Run a story once for this configuration and return its record (``result.json``).
 
-    A finished run is returned as it is (:class:`Found`); an interrupted one goes on from what it left; two processes on
-    the same configuration wait for each other. ``measures_time`` puts hardware, threads and dtype into the identity.
-    What ``draw`` makes goes to Weights & Biases, where the run is mirrored.
+    A finished run is returned as it is (:class:`FinishedRecord`); an interrupted one goes on from what it left; two
+    processes on the same configuration wait for each other. ``measures_time`` puts hardware, threads and dtype into the
+    identity. What ``draw`` makes goes to Weights & Biases, where the run is copied to.
     Of processes that have :func:`prunekit.training.processes.joined`, the first one returns the record, others an empty
     one.
     """
@@ -181,22 +182,22 @@ def execute(
         finished = read_result(folder)
         needed = processes.broadcast(finished is None or config.run.force, device)
         if finished is not None and not needed:
-            return Found(finished)
+            return FinishedRecord(finished)
         if finished is not None:
             (folder / "result.json").unlink()  # first: what is left of a finished run must not pass for one
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
         write_text(folder / "config.yaml", yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
-        mirror = Mirror(config.run.wandb, config.run.project, verb, identity, resolved, root)
-        run = Run(verb=verb, folder=folder, config=config, mirror=mirror, device=device)
+        tracker = Tracker(config.run.wandb, config.run.project, verb, identity, resolved, root)
+        run = Run(verb=verb, folder=folder, config=config, tracker=tracker, device=device)
         started, start = _now(), time.perf_counter()
         try:
             for line in run.logged():  # an offline W&B run starts empty when resumed
-                mirror.log(line["step"], {name: value for name, value in line.items() if name != "step"})
+                tracker.log(line["step"], {name: value for name, value in line.items() if name != "step"})
             story(config, run)
         except BaseException as error:
-            mirror.abandon()
+            tracker.abandon()
             if isinstance(error, UserError) and [path.name for path in folder.iterdir()] == ["config.yaml"]:
                 shutil.rmtree(folder)  # refused before anything was done
             raise
@@ -212,16 +213,16 @@ def execute(
         }  # fmt: skip
         check_record(plain(record), [path.stem for path in folder.glob("tables/*.csv")])
         write_json(folder / "result.json", record)
-        mirror.finish(run.metrics, folder, draw(folder) if draw and mirror.run is not None else [])
+        tracker.finish(run.metrics, folder, draw(folder) if draw and tracker.run is not None else [])
         return plain(record)
 
 
-def _help(verb: str, folder: Path, config: Finetune, story: Story, device: torch.device) -> dict[str, Any]:
+def _help(verb: str, folder: Path, config: Settings, story: Story, device: torch.device) -> dict[str, Any]:
     """The part of processes other than the first; the record is that one's."""
     if processes.broadcast(False, device):
         quiet = dataclasses.replace(config, run=dataclasses.replace(config.run, progress=False))
-        mirror = Mirror("disabled", config.run.project, verb, folder.name, {}, folder)
-        story(quiet, Helper(verb=verb, folder=folder, config=quiet, mirror=mirror, device=device))
+        tracker = Tracker("disabled", config.run.project, verb, folder.name, {}, folder)
+        story(quiet, Helper(verb=verb, folder=folder, config=quiet, tracker=tracker, device=device))
     return {}
 
 
@@ -234,7 +235,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and record.get("status") == "finished" else None
 
 
-def prepare_device(config: Finetune) -> torch.device:
+def prepare_device(config: Settings) -> torch.device:
     """The device that the configuration asks for; sets the number of CPU threads."""
     if config.run.threads is not None:
         torch.set_num_threads(config.run.threads)

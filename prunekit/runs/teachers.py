@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from prunekit.config.sections import Experiment, Finetune, ModelConfig, require_scores
+from prunekit.config.sections import Experiment, ModelConfig, Settings, require_scores
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
 from prunekit.data.kinds import encode, kind_of, new_tokenizer
@@ -42,7 +42,7 @@ class Teacher:
         return encode(rows, self.tokenizer, positions(self.model))
 
 
-def finetune(config: Finetune, run: Run) -> None:
+def finetune(config: Settings, run: Run) -> None:
     """Story of the verb `finetune`: train a teacher, evaluate it, keep its weights in ``model/``."""
     require_scores(config.model)
     rows = load_rows(config.task, config.task.train).sample(config.train.examples)
@@ -99,7 +99,7 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
         folder = config.teacher
         source: dict[str, Any] = {"run_id": None, "path": config.teacher}
     else:
-        wanted = Finetune(
+        wanted = Settings(
             model=config.model, task=config.task, train=config.train, scale=config.scale,
             run=dataclasses.replace(config.run, force=False),
         )  # fmt: skip
@@ -146,7 +146,7 @@ def positions(model: Any) -> int:
     return most - model.config.pad_token_id - 1 if model.config.model_type == "roberta" else most
 
 
-def _split(rows: Rows, config: Finetune) -> tuple[Rows, Rows]:
+def _split(rows: Rows, config: Settings) -> tuple[Rows, Rows]:
     if config.train.keep == "last":
         return rows, rows.take([])
     if config.train.held_out >= len(rows):

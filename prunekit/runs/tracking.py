@@ -1,4 +1,4 @@
-"""Weights & Biases mirror of a run record. The record on disk is the truth; this only copies it.
+"""The copy of a run record at Weights & Biases. The record on disk is the truth; this only copies it.
 
 Whatever goes wrong here (no key, no network, a server that went away) is said in one line and never stops a run.
 """
@@ -16,7 +16,7 @@ from prunekit.support.extras import of_extra
 log = logging.getLogger(__name__)
 
 
-class Mirror:
+class Tracker:
     """One W&B run; does nothing when W&B is disabled or could not be started."""
 
     unreachable: ClassVar[bool] = False
@@ -38,7 +38,7 @@ class Mirror:
         except UserError as error:
             log.warning("Weights & Biases: %s; going on without it", error)
             return
-        if Mirror.unreachable:
+        if Tracker.unreachable:
             mode = "offline"
         arguments: dict[str, Any] = {
             "project": project, "id": f"{verb}-{run_id}", "name": f"{verb}-{run_id[:8]}", "group": verb,
@@ -56,7 +56,7 @@ class Mirror:
             except Exception as error:  # W&B raises many kinds; none of them may stop a run
                 then = "without it" if attempt == "offline" else "offline, `wandb sync` uploads it later"
                 log.warning("Weights & Biases is not available (%s); going on %s", _first_line(error), then)
-                Mirror.unreachable = True
+                Tracker.unreachable = True
                 wandb.teardown()  # or the next attempt is told that the run's id is in use
 
     def log(self, step: int, values: dict[str, Any]) -> None:

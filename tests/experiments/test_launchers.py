@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments.cli.composition import CONF, register
-from prunekit.config.sections import Finetune
+from prunekit.config.sections import Settings
 from tests.support.commands import TINY, started, wait
 
 CORES = joblib.cpu_count()
@@ -20,7 +20,7 @@ CORES = joblib.cpu_count()
 
 def hydra(*overrides: str) -> Any:
     """Hydra's own part of a composed configuration."""
-    register("finetune", Finetune)
+    register("finetune", Settings)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed = compose("finetune", overrides=[*overrides, "run.folder=out"], return_hydra_config=True)
     return composed.hydra

@@ -10,12 +10,12 @@ from hydra import compose, initialize_config_dir
 from experiments.cli import messages
 from experiments.cli.composition import CONF, register
 from experiments.cli.entry import choices_of, settings_of
-from prunekit.config.sections import Finetune
+from prunekit.config.sections import Settings
 
 
 def failure(*overrides: str) -> Exception:
     """What Hydra raises for these overrides."""
-    register("finetune", Finetune)
+    register("finetune", Settings)
     with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(Exception) as caught:
         compose("finetune", list(overrides))
     assert isinstance(caught.value, Exception)

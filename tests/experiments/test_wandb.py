@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from prunekit.runs.tracking import Mirror
+from prunekit.runs.tracking import Tracker
 from tests.support.commands import TINY, perform
 
 
@@ -18,7 +18,7 @@ from tests.support.commands import TINY, perform
 def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Mirror, "unreachable", False)
+    monkeypatch.setattr(Tracker, "unreachable", False)
 
 
 def inspect(log: Path) -> dict[str, Any]:
@@ -71,8 +71,8 @@ def test_the_record_goes_as_files_of_an_artifact(tmp_path: Path, monkeypatch: py
     (folder / "tables").mkdir(parents=True)
     for name in ("result.json", "config.yaml", "metrics.jsonl", "tables/a.csv"):
         (folder / name).write_text(f"of,{name}\n")
-    mirror = Mirror("offline", "prunekit", "verb", "12", {}, tmp_path)
-    mirror.finish({}, folder, [])
+    tracker = Tracker("offline", "prunekit", "verb", "12", {}, tmp_path)
+    tracker.finish({}, folder, [])
     [record] = [artifact for artifact in logged if artifact.type == "record"]
     assert {entry.path: entry.local_path for entry in record.manifest.entries.values()} == {
         name: str(folder / name) for name in ("result.json", "config.yaml", "metrics.jsonl", "tables/a.csv")
@@ -94,9 +94,9 @@ def test_an_unreachable_server_is_told_once_and_waited_for_once(
 
     monkeypatch.setattr(wandb, "init", init)
     for number in ("1", "2"):
-        mirror = Mirror("online", "prunekit", "verb", number, {}, tmp_path)
-        mirror.log(1, {"loss": 0.5})
-        mirror.finish({"accuracy": 1.0}, tmp_path / number, [])
+        tracker = Tracker("online", "prunekit", "verb", number, {}, tmp_path)
+        tracker.log(1, {"loss": 0.5})
+        tracker.finish({"accuracy": 1.0}, tmp_path / number, [])
     assert modes == ["online", "offline", "offline"]
     assert told(caplog) == [
         "Weights & Biases is not available (no route to host); going on offline, `wandb sync` uploads it later"
@@ -113,11 +113,11 @@ def test_a_failing_mirror_is_told_once_and_stops_nothing(
     def fails(self: Any, values: dict[str, Any]) -> None:
         raise OSError("no space for wandb")
 
-    mirror = Mirror("offline", "prunekit", "verb", "3", {}, tmp_path)
+    tracker = Tracker("offline", "prunekit", "verb", "3", {}, tmp_path)
     monkeypatch.setattr(wandb.Run, "log", fails)
     for step in range(3):
-        mirror.log(step, {"loss": 0.5})
-    mirror.finish({}, tmp_path, [])
+        tracker.log(step, {"loss": 0.5})
+    tracker.finish({}, tmp_path, [])
     assert told(caplog) == [
         "Weights & Biases: no space for wandb; the record on disk loses nothing"
     ]

@@ -44,13 +44,13 @@ def plain_loss(teacher: Any, size: PrunableSize, trainee: Trainee, batch: Batch,
     masks = None if trainee.gates is None else drawn(trainee.gates)
     inputs, everything = model_inputs(batch), {"output_hidden_states": True, "output_attentions": True}
     with torch.no_grad():
-        taught = teacher(**inputs, **everything)
+        teacher_output = teacher(**inputs, **everything)
     with masked(trainee.student, masks):
         output = trainee.student(**inputs, **everything)
     alive = alive_ffns(masks, call_order(trainee.student))
     tokens = batch["attention_mask"].bool()
-    of_layers = layer_loss(trainee.layers, output.hidden_states[1:], taught.hidden_states[1:], alive, tokens)
-    loss = PREDICTION_WEIGHT * answer_loss(output.logits, taught.logits) + (1 - PREDICTION_WEIGHT) * of_layers
+    of_layers = layer_loss(trainee.layers, output.hidden_states[1:], teacher_output.hidden_states[1:], alive, tokens)
+    loss = PREDICTION_WEIGHT * answer_loss(output.logits, teacher_output.logits) + (1 - PREDICTION_WEIGHT) * of_layers
     if trainee.gates is None:
         return loss
     return loss + trainee.constraint(expected_sparsity(trainee.gates.kept(), size), step)

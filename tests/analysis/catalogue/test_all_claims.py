@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.catalogue.all_claims import judge, ledger
+from analysis.catalogue.all_claims import judge, table_of_all
 from analysis.catalogue.chapters import CHAPTERS
 from analysis.catalogue.draw import draw_all
 from analysis.claims import papers
@@ -51,7 +51,7 @@ def albert(root: Path) -> pd.DataFrame:
 def whole(root: Path) -> pd.DataFrame:
     journal = Journal()
     records = load([root], journal)
-    table = ledger(judge(records, journal), records, journal)
+    table = table_of_all(judge(records, journal), records, journal)
     assert table is not None and journal.warnings == []
     return table.frame
 
@@ -118,4 +118,4 @@ def test_the_ledger_says_what_the_tables_of_the_papers_say(tmp_path: Path) -> No
 def test_no_ledger_without_any_verdict(tmp_path: Path) -> None:
     michel.write_run(tmp_path, "finetune")
     records = load([tmp_path], Journal())
-    assert ledger(judge(records, Journal()), records, Journal()) is None
+    assert table_of_all(judge(records, Journal()), records, Journal()) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.catalogue.all_claims import command, judge, ledger
+from analysis.catalogue.all_claims import command, judge, table_of_all
 from analysis.claims import papers
 from analysis.data.groups import Group, Setting
 from analysis.data.loading import Journal, load
@@ -139,7 +139,7 @@ def test_the_ledger_names_model_task_and_second_set(tmp_path: Path) -> None:
     translation.transfer(tmp_path)
     journal = Journal()
     records = load([tmp_path], journal)
-    table = ledger(judge(records, journal), records, journal)
+    table = table_of_all(judge(records, journal), records, journal)
     assert table is not None
     commands = table.frame.set_index("claim")["command"]
     transfer = commands[commands.index.str.contains("another test set")].iloc[0]
@@ -155,7 +155,7 @@ def test_untested_claims_name_a_translation_model_whatever_else_is_there(tmp_pat
     michel.ablation(tmp_path, michel.MINILM)
     journal = Journal()
     records = load([tmp_path], journal)
-    table = ledger(judge(records, journal), records, journal)
+    table = table_of_all(judge(records, journal), records, journal)
     assert table is not None
     rows = table.frame[table.frame["paper"] == "Michel et al. 2019 (translation)"]
     assert len(rows) == 14 and set(rows["verdict"]) == {"not tested"}

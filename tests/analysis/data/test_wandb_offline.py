@@ -85,7 +85,7 @@ def test_what_is_no_log_has_no_state(content: bytes, tmp_path: Path) -> None:
     assert inspect(tmp_path / "run-verb-1.wandb") is None
 
 
-def mirror(root: Path, time: str, run: Path, state: str = "finished", exit_code: int | None = 0) -> Path:
+def tracker(root: Path, time: str, run: Path, state: str = "finished", exit_code: int | None = 0) -> Path:
     """A folder as W&B would have written it; its log says in JSON what ``inspect`` finds in a real one."""
     folder = root / f"offline-run-{time}-{run.parent.name}-{run.name}"
     shutil.copytree(run, folder / "files")
@@ -103,7 +103,7 @@ def test_runs_that_did_not_finish_are_named(
     state: str, exit_code: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wandb_offline, "inspect", read_json)
-    folder = mirror(tmp_path / "wandb", "1", michel.timing(tmp_path / "runs", michel.DEMO), state, exit_code)
+    folder = tracker(tmp_path / "wandb", "1", michel.timing(tmp_path / "runs", michel.DEMO), state, exit_code)
     (folder / "files" / "result.json").unlink()
     journal = Journal()
     assert load([tmp_path / "wandb"], journal) == []
@@ -112,7 +112,7 @@ def test_runs_that_did_not_finish_are_named(
 
 def test_a_mirror_without_its_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wandb_offline, "inspect", read_json)
-    folder = mirror(tmp_path / "wandb", "1", michel.timing(tmp_path / "runs", michel.DEMO))
+    folder = tracker(tmp_path / "wandb", "1", michel.timing(tmp_path / "runs", michel.DEMO))
     (folder / "files" / "result.json").unlink()
     journal = Journal()
     assert load([folder], journal) == []
@@ -122,7 +122,7 @@ def test_a_mirror_without_its_record_is_named(tmp_path: Path, monkeypatch: pytes
 def test_of_a_run_done_twice_the_newer_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wandb_offline, "inspect", read_json)
     run = michel.timing(tmp_path / "runs", michel.DEMO)
-    _, newer = (mirror(tmp_path / "wandb", time, run) for time in ("20261101_000000", "20261102_000000"))
+    _, newer = (tracker(tmp_path / "wandb", time, run) for time in ("20261101_000000", "20261102_000000"))
     [record] = load([tmp_path / "wandb"], Journal())
     assert record.folder == newer / "files"
 
@@ -133,7 +133,7 @@ def test_mirrors_beside_records_are_not_read_again(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(wandb_offline, "inspect", fails)
     run = michel.timing(tmp_path / "runs", michel.DEMO)
-    mirror(tmp_path / "runs" / "wandb", "1", run)
+    tracker(tmp_path / "runs" / "wandb", "1", run)
     journal = Journal()
     assert [record.folder for record in load([tmp_path / "runs"], journal)] == [run]
     assert journal.warnings == []

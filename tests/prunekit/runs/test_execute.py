@@ -10,10 +10,10 @@ import torch
 from omegaconf import OmegaConf
 
 from experiments.cli.verb import named
-from prunekit.config.sections import Experiment, Finetune, ModelConfig, RunConfig, TrainConfig
+from prunekit.config.sections import Experiment, ModelConfig, RunConfig, Settings, TrainConfig
 from prunekit.runs import provenance
 from prunekit.runs.execute import FORMER_NAMES, NOT_IDENTITY, Run, execute, prepare_device, read_result, run_id
-from prunekit.runs.tracking import Mirror
+from prunekit.runs.tracking import Tracker
 from tests.support.settings import finetune
 
 
@@ -72,7 +72,7 @@ def test_new_settings_orphan_no_logged_run() -> None:
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     calls = []
 
-    def story(config: Finetune, run: Run) -> None:
+    def story(config: Settings, run: Run) -> None:
         calls.append(1)
         run.metrics = {"accuracy": 0.5, "broken": float("nan")}
         run.table("rows", [{"a": 1}])
@@ -94,7 +94,7 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
 def test_an_interrupted_run_goes_on_from_its_log(tmp_path: Path) -> None:
     seen: list[list[dict[str, Any]]] = []
 
-    def story(config: Finetune, run: Run) -> None:
+    def story(config: Settings, run: Run) -> None:
         seen.append(run.logged())
         for step in range(1, 4):
             run.log(step, value=step)
@@ -134,7 +134,7 @@ def test_the_record_names_what_it_was_made_with(tmp_path: Path) -> None:
 
 
 def test_steps_rise_and_none_is_logged_twice(tmp_path: Path) -> None:
-    def story(config: Finetune, run: Run) -> None:
+    def story(config: Settings, run: Run) -> None:
         for step in (1, 2, 2, 1, 3):
             run.log(step)
 
@@ -147,7 +147,7 @@ def test_offline_wandb_run_mirrors_the_record(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.delenv("WANDB_MODE", raising=False)
 
-    def story(config: Finetune, run: Run) -> None:
+    def story(config: Settings, run: Run) -> None:
         run.log(1, loss=0.5)
         run.table("rows", [{"a": 1}])
         run.metrics = {"accuracy": 0.75}
@@ -170,7 +170,7 @@ def test_an_unreachable_wandb_server_stops_nothing(tmp_path: Path, monkeypatch: 
     config = finetune(tmp_path)
     config = replace(config, run=replace(config.run, wandb="online"))
 
-    def story(config: Finetune, run: Run) -> None:
+    def story(config: Settings, run: Run) -> None:
         run.log(1, loss=0.5)
 
     record = execute("verb", 1, config, story)
@@ -189,12 +189,12 @@ def test_a_run_goes_on_without_the_package_of_its_mirror(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
-    mirror = Mirror("offline", "prunekit", "verb", "1", {}, tmp_path)
-    assert mirror.run is None
+    tracker = Tracker("offline", "prunekit", "verb", "1", {}, tmp_path)
+    assert tracker.run is None
     assert caplog.messages == [
         "Weights & Biases: wandb is not installed, `pip install 'prunekit[tracking]'` brings it; going on without it"
     ]
-    mirror.log(1, {"loss": 1.0})
+    tracker.log(1, {"loss": 1.0})
 
 
 @pytest.mark.parametrize("tracked", [True, False])

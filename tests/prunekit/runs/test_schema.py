@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from prunekit.config.sections import Finetune, ModelConfig, RunConfig
+from prunekit.config.sections import ModelConfig, RunConfig, Settings
 from prunekit.config.task import TaskConfig
 from prunekit.runs.execute import Run, execute, read_result
 from prunekit.runs.schema import document
@@ -102,8 +102,8 @@ def test_lines_of_another_shape_are_refused() -> None:
         check_line("latency_table", {"a": 1.0})
 
 
-def configured(folder: Path) -> Finetune:
-    return Finetune(
+def configured(folder: Path) -> Settings:
+    return Settings(
         model=ModelConfig(name="m", weights="scratch", shape={"hidden_size": 8}),
         task=TaskConfig(name="demo", source="demo"), run=RunConfig(folder=str(folder), wandb="disabled"),
     )  # fmt: skip
@@ -112,7 +112,7 @@ def configured(folder: Path) -> Finetune:
 LATENCY = [{"sublayer": "ffn", "units": 4, "median_ms": 1.0, "low_ms": 0.5, "high_ms": 2, "repeats": 3}]
 
 
-def measured(config: Finetune, run: Run) -> None:
+def measured(config: Settings, run: Run) -> None:
     run.table("latency", LATENCY)
     run.metrics = {"batch_size": 1, "length": 8, "layers_ms": 2.0, "share_without_units": 0.1}
     run.model = {
@@ -128,17 +128,17 @@ def test_a_run_writes_what_its_schema_says(tmp_path: Path) -> None:
     assert (folder / "tables" / "latency.csv").read_text() == pd.DataFrame(LATENCY).to_csv(index=False)
 
 
-def _without_table(config: Finetune, run: Run) -> None:
+def _without_table(config: Settings, run: Run) -> None:
     measured(config, run)
     (run.folder / "tables" / "latency.csv").unlink()
 
 
-def _other_metric(config: Finetune, run: Run) -> None:
+def _other_metric(config: Settings, run: Run) -> None:
     measured(config, run)
     run.metrics["layers"] = 2.0
 
 
-def _undefined(config: Finetune, run: Run) -> None:
+def _undefined(config: Settings, run: Run) -> None:
     measured(config, run)
     run.metrics["layers_ms"] = float("nan")
 
@@ -152,7 +152,7 @@ def _undefined(config: Finetune, run: Run) -> None:
     ],
 )
 def test_a_run_that_records_something_else_does_not_finish(
-    tmp_path: Path, story: Callable[[Finetune, Run], None], line: str
+    tmp_path: Path, story: Callable[[Settings, Run], None], line: str
 ) -> None:
     with pytest.raises(SchemaError, match=line):
         execute("latency_table", 1, configured(tmp_path), story)

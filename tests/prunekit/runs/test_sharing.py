@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from prunekit.config.sections import Finetune
+from prunekit.config.sections import Settings
 from prunekit.runs.execute import Run, execute
 from tests.support.settings import finetune
 
 
-def forced(folder: Path) -> Finetune:
+def forced(folder: Path) -> Settings:
     config = finetune(folder)
     return replace(config, run=replace(config.run, force=True))
 
@@ -23,7 +23,7 @@ def forced(folder: Path) -> Finetune:
 def test_whoever_comes_second_waits_and_returns_the_same_record(tmp_path: Path) -> None:
     inside, asked, calls, records = threading.Event(), threading.Event(), list[int](), list[dict[str, Any]]()
 
-    def story(config: Finetune, run: Run) -> None:
+    def story(config: Settings, run: Run) -> None:
         calls.append(1)
         inside.set()
         assert asked.wait(60)
@@ -45,7 +45,7 @@ def test_whoever_comes_second_waits_and_returns_the_same_record(tmp_path: Path) 
 def test_half_of_a_forced_runs_old_folder_passes_for_no_finished_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def story(config: Finetune, run: Run) -> None:
+    def story(config: Settings, run: Run) -> None:
         run.table("rows", [{"a": 1}])
 
     record = execute("verb", 1, finetune(tmp_path), story)
@@ -67,7 +67,7 @@ def test_an_interrupted_forced_run_goes_on(tmp_path: Path) -> None:
     """``force`` is about a finished record; what an interrupted run has done is not done again."""
     seen: list[int] = []
 
-    def story(config: Finetune, run: Run) -> None:
+    def story(config: Settings, run: Run) -> None:
         seen.append(len(run.logged()))
         run.log(1, value=1)
         if len(seen) == 1:
@@ -82,7 +82,7 @@ def test_an_interrupted_forced_run_goes_on(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
-    def story(config: Finetune, run: Run) -> None:
+    def story(config: Settings, run: Run) -> None:
         run.table("rows", [{"a": 1}])
         if not (run.folder / "killed").exists():
             (run.folder / "killed").touch()

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import distributed
 
-from prunekit.config.sections import Finetune, ModelConfig, RunConfig
+from prunekit.config.sections import ModelConfig, RunConfig, Settings
 from prunekit.config.task import TaskConfig
-from prunekit.runs.execute import Found, Run, execute
+from prunekit.runs.execute import FinishedRecord, Run, execute
 from prunekit.support.errors import UserError
 from prunekit.training import processes
 
@@ -81,14 +81,14 @@ def test_another_process_than_the_first_writes_nothing(
     monkeypatch.setattr(processes, "broadcast", lambda value, device: True)
     ran: list[Run] = []
 
-    def story(config: Finetune, run: Run) -> None:
+    def story(config: Settings, run: Run) -> None:
         run.log(1, loss=1.0)
         run.table("t", [{"a": 1}])
         assert run.logged() == []
         ran.append(run)
 
     shape = {"hidden_size": 8}
-    config = Finetune(
+    config = Settings(
         model=ModelConfig(name="m", weights="scratch", shape=shape), task=TaskConfig(name="demo", source="demo"),
         run=RunConfig(folder=str(tmp_path / "runs"), wandb="disabled"),
     )  # fmt: skip
@@ -98,7 +98,7 @@ def test_another_process_than_the_first_writes_nothing(
 
 
 def test_a_finished_run_is_found_by_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = Finetune(
+    config = Settings(
         model=ModelConfig(name="m", weights="scratch", shape={"hidden_size": 8}),
         task=TaskConfig(name="demo", source="demo"), run=RunConfig(folder=str(tmp_path), wandb="disabled"),
     )  # fmt: skip
@@ -112,7 +112,7 @@ def test_a_finished_run_is_found_by_all(tmp_path: Path, monkeypatch: pytest.Monk
     record = execute("verb", 1, config, lambda config, run: None)
     found = execute("verb", 1, config, lambda config, run: None)
     assert said == [True, False]
-    assert found == record and isinstance(found, Found) and not isinstance(record, Found)
+    assert found == record and isinstance(found, FinishedRecord) and not isinstance(record, FinishedRecord)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PARTS = ("prunekit", "experiments", "analysis")
 MODULES, LINES, VERB_LINES = 16, 300, 120
+PARALLEL = {"settings"}
+"""Modules that packages have one of each: what the verbs of a paper have in common."""
 FILES = [path for part in PARTS for path in sorted((ROOT / part).rglob("*.py"))]
 
 
@@ -65,7 +67,7 @@ def test_a_class_has_its_name_for_itself() -> None:
 def test_a_module_of_the_library_has_its_name_for_itself() -> None:
     owners: dict[str, list[str]] = defaultdict(list)
     for path in FILES:
-        if named(path).startswith("prunekit") and path.stem != "__init__":
+        if named(path).startswith("prunekit") and path.stem not in ("__init__", "__main__", *PARALLEL):
             owners[path.stem].append(named(path))
     assert {name: paths for name, paths in owners.items() if len(paths) > 1} == {}
 

@@ -27,7 +27,7 @@ from experiments.benchmarks.plain.cofi import plain_loss
 from experiments.benchmarks.trainee import Trainee
 from prunekit.cofi.distillation import DistillationObjective
 from prunekit.cofi.fixed import distillation_loss
-from prunekit.cofi.gates import LARGEST, Gates
+from prunekit.cofi.learned_gates import LARGEST, Gates
 from prunekit.cofi.pruning import pruning_loss
 from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.cofi.sparsity import PrunableSize

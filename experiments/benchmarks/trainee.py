@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.cofi.fixed import freeze_embeddings, student_optimizer, trained
-from prunekit.cofi.gates import Gates
+from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.sparsity import Constraint
 
 LEARNING_RATE, GATES_LEARNING_RATE = 2e-5, 0.01

@@ -25,7 +25,7 @@ from prunekit.cofi.fixed import (
     student_stage,
     trained,
 )
-from prunekit.cofi.gates import Gates
+from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.slim import SlimModel
 from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted

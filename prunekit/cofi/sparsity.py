@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.cofi import VARIANTS
-from prunekit.cofi.gates import LARGEST, Gates, probability_of_zero
+from prunekit.cofi.learned_gates import LARGEST, Gates, probability_of_zero
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds.questions import Windows
-from prunekit.data.table import Rows
 
 CANDIDATES = 20
 """Starts and ends of a window that are combined, the most likely ones of the context."""

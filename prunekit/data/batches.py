@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from prunekit.data.table import Rows
+from prunekit.data.checked_rows import Rows
 from prunekit.support.fingerprints import fingerprint
 
 MULTIPLE = 16

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from prunekit.config.task import TaskConfig
+from prunekit.data.checked_rows import Rows, source_name
 from prunekit.data.kinds import KINDS, kind_of
 from prunekit.data.kinds.translation import read_test_set
-from prunekit.data.table import Rows, source_name
 from prunekit.support.errors import UserError
 from prunekit.support.extras import of_extra
 

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from prunekit.data.batches import Examples, evaluation_batches
-from prunekit.data.table import Rows
+from prunekit.data.checked_rows import Rows
 from prunekit.fisher.gradients import GROUP, mask_gradients
 from prunekit.fisher.units import UnitTensors
 from prunekit.runs.execute import Run

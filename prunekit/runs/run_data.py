@@ -5,8 +5,8 @@ from __future__ import annotations
 from prunekit.config.sections import Experiment
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
+from prunekit.data.checked_rows import Rows
 from prunekit.data.rows import load_rows
-from prunekit.data.table import Rows
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
 

@@ -13,9 +13,9 @@ import torch
 from prunekit.config.sections import Experiment, ModelConfig, Settings, require_scores
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
+from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds import encode, kind_of, new_tokenizer
 from prunekit.data.rows import load_rows
-from prunekit.data.table import Rows
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.evaluation.evaluate import evaluate, model_record
 from prunekit.models import checkpoints

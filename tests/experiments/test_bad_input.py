@@ -10,17 +10,7 @@ from safetensors import SafetensorError
 
 from experiments.cli.messages import user_line
 from prunekit.support.files import atomic_path
-from tests.support.commands import TINY, command
-
-
-def refused(verb: str, *overrides: str, **environment: str) -> str:
-    done = command(verb, *overrides, **environment)
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith(f"{verb}: ")
-    return lines[0].removeprefix(f"{verb}: ")
+from tests.support.commands import TINY, command, refused
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,8 @@ from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build
 from prunekit.models.gates import gated
-from tests.prunekit.cofi.test_pruning import SHAPE
-from tests.prunekit.training.test_loop import TASK
 from tests.support.families import batch_for, logits, tiny
+from tests.support.trainings import SHAPE, TASK
 
 CPU = torch.device("cpu")
 

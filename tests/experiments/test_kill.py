@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
-from safetensors.torch import load_file
 
 from experiments.cli.composition import CONF
 from tests.support.commands import TINY, command, started, wait
+from tests.support.same_runs import assert_same
 
-NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
 SETTINGS = [*TINY, "train.epochs=4", "train.learning_rate=1e-2", "run.checkpoint_seconds=0", "run.threads=1"]
 VERBS = [
     ["finetune"],
@@ -28,32 +24,8 @@ VERBS = [
     ["ablate_heads", "selection_examples=50"],
     ["prune_fisher", "calibration_examples=64", "batch_sizes=[2]", "repeats=1"],
 ]
-TIMED_COLUMNS = ["seconds", "dense_ms", "pruned_ms", "speedup"]
 
 pytestmark = pytest.mark.slow
-
-
-def numbers(root: Path) -> dict[str, Any]:
-    """Everything in a run folder that another run of the same commands must have too, by path."""
-    found: dict[str, Any] = {}
-    for path in sorted(path for path in root.rglob("*") if path.is_file() and ".locks" not in path.parts):
-        content: Any = path.read_bytes()
-        if path.name == "result.json":
-            content = {name: value for name, value in json.loads(content).items() if name not in NOT_NUMBERS}
-            timed = [name for name in content["metrics"] if name.startswith(("seconds", "speedup"))]
-            content["metrics"] = {name: value for name, value in content["metrics"].items() if name not in timed}
-        elif path.name in ("stages.csv", "latency.csv"):
-            content = pd.read_csv(path).drop(columns=TIMED_COLUMNS, errors="ignore").to_csv()
-        elif path.parent.name == "gradients" and path.suffix == ".safetensors":
-            content = {name: tensor.tolist() for name, tensor in load_file(path).items()}  # seconds are in its header
-        found[str(path.relative_to(root))] = content
-    return found
-
-
-def assert_same(found: Path, expected: Path) -> None:
-    one, other = numbers(found), numbers(expected)
-    assert one.keys() == other.keys()  # nothing is missing, and nothing temporary is left
-    assert [name for name in one if one[name] != other[name]] == []
 
 
 @pytest.mark.parametrize("command_line", VERBS, ids=" ".join)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from experiments.cli.composition import CONF
-from tests.experiments.test_kill import assert_same
 from tests.support.commands import TINY
+from tests.support.same_runs import assert_same
 
 CELLS = [
     *TINY, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "run.threads=1", "run.checkpoint_seconds=0",

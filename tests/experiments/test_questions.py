@@ -12,8 +12,7 @@ from prunekit.data.kinds.questions import Windows
 from prunekit.data.rows import load_rows
 from prunekit.runs.teachers import load_teacher
 from prunekit.support.errors import UserError
-from tests.experiments.test_bad_input import refused
-from tests.support.commands import TINY, composed, perform
+from tests.support.commands import TINY, composed, perform, refused
 from tests.support.squad_data import generated, written
 
 

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from experiments.benchmarks import sweep
 from prunekit.models import checkpoints
 from prunekit.support.errors import UserError
 from tests.support.commands import TINY, perform
+from tests.support.same_runs import table
 
 NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
 
@@ -21,10 +21,6 @@ NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One run folder for the file: the teacher is trained once."""
     return tmp_path_factory.mktemp("runs")
-
-
-def table(folder: Path, record: dict[str, Any], name: str) -> pd.DataFrame:
-    return pd.read_csv(folder / record["verb"] / record["run_id"] / "tables" / f"{name}.csv")
 
 
 def test_finetune_keeps_a_model_that_loads(folder: Path) -> None:

@@ -20,8 +20,8 @@ from prunekit.models import checkpoints
 from prunekit.models.blocks import describe
 from prunekit.runs.teachers import snapshot_folder
 from prunekit.support.errors import UserError
-from tests.experiments.test_stories import table
 from tests.support.commands import composed, perform
+from tests.support.same_runs import table
 
 TINY = [
     "task=demo_translation", "model=marian-demo", "run.wandb=disabled", "task.train_rows=192", "task.max_length=24",

@@ -20,9 +20,9 @@ from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
+from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds.questions import gold_answers, windows
 from prunekit.data.kinds.translation import encode_pairs
-from prunekit.data.table import Rows
 from prunekit.data.tokenizers import joint_bpe
 from prunekit.evaluation.cached import cached_evaluation
 from prunekit.fisher.calibration import cached_gradients

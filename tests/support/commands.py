@@ -74,3 +74,13 @@ def wait(process: subprocess.Popen[str], reached: Callable[[], bool]) -> bool:
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.005)
     return False
+
+
+def refused(verb: str, *overrides: str, **environment: str) -> str:
+    done = command(verb, *overrides, **environment)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith(f"{verb}: ")
+    return lines[0].removeprefix(f"{verb}: ")

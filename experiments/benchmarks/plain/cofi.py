@@ -23,8 +23,8 @@ from torch.nn import functional as F
 
 from experiments.benchmarks.trainee import Trainee
 from prunekit.cofi.distillation import TEMPERATURE, teacher_layers
-from prunekit.cofi.gates import EPSILON, HIGH, LOW, Gates
-from prunekit.cofi.gates import TEMPERATURE as GATE_TEMPERATURE
+from prunekit.cofi.learned_gates import EPSILON, HIGH, LOW, Gates
+from prunekit.cofi.learned_gates import TEMPERATURE as GATE_TEMPERATURE
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import blocks, call_order

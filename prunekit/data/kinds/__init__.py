@@ -9,11 +9,11 @@ from torch import Tensor
 from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples
+from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.kinds.classification import Classification, Regression
 from prunekit.data.kinds.questions import Questions
 from prunekit.data.kinds.translation import Translation
-from prunekit.data.table import Rows
 from prunekit.support.errors import UserError
 
 KINDS: dict[str, TaskKind] = {kind.name: kind for kind in (Classification(), Regression(), Questions(), Translation())}

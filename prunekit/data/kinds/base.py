@@ -11,7 +11,7 @@ from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data import demo
 from prunekit.data.batches import Batch, Examples, model_inputs
-from prunekit.data.table import Rows
+from prunekit.data.checked_rows import Rows
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.models import checkpoints
 from prunekit.models.families.table import ENCODERS, FAMILIES

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples
+from prunekit.data.checked_rows import Rows, check_columns, checked_texts
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.losses import at_least_float32, task_loss
-from prunekit.data.table import Rows, check_columns, checked_texts
 from prunekit.support.errors import UserError
 
 CHUNK = 512

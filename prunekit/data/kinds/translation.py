@@ -16,9 +16,9 @@ from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data import demo_translation
 from prunekit.data.batches import Batch, Examples, model_inputs, padded
+from prunekit.data.checked_rows import Rows, check_columns, checked_texts
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.losses import NO_TOKEN, at_least_float32, target_losses
-from prunekit.data.table import Rows, check_columns, checked_texts
 from prunekit.data.tokenizers import joint_bpe, load_tokenizer, tokenizer_fingerprint
 from prunekit.models import checkpoints
 from prunekit.models.families.table import TRANSLATORS

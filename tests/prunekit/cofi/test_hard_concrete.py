@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from prunekit.cofi.gates import LARGEST, constrain, deterministic, probability_of_zero, sample
+from prunekit.cofi.learned_gates import LARGEST, constrain, deterministic, probability_of_zero, sample
 
 LOG_ALPHA = torch.tensor([-4.0, -1.5, 0.0, 0.7, 2.0, 4.0], dtype=torch.float64)
 

@@ -13,9 +13,8 @@ from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build
 from prunekit.training.loop import Context, StageRun
-from tests.prunekit.cofi.test_pruning import RECIPE, SHAPE
-from tests.prunekit.training.test_loop import TASK
 from tests.support.journeys import files_run
+from tests.support.trainings import RECIPE, SHAPE, TASK
 
 
 def test_a_step_of_pruning_goes_through_eight_files(tmp_path: Path) -> None:
@@ -28,7 +27,7 @@ def test_a_step_of_pruning_goes_through_eight_files(tmp_path: Path) -> None:
         cofi.gates.log_alpha["hidden"][:4] = -40  # the stream is narrower, too
     run = StageRun(cofi.pruning_stage(0), context)
     assert files_run(lambda: run.step(np.arange(32))) == [
-        "training/loop.py", "data/batches.py", "cofi/pruning.py", "cofi/gates.py",
+        "training/loop.py", "data/batches.py", "cofi/pruning.py", "cofi/learned_gates.py",
         "cofi/distillation.py", "cofi/slim.py", "cofi/teacher_outputs.py", "cofi/sparsity.py",
     ]  # fmt: skip
     assert run.state.step == 1

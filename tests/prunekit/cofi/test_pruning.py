@@ -13,7 +13,7 @@ import torch
 from prunekit.cofi.distillation import DistillationObjective
 from prunekit.cofi.fixed import Pruned, train_fixed
 from prunekit.cofi.pruning import Cofi
-from prunekit.cofi.recipe import Recipe, StudentConfig
+from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.cofi.structures import drawn, small_dense, whole_layers
 from prunekit.data.batches import Examples
@@ -25,18 +25,7 @@ from prunekit.models.checkpoints import build
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from prunekit.training.loop import Context
-from tests.prunekit.training.test_loop import TASK
-
-SHAPE = {
-    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32,
-    "vocab_size": len(demo_tokenizer()), "pad_token_id": demo_tokenizer().pad_token_id,
-}  # fmt: skip
-STUDENT = StudentConfig(
-    distil_epochs=1, prune_epochs=6, sparsity_epochs=2, finetune_epochs=1, batch_size=32, learning_rate=1e-3,
-    finetune_learning_rate=1e-3, evaluate_every=20, gates_learning_rate=0.1,
-    multipliers_learning_rate=0.5,
-)  # fmt: skip
-RECIPE = Recipe(sparsity=0.6, student=STUDENT)
+from tests.support.trainings import RECIPE, SHAPE, STUDENT, TASK
 
 
 @pytest.fixture(scope="module")

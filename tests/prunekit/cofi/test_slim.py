@@ -10,12 +10,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 import prunekit
-from prunekit.cofi.gates import Gates
+from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.slim import SlimModel
 from prunekit.models.blocks import blocks
 from prunekit.models.masks import Masks
-from tests.prunekit.cofi.test_gates import learned
 from tests.support.families import batch_for, tiny
+from tests.support.trainings import learned
 
 
 def drawn(model: PreTrainedModel, seed: int = 0) -> tuple[Gates, Masks]:

@@ -10,14 +10,14 @@ from transformers import PreTrainedModel
 
 import prunekit
 from prunekit.cofi import UNITS
-from prunekit.cofi.gates import Gates
+from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted, reachable
 from prunekit.models.blocks import blocks
 from prunekit.models.checkpoints import build
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
-from tests.prunekit.cofi.test_gates import learned
 from tests.support.families import FAMILY_NAMES, HEADS, HIDDEN, NEURONS, tiny
+from tests.support.trainings import learned
 
 
 def hard(masks: Masks) -> Masks:

@@ -19,9 +19,8 @@ from prunekit.fisher.gradients import diagonal, mask_gradients
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.checkpoints import build
 from prunekit.support.errors import UserError
-from tests.prunekit.cofi.test_pruning import SHAPE
-from tests.prunekit.training.test_loop import TASK
 from tests.support.families import FAMILY_NAMES, tiny
+from tests.support.trainings import SHAPE, TASK
 
 
 @pytest.fixture(scope="module")

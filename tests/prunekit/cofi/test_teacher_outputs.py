@@ -15,10 +15,9 @@ from prunekit.data.kinds import encode
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build
-from tests.prunekit.cofi.test_pruning import SHAPE
-from tests.prunekit.training.test_loop import TASK
 from tests.support.families import tiny
 from tests.support.squad_data import generated, squad_task, tokenizer, written
+from tests.support.trainings import SHAPE, TASK
 
 CPU = torch.device("cpu")
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from prunekit.data.answers import CANDIDATES, Spans, answers, best_spans, normalised, question_scores, resampled_mean
+from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds import encode
 from prunekit.data.kinds.questions import Answer, Windows
 from prunekit.data.rows import load_rows
-from prunekit.data.table import Rows
 from prunekit.support.statistics import bootstrap_counts
 from tests.support.squad_data import WORDS, generated, squad_task, tokenizer, written
 

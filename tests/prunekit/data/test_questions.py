@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds.questions import Answer
 from prunekit.data.rows import load_rows
-from prunekit.data.table import Rows
 from prunekit.support.errors import UserError
 from tests.support.squad_data import generated, squad_task, written
 

@@ -19,11 +19,11 @@ from prunekit.config.sections import ModelConfig, check
 from prunekit.config.task import TaskConfig
 from prunekit.data import demo_translation
 from prunekit.data.bleu import bleu_band, paired_p_values, signatures, translation_scores
+from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds import encode, new_tokenizer, training_loss
 from prunekit.data.kinds.translation import Pairs
 from prunekit.data.losses import target_losses
 from prunekit.data.rows import load_rows
-from prunekit.data.table import Rows
 from prunekit.data.tokenizers import joint_bpe
 from prunekit.support.errors import UserError
 

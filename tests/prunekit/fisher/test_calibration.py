@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from prunekit.data.batches import Examples, evaluation_batches
-from prunekit.data.table import Rows
+from prunekit.data.checked_rows import Rows
 from prunekit.fisher import calibration
 from prunekit.fisher.calibration import cached_gradients, draw
 from prunekit.fisher.gradients import mask_gradients

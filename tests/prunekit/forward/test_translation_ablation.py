@@ -11,8 +11,8 @@ import torch
 
 import prunekit
 from prunekit.config.task import TaskConfig
+from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds.translation import Pairs
-from prunekit.data.table import Rows
 from prunekit.forward.translate import translate
 from prunekit.forward.translation_ablation import TranslationAblation
 from prunekit.heads.curves import kept_masks, kept_rows, pruning_steps, score_rows

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, AutoModelForSequenceClassification, MBartConfig, MBartModel, PreTrainedModel
 
 import prunekit
-from prunekit.cofi.gates import Gates
+from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.cofi.structures import whole_layers
 from prunekit.fisher.alternatives import unit_scores

@@ -7,7 +7,6 @@ import torch
 from safetensors.torch import save_file
 
 from prunekit.config.sections import TrainConfig
-from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
 from prunekit.data.kinds import encode
 from prunekit.data.losses import task_loss
@@ -17,10 +16,9 @@ from prunekit.models.checkpoints import build
 from prunekit.support.errors import UserError
 from prunekit.training.finetuning import quick_attention, retrain, train
 from prunekit.training.loop import Context, StageState
+from tests.support.trainings import TASK
 from tests.support.translators import translator
 
-TASK = TaskConfig(name="demo", source="demo", columns=["premise", "hypothesis"], labels=list("enc"), train_rows=1920,
-                  max_length=64)  # fmt: skip
 CONFIG = TrainConfig(epochs=2, batch_size=16, learning_rate=1e-3)
 CPU = torch.device("cpu")
 

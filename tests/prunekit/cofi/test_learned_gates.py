@@ -8,19 +8,10 @@ from transformers import PreTrainedModel
 
 import prunekit
 from prunekit.cofi import UNITS
-from prunekit.cofi.gates import Gates
+from prunekit.cofi.learned_gates import Gates
 from prunekit.support.errors import UserError
 from tests.support.families import batch_for, logits, tiny
-
-
-def learned(model: PreTrainedModel, units: tuple[str, ...] = UNITS) -> Gates:
-    """Gates as after some training: all over their range."""
-    gates = Gates(model, units).double()
-    generator = torch.Generator().manual_seed(1)
-    for log_alpha in gates.log_alpha.values():
-        log_alpha.data = 4 * torch.randn(log_alpha.shape, generator=generator, dtype=torch.float64)
-    gates.constrain()
-    return gates
+from tests.support.trainings import learned
 
 
 def test_gated_and_removed_agree(model: PreTrainedModel) -> None:

@@ -10,7 +10,7 @@ from analysis.data.frames import means, run_rows
 from analysis.data.groups import Group, by_condition, by_setting, describe
 from analysis.data.records import Record
 from analysis.render.style import STRUCTURES
-from prunekit.cofi import UNITS
+from prunekit.config.choices import UNITS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.render.output import Item, Table, file_name
-from prunekit.cofi import UNITS
+from prunekit.config.choices import UNITS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunekit.cofi import DIRECTIONS, MATCHINGS
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.teacher_outputs import OutputsOf, teacher_outputs
+from prunekit.config.choices import DIRECTIONS, MATCHINGS
 from prunekit.data.batches import Batch, Examples
 from prunekit.data.kinds import example_losses
 from prunekit.models.blocks import describe

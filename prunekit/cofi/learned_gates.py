@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from prunekit.cofi import UNITS
+from prunekit.config.choices import UNITS
 from prunekit.models.blocks import describe
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prunekit.cofi import UNITS
 from prunekit.config.checks import at_least, between, one_of
+from prunekit.config.choices import PRECISIONS, UNITS
 
 AFTER_WARM_UP = ("sparsity", "units")
 """Of a recipe: what the distillation before pruning does not know of. All other settings identify one."""
@@ -61,7 +61,7 @@ class StudentConfig:
     def problems(self) -> Iterator[str]:
         yield from one_of("start", self.start, ("auto", "pretrained", "teacher"))
         yield from one_of("select_on", self.select_on, ("train_slice", "validation"))
-        yield from one_of("precision", self.precision, ("float32", "bfloat16"))
+        yield from one_of("precision", self.precision, PRECISIONS)
         for name in ("prune_epochs", "batch_size", "held_out", "evaluate_every"):
             yield from at_least(name, getattr(self, name), 1)
         for name in ("distil_epochs", "finetune_epochs", "sparsity_epochs"):

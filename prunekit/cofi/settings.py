@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from prunekit.cofi import ANSWERS, DIRECTIONS, MATCHINGS, STRUCTURES, UNITS, VARIANTS
 from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.config.checks import at_least, between, one_of
+from prunekit.config.choices import ANSWERS, DIRECTIONS, MATCHINGS, STRUCTURES, UNITS, VARIANTS
 from prunekit.config.sections import Experiment
 from prunekit.config.task import without_translation
 

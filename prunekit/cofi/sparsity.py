@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from prunekit.cofi import VARIANTS
 from prunekit.cofi.learned_gates import LARGEST, Gates, probability_of_zero
+from prunekit.config.choices import VARIANTS
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prunekit.config.checks import at_least, between, near, one_of
+from prunekit.config.choices import ATTENTIONS, DTYPES, PRECISIONS
 from prunekit.config.scale import ScaleConfig
 from prunekit.config.task import TaskConfig
 from prunekit.support.errors import UserError
@@ -39,7 +40,7 @@ class ModelConfig:
 
     def problems(self) -> Iterator[str]:
         yield from one_of("weights", self.weights, ("pretrained", "scratch", "random"))
-        yield from one_of("attention", self.attention, ("sdpa", "eager"))
+        yield from one_of("attention", self.attention, ATTENTIONS)
         if self.weights == "pretrained" and not self.path:
             yield "path: pretrained weights need a Hub id or a folder"
         if self.weights in ("scratch", "random") and not self.shape:
@@ -107,7 +108,7 @@ class TrainConfig:
             yield f"weight_decay: {self.weight_decay} must not be negative"
         if self.max_grad_norm <= 0:
             yield f"max_grad_norm: {self.max_grad_norm} must be above 0"
-        yield from one_of("precision", self.precision, ("float32", "bfloat16"))
+        yield from one_of("precision", self.precision, PRECISIONS)
         yield from one_of("keep", self.keep, ("last", "best"))
 
 
@@ -208,7 +209,7 @@ class Experiment(Settings):
         return self.dtype
 
     def problems(self) -> Iterator[str]:
-        yield from one_of("dtype", self.dtype, ("float32", "float64", "bfloat16"))
+        yield from one_of("dtype", self.dtype, DTYPES)
         yield from at_least("seed", self.seed, 0)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from prunekit.config.choices import UNIT_SCORES
 from prunekit.fisher.gradients import diagonal
 from prunekit.fisher.units import UnitTensors
 from prunekit.heads.scores import head_magnitude
@@ -22,7 +23,6 @@ from prunekit.support.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-SCORES = ("fisher", "importance", "magnitude", "random")
 NEED_GRADIENTS = ("fisher", "importance")
 
 
@@ -54,8 +54,8 @@ def unit_scores(
         return UnitTensors(heads**2, _neuron_magnitude(model))
     if name == "random":
         return _random(model, seed)
-    if name not in SCORES:
-        raise UserError(f"score={name}: not known, there are {', '.join(SCORES)}")
+    if name not in UNIT_SCORES:
+        raise UserError(f"score={name}: not known, there are {', '.join(UNIT_SCORES)}")
     if gradients is None:
         raise ValueError(f"score={name} is computed from gradients")
     if name == "fisher":

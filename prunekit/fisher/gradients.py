@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from prunekit.config.choices import LABELS
 from prunekit.data.batches import Batch, model_inputs, to_device
 from prunekit.data.kinds import example_losses, predicted_labels
 from prunekit.fisher.units import UnitTensors
@@ -27,8 +28,6 @@ from prunekit.support.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LABELS = ("gold", "predicted")
-"""Whose labels the loss is taken by: the annotators', or the model's own most likely ones."""
 
 GROUP = 32
 """Examples that the released code takes one gradient of, for sentences and models of base size."""

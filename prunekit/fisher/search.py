@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from prunekit.config.choices import VARIANTS
 from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.costs import cost, head_macs, neuron_macs
@@ -17,7 +18,6 @@ from prunekit.support.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-VARIANTS = ("paper", "released")
 
 
 def mac_search(

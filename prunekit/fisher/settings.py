@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from prunekit.config.checks import at_least, one_of
+from prunekit.config.choices import BUDGETS, LABELS, UNIT_SCORES, VARIANTS
 from prunekit.config.sections import Experiment
 from prunekit.config.task import without_translation
 
@@ -55,10 +56,10 @@ class FisherSettings(Experiment):
         yield from without_translation(self.task)
         if not 0 < self.constraint < 1:
             yield f"constraint: {self.constraint} is the share that may remain, right would be between 0 and 1"
-        yield from one_of("budget", self.budget, ("mac", "latency"))
-        yield from one_of("variant", self.variant, ("paper", "released"))
-        yield from one_of("score", self.score, ("fisher", "importance", "magnitude", "random"))
-        yield from one_of("labels", self.labels, ("gold", "predicted"))
+        yield from one_of("budget", self.budget, BUDGETS)
+        yield from one_of("variant", self.variant, VARIANTS)
+        yield from one_of("score", self.score, UNIT_SCORES)
+        yield from one_of("labels", self.labels, LABELS)
         yield from one_of("target", self.target, ("dense", "assistant"))
         yield from one_of("on_failure", self.on_failure, ("skip", "stop"))
         yield from at_least("calibration_examples", self.calibration_examples, 1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from prunekit.config.choices import VARIANTS
 from prunekit.data.batches import Batch
 from prunekit.forward.derivatives import of_classifier, of_translation
 from prunekit.forward.frozen import frozen_for_evaluation
@@ -22,7 +23,6 @@ from prunekit.support.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-VARIANTS = ("paper", "released")
 
 
 def head_importance(

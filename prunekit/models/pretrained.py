@@ -15,13 +15,13 @@ from transformers import PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 
+from prunekit.config.choices import ATTENTIONS
 from prunekit.models.families.table import FAMILIES, family_of
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ATTENTIONS = ("sdpa", "eager")
 _LIBRARY_ERRORS = (
     OSError,
     SafetensorError,

@@ -23,7 +23,7 @@ from experiments.cli.composition import CONF, preset_named, register, typed
 from experiments.cli.sweeper import sweep_of, sweeps
 from experiments.cli.verb import named
 from experiments.reproduce import PAPERS
-from prunekit.cofi import STRUCTURES
+from prunekit.config.choices import STRUCTURES
 from prunekit.models.families.table import FAMILIES
 from prunekit.runs.execute import run_id
 from tests.support.commands import composed

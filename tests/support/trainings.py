@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedModel
 
-from prunekit.cofi import UNITS
 from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.recipe import Recipe, StudentConfig
+from prunekit.config.choices import UNITS
 from prunekit.config.task import TaskConfig
 from prunekit.data.tokenizers import demo_tokenizer
 

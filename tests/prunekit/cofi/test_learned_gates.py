@@ -7,8 +7,8 @@ import torch
 from transformers import PreTrainedModel
 
 import prunekit
-from prunekit.cofi import UNITS
 from prunekit.cofi.learned_gates import Gates
+from prunekit.config.choices import UNITS
 from prunekit.support.errors import UserError
 from tests.support.families import batch_for, logits, tiny
 from tests.support.trainings import learned

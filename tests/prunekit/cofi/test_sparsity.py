@@ -9,9 +9,9 @@ import torch
 from transformers import PreTrainedModel
 
 import prunekit
-from prunekit.cofi import UNITS
 from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted, reachable
+from prunekit.config.choices import UNITS
 from prunekit.models.blocks import blocks
 from prunekit.models.checkpoints import build
 from prunekit.models.masks import Masks

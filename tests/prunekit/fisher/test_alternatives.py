@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from prunekit.fisher.alternatives import NEED_GRADIENTS, SCORES, unit_scores
+from prunekit.config.choices import UNIT_SCORES
+from prunekit.fisher.alternatives import NEED_GRADIENTS, unit_scores
 from prunekit.fisher.search import mac_search
 from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import blocks, describe
@@ -71,7 +72,7 @@ def test_random_drops_heads_and_neurons_alike() -> None:
     assert heads == pytest.approx(0.5, abs=0.1) and neurons == pytest.approx(0.5, abs=0.1)
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", UNIT_SCORES)
 def test_every_score_serves_the_search_of_a_pruned_model(name: str) -> None:
     model = prune(tiny("bert"), uneven_masks(tiny("bert")))
     exists = Masks.ones(describe(model))

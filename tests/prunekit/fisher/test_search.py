@@ -10,7 +10,8 @@ import torch
 from transformers import PreTrainedModel
 
 import prunekit
-from prunekit.fisher.search import VARIANTS, mac_search
+from prunekit.config.choices import VARIANTS
+from prunekit.fisher.search import mac_search
 from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import describe
 from prunekit.models.costs import cost, head_macs, neuron_macs

@@ -1,0 +1,28 @@
+"""The names of options, where settings and library read them without waiting for torch."""
+
+ATTENTIONS = ("sdpa", "eager")
+"""Attention implementations under which gates and replay are tested."""
+PRECISIONS = ("float32", "bfloat16")
+"""Of training; bfloat16 is autocast."""
+DTYPES = ("float32", "float64", "bfloat16")
+"""Of evaluation and scores."""
+VARIANTS = ("paper", "released")
+"""As a paper has it, or as its authors' code computes it."""
+
+BUDGETS = ("mac", "latency")
+"""What a constraint of Fisher pruning is a share of."""
+UNIT_SCORES = ("fisher", "importance", "magnitude", "random")
+"""Importance of heads and neurons under one budget."""
+LABELS = ("gold", "predicted")
+"""Whose labels the loss behind Fisher information is taken by: the annotators', or the model's own most likely ones."""
+
+UNITS = ("hidden", "layers", "heads", "neurons")
+"""Groups of CoFi's gates; ``layers`` are whole attention and FFN sublayers."""
+MATCHINGS = ("paper", "ordered", "any", "fixed", "none")
+"""Which layer of a student learns from a teacher's."""
+DIRECTIONS = ("distillation", "printed")
+"""Of the divergence between two predictions."""
+ANSWERS = ("teacher", "labels")
+"""What a student's answers are compared to."""
+STRUCTURES = ("learned", "random", "fisher", "magnitude", "layers", "dense")
+"""Where the shape of the student comes from: CoFi, and its baselines."""

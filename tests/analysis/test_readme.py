@@ -9,6 +9,7 @@ import pytest
 from analysis import readme
 from prunekit.support.errors import UserError
 from tests.support.records import michel
+from tests.support.records.frame import BERT, MINILM
 
 PAIR = "Before.\n<!-- claims:michel -->\n<!-- /claims -->\nBetween.\n<!-- claims:cofi -->\n<!-- /claims -->\nAfter.\n"
 
@@ -43,16 +44,16 @@ def test_wrong_markers_are_told(text: str, words: str) -> None:
 
 
 def test_random_weights_are_no_result_against_a_paper(tmp_path: Path) -> None:
-    michel.timing(tmp_path, michel.BERT | {"weights": "random"}, teacher=None)
+    michel.timing(tmp_path, BERT | {"weights": "random"}, teacher=None)
     assert readme.regenerated(PAIR, [tmp_path]) == PAIR
-    michel.timing(tmp_path, michel.MINILM)
+    michel.timing(tmp_path, MINILM)
     assert readme.regenerated(PAIR, [tmp_path]).count("Removing half of the heads speeds") == 1
 
 
 def test_the_command_writes_the_page_and_answers_bad_input_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    michel.timing(tmp_path / "runs", michel.MINILM)
+    michel.timing(tmp_path / "runs", MINILM)
     monkeypatch.setattr(readme, "README", tmp_path / "README.md")
     monkeypatch.setattr(readme, "LOGGED", tmp_path / "runs")
     monkeypatch.setattr(readme, "DOCS", tmp_path)

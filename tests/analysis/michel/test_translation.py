@@ -30,6 +30,7 @@ from analysis.michel import (
 from analysis.render.output import Drawing, Table
 from analysis.render.style import GREY
 from tests.support.records import michel, translation
+from tests.support.records.frame import BERT, MINILM
 
 FIGURES = ["decoding", "fig1a", "fig2a", "fig3a", "fig4", "fig5", "kept_heads", "order_agreement"]
 
@@ -55,9 +56,9 @@ def test_everything_is_drawn_and_nothing_is_missed(tmp_path: Path) -> None:
 
 def test_encoder_and_translation_share_no_figure(tmp_path: Path) -> None:
     """Neither the figures of BERT, nor the comparison of methods, nor what is said to be missing."""
-    michel.ablation(tmp_path / "runs", michel.MINILM)
-    michel.transfer(tmp_path / "runs", michel.MINILM)
-    michel.pruning(tmp_path / "runs", michel.MINILM, "importance")
+    michel.ablation(tmp_path / "runs", MINILM)
+    michel.transfer(tmp_path / "runs", MINILM)
+    michel.pruning(tmp_path / "runs", MINILM, "importance")
     alone = draw_all([tmp_path / "runs"], tmp_path / "alone")
     translation.ablation(tmp_path / "runs")
     translation.transfer(tmp_path / "runs")
@@ -247,7 +248,7 @@ def test_published_dynamics_are_grey_and_named_as_another_model(tmp_path: Path) 
 
 
 def test_dynamics_of_an_encoder_are_drawn_in_per_cent_and_missed_by_nobody(tmp_path: Path) -> None:
-    folder = translation.dynamics(tmp_path / "runs", model=michel.MINILM, task="mnli")
+    folder = translation.dynamics(tmp_path / "runs", model=MINILM, task="mnli")
     config = (folder / "result.json").read_text().replace('"translation": true', '"translation": false')
     (folder / "result.json").write_text(config)
     drawing = one(fig5.draw(group(tmp_path / "runs"), Journal()))
@@ -297,7 +298,7 @@ def test_decoding_that_time_inference_recorded_is_read(tmp_path: Path, mean_leng
 
 
 def test_runs_of_encoders_are_alike_with_and_without_the_settings_of_decoding(tmp_path: Path) -> None:
-    now = read_record(michel.timing(tmp_path, michel.BERT))
+    now = read_record(michel.timing(tmp_path, BERT))
     assert now is not None and now.verb == "time_inference"
     path = now.folder / "result.json"
     result = json.loads(path.read_text())

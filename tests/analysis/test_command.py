@@ -72,7 +72,7 @@ def test_help_loads_nothing_heavy_and_analysis_never_loads_torch() -> None:
     code = (
         "import sys, analysis.__main__ as m; m.main(['--help']); "
         "assert not {'matplotlib', 'pandas', 'torch'} & set(sys.modules); "
-        "import analysis.catalogue.draw; import analysis.claims.kwon; analysis.claims.kwon.claims(); "
+        "import analysis.catalogue.draw; from analysis.claims import papers; papers.read('kwon'); "
         "import prunekit.support.statistics; assert 'torch' not in sys.modules and 'experiments' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

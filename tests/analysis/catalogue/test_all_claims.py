@@ -81,7 +81,7 @@ def test_two_machines_or_one_model_say_nothing_of_albert(tmp_path: Path) -> None
 
 def test_a_row_a_claim_and_model_and_one_for_what_no_run_tests(tmp_path: Path) -> None:
     michel.ablation(tmp_path, MINILM)
-    michel.ablation(tmp_path, UNTRAINED, scale="paper")
+    michel.ablation(tmp_path, BERT, scale="paper")
     cofi.run(tmp_path, MINILM, sparsity=0.95)
     frame = whole(tmp_path)
     claims = sum(len(chapter.list_claims()) for chapter in CHAPTERS) + len(papers.read("albert").claims)

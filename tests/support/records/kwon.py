@@ -67,6 +67,7 @@ def pruning(
     kept = [{"unit": unit, "layer": layer, "kept": int(total * min(1.0, constraint + 0.3 * (layer / layers - 0.4))),
              "total": total}
             for unit, total in (("heads", width), ("neurons", 1536)) for layer in range(layers)]  # fmt: skip
+    units = pd.DataFrame(kept)
     tuning = [{"layer": layer, "sublayer": sublayer, "status": "tuned", "units": 3, "error_before": 0.2,
                "error_after": 0.1, "largest_scale": 1.4}
               for layer in range(layers) for sublayer in ("attention", "ffn")]  # fmt: skip
@@ -94,7 +95,7 @@ def pruning(
         sparsity={
             "requested_macs" if config["budget"] == "mac" else "requested_latency": 1 - constraint,
             "achieved_macs": 1 - remaining, "achieved_parameters": 0.3,
-            **{f"achieved_{unit}": 1 - sum(row["kept"] for row in kept if row["unit"] == unit) / (layers * total)
+            **{f"achieved_{unit}": 1 - float(units.loc[units["unit"] == unit, "kept"].sum()) / (layers * total)
                for unit, total in (("heads", width), ("neurons", 1536))},
         },
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.data.columns import columns
 from analysis.data.groups import Group, evaluation_rows
 from analysis.data.loading import Journal, read_tables
 from analysis.render.output import Item, Table
@@ -11,13 +12,7 @@ from analysis.render.output import Item, Table
 if TYPE_CHECKING:
     import pandas as pd
 
-REPEATS = {
-    "comparison": "str",
-    "repeat": "int",
-    "plain_seconds": "float",
-    "fast_seconds": "float",
-    "ratio": "float",
-}
+REPEATS = columns("benchmark", "repeats")
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.cofi import runs as cofi_runs
 from analysis.compare.seconds import seconds_of
+from analysis.data.columns import columns
 from analysis.data.frames import run_rows
 from analysis.data.groups import Group, by_condition, teacher_of
 from analysis.data.loading import Journal, read_tables
@@ -19,14 +20,7 @@ if TYPE_CHECKING:
 
 ORDERS = ("importance", "oracle", "magnitude", "random")
 """The orders of heads that are compared; the others are variants of the first."""
-POINTS = {
-    "share": "float",
-    "metric": "str",
-    "value": "float",
-    "length": "int",
-    "achieved_macs": "float",
-    "achieved_parameters": "float",
-}
+POINTS = columns("prune_heads", "points", "share", "metric", "value", "achieved_macs", "achieved_parameters")
 NUMBERS = ("parameters_percent", "macs_percent", "seconds")
 """What a run has beside its score; its speed-up depends on machine and batch."""
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
 from analysis.data.records import Record
+from prunekit.runs.schema import shared
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KEPT = {"unit": "str", "layer": "int", "kept": "float", "total": "float"}
+KEPT = shared.KEPT.kinds()
 SUBLAYERS = {"heads": "self layers", "neurons": "ffn layers"}
 """The rows that say whether the sublayer that holds a unit is there."""
 

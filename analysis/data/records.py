@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prunekit.runs.schema.records import objects, version_of
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-NEEDED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
-    "prune_heads": (("order",), ("baseline", "baseline_low", "baseline_high"), ()),
-    "prune_fisher": (
-        ("constraint", "calibration_examples"),
-        ("baseline", "baseline_low", "baseline_high", "value", "remaining_macs"),
-        (),
-    ),
-    "prune_cofi": (
-        ("sparsity",),
-        ("baseline", "baseline_low", "baseline_high", "value", "remaining_macs", "speedup"),
-        ("counted",),
-    ),
-}
-"""Configuration fields, metrics and sparsities that a verb's figures rely on."""
 TIMING_VERBS = ("time_inference", "time_decoding", "benchmark", "latency_table")
 """The verbs that report no score: only their records may come from random weights, and hardware tells them apart."""
 
@@ -61,16 +48,17 @@ class Data:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where and when a run was made; empty where an older record does not say."""
+    """Where and when a run was made."""
 
     commit: str
+    """Empty where it was made outside a checkout."""
     dirty: bool
     """The working tree had changes that the commit does not have."""
     hardware: str
     threads: int
     dtype: str
     seconds: float
-    """Of the whole run; NaN if unknown."""
+    """Of the whole run."""
     finished: str
     """Date and time in ISO 8601."""
     versions: Mapping[str, str]
@@ -169,7 +157,7 @@ def read_record(folder: Path) -> Record | None:
     """The record in ``folder``; None when the run did not finish.
 
     Raises:
-        DamagedRecordError: ``result.json`` is no JSON, or lacks a field.
+        DamagedRecordError: ``result.json`` is no JSON, or not what the schema of its verb asks for.
     """
     path = folder / "result.json"
     if not path.exists():
@@ -204,14 +192,8 @@ def _as_now(result: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
-    model, device, teacher = result["model"], result["device"], result.get("teacher") or {}
-    fields, numbers, shares = NEEDED.get(result["verb"], ((), (), ()))
-    for name in fields:
-        result["config"][name]
-    for name in numbers:
-        float(result["metrics"][name])
-    for name in shares:
-        float(result["sparsity"][name])
+    _require(result)
+    model, device, teacher = result["model"], result["device"], result["teacher"] or {}
     return Record(
         folder=folder,
         verb=str(result["verb"]),
@@ -237,8 +219,8 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
                 source=str(item["source"]),
                 split=str(item["split"]),
                 rows=int(item["rows"]),
-                rows_available=int(item.get("rows_available") or item["rows"]),
-                fingerprint=str(item.get("fingerprint", "")),
+                rows_available=int(item["rows_available"]),
+                fingerprint=str(item["fingerprint"]),
             )
             for item in result["data"]
         ),
@@ -246,24 +228,38 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         teacher_path=teacher.get("path"),
         teacher_run=teacher.get("run_id"),
         seed=int(result["seed"]),
-        scale=result.get("scale"),
-        seconds={str(name): float(value) for name, value in (result.get("seconds") or {}).items()},
+        scale=result["scale"],
+        seconds={str(name): float(value) for name, value in result["seconds"].items()},
         device=f"{device['name']} ({device['type']}), {_threads(device['threads'])}, {device['dtype']}",
         provenance=_provenance(result),
     )
 
 
+def _require(result: Mapping[str, Any]) -> None:
+    """What the schema asks of every record must be there, and of the right kind; what it does not know may be there.
+
+    Raises:
+        KeyError: a field is missing.
+        ValueError: a field is of the wrong kind.
+    """
+    version = version_of(result)
+    for _, values, fields in objects(result):
+        for field in fields:
+            if values is not None and field.needed(version) and (wrong := field.wrong(values[field.name])):
+                raise ValueError(f"{field.name}: {wrong}")
+
+
 def _provenance(result: Mapping[str, Any]) -> Provenance:
-    device, git = result["device"], result.get("git") or {}
+    device, git = result["device"], result["git"]
     return Provenance(
-        commit=str(git.get("commit") or ""),
-        dirty=bool(git.get("dirty")),
+        commit=str(git["commit"] or ""),
+        dirty=bool(git["dirty"]),
         hardware=f"{device['name']} ({device['type']})",
         threads=int(device["threads"]),
         dtype=str(device["dtype"]),
-        seconds=float((result.get("seconds") or {}).get("total", math.nan)),
-        finished=str(result.get("finished") or ""),
-        versions={str(name): str(version) for name, version in (result.get("versions") or {}).items()},
+        seconds=float(result["seconds"]["total"]),
+        finished=str(result["finished"]),
+        versions={str(name): str(version) for name, version in result["versions"].items()},
     )
 
 

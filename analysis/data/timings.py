@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING
 
 from analysis.data.loading import Journal, read_tables
 from analysis.data.records import Record
+from prunekit.runs.schema import shared
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LATENCY = {
-    "batch_size": "int",
-    "length": "int",
-    "dense_ms": "float",
-    "pruned_ms": "float",
-    "speedup": "float",
-    "mac_speedup": "float",
-}
+LATENCY = shared.LATENCY.kinds()
 
 
 def timings(records: Iterable[Record], journal: Journal, *, largest: bool = True) -> dict[str, Mapping[str, float]]:

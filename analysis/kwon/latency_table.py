@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.data.columns import columns
 from analysis.data.groups import Group, by_condition, by_setting
 from analysis.data.loading import Journal, read_tables
 from analysis.render.output import Drawing, Item, file_name
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-LATENCY = {"sublayer": "str", "units": "int", "median_ms": "float", "low_ms": "float", "high_ms": "float",
-           "repeats": "int"}  # fmt: skip
+LATENCY = columns("latency_table", "latency")
 UNITS = {"attention": "heads", "ffn": "neurons"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.data.averages import unpruned
+from analysis.data.columns import columns
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from analysis.data.records import Record
 
-STAGES = {"stage": "str", "metric": "str", "value": "float"}
+STAGES = columns("prune_fisher", "stages", "stage", "metric", "value")
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
@@ -14,21 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-DECODING = {
-    "kinds": "str",
-    "share": "float",
-    "achieved_heads": "float",
-    "batch_size": "int",
-    "length": "int",
-    "words": "int",
-    "beams": "int",
-    "repeats": "int",
-    "original_words_per_second": "float",
-    "words_per_second": "float",
-    "speedup": "float",
-    "speedup_low": "float",
-    "speedup_high": "float",
-}
+DECODING = columns("time_decoding", "decoding")
 ALL_KINDS = Look("all three kinds", BLACK, "D", (0, (1, 1.5)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
 from analysis.michel import published
@@ -27,20 +28,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-HEADS = {
-    "kind": "str",
-    "layer": "int",
-    "head": "int",
-    "ablation": "str",
-    "metric": "str",
-    "examples": "int",
-    "baseline": "float",
-    "value": "float",
-    "delta": "float",
-    "p_value": "float",
-    "significant": "bool",
-    "significant_bh": "bool",
-}
+HEADS = columns(
+    "ablate_heads", "heads", "kind", "layer", "head", "ablation", "metric", "examples", "baseline", "delta", "p_value",
+    "significant", "significant_bh",
+)  # fmt: skip
 KINDS_OF_HEAD = {
     "not significant": SKY,
     "p < 0.01": ORANGE,

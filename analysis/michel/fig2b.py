@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
 from analysis.michel import published
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-EFFECTS = {"kind": "str", "layer": "int", "head": "int", "first_delta": "float", "second_delta": "float"}
+EFFECTS = columns("transfer", "effects")
 
 
 ONE_DOMAIN = "Both sets are of one corpus and so of one domain; the paper's are of two (newstest2013, MTNT)."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.data.averages import average, unpruned
+from analysis.data.columns import columns
 from analysis.data.groups import Group, of_all_kinds, teacher_of
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
@@ -18,14 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-POINTS = {
-    "share": "float",
-    "heads_kept": "int",
-    "heads_total": "int",
-    "achieved_heads": "float",
-    "metric": "str",
-    "value": "float",
-}
+POINTS = columns(
+    "prune_heads", "points", "share", "heads_kept", "heads_total", "achieved_heads", "metric", "value"
+)
 NLI_TASKS = ("mnli", "snli", "demo")
 """Three-way inference, where the published MNLI curve has the same chance level."""
 PUBLISHED_LINES = {"importance": "-", "oracle": (0, (3, 1))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analysis.data.averages import average
+from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-POINTS = {"epoch": "int", "share": "float", "metric": "str", "value": "float", "achieved_heads": "float"}
-AGREEMENT = {"epoch": "int", "rank_correlation": "float"}
+POINTS = columns("head_dynamics", "points", "epoch", "share", "metric", "value", "achieved_heads")
+AGREEMENT = columns("head_dynamics", "agreement", "epoch", "rank_correlation")
 HIGHEST = 130.0
 """Per cent of the unpruned metric that the axis shows at most: a model that has learnt nothing yet has any."""
 

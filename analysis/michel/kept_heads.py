@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from analysis.data.columns import columns
 from analysis.data.groups import Group, by_teacher, of_all_kinds
 from analysis.data.loading import Journal, read_tables
 from analysis.michel.fig3b import order_of
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-KEPT = {"share": "float", "kind": "str", "layer": "int", "heads_kept": "int", "heads": "int"}
+KEPT = columns("prune_heads", "kept")
 PREFERRED = ("importance", "importance_released", "importance_stepwise")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
 from analysis.michel import published
@@ -14,18 +15,10 @@ from analysis.render.style import kinds_in_order
 if TYPE_CHECKING:
     import pandas as pd
 
-LAYERS = {
-    "kind": "str",
-    "layer": "int",
-    "protocol": "str",
-    "head": "int",
-    "selection_examples": "int",
-    "metric": "str",
-    "baseline": "float",
-    "delta": "float",
-    "p_value": "float",
-    "significant": "bool",
-}
+LAYERS = columns(
+    "ablate_heads", "layers", "kind", "layer", "protocol", "head", "selection_examples", "metric", "baseline", "delta",
+    "p_value", "significant",
+)  # fmt: skip
 ENCODER = "self"
 """The one kind of attention of an encoder."""
 PROTOCOLS = {"dev": "dev", "train": "train"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from analysis.data.columns import columns
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
 from analysis.michel import published
@@ -15,19 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-TIMINGS = {
-    "variant": "str",
-    "share": "float",
-    "batch_size": "int",
-    "length": "int",
-    "length_label": "str",
-    "median_ms": "float",
-    "low_ms": "float",
-    "high_ms": "float",
-    "examples_per_second": "float",
-    "repeats": "int",
-    "peak_memory_mb": "float",
-}
+TIMINGS = columns("time_inference", "timings")
 PUBLISHED_SHARE = 0.5
 VARIANTS = {
     "gated": Look("gated (masked)", VERMILLION, "s", (0, (3, 1))),

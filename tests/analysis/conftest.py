@@ -6,13 +6,14 @@ import pytest
 
 from analysis.catalogue.draw import Drawn, draw_all
 from tests.support.records import michel
+from tests.support.records.frame import DEMO
 
 
 @pytest.fixture(scope="session")
 def demo_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Records of every verb for a small model."""
     root = tmp_path_factory.mktemp("demo") / "runs"
-    michel.everything(root, michel.DEMO, task="demo", scale="demo")
+    michel.everything(root, DEMO, task="demo", scale="demo")
     return root
 
 

@@ -10,14 +10,15 @@ import pytest
 
 from analysis.__main__ import main
 from tests.support.records import michel
+from tests.support.records.frame import BERT, DEMO, MINILM
 
 
 def test_tables_files_and_missing_figures_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    michel.timing(Path("runs"), michel.MINILM)
-    michel.write_run(Path("logged"), "finetune")
+    michel.timing(Path("runs"), MINILM)
+    michel.finetune(Path("logged"))
     assert main(["source=runs,logged"]) == 0
     text = capsys.readouterr().out
     assert "Table 4" in text and "Claims of Michel et al. 2019 (minilm-l6 on mnli, scale small)" in text
@@ -30,7 +31,7 @@ def test_tables_files_and_missing_figures_are_told(
 
 
 def test_random_weights_are_not_asked_for_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    michel.timing(tmp_path / "runs", michel.BERT | {"weights": "random"}, teacher=None)
+    michel.timing(tmp_path / "runs", BERT | {"weights": "random"}, teacher=None)
     assert main([f"source={tmp_path / 'runs'}", f"out={tmp_path / 'out'}"]) == 0
     assert "not drawn" not in capsys.readouterr().out
     assert (tmp_path / "out" / "bert-base-random_mnli" / "speed.pdf").exists()
@@ -61,7 +62,7 @@ def test_bad_input_is_one_line_and_status_2(
 
 
 def test_unwritable_output_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    michel.timing(tmp_path / "runs", michel.DEMO)
+    michel.timing(tmp_path / "runs", DEMO)
     (tmp_path / "file").write_text("")
     assert main([f"source={tmp_path / 'runs'}", f"out={tmp_path / 'file'}"]) == 2
     assert "cannot be written" in capsys.readouterr().err
@@ -71,7 +72,7 @@ def test_help_loads_nothing_heavy_and_analysis_never_loads_torch() -> None:
     code = (
         "import sys, analysis.__main__ as m; m.main(['--help']); "
         "assert not {'matplotlib', 'pandas', 'torch'} & set(sys.modules); "
-        "import analysis.catalogue.draw; import analysis.claims.kwon; analysis.claims.kwon.claims(); "
+        "import analysis.catalogue.draw; from analysis.claims import papers; papers.read('kwon'); "
         "import prunekit.support.statistics; assert 'torch' not in sys.modules and 'experiments' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prunekit.runs.schema.fields import VERSION, Fields
@@ -21,22 +21,31 @@ def record_problems(record: Mapping[str, Any]) -> list[str]:
     version = version_of(record)
     if version > VERSION:
         return [f"schema: {version} is newer than this code, which knows {VERSION}"]
-    lines = FRAME.problems(record, version)
-    parts: dict[str, Fields] = dict(PARTS)
-    if (verb := VERBS.get(str(record.get("verb")))) is None:
+    lines = []
+    if str(record.get("verb")) not in VERBS:
         lines.append(f"verb: {record.get('verb')} is unknown, right would be one of {', '.join(VERBS)}")
-    else:
+    for place, value, fields in objects(record):
+        if isinstance(value, Mapping):
+            lines += [f"{place}{line}" for line in fields.problems(value, version)]
+        elif fields is DATA:
+            lines.append(f"{place.rstrip('.')}: {value!r} is not an object")
+    return lines
+
+
+def objects(record: Mapping[str, Any]) -> Iterator[tuple[str, Any, Fields]]:
+    """The record itself and the objects in it: the place in words, what stands there, and the fields that belong there.
+
+    What is absent is None; of an unknown verb there is only what all have in common.
+    """
+    yield "", record, FRAME
+    parts: dict[str, Fields] = dict(PARTS)
+    if (verb := VERBS.get(str(record.get("verb")))) is not None:
         parts |= {"config": verb.settings, "metrics": verb.metrics, "sparsity": verb.sparsity}
     for name, fields in parts.items():
-        if isinstance(value := record.get(name), Mapping):
-            lines += [f"{name}.{line}" for line in fields.problems(value, version)]
+        yield f"{name}.", record.get(name), fields
     data = record.get("data")
     for number, item in enumerate(data if isinstance(data, list) else []):
-        if isinstance(item, Mapping):
-            lines += [f"data[{number}].{line}" for line in DATA.problems(item, version)]
-        else:
-            lines.append(f"data[{number}]: {item!r} is not an object")
-    return lines
+        yield f"data[{number}].", item, DATA
 
 
 def missing_tables(verb: str, version: int, present: Iterable[str]) -> list[str]:

@@ -16,9 +16,10 @@ from analysis.claims import papers
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from tests.support.records import cofi, kwon, michel
+from tests.support.records.frame import BERT, MINILM
 
-BERT = michel.BERT | {"weights": "random"}
-ALBERT = BERT | {"name": "albert-base", "path": "albert/albert-base-v2", "parameters": 11_685_891, "layers": 1,
+UNTRAINED = BERT | {"weights": "random"}
+ALBERT = UNTRAINED | {"name": "albert-base", "path": "albert/albert-base-v2", "parameters": 11_685_891, "layers": 1,
                  "heads": 12}  # fmt: skip
 SHAPES: dict[str, dict[str, int]] = {
     "albert-base": {"vocab_size": 30000, "hidden_size": 768, "embedding_size": 128},
@@ -59,7 +60,7 @@ def whole(root: Path) -> pd.DataFrame:
 @pytest.mark.parametrize(("slower", "verdict"), [(1.0, "holds"), (1.5, "holds"), (0.7, "does not hold")])
 def test_albert_has_fewer_parameters_and_is_not_faster(tmp_path: Path, slower: float, verdict: str) -> None:
     timed(tmp_path, ALBERT, slower)
-    timed(tmp_path, BERT)
+    timed(tmp_path, UNTRAINED)
     frame = albert(tmp_path)
     assert frame.loc["Sec. 3.1", "ours"] == "6.0 x fewer in the word embeddings (23.4 M to 3.9 M)"
     assert str(frame.loc["Table 4", "ours"]).startswith("80 % of the parameters saved (layers 85.0 M to 7.1 M")
@@ -74,14 +75,14 @@ def test_albert_has_fewer_parameters_and_is_not_faster(tmp_path: Path, slower: f
 def test_two_machines_or_one_model_say_nothing_of_albert(tmp_path: Path) -> None:
     timed(tmp_path, ALBERT)
     assert set(albert(tmp_path)["verdict"]) == {"not tested"}
-    timed(tmp_path, BERT, threads=16)
+    timed(tmp_path, UNTRAINED, threads=16)
     assert set(albert(tmp_path)["verdict"]) == {"not tested"}
 
 
 def test_a_row_a_claim_and_model_and_one_for_what_no_run_tests(tmp_path: Path) -> None:
-    michel.ablation(tmp_path, michel.MINILM)
-    michel.ablation(tmp_path, michel.BERT, scale="paper")
-    cofi.run(tmp_path, michel.MINILM, sparsity=0.95)
+    michel.ablation(tmp_path, MINILM)
+    michel.ablation(tmp_path, BERT, scale="paper")
+    cofi.run(tmp_path, MINILM, sparsity=0.95)
     frame = whole(tmp_path)
     claims = sum(len(chapter.list_claims()) for chapter in CHAPTERS) + len(papers.read("albert").claims)
     assert set(frame["paper"]) == {*(c.title for c in CHAPTERS if c.paper), "Lan et al. 2019 (ALBERT)"}
@@ -99,7 +100,7 @@ def test_a_row_a_claim_and_model_and_one_for_what_no_run_tests(tmp_path: Path) -
 
 def test_the_ledger_says_what_the_tables_of_the_papers_say(tmp_path: Path) -> None:
     for task in ("mnli", "sst2"):
-        kwon.pruning(tmp_path / "runs", michel.MINILM, task)
+        kwon.pruning(tmp_path / "runs", MINILM, task)
     result = draw_all([tmp_path / "runs"], tmp_path / "figures")
     frame = pd.read_csv(tmp_path / "figures" / "claims.csv", keep_default_na=False).set_index("claim")
     own = pd.read_csv(tmp_path / "figures" / "minilm-l6" / "claims_kwon.csv", keep_default_na=False).set_index("claim")
@@ -116,6 +117,6 @@ def test_the_ledger_says_what_the_tables_of_the_papers_say(tmp_path: Path) -> No
 
 
 def test_no_ledger_without_any_verdict(tmp_path: Path) -> None:
-    michel.write_run(tmp_path, "finetune")
+    michel.finetune(tmp_path)
     records = load([tmp_path], Journal())
     assert table_of_all(judge(records, Journal()), records, Journal()) is None

@@ -11,7 +11,8 @@ from analysis.claims import papers
 from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
-from tests.support.records import kwon, michel
+from tests.support.records import kwon
+from tests.support.records.frame import MINILM
 
 CLAIMS = ("macs", "latency", "seconds", "labels")
 
@@ -25,8 +26,8 @@ def judged(root: Path) -> pd.DataFrame:
 
 def test_one_task_is_enough_for_up_to(tmp_path: Path) -> None:
     for task, loss in (("sst2", 0.009), ("rte", 0.02)):
-        kwon.pruning(tmp_path, michel.MINILM, task, constraint=0.5, loss=loss, remaining=0.5003, speedup=1.7)
-        kwon.pruning(tmp_path, michel.MINILM, task, constraint=0.8, loss=0.001, remaining=0.8, speedup=1.2)
+        kwon.pruning(tmp_path, MINILM, task, constraint=0.5, loss=loss, remaining=0.5003, speedup=1.7)
+        kwon.pruning(tmp_path, MINILM, task, constraint=0.8, loss=0.001, remaining=0.8, speedup=1.2)
     table = judged(tmp_path)
     assert table.loc["macs", "ours"] == "sst2: 2.0 x (-0.9 points); rte: 1.2 x (-0.1 points)"
     assert table.loc["macs", "verdict"] == "holds (for 1 of 2 tasks)"
@@ -39,7 +40,7 @@ def test_one_task_is_enough_for_up_to(tmp_path: Path) -> None:
 
 
 def test_nothing_within_a_point_does_not_hold(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, constraint=0.9, loss=0.03, remaining=0.9, speedup=1.1)
+    kwon.pruning(tmp_path, MINILM, constraint=0.9, loss=0.03, remaining=0.9, speedup=1.1)
     table = judged(tmp_path)
     assert table.loc["macs", "ours"] == "mnli: none (-3.0 points at 1.1 x)"
     assert table.loc["latency", "ours"] == "mnli: none (-3.0 points at 1.10 x)"
@@ -47,16 +48,16 @@ def test_nothing_within_a_point_does_not_hold(tmp_path: Path) -> None:
 
 
 def test_latency_counts_whatever_the_budget(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.001, speedup=1.3)
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.002, speedup=1.6, budget="latency")
+    kwon.pruning(tmp_path, MINILM, loss=0.001, speedup=1.3)
+    kwon.pruning(tmp_path, MINILM, loss=0.002, speedup=1.6, budget="latency")
     table = judged(tmp_path)
     assert table.loc["latency", "ours"] == "mnli: 1.60 x (-0.2 points)"
     assert table.loc["latency", "verdict"] == "holds"
 
 
 def test_pruning_time_must_hold_for_every_task(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, "sst2")
-    slow = kwon.pruning(tmp_path, michel.MINILM, "mnli") / "result.json"
+    kwon.pruning(tmp_path, MINILM, "sst2")
+    slow = kwon.pruning(tmp_path, MINILM, "mnli") / "result.json"
     slow.write_text(slow.read_text().replace('"seconds_tune": 21.0', '"seconds_tune": 190.0'))
     table = judged(tmp_path)
     assert table.loc["seconds", "ours"] == "sst2: 40 s; mnli: 209 s"
@@ -65,10 +66,10 @@ def test_pruning_time_must_hold_for_every_task(tmp_path: Path) -> None:
 
 def test_predicted_labels_are_paired_with_gold_ones(tmp_path: Path) -> None:
     for constraint, gold, predicted in ((0.3, 0.10, 0.12), (0.5, 0.02, 0.01), (0.7, 0.0, None)):
-        kwon.pruning(tmp_path, michel.MINILM, constraint=constraint, loss=gold)
+        kwon.pruning(tmp_path, MINILM, constraint=constraint, loss=gold)
         if predicted is not None:
-            kwon.pruning(tmp_path, michel.MINILM, constraint=constraint, loss=predicted, labels="predicted")
-    kwon.pruning(tmp_path, michel.MINILM, constraint=0.3, seed=1, loss=0.5)  # has no partner
+            kwon.pruning(tmp_path, MINILM, constraint=constraint, loss=predicted, labels="predicted")
+    kwon.pruning(tmp_path, MINILM, constraint=0.3, seed=1, loss=0.5)  # has no partner
     table = judged(tmp_path)
     assert str(table.loc["labels", "setting"]).endswith("teachers: seed 0; run seeds: 0")
     assert table.loc["labels", "ours"] == "mnli: -0.5 points (2 pairs, -2.0 to +1.0)"
@@ -77,7 +78,7 @@ def test_predicted_labels_are_paired_with_gold_ones(tmp_path: Path) -> None:
 
 
 def test_what_the_records_cannot_tell_is_not_tested(tmp_path: Path) -> None:
-    (kwon.pruning(tmp_path, michel.MINILM) / "tables" / "latency.csv").unlink()
+    (kwon.pruning(tmp_path, MINILM) / "tables" / "latency.csv").unlink()
     table = judged(tmp_path)
     assert table["verdict"].to_dict()["latency"] == table["verdict"].to_dict()["labels"] == "not tested"
     assert table.loc["labels", "setting"] == "not in the records"

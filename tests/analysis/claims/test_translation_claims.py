@@ -12,6 +12,7 @@ from analysis.data.groups import Group, Setting
 from analysis.data.loading import Journal, load
 from tests.support.claims import outcomes
 from tests.support.records import michel, translation
+from tests.support.records.frame import MINILM
 
 
 def group(root: Path) -> Group:
@@ -152,7 +153,7 @@ def test_the_ledger_names_model_task_and_second_set(tmp_path: Path) -> None:
 
 
 def test_untested_claims_name_a_translation_model_whatever_else_is_there(tmp_path: Path) -> None:
-    michel.ablation(tmp_path, michel.MINILM)
+    michel.ablation(tmp_path, MINILM)
     journal = Journal()
     records = load([tmp_path], journal)
     table = table_of_all(judge(records, journal), records, journal)

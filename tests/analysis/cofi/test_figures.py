@@ -19,8 +19,9 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.render import output
 from analysis.render.output import Drawing, Item, Table
-from tests.analysis.kwon.test_figures import caption_of, only_csv
+from tests.support.drawings import caption_of, only_csv
 from tests.support.records import cofi, michel
+from tests.support.records.frame import DEMO, MINILM
 
 
 def group(root: Path) -> Group:
@@ -41,7 +42,7 @@ def changed(run: Path, **fields: Any) -> None:
 
 def test_everything_is_drawn_and_nothing_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "save_figure", only_csv)
-    cofi.everything(tmp_path / "runs", michel.DEMO, "demo", scale="demo", seeds=2)
+    cofi.everything(tmp_path / "runs", DEMO, "demo", scale="demo", seeds=2)
     drawn = draw_all([tmp_path / "runs"], tmp_path / "figures")
     names = {path.stem for path in drawn.figures if not path.stem.startswith("cofi_training")}
     assert names == {"cofi_sparsity", "cofi_speed", "cofi_kept_demo"}
@@ -57,7 +58,7 @@ def test_everything_is_drawn_and_nothing_is_missing(tmp_path: Path, monkeypatch:
 
 def test_gaps_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "save_figure", only_csv)
-    run = cofi.run(tmp_path / "runs", michel.MINILM)
+    run = cofi.run(tmp_path / "runs", MINILM)
     (run / "tables" / "latency.csv").unlink()
     drawn = draw_all([tmp_path / "runs"], tmp_path / "figures")
     assert [line for line in drawn.missing if "cofi" in line] == [
@@ -70,13 +71,13 @@ def test_gaps_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_runs_that_are_not_there_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "save_figure", only_csv)
-    michel.timing(tmp_path / "runs", michel.MINILM)
+    michel.timing(tmp_path / "runs", MINILM)
     drawn = draw_all([tmp_path / "runs"], tmp_path / "figures")
     assert "minilm-l6: no runs of Xia et al. 2022; run make reproduce-cofi SCALE=small" in drawn.missing
 
 
 def test_a_record_without_counted_sparsity_is_damaged(tmp_path: Path) -> None:
-    changed(cofi.run(tmp_path, michel.MINILM), sparsity={"requested": 0.9})
+    changed(cofi.run(tmp_path, MINILM), sparsity={"requested": 0.9})
     journal = Journal()
     assert load([tmp_path], journal) == []
     assert journal.warnings[0].endswith("no field 'counted'")
@@ -84,9 +85,9 @@ def test_a_record_without_counted_sparsity_is_damaged(tmp_path: Path) -> None:
 
 def test_scores_stand_at_the_sparsity_that_was_counted(tmp_path: Path) -> None:
     for seed, (loss, counted) in enumerate(((0.04, 0.89), (0.05, 0.90), (0.06, 0.91))):
-        cofi.run(tmp_path, michel.MINILM, seed=seed, loss=loss, counted=counted)
-    cofi.run(tmp_path, michel.MINILM, structure="fisher", loss=0.08, counted=0.898)
-    cofi.run(tmp_path, michel.MINILM, sparsity=0.6, loss=0.01, counted=0.6, teacher=1)
+        cofi.run(tmp_path, MINILM, seed=seed, loss=loss, counted=counted)
+    cofi.run(tmp_path, MINILM, structure="fisher", loss=0.08, counted=0.898)
+    cofi.run(tmp_path, MINILM, sparsity=0.6, loss=0.01, counted=0.6, teacher=1)
     [drawing] = sparsity.draw(group(tmp_path), Journal())
     assert isinstance(drawing, Drawing)
     frame: Any = drawing.frame.set_index(["series", "requested"])
@@ -103,8 +104,8 @@ def test_scores_stand_at_the_sparsity_that_was_counted(tmp_path: Path) -> None:
 
 
 def test_missed_targets_are_hollow_and_named(tmp_path: Path) -> None:
-    cofi.run(tmp_path, michel.MINILM, sparsity=0.95, counted=0.9, reached=False)
-    cofi.run(tmp_path, michel.MINILM, sparsity=0.95, counted=0.951, seed=1)
+    cofi.run(tmp_path, MINILM, sparsity=0.95, counted=0.9, reached=False)
+    cofi.run(tmp_path, MINILM, sparsity=0.95, counted=0.951, seed=1)
     words = "target missed (sst2, CoFi, 95 %: 1 of 2 runs)."
     for module, at in ((sparsity, 92.55), (speed, 11.45)):
         [drawing] = module.draw(group(tmp_path), Journal())
@@ -118,12 +119,12 @@ def test_missed_targets_are_hollow_and_named(tmp_path: Path) -> None:
 
 
 def test_conditions_are_not_averaged_and_other_settings_stand_apart(tmp_path: Path) -> None:
-    cofi.run(tmp_path, michel.MINILM, loss=0.02)
-    cofi.run(tmp_path, michel.MINILM, seed=1, loss=0.02)
-    cofi.run(tmp_path, michel.MINILM, loss=0.05, student={"prune_epochs": 2, "select_on": "train_slice"})
-    cofi.run(tmp_path, michel.MINILM, loss=0.3, prediction_weight=0.1)
-    cofi.run(tmp_path, michel.MINILM, loss=0.4, variant="released", matching="ordered")
-    cofi.run(tmp_path, michel.MINILM, loss=0.5, units=["heads"])
+    cofi.run(tmp_path, MINILM, loss=0.02)
+    cofi.run(tmp_path, MINILM, seed=1, loss=0.02)
+    cofi.run(tmp_path, MINILM, loss=0.05, student={"prune_epochs": 2, "select_on": "train_slice"})
+    cofi.run(tmp_path, MINILM, loss=0.3, prediction_weight=0.1)
+    cofi.run(tmp_path, MINILM, loss=0.4, variant="released", matching="ordered")
+    cofi.run(tmp_path, MINILM, loss=0.5, units=["heads"])
     [drawing] = sparsity.draw(group(tmp_path), Journal())
     pruned = drawing.frame[drawing.frame["series"] == "learned"].set_index("panel")["change"].to_dict()
     assert pruned == pytest.approx(
@@ -135,24 +136,24 @@ def test_conditions_are_not_averaged_and_other_settings_stand_apart(tmp_path: Pa
 
 
 def test_fields_that_older_records_lack_are_at_their_defaults(tmp_path: Path) -> None:
-    run = cofi.run(tmp_path, michel.MINILM, loss=0.02)
+    run = cofi.run(tmp_path, MINILM, loss=0.02)
     config = json.loads((run / "result.json").read_text())["config"]
     changed(run, config={key: value for key, value in config.items() if key not in ("structure", "learn_from")})
-    cofi.run(tmp_path, michel.MINILM, loss=0.04, seed=1)
+    cofi.run(tmp_path, MINILM, loss=0.04, seed=1)
     [drawing] = sparsity.draw(group(tmp_path), Journal())
     assert drawing.frame["change"][0] == pytest.approx(-3)
     assert [item.name for item in training.draw(group(tmp_path), Journal())] == ["cofi_training_sst2"]
 
 
 def test_choosing_on_the_evaluation_data_is_told(tmp_path: Path) -> None:
-    cofi.run(tmp_path, michel.MINILM, student={"select_on": "validation"})
+    cofi.run(tmp_path, MINILM, student={"select_on": "validation"})
     [drawing] = sparsity.draw(group(tmp_path), Journal())
     assert "Best weights chosen on the evaluation data, as in the paper." in caption_of(drawing)
 
 
 def test_speed_is_measured_at_the_largest_batch_and_the_paper_is_overlaid(tmp_path: Path) -> None:
-    cofi.run(tmp_path, michel.MINILM, "mnli", loss=0.03, speedup=6.0)
-    cofi.run(tmp_path, michel.MINILM, "mrpc", loss=0.04, speedup=5.0)
+    cofi.run(tmp_path, MINILM, "mnli", loss=0.03, speedup=6.0)
+    cofi.run(tmp_path, MINILM, "mrpc", loss=0.04, speedup=5.0)
     [drawing] = speed.draw(group(tmp_path), Journal())
     frame = drawing.frame
     ours: Any = frame[frame["series"] == "learned"].set_index("task")
@@ -173,10 +174,10 @@ def test_speed_is_measured_at_the_largest_batch_and_the_paper_is_overlaid(tmp_pa
 @pytest.mark.parametrize("module", [speed, baselines, cofi_units])
 def test_times_of_two_machines_never_share_a_figure(tmp_path: Path, module: Any) -> None:
     for seed in (0, 1):
-        cofi.run(tmp_path, michel.MINILM, seed=seed)
-        cofi.run(tmp_path, michel.MINILM, seed=seed, units=["heads", "neurons"])
+        cofi.run(tmp_path, MINILM, seed=seed)
+        cofi.run(tmp_path, MINILM, seed=seed, units=["heads", "neurons"])
     for units in (["heads"], ["neurons"]) if module is cofi_units else (cofi.DEFAULT["units"],):
-        other = cofi.run(tmp_path, michel.MINILM, sparsity=0.6, units=units) / "result.json"
+        other = cofi.run(tmp_path, MINILM, sparsity=0.6, units=units) / "result.json"
         other.write_text(other.read_text().replace("AMD EPYC 7B13", "Fast One"))
     first, second = module.draw(group(tmp_path), Journal())
     assert second.name == f"{first.name}_Fast-One-cpu-2-threads-float32"
@@ -197,11 +198,11 @@ def test_published_points_are_against_their_own_teacher() -> None:
 
 def test_units_are_compared_with_the_same_seed(tmp_path: Path) -> None:
     for seed, loss in enumerate((0.02, 0.04)):
-        cofi.run(tmp_path, michel.MINILM, sparsity=0.95, seed=seed, loss=loss, speedup=8)
-    cofi.run(tmp_path, michel.MINILM, sparsity=0.6)  # nothing to compare it with
+        cofi.run(tmp_path, MINILM, sparsity=0.95, seed=seed, loss=loss, speedup=8)
+    cofi.run(tmp_path, MINILM, sparsity=0.6)  # nothing to compare it with
     no_hidden = ["layers", "heads", "neurons"]
-    cofi.run(tmp_path, michel.MINILM, sparsity=0.95, seed=1, loss=0.05, speedup=9, units=no_hidden)
-    cofi.run(tmp_path, michel.MINILM, sparsity=0.3, loss=0.05, units=["heads"])
+    cofi.run(tmp_path, MINILM, sparsity=0.95, seed=1, loss=0.05, speedup=9, units=no_hidden)
+    cofi.run(tmp_path, MINILM, sparsity=0.3, loss=0.05, units=["heads"])
     table = one_table(cofi_units.draw(group(tmp_path), Journal()))
     frame: Any = table.frame.set_index("units")
     assert frame.index.tolist() == ["heads only", "all", "no hidden"]
@@ -215,10 +216,10 @@ def test_units_are_compared_with_the_same_seed(tmp_path: Path) -> None:
 
 
 def test_distillation_is_told_by_source_and_matching(tmp_path: Path) -> None:
-    cofi.run(tmp_path, michel.MINILM, loss=0.02)
+    cofi.run(tmp_path, MINILM, loss=0.02)
     for loss, learn_from, matching in ((0.03, "teacher", "fixed"), (0.04, "teacher", "none"), (0.05, "labels", "paper"),
                                        (0.06, "labels", "none"), (0.07, "teacher", "any")):  # fmt: skip
-        cofi.run(tmp_path, michel.MINILM, loss=loss, learn_from=learn_from, matching=matching)
+        cofi.run(tmp_path, MINILM, loss=loss, learn_from=learn_from, matching=matching)
     table = one_table(distillation.draw(group(tmp_path), Journal()))
     frame = table.frame.set_index("distillation")["difference"]
     assert frame.to_dict() == pytest.approx({
@@ -231,8 +232,8 @@ def test_distillation_is_told_by_source_and_matching(tmp_path: Path) -> None:
 
 def test_baselines_side_by_side(tmp_path: Path) -> None:
     for seed, loss in enumerate((0.02, 0.04)):
-        cofi.run(tmp_path, michel.MINILM, seed=seed, loss=loss, counted=0.9, speedup=7)
-    broken = cofi.run(tmp_path, michel.MINILM, structure="dense", loss=0.06, counted=0.88, speedup=9)
+        cofi.run(tmp_path, MINILM, seed=seed, loss=loss, counted=0.9, speedup=7)
+    broken = cofi.run(tmp_path, MINILM, structure="dense", loss=0.06, counted=0.88, speedup=9)
     (broken / "tables" / "latency.csv").unlink()
     journal = Journal()
     table = one_table(baselines.draw(group(tmp_path), journal))
@@ -252,8 +253,8 @@ def test_baselines_side_by_side(tmp_path: Path) -> None:
 
 
 def test_units_of_a_sublayer_that_is_gone_are_gone(tmp_path: Path) -> None:
-    run = cofi.run(tmp_path, michel.DEMO, "demo", scale="demo", sparsity=0.6)
-    cofi.run(tmp_path, michel.DEMO, "demo", scale="demo", sparsity=0.6, structure="fisher")
+    run = cofi.run(tmp_path, DEMO, "demo", scale="demo", sparsity=0.6)
+    cofi.run(tmp_path, DEMO, "demo", scale="demo", sparsity=0.6, structure="fisher")
     path = run / "tables" / "kept.csv"
     table = pd.read_csv(path)
     table.loc[table["unit"] == "heads", "kept"] = 3
@@ -271,8 +272,8 @@ def test_units_of_a_sublayer_that_is_gone_are_gone(tmp_path: Path) -> None:
 
 
 def test_shapes_of_models_that_missed_their_target_are_starred(tmp_path: Path) -> None:
-    cofi.run(tmp_path, michel.MINILM, sparsity=0.95, reached=False)
-    cofi.run(tmp_path, michel.MINILM, sparsity=0.6)
+    cofi.run(tmp_path, MINILM, sparsity=0.95, reached=False)
+    cofi.run(tmp_path, MINILM, sparsity=0.6)
     [drawing] = kept.draw(group(tmp_path), Journal())
     assert isinstance(drawing, Drawing)
     assert [text.get_text() for text in drawing.figure.axes[0].get_xticklabels()] == ["60\n345", "95*\n211"]
@@ -280,7 +281,7 @@ def test_shapes_of_models_that_missed_their_target_are_starred(tmp_path: Path) -
 
 
 def test_draw_run_draws_what_one_run_can_show(tmp_path: Path) -> None:
-    run = cofi.run(tmp_path, michel.DEMO, "demo", scale="demo", structure="random")
+    run = cofi.run(tmp_path, DEMO, "demo", scale="demo", structure="random")
     paths = analysis.draw_run(run, tmp_path / "figures")
     assert {path.suffix for path in paths} == {".png", ".csv"}
     assert {path.stem for path in paths} == {"cofi_training_demo-random-in-CoFi-s-shape"}

@@ -11,7 +11,8 @@ from analysis.cofi import training
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.render.output import Drawing
-from tests.support.records import cofi, michel
+from tests.support.records import cofi
+from tests.support.records.frame import MINILM
 
 
 def drawn(root: Path, journal: Journal) -> list[Any]:
@@ -20,7 +21,7 @@ def drawn(root: Path, journal: Journal) -> list[Any]:
 
 def test_lines_are_those_of_the_runs(tmp_path: Path) -> None:
     for sparsity, seed in ((0.6, 0), (0.6, 1), (0.9, 0)):
-        cofi.run(tmp_path, michel.MINILM, sparsity=sparsity, seed=seed, loss=0.012)
+        cofi.run(tmp_path, MINILM, sparsity=sparsity, seed=seed, loss=0.012)
     [figure] = drawn(tmp_path, Journal())
     assert figure.frame.groupby(["requested", "run"]).size().tolist() == [4, 4, 4]
     sparsity, _, _, score = figure.figure.axes
@@ -31,8 +32,8 @@ def test_lines_are_those_of_the_runs(tmp_path: Path) -> None:
 
 
 def test_a_torn_line_is_told_and_the_run_left_out(tmp_path: Path) -> None:
-    cofi.run(tmp_path, michel.MINILM, sparsity=0.6)
-    torn, missing = (cofi.run(tmp_path, michel.MINILM, sparsity=sparsity) for sparsity in (0.9, 0.95))
+    cofi.run(tmp_path, MINILM, sparsity=0.6)
+    torn, missing = (cofi.run(tmp_path, MINILM, sparsity=sparsity) for sparsity in (0.9, 0.95))
     (torn / "metrics.jsonl").write_text('{"step": 20, "stage": "distil"}\n{"step": 4')
     (missing / "metrics.jsonl").unlink()
     journal = Journal()

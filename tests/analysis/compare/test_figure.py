@@ -17,6 +17,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.render.output import Drawing, Table
 from tests.support.records import cofi, kwon, michel
+from tests.support.records.frame import MINILM
 
 SST2 = [{"role": "evaluation", "name": "sst2", "source": "nyu-mll/glue", "split": "validation", "rows": 872,
          "rows_available": 872}]  # fmt: skip
@@ -24,7 +25,7 @@ CURVE = {0.0: 0.912, 0.3: 0.90, 0.7: 0.80, 1.0: 0.5}
 
 
 def heads(root: Path, order: str = "importance", teacher: int = 0, **kwargs: Any) -> Path:
-    return michel.pruning(root, michel.MINILM, order, teacher, task="sst2", data=SST2, values=CURVE, **kwargs)
+    return michel.pruning(root, MINILM, order, teacher, task="sst2", data=SST2, values=CURVE, **kwargs)
 
 
 def drawn(root: Path) -> tuple[pd.DataFrame, Table, list[str]]:
@@ -47,11 +48,11 @@ def everything(root: Path) -> None:
         heads(root, order)
     for seed in range(3):
         for constraint in (0.3, 0.5, 0.7):
-            kwon.pruning(root, michel.MINILM, "sst2", seed=seed, constraint=constraint, loss=(1 - constraint) / 20)
-    kwon.pruning(root, michel.MINILM, "sst2", constraint=0.5, score="magnitude", loss=0.1)
+            kwon.pruning(root, MINILM, "sst2", seed=seed, constraint=constraint, loss=(1 - constraint) / 20)
+    kwon.pruning(root, MINILM, "sst2", constraint=0.5, score="magnitude", loss=0.1)
     for sparsity, seconds in ((0.6, 1900.0), (0.95, 1200.0)):
-        cofi.run(root, michel.MINILM, sparsity=sparsity, counted=sparsity, loss=0.03, seconds=seconds)
-    cofi.run(root, michel.MINILM, sparsity=0.95, counted=0.95, loss=0.08, structure="dense")
+        cofi.run(root, MINILM, sparsity=sparsity, counted=sparsity, loss=0.03, seconds=seconds)
+    cofi.run(root, MINILM, sparsity=0.95, counted=0.95, loss=0.08, structure="dense")
 
 
 def test_all_methods_are_drawn_in_one_figure_and_one_table(tmp_path: Path) -> None:
@@ -85,8 +86,8 @@ def test_speed_ups_are_of_the_largest_common_batch_and_heads_have_none(tmp_path:
 
 
 def test_methods_without_a_common_batch_have_a_panel_each(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, "sst2")
-    folder = cofi.run(tmp_path, michel.MINILM)
+    kwon.pruning(tmp_path, MINILM, "sst2")
+    folder = cofi.run(tmp_path, MINILM)
     path = folder / "tables" / "latency.csv"
     table = pd.read_csv(path)
     table[table["batch_size"] == 128].to_csv(path, index=False)
@@ -110,7 +111,7 @@ def test_seconds_are_those_of_the_whole_training_and_never_of_a_lookup(tmp_path:
 
 def test_times_of_other_machines_are_left_out_and_counted(tmp_path: Path) -> None:
     everything(tmp_path)
-    other = cofi.run(tmp_path, michel.MINILM, sparsity=0.75, counted=0.75, loss=0.02, seconds=60.0) / "result.json"
+    other = cofi.run(tmp_path, MINILM, sparsity=0.75, counted=0.75, loss=0.02, seconds=60.0) / "result.json"
     other.write_text(other.read_text().replace("AMD EPYC 7B13", "NVIDIA H100"))
     frame, table, _ = drawn(tmp_path)
     row = frame[(frame["method"] == "prune_cofi learned") & (frame["asked"] == 0.75)].iloc[0]
@@ -124,8 +125,8 @@ def test_times_of_other_machines_are_left_out_and_counted(tmp_path: Path) -> Non
 def test_only_runs_of_one_teacher_and_the_same_rows_are_compared(tmp_path: Path) -> None:
     heads(tmp_path, teacher=0)
     heads(tmp_path, teacher=1)
-    kwon.pruning(tmp_path, michel.MINILM, "sst2", teacher=1)
-    other_rows = cofi.run(tmp_path, michel.MINILM, teacher=1)
+    kwon.pruning(tmp_path, MINILM, "sst2", teacher=1)
+    other_rows = cofi.run(tmp_path, MINILM, teacher=1)
     path = other_rows / "result.json"
     path.write_text(path.read_text().replace('"rows": 872', '"rows": 500'))
     runs = comparable(load([tmp_path], Journal()))
@@ -135,7 +136,7 @@ def test_only_runs_of_one_teacher_and_the_same_rows_are_compared(tmp_path: Path)
 
 def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
     heads(tmp_path, teacher=0)
-    kwon.pruning(tmp_path, michel.MINILM, "sst2", teacher=1)
+    kwon.pruning(tmp_path, MINILM, "sst2", teacher=1)
     journal = Journal()
     assert compare.draw(Group(load([tmp_path], journal)), journal) == []
     [line] = journal.missing

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal, load, read_tables
-from tests.support.records import michel
+from tests.support.records.frame import write_run
 
 COLUMNS = {"name": "str", "value": "float", "count": "int", "good": "bool"}
 WHOLE = "name,value,count,good,more\na,0.1,1,True,x\nb,2,2,False,y\n"
@@ -19,7 +19,7 @@ WHOLE = "name,value,count,good,more\na,0.1,1,True,x\nb,2,2,False,y\n"
 def write(root: Path, *texts: str) -> list[Any]:
     """Records with these texts as their table ``t``, in this order."""
     for seed, text in enumerate(texts):
-        folder = michel.write_run(root, "verb", seed=seed)
+        folder = write_run(root, "verb", seed=seed)
         (folder / "tables" / "t.csv").write_text(text)
     return load([root], Journal())
 

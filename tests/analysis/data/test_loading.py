@@ -12,12 +12,13 @@ from analysis.data.groups import by_teacher, describe
 from analysis.data.loading import Journal, load, read_tables
 from prunekit.support.errors import UserError
 from tests.support.records import michel
+from tests.support.records.frame import BERT, DEMO
 
 POINTS = {"share": "float", "value": "float"}
 
 
 def test_sources_may_be_all_runs_one_verb_or_one_run(tmp_path: Path) -> None:
-    run = michel.pruning(tmp_path, michel.DEMO, "importance")
+    run = michel.pruning(tmp_path, DEMO, "importance")
     for source in (tmp_path, tmp_path / "prune_heads", run):
         assert [record.folder for record in load([source], Journal())] == [run]
     assert len(load([tmp_path, run], Journal())) == 1, "a run found twice counts once"
@@ -37,8 +38,8 @@ def test_missing_folder_is_a_user_error(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_result_is_skipped_and_named(tmp_path: Path, damage: str, words: str) -> None:
-    michel.pruning(tmp_path, michel.DEMO, "importance")
-    broken = michel.pruning(tmp_path, michel.DEMO, "oracle")
+    michel.pruning(tmp_path, DEMO, "importance")
+    broken = michel.pruning(tmp_path, DEMO, "oracle")
     (broken / "result.json").write_text(damage)
     journal = Journal()
     assert [record.config["order"] for record in load([tmp_path], journal)] == ["importance"]
@@ -47,7 +48,7 @@ def test_damaged_result_is_skipped_and_named(tmp_path: Path, damage: str, words:
 
 
 def test_a_missing_field_is_damage(tmp_path: Path) -> None:
-    folder = michel.pruning(tmp_path, michel.DEMO, "importance")
+    folder = michel.pruning(tmp_path, DEMO, "importance")
     result: dict[str, Any] = json.loads((folder / "result.json").read_text())
     del result["metrics"]["baseline_low"]
     (folder / "result.json").write_text(json.dumps(result))
@@ -79,8 +80,8 @@ def no_number(path: Path) -> None:
     ],
 )
 def test_damaged_table_is_skipped_and_named(tmp_path: Path, damage: Any, words: str) -> None:
-    michel.pruning(tmp_path, michel.DEMO, "importance")
-    path = michel.pruning(tmp_path, michel.DEMO, "oracle") / "tables" / "points.csv"
+    michel.pruning(tmp_path, DEMO, "importance")
+    path = michel.pruning(tmp_path, DEMO, "oracle") / "tables" / "points.csv"
     damage(path)
     journal = Journal()
     tables = read_tables(load([tmp_path], journal), "points", POINTS, journal)
@@ -90,8 +91,8 @@ def test_damaged_table_is_skipped_and_named(tmp_path: Path, damage: Any, words: 
 
 
 def test_unfinished_runs_are_counted_and_named(tmp_path: Path) -> None:
-    michel.pruning(tmp_path, michel.DEMO, "importance")
-    killed = michel.pruning(tmp_path, michel.DEMO, "oracle")
+    michel.pruning(tmp_path, DEMO, "importance")
+    killed = michel.pruning(tmp_path, DEMO, "oracle")
     (killed / "result.json").unlink()
     journal = Journal()
     assert len(load([tmp_path], journal)) == 1
@@ -100,14 +101,14 @@ def test_unfinished_runs_are_counted_and_named(tmp_path: Path) -> None:
 
 def test_mixed_revisions_warn(tmp_path: Path) -> None:
     for teacher, revision in ((0, 1), (1, 2), (2, 2)):
-        michel.pruning(tmp_path, michel.DEMO, "importance", teacher, revision=revision)
+        michel.pruning(tmp_path, DEMO, "importance", teacher, revision=revision)
     journal = Journal()
     assert len(load([tmp_path], journal)) == 3
     assert "1 of revision 1, 2 of revision 2" in journal.warnings[0]
 
 
 def test_random_weights_show_no_score(tmp_path: Path) -> None:
-    random = michel.BERT | {"weights": "random"}
+    random = BERT | {"weights": "random"}
     michel.pruning(tmp_path, random, "importance")
     timed = michel.timing(tmp_path, random, teacher=None)
     journal = Journal()
@@ -117,7 +118,7 @@ def test_random_weights_show_no_score(tmp_path: Path) -> None:
 
 def test_a_teacher_from_outside_has_no_seed(tmp_path: Path) -> None:
     for seed in (0, 1):
-        folder = michel.pruning(tmp_path, michel.DEMO, "random", seed=seed)
+        folder = michel.pruning(tmp_path, DEMO, "random", seed=seed)
         result = json.loads((folder / "result.json").read_text())
         result["teacher"] = {"run_id": None, "path": "me/bert-mnli"}
         (folder / "result.json").write_text(json.dumps(result))

@@ -15,6 +15,7 @@ from analysis.data.loading import Journal, load
 from analysis.data.wandb_offline import inspect
 from tests.support.commands import TINY, perform
 from tests.support.records import michel
+from tests.support.records.frame import DEMO
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_runs_that_did_not_finish_are_named(
     state: str, exit_code: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wandb_offline, "inspect", read_json)
-    folder = tracker(tmp_path / "wandb", "1", michel.timing(tmp_path / "runs", michel.DEMO), state, exit_code)
+    folder = tracker(tmp_path / "wandb", "1", michel.timing(tmp_path / "runs", DEMO), state, exit_code)
     (folder / "files" / "result.json").unlink()
     journal = Journal()
     assert load([tmp_path / "wandb"], journal) == []
@@ -112,7 +113,7 @@ def test_runs_that_did_not_finish_are_named(
 
 def test_a_mirror_without_its_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wandb_offline, "inspect", read_json)
-    folder = tracker(tmp_path / "wandb", "1", michel.timing(tmp_path / "runs", michel.DEMO))
+    folder = tracker(tmp_path / "wandb", "1", michel.timing(tmp_path / "runs", DEMO))
     (folder / "files" / "result.json").unlink()
     journal = Journal()
     assert load([folder], journal) == []
@@ -121,7 +122,7 @@ def test_a_mirror_without_its_record_is_named(tmp_path: Path, monkeypatch: pytes
 
 def test_of_a_run_done_twice_the_newer_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wandb_offline, "inspect", read_json)
-    run = michel.timing(tmp_path / "runs", michel.DEMO)
+    run = michel.timing(tmp_path / "runs", DEMO)
     _, newer = (tracker(tmp_path / "wandb", time, run) for time in ("20261101_000000", "20261102_000000"))
     [record] = load([tmp_path / "wandb"], Journal())
     assert record.folder == newer / "files"
@@ -132,7 +133,7 @@ def test_mirrors_beside_records_are_not_read_again(tmp_path: Path, monkeypatch: 
         raise AssertionError(log)
 
     monkeypatch.setattr(wandb_offline, "inspect", fails)
-    run = michel.timing(tmp_path / "runs", michel.DEMO)
+    run = michel.timing(tmp_path / "runs", DEMO)
     tracker(tmp_path / "runs" / "wandb", "1", run)
     journal = Journal()
     assert [record.folder for record in load([tmp_path / "runs"], journal)] == [run]

@@ -12,6 +12,7 @@ from analysis.data.loading import Journal, load
 from analysis.data.wandb_source import fetch
 from prunekit.support.errors import UserError
 from tests.support.records import michel
+from tests.support.records.frame import MINILM
 
 
 class Artifact:
@@ -41,7 +42,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, runs: list[Run]) -> None:
 
 
 def test_records_come_back_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = michel.timing(tmp_path / "runs", michel.MINILM)
+    original = michel.timing(tmp_path / "runs", MINILM)
     serve(monkeypatch, [Run(original, f"time_inference-{original.name}"), Run(None, "other")])
     folder = fetch("me/prunekit", tmp_path / "fetched")
     [record] = load([folder], Journal())

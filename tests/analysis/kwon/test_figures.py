@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 import analysis
 from analysis.catalogue.draw import draw_all
@@ -17,9 +16,9 @@ from analysis.kwon import calibration, comparisons, kept, latency, latency_table
 from analysis.kwon import stages as kwon_stages
 from analysis.kwon.runs import default_runs
 from analysis.render import output
-from analysis.render.output import Drawing, Item
-from analysis.render.style import save_figure
-from tests.support.records import kwon, michel
+from tests.support.drawings import caption_of, corner_of, only_csv, without_pdf
+from tests.support.records import kwon
+from tests.support.records.frame import BERT, DEMO, MINILM
 
 FIGURES = [
     "kwon_calibration", "kwon_kept_demo", "kwon_labels", "kwon_latency", "kwon_latency_table", "kwon_macs",
@@ -35,30 +34,9 @@ def runs(root: Path) -> list[Group]:
     return default_runs([record for record in load([root], Journal()) if record.verb == "prune_fisher"])
 
 
-def caption_of(drawing: Item) -> str:
-    """The caption of a figure as one line."""
-    assert isinstance(drawing, Drawing)
-    return " ".join(drawing.figure.get_supxlabel().split())
-
-
-def corner_of(drawing: Item) -> str:
-    """The text in the corner of the first panel."""
-    assert isinstance(drawing, Drawing)
-    return str(drawing.figure.axes[0].texts[0].get_text())
-
-
-def without_pdf(figure: Figure, frame: pd.DataFrame, path: Path, kinds: object) -> list[Path]:
-    """Files take their time; that PDFs are written the other figures' tests assert."""
-    return save_figure(figure, frame, path, ("png", "csv"))
-
-
-def only_csv(figure: Figure, frame: pd.DataFrame, path: Path, kinds: object) -> list[Path]:
-    return save_figure(figure, frame, path, ("csv",))
-
-
 def test_everything_is_drawn_and_nothing_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "save_figure", without_pdf)
-    kwon.everything(tmp_path / "runs", michel.DEMO, "demo", scale="demo", seeds=1)
+    kwon.everything(tmp_path / "runs", DEMO, "demo", scale="demo", seeds=1)
     drawn = draw_all([tmp_path / "runs"], tmp_path / "figures")
     assert sorted({path.stem for path in drawn.figures}) == FIGURES
     for name in FIGURES:
@@ -75,7 +53,7 @@ def test_everything_is_drawn_and_nothing_is_missing(tmp_path: Path, monkeypatch:
 def test_macs_are_the_mean_over_seeds_and_the_cheapest_within_a_point_is_marked(tmp_path: Path) -> None:
     for constraint, losses in {0.7: (0.002, 0.0, -0.002), 0.5: (0.008, 0.01, 0.011), 0.3: (0.05, 0.05, 0.05)}.items():
         for seed, loss in enumerate(losses):
-            kwon.pruning(tmp_path, michel.MINILM, seed=seed, constraint=constraint, loss=loss, remaining=constraint)
+            kwon.pruning(tmp_path, MINILM, seed=seed, constraint=constraint, loss=loss, remaining=constraint)
     [drawing] = macs.draw(group(tmp_path), Journal())
     frame = drawing.frame.set_index("constraint")
     half = frame.loc[0.5]
@@ -96,7 +74,7 @@ def test_macs_are_the_mean_over_seeds_and_the_cheapest_within_a_point_is_marked(
 
 
 def test_exactly_one_point_lost_is_not_less_than_one_point(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.01)
+    kwon.pruning(tmp_path, MINILM, loss=0.01)
     frame = macs.curves(runs(tmp_path))
     assert not frame["marked"].any()
     [drawing] = macs.draw(group(tmp_path), Journal())
@@ -104,7 +82,7 @@ def test_exactly_one_point_lost_is_not_less_than_one_point(tmp_path: Path) -> No
 
 
 def test_only_default_settings_stand_in_the_main_figure(tmp_path: Path) -> None:
-    kwon.everything(tmp_path, michel.MINILM, seeds=1)
+    kwon.everything(tmp_path, MINILM, seeds=1)
     chosen = runs(tmp_path)[0].records
     assert len(chosen) == len(kwon.CONSTRAINTS)
     assert {record.config["calibration_examples"] for record in chosen} == {2048}
@@ -112,24 +90,24 @@ def test_only_default_settings_stand_in_the_main_figure(tmp_path: Path) -> None:
 
 def test_a_dense_sweep_of_calibration_sizes_does_not_become_the_default(tmp_path: Path) -> None:
     for constraint in (0.5, 0.7):
-        kwon.pruning(tmp_path, michel.MINILM, constraint=constraint)
+        kwon.pruning(tmp_path, MINILM, constraint=constraint)
     for seed in range(4):
-        kwon.pruning(tmp_path, michel.MINILM, seed=seed, calibration_examples=4096)
+        kwon.pruning(tmp_path, MINILM, seed=seed, calibration_examples=4096)
     assert {record.config["calibration_examples"] for record in runs(tmp_path)[0].records} == {2048}
 
 
 def test_teachers_are_compared_with_their_own_unpruned_metric(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, teacher=0, loss=0.004)
-    kwon.pruning(tmp_path, michel.MINILM, teacher=2, loss=0.006)
+    kwon.pruning(tmp_path, MINILM, teacher=0, loss=0.004)
+    kwon.pruning(tmp_path, MINILM, teacher=2, loss=0.006)
     row = macs.curves(runs(tmp_path)).iloc[0]
     assert (row["change"], row["teachers"]) == (pytest.approx(-0.5), 2)
     assert row["value"] == pytest.approx(70.5 + 0.4 - 0.5)
 
 
 def test_a_panel_a_task_and_condition(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, "sst2")
-    kwon.pruning(tmp_path, michel.MINILM, "mnli", seed=1)
-    kwon.pruning(tmp_path, michel.MINILM, "mnli", rows=500)
+    kwon.pruning(tmp_path, MINILM, "sst2")
+    kwon.pruning(tmp_path, MINILM, "mnli", seed=1)
+    kwon.pruning(tmp_path, MINILM, "mnli", rows=500)
     panels = list(dict.fromkeys(macs.curves(runs(tmp_path))["panel"]))
     assert panels == [
         "mnli (evaluation rows=mnli/validation:1000)", "mnli (evaluation rows=mnli/validation:500)", "sst2",
@@ -137,17 +115,17 @@ def test_a_panel_a_task_and_condition(tmp_path: Path) -> None:
 
 
 def test_models_that_cannot_be_tuned_are_shown_as_such(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, tune=False)
+    kwon.pruning(tmp_path, MINILM, tune=False)
     [drawing] = macs.draw(group(tmp_path), Journal())
     assert "Not tuned." in caption_of(drawing)
-    kwon.pruning(tmp_path, michel.MINILM, seed=1)
+    kwon.pruning(tmp_path, MINILM, seed=1)
     assert [record.seed for record in runs(tmp_path)[0].records] == [1]
 
 
 def test_latency_is_that_of_the_largest_batch_by_budget(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.004, speedup=1.8, remaining=0.5)
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.006, speedup=1.9, budget="latency")
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.1, speedup=4.0, constraint=0.2)
+    kwon.pruning(tmp_path, MINILM, loss=0.004, speedup=1.8, remaining=0.5)
+    kwon.pruning(tmp_path, MINILM, loss=0.006, speedup=1.9, budget="latency")
+    kwon.pruning(tmp_path, MINILM, loss=0.1, speedup=4.0, constraint=0.2)
     [drawing] = latency.draw(group(tmp_path), Journal())
     frame = drawing.frame
     assert frame["speedup"].tolist() == pytest.approx([1.9, 4.0, 1.8, 1.0])
@@ -159,9 +137,9 @@ def test_latency_is_that_of_the_largest_batch_by_budget(tmp_path: Path) -> None:
 
 
 def test_times_of_two_machines_never_share_a_figure(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, seed=0)
-    kwon.pruning(tmp_path, michel.MINILM, seed=1)
-    other = kwon.pruning(tmp_path, michel.MINILM, constraint=0.7) / "result.json"
+    kwon.pruning(tmp_path, MINILM, seed=0)
+    kwon.pruning(tmp_path, MINILM, seed=1)
+    other = kwon.pruning(tmp_path, MINILM, constraint=0.7) / "result.json"
     other.write_text(other.read_text().replace("AMD EPYC 7B13", "Fast One"))
     for module, name in ((latency, "kwon_latency"), (seconds, "kwon_seconds")):
         first, second = module.draw(group(tmp_path), Journal())
@@ -171,7 +149,7 @@ def test_times_of_two_machines_never_share_a_figure(tmp_path: Path) -> None:
 
 def test_stages_build_on_each_other(tmp_path: Path) -> None:
     """The factory loses 3, 2.2 and 1 times as much after search, rearrangement and tuning."""
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.01)
+    kwon.pruning(tmp_path, MINILM, loss=0.01)
     [drawing] = kwon_stages.draw(group(tmp_path), Journal())
     changes = drawing.frame.set_index("series")["change"]
     assert changes.to_dict() == pytest.approx({"search": -3.0, "rearrange": -2.2, "tune": -1.0, "unpruned": 0.0})
@@ -180,8 +158,8 @@ def test_stages_build_on_each_other(tmp_path: Path) -> None:
 def test_calibration_sweep_leaves_single_sizes_out(tmp_path: Path) -> None:
     for size, losses in {64: (0.03, 0.05), 2048: (0.01, 0.01)}.items():
         for seed, loss in enumerate(losses):
-            kwon.pruning(tmp_path, michel.MINILM, seed=seed, calibration_examples=size, loss=loss)
-    kwon.pruning(tmp_path, michel.MINILM, constraint=0.9)
+            kwon.pruning(tmp_path, MINILM, seed=seed, calibration_examples=size, loss=loss)
+    kwon.pruning(tmp_path, MINILM, constraint=0.9)
     [drawing] = calibration.draw(group(tmp_path), Journal())
     pruned = drawing.frame[drawing.frame["series"] == "pruned"]
     assert pruned["calibration_examples"].tolist() == [64, 2048]
@@ -190,10 +168,10 @@ def test_calibration_sweep_leaves_single_sizes_out(tmp_path: Path) -> None:
 
 
 def test_scores_are_compared_at_the_same_stage(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.01)
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.09, rearrange=False, tune=False)  # the search of the run above
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.04, score="random")
-    kwon.pruning(tmp_path, michel.MINILM, "sst2")
+    kwon.pruning(tmp_path, MINILM, loss=0.01)
+    kwon.pruning(tmp_path, MINILM, loss=0.09, rearrange=False, tune=False)  # the search of the run above
+    kwon.pruning(tmp_path, MINILM, loss=0.04, score="random")
+    kwon.pruning(tmp_path, MINILM, "sst2")
     [drawing] = comparisons.draw_scores(group(tmp_path), Journal())
     changes = drawing.frame.set_index(["stage", "series"])["change"].to_dict()
     assert changes == pytest.approx(
@@ -207,8 +185,8 @@ def test_scores_are_compared_at_the_same_stage(tmp_path: Path) -> None:
 
 
 def test_the_released_procedure_has_its_own_target(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.01)
-    kwon.pruning(tmp_path, michel.MINILM, loss=0.02, variant="released", target="assistant", on_failure="stop")
+    kwon.pruning(tmp_path, MINILM, loss=0.01)
+    kwon.pruning(tmp_path, MINILM, loss=0.02, variant="released", target="assistant", on_failure="stop")
     [drawing] = comparisons.draw_variants(group(tmp_path), Journal())
     tuned = drawing.frame[drawing.frame["stage"] == "tune"].set_index("series")["change"]
     assert tuned.to_dict() == pytest.approx({"paper": -1.0, "released": -2.0, "unpruned": 0.0})
@@ -216,9 +194,9 @@ def test_the_released_procedure_has_its_own_target(tmp_path: Path) -> None:
 
 
 def test_seconds_of_every_stage(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM)
-    kwon.pruning(tmp_path, michel.MINILM, constraint=0.3)
-    kwon.pruning(tmp_path, michel.MINILM, "sst2", rearrange=False, tune=False)
+    kwon.pruning(tmp_path, MINILM)
+    kwon.pruning(tmp_path, MINILM, constraint=0.3)
+    kwon.pruning(tmp_path, MINILM, "sst2", rearrange=False, tune=False)
     frame = seconds.seconds(runs(tmp_path)).set_index("panel")
     stages = ["gradients", "search", "rearrange", "tune", "total"]
     assert frame[stages].to_numpy().ravel() == pytest.approx([18.5, 0.02, 0.6, 21.0, 40.12, 18.5, 0.02, 0, 0, 18.52])
@@ -227,7 +205,7 @@ def test_seconds_of_every_stage(tmp_path: Path) -> None:
 
 def test_units_kept_are_the_mean_over_seeds(tmp_path: Path) -> None:
     for seed, left in enumerate((2, 3)):
-        path = kwon.pruning(tmp_path, michel.DEMO, seed=seed) / "tables" / "kept.csv"
+        path = kwon.pruning(tmp_path, DEMO, seed=seed) / "tables" / "kept.csv"
         table = pd.read_csv(path)
         table.loc[(table["unit"] == "heads") & (table["layer"] == 0), "kept"] = left
         table.to_csv(path, index=False)
@@ -239,7 +217,7 @@ def test_units_kept_are_the_mean_over_seeds(tmp_path: Path) -> None:
 
 
 def test_a_latency_table_names_machine_and_shape(tmp_path: Path) -> None:
-    kwon.latency_table(tmp_path, michel.MINILM)
+    kwon.latency_table(tmp_path, MINILM)
     [drawing] = latency_table.draw(group(tmp_path), Journal())
     heads = drawing.frame[drawing.frame["sublayer"] == "attention"]
     assert heads["units"].tolist() == list(range(13))
@@ -251,8 +229,8 @@ def test_gaps_and_uneven_sweeps_are_told(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(output, "save_figure", only_csv)
     root = tmp_path / "runs"
     for seed, constraint in ((0, 0.5), (1, 0.5), (0, 0.3)):
-        kwon.pruning(root, michel.MINILM, seed=seed, constraint=constraint)
-    broken = kwon.pruning(root, michel.MINILM, "sst2") / "tables"
+        kwon.pruning(root, MINILM, seed=seed, constraint=constraint)
+    broken = kwon.pruning(root, MINILM, "sst2") / "tables"
     (broken / "stages.csv").unlink()
     (broken / "latency.csv").write_text("batch_size")
     drawn = draw_all([root], tmp_path / "figures")
@@ -273,15 +251,15 @@ def test_gaps_and_uneven_sweeps_are_told(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_latency_table_of_random_weights_stands_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "save_figure", only_csv)
-    kwon.latency_table(tmp_path / "runs", michel.BERT | {"weights": "random"}, teacher=None)
+    kwon.latency_table(tmp_path / "runs", BERT | {"weights": "random"}, teacher=None)
     drawn = draw_all([tmp_path / "runs"], tmp_path / "figures")
     assert [path.name for path in drawn.figures] == ["kwon_latency_table.csv"]
     assert drawn.tables == [] and drawn.missing == []
 
 
 def test_mixed_revisions_are_told(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, michel.MINILM)
-    path = kwon.pruning(tmp_path, michel.MINILM, seed=1) / "result.json"
+    kwon.pruning(tmp_path, MINILM)
+    path = kwon.pruning(tmp_path, MINILM, seed=1) / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"revision": 2}))
     journal = Journal()
     load([tmp_path], journal)
@@ -289,7 +267,7 @@ def test_mixed_revisions_are_told(tmp_path: Path) -> None:
 
 
 def test_draw_run_draws_what_one_run_can_show(tmp_path: Path) -> None:
-    run = kwon.pruning(tmp_path, michel.DEMO, "demo", scale="demo")
+    run = kwon.pruning(tmp_path, DEMO, "demo", scale="demo")
     paths = analysis.draw_run(run, tmp_path / "figures")
     assert {path.name for path in paths} == {
         "kwon_stages.png", "kwon_stages.csv", "kwon_kept_demo.png", "kwon_kept_demo.csv",
@@ -298,7 +276,7 @@ def test_draw_run_draws_what_one_run_can_show(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("draw", [macs.draw, kwon_stages.draw, seconds.draw, kept.draw])
 def test_a_demo_figure_cannot_be_mistaken(tmp_path: Path, draw: object) -> None:
-    kwon.pruning(tmp_path, michel.DEMO, "demo", scale="demo")
+    kwon.pruning(tmp_path, DEMO, "demo", scale="demo")
     assert callable(draw)
     [drawing] = draw(group(tmp_path), Journal())
     assert GENERATED in caption_of(drawing) and "trained from scratch" in caption_of(drawing)

@@ -14,6 +14,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.michel import fig1b, fig3b, kept_heads, order_agreement, published
 from tests.support.records import michel
+from tests.support.records.frame import DEMO, MINILM
 
 GRID = {0.0: 0.70, 0.5: 0.60, 1.0: 0.33}
 
@@ -42,8 +43,8 @@ def test_everything_is_drawn_as_three_files(demo_drawn: tuple[Path, Drawn]) -> N
 
 
 def test_same_records_give_the_same_bytes(tmp_path: Path) -> None:
-    michel.ablation(tmp_path / "runs", michel.DEMO)
-    michel.timing(tmp_path / "runs", michel.DEMO)
+    michel.ablation(tmp_path / "runs", DEMO)
+    michel.timing(tmp_path / "runs", DEMO)
     first, second = (draw_all([tmp_path / "runs"], tmp_path / name) for name in ("first", "second"))
     files = [*first.figures, *first.table_files]
     assert len(files) == len(second.figures) + len(second.table_files) == 16
@@ -66,7 +67,7 @@ def test_band_over_teachers_averages_seeds_first(tmp_path: Path) -> None:
     for teacher, shift in enumerate((-0.02, 0.0, 0.02)):
         for seed in (0, 1):
             values = shifted(shift + 0.001 * seed)
-            michel.pruning(tmp_path, michel.DEMO, "random", teacher, seed, values)
+            michel.pruning(tmp_path, DEMO, "random", teacher, seed, values)
     records = load([tmp_path], Journal())
     points = fig3b.replicates(records, Journal())
     assert points is not None
@@ -81,14 +82,14 @@ def test_band_over_teachers_averages_seeds_first(tmp_path: Path) -> None:
 def test_runs_of_single_shares_join_into_one_curve(tmp_path: Path) -> None:
     for share in (0.5, 1.0):
         values = {0.0: GRID[0.0], share: GRID[share]}
-        michel.pruning(tmp_path, michel.DEMO, "importance", values=values, config={"share": share})
+        michel.pruning(tmp_path, DEMO, "importance", values=values, config={"share": share})
     points = fig3b.replicates(load([tmp_path], Journal()), Journal())
     assert points is not None
     assert points["value"].tolist() == pytest.approx([70.0, 60.0, 33.0])
 
 
 def test_one_run_has_no_band_and_the_unpruned_strip_its_own(tmp_path: Path) -> None:
-    michel.pruning(tmp_path, michel.DEMO, "importance", values=GRID)
+    michel.pruning(tmp_path, DEMO, "importance", values=GRID)
     [drawing] = fig3b.draw(group(tmp_path), Journal())
     frame = drawing.frame
     measured = frame[frame["source"] == "measured"].set_index("series")
@@ -99,14 +100,14 @@ def test_one_run_has_no_band_and_the_unpruned_strip_its_own(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("task", "shown"), [("mnli", True), ("demo", True), ("sst2", False)])
 def test_published_curve_only_beside_three_way_inference(tmp_path: Path, task: str, shown: bool) -> None:
-    michel.pruning(tmp_path, michel.DEMO, "importance", values=GRID, task=task)
+    michel.pruning(tmp_path, DEMO, "importance", values=GRID, task=task)
     [drawing] = fig3b.draw(group(tmp_path), Journal())
     labels = [line.get_label() for line in drawing.figure.axes[0].lines]  # type: ignore[union-attr]
     assert any(str(label).startswith("published: BERT-base") for label in labels) is shown
 
 
 def test_histogram_has_every_head(tmp_path: Path) -> None:
-    michel.ablation(tmp_path, michel.MINILM)
+    michel.ablation(tmp_path, MINILM)
     [drawing] = fig1b.draw(group(tmp_path), Journal())
     frame = drawing.frame
     assert len(frame) == 72 and frame["layer"].min() == 1 and frame["head"].max() == 12
@@ -127,7 +128,7 @@ def test_histogram_edges_lie_half_way_between_possible_changes(rows: int) -> Non
 
 def test_kept_heads_is_the_mean_over_teachers(tmp_path: Path) -> None:
     for teacher in (0, 1):
-        michel.pruning(tmp_path, michel.DEMO, "importance", teacher, values=GRID)
+        michel.pruning(tmp_path, DEMO, "importance", teacher, values=GRID)
     frame = kept_heads.kept(group(tmp_path), Journal())
     assert frame is not None
     assert frame.groupby("share")["heads_kept"].sum().tolist() == [16, 8, 0]
@@ -138,7 +139,7 @@ def test_kendalls_tau_of_hand_made_orders(tmp_path: Path) -> None:
     """Of 6 pairs: the reversed order has tau -1; one swap of neighbours leaves 5 of 6 concordant, 2/3."""
     ranks = {"importance": [0, 1, 2, 3], "oracle": [3, 2, 1, 0], "magnitude": [1, 0, 2, 3]}
     for order, rank in ranks.items():
-        folder = michel.pruning(tmp_path, michel.DEMO, order, values=GRID)
+        folder = michel.pruning(tmp_path, DEMO, order, values=GRID)
         table = pd.DataFrame({"kind": "self", "layer": [0, 0, 1, 1], "head": [0, 1, 0, 1], "score": 0.5})
         table.assign(rank=rank).to_csv(folder / "tables" / "scores.csv", index=False)
     frame = order_agreement.agreement(group(tmp_path), Journal())
@@ -150,11 +151,11 @@ def test_kendalls_tau_of_hand_made_orders(tmp_path: Path) -> None:
 
 
 def test_draw_run_draws_one_run(tmp_path: Path) -> None:
-    run = michel.pruning(tmp_path, michel.DEMO, "importance")
+    run = michel.pruning(tmp_path, DEMO, "importance")
     paths = analysis.draw_run(run, tmp_path / "figures")
     assert {path.name for path in paths} == {"fig3b.png", "fig3b.csv", "kept_heads.png", "kept_heads.csv"}
     assert all(path.exists() for path in paths)
-    assert analysis.draw_run(michel.write_run(tmp_path, "finetune"), tmp_path / "none") == []
+    assert analysis.draw_run(michel.finetune(tmp_path), tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
 
 

@@ -13,6 +13,7 @@ from analysis.data.loading import Journal, load
 from analysis.michel import table1, table3, table4
 from analysis.render.output import Table
 from tests.support.records import michel
+from tests.support.records.frame import DEMO, MINILM
 
 
 def group(root: Path) -> Group:
@@ -20,7 +21,7 @@ def group(root: Path) -> Group:
 
 
 def test_table1_marks_both_kinds_of_significance(tmp_path: Path) -> None:
-    path = michel.ablation(tmp_path, michel.DEMO) / "tables" / "heads.csv"
+    path = michel.ablation(tmp_path, DEMO) / "tables" / "heads.csv"
     table = pd.read_csv(path)
     table[["significant", "significant_bh"]] = False
     table.loc[0, ["delta", "significant"]] = [-0.0053, True]
@@ -35,7 +36,7 @@ def test_table1_marks_both_kinds_of_significance(tmp_path: Path) -> None:
 
 def test_table3_has_the_published_rows_and_all_teachers(tmp_path: Path) -> None:
     for teacher in (0, 1):
-        michel.ablation(tmp_path, michel.MINILM, teacher)
+        michel.ablation(tmp_path, MINILM, teacher)
     [drawn] = table3.draw(group(tmp_path), Journal())
     assert isinstance(drawn, Table)
     rows = drawn.display.set_index("layer")
@@ -48,7 +49,7 @@ def test_table3_has_the_published_rows_and_all_teachers(tmp_path: Path) -> None:
 
 
 def test_table4_compares_with_the_original_of_the_same_cell(tmp_path: Path) -> None:
-    michel.timing(tmp_path, michel.MINILM)
+    michel.timing(tmp_path, MINILM)
     frame = table4.gains(group(tmp_path), Journal())
     assert frame is not None
     row = frame[(frame["variant"] == "pruned") & (frame["length"] == 512) & (frame["batch_size"] == 64)].iloc[0]
@@ -61,7 +62,7 @@ def test_table4_compares_with_the_original_of_the_same_cell(tmp_path: Path) -> N
 
 
 def test_benchmark_medians(tmp_path: Path) -> None:
-    michel.benchmark(tmp_path, michel.MINILM)
+    michel.benchmark(tmp_path, MINILM)
     [drawn] = benchmarks.draw(group(tmp_path), Journal())
     assert isinstance(drawn, Table)
     assert list(zip(drawn.display["comparison"], drawn.display["ratio"], strict=True)) == [

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import analysis
-from analysis.catalogue.chapters import CHAPTERS
 from analysis.catalogue.draw import draw_all
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
-from analysis.data.records import read_record
 from analysis.michel import (
     decoding,
     fig1b,
@@ -30,6 +27,7 @@ from analysis.michel import (
 from analysis.render.output import Drawing, Table
 from analysis.render.style import GREY
 from tests.support.records import michel, translation
+from tests.support.records.frame import MINILM
 
 FIGURES = ["decoding", "fig1a", "fig2a", "fig3a", "fig4", "fig5", "kept_heads", "order_agreement"]
 
@@ -55,9 +53,9 @@ def test_everything_is_drawn_and_nothing_is_missed(tmp_path: Path) -> None:
 
 def test_encoder_and_translation_share_no_figure(tmp_path: Path) -> None:
     """Neither the figures of BERT, nor the comparison of methods, nor what is said to be missing."""
-    michel.ablation(tmp_path / "runs", michel.MINILM)
-    michel.transfer(tmp_path / "runs", michel.MINILM)
-    michel.pruning(tmp_path / "runs", michel.MINILM, "importance")
+    michel.ablation(tmp_path / "runs", MINILM)
+    michel.transfer(tmp_path / "runs", MINILM)
+    michel.pruning(tmp_path / "runs", MINILM, "importance")
     alone = draw_all([tmp_path / "runs"], tmp_path / "alone")
     translation.ablation(tmp_path / "runs")
     translation.transfer(tmp_path / "runs")
@@ -247,7 +245,7 @@ def test_published_dynamics_are_grey_and_named_as_another_model(tmp_path: Path) 
 
 
 def test_dynamics_of_an_encoder_are_drawn_in_per_cent_and_missed_by_nobody(tmp_path: Path) -> None:
-    folder = translation.dynamics(tmp_path / "runs", model=michel.MINILM, task="mnli")
+    folder = translation.dynamics(tmp_path / "runs", model=MINILM, task="mnli")
     config = (folder / "result.json").read_text().replace('"translation": true', '"translation": false')
     (folder / "result.json").write_text(config)
     drawing = one(fig5.draw(group(tmp_path / "runs"), Journal()))
@@ -278,32 +276,6 @@ def test_decoding_has_a_panel_a_batch_size_and_a_line_a_choice_of_kinds(tmp_path
     assert lines["all three kinds"] == pytest.approx([1.125, 1.25, 1.375])
     assert lines["encoder-decoder attention"] == pytest.approx([1.03125, 1.0625, 1.09375])
     assert len(drawing.frame) == 24 and "5 beams, 24 words from sources of 14 tokens" in drawing.caption
-
-
-@pytest.mark.parametrize(("mean_length", "length"), [(True, None), (False, 32)])
-def test_decoding_that_time_inference_recorded_is_read(tmp_path: Path, mean_length: bool, length: int | None) -> None:
-    """As that verb wrote it before there was one for translation."""
-    folder = translation.decoding(tmp_path / "now")
-    now = read_record(folder)
-    path = folder / "result.json"
-    result = json.loads(path.read_text())
-    own = {"share": 0.5, "lengths": [32, 128], "mean_length": mean_length}
-    path.write_text(json.dumps(result | {"verb": "time_inference", "config": result["config"] | own}))
-    before = read_record(folder)
-    assert now is not None and before is not None and before.verb == "time_decoding"
-    assert before.config == {**now.config, "length": length} and before.run_id == now.run_id
-    [part] = [part for chapter in CHAPTERS for part in chapter.parts if part.name == "decoding"]
-    assert part.verb == before.verb and len(one(part.draw(Group([before]), Journal())).frame) == 24
-
-
-def test_runs_of_encoders_are_alike_with_and_without_the_settings_of_decoding(tmp_path: Path) -> None:
-    now = read_record(michel.timing(tmp_path, michel.BERT))
-    assert now is not None and now.verb == "time_inference"
-    path = now.folder / "result.json"
-    result = json.loads(path.read_text())
-    path.write_text(json.dumps(result | {"config": result["config"] | {"shares": [0.5], "words": 24}}))
-    before = read_record(now.folder)
-    assert before == now
 
 
 def test_published_translation_numbers() -> None:

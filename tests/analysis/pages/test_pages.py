@@ -12,6 +12,7 @@ from analysis.pages.__main__ import LOGGED, ROOT, main
 from analysis.pages.fill import SUFFIX, TEMPLATES, pages
 from prunekit.support.errors import UserError
 from tests.support.records import michel
+from tests.support.records.frame import BERT, MINILM
 
 
 def test_the_committed_pages_are_what_the_logged_runs_give() -> None:
@@ -32,8 +33,8 @@ def written(folder: Path, text: str, name: str = "README.md") -> Path:
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
     for teacher, value in enumerate((0.7, 0.71, 0.75)):
-        michel.pruning(tmp_path / "runs", michel.MINILM, "importance", teacher, values={0.0: value, 0.4: value - 0.02})
-    michel.timing(tmp_path / "runs", michel.MINILM)
+        michel.pruning(tmp_path / "runs", MINILM, "importance", teacher, values={0.0: value, 0.4: value - 0.02})
+    michel.timing(tmp_path / "runs", MINILM)
     return tmp_path / "runs"
 
 
@@ -43,7 +44,7 @@ def test_a_template_asks_for_numbers_and_tables(tmp_path: Path, runs: Path) -> N
         '{{ own.cells("points", "value", share=0.4).each | percent }}, {{ own["baseline"].mean | points }}\n'
         '{{ headline([["michel", "Attention holds"]]) }}\n{{ claims("michel") }}\n'
         '{{ table("table4", model="minilm", task="mnli") }}\n'
-    ).replace('"minilm"', f'"{michel.MINILM["name"]}"')
+    ).replace('"minilm"', f'"{MINILM["name"]}"')
     [(path, filled)] = pages(load([runs], Journal()), written(tmp_path, text)).items()
     assert path == Path("README.md")
     lines = filled.splitlines()
@@ -74,7 +75,7 @@ def test_what_the_records_do_not_say_is_an_error(tmp_path: Path, runs: Path, tex
 
 
 def test_random_weights_are_no_result_against_a_paper(tmp_path: Path) -> None:
-    michel.timing(tmp_path / "runs", michel.BERT | {"weights": "random"}, teacher=None)
+    michel.timing(tmp_path / "runs", BERT | {"weights": "random"}, teacher=None)
     with pytest.raises(UserError, match="papers with runs are none"):
         pages(load([tmp_path / "runs"], Journal()), written(tmp_path, "{{ claims('michel') }}"))
 

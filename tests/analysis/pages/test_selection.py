@@ -10,6 +10,7 @@ from analysis.data.loading import Journal, load
 from analysis.pages.selection import Numbers, Runs, select
 from prunekit.support.errors import UserError
 from tests.support.records import michel
+from tests.support.records.frame import MINILM
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def curves(tmp_path: Path) -> Runs:
     for teacher, ahead in enumerate((0.01, 0.02, 0.06)):
         for order, more in (("importance", ahead), ("oracle", 0.0)):
             values = {0.0: 0.7, 0.4: 0.6 + more, 0.5: 0.5 + more, 0.6: 0.3 + more}
-            michel.pruning(tmp_path, michel.MINILM, order, teacher, values=values)
+            michel.pruning(tmp_path, MINILM, order, teacher, values=values)
     return select(load([tmp_path], Journal()), "prune_heads")
 
 
@@ -65,7 +66,7 @@ def test_too_few_runs_have_no_interval() -> None:
 
 
 def test_correlation_without_the_largest_effects(tmp_path: Path) -> None:
-    michel.transfer(tmp_path, michel.MINILM)
+    michel.transfer(tmp_path, MINILM)
     table = select(load([tmp_path], Journal()), "transfer").table("effects")
     frame = table.frame
     assert table.correlation("first_delta", "second_delta") == pytest.approx(frame.first_delta.corr(frame.second_delta))

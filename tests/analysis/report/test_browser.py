@@ -15,6 +15,7 @@ import pytest
 from analysis.data.loading import Journal, load
 from analysis.report.page import page
 from tests.support.records import michel
+from tests.support.records.frame import MINILM
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or ""
 VISIT = """<script>
@@ -48,9 +49,9 @@ FRAME = """<title>waiting</title>
 def text(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A page of a few runs, which tells what it is like once it is loaded."""
     root = tmp_path_factory.mktemp("browser") / "runs"
-    michel.pruning(root, michel.MINILM, "importance")
-    michel.pruning(root, michel.MINILM, "oracle")
-    michel.timing(root, michel.MINILM)
+    michel.pruning(root, MINILM, "importance")
+    michel.pruning(root, MINILM, "oracle")
+    michel.timing(root, MINILM)
     journal = Journal()
     return page(load([root], journal), journal).replace("<head>", f"<head>{VISIT}", 1)
 

@@ -19,6 +19,7 @@ from analysis.report.grid import number
 from analysis.report.page import page
 from analysis.report.titles import TITLES
 from tests.support.records import cofi, kwon, michel, translation
+from tests.support.records.frame import DEMO, MINILM
 
 VOID = {"meta", "link", "img", "input", "br"}
 HOSTILE = '<script>alert("task")</script>'
@@ -77,19 +78,20 @@ class Page(HTMLParser):
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of all three papers, one with a name that wants to be a script, one unfinished, one damaged."""
     root = tmp_path_factory.mktemp("report") / "runs"
-    michel.everything(root, michel.MINILM)
-    kwon.everything(root, michel.MINILM, seeds=1)
-    kwon.latency_table(root, michel.MINILM)
-    cofi.everything(root, michel.MINILM, seeds=1)
+    michel.everything(root, MINILM)
+    kwon.everything(root, MINILM, seeds=1)
+    kwon.latency_table(root, MINILM)
+    cofi.everything(root, MINILM, seeds=1)
     translation.everything(root)
-    michel.benchmark(root, michel.MINILM)
-    hostile = michel.timing(root, michel.DEMO | {"name": 'demo" onload="x'}, task=HOSTILE)
+    michel.benchmark(root, MINILM)
+    hostile = michel.timing(root, DEMO | {"name": 'demo" onload="x'}, task=HOSTILE)
     result = json.loads((hostile / "result.json").read_text())
-    result |= {"versions": {"torch": "2<b>"}, "seconds": {"total": 1234.56}, "finished": "2026-11-22T06:45:04+00:00"}
+    result["versions"] |= {"torch": "2<b>"}
+    result |= {"seconds": {"total": 1234.56}, "finished": "2026-11-22T06:45:04+00:00"}
     result["git"] = {"commit": "0123456789abcdef", "dirty": True}
     (hostile / "result.json").write_text(json.dumps(result))
-    (michel.write_run(root, "finetune", seed=1) / "result.json").unlink()
-    (michel.write_run(root, "finetune", seed=2) / "result.json").write_text("{")
+    (michel.finetune(root, seed=1) / "result.json").unlink()
+    (michel.finetune(root, seed=2) / "result.json").write_text("{")
     return root
 
 
@@ -187,7 +189,7 @@ def test_runs_are_listed_with_where_they_came_from(parsed: Page, runs: Path) -> 
     assert sorted(row["status"] for row in named)[:2] == ["damaged", "finished"]
     assert [row["status"] for row in named].count("unfinished") == 1
     [hostile] = [row for row in named if row["task"] == HOSTILE]
-    assert hostile["model"] == 'demo" onload="x' and hostile["libraries"] == "torch 2<b>"
+    assert hostile["model"] == 'demo" onload="x' and hostile["libraries"] == "python 3.11.9, torch 2<b>"
     assert (hostile["commit"], hostile["tree"], hostile["seconds"]) == ("0123456789", "dirty", "1234.6")
     assert (hostile["device"], hostile["threads"]) == ("AMD EPYC 7B13 (cpu)", "2")
     assert hostile["finished (UTC)"] == "2026-11-22T06:45:04"
@@ -225,7 +227,7 @@ def test_the_number_that_a_cell_sorts_by(text: str, value: float | None) -> None
 
 
 def test_equal_records_give_an_equal_page(tmp_path: Path) -> None:
-    michel.pruning(tmp_path / "runs", michel.DEMO, "importance")
+    michel.pruning(tmp_path / "runs", DEMO, "importance")
     for name in ("a", "b"):
         assert main([f"source={tmp_path / 'runs'}", f"out={tmp_path / 'new' / name}.html"]) == 0
     assert (tmp_path / "new" / "a.html").read_bytes() == (tmp_path / "new" / "b.html").read_bytes()
@@ -248,7 +250,7 @@ def test_bad_input_is_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    michel.benchmark(Path("runs"), michel.DEMO)
+    michel.benchmark(Path("runs"), DEMO)
     Path("file").write_text("")
     assert main(arguments) == 2
     error = capsys.readouterr().err

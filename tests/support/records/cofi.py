@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tests.support.records.frame import hash_of, write_run
 from tests.support.records.kwon import DENSE, EVALUATED, METRIC
-from tests.support.records.michel import hash_of, write_run
 
 DEFAULT: dict[str, Any] = {
     "sparsity": 0.9, "variant": "paper", "units": ["hidden", "layers", "heads", "neurons"], "matching": "paper",
@@ -64,7 +63,7 @@ def run(
             for role, split, rows, available in (
                 ("evaluation", "validation", EVALUATED.get(task, 2000), EVALUATED.get(task, 2000)),
                 ("selection", "train", 500, 24511), ("distillation", "train", 24011, 24511))]  # fmt: skip
-    folder = write_run(
+    return write_run(
         root, "prune_cofi", model=model, task=task, teacher=teacher, seed=seed, scale=scale,
         config=config, data=data, seconds={"train": seconds},
         tables={"latency": pd.DataFrame(latency), "kept": pd.DataFrame(kept or shape(model, config, random))},
@@ -73,24 +72,23 @@ def run(
             "baseline": dense, "baseline_low": dense - 0.02, "baseline_high": dense + 0.02, "speedup": speedup,
             "remaining_macs": remaining, "remaining_parameters": 1 - 0.4 * counted, "reached_target": reached,
         },
+        sparsity={
+            "requested": sparsity, "counted": counted, "achieved_macs": 1 - remaining,
+            "achieved_parameters": 0.4 * counted,
+        },
+        log=[(step, {"stage": stage, **values}) for step, stage, values in history(sparsity, value)],
     )  # fmt: skip
-    told = {"requested": sparsity, "counted": counted, "achieved_macs": 1 - remaining}
-    result = json.loads((folder / "result.json").read_text()) | {"sparsity": told}
-    (folder / "result.json").write_text(json.dumps(result))
-    lines = [{"step": step, "stage": stage, **values} for step, stage, values in history(sparsity, value)]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return folder
 
 
 def history(sparsity: float, score: float) -> list[tuple[int, str, dict[str, float]]]:
     """What a run logs."""
-    pruning = {"layer_loss": 1.0, "prediction_loss": 0.4, "target_sparsity": sparsity, "linear_multiplier": -0.1,
-               "quadratic_multiplier": 0.2}  # fmt: skip
+    pruning = {"loss": 1.5, "layer_loss": 1.0, "prediction_loss": 0.4, "target_sparsity": sparsity,
+               "linear_multiplier": -0.1, "quadratic_multiplier": 0.2}  # fmt: skip
     return [
         (20, "distil", {"loss": 1.0, "layer_loss": 2.0, "prediction_loss": 0.5}),
         (40, "prune", pruning | {"expected_sparsity": 0.6 * sparsity}),
         (60, "prune", pruning | {"expected_sparsity": sparsity}),
-        (80, "finetune", {"layer_loss": 0.5, "prediction_loss": 0.1, "score": score}),
+        (80, "finetune", {"loss": 0.6, "layer_loss": 0.5, "prediction_loss": 0.1, "score": score}),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.support.records.michel import hash_of, write_run
+from tests.support.records.frame import hash_of, write_run
 
 DENSE = {"cola": 0.42, "mnli": 0.705, "mrpc": 0.84, "rte": 0.6, "squad": 0.81, "sst2": 0.912, "stsb": 0.855}
 METRIC = {"cola": "matthews", "stsb": "spearman", "squad": "f1", "mrpc": "f1"}
@@ -57,23 +57,23 @@ def pruning(
     worth = {stage: dense - loss * left[stage] / left[steps[-1]] for stage in steps}
     took = {"gradients": 18.5, "search": 0.02, "rearrange": 0.6, "tune": 21.0}
     stages = [{"stage": "dense", "metric": name, "value": dense, "low": dense - 0.02, "high": dense + 0.02,
-               "seconds": None, "macs": 10**9, "achieved_macs": 0.0, "parameters": 10**7,
-               "achieved_parameters": 0.0}]  # fmt: skip
+               "length": 39, "macs": 10**9, "achieved_macs": 0.0, "parameters": 10**7, "achieved_parameters": 0.0,
+               "seconds": None}]  # fmt: skip
     stages += [{"stage": stage, "metric": name, "value": worth[stage], "low": worth[stage] - 0.02,
-                "high": worth[stage] + 0.02, "seconds": took[stage], "macs": int(10**9 * remaining),
-                "achieved_macs": 1 - remaining, "parameters": 10**7, "achieved_parameters": 0.3}
-               for stage in steps]  # fmt: skip
+                "high": worth[stage] + 0.02, "length": 39, "macs": int(10**9 * remaining),
+                "achieved_macs": 1 - remaining, "parameters": 10**7, "achieved_parameters": 0.3,
+                "seconds": took[stage]} for stage in steps]  # fmt: skip
     layers, width = model["layers"], model["heads"] // model["layers"]
     kept = [{"unit": unit, "layer": layer, "kept": int(total * min(1.0, constraint + 0.3 * (layer / layers - 0.4))),
              "total": total}
             for unit, total in (("heads", width), ("neurons", 1536)) for layer in range(layers)]  # fmt: skip
+    units = pd.DataFrame(kept)
     tuning = [{"layer": layer, "sublayer": sublayer, "status": "tuned", "units": 3, "error_before": 0.2,
                "error_after": 0.1, "largest_scale": 1.4}
               for layer in range(layers) for sublayer in ("attention", "ffn")]  # fmt: skip
     latency = [{"batch_size": batch, "length": 39, "dense_ms": 10.0 * batch, "pruned_ms": 10.0 * batch / gain,
                 "speedup": gain, "mac_speedup": 1 / remaining}
                for batch, gain in ((1, 1 + 0.5 * (speedup - 1)), (32, speedup))]  # fmt: skip
-    stages = [row | {"length": 39} for row in stages]
     tables = {"stages": stages, "kept": kept, "latency": latency} | ({"tuning": tuning} if config["tune"] else {})
     seconds = {f"seconds_{stage}": took[stage] for stage in ["gradients", *steps]}
     source = "demo" if task == "demo" else "nyu-mll/glue"
@@ -90,7 +90,13 @@ def pruning(
             "baseline_low": dense - 0.02, "baseline_high": dense + 0.02, "remaining_macs": remaining,
             "remaining_parameters": 0.53 + 0.47 * remaining, "speedup": speedup, **seconds,
             "seconds_pruning": sum(seconds.values()),
-            "layers_tuned": 2 * layers, "layers_skipped": 0,
+            "sublayers_tuned": 2 * layers * config["tune"], "sublayers_not_tuned": 0,
+        },
+        sparsity={
+            "requested_macs" if config["budget"] == "mac" else "requested_latency": 1 - constraint,
+            "achieved_macs": 1 - remaining, "achieved_parameters": 0.3,
+            **{f"achieved_{unit}": 1 - float(units.loc[units["unit"] == unit, "kept"].sum()) / (layers * total)
+               for unit, total in (("heads", width), ("neurons", 1536))},
         },
     )  # fmt: skip
 
@@ -104,7 +110,8 @@ def latency_table(root: Path, model: dict[str, Any], task: str = "mnli", **kwarg
             for units in every for ms in [fixed + each * units]]  # fmt: skip
     return write_run(
         root, "latency_table", model=model, task=task, config={"batch_size": 32, "length": None},
-        metrics={"batch_size": 32, "length": 39}, tables={"latency": pd.DataFrame(rows)}, **kwargs,
+        metrics={"batch_size": 32, "length": 39, "layers_ms": 60.0, "share_without_units": 0.1},
+        tables={"latency": pd.DataFrame(rows)}, **kwargs,
     )  # fmt: skip
 
 

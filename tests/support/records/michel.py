@@ -1,80 +1,18 @@
-"""Small synthetic run records, shaped like the experiments' own."""
+"""Small synthetic run records of pruned heads, shaped like the experiments' own."""
 
 from __future__ import annotations
 
-import json
+import itertools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-BERT = {"name": "bert-base", "path": "bert-base-uncased", "weights": "pretrained", "family": "bert",
-        "parameters": 109_484_547, "layers": 12, "heads": 144}  # fmt: skip
-MINILM = {"name": "minilm-l6", "path": "sentence-transformers/all-MiniLM-L6-v2", "weights": "pretrained",
-          "family": "bert", "parameters": 22_714_371, "layers": 6, "heads": 72}  # fmt: skip
-DEMO = {"name": "demo", "path": None, "weights": "scratch", "family": "bert",
-        "parameters": 1_200_000, "layers": 4, "heads": 16}  # fmt: skip
+from tests.support.records.frame import write_run
+
 ORDERS = ("importance", "importance_released", "importance_stepwise", "oracle", "magnitude", "random")
-
-
-def write_run(
-    root: Path,
-    verb: str,
-    *,
-    tables: dict[str, pd.DataFrame] | None = None,
-    metrics: dict[str, Any] | None = None,
-    config: dict[str, Any] | None = None,
-    model: dict[str, Any] | None = None,
-    task: str = "mnli",
-    scale: str | None = "small",
-    teacher: int | None = 0,
-    seed: int = 0,
-    rows: int = 2000,
-    revision: int = 1,
-    data: list[dict[str, Any]] | None = None,
-    seconds: dict[str, float] | None = None,
-) -> Path:
-    """Write one finished run below ``root`` and return its folder."""
-    model = dict(model or MINILM)
-    full = {
-        "model": {"name": model["name"], "path": model["path"], "weights": model["weights"]},
-        "task": {"name": task},
-        "train": {"seed": teacher or 0, "examples": 24511},
-        "run": {"folder": str(root), "threads": None},
-        "seed": seed,
-        **(config or {}),
-    }
-    run_id = f"{abs(hash_of([verb, full, scale, rows, revision])):016x}"
-    folder = root / verb / run_id
-    (folder / "tables").mkdir(parents=True, exist_ok=True)
-    for name, table in (tables or {}).items():
-        table.to_csv(folder / "tables" / f"{name}.csv", index=False)
-    (folder / "config.yaml").write_text(json.dumps(full))
-    demo = task.startswith("demo")
-    evaluation = {"role": "evaluation", "name": task, "source": "demo" if demo else "nyu-mll/glue",
-                  "split": "validation_matched", "rows": rows, "rows_available": 2000 if demo else 9815,
-                  "fingerprint": "sha256:ab"}  # fmt: skip
-    train = evaluation | {"role": "train", "split": "train", "rows": 24511, "rows_available": 392702}
-    result = {
-        "verb": verb, "revision": revision, "run_id": run_id, "status": "finished", "config": full,
-        "metrics": metrics or {}, "sparsity": {}, "model": model,
-        "teacher": None if teacher is None
-        else {"run_id": f"t{teacher}", "seed": teacher, "metric": "accuracy", "value": 0.7},
-        "data": [train, evaluation] if data is None else data, "seed": seed, "scale": scale,
-        "seconds": {**(seconds or {}), "total": 1.0}, "peak_memory_bytes": 10**9,
-        "device": {"type": "cpu", "name": "AMD EPYC 7B13", "threads": 2, "dtype": "float32"},
-        "versions": {}, "git": {"commit": "0" * 40, "dirty": False}, "started": "", "finished": "",
-    }  # fmt: skip
-    (folder / "result.json").write_text(json.dumps(result))
-    return folder
-
-
-def hash_of(value: Any) -> int:
-    """Stable over processes, unlike ``hash``."""
-    import hashlib
-
-    return int(hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:15], 16)
 
 
 def ablation(root: Path, model: dict[str, Any], teacher: int = 0, rows: int = 2000, **kwargs: Any) -> Path:
@@ -107,7 +45,14 @@ def ablation(root: Path, model: dict[str, Any], teacher: int = 0, rows: int = 20
     ]  # fmt: skip
     return write_run(
         root, "ablate_heads", model=model, teacher=teacher, rows=rows,
-        tables={"heads": heads, "layers": pd.DataFrame(layer_rows)}, metrics={"baseline": 0.7}, **kwargs,
+        tables={"heads": heads, "layers": pd.DataFrame(layer_rows)},
+        metrics={
+            "metric": "accuracy", "baseline": 0.7, "heads": model["heads"], "layers": layers,
+            "worst_single_head_delta": float(deltas.min()), "best_single_head_delta": float(deltas.max()),
+            "heads_significant": int((p_values < 0.01).sum()), "heads_significant_bh": int((p_values < 0.0005).sum()),
+            "layers_significant": sum(layer % 4 > 1 for layer in range(layers)),
+        },
+        **kwargs,
     )  # fmt: skip
 
 
@@ -120,7 +65,9 @@ def transfer(root: Path, model: dict[str, Any], teacher: int = 0, task: str = "m
         {"kind": "self", "layer": np.arange(model["heads"]) // width,
          "head": np.arange(model["heads"]) % width, "first_delta": first, "second_delta": second}
     )  # fmt: skip
-    metrics = {"first": f"{task}/validation_matched", "second": "snli/validation"}
+    metrics = {"metric": "accuracy", "pearson_r": float(np.corrcoef(first, second)[0, 1]), "p_value": 1e-6,
+               "heads": model["heads"], "first": f"{task}/validation_matched", "second": "snli/validation",
+               "first_baseline": 0.7, "second_baseline": 0.72}  # fmt: skip
     return write_run(root, "transfer", model=model, teacher=teacher, task=task, tables={"effects": table},
                      metrics=metrics, **kwargs)  # fmt: skip
 
@@ -153,24 +100,35 @@ def pruning(
     for share, value in values.items():
         cut = int(total * share)
         points.append(
-            {"share": share, "heads_kept": total - cut, "heads_total": total, "achieved_heads": cut / total,
-             "metric": "accuracy", "value": value, "low": value - 0.02, "high": value + 0.02,
-             "parameters": 1, "achieved_parameters": 0.156 * cut / total, "macs": 1,
+            {"share": share, "kinds": "self", "heads_kept": total - cut, "heads_total": total,
+             "achieved_heads": cut / total, "metric": "accuracy", "value": value, "low": value - 0.02,
+             "high": value + 0.02, "parameters": 1, "achieved_parameters": 0.156 * cut / total, "macs": 1,
              "achieved_macs": 0.344 * cut / total, "length": 39}
         )  # fmt: skip
         alive = units[rank >= cut].groupby("layer").size()
         kept += [{"share": share, "kind": "self", "layer": layer, "heads_kept": int(alive.get(layer, 0)),
                   "heads": width} for layer in range(model["layers"])]  # fmt: skip
-    unpruned = values.get(0.0, base)
+    unpruned, last = values.get(0.0, base), points[-1]
     return write_run(
         root, "prune_heads", model=model, teacher=teacher, seed=seed,
         config={"order": order, "share": None} | kwargs.pop("config", {}),
         tables={"points": pd.DataFrame(points), "kept": pd.DataFrame(kept),
                 "scores": units.assign(score=scores, rank=rank)},
-        metrics={"baseline": unpruned, "baseline_low": unpruned - 0.0202, "baseline_high": unpruned + 0.0198},
+        metrics={
+            "order": order, "metric": "accuracy", "kinds": ["self"], "baseline": unpruned,
+            "baseline_low": unpruned - 0.0202, "baseline_high": unpruned + 0.0198,
+            "share_within_baseline_band": within(points, unpruned - 0.0202),
+        },
+        sparsity={"requested_heads": last["share"]}
+        | {name: last[name] for name in ("achieved_heads", "achieved_macs", "achieved_parameters")},
         **{"seconds": {"head importance": 27.0, "evaluate pruned models": 140.0} if "importance" in order else None}
         | kwargs,
     )  # fmt: skip
+
+
+def within(points: Iterable[Mapping[str, Any]], low: float) -> float:
+    """The share up to which no point is below ``low``."""
+    return max((point["share"] for point in itertools.takewhile(lambda p: p["value"] >= low, points)), default=0.0)
 
 
 def timing(root: Path, model: dict[str, Any], teacher: int | None = 0, **kwargs: Any) -> Path:
@@ -188,7 +146,8 @@ def timing(root: Path, model: dict[str, Any], teacher: int | None = 0, **kwargs:
                 )  # fmt: skip
     tables = {"timings": pd.DataFrame(rows)}
     return write_run(root, "time_inference", model=model, teacher=teacher, tables=tables,
-                     metrics={"attention_parameter_share": 0.157}, **kwargs)  # fmt: skip
+                     metrics={"attention_parameter_share": 0.157},
+                     sparsity={"requested_heads": 0.5, "achieved_heads": 0.5}, **kwargs)  # fmt: skip
 
 
 def benchmark(root: Path, model: dict[str, Any]) -> Path:
@@ -198,7 +157,12 @@ def benchmark(root: Path, model: dict[str, Any]) -> Path:
         for name, found in ratios.items()
         for i, r in enumerate(found)
     ]
-    return write_run(root, "benchmark", model=model, tables={"repeats": pd.DataFrame(rows)})
+    return write_run(root, "benchmark", model=model, config={"benchmark": "lengths"},
+                     tables={"repeats": pd.DataFrame(rows)})  # fmt: skip
+
+
+def finetune(root: Path, **kwargs: Any) -> Path:
+    return write_run(root, "finetune", metrics={"accuracy": 0.7, "steps": 766, "created": []}, **kwargs)
 
 
 def everything(root: Path, model: dict[str, Any], teachers: tuple[int, ...] = (0,), **kwargs: Any) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.support.records.michel import write_run
+from tests.support.records.frame import write_run
+from tests.support.records.michel import within
 
 MARIAN = {"name": "marian-small", "path": None, "weights": "scratch", "family": "marian", "parameters": 7_000_000,
           "layers": 4, "heads": 24}  # fmt: skip
@@ -64,7 +65,12 @@ def ablation(
         for layer in range(LAYERS)
     ]  # fmt: skip
     tables = {"heads": pd.DataFrame(heads), "layers": pd.DataFrame(layers)}
-    return write(root, "ablate_heads", tables=tables, metrics={"baseline": BLEU}, **kwargs)
+    changes = [*one_off.values(), -0.0005]
+    metrics = {"metric": "bleu", "baseline": BLEU, "heads": len(UNITS), "layers": LAYERS * len(KINDS),
+               "worst_single_head_delta": min(changes), "best_single_head_delta": max(changes),
+               "heads_significant": len(one_off), "heads_significant_bh": len(one_off),
+               "layers_significant": len([1 for _, _, protocol in kept if protocol == "dev"])}  # fmt: skip
+    return write(root, "ablate_heads", tables=tables, metrics=metrics, **kwargs)
 
 
 def transfer(root: Path, second: str = "multi30k", **kwargs: Any) -> Path:
@@ -72,7 +78,9 @@ def transfer(root: Path, second: str = "multi30k", **kwargs: Any) -> Path:
     first = -0.001 * np.arange(1, len(UNITS) + 1)
     sign = UNITS["kind"].map({"enc-enc": 1.0, "enc-dec": 2.0, "dec-dec": -1.0})
     table = UNITS.assign(first_delta=first, second_delta=first * sign)
-    metrics = {"first": "multi30k/test", "second": f"{second}/validation"}
+    metrics = {"metric": "bleu", "pearson_r": float(np.corrcoef(first, first * sign)[0, 1]), "p_value": 0.04,
+               "heads": len(UNITS), "first": "multi30k/test", "second": f"{second}/validation",
+               "first_baseline": BLEU, "second_baseline": BLEU}  # fmt: skip
     config = {"second": {"name": second}}
     return write(root, "transfer", config, tables={"effects": table}, metrics=metrics, **kwargs)
 
@@ -91,10 +99,7 @@ def pruning(
     points, kept = [], []
     for share, value in values.items():
         cut = int(len(units) * share)
-        points.append(
-            {"share": share, "kinds": "+".join(kinds or KINDS), "heads_kept": len(units) - cut,
-             "heads_total": len(units), "achieved_heads": cut / len(units), "metric": "bleu", "value": value}
-        )  # fmt: skip
+        points.append(point(share, cut, len(units), value, kinds))
         alive = units[rank >= cut].groupby(["kind", "layer"]).size()
         kept += [
             {"share": share, "kind": kind, "layer": layer, "heads_kept": int(alive.get((kind, layer), 0)),
@@ -108,9 +113,23 @@ def pruning(
         {"order": order, "share": None, "kinds": kinds},
         tables={"points": pd.DataFrame(points), "kept": pd.DataFrame(kept),
                 "scores": units.assign(score=rank / len(rank), rank=rank)},
-        metrics={"baseline": BLEU, "baseline_low": BLEU - 0.01, "baseline_high": BLEU + 0.01},
+        metrics={"order": order, "metric": "bleu", "kinds": list(kinds or KINDS), "baseline": BLEU,
+                 "baseline_low": BLEU - 0.01, "baseline_high": BLEU + 0.01,
+                 "share_within_baseline_band": within(points, BLEU - 0.01)},
+        sparsity={"requested_heads": points[-1]["share"]}
+        | {name: points[-1][name] for name in ("achieved_heads", "achieved_macs", "achieved_parameters")},
         **kwargs,
     )  # fmt: skip
+
+
+def point(share: float, cut: int, total: int, value: float, kinds: list[str] | None = None) -> dict[str, Any]:
+    """A point of a curve: ``cut`` of ``total`` heads are gone."""
+    gone = cut / total
+    return {"share": share, "kinds": "+".join(kinds or KINDS), "heads_kept": total - cut, "heads_total": total,
+            "achieved_heads": gone, "metric": "bleu", "value": value, "low": value - 0.01, "high": value + 0.01,
+            "parameters": round(7_000_000 * (1 - 0.1 * gone)), "achieved_parameters": 0.1 * gone,
+            "macs": round(10**8 * (1 - 0.2 * gone)), "achieved_macs": 0.2 * gone, "length": 14,
+            "target_length": 15}  # fmt: skip
 
 
 def dynamics(root: Path, curves: Mapping[int, Mapping[float, float]] | None = None, **kwargs: Any) -> Path:
@@ -118,14 +137,21 @@ def dynamics(root: Path, curves: Mapping[int, Mapping[float, float]] | None = No
     if curves is None:
         curves = {1: {0.0: 0.0, 0.4: 0.0}, 2: {0.0: 0.20, 0.4: 0.10}, 8: {0.0: BLEU, 0.4: 0.315}}
     points = [
-        {"epoch": epoch, "share": share, "achieved_heads": int(24 * share) / 24, "metric": "bleu", "value": value,
-         "relative": value / curve[0.0] if curve[0.0] else None, "low": value - 0.01, "high": value + 0.01}
+        {"epoch": epoch, **point(share, int(24 * share), 24, value),
+         "relative": value / curve[0.0] if curve[0.0] else None}
         for epoch, curve in curves.items()
         for share, value in curve.items()
     ]  # fmt: skip
+    scores = [UNITS.assign(score=UNITS.index / 24, rank=UNITS.index, epoch=epoch) for epoch in curves]
     agreement = [{"epoch": epoch, "rank_correlation": epoch / max(curves)} for epoch in curves]
-    tables = {"points": pd.DataFrame(points), "agreement": pd.DataFrame(agreement)}
-    return write(root, "head_dynamics", {"order": "importance", "kinds": None}, tables=tables, **kwargs)
+    tables = {"points": pd.DataFrame(points), "agreement": pd.DataFrame(agreement),
+              "scores": pd.concat(scores)[["epoch", "kind", "layer", "head", "score", "rank"]]}  # fmt: skip
+    epochs = list(curves)
+    metrics = {"order": "importance", "metric": "bleu", "kinds": list(KINDS), "epochs": epochs,
+               "baseline": curves[epochs[-1]][0.0], "first_baseline": curves[epochs[0]][0.0],
+               "first_rank_correlation": agreement[0]["rank_correlation"]}  # fmt: skip
+    config = {"order": "importance", "kinds": None}
+    return write(root, "head_dynamics", config, tables=tables, metrics=metrics, **kwargs)
 
 
 def decoding(root: Path, **kwargs: Any) -> Path:
@@ -140,7 +166,8 @@ def decoding(root: Path, **kwargs: Any) -> Path:
         for share in (0.25, 0.5, 0.75)
         for speedup in [1 + share / (2 if "+" in kinds else 8)]
     ]  # fmt: skip
-    return write(root, "time_decoding", tables={"decoding": pd.DataFrame(rows)}, **kwargs)
+    return write(root, "time_decoding", tables={"decoding": pd.DataFrame(rows)}, metrics={"words": 24, "beams": 5},
+                 sparsity={"requested_heads": 0.75, "achieved_heads": 0.75}, **kwargs)  # fmt: skip
 
 
 def everything(root: Path) -> None:

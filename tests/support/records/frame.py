@@ -1,0 +1,99 @@
+"""What all synthetic run records have in common: the models, the frame of ``result.json``, and how one is written.
+
+What is written is held to the schema of records as it is when a verb runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from prunekit.runs.schema.fields import VERSION
+from prunekit.runs.schema.writing import check_line, check_record, check_rows
+
+BERT = {"name": "bert-base", "path": "bert-base-uncased", "weights": "pretrained", "family": "bert",
+        "parameters": 109_484_547, "layers": 12, "heads": 144}  # fmt: skip
+MINILM = {"name": "minilm-l6", "path": "sentence-transformers/all-MiniLM-L6-v2", "weights": "pretrained",
+          "family": "bert", "parameters": 22_714_371, "layers": 6, "heads": 72}  # fmt: skip
+DEMO = {"name": "demo", "path": None, "weights": "scratch", "family": "bert",
+        "parameters": 1_200_000, "layers": 4, "heads": 16}  # fmt: skip
+
+
+def write_run(
+    root: Path,
+    verb: str,
+    *,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    metrics: dict[str, Any] | None = None,
+    sparsity: dict[str, float] | None = None,
+    log: Sequence[tuple[int, dict[str, Any]]] = (),
+    config: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
+    task: str = "mnli",
+    scale: str | None = "small",
+    teacher: int | None = 0,
+    seed: int = 0,
+    rows: int = 2000,
+    revision: int = 1,
+    data: list[dict[str, Any]] | None = None,
+    seconds: dict[str, float] | None = None,
+) -> Path:
+    """Write one finished run below ``root`` and return its folder.
+
+    Arguments:
+        log: steps and what is logged at each.
+
+    Raises:
+        SchemaError: a table, a metric or a line of the log is not what the schema of the verb says.
+    """
+    model = dict(model or MINILM)
+    full = {
+        "model": {"name": model["name"], "path": model["path"], "weights": model["weights"]},
+        "task": {"name": task},
+        "train": {"seed": teacher or 0, "examples": 24511},
+        "run": {"folder": str(root), "threads": None},
+        "seed": seed,
+        **(config or {}),
+    }
+    run_id = f"{abs(hash_of([verb, full, scale, rows, revision])):016x}"
+    folder = root / verb / run_id
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    for name, table in (tables or {}).items():
+        check_rows(verb, name, table.to_dict("records"))  # type: ignore[arg-type]
+        table.to_csv(folder / "tables" / f"{name}.csv", index=False)
+    for _, values in log:
+        check_line(verb, values)
+    if log:
+        lines = (json.dumps({"step": step, **values}) + "\n" for step, values in log)
+        (folder / "metrics.jsonl").write_text("".join(lines))
+    (folder / "config.yaml").write_text(json.dumps(full))
+    demo = task.startswith("demo")
+    evaluation = {"role": "evaluation", "name": task, "source": "demo" if demo else "nyu-mll/glue",
+                  "split": "validation_matched", "rows": rows, "rows_available": 2000 if demo else 9815,
+                  "fingerprint": "sha256:ab"}  # fmt: skip
+    train = evaluation | {"role": "train", "split": "train", "rows": 24511, "rows_available": 392702}
+    used = [train, evaluation] if data is None else [{"fingerprint": "sha256:ab", **item} for item in data]
+    result = {
+        "schema": VERSION,
+        "verb": verb, "revision": revision, "run_id": run_id, "status": "finished", "config": full,
+        "metrics": metrics or {}, "sparsity": sparsity or {}, "model": model,
+        "teacher": None if teacher is None
+        else {"run_id": f"t{teacher}", "seed": teacher, "metric": "accuracy", "value": 0.7},
+        "data": used, "seed": seed, "scale": scale,
+        "seconds": {**(seconds or {}), "total": 1.0}, "peak_memory_bytes": 10**9,
+        "device": {"type": "cpu", "name": "AMD EPYC 7B13", "threads": 2, "dtype": "float32"},
+        "versions": {"python": "3.11.9"}, "git": {"commit": "0" * 40, "dirty": False}, "started": "", "finished": "",
+    }  # fmt: skip
+    check_record(result, tables or {})
+    (folder / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+def hash_of(value: Any) -> int:
+    """Stable over processes, unlike ``hash``."""
+    return int(hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:15], 16)

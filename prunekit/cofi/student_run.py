@@ -25,7 +25,7 @@ from prunekit.runs.execute import Run
 from prunekit.runs.run_data import evaluation_examples
 from prunekit.runs.teachers import Teacher, new_model, positions
 from prunekit.support.errors import UserError
-from prunekit.support.files import remove, write_json
+from prunekit.support.files import write_json
 from prunekit.support.fingerprints import model_fingerprint
 from prunekit.support.progress import Advance
 from prunekit.training.loop import Context
@@ -138,7 +138,7 @@ class StudentRun:
             "achieved_macs": 1 - after.macs / before.macs,
             "achieved_parameters": 1 - after.parameters / before.parameters,
         }  # fmt: skip
-        remove(*run.folder.glob("*.safetensors"))
+        run.leftovers += run.folder.glob("*.safetensors")
 
     def _student(self) -> Any:
         config = self.config

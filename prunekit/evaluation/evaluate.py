@@ -68,7 +68,7 @@ def evaluate(
     """Score a model on a set of encoded rows.
 
     Args:
-        examples: as :func:`prunekit.data.batches.encode` returns them.
+        examples: as :func:`prunekit.data.kinds.encode` returns them.
         beams: of translation.
         on_rows: called with the number of examples (of questions: windows) done since the last call.
 

@@ -53,7 +53,7 @@ def mask_gradients(
 
     Args:
         model: of the architecture table, for classification, regression or question answering, pruned or not.
-        batches: with the labels that :func:`prunekit.data.losses.example_losses` needs. Rows are returned in the
+        batches: with the labels that :func:`prunekit.data.kinds.example_losses` needs. Rows are returned in the
             order of ``index``, or as they come where there is none.
         labels: ``gold`` or ``predicted``.
         progress: called with the number of rows done since the last call.

@@ -42,7 +42,7 @@ class TranslationAblation:
     def __init__(
         self, model: Any, pairs: Pairs, *, device: torch.device, beams: int, batch_size: int, at_once: int | None = None
     ) -> None:
-        """Args: as of :func:`prunekit.translations.translate`, and ``at_once``: how many ablations are decoded in
+        """Args: as of :func:`prunekit.forward.translate.translate`, and ``at_once``: how many ablations are decoded in
         one batch; the default is one on a CPU, where more were seen to be slower, and what fills a GPU."""
         model.eval()
         self.layout = describe(model)

@@ -11,25 +11,26 @@ from prunekit.data.batches import Examples, evaluation_batches, iterate
 from prunekit.data.rows import load_rows
 from prunekit.heads.curves import Estimate, Retrain
 from prunekit.heads.effects import head_comparisons
-from prunekit.heads.scores import head_importance, head_magnitude, random_scores
+from prunekit.heads.scores import OF_WEIGHTS, head_importance
 from prunekit.heads.settings import CurveSettings
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import recorded_rows
 from prunekit.runs.teachers import Teacher
 from prunekit.training.finetuning import retrain
 
+VARIANT_OF = {"importance": "paper", "importance_stepwise": "paper", "importance_released": "released"}
+"""Of :func:`prunekit.heads.scores.head_importance`, by order."""
+
 
 def estimator(config: CurveSettings, teacher: Teacher, evaluation: Examples, run: Run) -> Estimate:
     """The function from a model to the scores of its heads, by kind (layer, head); the lowest go first."""
-    if config.order == "random":
-        return lambda model: random_scores(model, config.seed)
-    if config.order == "magnitude":
-        return head_magnitude
+    if config.order in OF_WEIGHTS:
+        return lambda model: OF_WEIGHTS[config.order](model, config.seed)
     if config.order == "oracle":
         found = head_comparisons(config.task, teacher, evaluation, run, ("one_off",), config.evaluation, tested=False)
         # a head whose removal costs most is the most important
         return lambda model: {kind: -comparison.deltas for kind, comparison in found["one_off"].items()}
-    variant = "released" if config.order == "importance_released" else "paper"
+    variant = VARIANT_OF[config.order]
     return importance(config, teacher, run, config.importance_examples, variant=variant, normalise=config.normalise)
 
 

@@ -117,3 +117,10 @@ def random_scores(model: PreTrainedModel, seed: int) -> dict[str, Tensor]:
         kind: torch.rand(exists.shape, generator=generator, dtype=torch.float64).masked_fill(~exists, torch.nan)
         for kind, exists in Masks.ones(describe(model)).heads.items()
     }
+
+
+OF_WEIGHTS: dict[str, Callable[[PreTrainedModel, int], dict[str, Tensor]]] = {
+    "magnitude": lambda model, _seed: head_magnitude(model),
+    "random": random_scores,
+}
+"""Orders of pruning that need no data, by name: from a model and a seed to the scores of its heads."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AttentionShape:
-    """An attention sublayer as :func:`describe` reports it."""
+    """An attention sublayer as :func:`prunekit.models.blocks.describe` reports it."""
 
     kind: str
     layer: int
@@ -18,7 +18,7 @@ class AttentionShape:
 
 @dataclass(frozen=True)
 class FFNShape:
-    """An FFN sublayer as :func:`describe` reports it."""
+    """An FFN sublayer as :func:`prunekit.models.blocks.describe` reports it."""
 
     layer: int
     neurons: int

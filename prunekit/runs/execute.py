@@ -30,7 +30,7 @@ from prunekit.runs.schema.writing import check_line, check_record, check_rows
 from prunekit.runs.tracking import Tracker
 from prunekit.support.devices import describe_device
 from prunekit.support.errors import UserError
-from prunekit.support.files import plain, remove_leftovers, write_json, write_text
+from prunekit.support.files import plain, remove, remove_leftovers, write_json, write_text
 from prunekit.support.progress import Advance, bar
 from prunekit.support.timing import process_peak_memory
 from prunekit.training import processes
@@ -89,6 +89,8 @@ class Run:
     data: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     last_step: int = -1
+    leftovers: list[Path] = field(default_factory=list)
+    """Files that only an interrupted run needs; deleted once the record is written."""
 
     def log(self, step: int, **values: Any) -> None:
         """Append one line to ``metrics.jsonl``. Steps rise; one that an interrupted run had logged stays as it is."""
@@ -213,6 +215,7 @@ def execute(
         }  # fmt: skip
         check_record(plain(record), [path.stem for path in folder.glob("tables/*.csv")])
         write_json(folder / "result.json", record)
+        remove(*run.leftovers)
         tracker.finish(run.metrics, folder, draw(folder) if draw and tracker.run is not None else [])
         return plain(record)
 

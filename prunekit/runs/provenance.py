@@ -1,4 +1,4 @@
-"""What a run was made with: commit and library versions (hardware: :mod:`prunekit.support.timing`)."""
+"""What a run was made with: commit and library versions (hardware: :mod:`prunekit.support.devices`)."""
 
 from __future__ import annotations
 

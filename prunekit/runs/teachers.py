@@ -77,8 +77,7 @@ def finetune(config: Settings, run: Run) -> None:
         model.config.id2label = dict(enumerate(names))
         model.config.label2id = {name: number for number, name in model.config.id2label.items()}
     checkpoints.save(model, run.folder / "model", tokenizer=tokenizer)
-    for name in ("checkpoint.safetensors", "best.safetensors"):
-        (run.folder / name).unlink(missing_ok=True)
+    run.leftovers += [run.folder / name for name in ("checkpoint.safetensors", "best.safetensors")]
     run.metrics = {**evaluated.metrics, "steps": state.step, "created": created}
     if config.train.keep == "best":
         run.metrics |= {"held_out": state.best, "best_step": state.best_step}

@@ -10,12 +10,10 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -110,7 +108,7 @@ class Context:
     identity: Mapping[str, str] = field(default_factory=dict)
     """Of the training, for its checkpoints."""
     cache: Path | None = None
-    """Where shared stages are kept, a folder each; None keeps them with the others."""
+    """Folder of runs in whose cache the warm-up of CoFi is; None keeps it with the other stages."""
     checkpoint_seconds: float = 60.0
     """Least time between two checkpoints within an epoch or a stage."""
     on_log: Callable[[int, dict[str, Any]], None] = lambda step, values: None
@@ -133,7 +131,7 @@ def run(stage: Stage, context: Context) -> StageState:
     """Train a stage, or what is left of it; in the end its modules have the best weights, if there were any to choose.
 
     Where several processes have :func:`prunekit.training.processes.joined`, each calls this, batches are shared out,
-    and the first one writes. Trainings that share a stage wait for each other.
+    and the first one writes.
 
     Raises:
         UserError: a loss that is not finite (names the step and the last checkpoint), a checkpoint that is damaged or
@@ -141,9 +139,7 @@ def run(stage: Stage, context: Context) -> StageState:
     """
     if context.folder is not None:
         context.folder.mkdir(parents=True, exist_ok=True)
-    locked = stage.shared and context.folder is not None
-    with filelock.FileLock(f"{context.folder}/{stage.name}.lock") if locked else nullcontext():
-        return StageRun(stage, context).finish()
+    return StageRun(stage, context).finish()
 
 
 class StageRun:
@@ -155,12 +151,16 @@ class StageRun:
         self.first, self.several = processes.rank() == 0, processes.count() > 1
         self.checkpoint = None if context.folder is None else context.folder / stage.checkpoint
         self.best = None if context.folder is None else context.folder / stage.best
-        self.identity = {**context.identity, "stage": stage.name, "total": str(stage.steps)}
+        # the only stage of a training has no name: checkpoints from before there were stages fit
+        own = {} if stage.checkpoint == "checkpoint.safetensors" else {"stage": stage.name}
+        self.identity = {**context.identity, **own, "total": str(stage.steps)}
         self.state = StageState()
         torch.manual_seed(stage.random_seed)
         if self.checkpoint is not None and self.checkpoint.exists():
             found = load_state(self.checkpoint, stage.modules, stage.optimizers, self.identity)
             self.state = StageState(**json.loads(found))
+            if self.state.best == -math.inf:  # as written before there were stages
+                self.state.best = None
         context.on_step(self.state.step)
         if self.state.step < stage.steps:
             context.on_resume(stage.first_step + self.state.step)
@@ -223,7 +223,7 @@ class StageRun:
             if score is not None:
                 if stage.logs_score:
                     found["score"] = score
-                if state.best is None or score > state.best:
+                if state.best is None or math.isnan(state.best) or score > state.best:
                     state.best, state.best_step = score, state.step
                     if self.best is not None and self.first:
                         save_modules(self.best, stage.modules)

@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +208,16 @@ def test_a_missing_table_and_an_unknown_one_are_told(logged: Path) -> None:
         f"{logged}/tables/kept.csv: missing",
         f"{logged}/tables/rest.csv: table rest is unknown, right would be stages, tuning, kept, latency",
     ]
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_checkpoints_stay_until_the_record_is_written(right: bool, tmp_path: Path) -> None:
+    def trained(config: Settings, run: Run) -> None:
+        (measured if right else _other_metric)(config, run)
+        (run.folder / "checkpoint.safetensors").write_bytes(b"hours of work")
+        run.leftovers += [run.folder / "checkpoint.safetensors", run.folder / "best.safetensors"]
+
+    with nullcontext() if right else pytest.raises(SchemaError):
+        execute("latency_table", 1, configured(tmp_path), trained)
+    (folder,) = (tmp_path / "latency_table").iterdir()
+    assert (folder / "checkpoint.safetensors").exists() is not right

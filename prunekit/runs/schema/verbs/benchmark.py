@@ -25,8 +25,8 @@ VERB = VerbSchema(
     metrics=fields(
         Field("ratio_*", "float", "median ratio of a comparison"),
         Field("seconds_*", "float", "median seconds of an implementation"),
-        Field("max_*", "float", "largest difference between implementations"),
-        Field("error_*", "float", "of tuning, by implementation"),
+        Field("max_*", "float", "largest difference between implementations", nullable=True),
+        Field("error_*", "float", "of tuning, by implementation", nullable=True),
         Field("saved_megabytes_*|peak_megabytes_*", "float", "memory of a step, by implementation"),
         Field("sparsity_*|expected_sparsity*", "float", "share of the prunable parameters that is gone"),
         Field("share_of_promise_*", "float", "measured speed-up over that of a hand-built model"),

@@ -1,0 +1,171 @@
+"""``docs/extending.md`` is true: a score, a family and a figure are added to a copy by following it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("prunekit", "experiments", "analysis", "conf")
+
+SCORE = """
+
+def head_position(model: PreTrainedModel, seed: int) -> dict[str, Tensor]:
+    exists = Masks.ones(describe(model)).heads
+    order = {kind: torch.arange(mask.numel(), dtype=torch.float64).view(mask.shape) for kind, mask in exists.items()}
+    return {kind: scores.masked_fill(~exists[kind], torch.nan) for kind, scores in order.items()}
+
+
+OF_WEIGHTS["position"] = head_position
+"""
+FAMILY = """
+ROWS = (
+    *ROWS,
+    Encoder(
+        model_type="xlm-roberta",
+        stacks=(_BERT_STACK,),
+        embeddings=("embeddings",),
+        head_parameters=("classifier.", "qa_outputs."),
+        residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "classifier.dense", "qa_outputs")),
+        classify=_classifier_head,
+    ),
+)
+"""
+PRESET = """defaults: [schema, _self_]
+name: xlm-roberta-base
+path: FacebookAI/xlm-roberta-base
+family: xlm-roberta
+"""
+FIGURE = """
+from analysis.data.groups import Group
+from analysis.data.loading import Journal
+from analysis.render.output import Item
+
+
+def draw(group: Group, journal: Journal) -> list[Item]:
+    return []
+"""
+EXPERIMENT = """# @package _global_
+# Heads by position.
+preset: {verb: prune_heads, figures: [michel/position]}
+hydra:
+  mode: MULTIRUN
+  sweeper: {params: {order: "position,random"}}
+"""
+USE = """
+import torch
+import prunekit
+from hydra import compose, initialize_config_dir
+from pathlib import Path
+from analysis.catalogue.chapters import CHAPTERS
+from experiments.cli.composition import CONF, register, typed
+from experiments.cli.verb import named
+from prunekit.heads import orders
+from prunekit.heads.curves import pruning_steps
+from prunekit.models.checkpoints import build
+
+assert Path(prunekit.__file__).is_relative_to(Path.cwd())
+verb = named("prune_heads")
+register("prune_heads", verb.settings)
+with initialize_config_dir(str(CONF), version_base="1.3"):
+    config = typed(compose("prune_heads", ["order=position"]), verb.settings)
+    hydra = compose("prune_heads", ["experiment=michel_position"], return_hydra_config=True).hydra
+    family = typed(compose("prune_heads", ["model=xlm-roberta-base"]), verb.settings).model.family
+assert hydra.sweeper.params.order == "position,random"
+assert [part.draw.__module__ for chapter in CHAPTERS for part in chapter.parts if part.name == "position"] == [
+    "analysis.michel.position"
+]
+shape = dict(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=24,
+             max_position_embeddings=24, pad_token_id=1, type_vocab_size=1)
+model = build(family, shape, 3, seed=1).double()
+estimate = orders.estimator(config, None, None, None)
+*_, last = pruning_steps(model, [0.0, 0.375], estimate, kinds=["self"])
+assert last.removed == [(0, 0), (0, 1), (0, 2)], last.removed
+layout = prunekit.describe(model)
+masks = prunekit.Masks.ones(layout)
+masks.heads["self"][0, 1] = False
+masks.neurons[1, ::2] = False
+masks.hidden[3] = False
+ids = torch.arange(2, 18).view(2, 8)
+batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+with torch.no_grad():
+    whole = model(**batch).logits
+    with prunekit.gated(model, masks):
+        gated = model(**batch).logits
+    small = prunekit.prune(model, masks)
+    pruned = small(**batch).logits
+    prunekit.save(small, "saved")
+    loaded = prunekit.load("saved", dtype=torch.float64)(**batch).logits
+assert (whole - gated).abs().max() > 1e-8
+torch.testing.assert_close(pruned, gated, rtol=0, atol=1e-10)
+assert torch.equal(loaded, pruned)
+assert prunekit.cost(small, 8).parameters == sum(p.numel() for p in small.parameters())
+"""
+
+
+def counted() -> dict[str, int]:
+    """How many files the page says that each addition touches."""
+    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    return {name: int(number) for name, number in re.findall(r"^## (.+) \((\d+) files?\)$", page, flags=re.MULTILINE)}
+
+
+class Copy:
+    """A copy of the source, and the files that were touched in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.touched: set[str] = set()
+        for part in PARTS:
+            ignored = shutil.ignore_patterns("__pycache__", "logged_runs")
+            shutil.copytree(ROOT / part, root / part, ignore=ignored)
+
+    def append(self, path: str, text: str) -> None:
+        """To a file, which is made if it is not there."""
+        target = self.root / path
+        target.write_text((target.read_text(encoding="utf-8") if target.exists() else "") + text, encoding="utf-8")
+        self.touched.add(path)
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        target = self.root / path
+        text = target.read_text(encoding="utf-8")
+        assert text.count(old) == 1, (path, old)
+        target.write_text(text.replace(old, new), encoding="utf-8")
+        self.touched.add(path)
+
+    def files(self) -> int:
+        """Touched since the last question."""
+        number = len(self.touched)
+        self.touched.clear()
+        return number
+
+
+def test_what_the_page_says_can_be_done(tmp_path: Path) -> None:
+    copy, said = Copy(tmp_path), counted()
+    copy.append("prunekit/heads/scores.py", SCORE)
+    copy.replace("prunekit/heads/settings.py", '"random", "magnitude",', '"random", "magnitude", "position",')
+    assert copy.files() == said["A head score"] == 2
+    copy.append("prunekit/models/families/encoders.py", FAMILY)
+    copy.append("conf/model/xlm-roberta-base.yaml", PRESET)
+    assert copy.files() == said["A family of encoders"] == 2
+    copy.append("analysis/michel/position.py", FIGURE)
+    copy.append("conf/experiment/michel_position.yaml", EXPERIMENT)
+    chapters, part = "analysis/catalogue/chapters.py", '            Part("fig3b", "prune_heads", fig3b.draw),\n'
+    copy.replace(chapters, "    order_agreement,\n", "    order_agreement,\n    position,\n")
+    copy.replace(chapters, part, part + '            Part("position", "prune_heads", position.draw),\n')
+    assert copy.files() == said["A figure"] == 3
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("addition", ["An option of a verb", "A task", "A claim"])
+def test_the_page_counts_the_other_additions(addition: str) -> None:
+    assert counted()[addition] == {"An option of a verb": 2, "A task": 1, "A claim": 1}[addition]

@@ -214,8 +214,8 @@ def execute(
             "started": started, "finished": _now(),
         }  # fmt: skip
         check_record(plain(record), [path.stem for path in folder.glob("tables/*.csv")])
+        remove(*run.leftovers)  # before the record: a run that was killed in between would keep them for good
         write_json(folder / "result.json", record)
-        remove(*run.leftovers)
         tracker.finish(run.metrics, folder, draw(folder) if draw and tracker.run is not None else [])
         return plain(record)
 

@@ -211,7 +211,7 @@ def test_a_missing_table_and_an_unknown_one_are_told(logged: Path) -> None:
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_checkpoints_stay_until_the_record_is_written(right: bool, tmp_path: Path) -> None:
+def test_checkpoints_stay_until_the_record_is_complete(right: bool, tmp_path: Path) -> None:
     def trained(config: Settings, run: Run) -> None:
         (measured if right else _other_metric)(config, run)
         (run.folder / "checkpoint.safetensors").write_bytes(b"hours of work")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from analysis.catalogue import options
+from analysis.data.loading import folders_of
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.support.errors import UserError
 
@@ -40,13 +41,7 @@ def finished_runs(sources: Iterable[Path]) -> list[Path]:
     """
     runs: dict[Path, None] = {}
     for source in sources:
-        if not source.is_dir():
-            raise UserError(f"source={source}: no such folder; it must hold run records (VERB/RUN_ID/result.json)")
-        found = [
-            folder
-            for folder in (source, *sorted(source.glob("*")), *sorted(source.glob("*/*")))
-            if (folder / "result.json").exists()
-        ]
+        found = [folder for folder in folders_of(source) if (folder / "result.json").exists()]
         if not found:
             raise UserError(f"source={source}: no finished run in it; it must hold VERB/RUN_ID/result.json")
         runs |= dict.fromkeys(found)

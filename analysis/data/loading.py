@@ -70,8 +70,6 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
     found: dict[tuple[str, str], Record] = {}
     unfinished = []
     for source in sources:
-        if not source.is_dir():
-            raise UserError(f"source={source}: no such folder; it must hold run records (VERB/RUN_ID/result.json)")
         runs: list[LocalRun | OfflineRun] = [*_local_runs(source), *_offline_runs(source)]
         for run in runs:
             try:
@@ -105,9 +103,20 @@ def read_tables(
     return tables
 
 
+def folders_of(source: Path) -> list[Path]:
+    """Where records of a source may be: the source itself, and one and two levels below it.
+
+    Raises:
+        UserError: it is not a folder.
+    """
+    if not source.is_dir():
+        raise UserError(f"source={source}: no such folder; it must hold run records (VERB/RUN_ID/result.json)")
+    return [source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))]
+
+
 def _local_runs(source: Path) -> Iterator[LocalRun]:
     """Runs whose record is in the source itself, or one or two levels below it."""
-    for folder in (source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))):
+    for folder in folders_of(source):
         if (folder / "result.json").exists() or (folder / "config.yaml").exists():
             if folder.name == "files" and log_in(folder.parent) is not None:
                 continue  # W&B's, which its log must vouch for

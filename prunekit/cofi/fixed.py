@@ -133,7 +133,8 @@ def student_stage(
         name=name, steps=recipe.student.steps(len(context.examples), epochs), batch_size=recipe.student.batch_size,
         seed=recipe.seed, random_seed=recipe.seed + 1 + offset, first_step=offset, log_every=LOG_EVERY,
         evaluate_every=recipe.student.evaluate_every, notes=lambda step: objective.notes(name),
-        checkpoint=f"{name}.safetensors", best=f"{name}-best.safetensors", lower="student.learning_rate", **how,
+        identity={"stage": name}, checkpoint=f"{name}.safetensors", best=f"{name}-best.safetensors",
+        lower="student.learning_rate", **how,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -53,13 +54,20 @@ class Cofi:
     """A student's way through the stages of CoFi."""
 
     def __init__(
-        self, teacher: PreTrainedModel, student: PreTrainedModel, recipe: Recipe, score: Score, context: Context
+        self,
+        teacher: PreTrainedModel,
+        student: PreTrainedModel,
+        recipe: Recipe,
+        score: Score,
+        context: Context,
+        runs: Path | None = None,
     ) -> None:
         """
         Args:
             teacher: fine-tuned, in eval mode, on the device.
             student: of the same shape, on the device; changed in place.
             score: of a physically pruned model, on data that nothing else is trained on; higher is better.
+            runs: folder of runs in whose cache the warm-up is; None keeps it with the other stages.
 
         Raises:
             UserError: teacher and student do not fit together, or a sparsity that the units cannot reach.
@@ -67,7 +75,7 @@ class Cofi:
         check_fit(teacher, student)
         freeze_embeddings(student)
         self.teacher, self.student = teacher, student
-        self.recipe, self.score, self.context = recipe, score, context
+        self.recipe, self.score, self.context, self.runs = recipe, score, context, runs
         self.gates = Gates(student, recipe.units, recipe.seed).to(context.device)
         self.gates.constrain()
         self.size = PrunableSize.of(student, recipe.variant)
@@ -103,7 +111,7 @@ class Cofi:
         stage = self.distillation_stage()
         if not stage.steps:
             return {}
-        with shared_warm_up(self.teacher, self.student, self.recipe, self.context) as context:
+        with shared_warm_up(self.teacher, self.student, self.recipe, self.context, self.runs) as context:
             return {stage.name: run(stage, context)}
 
     def _fixed(
@@ -183,17 +191,17 @@ class Cofi:
 
 @contextmanager
 def shared_warm_up(
-    teacher: PreTrainedModel, student: PreTrainedModel, recipe: Recipe, context: Context
+    teacher: PreTrainedModel, student: PreTrainedModel, recipe: Recipe, context: Context, runs: Path | None
 ) -> Iterator[Context]:
     """Where the warm-up is kept for all trainings that begin with the same one; they wait for each other."""
-    if context.cache is None:
+    if runs is None:
         yield context
         return
     identity = {
         "teacher": model_fingerprint(teacher), "student": model_fingerprint(student),
         "examples": context.examples.fingerprint(), "recipe": json.dumps(recipe.warm_up(), sort_keys=True),
     }
-    with Cache(context.cache, context.device).folder(WARM_UP, identity) as folder:
+    with Cache(runs, context.device).folder(WARM_UP, identity) as folder:
         yield dataclasses.replace(context, folder=folder, identity=identity)
 
 

@@ -71,7 +71,8 @@ class StudentRun:
         recipe = config.recipe
         if config.structure in ("learned", "random"):
             student = self._student()
-            cofi = Cofi(whole, student, recipe, self._score, self._context(recipe, student))
+            context, runs = self._context(recipe, student), Path(config.run.folder)
+            cofi = Cofi(whole, student, recipe, self._score, context, runs)
             return cofi.run() if shape is None else cofi.run_with(drawn(student, shape, config.seed))
         if config.structure == "dense":
             model, masks = small_dense(whole, config.sparsity, config.seed), None
@@ -97,7 +98,7 @@ class StudentRun:
         }  # fmt: skip
         return Context(
             examples=self.examples, device=run.device, folder=run.folder, identity=identity,
-            cache=Path(config.run.folder), checkpoint_seconds=config.run.checkpoint_seconds,
+            checkpoint_seconds=config.run.checkpoint_seconds,
             on_log=lambda step, values: run.log(step, **values),
             on_resume=lambda step: (run.logged(until=step), None)[1], on_step=lambda steps: self.advance(steps),
         )  # fmt: skip

@@ -18,6 +18,7 @@ from prunekit.data.bleu import bleu_band, translation_scores
 from prunekit.data.kinds.questions import Windows
 from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.translate import texts, translate
+from prunekit.models.blocks import describe
 from prunekit.support.devices import autocast
 from prunekit.support.statistics import Band, accuracy_band, bootstrap_band
 
@@ -179,8 +180,6 @@ def score(task: TaskConfig, logits: np.ndarray, labels: np.ndarray) -> dict[str,
 
 def model_record(model: Any, name: str, path: str | None, weights: str) -> dict[str, Any]:
     """How the run record names a model."""
-    from prunekit.models.blocks import describe
-
     layout = describe(model)
     return {
         "name": name, "path": path, "weights": weights, "family": model.config.model_type,

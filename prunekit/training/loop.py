@@ -63,6 +63,8 @@ class Stage:
     logs_score: bool = True
     notes: Callable[[int], dict[str, Any]] = lambda step: {}
     """Of the last of so many steps, logged as they are."""
+    identity: Mapping[str, str] = field(default_factory=dict)
+    """What tells its checkpoints from those of the training's other stages."""
     first_step: int = 0
     """Steps of the stages before; logged steps go on from there."""
     shared: bool = False
@@ -107,8 +109,6 @@ class Context:
     """Of checkpoints and best weights; None keeps none."""
     identity: Mapping[str, str] = field(default_factory=dict)
     """Of the training, for its checkpoints."""
-    cache: Path | None = None
-    """Folder of runs in whose cache the warm-up of CoFi is; None keeps it with the other stages."""
     checkpoint_seconds: float = 60.0
     """Least time between two checkpoints within an epoch or a stage."""
     on_log: Callable[[int, dict[str, Any]], None] = lambda step, values: None
@@ -151,9 +151,7 @@ class StageRun:
         self.first, self.several = processes.rank() == 0, processes.count() > 1
         self.checkpoint = None if context.folder is None else context.folder / stage.checkpoint
         self.best = None if context.folder is None else context.folder / stage.best
-        # the only stage of a training has no name: checkpoints from before there were stages fit
-        own = {} if stage.checkpoint == "checkpoint.safetensors" else {"stage": stage.name}
-        self.identity = {**context.identity, **own, "total": str(stage.steps)}
+        self.identity = {**context.identity, **stage.identity, "total": str(stage.steps)}
         self.state = StageState()
         torch.manual_seed(stage.random_seed)
         if self.checkpoint is not None and self.checkpoint.exists():

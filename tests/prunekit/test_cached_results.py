@@ -357,9 +357,9 @@ class WarmUps(Kind):
     def ask(self, given: Given) -> Any:
         recipe = replace(given.recipe, student=given.student_config)
         own = Context(
-            examples=given.examples, device=CPU, folder=given.folder / "own", identity={}, cache=given.folder
+            examples=given.examples, device=CPU, folder=given.folder / "own", identity={}
         )
-        with shared_warm_up(given.model, given.student, recipe, own) as shared:
+        with shared_warm_up(given.model, given.student, recipe, own, given.folder) as shared:
             return shared
 
 

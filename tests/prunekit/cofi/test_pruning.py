@@ -38,7 +38,8 @@ class KilledError(Exception):
 
 
 def prune_tiny(
-    examples: Examples, folder: Path, recipe: Recipe = RECIPE, *, die_at: int | None = None, **options: Any
+    examples: Examples, folder: Path, recipe: Recipe = RECIPE, *, die_at: int | None = None, cache: Path | None = None,
+    **options: Any,
 ) -> tuple[Pruned, dict[int, dict[str, Any]]]:
     teacher, student = build("bert", SHAPE, 3, seed=1), build("bert", SHAPE, 3, seed=2)
     logged: dict[int, dict[str, Any]] = {}
@@ -54,7 +55,7 @@ def prune_tiny(
         examples=examples, device=torch.device("cpu"), folder=folder, identity={"recipe": repr(recipe)},
         on_log=logged.__setitem__, on_step=on_step, **options,
     )  # fmt: skip
-    return Cofi(teacher, student, recipe, score_of(examples), context).run(), logged
+    return Cofi(teacher, student, recipe, score_of(examples), context, cache).run(), logged
 
 
 def score_of(examples: Examples) -> Callable[[Any], float]:

@@ -1,9 +1,11 @@
+import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from prunekit.config.sections import TrainConfig
@@ -117,6 +119,22 @@ def test_an_infinite_loss_names_the_step(examples: Examples, tmp_path: Path) -> 
     arguments: dict[str, Any] = {"folder": tmp_path, "checkpoint_seconds": 0.0, "on_step": poison}
     with pytest.raises(UserError, match=r"the loss is nan at step 71, the last good checkpoint is .*safetensors"):
         fit(model, examples, CONFIG, **arguments)
+
+
+def test_a_checkpoint_from_before_there_were_stages_goes_on(examples: Examples, tmp_path: Path) -> None:
+    """It names no stage, and its best score was below all numbers."""
+    whole, resumed = tiny(), tiny()
+    fit(whole, examples, CONFIG, folder=tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    with safe_open(path, framework="pt") as file:
+        notes, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert notes.keys() == {"config", "total", "progress"}
+    steps = json.loads(notes["progress"])["step"]
+    old = json.dumps({"step": steps, "best": -math.inf, "best_step": 0})
+    save_file(tensors, path, metadata={**notes, "progress": old})
+    state = fit(resumed, examples, CONFIG, folder=tmp_path)
+    assert (state.step, state.best) == (steps, None)
+    assert torch.equal(weights(resumed), weights(whole))
 
 
 def test_a_damaged_checkpoint_is_named(examples: Examples, tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ lint: $(READY)  ## Check style, types, and which package imports which
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 
-figures: $(READY)  ## Redraw all figures and tables from the logged runs
-	$(BIN)/python -m analysis source=analysis/logged_runs out=figures
+figures: $(READY)  ## Redraw all figures and tables from the logged runs, into figures/logged
+	$(BIN)/python -m analysis source=analysis/logged_runs out=figures/logged
 
 readme: $(READY)  ## Write README.md, the pages of docs/ with numbers and its pictures from the logged runs
 	$(BIN)/python -m analysis.pages

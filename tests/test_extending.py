@@ -1,4 +1,4 @@
-"""``docs/extending.md`` is true: a score, a family and a figure are added to a copy by following it."""
+"""``docs/extending.md`` is true: a score, an option, a family and a figure are added to a copy by following it."""
 
 from __future__ import annotations
 
@@ -43,13 +43,16 @@ path: FacebookAI/xlm-roberta-base
 family: xlm-roberta
 """
 FIGURE = """
+import pandas as pd
+
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.render.output import Item
+from analysis.render.output import Item, Table
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
-    return []
+    frame = pd.DataFrame({"order": sorted({str(record.config["order"]) for record in group.records})})
+    return [Table("position", "Orders that were run", frame, frame, group.caption)]
 """
 EXPERIMENT = """# @package _global_
 # Heads by position.
@@ -58,12 +61,17 @@ hydra:
   mode: MULTIRUN
   sweeper: {params: {order: "position,random"}}
 """
+OPTION = """
+    highest_first: bool = False
+    \"\"\"The most important heads go first.\"\"\"
+"""
 USE = """
 import torch
 import prunekit
 from hydra import compose, initialize_config_dir
 from pathlib import Path
 from analysis.catalogue.chapters import CHAPTERS
+from analysis.catalogue.draw import draw_all
 from experiments.cli.composition import CONF, register, typed
 from experiments.cli.verb import named
 from prunekit.heads import orders
@@ -87,6 +95,13 @@ model = build(family, shape, 3, seed=1).double()
 estimate = orders.estimator(config, None, None, None)
 *_, last = pruning_steps(model, [0.0, 0.375], estimate, kinds=["self"])
 assert last.removed == [(0, 0), (0, 1), (0, 2)], last.removed
+with initialize_config_dir(str(CONF), version_base="1.3"):
+    config = typed(compose("prune_heads", ["order=position", "highest_first=true"]), verb.settings)
+*_, last = pruning_steps(model, [0.0, 0.375], orders.estimator(config, None, None, None), kinds=["self"])
+assert sorted(last.removed) == [(1, 1), (1, 2), (1, 3)], last.removed
+assert family == "xlm-roberta"
+draw_all([Path(LOGGED)], Path("drawn"))
+assert [path.read_text() for path in Path("drawn").rglob("position.csv")] == ["order\\nrandom\\n"]
 layout = prunekit.describe(model)
 masks = prunekit.Masks.ones(layout)
 masks.heads["self"][0, 1] = False
@@ -150,6 +165,14 @@ def test_what_the_page_says_can_be_done(tmp_path: Path) -> None:
     copy.append("prunekit/heads/scores.py", SCORE)
     copy.replace("prunekit/heads/settings.py", '"random", "magnitude",', '"random", "magnitude", "position",')
     assert copy.files() == said["A head score"] == 2
+    step = '    """Step of the curve."""\n'
+    copy.replace("prunekit/heads/settings.py", step, step + OPTION.lstrip("\n"))
+    ranking = "lambda model: OF_WEIGHTS[config.order](model, config.seed)"
+    turned = (
+        "lambda model: {k: (-s if config.highest_first else s) for k, s in OF_WEIGHTS[config.order](model, 0).items()}"
+    )
+    copy.replace("prunekit/heads/orders.py", ranking, turned)
+    assert copy.files() == said["An option of a verb"] == 2
     copy.append("prunekit/models/families/encoders.py", FAMILY)
     copy.append("conf/model/xlm-roberta-base.yaml", PRESET)
     assert copy.files() == said["A family of encoders"] == 2
@@ -159,13 +182,15 @@ def test_what_the_page_says_can_be_done(tmp_path: Path) -> None:
     copy.replace(chapters, "    order_agreement,\n", "    order_agreement,\n    position,\n")
     copy.replace(chapters, part, part + '            Part("position", "prune_heads", position.draw),\n')
     assert copy.files() == said["A figure"] == 3
+    runs = ROOT / "analysis" / "logged_runs" / "prune_heads"
+    logged = next(path for path in sorted(runs.iterdir()) if "name: minilm" in (path / "config.yaml").read_text())
     done = subprocess.run(
-        [sys.executable, "-P", "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=False,
+        [sys.executable, "-P", "-c", f"LOGGED = {str(logged)!r}\n{USE}"], cwd=tmp_path, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("addition", ["An option of a verb", "A task", "A claim"])
+@pytest.mark.parametrize("addition", ["A task", "A claim"])
 def test_the_page_counts_the_other_additions(addition: str) -> None:
-    assert counted()[addition] == {"An option of a verb": 2, "A task": 1, "A claim": 1}[addition]
+    assert counted()[addition] == {"A task": 1, "A claim": 1}[addition]

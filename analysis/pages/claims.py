@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from analysis.catalogue.all_claims import NOT_TESTED, Judged
 from prunekit.support.errors import UserError
 
 COLUMNS = ("claim", "where", "published", "ours", "verdict")
+_SINGLE = re.compile(r"\b1 (run|pair)\b")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def headline(rows: Sequence[TestedClaim], chosen: Sequence[tuple[str, str]]) -> 
             raise UserError(f"headline: {len(found)} tested claims of {paper} begin with {words!r}, one should")
         cells = found[0].cells
         verdict = f"**{cells['verdict']}**"
+        if cells["verdict"] == "holds" and _SINGLE.search(cells["ours"]):
+            verdict = "met once"  # a single training decides nothing
         lines.append(_line([cells["claim"], found[0].title, cells["published"], cells["ours"], verdict]))
     return "\n".join(lines)
 

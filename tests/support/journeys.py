@@ -1,4 +1,4 @@
-"""Which files of the library a call goes through."""
+"""Which files of a package a call goes through."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import prunekit
-
-ROOT = Path(prunekit.__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = ("support", "config")
 """Packages that are not counted: what everything uses."""
 
 
-def files_run(call: Callable[[], Any]) -> list[str]:
-    """The files whose functions run during a call, relative to ``prunekit/``, in the order in which they are entered.
+def files_run(call: Callable[[], Any], package: str = "prunekit") -> list[str]:
+    """The files whose functions run during a call, relative to the package, in the order in which they are entered.
 
     What a module does while it is imported does not count.
     """
@@ -32,5 +30,6 @@ def files_run(call: Callable[[], Any]) -> list[str]:
         call()
     finally:
         sys.setprofile(before)
-    own = [Path(name).relative_to(ROOT) for name in entered if Path(name).is_relative_to(ROOT)]
+    root = ROOT / package
+    own = [Path(name).relative_to(root) for name in entered if Path(name).is_relative_to(root)]
     return [path.as_posix() for path in own if path.parts[0] not in LEFT_OUT]

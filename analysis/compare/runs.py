@@ -47,7 +47,8 @@ def comparable(records: Sequence[Record]) -> Comparable | None:
     for record in records:
         teacher, rows = record.teacher_run or record.teacher_path, _evaluated_on(record)
         if teacher and rows:
-            found.setdefault((rows, teacher), {}).setdefault(record.verb, []).append(record)
+            whole = f"{teacher} {record.model.fingerprint}"  # an id may stand for several models
+            found.setdefault((rows, whole), {}).setdefault(record.verb, []).append(record)
     alike: dict[tuple[str, frozenset[str]], list[Record]] = {}
     for (rows, _), by_verb in found.items():
         usual = {verb: kept for verb, runs in by_verb.items() if (kept := USUAL[verb](runs))}

@@ -135,7 +135,7 @@ def condition_of(record: Record) -> dict[str, str]:
     shown = REPLICATES + AXES.get(record.verb, ())
     fields = {
         key: json.dumps(value, sort_keys=True, default=str).strip('"')
-        for key, value in _flat(record.config)
+        for key, value in flat(record.config)
         if key not in shown and key.split(".")[0] not in NOT_RESULTS and value is not None
     }  # null and a setting that an older record does not know are the same
     for item in record.data:
@@ -234,9 +234,10 @@ def _list(numbers: Sequence[int]) -> str:
     return f"{numbers[0]} to {numbers[-1]}" + (f" ({len(numbers)} of them)" if gaps else "")
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flat(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Settings by their dotted names."""
     for key, value in config.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

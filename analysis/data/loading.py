@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.data.contents import disagreement, of_one_content, warn_of_other_weights
 from analysis.data.records import TIMING_VERBS, DamagedRecordError, Record, read_record
 from analysis.data.wandb_offline import OfflineRun, log_in, offline_runs
 from prunekit.support.errors import UserError
@@ -39,9 +40,9 @@ class LocalRun:
 class Unused:
     """A run that was left out."""
 
-    run: LocalRun | OfflineRun
+    run: LocalRun | OfflineRun | Record
     why: str
-    """``damaged`` or ``unfinished``."""
+    """``damaged``, ``unfinished`` or ``other content``."""
 
 
 @dataclass
@@ -62,7 +63,8 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
 
     A source is a folder of records (``runs``), of one verb (``runs/prune_heads``) or a single run, or a folder that
     W&B wrote (``runs/wandb/offline-run-...``), or one of those (``runs/wandb``): what is in it tells which.
-    Damaged and unfinished runs are left out and named in ``journal``; a run found twice counts once.
+    Damaged and unfinished runs are left out and named in ``journal``, and so are runs on other contents of the same
+    name (:mod:`analysis.data.contents`); a run found twice counts once.
 
     Raises:
         UserError: a source is not a folder.
@@ -82,11 +84,17 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
                 unfinished.append(str(run.folder))
                 journal.unused.append(Unused(run, "unfinished"))
             else:
-                found.setdefault((record.verb, record.run_id), record)
+                first = found.setdefault((record.verb, record.run_id), record)
+                if first is not record and (differs := disagreement(first, record)):
+                    journal.warn(f"{record.folder}: not used, its {differs} differ from those of {first.folder}, "
+                                 "which is a record of the same run")  # fmt: skip
     if unfinished:
         journal.warn(f"not used: {len(unfinished)} unfinished run(s): {', '.join(unfinished)}")
     records = [record for record in found.values() if _may_be_shown(record, journal)]
     _warn_of_mixed_revisions(records, journal)
+    warn_of_other_weights(records, journal.warn)
+    records, others = of_one_content(records, journal.warn)
+    journal.unused += [Unused(record, "other content") for record in others]
     return sorted(records, key=lambda record: (record.verb, record.seed, record.run_id))
 
 

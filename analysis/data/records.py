@@ -32,6 +32,8 @@ class Model:
     layers: int
     heads: int
     """Attention heads in all layers together."""
+    fingerprint: str = ""
+    """Of its weights before any pruning; empty in older records."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,12 @@ class Record:
     """A fine-tuned model that came from outside."""
     teacher_run: str | None
     """Id of the run that fine-tuned it; None where it came from outside or there is none."""
+    teacher_score: float | None
+    """As that run has it."""
     seed: int
     scale: str | None
+    input: Mapping[str, str]
+    """Hash of the content of local files and folders, by the setting that names them; none in older records."""
     seconds: Mapping[str, float]
     """By stage; of a stage whose result was taken from a cache, only what looking it up took."""
     device: str
@@ -209,6 +215,7 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
             parameters=int(model["parameters"]),
             layers=int(model["layers"]),
             heads=int(model["heads"]),
+            fingerprint=str(model.get("fingerprint") or ""),
         ),
         task=str(result["config"]["task"]["name"]),
         translation=bool(result["config"]["task"].get("translation")),
@@ -227,10 +234,13 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         teacher_seed=int(teacher["seed"]) if teacher.get("seed") is not None else None,
         teacher_path=teacher.get("path"),
         teacher_run=teacher.get("run_id"),
+        teacher_score=float(teacher["value"]) if teacher.get("value") is not None else None,
         seed=int(result["seed"]),
         scale=result["scale"],
+        input={str(name): str(content) for name, content in (result.get("input") or {}).items()},
         seconds={str(name): float(value) for name, value in result["seconds"].items()},
-        device=f"{device['name']} ({device['type']}), {_threads(device['threads'])}, {device['dtype']}",
+        device=f"{device['name']} ({device['type']}), "
+        f"{device['threads']} thread{'s' * (device['threads'] != 1)}, {device['dtype']}",
         provenance=_provenance(result),
     )
 
@@ -288,7 +298,3 @@ def typed_column(column: pd.Series, kind: str) -> pd.Series:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:160]
-
-
-def _threads(number: int) -> str:
-    return "1 thread" if number == 1 else f"{number} threads"

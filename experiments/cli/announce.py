@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunekit.config.sections import Settings
+from prunekit.runs.execute import FinishedRecord
 from prunekit.support.progress import console
 
 
@@ -24,6 +25,8 @@ def announce(record: dict[str, Any], config: Settings) -> dict[str, Any]:
         console.print(f"  sparsity: {told}", soft_wrap=True)
     folder = Path(config.run.folder) / record["verb"] / record["run_id"]
     console.print(f"  {record['seconds']['total']:.1f} s, record: {folder}", soft_wrap=True)
+    if isinstance(record, FinishedRecord):
+        console.print(f"  finished before, {record.when}; run.force=true runs it again", soft_wrap=True)
     return record
 
 

@@ -91,7 +91,11 @@ def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] 
         else:
             print(f"{verb}: {line}", file=sys.stderr)
         return
-    report(number, SKIPPED if isinstance(record, FinishedRecord) else DONE, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    if isinstance(record, FinishedRecord):
+        report(number, SKIPPED, seconds, record.when)
+    else:
+        report(number, DONE, seconds)
 
 
 def _show_sweep(verb: str, overrides: list[str]) -> None:

@@ -202,7 +202,7 @@ def shared_warm_up(
         "examples": context.examples.fingerprint(), "recipe": json.dumps(recipe.warm_up(), sort_keys=True),
     }
     with Cache(runs, context.device).folder(WARM_UP, identity) as folder:
-        yield dataclasses.replace(context, folder=folder, identity=identity)
+        yield dataclasses.replace(context, folder=folder, identity=identity, inputs={})  # all of them are in it
 
 
 def pruning_loss(

@@ -92,12 +92,13 @@ class StudentRun:
 
     def _context(self, recipe: Recipe, student: Any) -> Context:
         run, config = self.run, self.config
-        identity = {
-            "recipe": repr(recipe), "student": model_fingerprint(student),
-            "teacher": model_fingerprint(self.teacher.model), "examples": self.examples.fingerprint(),
+        inputs = {
+            "student": model_fingerprint(student), "teacher": model_fingerprint(self.teacher.model),
+            "examples": self.examples.fingerprint(), "selection": self.selection.fingerprint(),
         }  # fmt: skip
         return Context(
-            examples=self.examples, device=run.device, folder=run.folder, identity=identity,
+            examples=self.examples, device=run.device, folder=run.folder, identity={"recipe": repr(recipe)},
+            inputs=inputs,
             checkpoint_seconds=config.run.checkpoint_seconds,
             on_log=lambda step, values: run.log(step, **values),
             on_resume=lambda step: (run.logged(until=step), None)[1], on_step=lambda steps: self.advance(steps),

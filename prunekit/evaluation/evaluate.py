@@ -20,6 +20,7 @@ from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.translate import texts, translate
 from prunekit.models.blocks import describe
 from prunekit.support.devices import autocast
+from prunekit.support.fingerprints import weights_fingerprint
 from prunekit.support.statistics import Band, accuracy_band, bootstrap_band
 
 Advance = Callable[[int], None]
@@ -185,4 +186,5 @@ def model_record(model: Any, name: str, path: str | None, weights: str) -> dict[
         "name": name, "path": path, "weights": weights, "family": model.config.model_type,
         "parameters": sum(p.numel() for p in model.parameters()),
         "layers": len(layout.ffn), "heads": sum(block.heads for block in layout.attention),
+        "fingerprint": weights_fingerprint(model),
     }  # fmt: skip

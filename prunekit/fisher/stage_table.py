@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
 from prunekit.models.masks import Masks
 from prunekit.runs.execute import Run
+from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.teachers import Teacher
 from prunekit.support.files import write_json
 
@@ -34,10 +35,14 @@ class StageTable:
         self.config, self.run, self.teacher, self.evaluation = config, run, teacher, evaluation
         self.length = max(1, evaluation.mean_lengths[0])
         self.dense = cost(teacher.model, self.length)
-        self.done = {line["stage"]: line for line in run.logged()}  # of an interrupted run
         self.rows: list[dict[str, Any]] = []
         self.table: LatencyTable | None = None
         """That a latency budget is searched in."""
+
+    @cached_property
+    def done(self) -> dict[str, dict[str, Any]]:
+        """Stages of an interrupted run; looked up once all rows are read."""
+        return {line["stage"]: line for line in logged_on_the_same(self.run)}
 
     def evaluate(self, stage: str, model: Any) -> None:
         """Score a model, unless the run was interrupted after that."""

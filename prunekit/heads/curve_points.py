@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 from prunekit.config.sections import Experiment
@@ -11,6 +12,7 @@ from prunekit.evaluation.evaluate import evaluate
 from prunekit.heads.curves import Step, point
 from prunekit.models.costs import cost
 from prunekit.runs.execute import Run
+from prunekit.runs.run_data import logged_on_the_same
 
 Row = dict[str, Any]
 
@@ -22,7 +24,11 @@ class CurvePoints:
         """``model`` is the unpruned one, ``examples`` are evaluated on."""
         self.config, self.run, self.examples = config, run, examples
         self.dense = cost(model, *examples.mean_lengths)
-        self.done: dict[int, Row] = {line["step"]: line for line in run.logged()}  # of an interrupted run
+
+    @cached_property
+    def done(self) -> dict[int, Row]:
+        """Points of an interrupted run; looked up once all rows are read."""
+        return {line["step"]: line for line in logged_on_the_same(self.run)}
 
     def evaluated(
         self, steps: Iterable[Step], advance: Callable[[int], None], *, first: int = 0, **names: Any

@@ -25,6 +25,7 @@ import yaml
 
 from prunekit.config.sections import Settings
 from prunekit.runs import provenance
+from prunekit.runs.local_input import local_input
 from prunekit.runs.schema.fields import VERSION
 from prunekit.runs.schema.writing import check_line, check_record, check_rows
 from prunekit.runs.tracking import Tracker
@@ -35,6 +36,8 @@ from prunekit.support.progress import Advance, bar
 from prunekit.support.timing import process_peak_memory
 from prunekit.training import processes
 
+INPUTS = "inputs.json"
+"""What a run that goes on from its log was begun on; gone once it is finished."""
 NOT_IDENTITY = ("run", "scale")
 """Sections that change no number: where and how to run, and the sizes that other sections were resolved from."""
 
@@ -43,7 +46,13 @@ FORMER_NAMES = {"time_decoding": "time_inference"}
 """What a verb was called when its first runs were made: their ids, and so all of its ids, are of that name."""
 
 
-def run_id(verb: str, revision: int, config: Settings, hardware: dict[str, Any] | None = None) -> str:
+def run_id(
+    verb: str,
+    revision: int,
+    config: Settings,
+    hardware: dict[str, Any] | None = None,
+    content: dict[str, str] | None = None,
+) -> str:
     """Hash of what changes the result, whatever the order of the keys.
 
     Settings at their default are left out: a new setting whose default keeps the old behaviour makes no old run
@@ -52,9 +61,12 @@ def run_id(verb: str, revision: int, config: Settings, hardware: dict[str, Any] 
     Args:
         revision: of the verb, raised whenever its numbers change for the same configuration.
         hardware: given by verbs that measure time or memory: another machine is another run.
+        content: of local input, as :func:`prunekit.runs.local_input.local_input` says it; none where there is none.
     """
     kept = {name: value for name, value in chosen(config).items() if name not in NOT_IDENTITY}
     identity = {"verb": FORMER_NAMES.get(verb, verb), "revision": revision, "config": kept, "hardware": hardware}
+    if content:  # only then: ids without are as they were
+        identity["input"] = content
     return hashlib.sha256(json.dumps(plain(identity), sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -157,6 +169,11 @@ Draw = Callable[[Path], list[Path]]
 class FinishedRecord(dict[str, Any]):
     """The record of a run that had finished before."""
 
+    @property
+    def when(self) -> str:
+        """It finished, in words."""
+        return "on " + str(self["finished"]).replace("T", " ").replace("+00:00", " UTC")
+
 
 def execute(
     verb: str, revision: int, config: Settings, story: Story, *, measures_time: bool = False, draw: Draw | None = None
@@ -164,15 +181,17 @@ def execute(
     """Run a story once for this configuration and return its record (``result.json``).
 
     A finished run is returned as it is (:class:`FinishedRecord`); an interrupted one goes on from what it left; two
-    processes on the same configuration wait for each other. ``measures_time`` puts hardware, threads and dtype into the
-    identity. What ``draw`` makes goes to Weights & Biases, where the run is copied to.
+    processes on the same configuration wait for each other. Local input whose content has changed makes another run.
+    ``measures_time`` puts hardware, threads and dtype into the identity. What ``draw`` makes goes to Weights & Biases,
+    where the run is copied to.
     Of processes that have :func:`prunekit.training.processes.joined`, the first one returns the record, others an empty
     one.
     """
     device = prepare_device(config)
     resolved = plain(dataclasses.asdict(config))
     hardware = {**describe_device(device).as_dict(), "dtype": config.run_dtype}
-    identity = run_id(verb, revision, config, hardware if measures_time else None)
+    content = local_input(config)
+    identity = run_id(verb, revision, config, hardware if measures_time else None, content)
     if processes.count() > 1:
         hardware["processes"] = processes.count()
     root = Path(config.run.folder)
@@ -198,9 +217,10 @@ def execute(
             for line in run.logged():  # an offline W&B run starts empty when resumed
                 tracker.log(line["step"], {name: value for name, value in line.items() if name != "step"})
             story(config, run)
+            _check_unchanged(config, content)
         except BaseException as error:
             tracker.abandon()
-            if isinstance(error, UserError) and [path.name for path in folder.iterdir()] == ["config.yaml"]:
+            if isinstance(error, UserError) and {path.name for path in folder.iterdir()} <= {"config.yaml", INPUTS}:
                 shutil.rmtree(folder)  # refused before anything was done
             raise
         record = {
@@ -211,13 +231,25 @@ def execute(
             "seconds": {**run.seconds, "total": time.perf_counter() - start},
             "peak_memory_bytes": _peak_memory(device), "device": hardware,
             "versions": provenance.library_versions(), "git": provenance.git_state(),
-            "started": started, "finished": _now(),
+            "started": started, "finished": _now(), **({"input": content} if content else {}),
         }  # fmt: skip
         check_record(plain(record), [path.stem for path in folder.glob("tables/*.csv")])
         remove(*run.leftovers)  # before the record: a run that was killed in between would keep them for good
         write_json(folder / "result.json", record)
         tracker.finish(run.metrics, folder, draw(folder) if draw and tracker.run is not None else [])
         return plain(record)
+
+
+def _check_unchanged(config: Settings, content: dict[str, str]) -> None:
+    """Refuse to write a record of input that was changed while it was read: nobody knows what it would be of.
+
+    Raises:
+        UserError: it was.
+    """
+    now = local_input(config)
+    for setting in {**content, **now}:
+        if now.get(setting) != content.get(setting):
+            raise UserError(f"{setting}: changed while the run read it; the same command runs on what is there now")
 
 
 def _help(verb: str, folder: Path, config: Settings, story: Story, device: torch.device) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from prunekit.evaluation.evaluate import evaluate, model_record
 from prunekit.models import checkpoints
 from prunekit.runs.execute import Run, execute
 from prunekit.support.errors import UserError
+from prunekit.support.fingerprints import weights_fingerprint
 from prunekit.training import processes
 from prunekit.training.finetuning import quick_attention, steps_in, train
 from prunekit.training.loop import Context
@@ -60,10 +61,15 @@ def finetune(config: Settings, run: Run) -> None:
         if epoch in config.train.snapshots:
             checkpoints.save(model, snapshot_folder(run.folder, epoch), tokenizer=tokenizer)
 
+    inputs = {
+        "start": weights_fingerprint(model), "examples": examples.fingerprint(),
+        "held-out rows": held_out.fingerprint(),
+    }  # fmt: skip
     attention = quick_attention(model, run.device, config.train.precision)
     with attention, run.stage("train", steps_in(len(examples), config.train)) as advance:
         context = Context(
             examples=examples, device=run.device, folder=run.folder, checkpoint_seconds=config.run.checkpoint_seconds,
+            inputs=inputs,
             on_resume=lambda step: (run.logged(until=step), None)[1],
             on_log=lambda step, values: run.log(step, **values), on_step=advance,
         )  # fmt: skip
@@ -111,7 +117,10 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
         folder = str(path)
         run.data = [item for item in record["data"] if item["role"] == "train"]
         value = record["metrics"][metric]
-        source = {"run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": value}
+        source = {
+            "run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": value,
+            "device": f"{record['device']['name']} ({record['device']['type']})",
+        }  # fmt: skip
     model: Any = checkpoints.load(folder, attention=config.model.attention, dtype=dtype)
     model.to(run.device)
     kind_of(config.task).check_fits(model, f"teacher: {folder}", config.task)

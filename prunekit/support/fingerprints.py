@@ -39,6 +39,11 @@ def model_fingerprint(model: torch.nn.Module) -> str:
     })  # fmt: skip
 
 
+def weights_fingerprint(model: torch.nn.Module) -> str:
+    """Hash of parameters and buffers by name, the same in float64 and in what they were before."""
+    return fingerprint({name: tensor.float() for name, tensor in model.state_dict().items()})
+
+
 def _content(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         raw = value.detach().cpu().contiguous().view(-1).view(torch.uint8)

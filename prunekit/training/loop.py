@@ -7,6 +7,7 @@ CoFi and the short retraining between pruning steps are stages.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +22,9 @@ from torch import Tensor, nn
 from prunekit.data.batches import Batch, Examples, to_device, training_order
 from prunekit.support.errors import UserError
 from prunekit.training import processes
-from prunekit.training.state import load_modules, load_state, save_modules, save_state
+from prunekit.training.state import changed_inputs, load_modules, load_state, save_modules, save_state
+
+log = logging.getLogger(__name__)
 
 Values = dict[str, Tensor]
 """Numbers of a step that are logged beside its loss, () each."""
@@ -109,6 +112,8 @@ class Context:
     """Of checkpoints and best weights; None keeps none."""
     identity: Mapping[str, str] = field(default_factory=dict)
     """Of the training, for its checkpoints."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprints of what it is trained on, by name; on other contents it starts anew."""
     checkpoint_seconds: float = 60.0
     """Least time between two checkpoints within an epoch or a stage."""
     on_log: Callable[[int, dict[str, Any]], None] = lambda step, values: None
@@ -154,7 +159,7 @@ class StageRun:
         self.identity = {**context.identity, **stage.identity, "total": str(stage.steps)}
         self.state = StageState()
         torch.manual_seed(stage.random_seed)
-        if self.checkpoint is not None and self.checkpoint.exists():
+        if self.checkpoint is not None and self.checkpoint.exists() and not self._starts_anew():
             found = load_state(self.checkpoint, stage.modules, stage.optimizers, self.identity)
             self.state = StageState(**json.loads(found))
             if self.state.best == -math.inf:  # as written before there were stages
@@ -164,6 +169,15 @@ class StageRun:
             context.on_resume(stage.first_step + self.state.step)
         for line in self.state.history:
             context.on_log(line["step"], {name: value for name, value in line.items() if name != "step"})
+
+    def _starts_anew(self) -> bool:
+        """Whether the checkpoint is of other input, and is left for that; says so."""
+        assert self.checkpoint is not None
+        changed = changed_inputs(self.checkpoint, self.context.inputs)
+        if changed and self.first:
+            names = " and ".join(changed)
+            log.warning("%s: not gone on with, its %s had another content; training anew", self.checkpoint, names)
+        return bool(changed)
 
     def finish(self) -> StageState:
         """All steps that are left."""
@@ -234,7 +248,8 @@ class StageRun:
         if self.checkpoint is not None and self.first:
             stage, done = self.stage, self.state.step == self.stage.steps
             optimizers = {} if done else stage.optimizers  # what is done needs no moments
-            save_state(self.checkpoint, stage.modules, optimizers, self.identity, json.dumps(vars(self.state)))
+            progress = json.dumps(vars(self.state))
+            save_state(self.checkpoint, stage.modules, optimizers, self.identity, progress, self.context.inputs)
 
     def _means(self, lines: list[Values]) -> dict[str, Any]:
         """The mean of every number over some steps and all processes; one transfer for all of them."""

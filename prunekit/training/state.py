@@ -24,7 +24,12 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
 
 
 def save_state(
-    path: Path, modules: Modules, optimizers: Optimizers, identity: Mapping[str, str], progress: str
+    path: Path,
+    modules: Modules,
+    optimizers: Optimizers,
+    identity: Mapping[str, str],
+    progress: str,
+    inputs: Mapping[str, str] | None = None,
 ) -> None:
     """Write weights, moments of the optimisers, random state and progress.
 
@@ -32,6 +37,7 @@ def save_state(
         modules, optimizers: by names that differ from each other.
         identity: of the training; only a training of the same goes on from here.
         progress: whatever else is needed.
+        inputs: fingerprints of what it is trained on, by name; on other contents nothing goes on from here.
     """
     tensors = _named(modules)
     for name, optimizer in optimizers.items():
@@ -42,7 +48,20 @@ def save_state(
     if torch.cuda.is_available():
         tensors["random/cuda"] = torch.cuda.get_rng_state()
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={**identity, "progress": progress})
+        save_file(tensors, temporary, metadata={**(inputs or {}), **identity, "progress": progress})
+
+
+def changed_inputs(path: Path, inputs: Mapping[str, str]) -> list[str]:
+    """Names of the inputs of a checkpoint that had another content; one that says nothing of an input had the same.
+
+    A damaged file has none: whoever loads it says so.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = file.metadata() or {}
+    except Exception:
+        return []
+    return [name for name, value in inputs.items() if meta.get(name, value) != value]
 
 
 def load_state(path: Path, modules: Modules, optimizers: Optimizers, identity: Mapping[str, str]) -> str:

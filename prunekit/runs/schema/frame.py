@@ -25,6 +25,7 @@ FRAME = fields(
     Field("git", "dict", "commit of the source"),
     Field("started", "str", "date and time, ISO 8601, UTC"),
     Field("finished", "str", "date and time, ISO 8601, UTC"),
+    Field("input", "dict", "hash of the content of local files and folders, by setting", optional=True, since=2),
 )
 
 PARTS: dict[str, Fields] = {
@@ -36,6 +37,7 @@ PARTS: dict[str, Fields] = {
         Field("parameters", "int", "all of them"),
         Field("layers", "int", "depth"),
         Field("heads", "int", "attention heads of all layers together"),
+        Field("fingerprint", "str", "hash of its weights before any pruning", optional=True, since=2),
     ),
     "teacher": fields(
         Field("run_id", "str", "of the run that fine-tuned it", nullable=True),
@@ -43,6 +45,7 @@ PARTS: dict[str, Fields] = {
         Field("seed", "int", "of its training", optional=True),
         Field("metric", "str", "name of the score", optional=True),
         Field("value", "float", "its score", optional=True),
+        Field("device", "str", "product name and type of what it was fine-tuned on", optional=True, since=2),
     ),
     "seconds": fields(Field("total", "float", "the whole run"), Field("*", "float", "a stage")),
     "device": fields(

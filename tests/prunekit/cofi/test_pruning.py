@@ -25,6 +25,7 @@ from prunekit.models.checkpoints import build
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from prunekit.training.loop import Context
+from prunekit.training.state import changed_inputs
 from tests.support.trainings import RECIPE, SHAPE, STUDENT, TASK
 
 
@@ -114,6 +115,30 @@ def test_another_recipe_does_not_go_on(examples: Examples, tmp_path: Path) -> No
     prune_tiny(examples, tmp_path, checkpoint_seconds=0.0)
     with pytest.raises(UserError, match="belongs to another training"):
         prune_tiny(examples, tmp_path, replace(RECIPE, sparsity=0.5))
+
+
+def test_another_teacher_is_learned_from_anew(examples: Examples, tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        prune_tiny(examples, tmp_path, die_at=75, checkpoint_seconds=0.0, inputs={"teacher": "old"})
+    assert changed_inputs(tmp_path / "distil.safetensors", {"teacher": "new"}) == ["teacher"]
+    with pytest.raises(KilledError):  # what goes on begins with the steps of its checkpoint
+        prune_tiny(examples, tmp_path, die_at=1, inputs={"teacher": "new"})
+
+
+@pytest.mark.slow
+def test_another_teacher_is_learned_from_anew_in_every_stage(examples: Examples, tmp_path: Path) -> None:
+    """But a warm-up that others share is of nothing but what its key says."""
+    whole, logged = prune_tiny(examples, tmp_path / "whole")
+    with pytest.raises(KilledError):
+        prune_tiny(examples, tmp_path / "killed", die_at=130, checkpoint_seconds=0.0, inputs={"teacher": "old"})
+    again, lines = prune_tiny(examples, tmp_path / "killed", inputs={"teacher": "new"})
+    assert list(lines) == list(logged)  # from the first step on
+    assert torch.equal(weights(whole.model), weights(again.model))
+    cache = tmp_path / "cache"
+    for selection in ("one", "other"):
+        prune_tiny(examples, tmp_path / selection, cache=cache, inputs={"selection": selection})
+    [checkpoint] = cache.glob("cache/*/*/distil.safetensors")
+    assert changed_inputs(checkpoint, {"selection": "third"}) == []
 
 
 def test_embeddings_stay(examples: Examples, tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from omegaconf import OmegaConf
 from experiments.cli.verb import named
 from prunekit.config.sections import Experiment, ModelConfig, RunConfig, Settings, TrainConfig
 from prunekit.runs import provenance
-from prunekit.runs.execute import FORMER_NAMES, NOT_IDENTITY, Run, execute, prepare_device, read_result, run_id
+from prunekit.runs.execute import FORMER_NAMES, NOT_IDENTITY, Run, Story, execute, prepare_device, read_result, run_id
+from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.tracking import Tracker
+from prunekit.support.errors import UserError
 from tests.support.settings import finetune
 
 
@@ -217,3 +219,41 @@ def test_the_commit_is_that_of_the_library(tracked: bool, tmp_path: Path, monkey
     commit = git("rev-parse", "HEAD")
     expected = {"commit": commit, "dirty": False} if tracked else {"commit": None, "dirty": None}
     assert provenance.git_state.__wrapped__() == expected
+
+
+def own_file(folder: Path, text: str) -> Settings:
+    (folder / "train.csv").write_text(text)
+    config = finetune(folder)
+    return replace(config, task=replace(config.task, source="files", files={"train": str(folder / "train.csv")}))
+
+
+def test_input_that_changes_while_a_run_reads_it_gives_no_record(tmp_path: Path) -> None:
+    config = own_file(tmp_path, "a")
+    with pytest.raises(UserError, match=r"^task\.files\.train: changed while the run read it"):
+        execute("verb", 1, config, lambda config, run: own_file(tmp_path, "b") and None)
+    assert not list(tmp_path.rglob("result.json"))
+    assert execute("verb", 1, config, lambda config, run: None)["input"].keys() == {"task.files.train"}
+
+
+def test_a_log_of_other_rows_is_not_gone_on_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[list[dict[str, Any]]] = []
+
+    def story(rows: str, dies: bool) -> Story:
+        def told(config: Settings, run: Run) -> None:
+            run.model = {"fingerprint": "w"}
+            run.data = [{"role": "evaluation", "fingerprint": rows}]
+            seen.append(logged_on_the_same(run))
+            run.log(1, value=len(seen))
+            if dies:
+                raise KeyboardInterrupt
+
+        return told
+
+    for rows in ("a", "a", "b"):
+        with pytest.raises(KeyboardInterrupt):
+            execute("verb", 1, finetune(tmp_path), story(rows, dies=True))
+    assert seen == [[], [{"step": 1, "value": 1}], []]
+    [line] = caplog.messages
+    assert line.endswith("not gone on with, its evaluation rows had another content; starting anew")
+    [folder] = tmp_path.glob("verb/*")
+    assert json.loads((folder / "metrics.jsonl").read_text()) == {"step": 1, "value": 3}

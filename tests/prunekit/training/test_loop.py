@@ -159,6 +159,37 @@ def test_the_checkpoint_of_another_model_is_refused(examples: Examples, tmp_path
         fit(tiny(), examples, CONFIG, folder=tmp_path)
 
 
+def test_other_rows_are_trained_on_anew(examples: Examples, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Never half on each, whatever their number; what a checkpoint says nothing of was the same."""
+    whole, other = tiny(), examples.take(range(960))
+    fit(whole, other, CONFIG, folder=tmp_path / "whole")
+    folder, inputs = tmp_path / "edited", {"examples": examples.fingerprint()}
+
+    def die(done: int) -> None:
+        if done == 1:
+            died.append(done)
+        if len(died) == 90:
+            raise KilledError
+
+    died: list[int] = []
+    with pytest.raises(KilledError):
+        fit(tiny(), examples, CONFIG, folder=folder, inputs=inputs, checkpoint_seconds=0.0, on_step=die)
+    went_on: list[int] = []
+    with pytest.raises(KilledError):
+        died.clear()
+        known = {**inputs, "start": "of a newer version"}
+        fit(tiny(), examples, CONFIG, folder=folder, inputs=known, on_step=die, on_resume=went_on.append)
+    assert (went_on, caplog.messages) == ([50], [])
+    again = tiny()
+    inputs = {"examples": other.fingerprint()}
+    state = fit(again, other, CONFIG, folder=folder, inputs=inputs, on_resume=went_on.append)
+    assert went_on == [50, 0]
+    assert state.step == 120
+    assert torch.equal(weights(whole), weights(again))
+    [line] = caplog.messages
+    assert line.endswith("not gone on with, its examples had another content; training anew")
+
+
 def test_losses_of_examples() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
     expected = torch.tensor([math.log(1 + math.exp(-2)), math.log(1 + math.exp(1))])

@@ -1,0 +1,91 @@
+"""What a configuration names on this machine: files of data, folders of models. Their content changes a result as much
+as a setting does. What lies on the Hub or is generated is named by the configuration alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prunekit.config.sections import ModelConfig, Settings
+from prunekit.config.task import TaskConfig
+from prunekit.support.contents import file_hash, files_hash
+
+NOT_READ = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".ot", ".onnx", ".md", ".log")
+"""Files in a model's folder that are no part of it: other formats of its weights, the state of a training, text."""
+NO_FOLDERS = ("demo", "files", "sacrebleu")
+"""Sources of a task that name no data set."""
+Hash = Callable[[], str | None]
+
+
+def local_input(config: Settings) -> dict[str, str]:
+    """Hash of the content of all local input, by the setting that names it (``task.files.train``, ``teacher``).
+
+    What is not there, or cannot be read, is left out: whoever reads it says so.
+    """
+    found = {}
+    for setting, content in _named(config):
+        try:
+            value = content()
+        except OSError:
+            continue
+        if value is not None:
+            found[setting] = value
+    return found
+
+
+def _named(config: Settings) -> Iterator[tuple[str, Hash]]:
+    for item in dataclasses.fields(config):
+        section = getattr(config, item.name)
+        if isinstance(section, TaskConfig):
+            yield from _data(item.name, section)
+        elif isinstance(section, ModelConfig) and section.path is not None:
+            yield f"{item.name}.path", partial(_model, Path(section.path))
+    teacher = getattr(config, "teacher", None)
+    if teacher is not None:
+        yield "teacher", partial(_model, Path(teacher))
+
+
+def _data(name: str, task: TaskConfig) -> Iterator[tuple[str, Hash]]:
+    if task.source == "files":
+        for split in dict.fromkeys((task.train, task.evaluation, task.selection)):
+            if split is not None and (given := task.files.get(split)):
+                yield f"{name}.files.{split}", partial(_file, Path(given), task.columns)
+    elif task.source not in NO_FOLDERS:
+        yield f"{name}.source", partial(_folder, Path(task.source))
+
+
+def _file(path: Path, columns: list[str]) -> str | None:
+    """Of a file, or of the line-aligned ones with its name and a column each."""
+    if path.is_file():
+        return file_hash(path)
+    aligned = [path.parent / f"{path.name}.{column}" for column in columns]
+    return files_hash(path.parent, aligned) if all(map(Path.is_file, aligned)) else None
+
+
+def _folder(path: Path) -> str | None:
+    """Of a file, or of a folder with everything in it."""
+    if path.is_file():
+        return file_hash(path)
+    return files_hash(path, filter(Path.is_file, path.rglob("*"))) if path.is_dir() else None
+
+
+def _model(folder: Path) -> str | None:
+    """Of weights, configuration and tokenizer."""
+    if not folder.is_dir():
+        return None
+    files = {path for path in folder.iterdir() if path.suffix not in NOT_READ and not path.name.startswith(".")}
+    return files_hash(folder, filter(Path.is_file, files | set(_shards(folder))))
+
+
+def _shards(folder: Path) -> Iterator[Path]:
+    """Files of weights that an index names, which may lie deeper."""
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            content: Any = json.loads(index.read_text(encoding="utf-8"))
+            yield from [folder / str(name) for name in content["weight_map"].values()]
+        except (ValueError, LookupError, TypeError, AttributeError):
+            continue

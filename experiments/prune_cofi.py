@@ -49,7 +49,13 @@ def learned_shape(config: PruneCofi) -> dict[str, list[int]]:
     return {str(unit): rows.sort_values("layer")["kept"].tolist() for unit, rows in kept.groupby("unit")}
 
 
-main = verb("prune_cofi", PruneCofi, story, revision=2)
+def revision(config: PruneCofi) -> int:
+    """3: questions without padding in losses on labels."""
+    of_padding = config.task.questions and (config.learn_from == "labels" or config.structure == "fisher")
+    return 3 if of_padding else 2
+
+
+main = verb("prune_cofi", PruneCofi, story, revision=revision)
 
 if __name__ == "__main__":
     main()

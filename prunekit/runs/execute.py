@@ -173,6 +173,7 @@ def execute(
     resolved = plain(dataclasses.asdict(config))
     hardware = {**describe_device(device).as_dict(), "dtype": config.run_dtype}
     identity = run_id(verb, revision, config, hardware if measures_time else None)
+    replaced = run_id(verb, revision - 1, config, hardware if measures_time else None) if revision > 1 else None
     if processes.count() > 1:
         hardware["processes"] = processes.count()
     root = Path(config.run.folder)
@@ -204,7 +205,8 @@ def execute(
                 shutil.rmtree(folder)  # refused before anything was done
             raise
         record = {
-            "schema": VERSION, "verb": verb, "revision": revision, "run_id": identity, "status": "finished",
+            "schema": VERSION, "verb": verb, "revision": revision, "run_id": identity, "replaces": replaced,
+            "status": "finished",
             "config": resolved,
             "metrics": run.metrics, "sparsity": run.sparsity, "model": run.model, "teacher": run.teacher,
             "data": run.data, "seed": config.run_seed, "scale": config.scale.name,

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+TOLERANCE = 0.01
+"""How far from the target what is really removed may be."""
+
+
 @dataclass(frozen=True)
 class PrunableSize:
     """Prunable parameters of a model as a function of its gates (Xia et al. 2022, Sec. 3.2)."""
@@ -98,6 +102,13 @@ def fitted(gates: Gates, size: PrunableSize, target: float) -> Masks:
         middle = (low + high) / 2
         low, high = (middle, high) if missing(middle) < 0 else (low, middle)
     return gates.evaluated(min((low, high), key=lambda shift: abs(missing(shift))))
+
+
+def missed_by(counted: float, target: float) -> str:
+    """How far what was removed is from a target, in words; empty where it is there, within :data:`TOLERANCE`."""
+    if abs(counted - target) <= TOLERANCE:
+        return ""
+    return f"the counted sparsity is {counted:.3f}, nothing nearer to {target:g} has this structure"
 
 
 class Constraint(nn.Module):

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 import prunekit
 from prunekit.cofi.learned_gates import Gates
-from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted, reachable
+from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted, missed_by, reachable
 from prunekit.config.choices import UNITS
 from prunekit.models.blocks import blocks
 from prunekit.models.checkpoints import build
@@ -167,3 +167,8 @@ def test_the_target_rises_from_its_start() -> None:
     constraint = Constraint(0.9, 10, start=0.1)
     assert [constraint.target_at(step) for step in (0, 5, 10, 99)] == pytest.approx([0.1, 0.5, 0.9, 0.9])
     assert Constraint(0.9, 0, start=0.1).target_at(0) == 0.9
+
+
+def test_a_target_is_missed_on_either_side() -> None:
+    assert [missed_by(counted, 0.5) for counted in (0.4901, 0.5, 0.5099)] == ["", "", ""]
+    assert [bool(missed_by(counted, 0.5)) for counted in (0.4899, 0.5101, 0.833)] == [True] * 3

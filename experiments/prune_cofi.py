@@ -50,9 +50,10 @@ def learned_shape(config: PruneCofi) -> dict[str, list[int]]:
 
 
 def revision(config: PruneCofi) -> int:
-    """3: questions without padding in losses on labels."""
+    """3: questions without padding in losses on labels; the released LayerNorms and counted sparsity."""
     of_padding = config.task.questions and (config.learn_from == "labels" or config.structure == "fisher")
-    return 3 if of_padding else 2
+    of_norms = config.variant == "released" and config.structure in ("learned", "random")
+    return 3 if of_padding or of_norms else 2
 
 
 main = verb("prune_cofi", PruneCofi, story, revision=revision)

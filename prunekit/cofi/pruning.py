@@ -74,7 +74,8 @@ class Cofi:
         freeze_embeddings(student)
         self.teacher, self.student = teacher, student
         self.recipe, self.score, self.context, self.runs = recipe, score, context, runs
-        self.gates = Gates(student, recipe.units, recipe.seed).to(context.device)
+        self.released = recipe.variant == "released"
+        self.gates = Gates(student, recipe.units, recipe.seed, skip_norms=self.released).to(context.device)
         self.gates.constrain()
         self.size = PrunableSize.of(student, recipe.variant)
         check_reachable(recipe.sparsity, self.gates, self.size)
@@ -101,6 +102,7 @@ class Cofi:
     def run_with(self, masks: Masks) -> Pruned:
         """The same, but for gates: after the warm-up the units of ``masks`` go at once."""
         done, how = self._warmed_up(), self.recipe.student
+        masks = dataclasses.replace(masks, skip_norms=self.released)
         model = prune(self.student.eval(), masks)
         done |= self._fixed(model, masks, done, {"train": how.prune_epochs, "finetune": how.finetune_epochs})
         counted = self._counted(masks)
@@ -179,7 +181,7 @@ class Cofi:
         return float(self.size.sparsity(self.gates.kept()).detach())
 
     def _counted(self, masks: Masks) -> float:
-        return float(self.size.sparsity(masks.kept()))
+        return float(self.size.counted(masks.kept()))
 
     def _why_missed(self, sparsity: dict[str, float]) -> str:
         needed = self.recipe.sparsity - self._epsilon

@@ -65,6 +65,13 @@ def test_bert_base_by_hand() -> None:
     assert 12 * paper.total == 12 * (4 * 768**2 + 2 * 768 * 3072)
     assert 12 * released.total == 85_017_600
     assert released.per_head * 768 == 196_864
+    whole = Masks.ones(prunekit.describe(model))
+    assert [float(size.sparsity(whole)) for size in (paper, released)] == pytest.approx([0, 0], abs=1e-3)
+    assert float(released.counted(whole)) == pytest.approx(1 - 84_934_656 / 85_017_600, abs=1e-6)  # 0.00098
+    whole.heads["self"][0, 3:] = False
+    left = 3 * 4 * 64 * 768 + 2 * 768 * 3072
+    assert float(released.counted(whole)) == pytest.approx(1 - 12 * left / 85_017_600, abs=1e-6)
+    assert float(paper.counted(whole)) == float(paper.sparsity(whole)) == pytest.approx(1 - 12 * left / 84_934_656)
     gates = Gates(model)
     gates.constrain()
     assert float(released.sparsity(gates.kept()).detach()) == pytest.approx(0.113, abs=0.005)

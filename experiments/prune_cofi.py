@@ -49,7 +49,14 @@ def learned_shape(config: PruneCofi) -> dict[str, list[int]]:
     return {str(unit): rows.sort_values("layer")["kept"].tolist() for unit, rows in kept.groupby("unit")}
 
 
-main = verb("prune_cofi", PruneCofi, story, revision=2)
+def revision(config: PruneCofi) -> int:
+    """3: questions without padding in losses on labels; the released LayerNorms and counted sparsity."""
+    of_padding = config.task.questions and (config.learn_from == "labels" or config.structure == "fisher")
+    of_norms = config.variant == "released" and config.structure in ("learned", "random")
+    return 3 if of_padding or of_norms else 2
+
+
+main = verb("prune_cofi", PruneCofi, story, revision=revision)
 
 if __name__ == "__main__":
     main()

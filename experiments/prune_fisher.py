@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import verb
+from prunekit.config.choices import NEED_GRADIENTS
 from prunekit.fisher.settings import FisherSettings
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class PruneFisher(FisherSettings):
 def story(config: PruneFisher, run: Run) -> None:
     from prunekit.data.batches import evaluation_batches
     from prunekit.data.rows import load_rows
-    from prunekit.fisher.alternatives import NEED_GRADIENTS, unit_scores
+    from prunekit.fisher.alternatives import unit_scores
     from prunekit.fisher.calibration import cached_gradients, draw
     from prunekit.fisher.gradients import by_batch, released_group
     from prunekit.fisher.rearrange import rearrange
@@ -47,9 +48,12 @@ def story(config: PruneFisher, run: Run) -> None:
     examples = teacher.encode(calibration)
 
     stages.evaluate("dense", teacher.model)
-    gradients = cached_gradients(teacher, examples, run, config.labels) if config.score in NEED_GRADIENTS else None
-    if gradients is not None and config.variant == "released":
-        gradients = by_batch(gradients, group)
+    released = config.variant == "released"
+    gradients = None
+    if config.score in NEED_GRADIENTS:
+        padded = group if released and config.task.questions else None
+        gradients = cached_gradients(teacher, examples, run, config.labels, padded)
+        gradients = by_batch(gradients, group) if released else gradients
     scores = unit_scores(config.score, teacher.model, gradients, config.seed)
     search = stages.search(scores)
     with run.stage("search"):
@@ -78,8 +82,15 @@ def story(config: PruneFisher, run: Run) -> None:
     stages.finish(masks, small, report)
 
 
+def revision(config: PruneFisher) -> int:
+    """2: questions without padding in their losses; the released target of an FFN."""
+    of_padding = config.task.questions and config.score in NEED_GRADIENTS
+    of_target = config.tune and config.variant == "released" and config.target == "assistant"
+    return 2 if of_padding or of_target else 1
+
+
 main = verb(
-    "prune_fisher", PruneFisher, story, revision=1,
+    "prune_fisher", PruneFisher, story, revision=revision,
     measures_time=lambda config: config.budget == "latency",  # the machine then decides which masks are found
 )  # fmt: skip
 

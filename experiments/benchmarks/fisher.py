@@ -98,23 +98,29 @@ def variants(model: Any, examples: Examples, batch_size: int, device: torch.devi
 
 @torch.inference_mode()
 def reconstruction_errors(model: Any, batches: list[Batch], masks: Masks, target: Masks) -> Tensor:
-    """How far each sublayer's output is from the target's, relative to it: (sublayer,), float64.
+    """How far each sublayer's output is from what tuning fits it to, relative to that: (sublayer,), float64.
 
-    Outputs with their residuals, of all tokens; of the last FFN, for the first token only.
+    Outputs with their residuals, of all tokens; of the last FFN, for the first token only. An FFN's are to be those
+    of the whole FFN at the target's hidden states.
     """
     layers = blocks(model)
     norms = [norm for block in layers for norm in (block.attention_norm, block.ffn_norm)]
+    watched = [module for block in layers for module in (block.attention_norm, block.ffn_in)]
     squares = torch.zeros(2, len(norms), dtype=torch.float64)
     for batch in batches:
         real = batch["attention_mask"].bool()
         seen: list[list[Tensor]] = []
-        for gates in (masks, target):
+        for gates, modules in ((masks, norms), (target, watched)):
             outputs: list[Tensor] = []
-            hooks = [norm.register_forward_pre_hook(lambda _module, x, to=outputs: to.append(x[0])) for norm in norms]
+            hooks = [part.register_forward_pre_hook(lambda _module, x, to=outputs: to.append(x[0])) for part in modules]
             with gated(model, gates):
                 model(**model_inputs(batch))
             for hook in hooks:
                 hook.remove()
+            if modules is watched:
+                for block, place in zip(layers, range(1, len(outputs), 2), strict=True):
+                    y = outputs[place]
+                    outputs[place] = y + block.ffn_out(block.activation(block.ffn_in(y)))
             seen.append([*(x[real] for x in outputs[:-1]), outputs[-1][:, 0]])
         for at, (own, wanted) in enumerate(zip(*seen, strict=True)):
             squares[:, at] += torch.stack([(own - wanted).square().sum(), wanted.square().sum()]).double().cpu()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from prunekit.cofi.distillation import DistillationObjective, alive_layers
 from prunekit.cofi.recipe import Recipe
-from prunekit.cofi.sparsity import PrunableSize
+from prunekit.cofi.sparsity import PrunableSize, missed_by
 from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import call_order
 from prunekit.models.families.table import family_of
@@ -69,7 +69,7 @@ def train_fixed(
     how = recipe.student
     epochs = {"train": how.distil_epochs + how.prune_epochs, "finetune": how.finetune_epochs}
     done = fixed_stages(model, alive, objective, score, context, 0, epochs)
-    return Pruned(model.eval(), masks, sparsity, done)
+    return Pruned(model.eval(), masks, sparsity, done, missed_by(sparsity["counted"], recipe.sparsity))
 
 
 def fixed_stages(

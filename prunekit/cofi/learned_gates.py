@@ -83,17 +83,21 @@ class Gates(nn.Module):
     Rows are physical layers, so a shared layer of ALBERT is one row.
     """
 
-    def __init__(self, model: PreTrainedModel, units: Collection[str] = UNITS, seed: int = 0) -> None:
+    def __init__(
+        self, model: PreTrainedModel, units: Collection[str] = UNITS, seed: int = 0, *, skip_norms: bool = False
+    ) -> None:
         """
         Args:
             model: not pruned.
             units: groups that are pruned.
             seed: of the start.
+            skip_norms: see :class:`prunekit.Masks`.
 
         Raises:
             UserError: an unknown group or none, a model that is pruned already, or an encoder-decoder.
         """
         super().__init__()
+        self.skip_norms = skip_norms
         unknown = [unit for unit in units if unit not in UNITS]
         if unknown or not units:
             raise UserError(f"units: {', '.join(unknown) or 'none'} given, there are {', '.join(UNITS)}")
@@ -154,7 +158,7 @@ class Gates(nn.Module):
         attention, ffn = gates("attention", self.open.layers[self.kind]), gates("ffn", self.open.layers["ffn"])
         assert heads is not None and neurons is not None and attention is not None and ffn is not None
         layers = {self.kind: attention, "ffn": ffn}
-        return Masks({self.kind: heads}, neurons, layers, gates("hidden", self.open.hidden))
+        return Masks({self.kind: heads}, neurons, layers, gates("hidden", self.open.hidden), self.skip_norms)
 
 
 def _names(unit: str) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from prunekit.cofi.fixed import (
 from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.slim import SlimModel
-from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted
+from prunekit.cofi.sparsity import TOLERANCE, Constraint, PrunableSize, check_reachable, fitted, missed_by
 from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import call_order, describe
 from prunekit.models.masks import Masks
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 FULL_SCHEDULE = 3000
 """Steps of pruning from which on the gates' learning rate is the paper's 0.01; fewer raise it in proportion."""
-TOLERANCE = 0.01
-"""How far from the target what is really removed may be."""
 WARM_UP = EntryKind("distilled", revision=1)
 
 
@@ -76,7 +74,8 @@ class Cofi:
         freeze_embeddings(student)
         self.teacher, self.student = teacher, student
         self.recipe, self.score, self.context, self.runs = recipe, score, context, runs
-        self.gates = Gates(student, recipe.units, recipe.seed).to(context.device)
+        self.released = recipe.variant == "released"
+        self.gates = Gates(student, recipe.units, recipe.seed, skip_norms=self.released).to(context.device)
         self.gates.constrain()
         self.size = PrunableSize.of(student, recipe.variant)
         check_reachable(recipe.sparsity, self.gates, self.size)
@@ -103,9 +102,11 @@ class Cofi:
     def run_with(self, masks: Masks) -> Pruned:
         """The same, but for gates: after the warm-up the units of ``masks`` go at once."""
         done, how = self._warmed_up(), self.recipe.student
+        masks = dataclasses.replace(masks, skip_norms=self.released)
         model = prune(self.student.eval(), masks)
         done |= self._fixed(model, masks, done, {"train": how.prune_epochs, "finetune": how.finetune_epochs})
-        return Pruned(model.eval(), masks, {"counted": self._counted(masks)}, done)
+        counted = self._counted(masks)
+        return Pruned(model.eval(), masks, {"counted": counted}, done, missed_by(counted, self.recipe.sparsity))
 
     def _warmed_up(self) -> dict[str, StageState]:
         stage = self.distillation_stage()
@@ -180,7 +181,7 @@ class Cofi:
         return float(self.size.sparsity(self.gates.kept()).detach())
 
     def _counted(self, masks: Masks) -> float:
-        return float(self.size.sparsity(masks.kept()))
+        return float(self.size.counted(masks.kept()))
 
     def _why_missed(self, sparsity: dict[str, float]) -> str:
         needed = self.recipe.sparsity - self._epsilon

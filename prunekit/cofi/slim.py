@@ -67,7 +67,7 @@ class SlimModel:
                 put(norm.bias, norm.bias[hidden] * _gates(masks.hidden, hidden))
             for reader in self.readers:
                 put(reader.weight, reader.weight[:, hidden])
-        with self._stream(masks, hidden):
+        with self._stream(masks, hidden), self._skipped(masks):
             return functional_call(self.model, parameters, kwargs={**inputs, **options}, tie_weights=False)
 
     @contextmanager
@@ -97,6 +97,24 @@ class SlimModel:
             hook.remove()
             for norm, shape in before:
                 norm.normalized_shape = shape
+
+    @contextmanager
+    def _skipped(self, masks: Masks) -> Iterator[None]:
+        """Let LayerNorms after sublayers that are off give their inputs back, where the masks say so."""
+        hooks = []
+        if masks.skip_norms:
+            for block in self.blocks:
+                for norm, gate in (
+                    (block.attention_norm, masks.layers[block.kind][block.layer]),
+                    (block.ffn_norm, masks.layers["ffn"][block.layer]),
+                ):
+                    if gate == 0:
+                        hooks.append(norm.register_forward_hook(lambda _module, inputs, _output: inputs[0]))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
 
 def _attention(block: Block, masks: Masks, hidden: Tensor | None, put: Put) -> None:

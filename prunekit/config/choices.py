@@ -13,6 +13,8 @@ BUDGETS = ("mac", "latency")
 """What a constraint of Fisher pruning is a share of."""
 UNIT_SCORES = ("fisher", "importance", "magnitude", "random")
 """Importance of heads and neurons under one budget."""
+NEED_GRADIENTS = ("fisher", "importance")
+"""Of these, those that are computed from derivatives of the loss."""
 LABELS = ("gold", "predicted")
 """Whose labels the loss behind Fisher information is taken by: the annotators', or the model's own most likely ones."""
 

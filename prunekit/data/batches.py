@@ -152,6 +152,11 @@ def model_inputs(batch: Batch, device: torch.device | None = None) -> Batch:
     return {name: batch[name].to(device=device) for name in INPUTS if name in batch}
 
 
+def with_padding(batch: Batch) -> Batch:
+    """The batch as losses see it that do not tell padding from tokens: without its attention mask."""
+    return {name: tensor for name, tensor in batch.items() if name != "attention_mask"}
+
+
 def iterate(batches: Sequence[Batch], device: torch.device) -> Iterator[Batch]:
     for batch in batches:
         yield to_device(batch, device)

@@ -13,7 +13,7 @@ import numpy as np
 
 from prunekit.config.task import TRANSLATION_METRICS
 from prunekit.support.extras import of_extra
-from prunekit.support.statistics import Band, bootstrap_counts
+from prunekit.support.statistics import Band, bootstrap_counts, two_sided
 
 RESAMPLES = 1000
 
@@ -46,13 +46,17 @@ def signatures(metrics: Sequence[str]) -> dict[str, str]:
 
 def bleu_band(metric: str, hypotheses: Sequence[str], references: Sequence[str], *, seed: int = 0) -> Band:
     """A corpus score with its 95 % percentile bootstrap interval over sentences."""
-    own = scorer(metric, references)
+    value, scores = _resampled(scorer(metric, references), hypotheses, seed)
+    low, high = np.quantile(scores, [0.025, 0.975])
+    return Band(value, float(low), float(high))
+
+
+def _resampled(own: Any, hypotheses: Sequence[str], seed: int) -> tuple[float, np.ndarray]:
+    """A corpus score, and those of the bootstrap resamples of its sentences, (resample,)."""
     statistics = np.asarray(own._extract_corpus_statistics(list(hypotheses), None), dtype=float)
     value = own._compute_score_from_stats(statistics.sum(0).tolist()).score / 100
     drawn = bootstrap_counts(len(statistics), resamples=RESAMPLES, seed=seed) @ statistics
-    scores = [own._compute_score_from_stats(row.tolist()).score / 100 for row in drawn]
-    low, high = np.quantile(scores, [0.025, 0.975])
-    return Band(value, float(low), float(high))
+    return value, np.asarray([own._compute_score_from_stats(row.tolist()).score / 100 for row in drawn])
 
 
 def untested(
@@ -64,25 +68,17 @@ def untested(
 
 
 def paired_p_values(
-    metric: str, baseline: Sequence[str], others: Sequence[Sequence[str]], references: Sequence[str]
+    metric: str, baseline: Sequence[str], others: Sequence[Sequence[str]], references: Sequence[str], *, seed: int = 0
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """sacreBLEU's paired bootstrap test of systems against a baseline (Koehn 2004; 1,000 resamples).
-
-    A system that scores exactly as the baseline does has p = 1 here; sacreBLEU's strict comparison gives it the least
-    possible value.
+    """Paired bootstrap test of systems against a baseline (Koehn 2004; 1,000 resamples), see
+    :func:`prunekit.support.statistics.two_sided`; sacreBLEU counts words, and its own test is not used: it rejects
+    twice as often as it says.
 
     Returns:
         the baseline's score, the systems' scores, (system,), and their two-sided p-values, (system,).
     """
-    with of_extra("translation"):
-        from sacrebleu.significance import PairedTest, Result
-
-    systems: list[tuple[str, Sequence[str]]] = [("baseline", baseline)]
-    systems += [(str(number), other) for number, other in enumerate(others)]
-    test = PairedTest(systems, {metric: scorer(metric)}, [list(references)], test_type="bs", n_samples=RESAMPLES)
-    _, results = test()
-    (found,) = (values for name, values in results.items() if name != "System")
-    first, *tested = (one for one in found if isinstance(one, Result))
-    scores = np.asarray([one.score for one in tested]) / 100
-    p_values = [1.0 if one.score == first.score else float(one.p_value or 0.0) for one in tested]
-    return first.score / 100, scores, np.asarray(p_values)
+    own = scorer(metric, references)
+    first, resampled = _resampled(own, baseline, seed)
+    found = [_resampled(own, other, seed) for other in others]
+    p_values = [two_sided(scores - resampled) for _, scores in found]
+    return first, np.asarray([score for score, _ in found]), np.asarray(p_values)

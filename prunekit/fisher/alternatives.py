@@ -23,12 +23,8 @@ from prunekit.support.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-NEED_GRADIENTS = ("fisher", "importance")
 
-
-def unit_scores(
-    name: str, model: PreTrainedModel, gradients: UnitTensors | None = None, seed: int = 0
-) -> UnitTensors:
+def unit_scores(name: str, model: PreTrainedModel, gradients: UnitTensors | None = None, seed: int = 0) -> UnitTensors:
     """Additive importance of every head and neuron, float64 on the CPU, 0 where a pruned model has no unit.
 
     ``fisher``: the diagonal of the Fisher information, E g² (Kwon et al. 2022).

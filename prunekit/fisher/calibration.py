@@ -15,7 +15,7 @@ from prunekit.support.cache import Cache, EntryKind, Tensors
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import model_fingerprint
 
-GRADIENTS = EntryKind("gradients", revision=1)
+GRADIENTS = EntryKind("gradients", revision=2)
 
 STAGE = "gradients"
 """Name of the stage whose seconds are kept with the gradients."""
@@ -45,22 +45,34 @@ def draw(rows: Rows, examples: int, seed: int, variant: str = "paper", group: in
     return rows.take(np.random.default_rng(seed).choice(len(rows), examples))
 
 
-def cached_gradients(teacher: Teacher, examples: Examples, run: Run, labels: str = "gold") -> UnitTensors:
+def cached_gradients(
+    teacher: Teacher, examples: Examples, run: Run, labels: str = "gold", padded_group: int | None = None
+) -> UnitTensors:
     """:func:`mask_gradients` of a teacher, taken once for each content of weights and examples.
+
+    Args:
+        padded_group: let padding compete for answers, in groups of so many examples as they come, each padded to its
+            longest: what the released code's gradients of questions are taken on.
 
     ``run.seconds["gradients"]`` grows by the time that taking them took, now or when they were taken.
     """
     before = run.seconds.get(STAGE, 0.0)
 
     def taken() -> tuple[UnitTensors, float]:
-        longest = int(examples.lengths.max())
-        batches = evaluation_batches(examples, min(32, max(1, TOKENS // longest)))
+        lengths, padding = examples.lengths, padded_group is not None
+        if padded_group is None:
+            batches = evaluation_batches(examples, min(32, max(1, TOKENS // int(lengths.max()))))
+        else:
+            places = np.arange(len(examples))
+            groups = [places[at : at + padded_group] for at in range(0, len(places), padded_group)]
+            batches = [examples.batch(group, int(lengths[group].max())) for group in groups]
         with run.stage(STAGE, len(examples)) as advance:
-            gradients = mask_gradients(teacher.model, batches, labels=labels, progress=advance)
+            gradients = mask_gradients(teacher.model, batches, labels=labels, padding=padding, progress=advance)
         return gradients, run.seconds[STAGE] - before
 
     identity = {
         "model": model_fingerprint(teacher.model), "examples": examples.fingerprint(), "labels": labels,
+        "padded_group": padded_group,
     }  # fmt: skip
     cache = Cache(run.config.run.folder, run.device)
     gradients, seconds = cache.get(GRADIENTS, identity, taken, Tensors(_encoded, _decoded))

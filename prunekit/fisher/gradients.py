@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.config.choices import LABELS
-from prunekit.data.batches import Batch, model_inputs, to_device
+from prunekit.data.batches import Batch, model_inputs, to_device, with_padding
 from prunekit.data.kinds import example_losses, predicted_labels
 from prunekit.fisher.units import UnitTensors
 from prunekit.forward.frozen import frozen_for_evaluation
@@ -43,19 +43,22 @@ def mask_gradients(
     batches: Iterable[Batch],
     *,
     labels: str = "gold",
+    padding: bool = False,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> UnitTensors:
     """Each example's derivatives of its loss by the gates of all heads and neurons, at gates of 1.
 
     A gate multiplies what its unit gives to an output projection, so the derivative by it is the scalar product
     of that with its gradient. One backward pass gives the derivatives of all units for every example of a
-    batch, without a gradient for any weight. They do not depend on how rows are batched.
+    batch, without a gradient for any weight. They do not depend on how rows are batched or padded.
 
     Args:
         model: of the architecture table, for classification, regression or question answering, pruned or not.
         batches: with the labels that :func:`prunekit.data.kinds.example_losses` needs. Rows are returned in the
             order of ``index``, or as they come where there is none.
         labels: ``gold`` or ``predicted``.
+        padding: let places without a token compete for a question's answer, as the released code does; the
+            derivatives then depend on how its rows are padded.
         progress: called with the number of rows done since the last call.
 
     Returns:
@@ -80,7 +83,8 @@ def mask_gradients(
             rows = len(batch["input_ids"])
             collector.start(rows)
             output = _output(model, batch, check=not places)
-            losses = example_losses(output, predicted_labels(output, batch) if labels == "predicted" else batch)
+            answers = with_padding(batch) if padding else batch
+            losses = example_losses(output, predicted_labels(output, answers) if labels == "predicted" else answers)
             collector.backward(losses.sum())
             heads.append(collector.heads)
             neurons.append(collector.neurons)

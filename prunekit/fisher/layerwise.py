@@ -85,25 +85,31 @@ class SideBySide:
         self.tokens = written
         return equations
 
-    def ffn(self, pruned: Block, target: Block) -> NormalEquations:
-        """Run the FFN of the same layer; the attention output projection of ``pruned`` has its scales by now."""
+    def ffn(self, pruned: Block, target: Block, whole: Block | None = None) -> NormalEquations:
+        """Run the FFN of the same layer; the attention output projection of ``pruned`` has its scales by now.
+
+        Args:
+            whole: the FFN through which the target model's states go for what is fitted, in place of its own; the
+                next layer of the target model has its inputs from its own in any case.
+        """
         equations = NormalEquations(self._weight(pruned.ffn_out), pruned.neurons)
         for start, count in self._pieces():
             y = self.pruned.read(start, count)
             y = pruned.attention_norm(y + pruned.o(self.contexts.read(start, count)))
             active = pruned.activation(pruned.ffn_in(y))
             other = self.target.read(start, count)
-            wanted = other + target.ffn_out(target.activation(target.ffn_in(other)))
+            output = _after_ffn(target, other)
+            wanted = output if whole is None else _after_ffn(whole, other)
             equations.add(active[:, : pruned.neurons], wanted - y - pruned.ffn_out(active), wanted)
             self.pruned.write(start, y)
-            self.target.write(start, target.ffn_norm(wanted))
+            self.target.write(start, target.ffn_norm(output))
         return equations
 
     def finish(self, pruned: Block) -> None:
         """Go on to the next layer; the FFN output projection of ``pruned`` has its scales by now."""
         for start, count in self._pieces():
             y = self.pruned.read(start, count)
-            self.pruned.write(start, pruned.ffn_norm(y + pruned.ffn_out(pruned.activation(pruned.ffn_in(y)))))
+            self.pruned.write(start, pruned.ffn_norm(_after_ffn(pruned, y)))
 
     def _pieces(self) -> Iterator[tuple[int, int]]:
         for start in range(0, self.tokens, self.max_tokens):
@@ -114,3 +120,8 @@ class SideBySide:
         if isinstance(projection, nn.Linear):
             return projection.weight
         return torch.empty(self.width, 0, dtype=self.dtype, device=self.device)
+
+
+def _after_ffn(block: Block, y: Tensor) -> Tensor:
+    """Hidden states after an FFN and before its LayerNorm, (token, d)."""
+    return y + block.ffn_out(block.activation(block.ffn_in(y)))

@@ -71,7 +71,8 @@ def tune(
     ``paper``: m = 1 + (AᵀA + I)⁻¹ Aᵀr, damping 1 on A, with r the difference to the target at m = 1.
     ``released``: what the authors' code computes where its solver runs to convergence. Damping 1 is on AᵀA. The
     attention of the first layer stays as it is; that of later ones has a column of ones in A, started at 1, whose
-    coefficient is dropped, so that their error is not always below the one before.
+    coefficient is dropped, so that their error is not always below the one before. An FFN is fitted to the *whole*
+    FFN of the model at the assistant's hidden states (their hook takes its input before the neurons are masked).
 
     In both, the last FFN of a sequence classifier is fitted on the first token only, which is all that the
     classifier reads; its last attention is fitted on all tokens, as in the released code. The result does not
@@ -112,7 +113,9 @@ def tune(
         with ExitStack() as files:
             tokens = max_tokens or (2**12 if model.device.type == "cpu" else 2**16)
             states = SideBySide(model, batches, tokens, files)
-            problems = _problems(states, pruned, fitted, ones=variant == "released", classifier=has_head(model))
+            released = variant == "released"
+            whole = blocks(model) if released and assistant is not None else None
+            problems = _problems(states, pruned, fitted, whole, ones=released, classifier=has_head(model))
             for row, (projection, equations) in zip(report, problems, strict=True):
                 attention = row["sublayer"] == "attention"
                 scales = _scales(row, equations, variant)
@@ -138,13 +141,23 @@ def check_tunable(model: PreTrainedModel) -> None:
 
 
 def _problems(
-    states: SideBySide, pruned: list[Block], fitted: list[Block], *, ones: bool, classifier: bool
+    states: SideBySide,
+    pruned: list[Block],
+    fitted: list[Block],
+    whole: list[Block] | None,
+    *,
+    ones: bool,
+    classifier: bool,
 ) -> Iterator[tuple[Any, NormalEquations]]:
-    """Output projection and equations of every sublayer in order; what is done to one, those after it see."""
-    for block, other in zip(pruned, fitted, strict=True):
+    """Output projection and equations of every sublayer in order; what is done to one, those after it see.
+
+    Args:
+        whole: layers whose FFNs are fitted, at the states of ``fitted``; None for its own.
+    """
+    for block, other, dense in zip(pruned, fitted, whole or [None] * len(pruned), strict=True):
         last = block is pruned[-1]
         yield block.o, states.attention(block, other, ones=ones, first_token=last and classifier)
-        yield block.ffn_out, states.ffn(block, other)
+        yield block.ffn_out, states.ffn(block, other, dense)
         if not last:
             states.finish(block)
 

@@ -22,7 +22,7 @@ from transformers.utils.hub import cached_file
 
 from prunekit.models.families.table import ENCODERS, TRANSLATORS, encoder_of, family_of
 from prunekit.models.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
-from prunekit.models.surgery import shrink
+from prunekit.models.surgery import shrink, skip_norms
 from prunekit.models.surgery_record import SurgeryRecord
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
@@ -223,10 +223,12 @@ def _load_pruned(
     with in_one_line(f"{path}/config.json"), no_init_weights():
         model: Any = architecture(config)
     try:
-        masks = SurgeryRecord.from_json(config.prunekit).masks(model)
+        record = SurgeryRecord.from_json(config.prunekit)
+        masks = record.masks(model)
     except UserError as error:
         raise UserError(f"{path}/config.json: prunekit record: {error}") from None
     shrink(model, masks)
+    skip_norms(model, record.skipped)
     with in_one_line(f"{path}: unreadable weights"):
         tensors = load_file(str(cached_file(str(path), WEIGHTS)))
     wanted = model.state_dict()

@@ -39,6 +39,21 @@ class FirstFeature(nn.Module):
         return hidden[..., :1]
 
 
+class SkippedNorm(nn.Module):
+    """In place of the LayerNorm after a sublayer that is gone with it: its input as it is."""
+
+    def __init__(self, size: int) -> None:
+        """
+        Args:
+            size: dimensions of the stream.
+        """
+        super().__init__()
+        self.normalized_shape = (size,)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+
 class HeadlessAttention(nn.Module):
     """An attention module that lost every head; its output no longer depends on other positions.
 
@@ -51,7 +66,7 @@ class HeadlessAttention(nn.Module):
     """Class of the module that computed the attention."""
 
     def __init__(
-        self, output: BiasOnly, dropout: nn.Module, norm: nn.LayerNorm | None, config: Any, layer_idx: int | None = None
+        self, output: BiasOnly, dropout: nn.Module, norm: nn.Module | None, config: Any, layer_idx: int | None = None
     ) -> None:
         """
         Args:

@@ -26,9 +26,9 @@ def gated(model: PreTrainedModel, masks: Masks) -> Iterator[None]:
     A head's gate multiplies its slice of the input of the attention output projection, which equals masking
     its attention weights (Michel et al. 2019, Sec. 2.3). A neuron's gate multiplies its input to the second
     FFN projection. A sublayer's gate multiplies the projection's output, bias included, before the residual;
-    the LayerNorm after it stays. The gate of a hidden dimension multiplies whatever is written there, see
-    :mod:`prunekit.models.residual`. Gradients flow to float gates; with a batch dimension, one per example. Within
-    ``generate``, all beams of an example have the example's gates.
+    the LayerNorm after it stays, unless ``masks.skip_norms`` and the gate is exactly 0. The gate of a hidden
+    dimension multiplies whatever is written there, see :mod:`prunekit.models.residual`. Gradients flow to float gates;
+    with a batch dimension, one per example. Within ``generate``, all beams of an example have the example's gates.
 
     Raises:
         UserError: a shape that does not fit the model, or gates for another batch size than the input's.
@@ -55,6 +55,12 @@ def gated(model: PreTrainedModel, masks: Masks) -> Iterator[None]:
                 _scale_output(hooks, ffn.ffn_out, gate, "layers['ffn']", ffn.in_decoder)
         if masks.hidden is not None and not _is_open(masks.hidden):
             gate_residual(hooks, model, masks.hidden, partial(_check_batch, masks.hidden, 1, name="hidden"))
+        if masks.skip_norms:  # the last hooks: of what a LayerNorm gives under all other gates
+            for block in attentions:
+                gate = masks.layers[block.kind][..., block.layer]
+                _skip_norm(hooks, block.attention_norm, gate, f"layers[{block.kind!r}]", block.in_decoder)
+            for ffn in ffn_blocks(model):
+                _skip_norm(hooks, ffn.ffn_norm, masks.layers["ffn"][..., ffn.layer], "layers['ffn']", ffn.in_decoder)
         yield
 
 
@@ -97,6 +103,18 @@ def _scale_output(hooks: ExitStack, projection: nn.Module, gate: Tensor, name: s
         return output * _by_row(gate, 0, output, name, in_decoder).to(output.dtype).reshape(-1, 1, 1)
 
     hooks.callback(projection.register_forward_hook(hook).remove)
+
+
+def _skip_norm(hooks: ExitStack, norm: nn.Module, gate: Tensor, name: str, in_decoder: bool) -> None:
+    """Give the input of a LayerNorm back where the gate of its sublayer, () or (batch,), is 0."""
+    if bool((gate != 0).all()):
+        return
+
+    def hook(_module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        off = _by_row(gate, 0, output, name, in_decoder) == 0
+        return torch.where(off.reshape(-1, 1, 1), inputs[0], output)
+
+    hooks.callback(norm.register_forward_hook(hook).remove)
 
 
 def _is_open(gate: Tensor) -> bool:

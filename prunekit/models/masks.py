@@ -30,6 +30,9 @@ class Masks:
     """By attention kind, and ``ffn``: ``(layer,)``, the sublayer with its bias."""
     hidden: Tensor | None = None
     """Dimensions of the residual stream: ``(hidden,)``; None keeps all of them, as encoder-decoders must."""
+    skip_norms: bool = False
+    """A sublayer whose own gate is exactly 0 loses the LayerNorm after it, too, and gives its input back, as the
+    released code of CoFi has it; by default that LayerNorm stays, so that the output is continuous in the gate."""
 
     @classmethod
     def ones(
@@ -57,7 +60,7 @@ class Masks:
         hidden = None if self.hidden is None else self.hidden != 0
         return Masks(
             {kind: mask != 0 for kind, mask in self.heads.items()}, self.neurons != 0,
-            {kind: mask != 0 for kind, mask in self.layers.items()}, hidden,
+            {kind: mask != 0 for kind, mask in self.layers.items()}, hidden, self.skip_norms,
         )  # fmt: skip
 
     @property

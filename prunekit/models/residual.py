@@ -68,7 +68,8 @@ def gate_residual(hooks: ExitStack, model: PreTrainedModel, z: Tensor, check: Ca
         for module in (block.o, block.ffn_out):
             hooks.callback(module.register_forward_hook(scaled).remove)
         for module in (block.attention_norm, block.ffn_norm):
-            watch(module)
+            if isinstance(module, nn.LayerNorm):  # and was not skipped
+                watch(module)
 
 
 def embedding_writer(model: PreTrainedModel) -> nn.Module:
@@ -140,9 +141,10 @@ def _keep_outputs(projection: Any, kept: Tensor, gates: Tensor) -> None:
 
 
 def _keep_norm(norm: Any, kept: Tensor, gates: Tensor) -> None:
-    factor = gates.to(norm.weight)
-    norm.weight = _like(norm.weight, norm.weight[kept] * factor)
-    norm.bias = _like(norm.bias, norm.bias[kept] * factor)
+    if isinstance(norm, nn.LayerNorm):  # and was not skipped
+        factor = gates.to(norm.weight)
+        norm.weight = _like(norm.weight, norm.weight[kept] * factor)
+        norm.bias = _like(norm.bias, norm.bias[kept] * factor)
     norm.normalized_shape = (len(kept),)
 
 

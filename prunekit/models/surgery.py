@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.models.blocks import AttentionBlock, FFNBlock, attention_blocks, describe, ffn_blocks
-from prunekit.models.empty_sublayers import BiasOnly, FirstFeature, HeadlessAttention
+from prunekit.models.empty_sublayers import BiasOnly, FirstFeature, HeadlessAttention, SkippedNorm
 from prunekit.models.masks import Masks
 from prunekit.models.residual import shrink_residual
 from prunekit.models.surgery_record import SurgeryRecord
@@ -25,7 +25,8 @@ def prune(model: PreTrainedModel, masks: Masks) -> PreTrainedModel:
 
     Units whose mask is False or exactly 0 are removed; any other value is folded into the output projection,
     a sublayer's into its weight and bias. A sublayer that loses all heads (neurons) but is not masked itself
-    keeps its output bias; a masked one leaves only residual and LayerNorm. A hidden dimension goes from every matrix
+    keeps its output bias; a masked one leaves only residual and LayerNorm, with ``masks.skip_norms`` only the residual.
+    A hidden dimension goes from every matrix
     and LayerNorm that has it; its gate is folded into all that writes it. ``config.prunekit`` of the copy
     records what is left of the original model, also over several prunings; its other sizes stay as they were.
 
@@ -56,6 +57,23 @@ def shrink(model: PreTrainedModel, masks: Masks) -> None:
         shrink_ffn(ffn, masks.neurons[ffn.layer, : ffn.neurons], masks.layers["ffn"][ffn.layer])
     if masks.hidden is not None and not bool((masks.hidden == 1).all()):
         shrink_residual(model, masks.hidden)
+    if masks.skip_norms:
+        skip_norms(model, {kind: (mask == 0).nonzero().flatten().tolist() for kind, mask in masks.layers.items()})
+
+
+def skip_norms(model: PreTrainedModel, sublayers: dict[str, list[int]]) -> None:
+    """Take the LayerNorms after removed sublayers, by attention kind and ``ffn``, out of a model in place."""
+    for block in attention_blocks(model):
+        if block.layer in sublayers[block.kind] and not isinstance(block.attention_norm, SkippedNorm):
+            skipped = SkippedNorm(block.attention_norm.normalized_shape[0])
+            if block.paths.norm_inside:
+                attention: Any = block.module.get_submodule(block.paths.attention)
+                attention.norm = skipped
+            else:
+                block.module.set_submodule(block.paths.attention_norm, skipped)
+    for ffn in ffn_blocks(model):
+        if ffn.layer in sublayers["ffn"] and not isinstance(ffn.ffn_norm, SkippedNorm):
+            ffn.module.set_submodule(ffn.ffn_paths.ffn_norm, SkippedNorm(ffn.ffn_norm.normalized_shape[0]))
 
 
 def shrink_attention(block: AttentionBlock, heads: Tensor, sublayer: Tensor) -> None:

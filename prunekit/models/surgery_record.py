@@ -15,7 +15,8 @@ from prunekit.support.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-VERSION = 1
+VERSIONS = (1, 2)
+"""That are read; 2 is written where LayerNorms are gone, which readers of version 1 do not expect."""
 
 
 @dataclass
@@ -33,6 +34,8 @@ class SurgeryRecord:
     """Sublayers without even a bias, by attention kind and ``ffn``."""
     hidden: list[int] | None
     """Dimensions of the residual stream; None, in records that were written before they could go: all."""
+    skipped: dict[str, list[int]]
+    """Removed sublayers without the LayerNorm after them, by attention kind and ``ffn``."""
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> SurgeryRecord:
@@ -48,6 +51,7 @@ class SurgeryRecord:
             neurons=[list(range(shape.neurons)) for shape in layout.ffn],
             removed={kind: [] for kind in (*layout.kinds, "ffn")},
             hidden=list(range(layout.hidden)),
+            skipped={kind: [] for kind in (*layout.kinds, "ffn")},
         )
 
     def apply(self, masks: Masks) -> None:
@@ -60,6 +64,8 @@ class SurgeryRecord:
         for kind, mask in masks.layers.items():
             off = {layer for layer, keep in enumerate(mask.tolist()) if not keep}
             self.removed[kind] = sorted(off.union(self.removed[kind]))
+            if masks.skip_norms:
+                self.skipped[kind] = sorted(off.union(self.skipped[kind]))
             rows = self.neurons if kind == "ffn" else self.heads[kind]
             for layer in self.removed[kind]:
                 rows[layer] = []
@@ -88,12 +94,14 @@ class SurgeryRecord:
 
     def to_json(self) -> dict[str, Any]:
         """As ``config.prunekit`` holds it."""
+        skips = any(self.skipped.values())
         return {
-            "version": VERSION,
+            "version": VERSIONS[-1] if skips else VERSIONS[0],
             "heads": {kind: [_to_ranges(kept) for kept in layers] for kind, layers in self.heads.items()},
             "neurons": [_to_ranges(kept) for kept in self.neurons],
             "removed": self.removed,
             **({} if self.hidden is None else {"hidden": _to_ranges(self.hidden)}),
+            **({"skipped": self.skipped} if skips else {}),
         }
 
     @classmethod
@@ -103,16 +111,20 @@ class SurgeryRecord:
         Raises:
             UserError: it is damaged or of another version.
         """
-        if not isinstance(record, dict) or record.get("version") != VERSION:
+        if not isinstance(record, dict) or record.get("version") not in VERSIONS:
             version = record.get("version") if isinstance(record, dict) else record
-            raise UserError(f"its version is {version!r}, this program reads version {VERSION}")
+            known = " and ".join(map(str, VERSIONS))
+            raise UserError(f"its version is {version!r}, this program reads version {known}")
         try:
+            removed = {kind: [int(layer) for layer in layers] for kind, layers in record["removed"].items()}
+            skipped = {kind: [int(layer) for layer in record.get("skipped", {}).get(kind, [])] for kind in removed}
+            if any(set(layers) - set(removed[kind]) for kind, layers in skipped.items()):
+                raise ValueError(f"skipped {skipped} are not all among removed {removed}")
             return cls(
                 heads={kind: [_from_ranges(kept) for kept in rows] for kind, rows in record["heads"].items()},
                 neurons=[_from_ranges(kept) for kept in record["neurons"]],
-                removed={
-                    kind: [int(layer) for layer in layers] for kind, layers in record["removed"].items()
-                },
+                removed=removed,
+                skipped=skipped,
                 hidden=_from_ranges(record["hidden"]) if "hidden" in record else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -192,6 +192,8 @@ def execute(
     hardware = {**describe_device(device).as_dict(), "dtype": config.run_dtype}
     content = local_input(config)
     identity = run_id(verb, revision, config, hardware if measures_time else None, content)
+    earlier = run_id(verb, revision - 1, config, hardware if measures_time else None, content)
+    replaced = earlier if revision > 1 else None
     if processes.count() > 1:
         hardware["processes"] = processes.count()
     root = Path(config.run.folder)
@@ -224,7 +226,8 @@ def execute(
                 shutil.rmtree(folder)  # refused before anything was done
             raise
         record = {
-            "schema": VERSION, "verb": verb, "revision": revision, "run_id": identity, "status": "finished",
+            "schema": VERSION, "verb": verb, "revision": revision, "run_id": identity, "replaces": replaced,
+            "status": "finished",
             "config": resolved,
             "metrics": run.metrics, "sparsity": run.sparsity, "model": run.model, "teacher": run.teacher,
             "data": run.data, "seed": config.run_seed, "scale": config.scale.name,

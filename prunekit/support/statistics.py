@@ -79,10 +79,7 @@ def paired_bootstrap(
     """Two-sided paired bootstrap p-values of models against one baseline (Koehn 2004, "Statistical
     significance tests for machine translation evaluation").
 
-    The test set is resampled with replacement; d_b is the difference of the metric between model and baseline
-    on resample b. With B resamples, p = 2 min((1 + #{d_b <= 0}) / (B + 1), (1 + #{d_b >= 0}) / (B + 1)), at
-    most 1: the added ones keep a finite number of resamples from ever giving 0. The smallest possible value
-    is 2 / (B + 1).
+    The test set is resampled with replacement, and the differences are tested by :func:`two_sided`.
 
     Args:
         metric: the metric on resampled rows.
@@ -103,10 +100,19 @@ def paired_bootstrap(
     baseline_values = metric(baseline, labels, counts)
     p_values = np.empty(predictions.shape[:-1])
     for place in np.ndindex(p_values.shape):
-        difference = metric(predictions[place], labels, counts) - baseline_values
-        tail = min((difference <= 0).sum(), (difference >= 0).sum())
-        p_values[place] = min(1.0, 2 * (1 + tail) / (resamples + 1))
+        p_values[place] = two_sided(metric(predictions[place], labels, counts) - baseline_values)
     return p_values
+
+
+def two_sided(differences: np.ndarray) -> float:
+    """p-value of differences d_b of two models on B bootstrap resamples of the test set, (resamples,).
+
+    p = 2 min((1 + #{d_b <= 0}) / (B + 1), (1 + #{d_b >= 0}) / (B + 1)), at most 1: the added ones keep a finite
+    number of resamples from ever giving 0. The smallest possible value is 2 / (B + 1); models that are equal on
+    every resample have 1.
+    """
+    tail = min((differences <= 0).sum(), (differences >= 0).sum())
+    return min(1.0, 2 * (1 + float(tail)) / (len(differences) + 1))
 
 
 def benjamini_hochberg(p_values: np.ndarray, *, level: float = 0.01) -> np.ndarray:

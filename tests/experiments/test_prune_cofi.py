@@ -108,11 +108,20 @@ def test_baselines_are_trained_as_long(folder: Path, structure: str) -> None:
     kept = table(folder, record, "kept").groupby("unit").kept.sum()
     assert record["metrics"]["steps_train"] == 70 and record["metrics"]["steps_finetune"] == 10
     assert record["sparsity"]["counted"] == pytest.approx(0.5, abs=0.1)
-    assert "expected" not in record["sparsity"] and record["metrics"]["reached_target"]
+    assert "expected" not in record["sparsity"]
+    reached = abs(record["sparsity"]["counted"] - 0.5) <= 0.01
+    assert record["metrics"]["reached_target"] == reached == ("missed" not in record["metrics"])
     small = checkpoints.load(folder / "prune_cofi" / record["run_id"] / "model")
     assert kept["heads"] == describe(small).heads and kept["neurons"] == describe(small).neurons
     if structure in ("layers", "dense"):
         assert kept["ffn layers"] == 1
+
+
+def test_whole_layers_that_come_nowhere_near_the_target_have_missed_it(folder: Path) -> None:
+    """One of two layers is the least that can stay."""
+    metrics = perform("prune_cofi", *SMALL, f"run.folder={folder}", "structure=layers", "sparsity=0.9")["metrics"]
+    assert metrics["reached_target"] is False
+    assert metrics["missed"] == "the counted sparsity is 0.500, nothing nearer to 0.9 has this structure"
 
 
 def test_random_units_have_the_learned_shape(folder: Path) -> None:

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 import torch
 
+from experiments.prune_fisher import main
 from prunekit.models import checkpoints
 from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
-from tests.support.commands import TINY, perform
+from tests.support.commands import TINY, composed, perform
 
 NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
 SMALL = [*TINY, "calibration_examples=64", "batch_sizes=[2]", "repeats=1"]
@@ -152,6 +153,18 @@ def test_the_pruned_model_computes_what_tuned_gates_compute(folder: Path) -> Non
 def test_bad_settings(folder: Path, override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         perform("prune_fisher", *SMALL, f"run.folder={folder}", override)
+
+
+def test_only_what_was_changed_has_another_revision() -> None:
+    def revision(*overrides: str) -> int:
+        return main.revision(composed("prune_fisher", *overrides))
+
+    released, squad = "variant=released", "task=squad"
+    assert [revision(), revision("target=assistant"), revision("labels=predicted")] == [1, 1, 1]
+    assert [revision(released), revision(released, "budget=latency"), revision(released, "score=magnitude")] == [2] * 3
+    assert [revision(released, "tune=false"), revision(released, "target=dense")] == [1, 1]
+    assert [revision(squad), revision(squad, "score=importance"), revision(squad, released, "tune=false")] == [2] * 3
+    assert [revision(squad, "score=magnitude"), revision(squad, "score=random")] == [1, 1]
 
 
 def test_shared_layers_are_refused_before_anything_is_computed(folder: Path, tmp_path: Path) -> None:

@@ -125,15 +125,16 @@ def attention_equations(block: Block, kept: Tensor, fitted: Side, own: Side) -> 
 
 
 def ffn_equations(block: Block, kept: Tensor, fitted: Side, own: Side, first_token: bool) -> tuple[Tensor, Tensor]:
-    """AᵀA and Aᵀb of the kept neurons."""
+    """AᵀA and Aᵀb of the kept neurons; b is of the whole FFN, whose input is caught before neurons are masked."""
     weight = block.ffn_out.get_parameter("weight")[:, kept]
     products, moments = torch.zeros(()), torch.zeros(())
-    for (wanted,), (y, active) in zip(
-        fitted.passes(block, block.ffn_norm, first_token=first_token),
+    for (other,), (y, active) in zip(
+        fitted.passes(block, block.ffn_in, first_token=first_token),
         own.passes(block, block.ffn_in, block.ffn_out, first_token=first_token),
         strict=True,
     ):
         active = active[:, kept]
+        wanted = other + block.ffn_out(block.activation(block.ffn_in(other)))
         missing = wanted - block.ffn_out.get_parameter("bias") - y
         products, moments = products + active.T @ active, moments + (active * (missing @ weight)).sum(0)
     return products * (weight.T @ weight), moments

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from prunekit.config.task import TaskConfig
-from prunekit.data.batches import Batch, Examples
+from prunekit.data.batches import Batch, Examples, with_padding
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.losses import at_least_float32, task_loss
@@ -186,13 +186,28 @@ class Questions(TaskKind):
         return "start_positions" in batch
 
     def example_losses(self, output: Any, batch: Batch) -> Tensor:
-        """The mean over the first and the last token of the answer."""
-        start = task_loss(at_least_float32(output.start_logits), batch["start_positions"])
-        return (start + task_loss(at_least_float32(output.end_logits), batch["end_positions"])) / 2
+        """The mean over the first and the last token of the answer, each among the row's own tokens; among all places
+        of the batch where it has no attention mask (:func:`prunekit.data.batches.with_padding`)."""
+        start, end = _span_logits(output, batch)
+        return (task_loss(start, batch["start_positions"]) + task_loss(end, batch["end_positions"])) / 2
+
+    def training_loss(self, output: Any, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+        """Among all places of the batch: as BERT is fine-tuned by its authors, and as teachers always were here."""
+        return self.example_losses(output, with_padding(batch)).mean()
 
     def predicted_labels(self, output: Any, batch: Batch) -> Batch:
-        start, end = output.start_logits.argmax(-1), output.end_logits.argmax(-1)
-        return batch | {"start_positions": start.detach(), "end_positions": end.detach()}
+        """Tokens of the row itself; any place of the batch where it has no attention mask."""
+        start, end = _span_logits(output, batch)
+        return batch | {"start_positions": start.argmax(-1).detach(), "end_positions": end.argmax(-1).detach()}
 
     def output_names(self, task: TaskConfig) -> list[str]:
         return ["start", "end"]
+
+
+def _span_logits(output: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Scores of the first and of the last token, (batch, token); -inf at padding."""
+    start, end = at_least_float32(output.start_logits), at_least_float32(output.end_logits)
+    if "attention_mask" not in batch:
+        return start, end
+    padding = batch["attention_mask"].to(start.device) == 0
+    return start.masked_fill(padding, -torch.inf), end.masked_fill(padding, -torch.inf)

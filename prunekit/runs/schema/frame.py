@@ -9,6 +9,7 @@ FRAME = fields(
     Field("verb", "str", "what was done"),
     Field("revision", "int", "of the verb, raised when its numbers change"),
     Field("run_id", "str", "hash of what changes the result"),
+    Field("replaces", "str", "its run_id at the revision before; none at the first", nullable=True, since=2),
     Field("status", "str", "finished"),
     Field("config", "dict", "the whole configuration, by section"),
     Field("metrics", "dict", "the numbers of the run"),

@@ -32,12 +32,13 @@ def loss_of(output: Tensor) -> Tensor:
     return output.square().sum() + output.sin().sum()
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_logits_and_all_gradients(model: PreTrainedModel, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "skip_norms"), [(0, False), (1, False), (1, True)])
+def test_logits_and_all_gradients(model: PreTrainedModel, seed: int, skip_norms: bool) -> None:
     batch = batch_for(model)
     found: list[tuple[Tensor, list[Tensor | None]]] = []
     for slim in (False, True):
         gates, masks = drawn(model, seed)
+        masks.skip_norms = skip_norms
         wanted = [*model.parameters(), *gates.parameters()]
         if slim:
             output = SlimModel(model)(masks, batch).logits

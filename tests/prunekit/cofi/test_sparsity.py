@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 import prunekit
 from prunekit.cofi.learned_gates import Gates
-from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted, reachable
+from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted, missed_by, reachable
 from prunekit.config.choices import UNITS
 from prunekit.models.blocks import blocks
 from prunekit.models.checkpoints import build
@@ -65,6 +65,13 @@ def test_bert_base_by_hand() -> None:
     assert 12 * paper.total == 12 * (4 * 768**2 + 2 * 768 * 3072)
     assert 12 * released.total == 85_017_600
     assert released.per_head * 768 == 196_864
+    whole = Masks.ones(prunekit.describe(model))
+    assert [float(size.sparsity(whole)) for size in (paper, released)] == pytest.approx([0, 0], abs=1e-3)
+    assert float(released.counted(whole)) == pytest.approx(1 - 84_934_656 / 85_017_600, abs=1e-6)  # 0.00098
+    whole.heads["self"][0, 3:] = False
+    left = 3 * 4 * 64 * 768 + 2 * 768 * 3072
+    assert float(released.counted(whole)) == pytest.approx(1 - 12 * left / 85_017_600, abs=1e-6)
+    assert float(paper.counted(whole)) == float(paper.sparsity(whole)) == pytest.approx(1 - 12 * left / 84_934_656)
     gates = Gates(model)
     gates.constrain()
     assert float(released.sparsity(gates.kept()).detach()) == pytest.approx(0.113, abs=0.005)
@@ -167,3 +174,8 @@ def test_the_target_rises_from_its_start() -> None:
     constraint = Constraint(0.9, 10, start=0.1)
     assert [constraint.target_at(step) for step in (0, 5, 10, 99)] == pytest.approx([0.1, 0.5, 0.9, 0.9])
     assert Constraint(0.9, 0, start=0.1).target_at(0) == 0.9
+
+
+def test_a_target_is_missed_on_either_side() -> None:
+    assert [missed_by(counted, 0.5) for counted in (0.4901, 0.5, 0.5099)] == ["", "", ""]
+    assert [bool(missed_by(counted, 0.5)) for counted in (0.4899, 0.5101, 0.833)] == [True] * 3

@@ -78,6 +78,17 @@ def test_answers_are_not_too_long_and_not_backwards() -> None:
     assert (found.start.item(), found.end.item(), found.score.item()) == (10, 12, 12)
 
 
+def test_padding_is_no_answer() -> None:
+    """Not even where it has the best scores, and fewer places than there are candidates."""
+    generator = torch.Generator().manual_seed(0)
+    start, end = (torch.randn(3, 15, generator=generator) for _ in range(2))
+    context = torch.arange(15).expand(3, -1) >= 4
+    padded = [torch.nn.functional.pad(scores, (0, 11), value=100.0) for scores in (start, end)]
+    found = best_spans(*padded, torch.nn.functional.pad(context, (0, 11)), 5)
+    for own, expected in zip(vars(found).values(), vars(best_spans(start, end, context, 5)).values(), strict=True):
+        assert torch.equal(own, expected)
+
+
 def test_scores_that_are_no_numbers_answer_nothing(tmp_path: Path) -> None:
     windows = windows_of(tmp_path, generated(5))
     lost = torch.full((len(windows), LENGTH), torch.nan)

@@ -17,7 +17,7 @@ from sacrebleu.dataset import DATASETS
 
 from prunekit.config.sections import ModelConfig, check
 from prunekit.config.task import TaskConfig
-from prunekit.data import demo_translation
+from prunekit.data import bleu, demo_translation
 from prunekit.data.bleu import bleu_band, paired_p_values, signatures, translation_scores
 from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds import encode, new_tokenizer, training_loss
@@ -26,6 +26,7 @@ from prunekit.data.losses import target_losses
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import joint_bpe
 from prunekit.support.errors import UserError
+from prunekit.support.statistics import bootstrap_counts
 
 SENTENCES = [("ein Hund .", "a dog ."), ("zwei Katzen schlafen .", "two cats sleep ."), ("ja !", "yes !")]
 
@@ -228,7 +229,25 @@ class TestScores:
         much_worse = [" ".join(reversed(text.split())) for text in HYPOTHESES]
         baseline, values, p_values = paired_p_values("bleu", HYPOTHESES, [HYPOTHESES, much_worse], REFERENCES)
         assert baseline == values[0] == translation_scores(HYPOTHESES, REFERENCES, ["bleu"])["bleu"]
-        assert values[1] < 0.2 and p_values[0] == 1 and p_values[1] < 0.01
+        assert values[1] < 0.2 and p_values[0] == 1 and p_values[1] == 2 / 1001  # the least that 1,000 can give
+
+    def test_paired_test_is_the_loop_over_resamples(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Both tails of the differences of corpus scores, in either direction."""
+        monkeypatch.setattr(bleu, "RESAMPLES", 39)
+        first = [" ".join(reversed(text.split())) if row % 2 else text for row, text in enumerate(HYPOTHESES)]
+        second = [text if row % 2 else " ".join(reversed(text.split())) for row, text in enumerate(HYPOTHESES)]
+        smaller = 0
+        for counts in bootstrap_counts(len(HYPOTHESES), resamples=39, seed=0).astype(int):
+            rows = np.repeat(np.arange(len(counts)), counts)
+            own, other = (
+                translation_scores([system[i] for i in rows], [REFERENCES[i] for i in rows], ["bleu"])["bleu"]
+                for system in (first, second)
+            )
+            smaller += other < own
+        expected = min(1.0, 2 * (1 + min(smaller, 39 - smaller)) / 40)
+        assert 0 < smaller < 39
+        for systems in ((first, second), (second, first)):
+            assert paired_p_values("bleu", systems[0], [systems[1]], REFERENCES)[2] == pytest.approx([expected])
 
 
 class TestDemo:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from prunekit.config.choices import UNIT_SCORES
-from prunekit.fisher.alternatives import NEED_GRADIENTS, unit_scores
+from prunekit.config.choices import NEED_GRADIENTS, UNIT_SCORES
+from prunekit.fisher.alternatives import unit_scores
 from prunekit.fisher.search import mac_search
 from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import blocks, describe

@@ -96,6 +96,11 @@ def test_another_content_is_another_entry(tmp_path: Path) -> None:
     cached_gradients(teacher, examples, run)
     cached_gradients(teacher, examples, run, "predicted")
     assert entries() == 2
+    cached_gradients(teacher, examples, run_in(tmp_path / "other"), padded_group=8)
+    assert len(list(tmp_path.glob("other/cache/gradients/*.safetensors"))) == 1
+    assert not {path.name for path in tmp_path.glob("cache/gradients/*")} & {
+        path.name for path in tmp_path.glob("other/cache/gradients/*.safetensors")
+    }
     cached_gradients(teacher, examples.take(range(39, -1, -1)), run)
     assert entries() == 3
     examples.labels[0] = (examples.labels[0] + 1) % LABELS
@@ -105,6 +110,22 @@ def test_another_content_is_another_entry(tmp_path: Path) -> None:
         teacher.model.get_parameter("classifier.bias")[0] += 1
     cached_gradients(teacher, examples, run)
     assert entries() == 5
+
+
+def test_padding_of_the_released_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Consecutive rows, each group as wide as its longest."""
+    given: list[tuple[list[int], int]] = []
+
+    def watched(model: Any, batches: list[Any], *, padding: bool, **others: Any) -> Any:
+        assert padding
+        given.extend((batch["index"].tolist(), batch["input_ids"].shape[1]) for batch in batches)
+        return mask_gradients(model, batches, padding=padding, **others)
+
+    monkeypatch.setattr(calibration, "mask_gradients", watched)
+    examples = examples_for(25)
+    cached_gradients(teacher_for(), examples, run_in(tmp_path), padded_group=12)
+    groups = [list(range(12)), list(range(12, 24)), [24]]
+    assert given == [(group, int(examples.lengths[group].max())) for group in groups]
 
 
 def test_a_damaged_entry_and_what_a_killed_process_left_are_replaced(tmp_path: Path) -> None:

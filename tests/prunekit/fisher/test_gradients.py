@@ -21,6 +21,7 @@ from tests.support.families import (
     LABELS,
     LAYERS,
     NEURONS,
+    PAD,
     assert_left_as_it_was,
     batch_for,
     one_by_one,
@@ -93,6 +94,49 @@ def test_question_answering_of_every_family(family: str, attention: str) -> None
     assert_equal(mask_gradients(model, batches), through_gates(model, batches))
 
 
+def with_pads(batch: Batch, pads: int = 11) -> Batch:
+    """The same rows, with more padding."""
+    added = {"input_ids": PAD, "attention_mask": 0, "token_type_ids": 0}
+    return {
+        name: torch.nn.functional.pad(value, (0, pads), value=added[name]) if name in added else value
+        for name, value in batch.items()
+    }
+
+
+@pytest.mark.parametrize("labels", ["gold", "predicted"])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_padding_is_no_answer(family: str, labels: str) -> None:
+    model = tiny(family, head=AutoModelForQuestionAnswering, num_labels=2)
+    batches = one_by_one(batches_for(model))
+    longer = [with_pads(batch) for batch in batches]
+    found, padded = (mask_gradients(model, rows, labels=labels) for rows in (batches, longer))
+    torch.testing.assert_close(padded.heads, found.heads, rtol=0, atol=1e-10)
+    torch.testing.assert_close(padded.neurons, found.neurons, rtol=0, atol=1e-10)
+    torch.testing.assert_close(diagonal(padded).heads, diagonal(found).heads, rtol=0, atol=1e-10)
+    torch.testing.assert_close(diagonal(padded).neurons, diagonal(found).neurons, rtol=0, atol=1e-10)
+    with torch.no_grad():
+        losses, with_more = (
+            torch.cat([example_losses(model(**model_inputs(row)), row) for row in rows]) for rows in (batches, longer)
+        )
+    torch.testing.assert_close(with_more, losses, rtol=0, atol=1e-10)
+
+
+def test_the_released_code_lets_padding_compete() -> None:
+    """Its loss is the model's own, softmax over all places of the batch."""
+    model = tiny("bert", head=AutoModelForQuestionAnswering, num_labels=2)
+    [batch] = batches_for(model, (3,))
+    batch = with_pads(batch)
+    ones = Masks.ones(prunekit.describe(model), torch.float64)
+    heads = ones.heads["self"].requires_grad_()
+    with prunekit.gated(model, ones):
+        answers = {name: batch[name] for name in ("start_positions", "end_positions")}
+        loss = model(**model_inputs(batch), **answers).loss
+        [expected] = torch.autograd.grad(loss, [heads])
+    found = mask_gradients(model, [batch], padding=True).heads.mean(0)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    assert (mask_gradients(model, [batch]).heads.mean(0) - expected).abs().max() > 0.01
+
+
 def test_regression() -> None:
     model = tiny("roberta", num_labels=1)
     assert_equal(mask_gradients(model, batches_for(model)), through_gates(model, batches_for(model)))
@@ -136,7 +180,9 @@ def test_predicted_labels_are_the_model_s_own(head: type | None) -> None:
         with torch.no_grad():
             output = model(**model_inputs(batch))
         if head:
-            own = {"start_positions": output.start_logits.argmax(-1), "end_positions": output.end_logits.argmax(-1)}
+            tokens = batch["attention_mask"].bool()
+            logits = {"start_positions": output.start_logits, "end_positions": output.end_logits}
+            own = {name: values.where(tokens, -torch.inf).argmax(-1) for name, values in logits.items()}
         else:
             own = {"labels": output.logits.argmax(-1)}
         replaced.append(batch | own)

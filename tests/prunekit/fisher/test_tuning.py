@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 
 import prunekit
+from experiments.benchmarks.plain import tuning as plain
 from prunekit.fisher.tuning import Tuned, tune
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.gates import gated
@@ -82,13 +83,20 @@ def sums_before_norms(
 
 
 def plain_tuning(
-    model: PreTrainedModel, masks: Masks, batches: list[Batch], variant: str, target: Masks, classifier: bool = True
+    model: PreTrainedModel,
+    masks: Masks,
+    batches: list[Batch],
+    variant: str,
+    target: Masks,
+    classifier: bool = True,
+    solver: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> Iterator[Problem]:
     """The problems of all sublayers that have units, with gates and nothing else.
 
-    A column of A is what a sublayer's output gains when one unit's gate alone is open.
+    A column of A is what a sublayer's output gains when one unit's gate alone is open. The released code catches the
+    input of an FFN before neurons are masked: its target is the target model's with all neurons of that layer.
     """
-    soft, last = as_float(masks), len(blocks(model)) - 1
+    soft, last, solver = as_float(masks), len(blocks(model)) - 1, solver or long_run_lsmr
     for layer in range(last + 1):
         for sublayer in ("attention", "ffn"):
             first_token = classifier and (sublayer, layer) == ("ffn", last)
@@ -96,7 +104,10 @@ def plain_tuning(
             def run(masks: Masks, at: Any = (sublayer, layer, first_token)) -> np.ndarray:
                 return sums_before_norms(model, masks, batches, *at)
 
-            wanted, row = run(target), row_of(soft, sublayer, layer)
+            fitted = copy.deepcopy(target)
+            if (variant, sublayer) == ("released", "ffn"):
+                fitted.neurons[layer] = 1
+            wanted, row = run(fitted), row_of(soft, sublayer, layer)
             kept = row.nonzero().flatten().tolist()
             if not kept or not masks.layers["self" if sublayer == "attention" else "ffn"][layer]:
                 continue
@@ -111,12 +122,12 @@ def plain_tuning(
             if variant == "paper":
                 change = damped_least_squares(matrix, residual)
             elif sublayer == "ffn":
-                change = long_run_lsmr(matrix, residual)
+                change = solver(matrix, residual)
             elif layer == 0:
                 change = np.zeros(len(kept))
             else:
                 with_ones = np.concatenate([matrix, np.ones((len(matrix), 1))], 1)
-                change = long_run_lsmr(with_ones, residual - 1)[:-1]
+                change = solver(with_ones, residual - 1)[:-1]
             if np.abs(1 + change).max() <= 10:
                 row[kept] *= 1 + torch.from_numpy(change)
             yield Problem(matrix, residual, wanted, change, copy.deepcopy(soft))
@@ -132,6 +143,11 @@ def damped_least_squares(matrix: np.ndarray, residual: np.ndarray) -> np.ndarray
 def long_run_lsmr(matrix: np.ndarray, residual: np.ndarray) -> np.ndarray:
     """The released code's solver, on AᵀA with damping 1, without its limits."""
     return lsmr(matrix.T @ matrix, matrix.T @ residual, damp=1, atol=0, btol=0, conlim=0, maxiter=5000)[0]
+
+
+def damped_normal_equations(matrix: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Where the released code's solver would end."""
+    return damped_least_squares(matrix.T @ matrix, matrix.T @ residual)
 
 
 def assert_equal(tuned: Tuned, expected: Masks, rtol: float) -> None:
@@ -187,9 +203,25 @@ def test_question_answering_is_fitted_on_all_tokens() -> None:
 def test_an_assistant_as_target(variant: str) -> None:
     model = tiny("electra")
     batches, masks, assistant = calibration(model), random_masks(model, seed=1), random_masks(model, seed=4, kept=0.8)
-    *_, expected = plain_tuning(model, masks, batches, variant, target=assistant)
+    problems = list(plain_tuning(model, masks, batches, variant, target=assistant, solver=damped_normal_equations))
     tuned = tune(model, masks, batches, variant=variant, target="assistant", assistant=assistant)
-    assert_equal(tuned, expected.masks, rtol=1e-5)
+    assert_equal(tuned, problems[-1].masks, rtol=1e-10)
+    assert [row["status"] for row in tuned.report[1:]] == ["tuned"] * 5
+    for row, problem in zip(tuned.report, problems, strict=True):
+        assert (row["error_before"], row["error_after"]) == pytest.approx(problem.errors, rel=1e-9)
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert"])
+def test_the_benchmark_s_plain_implementation(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hooks and six passes a layer; with an exact solver it finds the same scales."""
+    exact = staticmethod(lambda matrix, right, damp: (damped_least_squares(matrix, right), 1))
+    monkeypatch.setattr(plain, "lsmr", exact)
+    model = tiny(family)
+    batches, masks, assistant = calibration(model), random_masks(model, seed=1), random_masks(model, seed=4, kept=0.8)
+    expected = plain.plain_tune(model, masks, batches, assistant)
+    tuned = tune(model, masks, batches, variant="released", target="assistant", assistant=assistant, on_failure="stop")
+    assert_equal(tuned, expected, rtol=1e-10)
+    assert [row["status"] for row in tuned.report[1:]] == ["tuned"] * 5
 
 
 def test_removed_sublayers_and_sublayers_without_units() -> None:

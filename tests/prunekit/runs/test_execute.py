@@ -45,6 +45,15 @@ def test_a_setting_at_its_default_is_no_part_of_the_identity() -> None:
     assert run_id("v", 1, Experiment(seed=3)) == "923ff296c1ad6bd6"
 
 
+def test_a_run_names_the_one_that_it_replaces(tmp_path: Path) -> None:
+    config = finetune(tmp_path)
+    first, second = (execute("verb", revision, config, lambda config, run: None) for revision in (1, 2))
+    assert first["replaces"] is None
+    assert second["replaces"] == first["run_id"] != second["run_id"]
+    timed = [execute("verb", number, config, lambda config, run: None, measures_time=True) for number in (1, 2)]
+    assert timed[1]["replaces"] == timed[0]["run_id"] != first["run_id"]
+
+
 def test_a_renamed_verb_keeps_the_ids_of_its_first_name() -> None:
     assert FORMER_NAMES == {"time_decoding": "time_inference"}
     assert run_id("time_decoding", 1, Experiment(seed=3)) == run_id("time_inference", 1, Experiment(seed=3))
@@ -229,8 +238,12 @@ def own_file(folder: Path, text: str) -> Settings:
 
 def test_input_that_changes_while_a_run_reads_it_gives_no_record(tmp_path: Path) -> None:
     config = own_file(tmp_path, "a")
+
+    def changes(_config: Settings, _run: Run) -> None:
+        own_file(tmp_path, "b")
+
     with pytest.raises(UserError, match=r"^task\.files\.train: changed while the run read it"):
-        execute("verb", 1, config, lambda config, run: own_file(tmp_path, "b") and None)
+        execute("verb", 1, config, changes)
     assert not list(tmp_path.rglob("result.json"))
     assert execute("verb", 1, config, lambda config, run: None)["input"].keys() == {"task.files.train"}
 

@@ -80,6 +80,22 @@ def test_paired_bootstrap_extremes() -> None:
     assert statistics.paired_bootstrap(metric, wrong, labels, labels) == pytest.approx(2 / 1001)
 
 
+@pytest.mark.parametrize(("level", "least", "most"), [(0.01, 0.004, 0.017), (0.05, 0.037, 0.065)])
+def test_two_sided_rejects_as_often_as_it_says(level: float, least: float, most: float) -> None:
+    """2,000 pairs of models that are equally good, on 200 rows each; the bounds are three standard errors and more."""
+    differences = np.random.default_rng(0).normal(size=(200, 2000))
+    means = statistics.bootstrap_counts(200, resamples=1000, seed=1) @ differences / 200
+    p_values = np.array([statistics.two_sided(column) for column in means.T])
+    assert least < (p_values < level).mean() < most
+    assert p_values.min() >= 2 / 1001 and p_values.max() <= 1
+
+
+def test_two_sided_by_hand() -> None:
+    assert statistics.two_sided(np.zeros(9)) == 1
+    assert statistics.two_sided(np.array([1.0, 2.0, 3.0])) == statistics.two_sided(-np.array([1.0, 2.0, 3.0])) == 0.5
+    assert statistics.two_sided(np.array([-1.0, *np.ones(18)])) == pytest.approx(0.2)
+
+
 def test_paired_bootstrap_agrees_with_mcnemar_on_accuracy() -> None:
     generator = np.random.default_rng(2)
     labels = generator.integers(3, size=1000)

@@ -80,7 +80,8 @@ def write_run(
     used = [train, evaluation] if data is None else [{"fingerprint": "sha256:ab", **item} for item in data]
     result = {
         "schema": VERSION,
-        "verb": verb, "revision": revision, "run_id": run_id, "status": "finished", "config": full,
+        "verb": verb, "revision": revision, "run_id": run_id, "replaces": None, "status": "finished",
+        "config": full,
         "metrics": metrics or {}, "sparsity": sparsity or {}, "model": model,
         "teacher": None if teacher is None
         else {"run_id": f"t{teacher}", "seed": teacher, "metric": "accuracy", "value": 0.7},

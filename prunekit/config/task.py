@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,6 +19,18 @@ WHERE_ROWS_COME_FROM = (
 )  # fmt: skip
 """Settings of a task that only say which rows are read; whoever has the rows needs them no more."""
 SPECIAL_TOKENS = 4  # at most: RoBERTa's, around and between two texts
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, or is written like one: 1, "+1", "01", 1.0."""
+    return _WHOLE.fullmatch(str(value).strip()) is not None
+
+
+def label_key(value: Any) -> str:
+    """What a label is compared by: its text without spaces around it, and one spelling of each whole number."""
+    text = str(value).strip()
+    return str(int(text.partition(".")[0])) if is_whole(text) else text
 
 
 @dataclass(kw_only=True)
@@ -36,7 +49,8 @@ class TaskConfig:
     label: str = "label"
     """Label column; with ``questions`` that of the gold answers."""
     labels: list[str] = field(default_factory=list)
-    """Label names in the order of their numbers; empty for regression and for ``questions``."""
+    """Label names in the order of their numbers, as the data has them (names that are numbers too); empty for
+    regression and for ``questions``."""
     questions: bool = False
     """Extractive question answering: ``columns`` are question and context, the answer is a span of the context."""
     translation: bool = False
@@ -74,6 +88,8 @@ class TaskConfig:
     """Size of each generated validation split (``demo`` only)."""
 
     def problems(self) -> Iterator[str]:
+        if not self.name.strip():
+            yield "name: it is empty, records and figures need one"
         if len(self.columns) not in (1, 2):
             yield f"columns: {self.columns} has {len(self.columns)} names, give one or two text columns"
         yield from at_least("max_length", self.max_length, 8)
@@ -87,16 +103,34 @@ class TaskConfig:
         }  # fmt: skip
         for metric in self.metrics:
             yield from one_of("metrics", metric, known[self.kind])
+        yield from self._problems_of_columns()
+        yield from self._problems_of_labels()
         if self.questions:
             yield from self._problems_of_questions()
         if self.translation:
             yield from self._problems_of_translation()
-        if len(self.labels) == 1:
-            yield "labels: one label leaves nothing to learn, name two or more (none for regression)"
         if self.source == "sacrebleu" and not (self.translation and self.subset):
             yield "source: sacrebleu has test sets of translation, give translation=true and subset=NAME"
         if self.source == "files" and not any(self.files.values()):
             yield "files: source=files needs task.files.train=PATH and task.files.validation=PATH"
+
+    def _problems_of_columns(self) -> Iterator[str]:
+        if len(self.columns) == 2 and self.columns[0] == self.columns[1]:
+            yield f"columns: {self.columns} is one column twice, name two"
+        if not self.translation and self.label in self.columns:
+            yield f"label: {self.label!r} is also a text column, the answer would stand in the input"
+
+    def _problems_of_labels(self) -> Iterator[str]:
+        if len(self.labels) == 1:
+            yield "labels: one label leaves nothing to learn, name two or more (none for regression)"
+        keys = [label_key(name) for name in self.labels]
+        for place, key in enumerate(keys):
+            if not key:
+                yield f"labels: the name of label {place} is empty"
+            elif key in keys[:place]:
+                yield f"labels: {self.labels[place]!r} stands twice in {self.labels}, each needs a name of its own"
+        if self.kind == "classification" and len(self.labels) > 2 and "f1" in self.metrics:
+            yield f"metrics: f1 is of two labels and there are {len(self.labels)}, choose accuracy or matthews"
 
     def _problems_of_questions(self) -> Iterator[str]:
         if len(self.columns) != 2:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ import numpy as np
 from prunekit.config.checks import near
 from prunekit.config.task import TaskConfig
 from prunekit.support.errors import UserError
+
+log = logging.getLogger(__name__)
 
 _SAMPLE_SEED = 20190525  # of evaluation samples: the same rows in every run
 
@@ -57,22 +61,38 @@ class Rows:
         return digest.hexdigest()[:16]
 
 
-def check_columns(where: str, wanted: Sequence[str], table: Any) -> None:
-    """Refuse a table without one of the columns that the task names."""
+@functools.lru_cache(maxsize=1000)
+def notice(line: str) -> None:
+    """Log a line about data once, however often a process reads it."""
+    log.warning(line)
+
+
+def check_columns(task: TaskConfig, where: str, table: Any, *, label: bool = True) -> None:
+    """Refuse a table without one of the columns that the task names.
+
+    Args:
+        label: whether the label column is needed.
+    """
     found = list(table.column_names) if hasattr(table, "column_names") else list(table)
-    for column in wanted:
+    settings = dict.fromkeys(task.columns, "task.columns=[...] names those of the texts")
+    if label:
+        settings[task.label] = "task.label= names that of the answers"
+    for column, setting in settings.items():
         if column not in found:
-            raise UserError(f"{where}: no column {column!r}, {near(column, found)} (columns: {', '.join(found)})")
+            names = ", ".join(found)
+            raise UserError(f"{where}: no column {column!r}, {near(column, found)} (columns: {names}); {setting}")
 
 
 def checked_texts(where: str, columns: Sequence[str], table: Any) -> list[tuple[str, ...]]:
-    """The text columns of a table, row by row; refuses an empty table and whatever is no text."""
+    """The text columns of a table, row by row; refuses an empty table, what is no text, and rows with none at all."""
     texts: list[tuple[str, ...]] = list(zip(*(table[column][:] for column in columns), strict=True))
     if not texts:
         raise UserError(f"{where}: the split is empty")
     for row, text in enumerate(texts):
         if not all(isinstance(part, str) for part in text):
             raise UserError(f"{where}, row {row}: {list(columns)} should be text, found {text!r}")
+        if not any(part.strip() for part in text):
+            raise UserError(f"{where}, row {row}: there is no text in {', '.join(columns)}, leave the row out")
     return texts
 
 

@@ -157,11 +157,13 @@ def evaluate(
         labels: (examples,), classes or scores.
 
     Raises:
-        UserError: an unknown metric, or no examples.
+        UserError: an unknown metric, no examples, or F1 of more than two classes.
     """
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise UserError(f"metric {', '.join(unknown)}: not known, there are {', '.join(METRICS)}")
+    if "f1" in names and logits.shape[-1] > 2:
+        raise UserError(f"metric f1: it is of two classes and there are {logits.shape[-1]}, take accuracy or matthews")
     if len(labels) == 0:
         raise UserError("evaluation: the set has no examples, at least one is needed")
     answers = predictions(logits, regression=regression)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ from prunekit.config.task import TaskConfig
 from prunekit.data.checked_rows import Rows, source_name
 from prunekit.data.kinds import KINDS, kind_of
 from prunekit.data.kinds.translation import read_test_set
+from prunekit.data.tables import READERS
 from prunekit.support.errors import UserError
 from prunekit.support.extras import of_extra
 
-READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+PARQUET = ".parquet"
 
 
 def load_rows(task: TaskConfig, split: str, *, labelled: bool = True) -> Rows:
-    """Rows of a split. Unlabelled rows (label -1, as SNLI marks pairs without agreement) are left out.
+    """Rows of a split. Unlabelled rows (label -1, as SNLI marks pairs without agreement) are left out, and counted
+    in a line of the log.
 
     Args:
         labelled: False for a classification task whose labels are not needed, be they there or not: every row is
@@ -48,8 +51,7 @@ def _read_hub(task: TaskConfig, split: str) -> Any:
     with of_extra("data"):
         import datasets
 
-    datasets.disable_progress_bars()
-    datasets.utils.logging.set_verbosity_error()  # 'using the cached version' is no news to its user
+    _quiet(datasets)
     name = source_name(task)
     try:
         splits = datasets.load_dataset(task.source, task.subset)
@@ -62,33 +64,34 @@ def _read_hub(task: TaskConfig, split: str) -> Any:
 
 
 def _read_file(task: TaskConfig, split: str) -> Any:
-    with of_extra("data"):
-        import datasets
-
-    datasets.disable_progress_bars()
     files = {name: path for name, path in task.files.items() if path}
     if split not in files:
         found = ", ".join(files) or "no splits"
         raise UserError(f"split {split!r}: task.files has {found}, add task.files.{split}=PATH")
     path = Path(files[split])
-    if path.suffix not in READERS:
+    if path.suffix not in (*READERS, PARQUET):
         table = kind_of(task).read(task, split, path)
         if table is not None:
             return table
-        raise UserError(f"task.files.{split}: {path} should end in one of {', '.join(READERS)}")
+        raise UserError(f"task.files.{split}: {path} should end in one of {', '.join((*READERS, PARQUET))}")
     if not path.is_file():
         raise UserError(f"task.files.{split}: there is no file {path}")
     if path.stat().st_size == 0:
         raise UserError(f"{task.name} {split}: the split is empty ({path})")
-    options: dict[str, Any] = {}
-    if READERS[path.suffix] == "csv":
-        options = {"delimiter": "\t" if path.suffix == ".tsv" else ",", "keep_default_na": False}
-        if path.suffix == ".tsv":
-            options["quoting"] = 3  # GLUE's TSV files have bare quotation marks inside the text
+    if path.suffix in READERS:
+        return READERS[path.suffix](path, f"task.files.{split}", [*task.columns, task.label])
+    with of_extra("data"):
+        import datasets
+
+    _quiet(datasets)
     try:
-        return datasets.load_dataset(READERS[path.suffix], data_files=str(path), split="train", **options)
+        return datasets.load_dataset("parquet", data_files=str(path), split="train")
     except Exception as error:
-        if "corresponds to no data" in str(error):
-            raise UserError(f"{task.name} {split}: the split is empty ({path})") from error
         cause = error.__cause__ or error
         raise UserError(f"task.files.{split}: {path} cannot be read: {str(cause).strip().splitlines()[0]}") from error
+
+
+def _quiet(datasets: Any) -> None:
+    """'Using the cached version' is no news to its user, and what it logs as an error it also raises."""
+    datasets.disable_progress_bars()
+    datasets.utils.logging.set_verbosity(logging.CRITICAL)

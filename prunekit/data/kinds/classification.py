@@ -9,8 +9,9 @@ from torch import Tensor
 
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch
-from prunekit.data.checked_rows import Rows, check_columns, checked_texts
+from prunekit.data.checked_rows import Rows, check_columns, checked_texts, notice
 from prunekit.data.kinds.base import TaskKind
+from prunekit.data.label_names import UNLABELLED, label_numbers
 from prunekit.data.losses import at_least_float32, task_loss
 from prunekit.support.errors import UserError
 
@@ -22,24 +23,23 @@ class Classification(TaskKind):
 
     def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
         where = f"{task.name} {split}"
-        check_columns(where, [*task.columns, task.label] if labelled else task.columns, table)
+        check_columns(task, where, table, label=labelled)
         texts = checked_texts(where, task.columns, table)
         if not labelled:
             return Rows(task, split, texts, np.zeros(len(texts), dtype=np.int64), len(texts))
-        kept, numbers = [], []
-        for row, label in enumerate(list(table[task.label][:])):
-            number = task.labels.index(label) if isinstance(label, str) and label in task.labels else label
-            if isinstance(number, str) and number.lstrip("-").isdigit():
-                number = int(number)
-            if not isinstance(number, int) or not -1 <= number < len(task.labels):
-                names = ", ".join(f"{i}={name}" for i, name in enumerate(task.labels))
-                raise UserError(f"{where}, row {row}: label {label!r} is out of range, right would be {names}")
-            if number >= 0:
-                kept.append(texts[row])
-                numbers.append(number)
-        if not kept:
+        source = getattr(getattr(table, "features", {}).get(task.label), "names", None) or ()
+        numbers = np.asarray(label_numbers(task, where, table[task.label][:], source), dtype=np.int64)
+        kept = np.flatnonzero(numbers != UNLABELLED)
+        if len(kept) == 0:
             raise UserError(f"{where}: no row has a label (all are -1), evaluate on another split")
-        return Rows(task, split, kept, np.asarray(numbers, dtype=np.int64), len(kept))
+        if len(kept) < len(texts):
+            notice(f"{where}: {len(texts) - len(kept)} of {len(texts)} rows have no label (-1) and are left out")
+        numbers, texts = numbers[kept], [texts[row] for row in kept]
+        missing = [name for number, name in enumerate(task.labels) if not (numbers == number).any()]
+        if missing:
+            names = " or ".join(map(repr, missing))
+            notice(f"{where}: no row has the label {names}, are task.labels those of the data?")
+        return Rows(task, split, texts, numbers, len(texts))
 
     def owns(self, batch: Batch) -> bool:
         return "labels" in batch and batch["labels"].dim() == 1 and not batch["labels"].is_floating_point()
@@ -64,9 +64,11 @@ class Regression(TaskKind):
 
     def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
         where = f"{task.name} {split}"
-        check_columns(where, [*task.columns, task.label], table)
+        check_columns(task, where, table)
         texts = checked_texts(where, task.columns, table)
         values = [_number(label, where, row) for row, label in enumerate(list(table[task.label][:]))]
+        if len(values) > 1 and len(set(values)) == 1:
+            raise UserError(f"{where}: the label of every row is {values[0]}, evaluate on a split with different ones")
         return Rows(task, split, texts, np.asarray(values), len(texts))
 
     def owns(self, batch: Batch) -> bool:
@@ -90,9 +92,11 @@ class Regression(TaskKind):
 
 def _number(label: Any, where: str, row: int) -> float:
     try:
-        value = float(label)
+        value = float("nan") if "_" in str(label) else float(label)  # Python reads 1_0 as 10
     except (TypeError, ValueError):
         value = float("nan")
     if not np.isfinite(value):
-        raise UserError(f"{where}, row {row}: label {label!r} should be a finite number")
+        raise UserError(
+            f"{where}, row {row}: label {label!r} should be a finite number; task.labels=[...] makes names classes"
+        )
     return value

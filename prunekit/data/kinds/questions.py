@@ -17,7 +17,7 @@ from torch import Tensor
 
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples, with_padding
-from prunekit.data.checked_rows import Rows, check_columns, checked_texts
+from prunekit.data.checked_rows import Rows, check_columns, checked_texts, notice
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.losses import at_least_float32, task_loss
 from prunekit.support.errors import UserError
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 def gold_answers(task: TaskConfig, where: str, texts: list[tuple[str, ...]], column: list[Any]) -> np.ndarray:
     """The answer column, ``{"text": [...], "answer_start": [...]}`` a row, as (rows,) tuples of :class:`Answer`.
 
-    A row without an answer has an empty tuple, where the task allows that.
+    A row without an answer has an empty tuple, where the task allows that. Spaces around an answer are no part of it.
 
     Raises:
         UserError: an answer is missing, malformed, or not in the context at its place (names the row).
@@ -53,15 +53,19 @@ def gold_answers(task: TaskConfig, where: str, texts: list[tuple[str, ...]], col
                 '{"text": ["as in the context", ...], "answer_start": [its first character, ...]}'
             ) from None
         for text, start in answers:
-            if not isinstance(text, str) or not text or start < 0 or not context.startswith(text, start):
+            if not isinstance(text, str) or not text.strip() or start < 0 or not context.startswith(text, start):
                 raise UserError(
                     f"{where}, row {row}: the answer {text!r} is not in the context at answer_start {start}, "
                     f"there is {context[max(start, 0) : max(start, 0) + len(str(text))]!r}"
                 )
         if not answers and task.no_answer is None:
             raise UserError(f"{where}, row {row}: no answer; task.no_answer=0 takes questions without one")
-        gold[row] = answers
+        gold[row] = tuple(Answer(text.strip(), start + _leading_spaces(text)) for text, start in answers)
     return gold
+
+
+def _leading_spaces(text: str) -> int:
+    return len(text) - len(text.lstrip())
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,7 @@ def windows(rows: Rows, tokenizer: Any) -> Windows:
             offsets.append(own)
             positions.append(_positions(own, span, rows.labels[low + row]))
     start, end = np.asarray(positions, np.int64).reshape(-1, 2).T
+    _tell_unplaced(rows, np.asarray(question, np.int64)[start > 0])
     return Windows(
         rows, ids, types, tokenizer.pad_token_id or 0,
         np.asarray(question, np.int64), np.asarray(first, np.int64), offsets, start, end,
@@ -150,6 +155,19 @@ def _cut(texts: list[str], tokenizer: Any, longest: int) -> list[str]:
         text if len(place) <= longest else text[: place[longest - 1][1]]
         for text, place in zip(texts, places, strict=True)
     ]
+
+
+def _tell_unplaced(rows: Rows, placed: np.ndarray) -> None:
+    """Say which answers no window has whole: to a model their questions look as if they had none."""
+    unplaced = np.asarray([len(own) > 0 for own in rows.labels], dtype=bool)
+    unplaced[placed] = False
+    if unplaced.any():
+        first = int(unplaced.argmax())
+        notice(
+            f"{rows.task.name} {rows.split}: {int(unplaced.sum())} of {len(rows)} questions have an answer that no "
+            f"window has whole, and count as not answerable in training; the first is {rows.labels[first][0].text!r} "
+            f"of row {first} of those read"
+        )
 
 
 def _positions(offsets: np.ndarray, first: int, answers: tuple[Any, ...]) -> tuple[int, int]:
@@ -174,7 +192,7 @@ class Questions(TaskKind):
 
     def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
         where = f"{task.name} {split}"
-        check_columns(where, [*task.columns, task.label], table)
+        check_columns(task, where, table)
         texts = checked_texts(where, task.columns, table)
         return Rows(task, split, texts, gold_answers(task, where, texts, list(table[task.label][:])), len(texts))
 

@@ -19,6 +19,7 @@ from prunekit.data.batches import Batch, Examples, model_inputs, padded
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.losses import NO_TOKEN, at_least_float32, target_losses
+from prunekit.data.tables import text_lines
 from prunekit.data.tokenizers import joint_bpe, load_tokenizer, tokenizer_fingerprint
 from prunekit.models import checkpoints
 from prunekit.models.families.table import TRANSLATORS
@@ -85,7 +86,7 @@ def checked_pairs(task: TaskConfig, split: str, table: Any) -> Rows:
         UserError: a column is not there, the split is empty, or a side of a pair is (naming its row, from 0).
     """
     where = f"{task.name} {split}"
-    check_columns(where, task.columns, table)
+    check_columns(task, where, table, label=False)
     pairs = checked_texts(where, task.columns, table)
     for row, pair in enumerate(pairs):
         for column, text in zip(task.columns, pair, strict=True):
@@ -106,10 +107,7 @@ def read_aligned(task: TaskConfig, split: str, prefix: Path) -> dict[str, list[s
     for path in paths:
         if not path.is_file():
             raise UserError(f"task.files.{split}: there is no file {path}")
-        try:
-            sides.append(_lines(path))
-        except UnicodeDecodeError as error:
-            raise UserError(f"task.files.{split}: {path} is no UTF-8 text ({error})") from error
+        sides.append(text_lines(path, f"task.files.{split}"))
     for line, (source, target) in enumerate(zip_longest(*sides), 1):
         if source is None or target is None or not source.strip() or not target.strip():
             lacking = paths[0] if not (source or "").strip() else paths[1]
@@ -144,13 +142,7 @@ def read_test_set(task: TaskConfig, split: str) -> dict[str, list[str]]:
         paths = [found.get_source_file(pair), found.get_reference_files(pair)[0]]
     except (Exception, SystemExit) as error:  # its downloads end in errors of many kinds, one of them an exit
         raise UserError(f"task.source: {parts[split]} of sacreBLEU cannot be loaded: {error}") from error
-    return dict(zip(task.columns, (_lines(Path(path)) for path in paths), strict=True))
-
-
-def _lines(path: Path) -> list[str]:
-    """Of a text file; only line feeds part them."""
-    found = path.read_text(encoding="utf-8").split("\n")
-    return found[:-1] if found[-1] == "" else found
+    return dict(zip(task.columns, (text_lines(Path(path), "task.source") for path in paths), strict=True))
 
 
 class Translation(TaskKind):

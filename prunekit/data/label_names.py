@@ -1,0 +1,64 @@
+"""Which of a task's labels a row has, by name or by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prunekit.config.task import TaskConfig, is_whole, label_key
+from prunekit.support.errors import UserError
+
+UNLABELLED = -1
+
+
+def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_names: Sequence[str] = ()) -> list[int]:
+    """Number of each row's label, in the order of ``task.labels``; -1 where a row has none.
+
+    A value is the name of a label first, be it text or a number. Where no name is a number, a number is the label's
+    place in ``task.labels``, from 0; of a source that names its numbers the same in another order, the name decides.
+    -1 that is no name marks a row without a label.
+
+    Args:
+        where: task and split, for messages.
+        source_names: names of the numbers in the source, where it has any.
+
+    Raises:
+        UserError: a value is neither, naming the row.
+    """
+    named = {label_key(name): number for number, name in enumerate(task.labels)}
+    by_number = not any(is_whole(name) for name in task.labels)
+    spelled = {_spelling(name): number for number, name in enumerate(task.labels)}
+    own = [_spelling(name) for name in source_names]
+    reordered = {str(number): spelled[name] for number, name in enumerate(own)} if set(own) == set(spelled) else {}
+    known: dict[tuple[type, Any], int] = {}
+
+    def number_of(row: int, label: Any) -> int:
+        key = label_key(label)
+        if key not in named and key.lower() in ("true", "false"):  # as tables write yes and no
+            key = str(int(key.lower() == "true"))
+        if isinstance(label, int) and key in reordered:
+            return reordered[key]
+        if key in named:
+            return named[key]
+        if key == str(UNLABELLED):
+            return UNLABELLED
+        if by_number and is_whole(key) and 0 <= int(key) < len(task.labels):
+            return int(key)
+        right = ", ".join(f"{i}={name}" for i, name in enumerate(task.labels)) if by_number else ", ".join(task.labels)
+        shown = key if is_whole(key) else repr(label)
+        raise UserError(
+            f"{where}, row {row}: label {shown} is out of range, right would be {right}; "
+            "task.labels=[...] names the labels of the data, task.label= its column"
+        )
+
+    numbers = []
+    for row, label in enumerate(column):
+        place = (type(label), str(label))
+        if place not in known:
+            known[place] = number_of(row, label)
+        numbers.append(known[place])
+    return numbers
+
+
+def _spelling(name: str) -> str:
+    return name.strip().casefold().replace("-", "_").replace(" ", "_")

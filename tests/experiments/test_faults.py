@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -43,6 +44,30 @@ def verb(name: str, *overrides: str) -> str:
     return f"{sys.executable} -m experiments.{name} {quoted} run.folder=$DISK/runs"
 
 
+def test_no_space_for_a_checkpoint_and_the_same_command_with_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if Path(target).name == "checkpoint.safetensors":
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return rename(self, target)
+
+    training = [*SETTINGS, f"run.folder={tmp_path}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        done = called("finetune", *training)
+    assert done.returncode == 2
+    [line] = done.stderr.strip().splitlines()
+    assert line.startswith("finetune: the disk is full (")
+    assert line.endswith("; free space, the same command goes on from here")
+    assert not list(tmp_path.rglob("result.json"))
+    assert called("finetune", *training).returncode == 0
+    assert not list(tmp_path.rglob("*.tmp")) and len(list(tmp_path.glob("finetune/*/result.json"))) == 1
+
+
+@pytest.mark.slow
 def test_a_full_disk_and_the_same_command_with_more_space(tmp_path: Path) -> None:
     training = verb("finetune")
     done = on_small_disk(

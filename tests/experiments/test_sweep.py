@@ -106,6 +106,20 @@ def test_the_configuration_of_a_job_shows_the_sweep_as_well() -> None:
     ]
 
 
+def test_two_workers_report_to_one_sweep(tmp_path: Path) -> None:
+    done = command(
+        "prune_heads", "-m", *TINY, f"run.folder={tmp_path}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",
+        "order=magnitude", "share=2,3",
+    )  # fmt: skip
+    assert done.returncode == 2
+    lines = [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("share=")]
+    assert lines == [["share=2", "failed"], ["share=3", "failed"]]
+    assert "2 cells: 2 failed" in done.stdout
+    for share in (2, 3):
+        assert f"share: {share}.0 is outside [0, 1]" in " ".join(done.stdout.split())
+
+
+@pytest.mark.slow
 def test_two_workers(tmp_path: Path) -> None:
     done = command(
         "prune_heads", "-m", *TINY, f"run.folder={tmp_path}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",

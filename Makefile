@@ -4,8 +4,9 @@ SCALE ?= demo
 OVERRIDES ?=
 BIN := .venv/bin
 READY := .venv/.installed
-# One process a core with one thread each; tests of a file share its teacher, so a file stays in one process.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+# One process a core with one thread each; tests of a file share its teacher, so a file stays in one process, and the
+# files come in the order of tests/conftest.py, the long ones first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-all lint figures report readme reproduce-michel reproduce-fisher reproduce-cofi reproduce clean

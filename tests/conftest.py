@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+import yaml
 from transformers import PreTrainedModel
 
 from tests.support.families import ATTENTIONS, FAMILY_NAMES, tiny
+
+ORDER = ("tests/test_", "tests/experiments/", "tests/analysis/", "tests/prunekit/")
+"""Files with few but long tests come first, so that no process is left with one of them while the others have ended."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((number for number, start in enumerate(ORDER) if item.nodeid.startswith(start)), len(ORDER))
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Equal YAML is parsed once: Hydra reads dozens of files for each of the hundreds of command lines in the tests.
+
+    OmegaConf copies what it is given into nodes of its own.
+    """
+    parsed, load = dict[str, Any](), yaml.load
+
+    def cached(stream: Any, Loader: Any) -> Any:  # noqa: N803 (PyYAML's name)
+        if Loader.__name__ != "OmegaConfLoader":
+            return load(stream, Loader)
+        text = stream if isinstance(stream, str) else stream.read()
+        if text not in parsed:
+            parsed[text] = load(text, Loader)
+        return parsed[text]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "load", cached)
+        yield
 
 
 @pytest.fixture(params=[f"{family}-{attention}" for family in FAMILY_NAMES for attention in ATTENTIONS])

@@ -18,6 +18,8 @@ from prunekit.support.errors import UserError
 
 CONF = Path(__file__).resolve().parent.parent.parent / "conf"
 Config = TypeVar("Config")
+REGISTERED: dict[str, type[Any]] = {}
+"""The schema of every verb in Hydra's store: a whole paper asks for the same few hundreds of times."""
 
 
 @dataclass
@@ -32,6 +34,8 @@ class Preset:
 
 def register(verb: str, schema: type[Any]) -> None:
     """Make a verb's dataclass the schema of ``conf/VERB.yaml``: types and unknown names are checked on composition."""
+    if REGISTERED.get(verb) is schema:
+        return
     node = OmegaConf.structured(schema)
     with open_dict(node):
         node.preset = OmegaConf.structured(Preset)
@@ -42,6 +46,7 @@ def register(verb: str, schema: type[Any]) -> None:
     cells.register_resolvers()
     launchers.register_presets()
     sweeper.register()
+    REGISTERED[verb] = schema
 
 
 def typed(composed: DictConfig, schema: type[Config]) -> Config:

@@ -73,8 +73,6 @@ def _require_whole(composed: DictConfig) -> None:
 
 def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None], composed: DictConfig) -> None:
     """Run one cell of a sweep and report what became of it."""
-    from prunekit.runs.execute import FinishedRecord
-
     number, start = HydraConfig.get().job.num, time.perf_counter()
     try:
         config = typed(composed, schema)
@@ -91,6 +89,8 @@ def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] 
         else:
             print(f"{verb}: {line}", file=sys.stderr)
         return
+    from prunekit.runs.execute import FinishedRecord  # heavy, and not for a cell whose settings are refused
+
     seconds = time.perf_counter() - start
     if isinstance(record, FinishedRecord):
         report(number, SKIPPED, seconds, record.when)

@@ -133,6 +133,7 @@ class Meaning(NamedTuple):
         return self._replace(universal=not self.universal, positive=not self.positive)
 
 
+@cache  # rows repeat a few thousand sentences
 def meaning(sentence: Sentence) -> Meaning:
     """The truth conditions of a sentence: "no" is "every ... not", "never" under "some" is "some ... not"."""
     pivot_acts = sentence.patient.quantifier is None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prunekit.support.errors import UserError
-from tests.support.commands import TINY, command, composed, perform
+from tests.support.commands import TINY, called, composed, perform
 
 GOOD = "text,label\n" + "".join(f"row {number},{number % 2}\n" for number in range(64))
 
@@ -87,7 +87,7 @@ def test_a_damaged_checkpoint_at_the_command_line(tmp_path: Path) -> None:
     home = tmp_path / "finetune" / record["run_id"]
     (home / "result.json").unlink()
     (home / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
-    done = command("finetune", *settings)
+    done = called("finetune", *settings)
     assert done.returncode == 2
     [line] = done.stderr.strip().splitlines()
     assert line.startswith(f"finetune: checkpoint {home}/checkpoint.safetensors is damaged (")

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from experiments.cli.messages import user_line
 from prunekit.support.files import atomic_path
-from tests.support.commands import TINY, command, refused
+from tests.support.commands import TINY, called, command, refused
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,12 @@ from tests.support.commands import TINY, command, refused
 )  # fmt: skip
 def test_settings(verb: str, override: str, message: str) -> None:
     assert refused(verb, override).startswith(message)
+
+
+def test_a_process_of_its_own_answers_the_same() -> None:
+    done = command("prune_heads", "share=1.5")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"prune_heads: {refused('prune_heads', 'share=1.5')}\n"
 
 
 def test_all_settings_out_of_range_are_named_at_once() -> None:
@@ -74,6 +80,6 @@ def test_nothing_half_written_stays(tmp_path: Path) -> None:
 
 
 def test_the_traceback_is_there_for_who_wants_it() -> None:
-    done = command("prune_heads", "share=2", PRUNEKIT_TRACEBACK="1")
+    done = called("prune_heads", "share=2", PRUNEKIT_TRACEBACK="1")
     assert "Traceback" in done.stderr
     assert done.returncode == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import filelock
 import pytest
 
 from experiments.cli.composition import CONF
-from tests.support.commands import TINY, command, perform
+from tests.support.commands import TINY, called, perform
 
 SETTINGS = [*TINY, "train.epochs=3", "run.checkpoint_seconds=0"]
 DISK = ["unshare", "--map-root-user", "--mount", "bash", "-c"]
@@ -43,6 +44,30 @@ def verb(name: str, *overrides: str) -> str:
     return f"{sys.executable} -m experiments.{name} {quoted} run.folder=$DISK/runs"
 
 
+def test_no_space_for_a_checkpoint_and_the_same_command_with_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if Path(target).name == "checkpoint.safetensors":
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return rename(self, target)
+
+    training = [*SETTINGS, f"run.folder={tmp_path}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        done = called("finetune", *training)
+    assert done.returncode == 2
+    [line] = done.stderr.strip().splitlines()
+    assert line.startswith("finetune: the disk is full (")
+    assert line.endswith("; free space, the same command goes on from here")
+    assert not list(tmp_path.rglob("result.json"))
+    assert called("finetune", *training).returncode == 0
+    assert not list(tmp_path.rglob("*.tmp")) and len(list(tmp_path.glob("finetune/*/result.json"))) == 1
+
+
+@pytest.mark.slow
 def test_a_full_disk_and_the_same_command_with_more_space(tmp_path: Path) -> None:
     training = verb("finetune")
     done = on_small_disk(
@@ -58,6 +83,7 @@ def test_a_full_disk_and_the_same_command_with_more_space(tmp_path: Path) -> Non
     assert lines[-1] == "status 0"  # nothing temporary is left
 
 
+@pytest.mark.slow  # a run's and a sweep's failures are told by the same code, see test_bad_input.py
 def test_a_sweep_whose_disk_is_full(tmp_path: Path) -> None:
     done = on_small_disk(f"dd if=/dev/zero of=$DISK/rest bs=1k count=88 status=none; "
                          f"{verb('finetune', '-m', 'train.seed=0,1')}", tmp_path)  # fmt: skip
@@ -66,13 +92,14 @@ def test_a_sweep_whose_disk_is_full(tmp_path: Path) -> None:
     assert "2 cells: 2 failed" in done.stdout or "2 cells: 2 no report" in done.stdout
 
 
-def test_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
-    for overrides in ((), ("-m", "train.seed=0,1")):
-        done = on_small_disk(f"mount -o remount,ro none $DISK; {verb('finetune', *overrides)}", tmp_path)
-        assert done.returncode == 2
-        [line] = done.stderr.strip().splitlines()
-        assert line.startswith(f"finetune: run.folder: cannot write {tmp_path}/runs")
-        assert line.endswith("(Read-only file system); choose another run.folder")
+@pytest.mark.slow  # the fast suite has a folder that cannot be made, in test_bad_input.py
+@pytest.mark.parametrize("overrides", [(), ("-m", "train.seed=0,1")], ids=["run", "sweep"])
+def test_a_folder_that_may_only_be_read(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    done = on_small_disk(f"mount -o remount,ro none $DISK; {verb('finetune', *overrides)}", tmp_path)
+    assert done.returncode == 2
+    [line] = done.stderr.strip().splitlines()
+    assert line.startswith(f"finetune: run.folder: cannot write {tmp_path}/runs")
+    assert line.endswith("(Read-only file system); choose another run.folder")
 
 
 def test_a_clock_that_was_ahead(tmp_path: Path) -> None:
@@ -81,7 +108,7 @@ def test_a_clock_that_was_ahead(tmp_path: Path) -> None:
     path = tmp_path / "finetune" / record["run_id"] / "result.json"
     ahead = record | {"started": "2099-01-01T00:00:00+00:00", "finished": "2099-01-01T00:00:01+00:00"}
     path.write_text(json.dumps(ahead))
-    done = command("finetune", "-m", *SETTINGS, f"run.folder={tmp_path}", "train.seed=0")
+    done = called("finetune", "-m", *SETTINGS, f"run.folder={tmp_path}", "train.seed=0")
     assert done.returncode == 0, done.stderr
     assert "1 cells: 1 was finished" in done.stdout
     assert json.loads(path.read_text()) == ahead

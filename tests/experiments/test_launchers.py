@@ -57,6 +57,7 @@ def test_the_presets_are_those_that_are_tested() -> None:
     assert presets == ["joblib", "submitit_local", "submitit_slurm"]
 
 
+@pytest.mark.slow  # test_sweep.py has a cell that never reports, without the jobs
 def test_a_killed_job_stops_no_other(tmp_path: Path) -> None:
     sweep = [
         "-m", *TINY, f"run.folder={tmp_path}", "hydra/launcher=submitit_local", "hydra.sweeper.max_batch_size=2",

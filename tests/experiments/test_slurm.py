@@ -24,6 +24,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         yield environment
 
 
+@pytest.mark.slow
 def test_a_sweep_with_a_failing_cell_and_requeued_jobs(tmp_path: Path, cluster: dict[str, str]) -> None:
     runs, expected = tmp_path / "runs", tmp_path / "expected"
     sweep = ["-m", *CELL, f"run.folder={runs}", "hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1"]

@@ -10,15 +10,15 @@ import pytest
 
 from experiments.cli import sweep
 from experiments.cli.messages import ONE_PRESET
-from tests.support.commands import TINY, command
+from tests.support.commands import TINY, called, command
 
 
 def test_done_finished_before_and_failed(tmp_path: Path) -> None:
     arguments = ["-m", *TINY, f"run.folder={tmp_path}", "order=magnitude", "share=0.5"]
-    first = command("prune_heads", *arguments, "floor=0")
+    first = called("prune_heads", *arguments, "floor=0")
     assert first.returncode == 0
     assert "1 cells: 1 done" in first.stdout
-    done = command("prune_heads", *arguments, "floor=7,0,1")
+    done = called("prune_heads", *arguments, "floor=7,0,1")
     assert done.returncode == 2
     assert done.stderr.count("floor: 7 heads cannot stay in a layer of 2") == 1
     assert "Traceback" not in done.stderr
@@ -57,7 +57,7 @@ def test_no_report_without_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_preset_sweeps_without_being_told_to(tmp_path: Path) -> None:
     arguments = [*TINY, f"run.folder={tmp_path}", "experiment=michel_fig3b", "grid=0.5"]
-    done = command("prune_heads", *arguments, "order=magnitude,random", "seed=0,3", "floor=0,7")
+    done = called("prune_heads", *arguments, "order=magnitude,random", "seed=0,3", "floor=0,7")
     assert done.returncode == 2  # without -m, too
     lines = [line.split()[:4] for line in done.stdout.splitlines() if line.startswith("order=")]
     assert lines == [
@@ -89,16 +89,16 @@ def test_a_preset_sweeps_without_being_told_to(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_would_not_be_the_figure_is_refused(verb: str, overrides: list[str], line: str) -> None:
-    done = command(verb, *overrides)
+    done = called(verb, *overrides)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.strip() == f"{verb}: {line}"
 
 
 def test_the_configuration_of_a_job_shows_the_sweep_as_well() -> None:
-    done = command("prune_heads", "experiment=michel_fig3b", "scale=small", "order=oracle,random", "--cfg", "job")
+    done = called("prune_heads", "experiment=michel_fig3b", "scale=small", "order=oracle,random", "--cfg", "job")
     assert done.returncode == 2, "several values need a sweep, and --cfg shows one job"
-    done = command("prune_heads", "experiment=michel_fig3b", "scale=small", "order=random", "--cfg", "job")
+    done = called("prune_heads", "experiment=michel_fig3b", "scale=small", "order=random", "--cfg", "job")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-2:] == [
         "# 5 runs:",
@@ -106,6 +106,20 @@ def test_the_configuration_of_a_job_shows_the_sweep_as_well() -> None:
     ]
 
 
+def test_two_workers_report_to_one_sweep(tmp_path: Path) -> None:
+    done = command(
+        "prune_heads", "-m", *TINY, f"run.folder={tmp_path}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",
+        "order=magnitude", "share=2,3",
+    )  # fmt: skip
+    assert done.returncode == 2
+    lines = [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("share=")]
+    assert lines == [["share=2", "failed"], ["share=3", "failed"]]
+    assert "2 cells: 2 failed" in done.stdout
+    for share in (2, 3):
+        assert f"share: {share}.0 is outside [0, 1]" in " ".join(done.stdout.split())
+
+
+@pytest.mark.slow
 def test_two_workers(tmp_path: Path) -> None:
     done = command(
         "prune_heads", "-m", *TINY, f"run.folder={tmp_path}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",

@@ -17,7 +17,7 @@ import prunekit
 from experiments.cli.composition import CONF
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.models import checkpoints
-from tests.support.commands import TINY, command, composed, perform
+from tests.support.commands import TINY, called, composed, perform
 
 SETTINGS = [
     *TINY, "train.batch_size=31", "task.train_rows=187",  # 16 and 15 of a batch, the last one of a single example
@@ -67,6 +67,7 @@ def assert_same_training(one: Path, two: Path, processes: int) -> dict[str, Any]
     return records[1]
 
 
+@pytest.mark.slow  # that shares of a batch add up to the whole of it, test_processes.py asserts without processes
 def test_a_model_and_what_pruning_left_of_it(tmp_path: Path) -> None:
     small = pruned(tmp_path / "teacher")
     for name, settings in (("whole", []), ("small", small)):
@@ -81,7 +82,7 @@ def test_a_model_and_what_pruning_left_of_it(tmp_path: Path) -> None:
 
 def test_only_a_training_is_shared_out() -> None:
     for verb, *overrides in (["prune_heads", "share=0.5"], ["finetune", "-m", "train.seed=0,1"]):
-        told = [command(verb, *overrides, WORLD_SIZE="2", RANK=rank) for rank in ("0", "1")]
+        told = [called(verb, *overrides, WORLD_SIZE="2", RANK=rank) for rank in ("0", "1")]
         assert [done.returncode for done in told] == [2, 2]
         assert told[0].stderr.startswith(f"{verb}: torchrun shares a training out over processes: it takes `finetune`")
         assert told[1].stderr == ""

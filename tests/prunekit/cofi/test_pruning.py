@@ -34,6 +34,17 @@ def examples() -> Examples:
     return encode(load_rows(TASK, "train"), demo_tokenizer()).take(range(640))
 
 
+@pytest.fixture(scope="module")
+def few(examples: Examples) -> Examples:
+    """Ten steps an epoch, for what does not depend on how well the gates have learned."""
+    return examples.take(range(320))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(few: Examples, tmp_path_factory: pytest.TempPathFactory) -> Pruned:
+    return prune_tiny(few, tmp_path_factory.mktemp("undisturbed"))[0]
+
+
 class KilledError(Exception):
     pass
 
@@ -97,24 +108,23 @@ def test_the_target_is_met_and_counted_on_what_is_left(examples: Examples, tmp_p
     assert {"expected_sparsity", "linear_multiplier", "layer_loss", "prediction_loss"} <= lines[5].keys()
 
 
-@pytest.mark.parametrize("die_at", [15, 75, 130, 150])
-def test_a_killed_training_ends_the_same(examples: Examples, tmp_path: Path, die_at: int) -> None:
+@pytest.mark.parametrize("die_at", [7, 37, 65, 75])
+def test_a_killed_training_ends_the_same(few: Examples, undisturbed: Pruned, tmp_path: Path, die_at: int) -> None:
     """In every stage; dropout and the draws of gates hold the random state to account."""
-    whole, _ = prune_tiny(examples, tmp_path / "a")
     with pytest.raises(KilledError):
-        prune_tiny(examples, tmp_path / "b", die_at=die_at, checkpoint_seconds=0.0)
-    again, _ = prune_tiny(examples, tmp_path / "b", checkpoint_seconds=0.0)
-    assert torch.equal(weights(whole.model), weights(again.model))
-    assert whole.sparsity == again.sparsity
-    assert whole.stages == again.stages
+        prune_tiny(few, tmp_path, die_at=die_at, checkpoint_seconds=0.0)
+    again, _ = prune_tiny(few, tmp_path, checkpoint_seconds=0.0)
+    assert torch.equal(weights(undisturbed.model), weights(again.model))
+    assert undisturbed.sparsity == again.sparsity
+    assert undisturbed.stages == again.stages
 
 
-def test_another_recipe_does_not_go_on(examples: Examples, tmp_path: Path) -> None:
+def test_another_recipe_does_not_go_on(few: Examples, tmp_path: Path) -> None:
     with pytest.raises(KilledError):
-        prune_tiny(examples, tmp_path, die_at=15, checkpoint_seconds=0.0)
-    prune_tiny(examples, tmp_path, checkpoint_seconds=0.0)
+        prune_tiny(few, tmp_path, die_at=7, checkpoint_seconds=0.0)
+    prune_tiny(few, tmp_path, checkpoint_seconds=0.0)
     with pytest.raises(UserError, match="belongs to another training"):
-        prune_tiny(examples, tmp_path, replace(RECIPE, sparsity=0.5))
+        prune_tiny(few, tmp_path, replace(RECIPE, sparsity=0.5))
 
 
 def test_another_teacher_is_learned_from_anew(examples: Examples, tmp_path: Path) -> None:
@@ -167,7 +177,7 @@ def test_students_that_do_not_fit(examples: Examples, tmp_path: Path) -> None:
         Cofi(teacher, build("bert", SHAPE, 3), recipe, lambda model: 0.0, context)
 
 
-def test_trainings_share_their_warm_up(examples: Examples, tmp_path: Path) -> None:
+def test_trainings_share_their_warm_up(few: Examples, tmp_path: Path) -> None:
     """One target after another, and the same target without a cache: the same lines, steps and numbers."""
     trained: list[Pruned] = []
 
@@ -182,7 +192,7 @@ def test_trainings_share_their_warm_up(examples: Examples, tmp_path: Path) -> No
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Examples, "batch", counting)
-            found, logged = prune_tiny(examples, tmp_path / str(len(trained)), recipe, **options)
+            found, logged = prune_tiny(few, tmp_path / str(len(trained)), recipe, **options)
         trained.append(found)
         return found, logged, calls
 
@@ -191,15 +201,16 @@ def test_trainings_share_their_warm_up(examples: Examples, tmp_path: Path) -> No
     _, _, whole = steps_of(first, cache=tmp_path)
     found, lines, less = steps_of(second, cache=tmp_path)
     alone, expected, _ = steps_of(second)
-    assert whole - less == 20  # one epoch of 640 rows
+    assert whole - less == 10  # one epoch of 320 rows
     assert torch.equal(weights(found.model), weights(alone.model))
-    assert lines == expected and lines[20]["stage"] == "distil"
+    assert lines == expected and lines[10]["stage"] == "distil"
     assert found.stages == alone.stages
 
 
-def test_another_objective_has_another_warm_up(examples: Examples, tmp_path: Path) -> None:
+def test_another_objective_has_another_warm_up(few: Examples, tmp_path: Path) -> None:
     for recipe in (RECIPE, replace(RECIPE, matching="none"), replace(RECIPE, learn_from="labels")):
-        prune_tiny(examples, tmp_path / "run" / recipe.matching / recipe.learn_from, recipe, cache=tmp_path)
+        with pytest.raises(KilledError):  # soon after its warm-up
+            prune_tiny(few, tmp_path / recipe.matching / recipe.learn_from, recipe, die_at=12, cache=tmp_path)
     assert len(list((tmp_path / "cache" / "distilled").iterdir())) == 3
 
 
@@ -216,28 +227,28 @@ def test_labels_without_layers_need_no_teacher(examples: Examples, tmp_path: Pat
 
 
 @pytest.mark.parametrize("structure", ["layers", "dense"])
-def test_a_fixed_shape_is_trained_as_long(examples: Examples, tmp_path: Path, structure: str) -> None:
+def test_a_fixed_shape_is_trained_as_long(few: Examples, tmp_path: Path, structure: str) -> None:
     teacher = build("bert", SHAPE, 3, seed=1)
     masks = whole_layers(teacher, 0.5) if structure == "layers" else None
     model = small_dense(teacher, 0.5, 0) if masks is None else prune(teacher, masks)
     before = model.get_parameter("bert.embeddings.word_embeddings.weight").detach().clone()
-    context = Context(examples=examples, device=torch.device("cpu"), folder=tmp_path)
-    found = train_fixed(teacher, model, masks, RECIPE, score_of(examples), context)
-    assert {name: stage.step for name, stage in found.stages.items()} == {"train": 140, "finetune": 20}
+    context = Context(examples=few, device=torch.device("cpu"), folder=tmp_path)
+    found = train_fixed(teacher, model, masks, RECIPE, score_of(few), context)
+    assert {name: stage.step for name, stage in found.stages.items()} == {"train": 70, "finetune": 10}
     assert found.sparsity["counted"] == pytest.approx(0.5, abs=0.01)
     after = found.model.get_parameter("bert.embeddings.word_embeddings.weight")
     assert torch.equal(before, after) == (structure == "layers")
-    assert found.stages["finetune"].best == score_of(examples)(found.model)
+    assert found.stages["finetune"].best == score_of(few)(found.model)
 
 
-def test_random_units_after_the_same_warm_up(examples: Examples, tmp_path: Path) -> None:
+def test_random_units_after_the_same_warm_up(few: Examples, tmp_path: Path) -> None:
     teacher, student = build("bert", SHAPE, 3, seed=1), build("bert", SHAPE, 3, seed=2)
-    context = Context(examples=examples, device=torch.device("cpu"), folder=tmp_path)
-    cofi = Cofi(teacher, student, RECIPE, score_of(examples), context)
+    context = Context(examples=few, device=torch.device("cpu"), folder=tmp_path)
+    cofi = Cofi(teacher, student, RECIPE, score_of(few), context)
     shape = {"heads": [2, 1], "neurons": [9, 7], "hidden": [12], "self layers": [1, 1], "ffn layers": [1, 1]}
     masks = drawn(student, shape, 0)
     found = cofi.run_with(masks)
-    assert {name: stage.step for name, stage in found.stages.items()} == {"distil": 20, "train": 120, "finetune": 20}
+    assert {name: stage.step for name, stage in found.stages.items()} == {"distil": 10, "train": 60, "finetune": 10}
     assert found.sparsity == {"counted": pytest.approx(1 - 12 * (3 * 16 + 16 * 2) / PrunableSize.of(teacher).total)}
     assert describe(found.model).hidden == 12
 

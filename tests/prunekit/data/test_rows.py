@@ -108,7 +108,8 @@ def test_missing_files_and_splits_are_named(tmp_path: Path) -> None:
 
 
 def test_an_unreachable_dataset_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("huggingface_hub.constants.HF_HUB_OFFLINE", "datasets.config.HF_HUB_OFFLINE"):
+        monkeypatch.setattr(name, True)  # both read the environment when they are imported
     task = TaskConfig(name="gone", source="nobody/nothing", labels=["a", "b"])
     with pytest.raises(UserError, match=r"task\.source: nobody/nothing cannot be loaded: "):
         load_rows(task, "train")

@@ -46,14 +46,17 @@ class LatencyTableSettings(Experiment):
 
 
 def story(config: LatencyTableSettings, run: Run) -> None:
-    from prunekit.data.kinds import encode
+    import dataclasses
+
+    from prunekit.data.kinds import encode_for
     from prunekit.data.tokenizers import load_tokenizer
     from prunekit.evaluation.evaluate import model_record
     from prunekit.fisher.latency import SUBLAYERS, latency_table
     from prunekit.models import checkpoints
     from prunekit.models.blocks import call_order
+    from prunekit.models.input_tables import positions
     from prunekit.runs.run_data import evaluation_rows
-    from prunekit.runs.teachers import new_model, positions
+    from prunekit.runs.teachers import new_model, teacher_record
     from prunekit.support.errors import UserError
 
     model: Any
@@ -62,11 +65,16 @@ def story(config: LatencyTableSettings, run: Run) -> None:
     else:
         model, _ = new_model(config.model, config.task, config.seed)  # weights take the same time whatever they are
     model = (model.double() if config.dtype == "float64" else model).to(run.device)
-    run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
+    if config.teacher is not None:
+        run.model = teacher_record(model, config.teacher)
+    else:
+        run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
     length = config.length
     if length is None:
         rows = evaluation_rows(config, run)
-        length, _ = encode(rows, load_tokenizer(config.model), positions(model)).mean_lengths
+        path = config.teacher or config.model.path
+        tokenizer = load_tokenizer(dataclasses.replace(config.model, path=path))
+        length, _ = encode_for(model, rows, tokenizer, own_tokenizer=path is not None).mean_lengths
     if length > positions(model):
         raise UserError(f"length: {length} tokens are too many, this model has {positions(model)} positions")
     with run.stage("measure"):

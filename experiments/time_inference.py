@@ -45,8 +45,8 @@ def story(config: TimeInference, run: Run) -> None:
     from prunekit.models.blocks import describe
     from prunekit.models.costs import cost
     from prunekit.models.gates import gated
+    from prunekit.models.input_tables import positions
     from prunekit.runs.run_data import evaluation_examples
-    from prunekit.runs.teachers import positions
 
     original, scores, teacher = timing_subject(config, run)
     pruned, masks, gone = without_lowest(original, scores, describe(original).kinds, config.share)

@@ -20,10 +20,11 @@ from prunekit.evaluation.evaluate import Evaluated, evaluate
 from prunekit.evaluation.speed import latency_rows
 from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
+from prunekit.models.input_tables import positions
 from prunekit.models.surgery import prune
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import evaluation_examples
-from prunekit.runs.teachers import Teacher, new_model, positions
+from prunekit.runs.teachers import Teacher, new_model
 from prunekit.support.errors import UserError
 from prunekit.support.files import write_json
 from prunekit.support.fingerprints import model_fingerprint

@@ -210,6 +210,8 @@ class Experiment(Settings):
 
     def problems(self) -> Iterator[str]:
         yield from one_of("dtype", self.dtype, DTYPES)
+        if self.teacher is not None and self.model.weights == "random":
+            yield "model.weights: random weights have no teacher, leave out teacher or model.weights=random"
         yield from at_least("seed", self.seed, 0)
 
 

@@ -7,7 +7,7 @@ longest.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,6 +34,8 @@ class Examples:
     input_ids: list[list[int]]
     token_type_ids: list[list[int]] | None
     pad_id: int
+    widest: int | None = field(default=None, kw_only=True, metadata={"changes": False})
+    """Positions of the model that reads them: batches are not padded beyond; None where none is known."""
     multiple: ClassVar[int] = MULTIPLE
     """What batches are padded to where no length is given."""
 
@@ -43,6 +45,11 @@ class Examples:
     @property
     def labels(self) -> np.ndarray:
         return self.rows.labels
+
+    @property
+    def row_of(self) -> Sequence[int]:
+        """The row that each example is of, (example,)."""
+        return range(len(self))
 
     @property
     def lengths(self) -> np.ndarray:
@@ -60,9 +67,14 @@ class Examples:
     def fingerprint(self) -> str:
         """Hash of all that is in them, texts and answers included, in their order.
 
-        A field whose content is not plain data says by itself what it is, as ``metadata["fingerprint"]``.
+        A field whose content is not plain data says by itself what it is, as ``metadata["fingerprint"]``; one that
+        changes no number says so.
         """
-        parts = {item.name: item.metadata.get("fingerprint", _same)(getattr(self, item.name)) for item in fields(self)}
+        parts = {
+            item.name: item.metadata.get("fingerprint", _same)(getattr(self, item.name))
+            for item in fields(self)
+            if item.metadata.get("changes", True)
+        }
         return fingerprint(parts | {"rows": self.rows.fingerprint()})
 
     def inputs_fingerprint(self) -> str:
@@ -76,12 +88,18 @@ class Examples:
             [self.input_ids[int(i)] for i in indices],
             None if types is None else [types[int(i)] for i in indices],
             self.pad_id,
+            widest=self.widest,
         )
 
+    def width(self, length: int, multiple: int = MULTIPLE) -> int:
+        """What an input of so many tokens is padded to: a multiple, but no more than the model has positions for."""
+        width = padded(length, multiple)
+        return width if self.widest is None else max(length, min(width, self.widest))
+
     def batch(self, indices: Sequence[int] | np.ndarray, length: int | None = None) -> Batch:
-        """One batch of the given rows, padded to ``length`` or to the next multiple of ``multiple``."""
+        """One batch of the given rows, padded to ``length``, or as :meth:`width` says to a multiple of ``multiple``."""
         indices = [int(i) for i in indices]
-        length = length or padded(max(len(self.input_ids[i]) for i in indices), self.multiple)
+        length = length or self.width(max(len(self.input_ids[i]) for i in indices), self.multiple)
         ids = torch.full((len(indices), length), self.pad_id)
         mask = torch.zeros(len(indices), length, dtype=torch.long)
         types = torch.zeros(len(indices), length, dtype=torch.long)
@@ -114,7 +132,7 @@ def evaluation_batches(examples: Examples, batch_size: int) -> list[Batch]:
     """All examples once, sorted by length, each batch of one padded length."""
     lengths = examples.lengths
     order = np.argsort(lengths, kind="stable")
-    widths = np.asarray([padded(length) for length in lengths[order]])
+    widths = np.asarray([examples.width(length) for length in lengths[order]])
     batches = []
     for width in np.unique(widths):
         bucket = order[widths == width]

@@ -14,16 +14,25 @@ from prunekit.support.fingerprints import fingerprint
 
 
 def load_tokenizer(model: ModelConfig) -> Any:
-    """A fast tokenizer that returns what the model takes."""
+    """A fast tokenizer that returns what the model takes.
+
+    Raises:
+        UserError: none can be loaded. (Where its files are missing transformers makes one that knows no word.)
+    """
     if model.path is None:
         return demo_tokenizer()
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(model.path)
+        tokenizer = AutoTokenizer.from_pretrained(model.path)
     except Exception as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"model.path: no tokenizer can be loaded from {model.path}: {line}") from error
+    if not tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens):
+        raise UserError(
+            f"model.path: {model.path} has no tokenizer; put the files of the model's own there, such as tokenizer.json"
+        )
+    return tokenizer
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:

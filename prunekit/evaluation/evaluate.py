@@ -15,6 +15,7 @@ from prunekit.data import metrics
 from prunekit.data.answers import Spans, answers, best_spans, question_scores, resampled_mean
 from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
 from prunekit.data.bleu import bleu_band, translation_scores
+from prunekit.data.finite import require_finite
 from prunekit.data.kinds.questions import Windows
 from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.translate import texts, translate
@@ -133,7 +134,9 @@ def predict(
     on_rows: Advance = lambda rows: None,
 ) -> np.ndarray:
     """Logits of all examples in the order of the data: (example, label), float32."""
-    return _in_order(model, batches, lambda output, _: [output.logits.float()], device, precision, on_rows)[0].numpy()
+    logits = _in_order(model, batches, lambda output, _: [output.logits.float()], device, precision, on_rows)[0].numpy()
+    require_finite(logits)
+    return logits
 
 
 def _best_spans(
@@ -154,9 +157,12 @@ def _best_spans(
         window = batch["index"][:, None]
         context = (place >= first[window]) & (place < after[window])
         found = best_spans(output.start_logits.float(), output.end_logits.float(), context, task.answer_length)
-        return [found.score, found.start, found.end, found.nothing]
+        sums = (output.start_logits.float() + output.end_logits.float()).masked_fill(batch["attention_mask"] == 0, 0)
+        return [found.score, found.start, found.end, found.nothing, sums.sum(1)]
 
-    return Spans(*_in_order(model, batches, read, device, precision, on_rows))
+    *found, sums = _in_order(model, batches, read, device, precision, on_rows)
+    require_finite(sums.numpy(), examples.row_of)
+    return Spans(*found)
 
 
 def _in_order(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import torch
 
 from prunekit.data.batches import Batch, evaluation_batches, to_device
+from prunekit.data.finite import require_finite
 from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.beam_search import Hypothesis, beam_search
 from prunekit.forward.seq2seq import Seq2Seq
@@ -39,7 +41,9 @@ def translate(
             memory = parts.read(to_device(batch, device))
             found.append((batch, beam_search(parts, memory, beams=beams, longest=longest)))
             on_rows(len(batch["index"]))
-    return in_order(found)
+    hypotheses = in_order(found)
+    require_finite(np.asarray([hypothesis.score for hypothesis in hypotheses]))
+    return hypotheses
 
 
 def in_order(found: Iterable[tuple[Batch, list[Hypothesis]]]) -> list[Hypothesis]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples, evaluation_batches
+from prunekit.data.finite import require_finite
 from prunekit.data.kinds.translation import Pairs
 from prunekit.evaluation.comparison import Comparison, compare
 from prunekit.forward.ablation import ablate_heads
@@ -95,6 +96,7 @@ def head_effects(
             places.append(index)
             advance(len(index))
     order = torch.argsort(torch.cat(places)).numpy()
+    require_finite(np.concatenate(parts["baseline"])[order])
     joined = {name: np.concatenate(arrays, axis=-2)[..., order, :] for name, arrays in parts.items()}
     return Effects(joined.pop("baseline"), joined)
 

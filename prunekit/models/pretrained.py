@@ -22,6 +22,8 @@ from prunekit.support.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_NO_WEIGHTS = ("position_ids", "token_type_ids", "version")
+"""Buffers of constants that earlier versions of transformers saved."""
 _LIBRARY_ERRORS = (
     OSError,
     SafetensorError,
@@ -41,6 +43,8 @@ def check_attention(attention: str) -> None:
 
 def read_config(path: str | Path) -> PreTrainedConfig:
     """The configuration of a folder or Hub id, of a family in the table and a variant that its row describes."""
+    if (Path(path) / "adapter_config.json").is_file():
+        raise UserError(f"{path}: an adapter that is not merged; save the model after its merge_and_unload()")
     content: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         content, _ = PreTrainedConfig.get_config_dict(str(path))
@@ -77,7 +81,12 @@ def model_class(config: PreTrainedConfig, path: str | Path) -> Any:
 def from_pretrained(
     architecture: Any, config: PreTrainedConfig, path: str | Path, attention: str, dtype: torch.dtype
 ) -> tuple[PreTrainedModel, list[str]]:
-    """The model and the names of the parameters that the checkpoint does not have."""
+    """The model and the names of the parameters that the checkpoint does not have.
+
+    Raises:
+        UserError: unreadable or misshapen weights, or some that the model has no place for beside others that it takes:
+            it is of another variant than its configuration says. (Task heads that the model lacks are left out.)
+    """
     with in_one_line(f"{path}: unreadable weights"), _quiet():
         model, info = architecture.from_pretrained(
             str(path),
@@ -91,7 +100,24 @@ def from_pretrained(
     if info["mismatched_keys"]:
         name, found, wanted = sorted(info["mismatched_keys"])[0]
         raise UserError(f"{path}: {name} has shape {tuple(found)}, the model needs {tuple(wanted)}")
+    if lost := _without_a_place(model, info["unexpected_keys"], info["missing_keys"]):
+        raise UserError(
+            f"{path}: {some(lost)} of the checkpoint has no place in a {type(model).__name__} as config.json describes "
+            "it; merge adapters, other variants of a family are not supported"
+        )
     return model.eval(), sorted(info["missing_keys"])
+
+
+def _without_a_place(model: PreTrainedModel, unexpected: Iterable[str], created: Iterable[str]) -> list[str]:
+    """Of the weights that were left out those inside modules that the checkpoint fills."""
+
+    def module(name: str) -> str:
+        return name.removeprefix(f"{model.base_model_prefix}.").partition(".")[0]
+
+    own = {module(name) for name in model.state_dict()} - {module(name) for name in created}
+    return sorted(
+        name for name in unexpected if module(name) in own and name.rpartition(".")[2] not in _NO_WEIGHTS
+    )
 
 
 def some(names: Iterable[str]) -> str:

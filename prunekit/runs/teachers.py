@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from prunekit.config.sections import Experiment, ModelConfig, Settings, require_
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
 from prunekit.data.checked_rows import Rows
-from prunekit.data.kinds import encode, kind_of, new_tokenizer
+from prunekit.data.kinds import encode_for, kind_of, new_tokenizer
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.evaluation.evaluate import evaluate, model_record
@@ -38,9 +39,11 @@ class Teacher:
     tokenizer: Any
     record: dict[str, Any]
     source: dict[str, Any]
+    own_tokenizer: bool = True
+    """The tokenizer came with the model, and not with the built-in data."""
 
     def encode(self, rows: Rows) -> Examples:
-        return encode(rows, self.tokenizer, positions(self.model))
+        return encode_for(self.model, rows, self.tokenizer, own_tokenizer=self.own_tokenizer)
 
 
 def finetune(config: Settings, run: Run) -> None:
@@ -51,10 +54,11 @@ def finetune(config: Settings, run: Run) -> None:
     tokenizer = new_tokenizer(config.model, rows)
     model, created = new_model(config.model, config.task, config.train.seed, tokenizer)
     train_rows, held_out = _split(rows, config)
-    examples = encode(train_rows, tokenizer, positions(model))
+    encoded = partial(encode_for, model, tokenizer=tokenizer, own_tokenizer=config.model.path is not None)
+    examples, tested = encoded(train_rows), encoded(evaluation)
 
     def held_out_score(current: torch.nn.Module) -> float:
-        found = evaluate(config.task, current, encode(held_out, tokenizer), device=run.device)
+        found = evaluate(config.task, current, encoded(held_out), device=run.device)
         return found.metrics[config.task.metric]
 
     def keep_snapshot(epoch: int) -> None:
@@ -76,9 +80,8 @@ def finetune(config: Settings, run: Run) -> None:
         state = train(model, config.train, context, evaluate=held_out_score, on_epoch=keep_snapshot)
     if processes.rank() > 0:
         return  # it has helped to train
-    encoded = encode(evaluation, tokenizer, positions(model))
-    with run.stage("evaluate", len(encoded)) as advance:
-        evaluated = evaluate(config.task, model, encoded, device=run.device, on_rows=advance)
+    with run.stage("evaluate", len(tested)) as advance:
+        evaluated = evaluate(config.task, model, tested, device=run.device, on_rows=advance)
     if names := kind_of(config.task).output_names(config.task):
         model.config.id2label = dict(enumerate(names))
         model.config.label2id = {name: number for number, name in model.config.id2label.items()}
@@ -126,8 +129,19 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
     kind_of(config.task).check_fits(model, f"teacher: {folder}", config.task)
     tokenizer = load_tokenizer(dataclasses.replace(config.model, path=folder))
     run.teacher = source
-    run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
-    return Teacher(model, tokenizer, run.model, source)
+    if config.teacher is not None:
+        run.model = teacher_record(model, config.teacher)
+    else:
+        run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
+    own_tokenizer = config.teacher is not None or config.model.path is not None
+    return Teacher(model, tokenizer, run.model, source, own_tokenizer)
+
+
+def teacher_record(model: Any, path: str) -> dict[str, Any]:
+    """How the run record names a model of the user's: by its folder, or its name on the Hub."""
+    home = Path(path).resolve() if Path(path).exists() else Path(path)
+    name = home.parent.name if home.name == "model" else home.name  # as `finetune` and `prune_cofi` save theirs
+    return model_record(model, name or path, path, "pretrained")
 
 
 def snapshot(config: Experiment, teacher: Teacher, run: Run, epoch: int) -> Any:
@@ -146,12 +160,6 @@ def snapshot_folder(folder: Path, epoch: int) -> Path:
 def new_model(config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any = None) -> tuple[Any, list[str]]:
     """A model to be trained or timed, see :meth:`prunekit.data.kinds.base.TaskKind.new_model`."""
     return kind_of(task).new_model(config, task, seed, tokenizer)
-
-
-def positions(model: Any) -> int:
-    """The most tokens that the model has positions for (RoBERTa counts its own from the padding id on)."""
-    most = int(model.config.max_position_embeddings)
-    return most - model.config.pad_token_id - 1 if model.config.model_type == "roberta" else most
 
 
 def _split(rows: Rows, config: Settings) -> tuple[Rows, Rows]:

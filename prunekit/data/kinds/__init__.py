@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -10,11 +10,16 @@ from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples
 from prunekit.data.checked_rows import Rows
+from prunekit.data.fit import check_ids, check_vocabulary, check_words, fitted
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.kinds.classification import Classification, Regression
 from prunekit.data.kinds.questions import Questions
-from prunekit.data.kinds.translation import Translation
+from prunekit.data.kinds.translation import Pairs, Translation
+from prunekit.models.input_tables import input_tables
 from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 KINDS: dict[str, TaskKind] = {kind.name: kind for kind in (Classification(), Regression(), Questions(), Translation())}
 
@@ -49,6 +54,29 @@ def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples
     if positions is not None and longest > positions:
         raise UserError(f"task.max_length: {longest} is more than the {positions} positions of this model")
     return kind_of(rows.task).encode(rows, tokenizer)
+
+
+def encode_for(model: PreTrainedModel, rows: Rows, tokenizer: Any, *, own_tokenizer: bool = True) -> Examples:
+    """:func:`encode`, for a model: checked against its tables, and as wide as they are at most.
+
+    Args:
+        own_tokenizer: False for a tokenizer that came with the built-in data and not with the model; that most words
+            are unknown to it is then a warning.
+
+    Raises:
+        UserError: ``task.max_length`` is more than the model has positions for, or the tokenizer is not the model's:
+            ids or token types without an embedding, more words than the model, mostly unknown words.
+    """
+    task, tables = rows.task.name, input_tables(model)
+    check_vocabulary(tokenizer, tables)
+    examples = encode(rows, tokenizer, tables.positions)
+    sides = [(examples.input_ids, tables.words)]
+    if isinstance(examples, Pairs):
+        sides.append((examples.target_ids, tables.target_words))
+    for ids, words in sides:
+        check_ids(task, tokenizer, ids, words, examples.row_of)
+        check_words(task, tokenizer, ids, own_tokenizer)
+    return fitted(examples, tables)
 
 
 def new_tokenizer(model: ModelConfig, rows: Rows) -> Any:

@@ -12,6 +12,7 @@ from prunekit.config.task import TaskConfig
 from prunekit.data import demo
 from prunekit.data.batches import Batch, Examples, model_inputs
 from prunekit.data.checked_rows import Rows
+from prunekit.data.label_order import align_outputs, check_outputs
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.models import checkpoints
 from prunekit.models.families.table import ENCODERS, FAMILIES
@@ -99,7 +100,10 @@ class TaskKind:
         return checkpoints.has_head(model, self.head)
 
     def check_fits(self, model: PreTrainedModel, where: str, task: TaskConfig) -> None:
-        """Refuse a model for another kind or number of outputs; ``where`` is the setting that names it, and its value.
+        """Refuse a model for another kind, number or names of outputs; give a classifier's the order of the labels.
+
+        Args:
+            where: the setting that names the model, and its value.
 
         Raises:
             UserError: it does not fit.
@@ -114,6 +118,8 @@ class TaskKind:
                 f"{where} has {model.config.num_labels} outputs, task {task.name} needs "
                 f"{task.outputs}; give a model that was fine-tuned for this task"
             )
+        if task.labels:
+            check_outputs(model, task.labels, where, task.name)
 
     def new_model(
         self, config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any = None
@@ -124,9 +130,12 @@ class TaskKind:
             UserError: weights that cannot be loaded, a shape that is none, or a model for other tasks.
         """
         if config.weights == "pretrained":
-            return checkpoints.attach_head(
+            model, created = checkpoints.attach_head(
                 str(config.path), task.outputs, head=self.head, seed=seed, attention=config.attention
             )
+            if task.labels and not created:  # a head of other labels is one to start from
+                align_outputs(model, task.labels)
+            return model, created
         self.check_family(config, task)
         shape = dict(config.shape)
         if tokenizer is not None and config.path is None:

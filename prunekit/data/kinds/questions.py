@@ -98,7 +98,12 @@ class Windows(Examples):
             [self.offsets[i] for i in chosen],
             self.start[chosen],
             self.end[chosen],
+            widest=self.widest,
         )
+
+    @property
+    def row_of(self) -> Sequence[int]:
+        return self.question.tolist()
 
     def targets(self, indices: list[int]) -> Batch:
         return {

@@ -15,7 +15,7 @@ from torch import Tensor
 from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data import demo_translation
-from prunekit.data.batches import Batch, Examples, model_inputs, padded
+from prunekit.data.batches import Batch, Examples, model_inputs
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.losses import NO_TOKEN, at_least_float32, target_losses
@@ -51,11 +51,13 @@ class Pairs(Examples):
     def take(self, indices: Sequence[int] | np.ndarray) -> Pairs:
         sources = super().take(indices)
         targets = [self.target_ids[int(i)] for i in indices]
-        return Pairs(sources.rows, sources.input_ids, None, self.pad_id, targets, self.tokenizer)
+        return Pairs(
+            sources.rows, sources.input_ids, None, self.pad_id, targets, self.tokenizer, widest=self.widest
+        )
 
     def targets(self, indices: list[int]) -> Batch:
-        """``labels``: (batch, token), padded with -100 to a multiple of ``multiple``."""
-        longest = padded(max(len(self.target_ids[i]) for i in indices), self.multiple)
+        """``labels``: (batch, token), padded with -100 as sources are padded."""
+        longest = self.width(max(len(self.target_ids[i]) for i in indices), self.multiple)
         labels = torch.full((len(indices), longest), NO_TOKEN)
         for row, i in enumerate(indices):
             labels[row, : len(self.target_ids[i])] = torch.tensor(self.target_ids[i])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -78,6 +78,17 @@ class Residual:
     """Linear layers of the base model (from it) and of task heads (from the task model); those that are there."""
 
 
+ORDINARY: dict[str, Any] = {
+    "position_embedding_type": "absolute",
+    "relative_attention": False,
+    "position_biased_input": True,
+    "pruned_heads": {},
+    "cross_attention_hidden_size": None,
+}
+"""Fields of a configuration that make another variant of a family, with the value that rows describe; where a field is
+not there, or null, the family has no such variant, or the model is not of it."""
+
+
 def _every_layer_once(config: PreTrainedConfig) -> list[int]:
     return list(range(config.num_hidden_layers))
 
@@ -94,6 +105,9 @@ class Family:
     """Modules of the base model that count as embeddings, with the projection to the hidden size."""
     call_order: Callable[[PreTrainedConfig], list[int]] = _every_layer_once
     """Physical layer of every position in the sequence of layers; of a decoder's after the encoder's."""
+
+    ordinary: dict[str, Any] = field(default_factory=dict)
+    """As :data:`ORDINARY`, for this family alone."""
 
     @property
     def kinds(self) -> tuple[str, ...]:

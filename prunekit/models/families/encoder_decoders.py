@@ -87,6 +87,7 @@ ROWS = (
         call_order=_both_stacks,
         embed_source=_marian_source,
         embed_target=_marian_target,
+        ordinary={"static_position_embeddings": True, "normalize_embedding": False, "add_bias_logits": False},
     ),
     Translator(
         model_type="bart",
@@ -95,5 +96,6 @@ ROWS = (
         call_order=_both_stacks,
         embed_source=_bart_source,
         embed_target=_bart_target,
+        ordinary={"static_position_embeddings": False, "normalize_embedding": True, "add_bias_logits": False},
     ),
 )

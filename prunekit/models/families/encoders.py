@@ -147,6 +147,7 @@ ROWS = (
         head_parameters=("classifier.", "albert.pooler.", "qa_outputs."),
         residual=Residual(_TABLES, _NORM, "encoder.embedding_hidden_mapping_in", ("pooler", "qa_outputs")),
         classify=_albert_head,
+        ordinary={"net_structure_type": 0, "num_memory_blocks": 0, "down_scale_factor": 1, "gap_size": 0},
         call_order=_albert_order,
     ),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from prunekit.models.families import encoder_decoders, encoders
-from prunekit.models.families.anatomy import Encoder, Family, Translator
+from prunekit.models.families.anatomy import ORDINARY, Encoder, Family, Translator
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ def family_of(config: PreTrainedConfig) -> Family:
                 f"{config.model_type}: {field} is set; only models that normalise after the residual (post-norm) are "
                 "supported"
             )
+    for field, value in {**ORDINARY, **family.ordinary}.items():
+        found = getattr(config, field, None)
+        if found not in (None, value):
+            raise UserError(f"{config.model_type}: {field} is {found!r}; only {value!r} is supported")
     return family
 
 

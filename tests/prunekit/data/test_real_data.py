@@ -17,7 +17,7 @@ from prunekit.data.kinds.questions import Answer, Windows
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.models.checkpoints import attach_head, load
-from prunekit.runs.teachers import positions
+from prunekit.models.input_tables import positions
 from prunekit.support.errors import UserError
 from tests.support.commands import composed
 

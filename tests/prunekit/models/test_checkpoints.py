@@ -274,3 +274,46 @@ def test_impossible_sizes_in_a_configuration(pruned_folder: Path) -> None:
 def test_unknown_attention() -> None:
     with pytest.raises(UserError, match="attention: 'flash' is unknown, use sdpa or eager"):
         load("anything", attention="flash")
+
+
+@pytest.mark.parametrize(
+    ("family", "field", "value"),
+    [
+        ("bert", "position_embedding_type", "relative_key_query"),
+        ("roberta", "position_embedding_type", "relative_key"),
+        ("electra", "relative_attention", True),
+        ("albert", "num_memory_blocks", 4),
+    ],
+)
+def test_variants_of_a_family(family: str, field: str, value: Any, tmp_path: Path) -> None:
+    save(tiny(family), tmp_path)
+    change_config(tmp_path, lambda content: content.update({field: value}))
+    for read in (load, lambda path: attach_head(path, 3)):
+        with pytest.raises(UserError, match=rf"config\.json: {family}: {field} is {value!r}; only .* is supported"):
+            read(tmp_path)
+
+
+DISTANCES = "bert.encoder.layer.1.attention.self.distance_embedding.weight"
+
+
+@pytest.mark.parametrize("name", [DISTANCES, "bert.encoder.layer.0.attention.self.query.lora_A.weight"])
+def test_weights_without_a_place(name: str, tmp_path: Path) -> None:
+    save(tiny("bert"), tmp_path)
+    change_weights(tmp_path, lambda tensors: tensors.update({name: torch.ones(2, 2)}))
+    for read in (load, lambda path: attach_head(path, 3)):
+        with pytest.raises(UserError, match=rf"{name} of the checkpoint has no place in a BertForSequenceClass"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bert.embeddings.position_ids", "cls.predictions.bias", "qa_outputs.bias"])
+def test_weights_of_other_heads_and_constants(name: str, tmp_path: Path) -> None:
+    save(tiny("bert"), tmp_path)
+    change_weights(tmp_path, lambda tensors: tensors.update({name: torch.ones(2)}))
+    assert load(tmp_path).config.num_labels == 3
+
+
+def test_an_adapter_that_is_not_merged(tmp_path: Path) -> None:
+    save(tiny("bert"), tmp_path)
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"an adapter that is not merged; .* merge_and_unload\(\)"):
+        load(tmp_path)

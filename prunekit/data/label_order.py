@@ -1,0 +1,90 @@
+"""A classifier's outputs in the order of the task's labels, whatever order the model was fine-tuned in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_GENERIC = re.compile(r"(?:label[ _-]?)?(\d+)", re.IGNORECASE)
+
+
+def output_names(model: PreTrainedModel) -> list[str]:
+    """What the model's configuration calls its outputs, in their order; ``LABEL_0`` and so on where it says nothing."""
+    names = {int(number): str(name) for number, name in (model.config.id2label or {}).items()}
+    return [names.get(number, f"LABEL_{number}") for number in range(model.config.num_labels)]
+
+
+def is_generic(names: Sequence[str]) -> bool:
+    """Whether names only number the outputs, and so do not say which label each is."""
+    found = [_GENERIC.fullmatch(name) for name in names]
+    return all(match is not None and int(match[1]) == place for place, match in enumerate(found))
+
+
+def new_order(names: Sequence[str], labels: Sequence[str]) -> list[int] | None:
+    """The output that each label has, by the names of outputs; None where names and labels are not the same ones.
+
+    Case, spaces, hyphens and underscores do not tell names apart: ``not_entailment`` is ``NOT ENTAILMENT``.
+    """
+    found = {_spelled(name): place for place, name in enumerate(names)}
+    wanted = [_spelled(label) for label in labels]
+    if len(found) < len(names) or found.keys() != set(wanted) or len(set(wanted)) < len(wanted):
+        return list(range(len(names))) if list(names) == list(labels) else None
+    return [found[label] for label in wanted]
+
+
+def align_outputs(model: PreTrainedModel, labels: Sequence[str]) -> bool:
+    """Give a classifier's outputs the order of ``labels``, in place, where its own names say which is which.
+
+    Returns:
+        whether its outputs are in that order now, as far as names tell: False where they are other names.
+    """
+    names = output_names(model)
+    if is_generic(names):
+        return True
+    order = new_order(names, labels)
+    if order is None:
+        return False
+    if order != list(range(len(order))):
+        _permute(model, order)
+        model.config.id2label = dict(enumerate(labels))
+        model.config.label2id = {label: number for number, label in enumerate(labels)}
+    return True
+
+
+def check_outputs(model: PreTrainedModel, labels: Sequence[str], where: str, task: str) -> None:
+    """:func:`align_outputs`, or a refusal.
+
+    Raises:
+        UserError: the model's outputs have other names than the task's labels.
+    """
+    if not align_outputs(model, labels):
+        raise UserError(
+            f"{where} has the outputs {', '.join(output_names(model))}, task {task} the labels {', '.join(labels)}; "
+            "give a model that was fine-tuned for this task, or name task.labels as the model does"
+        )
+
+
+def _spelled(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).casefold()
+
+
+def _permute(model: PreTrainedModel, order: list[int]) -> None:
+    """Sort the rows of the last layer of the task head."""
+    inside = set(model.base_model.modules())
+    layers = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Linear) and module not in inside and module.out_features == len(order)
+    ]
+    for parameter in layers[-1].parameters():
+        with torch.no_grad():
+            parameter.copy_(parameter[order].clone())

@@ -1,0 +1,47 @@
+"""How much of an input a model has rows for: in its tables of positions, of words and of token types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from prunekit.models.families.anatomy import Encoder
+from prunekit.models.families.table import family_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class InputTables:
+    """Sizes of a model's embedding tables."""
+
+    positions: int
+    """The most tokens of an input."""
+    words: int
+    """Token ids are below this."""
+    target_words: int
+    """Of an encoder-decoder's targets; of an encoder as ``words``."""
+    token_types: int
+    """Token types are below this; 0 where the family has none."""
+
+
+def input_tables(model: PreTrainedModel) -> InputTables:
+    """Of a task model or base model of the architecture table, pruned or not."""
+    family = family_of(model.config)
+    positions = int(model.config.max_position_embeddings)
+    if not isinstance(family, Encoder):
+        words = model.get_input_embeddings().num_embeddings
+        output = model.get_output_embeddings()
+        return InputTables(positions, words, words if output is None else output.out_features, 0)
+    tables = [attrgetter(path)(model.base_model) for path in family.residual.tables]
+    words, places, *types = tables
+    if places.padding_idx is not None:  # RoBERTa counts positions from the padding id on
+        positions -= places.padding_idx + 1
+    return InputTables(positions, words.num_embeddings, words.num_embeddings, types[0].num_embeddings if types else 0)
+
+
+def positions(model: PreTrainedModel) -> int:
+    """The most tokens that the model has positions for."""
+    return input_tables(model).positions

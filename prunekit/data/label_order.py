@@ -20,13 +20,13 @@ _GENERIC = re.compile(r"(?:label[ _-]?)?(\d+)", re.IGNORECASE)
 def output_names(model: PreTrainedModel) -> list[str]:
     """What the model's configuration calls its outputs, in their order; ``LABEL_0`` and so on where it says nothing."""
     names = {int(number): str(name) for number, name in (model.config.id2label or {}).items()}
-    return [names.get(number, f"LABEL_{number}") for number in range(model.config.num_labels)]
+    return [names.get(number, f"LABEL_{number}") for number in range(model.config.num_labels or 0)]
 
 
 def is_generic(names: Sequence[str]) -> bool:
     """Whether names only number the outputs, and so do not say which label each is."""
-    found = [_GENERIC.fullmatch(name) for name in names]
-    return all(match is not None and int(match[1]) == place for place, match in enumerate(found))
+    numbers = [_GENERIC.fullmatch(name) for name in names]
+    return all(match is not None and int(match[1]) == place for place, match in enumerate(numbers))
 
 
 def new_order(names: Sequence[str], labels: Sequence[str]) -> list[int] | None:
@@ -34,11 +34,11 @@ def new_order(names: Sequence[str], labels: Sequence[str]) -> list[int] | None:
 
     Case, spaces, hyphens and underscores do not tell names apart: ``not_entailment`` is ``NOT ENTAILMENT``.
     """
-    found = {_spelled(name): place for place, name in enumerate(names)}
+    places = {_spelled(name): place for place, name in enumerate(names)}
     wanted = [_spelled(label) for label in labels]
-    if len(found) < len(names) or found.keys() != set(wanted) or len(set(wanted)) < len(wanted):
+    if len(places) < len(names) or places.keys() != set(wanted) or len(set(wanted)) < len(wanted):
         return list(range(len(names))) if list(names) == list(labels) else None
-    return [found[label] for label in wanted]
+    return [places[label] for label in wanted]
 
 
 def align_outputs(model: PreTrainedModel, labels: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -154,7 +155,8 @@ def _problems(
     Args:
         whole: layers whose FFNs are fitted, at the states of ``fitted``; None for its own.
     """
-    for block, other, dense in zip(pruned, fitted, whole or [None] * len(pruned), strict=True):
+    denses = whole or repeat(None, len(pruned))
+    for block, other, dense in zip(pruned, fitted, denses, strict=True):
         last = block is pruned[-1]
         yield block.o, states.attention(block, other, ones=ones, first_token=last and classifier)
         yield block.ffn_out, states.ffn(block, other, dense)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prunekit.models.families.anatomy import Encoder
 from prunekit.models.families.table import family_of
@@ -32,14 +32,16 @@ def input_tables(model: PreTrainedModel) -> InputTables:
     family = family_of(model.config)
     positions = int(model.config.max_position_embeddings)
     if not isinstance(family, Encoder):
-        words = model.get_input_embeddings().num_embeddings
-        output = model.get_output_embeddings()
+        words: int = attrgetter("num_embeddings")(model.get_input_embeddings())
+        output: Any = model.get_output_embeddings()
         return InputTables(positions, words, words if output is None else output.out_features, 0)
     tables = [attrgetter(path)(model.base_model) for path in family.residual.tables]
-    words, places, *types = tables
+    embeddings, places, *types = tables
     if places.padding_idx is not None:  # RoBERTa counts positions from the padding id on
         positions -= places.padding_idx + 1
-    return InputTables(positions, words.num_embeddings, words.num_embeddings, types[0].num_embeddings if types else 0)
+    return InputTables(
+        positions, embeddings.num_embeddings, embeddings.num_embeddings, types[0].num_embeddings if types else 0
+    )
 
 
 def positions(model: PreTrainedModel) -> int:

@@ -83,8 +83,8 @@ def test_padding_is_no_answer() -> None:
     generator = torch.Generator().manual_seed(0)
     start, end = (torch.randn(3, 15, generator=generator) for _ in range(2))
     context = torch.arange(15).expand(3, -1) >= 4
-    padded = [torch.nn.functional.pad(scores, (0, 11), value=100.0) for scores in (start, end)]
-    found = best_spans(*padded, torch.nn.functional.pad(context, (0, 11)), 5)
+    first, last = (torch.nn.functional.pad(scores, (0, 11), value=100.0) for scores in (start, end))
+    found = best_spans(first, last, torch.nn.functional.pad(context, (0, 11)), 5)
     for own, expected in zip(vars(found).values(), vars(best_spans(start, end, context, 5)).values(), strict=True):
         assert torch.equal(own, expected)
 

@@ -132,7 +132,7 @@ def test_positions_that_are_no_multiple_of_the_padding(family: str, rows: Rows) 
     most = 22 if family == "roberta" else 21
     model = reader(family, max_position_embeddings=most)
     task = dataclasses.replace(TASK, max_length=21)
-    long = [(f"{text} {text}", other) for text, other in rows.texts]
+    long: list[tuple[str, ...]] = [(f"{text} {text}", other) for text, other in rows.texts]
     own = dataclasses.replace(rows, task=task, texts=long)
     examples = encode_for(model, own, demo_tokenizer())
     assert examples.batch(range(4)).get("input_ids").shape[1] == 21  # type: ignore[union-attr]

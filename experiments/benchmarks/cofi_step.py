@@ -102,7 +102,7 @@ def compare(case: BenchmarkCase) -> Results:
                 found[name] = max(found.get(name, 0.0), difference)
             if gates is not None:
                 size = PrunableSize.of(case.model)
-                found[f"expected_sparsity, {state}"] = float(size.sparsity(gates.kept()).detach())
+                found[f"expected_sparsity, {state}"] = float(size.sparsity(gates.probabilities()).detach())
     return rows, found
 
 
@@ -186,7 +186,7 @@ def gates_at(model: Any, sparsity: float, seed: int) -> Gates:
         for name, log_alpha in gates.log_alpha.items():
             log_alpha.data = start[name] + middle
         gates.constrain()
-        low, high = (low, middle) if float(size.sparsity(gates.kept()).detach()) < sparsity else (middle, high)
+        low, high = (low, middle) if float(size.sparsity(gates.probabilities()).detach()) < sparsity else (middle, high)
     return gates
 
 

@@ -161,9 +161,9 @@ class Cofi:
             return None
         if self.recipe.variant == "paper" and abs(self._counted(masks) - target) > TOLERANCE:
             return None
-        found = self.score(prune(self.student.eval(), masks))
+        result = self.score(prune(self.student.eval(), masks))
         self.student.train()
-        return found
+        return result
 
     def _removed(self) -> Masks:
         """The gates of the pruned model: as they were learned, or (``paper``) fitted to the target."""
@@ -177,7 +177,7 @@ class Cofi:
         return 0.01 if self.recipe.variant == "released" else 0.005
 
     def _expected(self) -> float:
-        return float(self.size.sparsity(self.gates.kept()).detach())
+        return float(self.size.sparsity(self.gates.probabilities()).detach())
 
     def _counted(self, masks: Masks) -> float:
         return float(self.size.sparsity(masks.kept()))
@@ -226,7 +226,7 @@ def pruning_loss(
         assert masks.hidden is not None
         on = None if bool((masks.hidden == 1).all()) else masks.hidden.nonzero().squeeze(1)
         distilled, values = objective(batch, output, alive, on)
-        sparsity = size.sparsity(gates.kept())
+        sparsity = size.sparsity(gates.probabilities())
         constrained = constraint(sparsity, step)
         return distilled + constrained, values | {
             "expected_sparsity": sparsity.detach(), "constraint": constrained.detach(),

@@ -81,8 +81,8 @@ def paired_p_values(
     systems += [(str(number), other) for number, other in enumerate(others)]
     test = PairedTest(systems, {metric: scorer(metric)}, [list(references)], test_type="bs", n_samples=RESAMPLES)
     _, results = test()
-    (found,) = (values for name, values in results.items() if name != "System")
-    first, *tested = (one for one in found if isinstance(one, Result))
+    (results_of_metric,) = (values for name, values in results.items() if name != "System")
+    first, *tested = (one for one in results_of_metric if isinstance(one, Result))
     scores = np.asarray([one.score for one in tested]) / 100
     p_values = [1.0 if one.score == first.score else float(one.p_value or 0.0) for one in tested]
     return first.score / 100, scores, np.asarray(p_values)

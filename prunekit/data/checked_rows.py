@@ -33,8 +33,8 @@ class Rows:
         return len(self.texts)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Rows:
-        kept = [self.texts[int(i)] for i in indices]
-        return Rows(self.task, self.split, kept, self.labels[np.asarray(indices, dtype=int)], self.available)
+        texts = [self.texts[int(i)] for i in indices]
+        return Rows(self.task, self.split, texts, self.labels[np.asarray(indices, dtype=int)], self.available)
 
     def sample(self, examples: int | None, seed: int = _SAMPLE_SEED) -> Rows:
         """A seeded sample without replacement, in the original order; all rows if there are no more."""
@@ -59,10 +59,10 @@ class Rows:
 
 def check_columns(where: str, wanted: Sequence[str], table: Any) -> None:
     """Refuse a table without one of the columns that the task names."""
-    found = list(table.column_names) if hasattr(table, "column_names") else list(table)
+    columns = list(table.column_names) if hasattr(table, "column_names") else list(table)
     for column in wanted:
-        if column not in found:
-            raise UserError(f"{where}: no column {column!r}, {near(column, found)} (columns: {', '.join(found)})")
+        if column not in columns:
+            raise UserError(f"{where}: no column {column!r}, {near(column, columns)} (columns: {', '.join(columns)})")
 
 
 def checked_texts(where: str, columns: Sequence[str], table: Any) -> list[tuple[str, ...]]:

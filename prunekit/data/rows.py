@@ -68,8 +68,8 @@ def _read_file(task: TaskConfig, split: str) -> Any:
     datasets.disable_progress_bars()
     files = {name: path for name, path in task.files.items() if path}
     if split not in files:
-        found = ", ".join(files) or "no splits"
-        raise UserError(f"split {split!r}: task.files has {found}, add task.files.{split}=PATH")
+        names = ", ".join(files) or "no splits"
+        raise UserError(f"split {split!r}: task.files has {names}, add task.files.{split}=PATH")
     path = Path(files[split])
     if path.suffix not in READERS:
         table = kind_of(task).read(task, split, path)

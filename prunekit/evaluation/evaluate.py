@@ -152,8 +152,8 @@ def _best_spans(
         place = torch.arange(output.start_logits.shape[1], device=device)
         window = batch["index"][:, None]
         context = (place >= first[window]) & (place < after[window])
-        found = best_spans(output.start_logits.float(), output.end_logits.float(), context, task.answer_length)
-        return [found.score, found.start, found.end, found.nothing]
+        spans = best_spans(output.start_logits.float(), output.end_logits.float(), context, task.answer_length)
+        return [spans.score, spans.start, spans.end, spans.nothing]
 
     return Spans(*_in_order(model, batches, read, device, precision, on_rows))
 

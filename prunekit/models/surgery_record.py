@@ -38,10 +38,10 @@ class SurgeryRecord:
     def of(cls, model: PreTrainedModel) -> SurgeryRecord:
         """The record in a model's configuration, or that everything is left."""
         if hasattr(model.config, "prunekit"):
-            found = cls.from_json(model.config.prunekit)
-            if found.hidden is None:
-                found.hidden = list(range(describe(model).hidden))
-            return found
+            record = cls.from_json(model.config.prunekit)
+            if record.hidden is None:
+                record.hidden = list(range(describe(model).hidden))
+            return record
         layout = describe(model)
         return cls(
             heads={kind: [list(range(shape.heads)) for shape in layout.of_kind(kind)] for kind in layout.kinds},
@@ -53,10 +53,10 @@ class SurgeryRecord:
     def apply(self, masks: Masks) -> None:
         """Drop what ``masks`` drop; their entries are about the units that were left so far."""
         if masks.hidden is not None and self.hidden is not None:
-            self.hidden = _kept(self.hidden, masks.hidden)
+            self.hidden = _remaining(self.hidden, masks.hidden)
         for kind, rows in self.heads.items():
-            rows[:] = [_kept(row, mask) for row, mask in zip(rows, masks.heads[kind], strict=True)]
-        self.neurons[:] = [_kept(row, mask) for row, mask in zip(self.neurons, masks.neurons, strict=True)]
+            rows[:] = [_remaining(row, mask) for row, mask in zip(rows, masks.heads[kind], strict=True)]
+        self.neurons[:] = [_remaining(row, mask) for row, mask in zip(self.neurons, masks.neurons, strict=True)]
         for kind, mask in masks.layers.items():
             off = {layer for layer, keep in enumerate(mask.tolist()) if not keep}
             self.removed[kind] = sorted(off.union(self.removed[kind]))
@@ -90,8 +90,8 @@ class SurgeryRecord:
         """As ``config.prunekit`` holds it."""
         return {
             "version": VERSION,
-            "heads": {kind: [_to_ranges(kept) for kept in layers] for kind, layers in self.heads.items()},
-            "neurons": [_to_ranges(kept) for kept in self.neurons],
+            "heads": {kind: [_to_ranges(indices) for indices in layers] for kind, layers in self.heads.items()},
+            "neurons": [_to_ranges(indices) for indices in self.neurons],
             "removed": self.removed,
             **({} if self.hidden is None else {"hidden": _to_ranges(self.hidden)}),
         }
@@ -108,8 +108,8 @@ class SurgeryRecord:
             raise UserError(f"its version is {version!r}, this program reads version {VERSION}")
         try:
             return cls(
-                heads={kind: [_from_ranges(kept) for kept in rows] for kind, rows in record["heads"].items()},
-                neurons=[_from_ranges(kept) for kept in record["neurons"]],
+                heads={kind: [_from_ranges(ranges) for ranges in rows] for kind, rows in record["heads"].items()},
+                neurons=[_from_ranges(ranges) for ranges in record["neurons"]],
                 removed={
                     kind: [int(layer) for layer in layers] for kind, layers in record["removed"].items()
                 },
@@ -119,7 +119,7 @@ class SurgeryRecord:
             raise UserError(f"it is damaged ({type(error).__name__}: {error})") from None
 
 
-def _kept(indices: list[int], mask: Tensor) -> list[int]:
+def _remaining(indices: list[int], mask: Tensor) -> list[int]:
     return [index for index, keep in zip(indices, mask[: len(indices)].tolist(), strict=True) if keep]
 
 
@@ -127,11 +127,11 @@ def _fill(name: str, mask: Tensor, rows: list[list[int]]) -> None:
     if len(rows) != len(mask):
         raise UserError(f"{name} has {len(rows)} layers, the model has {len(mask)}")
     width = mask.shape[1]
-    for layer, kept in enumerate(rows):
-        if kept != sorted(set(kept)) or not all(0 <= index < width for index in kept):
+    for layer, indices in enumerate(rows):
+        if indices != sorted(set(indices)) or not all(0 <= index < width for index in indices):
             raise UserError(f"{name} of layer {layer} must be increasing indices below {width}")
         mask[layer] = False
-        mask[layer, torch.tensor(kept, dtype=torch.long)] = True
+        mask[layer, torch.tensor(indices, dtype=torch.long)] = True
 
 
 def _to_ranges(indices: list[int]) -> str:

@@ -53,24 +53,24 @@ def run_id(verb: str, revision: int, config: Settings, hardware: dict[str, Any] 
         revision: of the verb, raised whenever its numbers change for the same configuration.
         hardware: given by verbs that measure time or memory: another machine is another run.
     """
-    kept = {name: value for name, value in chosen(config).items() if name not in NOT_IDENTITY}
-    identity = {"verb": FORMER_NAMES.get(verb, verb), "revision": revision, "config": kept, "hardware": hardware}
+    settings = {name: value for name, value in chosen(config).items() if name not in NOT_IDENTITY}
+    identity = {"verb": FORMER_NAMES.get(verb, verb), "revision": revision, "config": settings, "hardware": hardware}
     return hashlib.sha256(json.dumps(plain(identity), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def chosen(config: Any) -> dict[str, Any]:
     """The settings of a configuration that differ from their defaults, section by section."""
-    found = {}
+    settings = {}
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
             if inner := chosen(value):
-                found[item.name] = inner
+                settings[item.name] = inner
         else:
             default = item.default if item.default is not MISSING else cast(Any, item.default_factory)()
             if value != default:
-                found[item.name] = value
-    return found
+                settings[item.name] = value
+    return settings
 
 
 @dataclass

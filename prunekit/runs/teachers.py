@@ -53,8 +53,8 @@ def finetune(config: Settings, run: Run) -> None:
     examples = encode(train_rows, tokenizer, positions(model))
 
     def held_out_score(current: torch.nn.Module) -> float:
-        found = evaluate(config.task, current, encode(held_out, tokenizer), device=run.device)
-        return found.metrics[config.task.metric]
+        evaluated = evaluate(config.task, current, encode(held_out, tokenizer), device=run.device)
+        return evaluated.metrics[config.task.metric]
 
     def keep_snapshot(epoch: int) -> None:
         if epoch in config.train.snapshots:

@@ -53,7 +53,7 @@ def plain_loss(teacher: Any, size: PrunableSize, trainee: Trainee, batch: Batch,
     loss = PREDICTION_WEIGHT * answer_loss(output.logits, teacher_output.logits) + (1 - PREDICTION_WEIGHT) * of_layers
     if trainee.gates is None:
         return loss
-    return loss + trainee.constraint(expected_sparsity(trainee.gates.kept(), size), step)
+    return loss + trainee.constraint(expected_sparsity(trainee.gates.probabilities(), size), step)
 
 
 def drawn(gates: Gates) -> Masks:

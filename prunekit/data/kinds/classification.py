@@ -26,7 +26,7 @@ class Classification(TaskKind):
         texts = checked_texts(where, task.columns, table)
         if not labelled:
             return Rows(task, split, texts, np.zeros(len(texts), dtype=np.int64), len(texts))
-        kept, numbers = [], []
+        labelled_texts, numbers = [], []
         for row, label in enumerate(list(table[task.label][:])):
             number = task.labels.index(label) if isinstance(label, str) and label in task.labels else label
             if isinstance(number, str) and number.lstrip("-").isdigit():
@@ -35,11 +35,11 @@ class Classification(TaskKind):
                 names = ", ".join(f"{i}={name}" for i, name in enumerate(task.labels))
                 raise UserError(f"{where}, row {row}: label {label!r} is out of range, right would be {names}")
             if number >= 0:
-                kept.append(texts[row])
+                labelled_texts.append(texts[row])
                 numbers.append(number)
-        if not kept:
+        if not labelled_texts:
             raise UserError(f"{where}: no row has a label (all are -1), evaluate on another split")
-        return Rows(task, split, kept, np.asarray(numbers, dtype=np.int64), len(kept))
+        return Rows(task, split, labelled_texts, np.asarray(numbers, dtype=np.int64), len(labelled_texts))
 
     def owns(self, batch: Batch) -> bool:
         return "labels" in batch and batch["labels"].dim() == 1 and not batch["labels"].is_floating_point()

@@ -24,11 +24,11 @@ def folder_problems(folder: Path) -> Iterator[str]:
     verb, version = VERBS.get(str(record.get("verb"))), version_of(record)
     if verb is None:
         return
-    found = {table.stem: table for table in sorted((folder / "tables").glob("*.csv"))}
-    for name in missing_tables(verb.name, version, found):
+    files = {table.stem: table for table in sorted((folder / "tables").glob("*.csv"))}
+    for name in missing_tables(verb.name, version, files):
         yield f"{folder / 'tables' / name}.csv: missing"
     known = {table.name: table for table in verb.tables}
-    for name, file in found.items():
+    for name, file in files.items():
         if name in known:
             yield from (f"{file}{line}" for line in table_problems(file, known[name], version))
         else:

@@ -45,7 +45,7 @@ class LatencyTableSettings(Experiment):
             yield "length: random weights have no tokenizer to measure the data's mean length with, give length=N"
 
 
-def story(config: LatencyTableSettings, run: Run) -> None:
+def procedure(config: LatencyTableSettings, run: Run) -> None:
     from prunekit.data.kinds import encode
     from prunekit.data.tokenizers import load_tokenizer
     from prunekit.evaluation.evaluate import model_record
@@ -83,7 +83,7 @@ def story(config: LatencyTableSettings, run: Run) -> None:
     }  # fmt: skip
 
 
-main = verb("latency_table", LatencyTableSettings, story, revision=1, measures_time=True)
+main = verb("latency_table", LatencyTableSettings, procedure, revision=1, measures_time=True)
 
 if __name__ == "__main__":
     main()

@@ -21,7 +21,7 @@ class PruneFisher(FisherSettings):
     """One budget for heads and neurons together."""
 
 
-def story(config: PruneFisher, run: Run) -> None:
+def procedure(config: PruneFisher, run: Run) -> None:
     from prunekit.data.batches import evaluation_batches
     from prunekit.data.rows import load_rows
     from prunekit.fisher.alternatives import NEED_GRADIENTS, unit_scores
@@ -79,7 +79,7 @@ def story(config: PruneFisher, run: Run) -> None:
 
 
 main = verb(
-    "prune_fisher", PruneFisher, story, revision=1,
+    "prune_fisher", PruneFisher, procedure, revision=1,
     measures_time=lambda config: config.budget == "latency",  # the machine then decides which masks are found
 )  # fmt: skip
 

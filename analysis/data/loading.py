@@ -67,7 +67,7 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
     Raises:
         UserError: a source is not a folder.
     """
-    found: dict[tuple[str, str], Record] = {}
+    unique: dict[tuple[str, str], Record] = {}
     unfinished = []
     for source in sources:
         runs: list[LocalRun | OfflineRun] = [*_local_runs(source), *_offline_runs(source)]
@@ -82,10 +82,10 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
                 unfinished.append(str(run.folder))
                 journal.unused.append(Unused(run, "unfinished"))
             else:
-                found.setdefault((record.verb, record.run_id), record)
+                unique.setdefault((record.verb, record.run_id), record)
     if unfinished:
         journal.warn(f"not used: {len(unfinished)} unfinished run(s): {', '.join(unfinished)}")
-    records = [record for record in found.values() if _may_be_shown(record, journal)]
+    records = [record for record in unique.values() if _may_be_shown(record, journal)]
     _warn_of_mixed_revisions(records, journal)
     return sorted(records, key=lambda record: (record.verb, record.seed, record.run_id))
 

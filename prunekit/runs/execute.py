@@ -75,7 +75,7 @@ def chosen(config: Any) -> dict[str, Any]:
 
 @dataclass
 class Run:
-    """A run in progress. A story fills ``metrics``, ``sparsity``, ``model``, ``teacher`` and writes tables."""
+    """A run in progress. A procedure fills ``metrics``, ``sparsity``, ``model``, ``teacher`` and writes tables."""
 
     verb: str
     folder: Path
@@ -149,7 +149,7 @@ class Helper(Run):
         pass
 
 
-Story = Callable[[Any, Run], None]
+Procedure = Callable[[Any, Run], None]
 Draw = Callable[[Path], list[Path]]
 """Draws the figures of a finished run in its folder; returns the pictures."""
 
@@ -159,9 +159,10 @@ class FinishedRecord(dict[str, Any]):
 
 
 def execute(
-    verb: str, revision: int, config: Settings, story: Story, *, measures_time: bool = False, draw: Draw | None = None
+    verb: str, revision: int, config: Settings, procedure: Procedure, *, measures_time: bool = False,
+    draw: Draw | None = None,
 ) -> dict[str, Any]:
-    """Run a story once for this configuration and return its record (``result.json``).
+    """Run a procedure once for this configuration and return its record (``result.json``).
 
     A finished run is returned as it is (:class:`FinishedRecord`); an interrupted one goes on from what it left; two
     processes on the same configuration wait for each other. ``measures_time`` puts hardware, threads and dtype into the
@@ -178,7 +179,7 @@ def execute(
     root = Path(config.run.folder)
     folder = root / verb / identity
     if processes.rank() > 0:
-        return _help(verb, folder, config, story, device)
+        return _help(verb, folder, config, procedure, device)
     (root / ".locks").mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(root / ".locks" / f"{verb}-{identity}.lock"):
         finished = read_result(folder)
@@ -197,7 +198,7 @@ def execute(
         try:
             for line in run.logged():  # an offline W&B run starts empty when resumed
                 tracker.log(line["step"], {name: value for name, value in line.items() if name != "step"})
-            story(config, run)
+            procedure(config, run)
         except BaseException as error:
             tracker.abandon()
             if isinstance(error, UserError) and [path.name for path in folder.iterdir()] == ["config.yaml"]:
@@ -220,12 +221,12 @@ def execute(
         return plain(record)
 
 
-def _help(verb: str, folder: Path, config: Settings, story: Story, device: torch.device) -> dict[str, Any]:
+def _help(verb: str, folder: Path, config: Settings, procedure: Procedure, device: torch.device) -> dict[str, Any]:
     """The part of processes other than the first; the record is that one's."""
     if processes.broadcast(False, device):
         quiet = dataclasses.replace(config, run=dataclasses.replace(config.run, progress=False))
         tracker = Tracker("disabled", config.run.project, verb, folder.name, {}, folder)
-        story(quiet, Helper(verb=verb, folder=folder, config=quiet, tracker=tracker, device=device))
+        procedure(quiet, Helper(verb=verb, folder=folder, config=quiet, tracker=tracker, device=device))
     return {}
 
 

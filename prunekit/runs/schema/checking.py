@@ -74,9 +74,11 @@ def log_problems(path: Path, fields: Fields, version: int) -> Iterator[str]:
     for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             line = json.loads(text)
-            step = int(line.pop("step"))
+            step = line.pop("step")
+            if type(step) is not int:  # neither true nor 1.5
+                raise TypeError
         except (ValueError, KeyError, TypeError, AttributeError):
-            yield f", line {number}: no step in it"
+            yield f", line {number}: no whole number as its step"
             return
         if step <= last:
             yield f", line {number}: step {step} comes after {last}, right would be a higher one"

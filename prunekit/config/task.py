@@ -7,17 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prunekit.config.checks import at_least, one_of
+from prunekit.config.task_kinds import TASK_KINDS, kind_settings
 
-CLASS_METRICS = ("accuracy", "f1", "matthews")
-REGRESSION_METRICS = ("pearson", "spearman")
-QUESTION_METRICS = ("answer_f1", "exact_match")
-TRANSLATION_METRICS = ("bleu", "chrf")
 WHERE_ROWS_COME_FROM = (
     "name", "source", "subset", "columns", "label", "train", "evaluation", "selection", "files", "train_rows",
     "evaluation_rows",
 )  # fmt: skip
 """Settings of a task that only say which rows are read; whoever has the rows needs them no more."""
-SPECIAL_TOKENS = 4  # at most: RoBERTa's, around and between two texts
 
 
 @dataclass(kw_only=True)
@@ -81,16 +77,11 @@ class TaskConfig:
         yield from at_least("evaluation_rows", self.evaluation_rows, 1)
         if not self.metrics:
             yield "metrics: give at least one"
-        known = {
-            "classification": CLASS_METRICS, "regression": REGRESSION_METRICS, "questions": QUESTION_METRICS,
-            "translation": TRANSLATION_METRICS,
-        }  # fmt: skip
         for metric in self.metrics:
-            yield from one_of("metrics", metric, known[self.kind])
-        if self.questions:
-            yield from self._problems_of_questions()
-        if self.translation:
-            yield from self._problems_of_translation()
+            yield from one_of("metrics", metric, kind_settings(self).metrics)
+        for kind in TASK_KINDS:
+            if kind.is_asked(self):
+                yield from kind.problems(self)
         if len(self.labels) == 1:
             yield "labels: one label leaves nothing to learn, name two or more (none for regression)"
         if self.source == "sacrebleu" and not (self.translation and self.subset):
@@ -98,33 +89,10 @@ class TaskConfig:
         if self.source == "files" and not any(self.files.values()):
             yield "files: source=files needs task.files.train=PATH and task.files.validation=PATH"
 
-    def _problems_of_questions(self) -> Iterator[str]:
-        if len(self.columns) != 2:
-            yield f"columns: {self.columns} should be two columns, question and context"
-        if self.labels:
-            yield f"labels: {self.labels} should be empty, questions=true has answers in the column {self.label!r}"
-        yield from at_least("question_length", self.question_length, 1)
-        yield from at_least("answer_length", self.answer_length, 1)
-        room = self.max_length - self.question_length - SPECIAL_TOKENS
-        if not 0 <= self.stride < room:
-            yield (
-                f"stride: {self.stride} is outside [0, {room}), the room that max_length={self.max_length} leaves for "
-                f"the context beside question_length={self.question_length} and {SPECIAL_TOKENS} special tokens"
-            )
-
-    def _problems_of_translation(self) -> Iterator[str]:
-        if len(self.columns) != 2:
-            yield f"columns: {self.columns} should be two columns, source and target"
-        if self.labels or self.questions:
-            yield "translation: a task is one of translation, questions and classification (labels), not several"
-        yield from at_least("vocabulary", self.vocabulary, 300)
-
     @property
     def kind(self) -> str:
-        """``classification``, ``regression``, ``questions`` or ``translation``."""
-        if self.translation:
-            return "translation"
-        return "questions" if self.questions else "classification" if self.labels else "regression"
+        """Name in :data:`prunekit.config.task_kinds.TASK_KINDS`."""
+        return kind_settings(self).name
 
     @property
     def regression(self) -> bool:
@@ -134,7 +102,7 @@ class TaskConfig:
     def outputs(self) -> int:
         """Outputs of a model's task head: a score a label, one number, or start and end of the answer; of translation,
         whose output is the vocabulary, none."""
-        return {"classification": len(self.labels), "regression": 1, "questions": 2, "translation": 0}[self.kind]
+        return kind_settings(self).outputs(self)
 
     @property
     def metric(self) -> str:

@@ -30,7 +30,7 @@ from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.slim import SlimModel
 from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted
-from prunekit.data.batches import Batch, model_inputs
+from prunekit.data.batches import Batch, Examples, model_inputs
 from prunekit.models.blocks import call_order, describe
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
@@ -111,7 +111,7 @@ class Cofi:
         stage = self.distillation_stage()
         if not stage.steps:
             return {}
-        with shared_warm_up(self.teacher, self.student, self.recipe, self.context, self.runs) as context:
+        with shared_warm_up(self.recipe, self.context, self.runs) as context:
             return {stage.name: run(stage, context)}
 
     def _fixed(
@@ -189,18 +189,27 @@ class Cofi:
         return f"with the sublayers that were decided on, the nearest to the target is {sparsity['counted']:.3f}"
 
 
+def training_identity(
+    teacher: PreTrainedModel, student: PreTrainedModel, recipe: Recipe, examples: Examples
+) -> dict[str, str]:
+    """What decides a training, for its checkpoints and for the warm-up that it shares."""
+    return {
+        "recipe": repr(recipe), "student": model_fingerprint(student), "teacher": model_fingerprint(teacher),
+        "examples": examples.fingerprint(),
+    }  # fmt: skip
+
+
 @contextmanager
-def shared_warm_up(
-    teacher: PreTrainedModel, student: PreTrainedModel, recipe: Recipe, context: Context, runs: Path | None
-) -> Iterator[Context]:
-    """Where the warm-up is kept for all trainings that begin with the same one; they wait for each other."""
+def shared_warm_up(recipe: Recipe, context: Context, runs: Path | None) -> Iterator[Context]:
+    """Where the warm-up is kept for all trainings that begin with the same one; they wait for each other.
+
+    Args:
+        context: of the whole training, with its :func:`training_identity`.
+    """
     if runs is None:
         yield context
         return
-    identity = {
-        "teacher": model_fingerprint(teacher), "student": model_fingerprint(student),
-        "examples": context.examples.fingerprint(), "recipe": json.dumps(recipe.warm_up(), sort_keys=True),
-    }
+    identity = {**context.identity, "recipe": json.dumps(recipe.warm_up(), sort_keys=True)}
     with Cache(runs, context.device).folder(WARM_UP, identity) as folder:
         yield dataclasses.replace(context, folder=folder, identity=identity)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from prunekit.cofi.fixed import Pruned, train_fixed
-from prunekit.cofi.pruning import Cofi
+from prunekit.cofi.pruning import Cofi, training_identity
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.settings import CofiSettings
 from prunekit.cofi.structures import drawn, scored, small_dense, whole_layers
@@ -26,7 +26,6 @@ from prunekit.runs.run_data import evaluation_examples
 from prunekit.runs.teachers import Teacher, new_model, positions
 from prunekit.support.errors import UserError
 from prunekit.support.files import write_json
-from prunekit.support.fingerprints import model_fingerprint
 from prunekit.support.progress import Advance
 from prunekit.training.loop import Context
 
@@ -92,12 +91,9 @@ class StudentRun:
 
     def _context(self, recipe: Recipe, student: Any) -> Context:
         run, config = self.run, self.config
-        identity = {
-            "recipe": repr(recipe), "student": model_fingerprint(student),
-            "teacher": model_fingerprint(self.teacher.model), "examples": self.examples.fingerprint(),
-        }  # fmt: skip
         return Context(
-            examples=self.examples, device=run.device, folder=run.folder, identity=identity,
+            examples=self.examples, device=run.device, folder=run.folder,
+            identity=training_identity(self.teacher.model, student, recipe, self.examples),
             checkpoint_seconds=config.run.checkpoint_seconds,
             on_log=lambda step, values: run.log(step, **values),
             on_resume=lambda step: (run.logged(until=step), None)[1], on_step=lambda steps: self.advance(steps),

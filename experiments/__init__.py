@@ -1,1 +1,1 @@
-"""The stories: one verb a file. ``python -m experiments.VERB`` with Hydra overrides; ``-m`` sweeps."""
+"""The procedures: one verb a file. ``python -m experiments.VERB`` with Hydra overrides; ``-m`` sweeps."""

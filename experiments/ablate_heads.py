@@ -34,7 +34,7 @@ class AblateHeads(Experiment):
         yield from at_least("selection_examples", self.selection_examples or 0, 0)
 
 
-def story(config: AblateHeads, run: Run) -> None:
+def procedure(config: AblateHeads, run: Run) -> None:
     from prunekit.data.bleu import signatures
     from prunekit.heads.effects import head_comparisons
     from prunekit.heads.tables import best_heads, head_rows, layer_rows
@@ -43,13 +43,13 @@ def story(config: AblateHeads, run: Run) -> None:
 
     teacher = load_teacher(config, run)
     examples = evaluation_examples(config, teacher, run)
-    found = head_comparisons(
+    comparisons = head_comparisons(
         config.task, teacher, examples, run, ("one_off", "all_but_one"), config.evaluation, seed=config.seed
     )
-    one_left = found["all_but_one"]
+    one_left = comparisons["all_but_one"]
     heads = [
         row
-        for ablation, by_kind in found.items()
+        for ablation, by_kind in comparisons.items()
         for kind, comparison in by_kind.items()
         for row in head_rows(kind, ablation, comparison, len(examples), config.level)
     ]
@@ -83,7 +83,7 @@ def story(config: AblateHeads, run: Run) -> None:
     }  # fmt: skip
 
 
-main = verb("ablate_heads", AblateHeads, story, revision=1)
+main = verb("ablate_heads", AblateHeads, procedure, revision=1)
 
 if __name__ == "__main__":
     main()

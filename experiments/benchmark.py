@@ -71,19 +71,19 @@ class Benchmark(Experiment):
         yield from at_least("warmup", self.warmup, 0)
 
 
-def story(config: Benchmark, run: Run) -> None:
+def procedure(config: Benchmark, run: Run) -> None:
     import importlib
 
     from experiments.benchmarks.paired import BenchmarkCase, median_ratios
 
     model, examples, size = subject(config, run)
     bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
-    rows, found = bench.compare(BenchmarkCase(
+    rows, metrics = bench.compare(BenchmarkCase(
         model, examples, size, batch_size=config.evaluation.batch_size, seed=config.seed, repeats=config.repeats,
         warmup=config.warmup, run=run,
     ))  # fmt: skip
     run.table("repeats", rows)
-    run.metrics = found | median_ratios(rows)
+    run.metrics = metrics | median_ratios(rows)
 
 
 def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
@@ -103,7 +103,9 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     return teacher.model, teacher.encode(recorded_rows(run, "evaluation", config.task, split, size)), size
 
 
-main = verb("benchmark", Benchmark, story, revision=lambda own: OWN_REVISION.get(own.benchmark, 1), measures_time=True)
+main = verb(
+    "benchmark", Benchmark, procedure, revision=lambda own: OWN_REVISION.get(own.benchmark, 1), measures_time=True
+)
 
 if __name__ == "__main__":
     main()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prunekit.runs.execute import Run
 
 
-def story(config: Settings, run: Run) -> None:
+def procedure(config: Settings, run: Run) -> None:
     from prunekit.runs.teachers import finetune
 
     finetune(config, run)
@@ -29,7 +29,7 @@ def revision(config: Settings) -> int:
     return REVISION
 
 
-main = verb("finetune", Settings, story, revision=revision)
+main = verb("finetune", Settings, procedure, revision=revision)
 
 if __name__ == "__main__":
     main()

@@ -28,7 +28,7 @@ class HeadDynamics(CurveSettings):
             yield "teacher: a finished model does not show its training, leave it out and let `train` make one"
 
 
-def story(config: HeadDynamics, run: Run) -> None:
+def procedure(config: HeadDynamics, run: Run) -> None:
     import numpy as np
 
     from prunekit.data.bleu import signatures
@@ -56,17 +56,17 @@ def story(config: HeadDynamics, run: Run) -> None:
         for number, epoch in enumerate(epochs):
             model = snapshot(config, teacher, run, epoch)
             steps = pruning_steps(model, shares, estimate, kinds=kinds, stepwise=config.stepwise)
-            found = list(curves.evaluated(steps, advance, first=number * len(shares), epoch=epoch))
-            whole = found[0][1]["value"]
-            points += [{**row, "relative": row["value"] / whole if whole else None} for _, row in found]
-            last_step, _ = found[-1]
+            rows = list(curves.evaluated(steps, advance, first=number * len(shares), epoch=epoch))
+            whole = rows[0][1]["value"]
+            points += [{**row, "relative": row["value"] / whole if whole else None} for _, row in rows]
+            last_step, _ = rows[-1]
             scores[epoch] = sorted(score_rows(last_step), key=lambda row: (row["kind"], row["layer"], row["head"]))
     run.table("points", points)
-    run.table("scores", [{"epoch": epoch, **row} for epoch, found in scores.items() for row in found])
+    run.table("scores", [{"epoch": epoch, **row} for epoch, rows in scores.items() for row in rows])
     last = np.asarray([row["score"] for row in scores[epochs[-1]]])
     agreement = [
-        {"epoch": epoch, "rank_correlation": spearman(np.asarray([row["score"] for row in found]), last)}
-        for epoch, found in scores.items()
+        {"epoch": epoch, "rank_correlation": spearman(np.asarray([row["score"] for row in rows]), last)}
+        for epoch, rows in scores.items()
     ]
     run.table("agreement", agreement)
     run.metrics = {
@@ -76,7 +76,7 @@ def story(config: HeadDynamics, run: Run) -> None:
     }  # fmt: skip
 
 
-main = verb("head_dynamics", HeadDynamics, story, revision=1)
+main = verb("head_dynamics", HeadDynamics, procedure, revision=1)
 
 if __name__ == "__main__":
     main()

@@ -91,7 +91,7 @@ def story(config: LatencyTableSettings, run: Run) -> None:
     }  # fmt: skip
 
 
-main = verb("latency_table", LatencyTableSettings, story, revision=1, measures_time=True)
+main = verb("latency_table", LatencyTableSettings, procedure, revision=1, measures_time=True)
 
 if __name__ == "__main__":
     main()

@@ -24,7 +24,7 @@ class PruneCofi(CofiSettings):
     """One target sparsity."""
 
 
-def story(config: PruneCofi, run: Run) -> None:
+def procedure(config: PruneCofi, run: Run) -> None:
     from prunekit.cofi.student_run import StudentRun
     from prunekit.models import checkpoints
     from prunekit.runs.teachers import load_teacher
@@ -45,8 +45,8 @@ def learned_shape(config: PruneCofi) -> dict[str, list[int]]:
 
     learned = dataclasses.replace(config, structure="learned", run=dataclasses.replace(config.run, force=False))
     record = main.execute(learned)
-    kept = pd.read_csv(Path(config.run.folder) / main.name / record["run_id"] / "tables" / "kept.csv")
-    return {str(unit): rows.sort_values("layer")["kept"].tolist() for unit, rows in kept.groupby("unit")}
+    units = pd.read_csv(Path(config.run.folder) / main.name / record["run_id"] / "tables" / "kept.csv")
+    return {str(unit): rows.sort_values("layer")["kept"].tolist() for unit, rows in units.groupby("unit")}
 
 
 def revision(config: PruneCofi) -> int:

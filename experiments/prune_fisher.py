@@ -22,7 +22,7 @@ class PruneFisher(FisherSettings):
     """One budget for heads and neurons together."""
 
 
-def story(config: PruneFisher, run: Run) -> None:
+def procedure(config: PruneFisher, run: Run) -> None:
     from prunekit.data.batches import evaluation_batches
     from prunekit.data.rows import load_rows
     from prunekit.fisher.alternatives import unit_scores

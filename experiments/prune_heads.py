@@ -44,7 +44,7 @@ class PruneHeads(CurveSettings):
             yield f"retrain_learning_rate: {self.retrain_learning_rate} must be above 0"
 
 
-def story(config: PruneHeads, run: Run) -> None:
+def procedure(config: PruneHeads, run: Run) -> None:
     from prunekit.data.bleu import signatures
     from prunekit.heads.curve_points import CurvePoints
     from prunekit.heads.curves import kept_masks, kept_rows, pruning_steps, score_rows, share_within
@@ -70,15 +70,15 @@ def story(config: PruneHeads, run: Run) -> None:
         retrain=retrainer(config, teacher, config.retrain_steps, config.retrain_learning_rate),
     )  # fmt: skip
     points = CurvePoints(config, run, teacher.model, examples)
-    table, kept, masks = [], [], {}
+    table, units, masks = [], [], {}
     with run.stage("evaluate pruned models", len(shares)) as advance:
         for step, row in points.evaluated(steps, advance):
             table.append(row)
-            kept += kept_rows(step)
+            units += kept_rows(step)
             masks[str(step.share)] = kept_masks(step)
     write_json(run.folder / "masks" / "heads.json", masks)
     run.table("points", table)
-    run.table("kept", kept)
+    run.table("kept", units)
     run.table("scores", score_rows(step))
     if config.save:
         save(step.model, run.folder / "model", tokenizer=teacher.tokenizer)
@@ -95,7 +95,7 @@ def story(config: PruneHeads, run: Run) -> None:
     }
 
 
-main = verb("prune_heads", PruneHeads, story, revision=1)
+main = verb("prune_heads", PruneHeads, procedure, revision=1)
 
 if __name__ == "__main__":
     main()

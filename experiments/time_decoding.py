@@ -43,7 +43,7 @@ class TimeDecoding(TimingSettings):
             yield "length: random weights have no tokenizer to measure the data's mean length with, give length=N"
 
 
-def story(config: TimeDecoding, run: Run) -> None:
+def procedure(config: TimeDecoding, run: Run) -> None:
     from prunekit.heads.decoding_speed import decoding_row
     from prunekit.heads.timing_subject import timing_subject, without_lowest
     from prunekit.models.blocks import describe
@@ -80,7 +80,7 @@ def story(config: TimeDecoding, run: Run) -> None:
     }
 
 
-main = verb("time_decoding", TimeDecoding, story, revision=1, measures_time=True)
+main = verb("time_decoding", TimeDecoding, procedure, revision=1, measures_time=True)
 
 
 if __name__ == "__main__":

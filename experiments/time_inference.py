@@ -37,7 +37,7 @@ class TimeInference(TimingSettings):
             yield from at_least("lengths", length, 1)
 
 
-def story(config: TimeInference, run: Run) -> None:
+def procedure(config: TimeInference, run: Run) -> None:
     import copy
 
     from prunekit.heads.inference_speed import forward_rows, throughput_ratio
@@ -85,7 +85,7 @@ def story(config: TimeInference, run: Run) -> None:
     }
 
 
-main = verb("time_inference", TimeInference, story, revision=1, measures_time=True)
+main = verb("time_inference", TimeInference, procedure, revision=1, measures_time=True)
 
 if __name__ == "__main__":
     main()

@@ -33,7 +33,7 @@ class Transfer(Experiment):
             yield f"second.labels: {self.second.labels} should be the labels of task, {self.task.labels}"
 
 
-def story(config: Transfer, run: Run) -> None:
+def procedure(config: Transfer, run: Run) -> None:
     import numpy as np
 
     from prunekit.data.bleu import signatures
@@ -47,14 +47,14 @@ def story(config: Transfer, run: Run) -> None:
     for role, task in (("evaluation", config.task), ("second", config.second)):
         rows = recorded_rows(run, role, task, task.evaluation, config.evaluation.examples)
         sets.append((f"{task.name} {task.evaluation}", teacher.encode(rows)))
-    found = [
+    comparisons = [
         head_comparisons(
             config.task, teacher, examples, run, ("one_off",), config.evaluation,
             seed=config.seed, tested=False, label=f"ablate heads on {name}",
         )["one_off"]
         for name, examples in sets
     ]  # fmt: skip
-    first, second = found
+    first, second = comparisons
     effects = [
         {
             "kind": kind, "layer": layer, "head": head,
@@ -66,7 +66,7 @@ def story(config: Transfer, run: Run) -> None:
     ]  # fmt: skip
     run.table("effects", effects)
     r, p_value = pearson(*(np.asarray([row[name] for row in effects]) for name in ("first_delta", "second_delta")))
-    baselines = [next(iter(by_kind.values())).baseline for by_kind in found]
+    baselines = [next(iter(by_kind.values())).baseline for by_kind in comparisons]
     run.metrics = {
         "metric": config.task.metric, "pearson_r": r, "p_value": p_value, "heads": len(effects),
         "first": f"{config.task.name}/{config.task.evaluation}",
@@ -75,7 +75,7 @@ def story(config: Transfer, run: Run) -> None:
     }  # fmt: skip
 
 
-main = verb("transfer", Transfer, story, revision=1)
+main = verb("transfer", Transfer, procedure, revision=1)
 
 if __name__ == "__main__":
     main()

@@ -39,13 +39,13 @@ class Judged:
 
 def judge(records: Sequence[Record], journal: Journal) -> list[Judged]:
     """Every paper's claims table of every setting that has runs for it."""
-    found = []
+    judged = []
     for chapter in CHAPTERS:
         if chapter.paper:
             for setting, runs in chapter.settings(records).items():
                 table = papers.judged(chapter.paper, chapter.groups(runs), journal, str(setting))
-                found.append(Judged(chapter, setting, table, tuple(sorted({record.task for record in runs}))))
-    return found
+                judged.append(Judged(chapter, setting, table, tuple(sorted({record.task for record in runs}))))
+    return judged
 
 
 def table_of_all(judged: Iterable[Judged], records: Sequence[Record], journal: Journal) -> Table | None:
@@ -133,5 +133,5 @@ def command(claim: Claim, setting: Setting | None, tasks: Sequence[str] = ()) ->
 def _usual_setting(records: Sequence[Record]) -> Setting | None:
     """Where a claim without runs would be tested: the encoder with the most runs that have scores."""
     encoders = [record for record in records if not record.translation]
-    found = {s: len(runs) for s, runs in by_setting(encoders, all_tasks=True).items() if s.weights != "random"}
-    return max(found, key=lambda setting: found[setting], default=None)
+    runs_of = {s: len(runs) for s, runs in by_setting(encoders, all_tasks=True).items() if s.weights != "random"}
+    return max(runs_of, key=lambda setting: runs_of[setting], default=None)

@@ -94,12 +94,12 @@ class Chapter:
 
     def groups(self, records: Sequence[Record]) -> dict[str, list[Group]]:
         """The runs of one setting by verb, and there by condition unless its figures split them themselves."""
-        found = {}
+        by_verb = {}
         for verb in self.verbs:
             members = [record for record in records if record.verb == verb]
             whole = self.all_tasks or self.one_table
-            found[verb] = ([Group(members)] if members else []) if whole else by_condition(members)
-        return found
+            by_verb[verb] = ([Group(members)] if members else []) if whole else by_condition(members)
+        return by_verb
 
 
 NO_DEFAULT = "none of the default setting"

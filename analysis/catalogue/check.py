@@ -41,8 +41,8 @@ def finished_runs(sources: Iterable[Path]) -> list[Path]:
     """
     runs: dict[Path, None] = {}
     for source in sources:
-        found = [folder for folder in folders_of(source) if (folder / "result.json").exists()]
-        if not found:
+        folders = [folder for folder in folders_of(source) if (folder / "result.json").exists()]
+        if not folders:
             raise UserError(f"source={source}: no finished run in it; it must hold VERB/RUN_ID/result.json")
-        runs |= dict.fromkeys(found)
+        runs |= dict.fromkeys(folders)
     return list(runs)

@@ -90,15 +90,15 @@ def draw_each(records: Sequence[Record], journal: Journal) -> Iterator[Made]:
     folders = folder_names(dict.fromkeys(settings))
     judged = judge(records, journal)
     for chapter in CHAPTERS:
-        found = chapter.settings(records)
-        for setting, runs in found.items():
+        runs_of = chapter.settings(records)
+        for setting, runs in runs_of.items():
             for part, item, suffix in _draw_setting(chapter, setting, runs, folders[setting], journal):
                 yield Made(chapter.title, str(setting), folders[setting], part, item, suffix)
             for one in judged:
                 if one.chapter is chapter and one.setting == setting and one.tested:
                     yield Made(chapter.title, str(setting), folders[setting], "claims", one.table)
         for setting in by_setting(filter(chapter.takes, records), all_tasks=True):
-            if chapter.paper and setting.weights != "random" and not _holds(found, setting):
+            if chapter.paper and setting.weights != "random" and not _holds(runs_of, setting):
                 journal.missing.append(f"{folders[setting]}: no runs of {chapter.title}; {_command(chapter, setting)}")
     whole = table_of_all(judged, records, journal)
     if whole is not None:
@@ -165,9 +165,9 @@ def _why_not(part: Part, setting: Setting, groups: list[Group]) -> str:
     return f"no {part.verb} runs; run {command}" + (f" scale={setting.scale}" if setting.scale else "")
 
 
-def _holds(found: Iterable[Setting], model: Setting) -> bool:
+def _holds(settings: Iterable[Setting], model: Setting) -> bool:
     """Is any of the settings one of this model, weights and scale?"""
-    return any(replace(setting, task="") == model for setting in found)
+    return any(replace(setting, task="") == model for setting in settings)
 
 
 def _command(chapter: Chapter, setting: Setting) -> str:

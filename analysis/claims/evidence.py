@@ -22,7 +22,7 @@ PAIR = ("albert-base", "bert-base")
 @evidence
 def default_pruning(runs: Runs) -> list[Group]:
     """Fisher pruning as in the paper, to a budget of MACs."""
-    return [found for group in _of(runs, "prune_fisher") for found in kwon_runs.default_runs(group.records)]
+    return [usual for group in _of(runs, "prune_fisher") for usual in kwon_runs.default_runs(group.records)]
 
 
 @evidence
@@ -76,8 +76,8 @@ def learned_and(runs: Runs, *, structure: str) -> list[Group]:
 @evidence
 def with_and_without_distillation(runs: Runs) -> list[Group]:
     """CoFi with all of the paper's distillation and with none, one to one."""
-    found = _cofi(runs, "matching", "learn_from")
-    return paired(found, distillation.distillation, distillation.FULL, distillation.NONE)
+    groups = _cofi(runs, "matching", "learn_from")
+    return paired(groups, distillation.distillation, distillation.FULL, distillation.NONE)
 
 
 @evidence
@@ -92,9 +92,9 @@ def albert_and_bert(runs: Runs) -> list[Group]:
     both = [r for group in runs.get("time_inference", []) for r in group.records if r.model.name in PAIR]
     devices = Counter(record.device for record in both)
     for device, _ in sorted(devices.items(), key=lambda item: (-item[1], item[0])):
-        found = [record for record in both if record.device == device]
-        if {record.model.name for record in found} == set(PAIR):
-            return [Group(sorted(found, key=lambda record: (record.model.name, record.model.weights)))]
+        records = [record for record in both if record.device == device]
+        if {record.model.name for record in records} == set(PAIR):
+            return [Group(sorted(records, key=lambda record: (record.model.name, record.model.weights)))]
     return []
 
 
@@ -104,7 +104,7 @@ def _of(runs: Runs, verb: str) -> list[Group]:
 
 def _cofi(runs: Runs, *free: str) -> list[Group]:
     return [
-        found for group in _of(runs, "prune_cofi") for found in cofi_runs.default_runs(group.records, free=list(free))
+        usual for group in _of(runs, "prune_cofi") for usual in cofi_runs.default_runs(group.records, free=list(free))
     ]
 
 

@@ -59,8 +59,8 @@ def judged(paper: str, runs: Runs, journal: Journal, setting: str = "") -> Table
     Arguments:
         runs: the groups of each verb; figures of all tasks have one group with the runs of all of them.
     """
-    found = read(paper)
-    return claims_table(found.table, found.title.format(setting=setting), found.claims, runs, journal, found.caption)
+    given = read(paper)
+    return claims_table(given.table, given.title.format(setting=setting), given.claims, runs, journal, given.caption)
 
 
 @cache
@@ -103,13 +103,13 @@ def _claim(item: Mapping[str, Any], over: str, source: str, place: str) -> Claim
 
     return Claim(
         text=text("claim"), where=item["where"], published=text("published"), evidence=item["evidence"],
-        find=partial(_found, find, theirs), test=partial(judge, **own), unit=item["unit"], digits=item["digits"],
+        find=partial(_joined, find, theirs), test=partial(judge, **own), unit=item["unit"], digits=item["digits"],
         criterion=text("criterion"), command=item["command"], timed=item.get("timed", False), over=over,
         once=item.get("once", False),
     )  # fmt: skip
 
 
-def _found(find: Callable[..., list[Group]], arguments: Mapping[str, Any], runs: Runs) -> Group | None:
+def _joined(find: Callable[..., list[Group]], arguments: Mapping[str, Any], runs: Runs) -> Group | None:
     """All runs of the groups that ``find`` gives, as one; None where there are none."""
     records = [record for group in find(runs, **arguments) for record in group.records]
     return Group(records) if records else None

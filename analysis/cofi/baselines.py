@@ -52,8 +52,8 @@ def baselines(groups: list[Group], journal: Journal) -> pd.DataFrame:
     # Every record has the speed-up at its largest batch, even where its table is damaged.
     rows["speedup_largest"] = rows["speedup"]
     also = ["remaining_percent", "speedup_smallest", "speedup_largest", "batch_size_smallest", "batch_size_largest"]
-    found = cofi_means(rows, ["panel", "task", "method", "requested"], also)
-    return in_order(found, "method", [look.label for look in STRUCTURES.values()])
+    rows_by_method = cofi_means(rows, ["panel", "task", "method", "requested"], also)
+    return in_order(rows_by_method, "method", [look.label for look in STRUCTURES.values()])
 
 
 def display(frame: pd.DataFrame) -> pd.DataFrame:

@@ -58,9 +58,9 @@ def ablations(groups: list[Group]) -> pd.DataFrame:
     """A row a task, requested sparsity and kind of distillation; ``difference`` is against the full one, in points."""
     rows = compared(cofi_rows(groups, distillation=distillation), "distillation", FULL)
     rows = against(rows, "distillation", FULL)
-    found = cofi_means(rows, ["panel", "task", "distillation", "requested"], ["difference", "speedup"])
-    found = found.assign(published_95=found["distillation"].map(published.distillation()))
-    return in_order(found, "distillation", list(SETTINGS.values()))
+    averaged = cofi_means(rows, ["panel", "task", "distillation", "requested"], ["difference", "speedup"])
+    averaged = averaged.assign(published_95=averaged["distillation"].map(published.distillation()))
+    return in_order(averaged, "distillation", list(SETTINGS.values()))
 
 
 def distillation(record: Record) -> str:

@@ -22,7 +22,7 @@ def paired(groups: Iterable[Group], name: Callable[[Record], Any], first: str, s
 
     Runs that missed their target are not compared.
     """
-    found = []
+    chosen = []
     for group in groups:
         cells: dict[tuple[float, str, int], set[str]] = {}
         members = [record for record in group.records if not missed(record) and name(record) in (first, second)]
@@ -30,8 +30,8 @@ def paired(groups: Iterable[Group], name: Callable[[Record], Any], first: str, s
             cells.setdefault(_cell(record), set()).add(name(record))
         members = [record for record in members if len(cells[_cell(record)]) == 2]
         if members:
-            found.append(replace(group, records=members))
-    return found
+            chosen.append(replace(group, records=members))
+    return chosen
 
 
 def against(rows: pd.DataFrame, field: str, reference: Any) -> pd.DataFrame:
@@ -40,9 +40,9 @@ def against(rows: pd.DataFrame, field: str, reference: Any) -> pd.DataFrame:
     NaN where there is none; ``paired`` tells.
     """
     whole = rows[rows[field] == reference].drop_duplicates(CELL)
-    found = rows.merge(whole[[*CELL, "value"]].rename(columns={"value": "reference"}), on=CELL, how="left")
-    found = found.assign(difference=found["value"] - found["reference"])
-    return found.drop(columns="reference").assign(paired=found["difference"].notna())
+    both = rows.merge(whole[[*CELL, "value"]].rename(columns={"value": "reference"}), on=CELL, how="left")
+    both = both.assign(difference=both["value"] - both["reference"])
+    return both.drop(columns="reference").assign(paired=both["difference"].notna())
 
 
 def compared(rows: pd.DataFrame, field: str, reference: Any) -> pd.DataFrame:

@@ -66,9 +66,9 @@ def pruning_units() -> pd.DataFrame:
     """Table 4 against all units: columns ``units``, ``task``, ``requested`` (%), ``change``, ``speedup``."""
     frame = read("cofi_table4_pruning_units").rename(columns={"sparsity_pct": "requested"})
     whole = frame[frame["units"] == "CoFi"].rename(columns={"score": "whole"})
-    found = frame.merge(whole[["task", "requested", "whole"]], on=["task", "requested"])
-    found = found.assign(change=found["score"] - found["whole"], units=found["units"].map(UNITS))
-    return found.dropna(subset=["units"])[["units", "task", "requested", "change", "speedup"]].reset_index(drop=True)
+    both = frame.merge(whole[["task", "requested", "whole"]], on=["task", "requested"])
+    both = both.assign(change=both["score"] - both["whole"], units=both["units"].map(UNITS))
+    return both.dropna(subset=["units"])[["units", "task", "requested", "change", "speedup"]].reset_index(drop=True)
 
 
 def distillation() -> dict[str, float]:

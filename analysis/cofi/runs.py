@@ -74,13 +74,13 @@ def method(record: Record) -> str:
 
 def by_method(group: Group) -> list[Group]:
     """Its runs by method, which the labels of all but CoFi itself tell."""
-    found: dict[str, list[Record]] = {}
+    by_name: dict[str, list[Record]] = {}
     for record in group.records:
-        found.setdefault(method(record), []).append(record)
+        by_name.setdefault(method(record), []).append(record)
     plain = STRUCTURES["learned"].label
     return [
         Group(members, ", ".join(words for words in (group.label, "" if name == plain else name) if words))
-        for name, members in sorted(found.items())
+        for name, members in sorted(by_name.items())
     ]
 
 
@@ -114,11 +114,11 @@ def cofi_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd
 
 def at_sparsity(groups: Sequence[Group], sparsity: float) -> list[Group]:
     """The runs that asked for a sparsity and reached it."""
-    found = [
+    records = [
         [record for record in group.records if float(record.config["sparsity"]) == sparsity and not missed(record)]
         for group in groups
     ]
-    return [replace(group, records=members) for group, members in zip(groups, found, strict=True) if members]
+    return [replace(group, records=members) for group, members in zip(groups, records, strict=True) if members]
 
 
 def cofi_means(rows: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) -> pd.DataFrame:
@@ -137,8 +137,8 @@ def missed_text(frame: pd.DataFrame, sign: str, label: Callable[[Any], str]) -> 
     if "missed" not in frame:
         return ""
     rows = frame[frame["missed"].fillna(0) > 0].itertuples()
-    told = [f"{row.panel}, {label(row)}, {row.requested:g} %: {row.missed:.0f} of {row.runs:.0f} runs" for row in rows]
-    return f"{sign}: target missed ({'; '.join(told)}). " if told else ""
+    texts = [f"{row.panel}, {label(row)}, {row.requested:g} %: {row.missed:.0f} of {row.runs:.0f} runs" for row in rows]
+    return f"{sign}: target missed ({'; '.join(texts)}). " if texts else ""
 
 
 def _text(value: Any) -> str:

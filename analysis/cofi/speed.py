@@ -45,11 +45,11 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
 
     parts = []
     for group in groups:
-        found_times = timings(group.records, journal)
-        timed = Group([record for record in group.records if record.run_id in found_times], group.label)
+        times = timings(group.records, journal)
+        timed = Group([record for record in group.records if record.run_id in times], group.label)
         if not timed.records:
             continue
-        rows = add_timings(cofi_rows([timed], series=structure), found_times)
+        rows = add_timings(cofi_rows([timed], series=structure), times)
         rows = rows.assign(score=rows["value"], value=rows["change"])
         parts.append(cofi_means(rows, ["panel", "task", "series", "requested"], ["score", *LATENCY]))
         metric = str(rows["metric"].iloc[0])

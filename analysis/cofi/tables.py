@@ -46,5 +46,5 @@ def in_order(frame: pd.DataFrame, column: str, names: list[str]) -> pd.DataFrame
     """By task and requested sparsity, then as ``names`` has them, names that it lacks last."""
     places = {name: place for place, name in enumerate(names)}
     order = frame[column].map(lambda name: (places.get(name, len(places)), name))
-    found = frame.assign(order=order).sort_values(["panel", "requested", "order"], ignore_index=True)
-    return found.drop(columns="order")
+    rows = frame.assign(order=order).sort_values(["panel", "requested", "order"], ignore_index=True)
+    return rows.drop(columns="order")

@@ -68,9 +68,9 @@ def history(group: Group, journal: Journal) -> pd.DataFrame | None:
         except DamagedRecordError as error:
             journal.warn(f"skipped: {error}")
             continue
-        found = pd.DataFrame(lines).reindex(columns=["step", "stage", *columns])
+        logged = pd.DataFrame(lines).reindex(columns=["step", "stage", *columns])
         run = f"{teacher_of(record)}, {record.seed}"
-        parts.append(found.assign(requested=float(record.config["sparsity"]), run=run))
+        parts.append(logged.assign(requested=float(record.config["sparsity"]), run=run))
     return pd.concat(parts, ignore_index=True) if parts else None
 
 

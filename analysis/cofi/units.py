@@ -58,10 +58,10 @@ def ablations(groups: list[Group]) -> pd.DataFrame:
     ``published_TASK`` is the paper's difference at the same requested sparsity.
     """
     rows = against(compared(cofi_rows(groups, units=units_text), "units", ALL), "units", ALL)
-    found = cofi_means(rows, ["panel", "task", "units", "requested"], ["difference", "speedup"])
+    averaged = cofi_means(rows, ["panel", "task", "units", "requested"], ["difference", "speedup"])
     printed = published.pruning_units().pivot(index=["units", "requested"], columns="task", values="change")
     printed = printed.rename(columns=lambda task: f"published_{task.lower()}").reset_index()
-    return in_order(found.merge(printed, on=["units", "requested"], how="left"), "units", ORDER)
+    return in_order(averaged.merge(printed, on=["units", "requested"], how="left"), "units", ORDER)
 
 
 def units_text(record: Record) -> str:

@@ -51,7 +51,7 @@ def ratios(group: Group, journal: Journal) -> pd.DataFrame | None:
         return None
     keys = ["benchmark", "rows", "comparison", "device"]
     grouped = pd.concat(tables, ignore_index=True).groupby(keys, sort=False, as_index=False)
-    found = grouped.agg(
+    summary = grouped.agg(
         repeats=("ratio", "size"),
         plain_seconds=("plain_seconds", "median"),
         fast_seconds=("fast_seconds", "median"),
@@ -60,4 +60,4 @@ def ratios(group: Group, journal: Journal) -> pd.DataFrame | None:
         highest=("ratio", "max"),
     )
     # Comparisons stay in the order of their benchmark: the whole, then its stages.
-    return found.sort_values(["benchmark", "rows", "device"], kind="stable", ignore_index=True)
+    return summary.sort_values(["benchmark", "rows", "device"], kind="stable", ignore_index=True)

@@ -90,24 +90,24 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 def cells_of(points: pd.DataFrame) -> pd.DataFrame:
     """A row a method and what was asked of it, averaged over seeds and teachers; times NaN where not recorded."""
     by = ["panel", "task", "method", "asked"]
-    found = means(points, by, ["change", "parameters_percent", "macs_percent", "speedup", "batch_size", "seconds"])
-    found = found.assign(rank=found["method"].map(rank))
-    return found.sort_values(["rank", "asked"], ignore_index=True).drop(columns="rank")
+    cells = means(points, by, ["change", "parameters_percent", "macs_percent", "speedup", "batch_size", "seconds"])
+    cells = cells.assign(rank=cells["method"].map(rank))
+    return cells.sort_values(["rank", "asked"], ignore_index=True).drop(columns="rank")
 
 
 def panels(points: pd.DataFrame) -> list[Panel]:
     """What is recorded of any run: sizes always, speed-up by batch size, and seconds where two methods have some."""
-    found = [Panel(cost, label.split(" ")[0], label) for cost, label in SIZES.items() if points[cost].notna().any()]
+    shown = [Panel(cost, label.split(" ")[0], label) for cost, label in SIZES.items() if points[cost].notna().any()]
     timed = points.dropna(subset=["speedup"])
-    found += [
+    shown += [
         Panel("speedup", f"measured speed-up, batch {batch:.0f}", "measured speed-up (x)", batch=batch)
         for batch in sorted(timed["batch_size"].unique())
     ]
     level = _level_of_all(points.dropna(subset=["seconds"]))
     if level is not None:
         title = f"what pruning took, at most {level:.0f} % of MACs"
-        found.append(Panel("seconds", title, "seconds of pruning", level=level))
-    return found
+        shown.append(Panel("seconds", title, "seconds of pruning", level=level))
+    return shown
 
 
 def level_of(chosen: Sequence[Panel]) -> float | None:
@@ -134,8 +134,8 @@ def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel], words: 
             rows = panel.of(frame)
             draw_unpruned(axes, dense)
             draw_front(axes, rows, panel.cost, more_is_better=panel.more_is_better)
-            for method, found in rows.groupby("method", sort=False):
-                _draw_method(axes, found.sort_values(panel.cost), panel.cost, str(method))
+            for method, cells in rows.groupby("method", sort=False):
+                _draw_method(axes, cells.sort_values(panel.cost), panel.cost, str(method))
             axes.set_title(f"({letter}) {panel.title}")
             axes.set_xlabel(panel.label)
             axes.set_ylabel(f"{dense['metric']} (%)")
@@ -164,7 +164,7 @@ def _scale(axes: Axes, rows: pd.DataFrame, panel: Panel) -> None:
     elif panel.cost == "speedup":
         axes.set_xscale("log", base=2)
         axes.set_xlim(min(0.93, 0.93 * low), 1.2 * max(2.0, high))
-        usual = next(found for most, found in TICKS.items() if high <= most)
+        usual = next(marks for most, marks in TICKS.items() if high <= most)
         drawn = [tick for tick in usual if tick <= 1.2 * max(2.0, high)]
         axes.set_xticks(drawn, [f"{tick:g}" for tick in drawn])
         axes.minorticks_off()

@@ -18,12 +18,12 @@ def on_front(frame: pd.DataFrame, cost: str, *, more_is_better: bool = False) ->
     import pandas as pd
 
     values, costs = frame["value"].to_numpy(), frame[cost].to_numpy() * (-1 if more_is_better else 1)
-    found = []
+    on_front = []
     for value, own in zip(values, costs, strict=True):
         as_good = (values >= value) & (costs <= own)
         better = (values > value) | (costs < own)
-        found.append(bool(own == own and not (as_good & better).any()))  # NaN differs from itself
-    return pd.Series(found, index=frame.index, dtype=bool)
+        on_front.append(bool(own == own and not (as_good & better).any()))  # NaN differs from itself
+    return pd.Series(on_front, index=frame.index, dtype=bool)
 
 
 def draw_front(axes: Axes, frame: pd.DataFrame, cost: str, *, more_is_better: bool = False) -> None:

@@ -35,7 +35,7 @@ class Comparable:
 
     @property
     def records(self) -> list[Record]:
-        return [record for found in self.members.values() for record in found]
+        return [record for runs in self.members.values() for record in runs]
 
 
 def comparable(records: Sequence[Record]) -> Comparable | None:
@@ -43,15 +43,15 @@ def comparable(records: Sequence[Record]) -> Comparable | None:
 
     Of several teachers those count whose runs exist for all of the methods found.
     """
-    found: dict[tuple[str, str], dict[str, list[Record]]] = {}
+    by_teacher: dict[tuple[str, str], dict[str, list[Record]]] = {}
     for record in records:
         teacher, rows = record.teacher_run or record.teacher_path, _evaluated_on(record)
         if teacher and rows:
             whole = f"{teacher} {record.model.fingerprint}"  # an id may stand for several models
             found.setdefault((rows, whole), {}).setdefault(record.verb, []).append(record)
     alike: dict[tuple[str, frozenset[str]], list[Record]] = {}
-    for (rows, _), by_verb in found.items():
-        usual = {verb: kept for verb, runs in by_verb.items() if (kept := USUAL[verb](runs))}
+    for (rows, _), by_verb in by_teacher.items():
+        usual = {verb: chosen_runs for verb, runs in by_verb.items() if (chosen_runs := USUAL[verb](runs))}
         alike.setdefault((rows, frozenset(usual)), []).extend(record for runs in usual.values() for record in runs)
     shared = [(len(verbs), len(runs), rows) for (rows, verbs), runs in alike.items()]
     if not shared or max(shared)[0] < 2:
@@ -86,13 +86,13 @@ def run_points(runs: Comparable, journal: Journal) -> pd.DataFrame:
 
 def lengths(runs: Comparable, journal: Journal) -> dict[str, list[int]]:
     """The lengths of the sequences that each verb's shares of MACs are counted for."""
-    found: dict[str, set[int]] = {}
+    of_verb: dict[str, set[int]] = {}
     for verb, members in runs.members.items():
         table = {"prune_heads": "points", "prune_fisher": "stages", "prune_cofi": "latency"}[verb]
         for _, rows in read_tables(members, table, {}, journal):
             if "length" in rows:
-                found.setdefault(verb, set()).update(map(int, rows["length"]))
-    return {verb: sorted(values) for verb, values in found.items()}
+                of_verb.setdefault(verb, set()).update(map(int, rows["length"]))
+    return {verb: sorted(values) for verb, values in of_verb.items()}
 
 
 def _points_of_heads(records: list[Record], journal: Journal) -> pd.DataFrame:

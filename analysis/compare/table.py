@@ -30,14 +30,14 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], words:
     import pandas as pd
 
     parts = [best_within(frame, level).assign(level=level) for frame in frames for level in LEVELS]
-    found = pd.concat(parts, ignore_index=True).drop(columns="panel")
+    best = pd.concat(parts, ignore_index=True).drop(columns="panel")
     first = ["task", "method", "level"]
     records = [record for runs in compared for record in runs.records]
     return Table(
         name="compare",
         title="All methods: the best score with at most so many of the MACs",
-        frame=found[[*first, *(name for name in found if name not in first)]],
-        display=display(found, frames, compared),
+        frame=best[[*first, *(name for name in best if name not in first)]],
+        display=display(best, frames, compared),
         caption="Cells: mean score (points against the unpruned model of the same teacher; MACs that it really has). "
         "Bold: the best of a task, never the oracle, which knows the evaluation data. The best is chosen by the scores "
         "shown, among runs that exist; where a method has none so small, its fewest MACs are told. Seconds: of pruning "
@@ -47,11 +47,11 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], words:
     )  # fmt: skip
 
 
-def display(found: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Sequence[Comparable]) -> pd.DataFrame:
+def display(top: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Sequence[Comparable]) -> pd.DataFrame:
     """A row a task and method, a column a level."""
     import pandas as pd
 
-    best = found[found["method"] != ORACLE].groupby(["task", "level"])["value"].max()
+    best = top[top["method"] != ORACLE].groupby(["task", "level"])["value"].max()
     rows = []
     for frame, runs in zip(frames, compared, strict=True):
         dense = unpruned(runs.records)["value"]
@@ -59,7 +59,7 @@ def display(found: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Seque
             row = {"task": f"{runs.task} ({frame['metric'].iloc[0]} {dense:.1f})",
                    "method": method_look(str(method))[0].label}  # fmt: skip
             for level in LEVELS:
-                own = found[(found["task"] == runs.task) & (found["method"] == method) & (found["level"] == level)]
+                own = top[(top["task"] == runs.task) & (top["method"] == method) & (top["level"] == level)]
                 if own.empty:
                     row[_heading(level)] = f"none, fewest {cells['macs_percent'].min():.0f} %"
                     continue

@@ -46,13 +46,14 @@ def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple
             lengths.setdefault(record.verb, set()).add(int(rows["length"].iloc[-1]))
     verbs = points["method"].str.split(" ").str[0]
     elsewhere = {record.run_id for record in runs.records if record.device != device}
-    found = points.assign(
+    drawn = points.assign(
         speedup=points["run_id"].map(speedups).astype(float),
         batch_size=verbs.map(batches).astype(float),
         seconds=points["seconds"].mask(points["run_id"].isin(elsewhere)),
     )
-    told = {verb: sorted(values) for verb, values in lengths.items()}
-    return whole_training(found), Timed(device, len(elsewhere), {v: b for v, b in batches.items() if v in told}, told)
+    by_verb = {verb: sorted(values) for verb, values in lengths.items()}
+    shown = {verb: batch for verb, batch in batches.items() if verb in by_verb}
+    return whole_training(drawn), Timed(device, len(elsewhere), shown, by_verb)
 
 
 def _usual_device(runs: Comparable) -> str:

@@ -90,10 +90,10 @@ def _speed_text(runs: Comparable, timed: Timed) -> str:
     shapes: dict[str, dict[str, list[int]]] = {}
     for verb, batch in timed.batches.items():
         shapes.setdefault(f"batch {batch}", {})[verb] = timed.lengths[verb]
-    told = "; ".join(f"{batch}, length {_by_verb(found)}" for batch, found in shapes.items())
+    measured = "; ".join(f"{batch}, length {_by_verb(verbs)}" for batch, verbs in shapes.items())
     absent = [TITLES[verb] for verb in runs.members if verb not in timed.batches]
     left_out = f" Not timed there, so not in that panel: {', '.join(absent)}." if absent else ""
-    return f"Speed-up: {told}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{left_out}"
+    return f"Speed-up: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{left_out}"
 
 
 def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: float | None) -> str:
@@ -102,7 +102,7 @@ def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: fl
         "prune_fisher": "gradients, search, rearrangement and tuning",
         "prune_cofi": "all training, with the warm-up that runs of a seed share",
     }
-    recorded = frame.groupby("method", sort=False)["seconds"].apply(lambda found: bool(found.notna().any()))
+    recorded = frame.groupby("method", sort=False)["seconds"].apply(lambda seconds: bool(seconds.notna().any()))
     absent = [method_look(str(method))[0].label for method in recorded.index[~recorded]]
     unknown = f" Not recorded: {', '.join(absent)}." if absent else ""
     if level is None:
@@ -117,13 +117,13 @@ def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: fl
 def _by_verb(lengths: Mapping[str, list[int]]) -> str:
     """``39``, or ``39 (heads, Fisher pruning), 128 (CoFi)`` where they differ."""
     verbs: dict[str, list[str]] = {}
-    for verb, found in lengths.items():
-        verbs.setdefault(" and ".join(map(str, found)), []).append(TITLES[verb])
+    for verb, values in lengths.items():
+        verbs.setdefault(" and ".join(map(str, values)), []).append(TITLES[verb])
     if len(verbs) == 1:
         return next(iter(verbs))
     return "; ".join(f"{text} ({', '.join(names)})" for text, names in verbs.items()) or "unknown"
 
 
 def _unlike(lengths: Mapping[str, Iterable[int]], what: str) -> str:
-    different = len({tuple(found) for found in lengths.values()}) > 1
+    different = len({tuple(values) for values in lengths.values()}) > 1
     return f" (at other lengths other {what}: compare these roughly)" if different else ""

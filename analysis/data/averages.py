@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def average(found: pd.DataFrame, column: str = "value") -> dict[str, Any]:
+def average(rows: pd.DataFrame, column: str = "value") -> dict[str, Any]:
     """Mean of repeated runs with its 95 % interval, and how many teachers and runs it is of.
 
     The interval is over teachers where there are several (a teacher's seeds are averaged first, because runs
     of one teacher are not independent), else over the seeds of one teacher; NaN below three values.
     """
-    values = found.groupby("teacher")[column].mean() if found["teacher"].nunique() > 1 else found[column]
+    values = rows.groupby("teacher")[column].mean() if rows["teacher"].nunique() > 1 else rows[column]
     low, high = mean_interval(values.tolist())
     return {
         "value": float(values.mean()),
         "low": low,
         "high": high,
-        "teachers": found["teacher"].nunique(),
-        "runs": len(found),
+        "teachers": rows["teacher"].nunique(),
+        "runs": len(rows),
     }
 
 

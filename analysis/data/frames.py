@@ -20,9 +20,9 @@ def by_device(groups: Sequence[Group]) -> list[list[Group]]:
     devices = Counter(record.device for group in groups for record in group.records)
     return [
         [
-            replace(group, records=found)
+            replace(group, records=records)
             for group in groups
-            if (found := [record for record in group.records if record.device == device])
+            if (records := [record for record in group.records if record.device == device])
         ]
         for device, _ in sorted(devices.items(), key=lambda item: (-item[1], item[0]))
     ]
@@ -65,7 +65,7 @@ def means(frame: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) -> p
 
     rows = []
     # Runs that differ in no number (only in threads, say) count once.
-    for keys, found in frame.drop_duplicates([*by, "teacher", "seed"]).groupby(list(by), sort=True):
-        row = dict(zip(by, keys, strict=True)) | {"metric": found["metric"].iloc[0]} | average(found)
-        rows.append(row | {name: average(found, name)["value"] for name in also})
+    for keys, members in frame.drop_duplicates([*by, "teacher", "seed"]).groupby(list(by), sort=True):
+        row = dict(zip(by, keys, strict=True)) | {"metric": members["metric"].iloc[0]} | average(members)
+        rows.append(row | {name: average(members, name)["value"] for name in also})
     return pd.DataFrame(rows)

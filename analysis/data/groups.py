@@ -209,8 +209,8 @@ def _data(records: Iterable[Record], role: str) -> str:
         for item in record.data:
             if item.role == role:
                 items.setdefault((item.name, item.split), set()).add(item)
-    told = [f"{name} {split} ({_rows(found)})" for (name, split), found in sorted(items.items())]
-    return (" and " if len(told) < 3 else ", ").join(told)
+    texts = [f"{name} {split} ({_rows(data)})" for (name, split), data in sorted(items.items())]
+    return (" and " if len(texts) < 3 else ", ").join(texts)
 
 
 def _rows(items: Iterable[Data]) -> str:

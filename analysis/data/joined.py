@@ -70,15 +70,15 @@ def _read_together(
     nothing = set[int](), pd.DataFrame(columns=[*columns, "record"])
     text = header + b"\n" + b"".join(bodies.values())
     try:
-        found = pd.read_csv(io.BytesIO(text), usecols=list(columns), low_memory=False)
+        rows = pd.read_csv(io.BytesIO(text), usecols=list(columns), low_memory=False)
     except ValueError:  # a column is missing, or a line has too many values
         return nothing
     owners = np.repeat(list(bodies), [body.count(b"\n") for body in bodies.values()])
-    if len(found) != len(owners):  # an empty line
+    if len(rows) != len(owners):  # an empty line
         return nothing
-    wrong = np.logical_or.reduce([wrong_values(found[column], kind) for column, kind in columns.items()])
+    wrong = np.logical_or.reduce([wrong_values(rows[column], kind) for column, kind in columns.items()])
     bad = set(owners[wrong].tolist())
-    found = found[~np.isin(owners, list(bad))]
+    rows = rows[~np.isin(owners, list(bad))]
     owners = owners[~np.isin(owners, list(bad))]
-    typed = {column: typed_column(found[column], kind) for column, kind in columns.items()}
+    typed = {column: typed_column(rows[column], kind) for column, kind in columns.items()}
     return set(bodies) - bad, pd.DataFrame(typed).assign(record=owners)

@@ -41,8 +41,8 @@ def kept_units(group: Group, field: str, journal: Journal) -> pd.DataFrame | Non
     if rows is None:
         return None
     rows["run"] = rows["teacher"] + ", " + rows["seed"].astype(str)
-    found = rows.groupby([field, "unit", "layer"], as_index=False)
-    result = found.agg(kept=("kept", "mean"), total=("total", "mean"), runs=("run", "nunique"))
+    grouped = rows.groupby([field, "unit", "layer"], as_index=False)
+    result = grouped.agg(kept=("kept", "mean"), total=("total", "mean"), runs=("run", "nunique"))
     return result.assign(share=result["kept"] / result["total"].where(result["total"] > 0))
 
 

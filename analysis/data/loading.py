@@ -69,7 +69,7 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
     Raises:
         UserError: a source is not a folder.
     """
-    found: dict[tuple[str, str], Record] = {}
+    unique: dict[tuple[str, str], Record] = {}
     unfinished = []
     for source in sources:
         runs: list[LocalRun | OfflineRun] = [*_local_runs(source), *_offline_runs(source)]
@@ -90,7 +90,7 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
                                  "which is a record of the same run")  # fmt: skip
     if unfinished:
         journal.warn(f"not used: {len(unfinished)} unfinished run(s): {', '.join(unfinished)}")
-    records = [record for record in found.values() if _may_be_shown(record, journal)]
+    records = [record for record in unique.values() if _may_be_shown(record, journal)]
     _warn_of_mixed_revisions(records, journal)
     warn_of_other_weights(records, journal.warn)
     records, others = of_one_content(records, journal.warn)

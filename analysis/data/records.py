@@ -150,7 +150,7 @@ class Record:
             raise DamagedRecordError(f"{path}: no rows")
         for column, kind in columns.items():
             if (wrong := wrong_values(frame[column], kind)).any():
-                needed = "True or False" if kind == "bool" else "a number"
+                needed = {"bool": "True or False", "int": "a whole number"}.get(kind, "a number")
                 raise DamagedRecordError(f"{path}, line {int(wrong.argmax()) + 2}: column {column} must be {needed}")
             frame[column] = typed_column(frame[column], kind)
         return frame
@@ -282,7 +282,8 @@ def wrong_values(column: pd.Series, kind: str) -> np.ndarray:
         return np.zeros(len(column), bool)
     if kind == "bool":
         return ~column.astype(str).isin(["True", "False"]).to_numpy()
-    return pd.to_numeric(column, errors="coerce").isna().to_numpy()
+    numbers = pd.to_numeric(column, errors="coerce")
+    return (numbers.isna() | (numbers % 1 != 0) if kind == "int" else numbers.isna()).to_numpy()
 
 
 def typed_column(column: pd.Series, kind: str) -> pd.Series:

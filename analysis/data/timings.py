@@ -23,9 +23,9 @@ def timings(records: Iterable[Record], journal: Journal, *, largest: bool = True
     }
 
 
-def add_timings(rows: pd.DataFrame, found: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+def add_timings(rows: pd.DataFrame, timings: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     """Rows of runs (with ``run_id``) with a column for everything that was timed; NaN where nothing was."""
-    columns = {name: rows["run_id"].map({run: timing[name] for run, timing in found.items()}) for name in LATENCY}
+    columns = {name: rows["run_id"].map({run: timing[name] for run, timing in timings.items()}) for name in LATENCY}
     return rows.assign(**columns)
 
 
@@ -36,8 +36,8 @@ def shape_text(frame: pd.DataFrame) -> str:
 
 
 def _row(table: pd.DataFrame, place: int) -> Mapping[str, float]:
-    found = table.sort_values(["batch_size", "length"]).iloc[place]
-    return {name: float(found[name]) for name in LATENCY}
+    row = table.sort_values(["batch_size", "length"]).iloc[place]
+    return {name: float(row[name]) for name in LATENCY}
 
 
 def _span(values: pd.Series) -> str:

@@ -20,17 +20,17 @@ def fetch(project: str, folder: Path) -> Path:
     """
     import wandb
 
-    found = 0
+    count = 0
     try:
         for run in wandb.Api().runs(project):
             verb, _, run_id = str(run.id).rpartition("-")
             artifact = _record_of(run)
             if artifact is not None:
                 artifact.download(root=str(folder / verb / run_id))
-                found += 1
+                count += 1
     except Exception as error:  # W&B raises many kinds for 'no key', 'no network' and 'not there'
         raise UserError(f"source={PREFIX}{project}: {_first_line(error)}") from error
-    if not found:
+    if not count:
         raise UserError(f"source={PREFIX}{project}: no run there has a record of prunekit")
     return folder
 

@@ -48,8 +48,8 @@ def budgets(groups: list[Group]) -> pd.DataFrame:
     """A row a task, kind of budget and constraint: all shares in per cent, the metric, and its change in points."""
     columns = {name: (lambda record, name=name: remaining(record, name)) for name in SHARES}
     rows = fisher_rows(groups, budget=lambda record: option(record, "budget"), **columns)
-    found = means(rows, ["panel", "task", "budget", "constraint"], ["change", *SHARES])
-    return found.assign(requested=100 * found["constraint"])
+    averaged = means(rows, ["panel", "task", "budget", "constraint"], ["change", *SHARES])
+    return averaged.assign(requested=100 * averaged["constraint"])
 
 
 def remaining(record: Record, name: str) -> float:

@@ -25,7 +25,7 @@ LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1, 1, 1)))
 
 def draw(group: Group, journal: Journal) -> list[Item]:
     """The tasks and constraints that were pruned with more than one number of examples."""
-    groups = [found for one in default_runs(group.records, free=["calibration_examples"]) if (found := _swept(one))]
+    groups = [swept for one in default_runs(group.records, free=["calibration_examples"]) if (swept := _swept(one))]
     if not groups:
         return []
     frame = curves(groups)
@@ -39,10 +39,10 @@ def curves(groups: list[Group]) -> pd.DataFrame:
     parts = []
     for group in groups:
         rows = fisher_rows([group], calibration_examples=lambda record: int(record.config["calibration_examples"]))
-        found = means(rows, ["panel", "task", "constraint", "calibration_examples"], ["change"])
-        dense = {"panel": group.title, "task": group.records[0].task, "metric": found["metric"].iloc[0]}
+        averaged = means(rows, ["panel", "task", "constraint", "calibration_examples"], ["change"])
+        dense = {"panel": group.title, "task": group.records[0].task, "metric": averaged["metric"].iloc[0]}
         dense |= {"series": "unpruned", "change": 0.0} | unpruned(group.records)
-        parts += [found.assign(series="pruned"), pd.DataFrame([dense])]
+        parts += [averaged.assign(series="pruned"), pd.DataFrame([dense])]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -94,11 +94,11 @@ def curves(groups: list[Group], field: str, journal: Journal) -> pd.DataFrame | 
                 continue
             one = Group(members, group.label)
             rows = fisher_rows([one], series=lambda r: option(r, field), run_id=lambda r: r.run_id)
-            found = means(at_stage(rows, values, stage), ["panel", "task", "series", "constraint"],
+            averaged = means(at_stage(rows, values, stage), ["panel", "task", "series", "constraint"],
                           ["remaining_percent", "change"])  # fmt: skip
-            dense = {"panel": group.title, "task": members[0].task, "metric": found["metric"].iloc[0]}
+            dense = {"panel": group.title, "task": members[0].task, "metric": averaged["metric"].iloc[0]}
             dense |= {"series": "unpruned", "remaining_percent": 100.0, "change": 0.0} | unpruned(members)
-            both = pd.concat([found, pd.DataFrame([dense])], ignore_index=True)
+            both = pd.concat([averaged, pd.DataFrame([dense])], ignore_index=True)
             parts.append(both.assign(stage=stage, panel=both["panel"] + f": {when}"))
     return pd.concat(parts, ignore_index=True) if parts else None
 

@@ -43,15 +43,15 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
 
     parts = []
     for group in groups:
-        found_times = timings(group.records, journal)
-        timed = [record for record in group.records if record.run_id in found_times]
+        times = timings(group.records, journal)
+        timed = [record for record in group.records if record.run_id in times]
         if not timed:
             continue
         rows = fisher_rows([Group(timed, group.label)], series=_budget, run_id=lambda record: record.run_id)
-        rows = add_timings(rows, found_times)
-        found = means(rows, ["panel", "task", "series", "constraint"], ["remaining_percent", "change", *LATENCY])
-        parts.append(mark_within(found, "speedup", largest=True))
-        dense = {"panel": group.title, "task": group.records[0].task, "metric": found["metric"].iloc[0]}
+        rows = add_timings(rows, times)
+        averaged = means(rows, ["panel", "task", "series", "constraint"], ["remaining_percent", "change", *LATENCY])
+        parts.append(mark_within(averaged, "speedup", largest=True))
+        dense = {"panel": group.title, "task": group.records[0].task, "metric": averaged["metric"].iloc[0]}
         dense |= {"series": "unpruned", "speedup": 1.0, "change": 0.0}
         parts.append(pd.DataFrame([dense | unpruned(timed)]).assign(within_1_point=True, marked=False))
     return pd.concat(parts, ignore_index=True) if parts else None

@@ -44,10 +44,10 @@ def caption(group: Group) -> str:
 
 
 def plot(frame: pd.DataFrame, words: str) -> Figure:
-    found = [(name, rows) for name in UNITS if len(rows := frame[frame["sublayer"] == name])]
+    panels = [(name, rows) for name in UNITS if len(rows := frame[frame["sublayer"] == name])]
     with figure_style():
-        figure, all_axes = panel_grid(len(found), width=2.5)
-        for axes, (sublayer, rows) in zip(all_axes, found, strict=True):
+        figure, all_axes = panel_grid(len(panels), width=2.5)
+        for axes, (sublayer, rows) in zip(all_axes, panels, strict=True):
             axes.plot(rows["units"], rows["median_ms"], color=BLUE, marker="o", markersize=2.6)
             axes.fill_between(rows["units"], rows["low_ms"], rows["high_ms"], color=BLUE, alpha=0.2, linewidth=0)
             axes.set_ylim(bottom=0)

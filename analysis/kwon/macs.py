@@ -43,9 +43,9 @@ def curves(groups: list[Group]) -> pd.DataFrame:
 
     parts = []
     for group in groups:
-        found = means(fisher_rows([group]), ["panel", "task", "constraint"], ["remaining_percent", "change"])
-        parts.append(mark_within(found, "remaining_percent", largest=False).assign(series="pruned"))
-        dense = {"panel": group.title, "task": group.records[0].task, "metric": found["metric"].iloc[0]}
+        averaged = means(fisher_rows([group]), ["panel", "task", "constraint"], ["remaining_percent", "change"])
+        parts.append(mark_within(averaged, "remaining_percent", largest=False).assign(series="pruned"))
+        dense = {"panel": group.title, "task": group.records[0].task, "metric": averaged["metric"].iloc[0]}
         dense |= {"series": "unpruned", "constraint": 1.0, "remaining_percent": 100.0, "change": 0.0}
         parts.append(pd.DataFrame([dense | unpruned(group.records)]).assign(within_1_point=True, marked=False))
     return pd.concat(parts, ignore_index=True)

@@ -21,9 +21,9 @@ def draw_within(axes: Axes, rows: pd.DataFrame) -> None:
 
 def ring(axes: Axes, rows: pd.DataFrame, x: str, text: Callable[[float], str], *, side: str) -> None:
     """Ring the marked point of ``rows`` and tell its ``x`` in the lower corner on the ``side`` that curves leave."""
-    told = "none"
+    value = "none"
     for row in rows[rows["marked"]].to_dict("records"):
-        told = text(row[x])
+        value = text(row[x])
         axes.plot([row[x]], [row["value"]], "o", markersize=8, markerfacecolor="none", markeredgecolor="#222222")
-    axes.text(0.97 if side == "right" else 0.03, 0.05, f"< 1 point: {told}", fontsize=7, transform=axes.transAxes,
+    axes.text(0.97 if side == "right" else 0.03, 0.05, f"< 1 point: {value}", fontsize=7, transform=axes.transAxes,
               ha="right" if side == "right" else "left")  # fmt: skip

@@ -31,7 +31,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     """One figure a machine."""
 
     def make(name: str, groups: list[Group], device: str) -> Item | None:
-        timed = [found for one in groups if (found := with_times(one))]
+        timed = [with_seconds for one in groups if (with_seconds := with_times(one))]
         if not timed:
             return None
         frame = seconds(timed)
@@ -44,8 +44,8 @@ def seconds(groups: list[Group]) -> pd.DataFrame:
     """A row a task: mean seconds of each stage and in all over its runs, with the least and the most in all."""
     rows = fisher_rows(groups, **{part: lambda record, part=part: of_stage(record, part) for part in PARTS})
     rows["total"] = rows[list(PARTS)].sum(axis=1)
-    found = rows.groupby(["panel", "task"], sort=False, as_index=False)
-    return found.agg(
+    grouped = rows.groupby(["panel", "task"], sort=False, as_index=False)
+    return grouped.agg(
         **{part: (part, "mean") for part in [*PARTS, "total"]},
         least=("total", "min"),
         most=("total", "max"),

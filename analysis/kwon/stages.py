@@ -40,7 +40,7 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
     parts = []
     for group in groups:
         values = stage_values(group.records, journal)
-        stages = [stage for stage in PRUNING_STAGES if any(stage in found for found in values.values())]
+        stages = [stage for stage in PRUNING_STAGES if any(stage in by_stage for by_stage in values.values())]
         for stage in stages:
             members = [record for record in group.records if stage in values.get(record.run_id, {})]
             rows = fisher_rows([Group(members, group.label)], run_id=lambda record: record.run_id)
@@ -66,7 +66,7 @@ def stage_values(records: list[Record], journal: Journal) -> dict[str, dict[str,
 def at_stage(rows: pd.DataFrame, values: dict[str, dict[str, float]], stage: str) -> pd.DataFrame:
     """Rows of :func:`~analysis.kwon.runs.fisher_rows` (with ``run_id``) with the metric as it was after ``stage``."""
     dense = rows["value"] - rows["change"]
-    after = 100 * rows["run_id"].map({run: found[stage] for run, found in values.items() if stage in found})
+    after = 100 * rows["run_id"].map({run: by_stage[stage] for run, by_stage in values.items() if stage in by_stage})
     return rows.assign(value=after, change=after - dense)
 
 

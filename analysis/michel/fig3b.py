@@ -77,15 +77,15 @@ def order_curves(points: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for (order, share), found in points.groupby(["order", "share"], sort=True):
+    for (order, share), members in points.groupby(["order", "share"], sort=True):
         rows.append(
             {
                 "series": order,
                 "source": "measured",
-                "metric": found["metric"].iloc[0],
+                "metric": members["metric"].iloc[0],
                 "share": share,
-                "pruned_percent": 100 * found["achieved_heads"].mean(),
-                **average(found),
+                "pruned_percent": 100 * members["achieved_heads"].mean(),
+                **average(members),
             }
         )
     frame = pd.DataFrame(rows)
@@ -112,8 +112,8 @@ def with_limit(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
 
 def plot(frame: pd.DataFrame, caption: str) -> Figure:
     measured = frame[(frame["source"] == "measured") & (frame["series"] != "unpruned")]
-    limits, printed = (frame[(frame["source"] == "published") & found]
-                       for found in (frame["series"] == "limit", frame["series"] != "limit"))  # fmt: skip
+    limits, printed = (frame[(frame["source"] == "published") & chosen]
+                       for chosen in (frame["series"] == "limit", frame["series"] != "limit"))  # fmt: skip
     with figure_style():
         figure = new_figure(6.2, 3.3)
         axes = figure.subplots()

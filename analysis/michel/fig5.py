@@ -76,14 +76,14 @@ def drawn(points: pd.DataFrame, agreement: pd.DataFrame, *, with_published: bool
 
     metric = points["metric"].iloc[0]
     rows: list[dict[str, Any]] = []
-    for (epoch, share), found in points.groupby(["epoch", "share"]):
-        place = {"epoch": epoch, "share": share, "pruned_percent": 100 * found["achieved_heads"].mean()}
-        kept = average(found, "relative") | {"metric_value": found["value"].mean()}
-        rows.append({"series": "relative", **place, **kept})
+    for (epoch, share), members in points.groupby(["epoch", "share"]):
+        place = {"epoch": epoch, "share": share, "pruned_percent": 100 * members["achieved_heads"].mean()}
+        relative = average(members, "relative") | {"metric_value": members["value"].mean()}
+        rows.append({"series": "relative", **place, **relative})
         if share == 0:
-            rows.append({"series": "unpruned", "epoch": epoch, **average(found)})
-    for epoch, found in agreement.groupby("epoch"):
-        rows.append({"series": "rank_correlation", "epoch": epoch, **average(found, "rank_correlation")})
+            rows.append({"series": "unpruned", "epoch": epoch, **average(members)})
+    for epoch, members in agreement.groupby("epoch"):
+        rows.append({"series": "rank_correlation", "epoch": epoch, **average(members, "rank_correlation")})
     frame = pd.DataFrame(rows).sort_values(["series", "epoch", "share"], ignore_index=True)
     frame = frame.assign(source="measured", metric=metric)
     if not with_published:
@@ -141,13 +141,13 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
     epochs = sorted(set(rows["epoch"]))
     shades = colormaps["viridis_r"]
     for number, epoch in enumerate(epochs):
-        found = rows[(rows["epoch"] == epoch) & rows["value"].notna()]
+        curve = rows[(rows["epoch"] == epoch) & rows["value"].notna()]
         color = shades(0.12 + 0.88 * number / max(len(epochs) - 1, 1))
         axes.plot(
-            found["pruned_percent"], found["value"], color=color, marker=MARKERS[number % len(MARKERS)],
+            curve["pruned_percent"], curve["value"], color=color, marker=MARKERS[number % len(MARKERS)],
             label=f"epoch {epoch}",
         )  # fmt: skip
-        axes.fill_between(found["pruned_percent"], found["low"], found["high"], color=color, alpha=0.15, linewidth=0)
+        axes.fill_between(curve["pruned_percent"], curve["low"], curve["high"], color=color, alpha=0.15, linewidth=0)
     axes.axhline(100, color="#777777", linewidth=0.7)
     axes.set_xlabel("heads pruned (%)")
     axes.set_xlim(-2, max(92, rows["pruned_percent"].max() + 2))

@@ -29,13 +29,13 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     if order is None:
         return []
     members = replace(group, records=[record for record in group.records if order_of(record) == order])
-    frame = kept(members, journal)
+    frame = counts(members, journal)
     if frame is None:
         return []
     return [Drawing("kept_heads", plot(frame, order, members.caption), frame)]
 
 
-def kept(group: Group, journal: Journal) -> pd.DataFrame | None:
+def counts(group: Group, journal: Journal) -> pd.DataFrame | None:
     """One row a share, attention kind and layer (1-based): heads kept, the mean over teachers."""
     import pandas as pd
 

@@ -102,20 +102,20 @@ def _at(rows: pd.DataFrame, layer: int, protocol: str) -> pd.DataFrame:
     return rows[(rows["layer"] == layer) & (rows["protocol"] == protocol)]
 
 
-def _printed_cell(found: pd.DataFrame) -> str:
+def _printed_cell(rows: pd.DataFrame) -> str:
     """The published change, with a star where it is significant; empty where the paper has none."""
-    cells = zip(found["delta_points"], found["significant"], strict=True)
+    cells = zip(rows["delta_points"], rows["significant"], strict=True)
     return "".join(f"{delta:+.2f}" + ("*" if significant else "") for delta, significant in cells)
 
 
-def _cells(found: pd.DataFrame, chosen_on: str) -> dict[str, str]:
+def _cells(rows: pd.DataFrame, chosen_on: str) -> dict[str, str]:
     names = [f"{name} ({chosen_on})" for name in ("head", "change", "sig.")]
-    if found.empty:
+    if rows.empty:
         return dict.fromkeys(names, "")
-    deltas, significant = found["delta_points"].tolist(), int(found["significant"].sum())
+    deltas, significant = rows["delta_points"].tolist(), int(rows["significant"].sum())
     texts = (
-        ", ".join(map(str, found["head"])),
+        ", ".join(map(str, rows["head"])),
         f"{deltas[0]:+.2f}" if len(deltas) == 1 else mean_std(deltas, 2),
-        ("yes" if significant else "no") if len(found) == 1 else f"{significant} of {len(found)}",
+        ("yes" if significant else "no") if len(rows) == 1 else f"{significant} of {len(rows)}",
     )
     return dict(zip(names, texts, strict=True))

@@ -108,11 +108,11 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
             "original": _speed(base),
         }
         for variant in VARIANTS:
-            found = changed.get((variant, share, cell))
-            row[variant] = _speed(found)
-            row[f"{variant} gain"] = f"{100 * found['gain']:+.1f} %" if found else ""
+            timing = changed.get((variant, share, cell))
+            row[variant] = _speed(timing)
+            row[f"{variant} gain"] = f"{100 * timing['gain']:+.1f} %" if timing else ""
         row["peak MB, original / pruned"] = " / ".join(
-            f"{found['peak_memory_mb']:.0f}" if found else "-" for found in (base, pruned)
+            f"{timing['peak_memory_mb']:.0f}" if timing else "-" for timing in (base, pruned)
         )
         known = share == PUBLISHED_SHARE and batch in printed
         row["published gain"] = f"{100 * printed[batch]:+.1f} %" if known else ""
@@ -147,11 +147,11 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
                     markersize=5, label="published: BERT-base, GTX 1080 Ti",
                 )  # fmt: skip
             for shift, (variant, look) in zip((-0.06, 0.06), VARIANTS.items(), strict=True):
-                found = rows[rows["variant"] == variant].sort_values("batch_size")
-                spread = np.abs(found[["gain_low", "gain_high"]].to_numpy().T - found["gain"].to_numpy())
+                curve = rows[rows["variant"] == variant].sort_values("batch_size")
+                spread = np.abs(curve[["gain_low", "gain_high"]].to_numpy().T - curve["gain"].to_numpy())
                 axes.errorbar(
-                    np.log2(found["batch_size"]) + shift,
-                    100 * found["gain"],
+                    np.log2(curve["batch_size"]) + shift,
+                    100 * curve["gain"],
                     yerr=100 * spread,
                     color=look.color,
                     marker=look.marker,

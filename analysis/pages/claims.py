@@ -29,7 +29,7 @@ class TestedClaim:
 
 def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
     """Every claim of every paper on every model with weights that have a score, untested ones left out."""
-    found = []
+    tested = []
     for one in judged:
         if not one.tested or one.setting.weights == "random":
             continue
@@ -38,8 +38,8 @@ def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
             if row["verdict"] != NOT_TESTED:
                 cells = {name: str(row[name]) for name in COLUMNS}
                 words = tuple(str(row["setting"]).split("; "))
-                found.append(TestedClaim(one.chapter.paper, one.chapter.title, cells, str(row[criterion]), words))
-    return found
+                tested.append(TestedClaim(one.chapter.paper, one.chapter.title, cells, str(row[criterion]), words))
+    return tested
 
 
 def paper_table(rows: Sequence[TestedClaim], paper: str) -> str:
@@ -75,10 +75,10 @@ def headline(rows: Sequence[TestedClaim], chosen: Sequence[tuple[str, str]]) -> 
     """
     lines = _heading(("claim", "paper", "published", "ours", "verdict"))
     for paper, words in chosen:
-        found = [row for row in rows if row.paper == paper and row.cells["claim"].startswith(words)]
-        if len(found) != 1:
-            raise UserError(f"headline: {len(found)} tested claims of {paper} begin with {words!r}, one should")
-        cells = found[0].cells
+        matches = [row for row in rows if row.paper == paper and row.cells["claim"].startswith(words)]
+        if len(matches) != 1:
+            raise UserError(f"headline: {len(matches)} tested claims of {paper} begin with {words!r}, one should")
+        cells = matches[0].cells
         verdict = f"**{cells['verdict']}**"
         if cells["verdict"] == "holds" and _SINGLE.search(cells["ours"]):
             verdict = "met once"  # a single training decides nothing

@@ -76,7 +76,7 @@ def table(records: Sequence[Record], name: str, model: str, task: str = "") -> s
     Raises:
         UserError: no part of this name makes a table of these runs, or several do.
     """
-    found = []
+    tables = []
     for chapter in CHAPTERS:
         for setting, own in chapter.settings(records).items():
             if (setting.model, setting.task) == (model, task) and setting.weights != "random":
@@ -84,10 +84,10 @@ def table(records: Sequence[Record], name: str, model: str, task: str = "") -> s
                 for part in (part for part in chapter.parts if part.name == name):
                     subjects = [Group(own)] if part.beside else groups[part.verb]
                     items = [item for group in subjects for item in part.draw(group, Journal())]
-                    found += [item for item in items if isinstance(item, Table)]
-    if len(found) != 1:
-        raise UserError(f"table {name!r} of {model} {task}: the records give {len(found)} of it, one is meant")
-    return f"{found[0].caption}\n\n{found[0].rows()}"
+                    tables += [item for item in items if isinstance(item, Table)]
+    if len(tables) != 1:
+        raise UserError(f"table {name!r} of {model} {task}: the records give {len(tables)} of it, one is meant")
+    return f"{tables[0].caption}\n\n{tables[0].rows()}"
 
 
 def _filled(environment: Environment, template: Path) -> str:

@@ -111,8 +111,8 @@ class Runs:
         setting is a list itself."""
         wanted = {**(settings or {}), **more}
         words = "".join(f" {name}={value}" for name, value in wanted.items())
-        found = [r for r in self.records if all(_matches(setting(r, name), value) for name, value in wanted.items())]
-        return Runs(found, self.what + words)
+        matching = [r for r in self.records if all(_matches(setting(r, name), value) for name, value in wanted.items())]
+        return Runs(matching, self.what + words)
 
     def __add__(self, other: Runs) -> Runs:
         """Both, a run of both once."""
@@ -189,26 +189,26 @@ class Runs:
 
     def averages(self, name: str, column: str, settings: Mapping[str, Any] | None = None, /, **more: Any) -> Numbers:
         """The mean of a column of each run's table over the rows that have these values."""
-        found = {_key(run.records[0]): run.table(name, settings, **more).column(column) for run in self}
-        return Numbers({key: sum(c) / len(c) for key, c in found.items()}, f"{self.what}: {name}, mean {column}")
+        values = {_key(run.records[0]): run.table(name, settings, **more).column(column) for run in self}
+        return Numbers({key: sum(c) / len(c) for key, c in values.items()}, f"{self.what}: {name}, mean {column}")
 
     def _data(self, role: str, field: str) -> int:
-        found = {getattr(item, field) for record in self.records for item in record.data if item.role == role}
-        if len(found) != 1:
-            raise UserError(f"{self.what}: {role} data with {len(found)} different numbers of rows")
-        return int(found.pop())
+        rows = {getattr(item, field) for record in self.records for item in record.data if item.role == role}
+        if len(rows) != 1:
+            raise UserError(f"{self.what}: {role} data with {len(rows)} different numbers of rows")
+        return int(rows.pop())
 
     def _look_up(self, record: Record, name: str) -> Any:
         place, _, rest = name.partition(".")
         if place == "config":
-            found = setting(record, rest)
+            value = setting(record, rest)
         elif place in PLACES and rest:
-            found = getattr(record, place).get(rest)
+            value = getattr(record, place).get(rest)
         else:
-            found = record.metrics.get(name)
-        if found is None:
+            value = record.metrics.get(name)
+        if value is None:
             raise UserError(f"{self.what}: {record.verb}/{record.run_id} has no {name}")
-        return found
+        return value
 
 
 class TableRows:
@@ -259,16 +259,16 @@ def setting(record: Record, name: str) -> Any:
     """A field of the configuration by its path; null where the record does not know it."""
     if name in ("task", "model"):
         return record.task if name == "task" else record.model.name
-    found: Any = record.config
+    value: Any = record.config
     for part in name.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
-def _matches(found: Any, wanted: Any) -> bool:
-    if isinstance(wanted, list | tuple) and not isinstance(found, list):
-        return found in wanted
-    return bool(found == wanted)
+def _matches(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list | tuple) and not isinstance(value, list):
+        return value in wanted
+    return bool(value == wanted)
 
 
 def _same(cell: Any, wanted: Any) -> bool:

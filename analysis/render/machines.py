@@ -18,9 +18,9 @@ def each_machine(
         make: from a name, the groups' runs of one machine and the hardware, to the item, if there is one.
     """
     items: list[Item] = []
-    for found in by_device(groups):
-        device = found[0].records[0].device
-        item = make(file_name(name, device) if items else name, found, device)
+    for of_machine in by_device(groups):
+        device = of_machine[0].records[0].device
+        item = make(file_name(name, device) if items else name, of_machine, device)
         if item is not None:
             items.append(item)
     return items

@@ -39,10 +39,10 @@ def draw_panels(
         intervals: how the interval of the mean is drawn.
         size: of a panel, in inches.
     """
-    found = list(frame.groupby("panel", sort=False))
+    panels = list(frame.groupby("panel", sort=False))
     with figure_style():
-        figure, all_axes = panel_grid(len(found), width=size[0], height=size[1], columns=int(WIDEST / size[0]))
-        for axes, (title, rows) in zip(all_axes, found, strict=True):
+        figure, all_axes = panel_grid(len(panels), width=size[0], height=size[1], columns=int(WIDEST / size[0]))
+        for axes, (title, rows) in zip(all_axes, panels, strict=True):
             draw_unpruned(axes, unpruned_row(rows))
             curves(axes, rows)
             axes.set_title(panel_title(str(title)))

@@ -160,8 +160,8 @@ def kinds_in_order(kinds: Iterable[str]) -> list[str]:
     >>> kinds_in_order(["dec-dec", "enc-enc", "dec-dec"]), kinds_in_order(["self"])
     (['enc-enc', 'dec-dec'], ['self'])
     """
-    found = set(kinds)
-    return [kind for kind in ATTENTION if kind in found] + sorted(found - set(ATTENTION))
+    present = set(kinds)
+    return [kind for kind in ATTENTION if kind in present] + sorted(present - set(ATTENTION))
 
 
 def metric_name(metric: str) -> str:

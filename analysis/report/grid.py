@@ -60,8 +60,8 @@ def number(text: str) -> float | None:
     >>> number("**1,234.5** ± 2"), number("\u22120.5 %"), number("+.20\u2020"), number("seed 1"), number("2026-11-22")
     (1234.5, -0.5, 0.2, None, None)
     """
-    found = NUMBER.match(text.replace("**", ""))
-    return float(found.group(1).replace(",", "").replace("\u2212", "-")) if found else None
+    match = NUMBER.match(text.replace("**", ""))
+    return float(match.group(1).replace(",", "").replace("\u2212", "-")) if match else None
 
 
 def _bold(text: str) -> Markup:

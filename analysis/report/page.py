@@ -98,8 +98,8 @@ def _papers(made: Iterable[Made], names: Names) -> Iterator[PaperSection]:
     for title, chapter in groupby(made, key=lambda one: one.chapter):
         paper = names.new(title)
         sections = [
-            Section(names.new(f"{title} {setting}"), setting, [_entry(one, names) for one in found])
-            for setting, found in groupby(chapter, key=lambda one: one.setting)
+            Section(names.new(f"{title} {setting}"), setting, [_entry(one, names) for one in items])
+            for setting, items in groupby(chapter, key=lambda one: one.setting)
         ]
         yield PaperSection(paper, title, sections)
 

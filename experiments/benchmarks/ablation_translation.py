@@ -47,19 +47,19 @@ def with_reuse(model: Any, pairs: Pairs, batch_size: int, device: torch.device) 
 @torch.inference_mode()
 def one_generate_per_head(model: Any, pairs: Pairs, batches: list[Batch]) -> Translated:
     layout = describe(model)
-    found = []
+    translations = []
     for shape in layout.attention:
         for head in range(shape.heads):
             masks = Masks.ones(layout, device=model.device)
             masks.heads[shape.kind][shape.layer, head] = False
             with gated(model, masks):
-                found.append(_generate(model, pairs, batches))
-    return found
+                translations.append(_generate(model, pairs, batches))
+    return translations
 
 
 def _generate(model: Any, pairs: Pairs, batches: list[Batch]) -> list[Hypothesis]:
     config = model.config
-    found = []
+    results = []
     for batch in batches:
         made = model.generate(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], num_beams=BEAMS, do_sample=False,
@@ -70,8 +70,8 @@ def _generate(model: Any, pairs: Pairs, batches: list[Batch]) -> list[Hypothesis
         for row, score in zip(made.sequences[:, 1:].tolist(), made.sequences_scores.tolist(), strict=True):
             end = row.index(config.eos_token_id) + 1 if config.eos_token_id in row else len(row)
             hypotheses.append(Hypothesis(row[:end], score))
-        found.append((batch, hypotheses))
-    return in_order(found)
+        results.append((batch, hypotheses))
+    return in_order(results)
 
 
 def agreement(results: dict[str, Translated]) -> dict[str, float]:

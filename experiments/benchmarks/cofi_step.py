@@ -88,22 +88,22 @@ def compare(case: BenchmarkCase) -> Results:
     rows: list[Row] = []
     batches = in_order(case.data, case.batch_size, case.device)
     variants, seconds = variants_of(case.model, case.data, case.device, case.seed)
-    found: dict[str, Any] = {"steps": len(batches), "seconds_keeping_teacher": seconds}
+    metrics: dict[str, Any] = {"steps": len(batches), "seconds_keeping_teacher": seconds}
     with case.run.stage("benchmark", len(STATES) * len(variants) * (case.repeats + case.warmup)) as advance:
         for state, sparsity in STATES.items():
             gates = None if sparsity is None else gates_at(case.model, sparsity, case.seed)
             for variant in variants.values():
                 variant.gates = gates
-            found |= {f"{name}, {state}": megabytes for name, megabytes in memory(variants, batches[0]).items()}
+            metrics |= {f"{name}, {state}": megabytes for name, megabytes in memory(variants, batches[0]).items()}
             losses, taken = timed(variants, batches, case, advance)
             rows += compared(state, taken["plain"], taken["fast"])
             rows += compared(f"{state}, kept teacher", taken["fast"], taken["kept teacher"])
             for name, difference in differences(variants, losses, case.seed).items():
-                found[name] = max(found.get(name, 0.0), difference)
+                metrics[name] = max(metrics.get(name, 0.0), difference)
             if gates is not None:
                 size = PrunableSize.of(case.model)
-                found[f"expected_sparsity, {state}"] = float(size.sparsity(gates.kept()).detach())
-    return rows, found
+                metrics[f"expected_sparsity, {state}"] = float(size.sparsity(gates.probabilities()).detach())
+    return rows, metrics
 
 
 def in_order(examples: Examples, batch_size: int, device: torch.device) -> list[Batch]:
@@ -132,11 +132,11 @@ def variants_of(
     if device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - begun
-    found = {"plain": Variant(student=plain_student, layers=mapping, loss=partial(plain_loss, plain_teacher, size))}
+    variants = {"plain": Variant(student=plain_student, layers=mapping, loss=partial(plain_loss, plain_teacher, size))}
     for name, objective in (("fast", computed), ("kept teacher", stored)):
         layers = objective.layers.to(model.dtype)
-        found[name] = Variant(student=copy.deepcopy(student), layers=layers, loss=FastLoss(objective, size))
-    return found, seconds
+        variants[name] = Variant(student=copy.deepcopy(student), layers=layers, loss=FastLoss(objective, size))
+    return variants, seconds
 
 
 def noisy(model: Any, seed: int) -> Any:
@@ -186,7 +186,7 @@ def gates_at(model: Any, sparsity: float, seed: int) -> Gates:
         for name, log_alpha in gates.log_alpha.items():
             log_alpha.data = start[name] + middle
         gates.constrain()
-        low, high = (low, middle) if float(size.sparsity(gates.kept()).detach()) < sparsity else (middle, high)
+        low, high = (low, middle) if float(size.sparsity(gates.probabilities()).detach()) < sparsity else (middle, high)
     return gates
 
 
@@ -194,17 +194,17 @@ def memory(variants: dict[str, Variant], batch: Batch) -> dict[str, float]:
     """Of each variant ``peak_megabytes_NAME`` of a first step: on CUDA, its peak beyond what was in use before, to
     which gradients and the moments of the optimisers add. On a CPU instead ``saved_megabytes_NAME``: what autograd
     keeps for the backward pass, see :func:`saved_bytes`; attention maps that are returned are more."""
-    found = {}
+    megabytes = {}
     for name, variant in variants.items():
         variant.begin(seed=0)
         student, device = variant.student, batch["input_ids"].device
         if device.type == "cuda":
-            found[f"peak_megabytes_{name}"] = added_peak(partial(variant.steps, [batch]), device) / 1e6
+            megabytes[f"peak_megabytes_{name}"] = added_peak(partial(variant.steps, [batch]), device) / 1e6
         else:
             there = [*student.parameters(), *student.buffers(), *variant.layers.parameters(), *batch.values()]
             saved = saved_bytes(partial(variant.loss, variant.trainee, batch, 0), there)
-            found[f"saved_megabytes_{name}"] = saved / 1e6
-    return found
+            megabytes[f"saved_megabytes_{name}"] = saved / 1e6
+    return megabytes
 
 
 def timed(
@@ -237,10 +237,10 @@ def differences(variants: dict[str, Variant], losses: dict[str, Tensor], seed: i
     plain, wanted = variants["plain"], ends["plain"]
     plain.begin(seed)
     changes = [(end - start).norm() for end, start in zip(wanted, plain.trainee.parameters(), strict=True)]
-    found: dict[str, float] = {}
+    largest: dict[str, float] = {}
     for name in ("fast", "kept teacher"):
         apart = [(end - other).norm() / change for end, other, change in zip(ends[name], wanted, changes, strict=True)]
         loss = (losses[name] - losses["plain"]).abs().max() / losses["plain"].abs().max()
         for what, difference in zip(("loss", "weight", "gate"), [loss, *apart], strict=False):
-            found[f"max_{what}_difference"] = max(found.get(f"max_{what}_difference", 0.0), float(difference))
-    return found
+            largest[f"max_{what}_difference"] = max(largest.get(f"max_{what}_difference", 0.0), float(difference))
+    return largest

@@ -40,24 +40,24 @@ def compare(case: BenchmarkCase) -> Results:
     model, length = case.model, case.data.mean_lengths[0]
     dense = cost(model, length).macs
     rows: list[Row] = []
-    found: dict[str, Any] = {"length": length, "max_logit_difference": 0.0}
+    metrics: dict[str, Any] = {"length": length, "max_logit_difference": 0.0}
     sizes = dict.fromkeys((1, case.batch_size))
     with case.run.stage("benchmark", (len(CONSTRAINTS) + len(SHAPES)) * len(sizes)) as advance:
         for key, name, masks in cases(case, length):
             pruned = prune(model, masks)
             hand_built = HandBuilt(pruned).eval()
             promised = dense / cost(pruned, length).macs
-            found["max_logit_difference"] = max(found["max_logit_difference"], _difference(pruned, hand_built))
-            found[f"sparsity_{key}"] = float(PrunableSize.of(model).sparsity(masks))
+            metrics["max_logit_difference"] = max(metrics["max_logit_difference"], _difference(pruned, hand_built))
+            metrics[f"sparsity_{key}"] = float(PrunableSize.of(model).sparsity(masks))
             for batch_size in sizes:
                 where, ratios = f"{name}, batch {batch_size}", {}
                 for what, other in (("unpruned", model), ("hand-built", hand_built)):
                     added = compared(f"{where}: {what}", *in_turn(other, pruned, batch_size, length, case))
                     ratios[what] = statistics.median(row["ratio"] for row in added)
                     rows += added
-                found[f"share_of_promise_{key}_batch_{batch_size}"] = ratios["unpruned"] / promised
+                metrics[f"share_of_promise_{key}_batch_{batch_size}"] = ratios["unpruned"] / promised
                 advance(1)
-    return rows, found
+    return rows, metrics
 
 
 def in_turn(

@@ -20,17 +20,17 @@ def saved_bytes(forward: Callable[[], object], besides: Iterable[Tensor]) -> int
         besides: tensors that are there anyway, as weights are.
     """
     there = {tensor.untyped_storage().data_ptr() for tensor in besides}
-    found: dict[int, torch.UntypedStorage] = {}  # held, so that no address is used twice
+    storages: dict[int, torch.UntypedStorage] = {}  # held, so that no address is used twice
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in there:
-            found.setdefault(storage.data_ptr(), storage)
+            storages.setdefault(storage.data_ptr(), storage)
         return tensor.detach()  # the tensor itself would keep its own graph alive
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         forward()
-    return sum(storage.nbytes() for storage in found.values())
+    return sum(storage.nbytes() for storage in storages.values())
 
 
 def added_peak(function: Callable[[], object], device: torch.device) -> int:

@@ -90,7 +90,7 @@ def compared(comparison: str, plain: Any, fast: Any) -> list[Row]:
 
 def median_ratios(rows: list[Row]) -> dict[str, float]:
     """``ratio_COMPARISON``: the median over rounds."""
-    found: dict[str, list[float]] = {}
+    ratios_of: dict[str, list[float]] = {}
     for row in rows:
-        found.setdefault(row["comparison"], []).append(row["ratio"])
-    return {f"ratio_{name}": statistics.median(ratios) for name, ratios in found.items()}
+        ratios_of.setdefault(row["comparison"], []).append(row["ratio"])
+    return {f"ratio_{name}": statistics.median(ratios) for name, ratios in ratios_of.items()}

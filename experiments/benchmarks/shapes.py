@@ -35,14 +35,14 @@ class Shape:
         heads, neurons = masks.heads[kind], masks.neurons
         hidden = _at_least_one(self.hidden * layout.hidden)
         share = (1 - sparsity) / (self.hidden * self.layers)
-        heads_kept = _at_least_one(share * heads.shape[1])
+        heads_left = _at_least_one(share * heads.shape[1])
         sublayers = {name: _spread(len(row), self.layers) for name, row in masks.layers.items()}
-        left = (1 - sparsity) * size.total / hidden - size.per_head * heads_kept * int(sublayers[kind].sum())
-        neurons_kept = _at_least_one(left / (size.per_neuron * int(sublayers["ffn"].sum())))
+        left = (1 - sparsity) * size.total / hidden - size.per_head * heads_left * int(sublayers[kind].sum())
+        neurons_left = _at_least_one(left / (size.per_neuron * int(sublayers["ffn"].sum())))
         masks.hidden = torch.arange(layout.hidden) < hidden
         masks.layers = sublayers
-        masks.heads = {kind: (torch.arange(heads.shape[1]) < heads_kept).expand_as(heads)}
-        masks.neurons = (torch.arange(neurons.shape[1]) < neurons_kept).expand_as(neurons)
+        masks.heads = {kind: (torch.arange(heads.shape[1]) < heads_left).expand_as(heads)}
+        masks.neurons = (torch.arange(neurons.shape[1]) < neurons_left).expand_as(neurons)
         return masks
 
 
@@ -52,7 +52,7 @@ def _at_least_one(number: float) -> int:
 
 def _spread(layers: int, share: float) -> Tensor:
     """A share of the layers at equal distances, one at least, the last among them: bool, (layer,)."""
-    kept = _at_least_one(share * layers)
+    remaining = _at_least_one(share * layers)
     mask = torch.zeros(layers, dtype=torch.bool)
-    mask[[math.ceil((number + 1) * layers / kept) - 1 for number in range(kept)]] = True
+    mask[[math.ceil((number + 1) * layers / remaining) - 1 for number in range(remaining)]] = True
     return mask

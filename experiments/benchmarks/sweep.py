@@ -24,7 +24,7 @@ WORKERS = 2
 
 def compare(case: BenchmarkCase) -> Results:
     rows: list[Row] = []
-    found = {"teachers_trained": 0, "cells": 0}
+    counts = {"teachers_trained": 0, "cells": 0}
     runs_alone = len(TEACHERS) * (1 + len(CONSTRAINTS))
     with case.run.stage("benchmark", case.repeats * (runs_alone + 1)) as advance:
         for repeat in range(case.repeats):
@@ -46,10 +46,10 @@ def compare(case: BenchmarkCase) -> Results:
                 )  # fmt: skip
                 advance(1)
                 for name, verb in (("teachers_trained", "finetune"), ("cells", "prune_fisher")):
-                    found[name] += len(list(Path(home, "fast").glob(f"{verb}/*/result.json")))
+                    counts[name] += len(list(Path(home, "fast").glob(f"{verb}/*/result.json")))
             [row] = compared("sweep", [(teachers + cells) / WORKERS], [sweep])
             rows.append({**row, "repeat": repeat, "teachers_seconds": teachers, "cells_seconds": cells})
-    return rows, {**found, "share_of_plain": max(1 / row["ratio"] for row in rows)}
+    return rows, {**counts, "share_of_plain": max(1 / row["ratio"] for row in rows)}
 
 
 def settings(home: str, name: str) -> list[str]:

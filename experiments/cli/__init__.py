@@ -1,1 +1,1 @@
-"""The command line: what all verbs share between Hydra and their stories."""
+"""The command line: what all verbs share between Hydra and their procedures."""

@@ -13,16 +13,16 @@ from prunekit.support.progress import console
 def announce(record: dict[str, Any], config: Settings) -> dict[str, Any]:
     """Print headline numbers of a run, the data they are of, and where the record is; returns the record."""
     numbers = {name: value for name, value in record["metrics"].items() if isinstance(value, float | int | str)}
-    told = ", ".join(_worded(name, value) for name, value in numbers.items())
+    text = ", ".join(_worded(name, value) for name, value in numbers.items())
     data = ", ".join(f"{item['name']} {item['split']} ({item['rows']:,} rows)" for item in record["data"])
     model = record["model"]
     label = model.get("name", "") + (" with random weights" if model.get("weights") == "random" else "")
-    console.print(f"[bold]{record['verb']}[/] {label}: {told}", soft_wrap=True)
+    console.print(f"[bold]{record['verb']}[/] {label}: {text}", soft_wrap=True)
     if data:
         console.print(f"  on {data}", soft_wrap=True)
     if record["sparsity"]:
-        told = ", ".join(_worded(name, value) for name, value in record["sparsity"].items())
-        console.print(f"  sparsity: {told}", soft_wrap=True)
+        text = ", ".join(_worded(name, value) for name, value in record["sparsity"].items())
+        console.print(f"  sparsity: {text}", soft_wrap=True)
     folder = Path(config.run.folder) / record["verb"] / record["run_id"]
     console.print(f"  {record['seconds']['total']:.1f} s, record: {folder}", soft_wrap=True)
     if isinstance(record, FinishedRecord):

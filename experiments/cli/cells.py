@@ -56,16 +56,16 @@ def narrowed(parts: Sequence[Part], given: Sequence[str]) -> list[Part]:
     wanted: dict[str, list[str]] = {}
     for override in OverridesParser.create().parse_overrides(list(given)):
         wanted[override.get_key_element()] = _values(override)  # given twice: the last, at the place of the first
-    found = [dict(_taken_apart(part, wanted.keys())) for part in parts]
-    had = {key: [{row[keys.index(key)] for keys, rows in part.items() if key in keys for row in rows} for part in found]
+    apart = [dict(_taken_apart(part, wanted.keys())) for part in parts]
+    had = {key: [{row[keys.index(key)] for keys, rows in part.items() if key in keys for row in rows} for part in apart]
            for key in wanted}  # fmt: skip
     for key, values in wanted.items():
         known = set().union(*had[key])
-        for part, own in zip(found, had[key], strict=True):
+        for part, own in zip(apart, had[key], strict=True):
             keys = next((keys for keys in part if key in keys), (key,))
             taken = [value for value in values if not own or value in own or value not in known]
             part[keys] = _with(part[keys], keys.index(key), taken) if len(keys) > 1 else [(value,) for value in taken]
-    return [part for part in found if all(part.values())]
+    return [part for part in apart if all(part.values())]
 
 
 def names_of(cells: Sequence[Cell]) -> list[str]:
@@ -163,6 +163,6 @@ def _taken_apart(part: Part, given: Iterable[str]) -> Iterator[tuple[Row, list[R
 def _with(rows: list[Row], place: int, values: Sequence[str]) -> list[Row]:
     """The rows with one of the values at a place; those with a value that none has there, put into every row."""
     known = {row[place] for row in rows}
-    found = [row if value in known else (*row[:place], value, *row[place + 1 :])
+    wider = [row if value in known else (*row[:place], value, *row[place + 1 :])
              for value in values for row in rows if row[place] == value or value not in known]  # fmt: skip
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(wider))

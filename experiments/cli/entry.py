@@ -1,4 +1,4 @@
-"""What every entry point does around its story: compose, check, run once, print, and answer bad input in one line.
+"""What every entry point does around its procedure: compose, check, run once, print, and answer bad input in one line.
 
 Nothing heavy is imported here before Hydra has answered ``--help`` or ``--cfg``.
 """
@@ -142,13 +142,13 @@ def settings_of(verb: str) -> list[str]:
     schema = ConfigStore.instance().load(f"{verb}_schema.yaml").node
 
     def names(node: Any, path: str) -> list[str]:
-        found = []
+        dotted = []
         for key in node:
-            found.append(f"{path}{key}")
+            dotted.append(f"{path}{key}")
             value = node._get_node(key)
             if isinstance(value, DictConfig) and dataclasses.is_dataclass(OmegaConf.get_type(value)):
-                found += names(value, f"{path}{key}.")
-        return found
+                dotted += names(value, f"{path}{key}.")
+        return dotted
 
     return [name for name in names(schema, "") if name.partition(".")[0] != "preset"]
 

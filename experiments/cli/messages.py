@@ -69,16 +69,16 @@ def composition_line(error: BaseException, settings: Settings, choices: Choices)
     """Hydra's message about a wrong override in one line, with near matches for a mistyped name."""
     text = "\n".join(str(link) for link in chain(error))
     key = FULL_KEY.search(text)
-    if found := NO_PRESET.search(text):
-        group, choice = found["group"], found["choice"]
+    if match := NO_PRESET.search(text):
+        group, choice = match["group"], match["choice"]
         return f"{group}={choice}: there is no such preset, {near(choice, choices(group))}"
-    if found := NO_KEY.search(text):
-        name = key["name"] if key else found["name"]
+    if match := NO_KEY.search(text):
+        name = key["name"] if key else match["name"]
         return f"{name}: there is no such setting, {near(name, settings())}"
-    if found := NO_GROUP.search(text):
-        return f"{found['name']}: there is no such setting, {near(found['name'], settings())}"
-    if found := AMBIGUOUS.search(text) or NEEDS_SWEEP.search(text):
-        name, _, values = found["override"].partition("=")
+    if match := NO_GROUP.search(text):
+        return f"{match['name']}: there is no such setting, {near(match['name'], settings())}"
+    if match := AMBIGUOUS.search(text) or NEEDS_SWEEP.search(text):
+        name, _, values = match["override"].partition("=")
         if name == "experiment":
             return ONE_PRESET
         return f"{name}: {values} are several values; -m runs each of them, and a list is written [{values}]"

@@ -20,7 +20,7 @@ class Verb:
     name: str
     settings: type[Any]
     """The schema of ``conf/NAME.yaml``."""
-    story: Callable[[Any, Run], None]
+    procedure: Callable[[Any, Run], None]
     """Does the work and fills the run."""
     revision: Callable[[Any], int]
     """Of a configuration; raised whenever its numbers change."""
@@ -44,7 +44,7 @@ class Verb:
         from prunekit.runs.execute import execute
 
         return execute(
-            self.name, self.revision(config), config, self.story,
+            self.name, self.revision(config), config, self.procedure,
             measures_time=self.measures_time(config), draw=_pictures,
         )  # fmt: skip
 
@@ -52,7 +52,7 @@ class Verb:
 def verb(
     name: str,
     settings: type[Any],
-    story: Callable[[Any, Run], None],
+    procedure: Callable[[Any, Run], None],
     *,
     revision: int | Callable[[Any], int],
     measures_time: bool | Callable[[Any], bool] = False,
@@ -64,7 +64,7 @@ def verb(
         measures_time: hardware is part of a run's identity; a function where it is of some configurations.
     """
     return Verb(
-        name, settings, story,
+        name, settings, procedure,
         revision if callable(revision) else lambda _: revision,
         measures_time if callable(measures_time) else lambda _: measures_time,
     )  # fmt: skip

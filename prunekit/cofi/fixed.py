@@ -97,9 +97,9 @@ def fixed_stages(
         alive = alive_layers(masks, objective.recipe.matching)[order]
 
     def scored() -> float:
-        found = score(model.eval())
+        result = score(model.eval())
         model.train()
-        return found
+        return result
 
     for name, number in epochs.items():
         if number:

@@ -135,7 +135,7 @@ class Gates(nn.Module):
         """
         return self._masks(deterministic, lambda log_alpha: deterministic(log_alpha, shift))
 
-    def kept(self) -> Masks:
+    def probabilities(self) -> Masks:
         """Probability of every gate not to be 0; differentiable."""
         return self._masks(lambda log_alpha: 1 - probability_of_zero(log_alpha))
 

@@ -78,17 +78,17 @@ class SlimModel:
             return
         gates = _gates(masks.hidden, hidden)
 
-        def sum_of_kept(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        def scaled_sum(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
             return (inputs[0][..., hidden] * gates.to(inputs[0]), *inputs[1:])
 
-        def kept(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        def scaled_output(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
             return output[..., hidden] * gates.to(output)
 
         before = [(norm, norm.normalized_shape) for norm in self.norms]
         if isinstance(self.writer, nn.LayerNorm):
-            hook = self.writer.register_forward_pre_hook(sum_of_kept)
+            hook = self.writer.register_forward_pre_hook(scaled_sum)
         else:
-            hook = self.writer.register_forward_hook(kept)
+            hook = self.writer.register_forward_hook(scaled_output)
         try:
             for norm, _ in before:
                 norm.normalized_shape = (len(hidden),)

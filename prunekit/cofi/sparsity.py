@@ -53,7 +53,7 @@ class PrunableSize:
         biases = 4.0 * layers * hidden + neurons + layers * hidden
         return cls(4.0 * size * (1 + 1 / hidden), 2.0, weights + biases, 4.0 * size)
 
-    def kept(self, masks: Masks) -> Tensor:
+    def remaining(self, masks: Masks) -> Tensor:
         """Parameters that gates leave, (), or in expectation, from the probability of each gate not to be 0.
 
         A parameter is there if all gates over it are not 0: its head or neuron, its sublayer, its hidden dimension.
@@ -70,7 +70,7 @@ class PrunableSize:
 
     def sparsity(self, masks: Masks) -> Tensor:
         """Share of the prunable parameters that is gone; of bool masks, or in expectation."""
-        return 1 - self.kept(masks) / self.total
+        return 1 - self.remaining(masks) / self.total
 
     def counted(self, masks: Masks) -> Tensor:
         """Share that is gone of a model that was pruned by bool masks. ``released``: the weights that are left, without
@@ -83,16 +83,16 @@ def reachable(gates: Gates, size: PrunableSize) -> tuple[float, float]:
     ends = []
     for log_alpha in (LARGEST, -LARGEST):
         share = 1 - float(probability_of_zero(torch.tensor(log_alpha)))
-        found = gates.kept()
+        masks = gates.probabilities()
         learned = gates.log_alpha
-        found.heads = {kind: mask * 0 + share if "heads" in learned else mask for kind, mask in found.heads.items()}
-        found.neurons = found.neurons * 0 + share if "neurons" in learned else found.neurons
-        found.layers = {
-            kind: mask * 0 + share if "attention" in learned else mask for kind, mask in found.layers.items()
+        masks.heads = {kind: mask * 0 + share if "heads" in learned else mask for kind, mask in masks.heads.items()}
+        masks.neurons = masks.neurons * 0 + share if "neurons" in learned else masks.neurons
+        masks.layers = {
+            kind: mask * 0 + share if "attention" in learned else mask for kind, mask in masks.layers.items()
         }
-        assert found.hidden is not None
-        found.hidden = found.hidden * 0 + share if "hidden" in learned else found.hidden
-        ends.append(float(size.sparsity(found).detach()))
+        assert masks.hidden is not None
+        masks.hidden = masks.hidden * 0 + share if "hidden" in learned else masks.hidden
+        ends.append(float(size.sparsity(masks).detach()))
     return ends[0], ends[1]
 
 

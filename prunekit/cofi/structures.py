@@ -59,9 +59,9 @@ def whole_layers(model: PreTrainedModel, sparsity: float) -> Masks:
     masks = Masks.ones(describe(model))
     [kind] = masks.heads
     layers = len(masks.neurons)
-    kept = max(1, round((1 - sparsity) * layers))
+    remaining = max(1, round((1 - sparsity) * layers))
     stays = torch.zeros(layers, dtype=torch.bool)
-    stays[torch.linspace(0, layers - 1, kept).round().long()] = True
+    stays[torch.linspace(0, layers - 1, remaining).round().long()] = True
     masks.layers = {name: mask & stays.to(mask.device) for name, mask in masks.layers.items()}
     masks.heads[kind] &= stays.to(masks.neurons.device)[:, None]
     masks.neurons &= stays.to(masks.neurons.device)[:, None]
@@ -79,15 +79,15 @@ def drawn(model: PreTrainedModel, shape: dict[str, list[int]], seed: int) -> Mas
     masks = Masks.ones(describe(model))
     generator = torch.Generator().manual_seed(seed)
 
-    def draw(row: Tensor, kept: int) -> None:
-        row[torch.randperm(len(row), generator=generator)[kept:].to(row.device)] = False
+    def draw(row: Tensor, remaining: int) -> None:
+        row[torch.randperm(len(row), generator=generator)[remaining:].to(row.device)] = False
 
     for kind, heads in masks.heads.items():
-        for layer, kept in enumerate(shape["heads"]):
-            draw(heads[layer], kept)
+        for layer, remaining in enumerate(shape["heads"]):
+            draw(heads[layer], remaining)
         masks.layers[kind] &= torch.tensor(shape[f"{kind} layers"], device=heads.device) > 0
-    for layer, kept in enumerate(shape["neurons"]):
-        draw(masks.neurons[layer], kept)
+    for layer, remaining in enumerate(shape["neurons"]):
+        draw(masks.neurons[layer], remaining)
     masks.layers["ffn"] &= torch.tensor(shape["ffn layers"], device=masks.neurons.device) > 0
     assert masks.hidden is not None
     draw(masks.hidden, *shape["hidden"])

@@ -80,18 +80,18 @@ class StoredOutputs:
                 self.states[places, number] = outputs.states[layer][mask].to(dtype)
             for name in PREDICTIONS:
                 if hasattr(outputs.output, name):
-                    found = getattr(outputs.output, name).to(computed.teacher.dtype)
-                    size = (tokens,) if self.by_token else (len(examples), found.shape[-1])
-                    kept = self.predictions.setdefault(name, found.new_zeros(size))
+                    values = getattr(outputs.output, name).to(computed.teacher.dtype)
+                    size = (tokens,) if self.by_token else (len(examples), values.shape[-1])
+                    rows = self.predictions.setdefault(name, values.new_zeros(size))
                     if self.by_token:
-                        kept[places] = found[mask]
+                        rows[places] = values[mask]
                     else:
-                        kept[batch["index"]] = found
+                        rows[batch["index"]] = values
 
     def __call__(self, batch: Batch) -> TeacherOutputs:
         places = self._places(batch)
         chosen = places if self.by_token else batch["index"]
-        output = SimpleNamespace(**{name: kept[chosen] for name, kept in self.predictions.items()})
+        output = SimpleNamespace(**{name: rows[chosen] for name, rows in self.predictions.items()})
         states = self.states[places]
         return TeacherOutputs(output, {layer: states[:, :, number] for number, layer in enumerate(self.layers)})
 

@@ -217,15 +217,15 @@ class Experiment(Settings):
 
 def check(config: Any, path: str = "") -> list[str]:
     """All problems of a configuration and the sections in it, each with its full dotted path."""
-    found = [f"{path}{problem}" for problem in config.problems()] if hasattr(config, "problems") else []
+    problems = [f"{path}{problem}" for problem in config.problems()] if hasattr(config, "problems") else []
     known = [item.name for item in dataclasses.fields(config)]
     for name in vars(config).keys() - set(known):  # Hydra's +name=value attaches what no field asks for
-        found.append(f"{path}{name}: there is no such setting, {near(name, known)}")
+        problems.append(f"{path}{name}: there is no such setting, {near(name, known)}")
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
-            found += check(value, f"{path}{item.name}.")
-    return found
+            problems += check(value, f"{path}{item.name}.")
+    return problems
 
 
 def require_scores(model: ModelConfig) -> None:

@@ -8,11 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prunekit.config.checks import at_least, one_of
+from prunekit.config.task_kinds import TASK_KINDS, kind_settings
 
-CLASS_METRICS = ("accuracy", "f1", "matthews")
-REGRESSION_METRICS = ("pearson", "spearman")
-QUESTION_METRICS = ("answer_f1", "exact_match")
-TRANSLATION_METRICS = ("bleu", "chrf")
 WHERE_ROWS_COME_FROM = (
     "name", "source", "subset", "columns", "label", "train", "evaluation", "selection", "files", "train_rows",
     "evaluation_rows",
@@ -97,10 +94,6 @@ class TaskConfig:
         yield from at_least("evaluation_rows", self.evaluation_rows, 1)
         if not self.metrics:
             yield "metrics: give at least one"
-        known = {
-            "classification": CLASS_METRICS, "regression": REGRESSION_METRICS, "questions": QUESTION_METRICS,
-            "translation": TRANSLATION_METRICS,
-        }  # fmt: skip
         for metric in self.metrics:
             yield from one_of("metrics", metric, known[self.kind])
         yield from self._problems_of_columns()
@@ -155,10 +148,8 @@ class TaskConfig:
 
     @property
     def kind(self) -> str:
-        """``classification``, ``regression``, ``questions`` or ``translation``."""
-        if self.translation:
-            return "translation"
-        return "questions" if self.questions else "classification" if self.labels else "regression"
+        """Name in :data:`prunekit.config.task_kinds.TASK_KINDS`."""
+        return kind_settings(self).name
 
     @property
     def regression(self) -> bool:
@@ -168,7 +159,7 @@ class TaskConfig:
     def outputs(self) -> int:
         """Outputs of a model's task head: a score a label, one number, or start and end of the answer; of translation,
         whose output is the vocabulary, none."""
-        return {"classification": len(self.labels), "regression": 1, "questions": 2, "translation": 0}[self.kind]
+        return kind_settings(self).outputs(self)
 
     @property
     def metric(self) -> str:

@@ -76,24 +76,24 @@ def answers(examples: Windows, spans: Spans) -> list[str]:
         if question not in best or score[window] > score[best[question]]:
             best[question] = window
     threshold = examples.rows.task.no_answer
-    found = []
+    texts = []
     for question, (_, context) in enumerate(examples.rows.texts):
         window = best[question]
         refused = threshold is not None and no_answer[question] - score[window] > threshold
         if refused or score[window] == -np.inf:
-            found.append("")
+            texts.append("")
             continue
         places = examples.offsets[window]
         low = places[int(spans.start[window]) - examples.first[window], 0]
         high = places[int(spans.end[window]) - examples.first[window], 1]
-        found.append(context[low:high].strip())
-    return found
+        texts.append(context[low:high].strip())
+    return texts
 
 
-def question_scores(rows: Rows, found: list[str]) -> dict[str, np.ndarray]:
+def question_scores(rows: Rows, texts: list[str]) -> dict[str, np.ndarray]:
     """``exact_match`` and ``answer_f1`` of every question, (question,) in [0, 1], best over its gold answers."""
     exact, f1 = np.zeros(len(rows)), np.zeros(len(rows))
-    for place, (answer, gold) in enumerate(zip(found, rows.labels, strict=True)):
+    for place, (answer, gold) in enumerate(zip(texts, rows.labels, strict=True)):
         references = {normalised(text) for text, _ in gold} or {""}
         own = normalised(answer)
         exact[place] = own in references
@@ -106,11 +106,11 @@ def normalised(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
-def _f1(found: list[str], reference: list[str]) -> float:
-    if not found or not reference:
-        return float(found == reference)
-    common = (Counter(found) & Counter(reference)).total()
-    return 2 * common / (len(found) + len(reference))
+def _f1(answer: list[str], reference: list[str]) -> float:
+    if not answer or not reference:
+        return float(answer == reference)
+    common = (Counter(answer) & Counter(reference)).total()
+    return 2 * common / (len(answer) + len(reference))
 
 
 def resampled_mean(scores: np.ndarray, _labels: Any, counts: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from prunekit.config.task import TRANSLATION_METRICS
+from prunekit.config.task_kinds import TRANSLATION_METRICS
 from prunekit.support.extras import of_extra
 from prunekit.support.statistics import Band, bootstrap_counts, two_sided
 

@@ -37,8 +37,8 @@ class Rows:
         return len(self.texts)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Rows:
-        kept = [self.texts[int(i)] for i in indices]
-        return Rows(self.task, self.split, kept, self.labels[np.asarray(indices, dtype=int)], self.available)
+        texts = [self.texts[int(i)] for i in indices]
+        return Rows(self.task, self.split, texts, self.labels[np.asarray(indices, dtype=int)], self.available)
 
     def sample(self, examples: int | None, seed: int = _SAMPLE_SEED) -> Rows:
         """A seeded sample without replacement, in the original order; all rows if there are no more."""

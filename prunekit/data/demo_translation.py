@@ -52,14 +52,14 @@ def generate(split: str, rows: int, seed: int = 0) -> list[dict[str, Any]]:
     if split not in SPLITS:
         raise UserError(f"demo translation: no split {split!r}; there are {', '.join(SPLITS)}")
     rng = random.Random(f"{split}/{seed}")
-    found: dict[str, str] = {}
+    targets: dict[str, str] = {}
     for _ in range(ATTEMPTS_PER_ROW * rows):
         source, target = _sentence(rng)
         if _split_of(source) == split:
-            found[source] = target
-        if len(found) == rows:
-            return [{"source": source, "target": target} for source, target in found.items()]
-    raise UserError(f"demo translation: rows = {rows}, but {split} has about {len(found)} different rows")
+            targets[source] = target
+        if len(targets) == rows:
+            return [{"source": source, "target": target} for source, target in targets.items()]
+    raise UserError(f"demo translation: rows = {rows}, but {split} has about {len(targets)} different rows")
 
 
 def _split_of(source: str) -> str:

@@ -66,8 +66,8 @@ def _read_hub(task: TaskConfig, split: str) -> Any:
 def _read_file(task: TaskConfig, split: str) -> Any:
     files = {name: path for name, path in task.files.items() if path}
     if split not in files:
-        found = ", ".join(files) or "no splits"
-        raise UserError(f"split {split!r}: task.files has {found}, add task.files.{split}=PATH")
+        names = ", ".join(files) or "no splits"
+        raise UserError(f"split {split!r}: task.files has {names}, add task.files.{split}=PATH")
     path = Path(files[split])
     if path.suffix not in (*READERS, PARQUET):
         table = kind_of(task).read(task, split, path)

@@ -46,10 +46,10 @@ def cached_evaluation(
     )  # fmt: skip
 
 
-def _encoded(found: Evaluated) -> dict[str, Any]:
+def _encoded(result: Evaluated) -> dict[str, Any]:
     return {
-        "metrics": found.metrics, "low": found.low, "high": found.high,
-        "per_row": None if found.per_row is None else found.per_row.tolist(),
+        "metrics": result.metrics, "low": result.low, "high": result.high,
+        "per_row": None if result.per_row is None else result.per_row.tolist(),
     }  # fmt: skip
 
 

@@ -109,10 +109,10 @@ def _improved(
             return chosen
         trail.append((alive // len(options), options[alive % len(options)]))
         spent, worth = new_spent[alive], new_worth[alive]
-    state, found = int(np.argmax(worth)), []
+    state, solution = int(np.argmax(worth)), []
     if worth[state] <= to_beat:
         return chosen
     for parents, options in reversed(trail):
-        found.append(int(options[state]))
+        solution.append(int(options[state]))
         state = int(parents[state])
-    return found[::-1]
+    return solution[::-1]

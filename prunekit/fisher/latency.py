@@ -90,8 +90,8 @@ class LatencyTable:
         masks = masks or Masks.ones(describe(model))
         total = 0.0
         for block in blocks(model):
-            kept = {"attention": masks.heads["self"][block.layer], "ffn": masks.neurons[block.layer]}
-            for sublayer, mask in kept.items():
+            by_sublayer = {"attention": masks.heads["self"][block.layer], "ffn": masks.neurons[block.layer]}
+            for sublayer, mask in by_sublayer.items():
                 total += len(block.calls) * float(self.milliseconds(sublayer, [int(mask.count_nonzero())])[0])
         return total
 
@@ -101,9 +101,9 @@ class LatencyTable:
         here = asdict(Subject.of(model, own.batch_size, own.length, own.dtype))
         other = {name: value for name, value in asdict(own).items() if value != here[name]}
         if other:
-            told = ", ".join(f"{name} is {value!r} there and {here[name]!r} here" for name, value in other.items())
+            differing = ", ".join(f"{name} is {value!r} there and {here[name]!r} here" for name, value in other.items())
             raise UserError(
-                f"latency table: it was measured on something else ({told}); "
+                f"latency table: it was measured on something else ({differing}); "
                 "measure one for this with `python -m experiments.latency_table`"
             )
 

@@ -34,7 +34,7 @@ def rearrange(gradients: UnitTensors, masks: Masks) -> Masks:
 def _rearranged(gradients: Tensor, mask: Tensor) -> Tensor:
     units = mask.shape[1]
     buffer = torch.empty(units, units, dtype=torch.float64)  # to allocate it costs as much as a layer's steps
-    rows = [_layer(gradients[:, layer], kept.numpy(), buffer) for layer, kept in enumerate(mask)]
+    rows = [_layer(gradients[:, layer], row.numpy(), buffer) for layer, row in enumerate(mask)]
     return torch.from_numpy(np.stack(rows))
 
 
@@ -44,14 +44,14 @@ def _layer(gradients: Tensor, mask: np.ndarray, buffer: Tensor) -> np.ndarray:
     With s the sum over pruned units, dropping unit j from it gives ‖s‖² - 2 s·g_j + ‖g_j‖². All s·g_j are kept up
     to date through the Gram matrix of the units, so a step costs as much as there are units, whatever the rows.
     """
-    kept = mask.copy()
-    if kept.all() or not kept.any():
-        return kept
+    remaining = mask.copy()
+    if remaining.all() or not remaining.any():
+        return remaining
     g = gradients.double()
     gram = torch.mm(g.T, g, out=buffer).numpy()
     energy = gram.diagonal()
-    pruned = ~kept & (energy > 0)
-    order = np.flatnonzero(kept)
+    pruned = ~remaining & (energy > 0)
+    order = np.flatnonzero(remaining)
     order = order[np.argsort(energy[order], kind="stable")]
     products = (g.T @ g[:, torch.from_numpy(pruned)].sum(1)).numpy()
     cost = np.where(pruned, energy / 2, np.inf)  # of candidates; no other is ever the least
@@ -64,4 +64,4 @@ def _layer(gradients: Tensor, mask: np.ndarray, buffer: Tensor) -> np.ndarray:
         cost[leaving] = np.inf
         if leaving != unit:
             np.subtract(joined, gram[leaving], out=products)
-    return np.isinf(cost) & (kept | pruned)
+    return np.isinf(cost) & (remaining | pruned)

@@ -147,6 +147,6 @@ def _ranked(values: Tensor, exists: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _only(exists: Tensor, places: Tensor) -> Tensor:
-    kept = torch.zeros_like(exists)
-    kept.view(-1)[places] = True
-    return kept
+    mask = torch.zeros_like(exists)
+    mask.view(-1)[places] = True
+    return mask

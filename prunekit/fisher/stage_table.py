@@ -50,14 +50,14 @@ class StageTable:
             with self.run.stage(f"evaluate {stage}", len(self.evaluation)) as advance:
                 # all cells of a sweep have the dense model in common
                 score = partial(cached_evaluation, self.config.run.folder) if stage == "dense" else evaluate
-                found = score(
+                result = score(
                     self.config.task, model, self.evaluation, device=self.run.device,
                     batch_size=self.config.evaluation.batch_size, precision=self.config.dtype, on_rows=advance,
                 )  # fmt: skip
             own, metric = cost(model, self.length), self.config.task.metric
             self.done[stage] = {
-                "stage": stage, "metric": metric, "value": found.metrics[metric], "low": found.low,
-                "high": found.high, **found.metrics, "length": self.length, "macs": own.macs,
+                "stage": stage, "metric": metric, "value": result.metrics[metric], "low": result.low,
+                "high": result.high, **result.metrics, "length": self.length, "macs": own.macs,
                 "achieved_macs": 1 - own.macs / self.dense.macs, "parameters": own.parameters,
                 "achieved_parameters": 1 - own.parameters / self.dense.parameters,
             }  # fmt: skip
@@ -82,8 +82,8 @@ class StageTable:
         run, config = self.run, self.config
         seconds = {name: run.seconds[name] for name in TIMED if name in run.seconds}
         run.table("stages", [{**row, "seconds": seconds.get(row["stage"])} for row in self.rows])
-        kept = kept_rows(self.teacher.model, masks)
-        run.table("kept", kept)
+        units = kept_rows(self.teacher.model, masks)
+        run.table("kept", units)
         write_json(run.folder / "masks" / "masks.json", {
             "heads": masks.heads["self"].tolist(), "neurons": masks.neurons.tolist(),
         })  # fmt: skip
@@ -94,7 +94,7 @@ class StageTable:
         first, last = self.rows[0], self.rows[-1]
         run.table("latency", [{**row, "mac_speedup": first["macs"] / max(1, last["macs"])} for row in timed])
         totals = {
-            unit: [sum(row[name] for row in kept if row["unit"] == unit) for name in ("kept", "total")]
+            unit: [sum(row[name] for row in units if row["unit"] == unit) for name in ("kept", "total")]
             for unit in ("heads", "neurons")
         }
         run.metrics = {
@@ -114,7 +114,7 @@ class StageTable:
             **{f"achieved_{unit}": 1 - left / total for unit, (left, total) in totals.items()},
         }  # fmt: skip
         if self.table is not None:  # of layers by the table, and of the whole model as measured
-            dense, own = (self.table.model_milliseconds(self.teacher.model, kept) for kept in (None, masks))
+            dense, own = (self.table.model_milliseconds(self.teacher.model, gates) for gates in (None, masks))
             run.sparsity |= {
                 "achieved_latency_by_table": 1 - own / dense,
                 "achieved_latency": 1 - timed[-1]["pruned_ms"] / timed[-1]["dense_ms"],

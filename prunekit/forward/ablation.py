@@ -155,9 +155,9 @@ def _ablate(model: PreTrainedModel, block: Block, sequence: list[Block], traces:
     if last:
         logits = classify(model, copies)
     else:
-        kept = torch.eye(block.heads, device=x.device, dtype=x.dtype)
-        kept = 1 - kept if mode == "one_off" else kept
-        gate = kept.repeat_interleave(block.head_size, 1).repeat_interleave(len(x), 0).unsqueeze(1)
+        mask = torch.eye(block.heads, device=x.device, dtype=x.dtype)
+        mask = 1 - mask if mode == "one_off" else mask
+        gate = mask.repeat_interleave(block.head_size, 1).repeat_interleave(len(x), 0).unsqueeze(1)
         logits = _replay(model, copies, sequence, first + 1, {block.layer: gate})
     return logits.unflatten(0, (block.heads, len(x)))
 

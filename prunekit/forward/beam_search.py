@@ -68,7 +68,7 @@ def beam_search(
     state = _start(sentences, beams, longest, device)
     words = torch.full((sentences, beams), config.decoder_start_token_id, device=device)
     heard = parts.nothing_heard(sentences, beams, longest)
-    found: list[Hypothesis | None] = [None] * sentences
+    hypotheses: list[Hypothesis | None] = [None] * sentences
     slots = torch.arange(beams, device=device)
     for length in range(1, longest + 1):
         state.ancestry[:, :, length - 1] = slots
@@ -76,12 +76,12 @@ def beam_search(
         words = _advance(state, parts.next_words(words, heard, own, memory).float(), pad, end, length, longest)
         leaving = _cannot_improve(state, length) | (length == longest)
         if leaving.float().mean() >= RETIRE_SHARE:
-            _collect(found, state.take(leaving.nonzero()[:, 0]))
+            _collect(hypotheses, state.take(leaving.nonzero()[:, 0]))
             stay = (~leaving).nonzero()[:, 0]
             if not len(stay):
                 break
             state, memory, heard, words = state.take(stay), memory.take(stay), heard.take(stay), words[stay]
-    return [hypothesis for hypothesis in found if hypothesis is not None]
+    return [hypothesis for hypothesis in hypotheses if hypothesis is not None]
 
 
 def _start(sentences: int, beams: int, longest: int, device: torch.device) -> _Beams:
@@ -142,7 +142,7 @@ def _cannot_improve(state: _Beams, length: int) -> Tensor:
     return full & (state.running[:, 0] / length <= state.finished[:, -1])
 
 
-def _collect(found: list[Hypothesis | None], state: _Beams) -> None:
+def _collect(hypotheses: list[Hypothesis | None], state: _Beams) -> None:
     columns = (state.place, state.best, state.best_length, state.finished[:, 0])
     for place, words, length, score in zip(*(column.tolist() for column in columns), strict=True):
-        found[place] = Hypothesis(words[:length], score)
+        hypotheses[place] = Hypothesis(words[:length], score)

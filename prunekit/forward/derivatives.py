@@ -86,8 +86,8 @@ def of_translation(
     if model.get_output_embeddings() is None:
         raise UserError(f"head importance: {type(model).__name__} gives no words; load the whole translation model")
     attention_mask, labels = (batch[name].to(model.device) for name in ("attention_mask", "labels"))
-    found = attention_blocks(model)
-    tokens = {block.kind: labels != -100 if block.in_decoder else attention_mask != 0 for block in found}
+    sublayers = attention_blocks(model)
+    tokens = {block.kind: labels != -100 if block.in_decoder else attention_mask != 0 for block in sublayers}
     open_, ones = Masks.ones(describe(model)), Masks.ones(describe(model), model.dtype, model.device).heads
     heads = {kind: ones[kind].expand(*tokens[kind].shape, -1, -1).clone().requires_grad_() for kind in ones}
     with gated(model, Masks(heads, open_.neurons, open_.layers)):
@@ -98,7 +98,7 @@ def of_translation(
     losses = target_losses(logits, labels)
     for kind, count in gates.items():
         count += tokens[kind].sum()
-    living = [block for block in found if block.heads]
+    living = [block for block in sublayers if block.heads]
     if not living:
         return losses, {}
     gradients = torch.autograd.grad(losses.sum(), list(heads.values()), materialize_grads=True)

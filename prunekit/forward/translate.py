@@ -35,22 +35,22 @@ def translate(
     model.eval()
     parts = Seq2Seq(model)
     longest = pairs.rows.task.max_length
-    found = []
+    results = []
     with torch.inference_mode(), autocast(device, precision):
         for batch in evaluation_batches(pairs, batch_size):
             memory = parts.read(to_device(batch, device))
-            found.append((batch, beam_search(parts, memory, beams=beams, longest=longest)))
+            results.append((batch, beam_search(parts, memory, beams=beams, longest=longest)))
             on_rows(len(batch["index"]))
     hypotheses = in_order(found)
     require_finite(np.asarray([hypothesis.score for hypothesis in hypotheses]))
     return hypotheses
 
 
-def in_order(found: Iterable[tuple[Batch, list[Hypothesis]]]) -> list[Hypothesis]:
+def in_order(results: Iterable[tuple[Batch, list[Hypothesis]]]) -> list[Hypothesis]:
     """The hypotheses of batches that share out a set of sentences, in the order of the data."""
     by_place = {
         place: hypothesis
-        for batch, hypotheses in found
+        for batch, hypotheses in results
         for place, hypothesis in zip(batch["index"].tolist(), hypotheses, strict=True)
     }
     return [by_place[place] for place in range(len(by_place))]

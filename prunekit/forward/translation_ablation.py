@@ -65,12 +65,12 @@ class TranslationAblation:
             mode: ``one_off``, this head goes, or ``all_but_one``, it alone stays.
         """
         shape = self.layout.of_kind(kind)[layer]
-        kept = torch.eye(shape.heads, device=self._parts.model.device, dtype=self._parts.model.dtype)
+        masks = torch.eye(shape.heads, device=self._parts.model.device, dtype=self._parts.model.dtype)
         if mode == "one_off":
-            kept = 1 - kept
+            masks = 1 - masks
         return [
             hypotheses
-            for some in kept.repeat_interleave(shape.head_size, 1).split(self._at_once)
+            for some in masks.repeat_interleave(shape.head_size, 1).split(self._at_once)
             for hypotheses in self._translate(shape, some, on_rows)
         ]
 
@@ -79,7 +79,7 @@ class TranslationAblation:
     ) -> list[list[Hypothesis]]:
         """Hypotheses of all sentences for every ablation, (ablation, heads * head size)."""
         ablations = len(gates)
-        found: list[list[tuple[Batch, list[Hypothesis]]]] = [[] for _ in range(ablations)]
+        results: list[list[tuple[Batch, list[Hypothesis]]]] = [[] for _ in range(ablations)]
         longest = self._pairs.rows.task.max_length
         for source in self._sources:
             sentences = len(source.batch["index"])
@@ -88,9 +88,9 @@ class TranslationAblation:
             hypotheses = beam_search(self._parts, memory, beams=self._beams, longest=longest)
             for ablation in range(ablations):
                 own = hypotheses[ablation * sentences : (ablation + 1) * sentences]
-                found[ablation].append((source.batch, own))
+                results[ablation].append((source.batch, own))
             on_rows(len(hypotheses))
-        return [in_order(batches) for batches in found]
+        return [in_order(batches) for batches in results]
 
     def _memory(self, source: _Source, shape: AttentionShape, gates: HeadGates, ablations: int) -> Memory:
         """Of the same sources for every ablation in turn."""

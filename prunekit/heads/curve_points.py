@@ -43,11 +43,11 @@ class CurvePoints:
         config = self.config
         for number, step in enumerate(steps, first):
             if number not in self.done:
-                found = evaluate(
+                result = evaluate(
                     config.task, step.model, self.examples, device=self.run.device,
                     batch_size=config.evaluation.batch_size, beams=config.evaluation.beams, precision=config.dtype,
                 )  # fmt: skip
-                own = point(config.task, step, found, self.dense, *self.examples.mean_lengths)
+                own = point(config.task, step, result, self.dense, *self.examples.mean_lengths)
                 self.done[number] = {**names, **own}
                 self.run.log(number, **self.done[number])
             advance(1)

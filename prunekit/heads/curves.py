@@ -130,18 +130,18 @@ def kept_rows(step: Step) -> list[dict[str, Any]]:
     """Heads kept per layer at one share."""
     return [
         {
-            "share": step.share, "kind": kind, "layer": layer, "heads_kept": int(kept.sum()),
+            "share": step.share, "kind": kind, "layer": layer, "heads_kept": int(mask.sum()),
             "heads": int((~np.isnan(scores)).sum()),
         }
-        for (kind, layer), kept, scores in zip(step.rows, step.keep, step.scores, strict=True)
+        for (kind, layer), mask, scores in zip(step.rows, step.keep, step.scores, strict=True)
     ]  # fmt: skip
 
 
 def kept_masks(step: Step) -> dict[str, list[list[bool]]]:
     """Which heads are kept at one share, by attention kind: (layer, head)."""
     masks: dict[str, list[list[bool]]] = {}
-    for (kind, _), kept, scores in zip(step.rows, step.keep, step.scores, strict=True):
-        masks.setdefault(kind, []).append(kept[~np.isnan(scores)].tolist())
+    for (kind, _), mask, scores in zip(step.rows, step.keep, step.scores, strict=True):
+        masks.setdefault(kind, []).append(mask[~np.isnan(scores)].tolist())
     return masks
 
 

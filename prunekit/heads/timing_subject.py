@@ -47,6 +47,6 @@ def without_lowest(
     rows, exists = rows_of(layout, kinds), existing(layout, kinds)
     keep = keep_mask(stacked(scores, kinds), heads_to_prune(int(exists.sum()), share))
     masks = Masks.ones(layout, device=model.device)
-    for (kind, layer), kept in zip(rows, keep, strict=True):
-        masks.heads[kind][layer] = torch.from_numpy(kept[: masks.heads[kind].shape[1]])
+    for (kind, layer), row in zip(rows, keep, strict=True):
+        masks.heads[kind][layer] = torch.from_numpy(row[: masks.heads[kind].shape[1]])
     return prune_heads(model, rows, exists, keep), masks, 1 - float(keep.sum() / exists.sum())

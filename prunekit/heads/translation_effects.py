@@ -37,8 +37,8 @@ def translation_comparisons(
     label: str,
 ) -> dict[str, dict[str, Comparison]]:
     """By ablation and attention kind, see :func:`prunekit.heads.effects.head_comparisons`."""
-    found = _translations(teacher, pairs, run, ablations, evaluation, label)
-    (baseline,) = found["baseline"]
+    translations = _translations(teacher, pairs, run, ablations, evaluation, label)
+    (baseline,) = translations["baseline"]
     layout = describe(teacher.model)
     test = paired_p_values if tested else untested
     compared: dict[str, dict[str, Comparison]] = {name: {} for name in ablations}
@@ -46,13 +46,13 @@ def translation_comparisons(
         for name in ablations:
             for kind in layout.kinds:
                 shapes = layout.of_kind(kind)
-                others = [text for shape in shapes for text in found[f"{name}-{kind}-{shape.layer}"]]
+                others = [text for shape in shapes for text in translations[f"{name}-{kind}-{shape.layer}"]]
                 value, scores, p_values = test(task.metric, baseline, others, pairs.labels.tolist())
                 places = np.nonzero(Masks.ones(layout).heads[kind].numpy())
                 values = np.full((len(shapes), max(shape.heads for shape in shapes)), np.nan)
-                found_p = values.copy()
-                values[places], found_p[places] = scores, p_values
-                compared[name][kind] = Comparison(task.metric, value, values, values - value, found_p)
+                p_value_of = values.copy()
+                values[places], p_value_of[places] = scores, p_values
+                compared[name][kind] = Comparison(task.metric, value, values, values - value, p_value_of)
                 advance(1)
     return compared
 
@@ -90,17 +90,17 @@ def _translations(
         for name in ablations
         for shape in layout.attention
     }
-    found = {}
+    translations = {}
     with run.stage(label, sum(heads for heads, _ in wanted.values())) as advance:
         for name, (heads, compute) in wanted.items():
             codec = Json(list, partial(_checked, heads, len(pairs)))
-            found[name] = cache.get(TRANSLATIONS, {**identity, "ablation": name}, compute, codec)
+            translations[name] = cache.get(TRANSLATIONS, {**identity, "ablation": name}, compute, codec)
             advance(heads)
-    return found
+    return translations
 
 
-def _checked(heads: int, rows: int, found: list[list[str]]) -> list[list[str]]:
+def _checked(heads: int, rows: int, translations: list[list[str]]) -> list[list[str]]:
     """What was read, if it is the texts of so many rows for each of so many heads."""
-    if [len(texts_) for texts_ in found] != [rows] * heads:
+    if [len(texts_) for texts_ in translations] != [rows] * heads:
         raise ValueError(f"not the translations of {rows} rows by {heads} models")
-    return found
+    return translations

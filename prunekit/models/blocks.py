@@ -90,13 +90,13 @@ class Block(AttentionBlock, FFNBlock):
 
 def attention_blocks(model: PreTrainedModel) -> list[AttentionBlock]:
     """The attention sublayers of a task model or base model, pruned or not: kind by kind, in the order of mask rows."""
-    found = [
+    sublayers = [
         _attention_block(paths, stack, row, calls, layer, model.config)
         for stack, row, calls, layer in _layers(model)
         for paths in stack.attention
     ]
     kinds = family_of(model.config).kinds
-    return sorted(found, key=lambda block: kinds.index(block.kind))
+    return sorted(sublayers, key=lambda block: kinds.index(block.kind))
 
 
 def ffn_blocks(model: PreTrainedModel) -> list[FFNBlock]:
@@ -155,12 +155,12 @@ def _layers(model: PreTrainedModel) -> Iterator[tuple[Stack, int, tuple[int, ...
     """Of every physical layer: its stack, its row there, the positions that it serves, and the layer."""
     family = family_of(model.config)
     order = family.call_order(model.config)
-    found = [
+    physical_layers = [
         (stack, row, layer)
         for stack in family.stacks
         for row, layer in enumerate(_entries(model.base_model, stack.layers))
     ]
-    for physical, (stack, row, layer) in enumerate(found):
+    for physical, (stack, row, layer) in enumerate(physical_layers):
         yield stack, row, tuple(at for at, index in enumerate(order) if index == physical), layer
 
 

@@ -69,13 +69,13 @@ def read_config(path: str | Path) -> PreTrainedConfig:
 def model_class(config: PreTrainedConfig, path: str | Path) -> Any:
     """A transformers class of the checkpoint's family, by name; classes that came with it are never used."""
     name = (config.architectures or ["nothing"])[0]
-    found = getattr(transformers, name, None)
-    if getattr(found, "config_class", None) is not type(config):
+    architecture = getattr(transformers, name, None)
+    if getattr(architecture, "config_class", None) is not type(config):
         raise UserError(
             f"{path}/config.json: architectures names {name}, "
             f"which is no {config.model_type} model of transformers"
         )
-    return found
+    return architecture
 
 
 def from_pretrained(
@@ -132,8 +132,8 @@ def in_one_line(what: str) -> Iterator[None]:
     try:
         yield
     except _LIBRARY_ERRORS as error:
-        told = error.__cause__ if isinstance(error, StrictDataclassError) else error
-        reason = (str(told).strip() or type(error).__name__).splitlines()[0]
+        cause = error.__cause__ if isinstance(error, StrictDataclassError) else error
+        reason = (str(cause).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{what} ({reason})") from error
 
 

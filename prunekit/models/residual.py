@@ -45,7 +45,7 @@ def gate_residual(hooks: ExitStack, model: PreTrainedModel, z: Tensor, check: Ca
 
     def normed(norm: nn.Module, inputs: tuple[Any, ...], _output: Tensor) -> Tensor:
         check(inputs[0])
-        return _norm_of_kept(norm, inputs[0], math.prod(gate.to(inputs[0].dtype) for gate in _active[norm]))
+        return _norm_of_remaining(norm, inputs[0], math.prod(gate.to(inputs[0].dtype) for gate in _active[norm]))
 
     def watch(norm: nn.Module) -> None:
         gates = _active.setdefault(norm, [])
@@ -82,11 +82,11 @@ def stream_readers(model: PreTrainedModel) -> list[Any]:
     return _parts(model, encoder_of(model.config).residual.readers)
 
 
-def _norm_of_kept(norm: Any, x: Tensor, z: Any) -> Tensor:
+def _norm_of_remaining(norm: Any, x: Tensor, z: Any) -> Tensor:
     """LayerNorm over the dimensions where z is not 0, times z: (..., hidden)."""
-    kept = (z != 0).to(x.dtype)
-    count = kept.sum(-1, keepdim=True)
-    centred = (x - (x * kept).sum(-1, keepdim=True) / count) * kept
+    mask = (z != 0).to(x.dtype)
+    count = mask.sum(-1, keepdim=True)
+    centred = (x - (x * mask).sum(-1, keepdim=True) / count) * mask
     variance = centred.square().sum(-1, keepdim=True) / count
     return (centred * torch.rsqrt(variance + norm.eps) * norm.weight + norm.bias) * z
 
@@ -103,41 +103,41 @@ def shrink_residual(model: PreTrainedModel, z: Tensor) -> None:
             f"masks.hidden: {type(model).__name__} reads its embeddings again at its output; hidden dimensions can go "
             "from classifiers, question answering and models without a task head"
         )
-    kept = (z != 0).nonzero().squeeze(1)
-    gates = z[kept]
+    remaining = (z != 0).nonzero().squeeze(1)
+    gates = z[remaining]
     projection = _projection(model)
     if projection is not None:
-        _keep_outputs(projection, kept, gates)
+        _keep_outputs(projection, remaining, gates)
     else:
         for table in _parts(model, encoder_of(model.config).residual.tables):
-            table.weight = _like(table.weight, table.weight[:, kept] * gates.to(table.weight))
-            table.embedding_dim = len(kept)
-        _keep_norm(_embedding_norm(model), kept, gates)
+            table.weight = _like(table.weight, table.weight[:, remaining] * gates.to(table.weight))
+            table.embedding_dim = len(remaining)
+        _keep_norm(_embedding_norm(model), remaining, gates)
     for block in blocks(model):
         for module in (block.q, block.k, block.v, block.ffn_in):
             if isinstance(module, nn.Linear):
-                _keep_inputs(module, kept)
+                _keep_inputs(module, remaining)
         for module in (block.o, block.ffn_out):
-            _keep_outputs(module, kept, gates)
+            _keep_outputs(module, remaining, gates)
         for module in (block.attention_norm, block.ffn_norm):
-            _keep_norm(module, kept, gates)
+            _keep_norm(module, remaining, gates)
     for reader in stream_readers(model):
-        _keep_inputs(reader, kept)
+        _keep_inputs(reader, remaining)
 
 
-def _keep_inputs(linear: Any, kept: Tensor) -> None:
-    linear.weight = _like(linear.weight, linear.weight[:, kept])
-    linear.in_features = len(kept)
+def _keep_inputs(linear: Any, remaining: Tensor) -> None:
+    linear.weight = _like(linear.weight, linear.weight[:, remaining])
+    linear.in_features = len(remaining)
 
 
-def _keep_outputs(projection: Any, kept: Tensor, gates: Tensor) -> None:
+def _keep_outputs(projection: Any, remaining: Tensor, gates: Tensor) -> None:
     """Of a linear layer, or of what is left of one."""
     if isinstance(projection, nn.Linear):
         factor = gates.to(projection.weight)
-        projection.weight = _like(projection.weight, projection.weight[kept] * factor[:, None])
-        projection.out_features = len(kept)
+        projection.weight = _like(projection.weight, projection.weight[remaining] * factor[:, None])
+        projection.out_features = len(remaining)
     if projection.bias is not None:
-        projection.bias = _like(projection.bias, projection.bias[kept] * gates.to(projection.bias))
+        projection.bias = _like(projection.bias, projection.bias[remaining] * gates.to(projection.bias))
 
 
 def _keep_norm(norm: Any, kept: Tensor, gates: Tensor) -> None:
@@ -155,8 +155,8 @@ def _like(old: Tensor, new: Tensor) -> nn.Parameter:
 def _projection(model: PreTrainedModel) -> nn.Module | None:
     """What brings embeddings to the hidden size, if the model has it."""
     path = encoder_of(model.config).residual.projection
-    found = _parts(model, (path,)) if path else []
-    return found[0] if found else None
+    modules = _parts(model, (path,)) if path else []
+    return modules[0] if modules else None
 
 
 def _embedding_norm(model: PreTrainedModel) -> nn.Module:

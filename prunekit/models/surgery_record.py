@@ -41,10 +41,10 @@ class SurgeryRecord:
     def of(cls, model: PreTrainedModel) -> SurgeryRecord:
         """The record in a model's configuration, or that everything is left."""
         if hasattr(model.config, "prunekit"):
-            found = cls.from_json(model.config.prunekit)
-            if found.hidden is None:
-                found.hidden = list(range(describe(model).hidden))
-            return found
+            record = cls.from_json(model.config.prunekit)
+            if record.hidden is None:
+                record.hidden = list(range(describe(model).hidden))
+            return record
         layout = describe(model)
         return cls(
             heads={kind: [list(range(shape.heads)) for shape in layout.of_kind(kind)] for kind in layout.kinds},
@@ -57,10 +57,10 @@ class SurgeryRecord:
     def apply(self, masks: Masks) -> None:
         """Drop what ``masks`` drop; their entries are about the units that were left so far."""
         if masks.hidden is not None and self.hidden is not None:
-            self.hidden = _kept(self.hidden, masks.hidden)
+            self.hidden = _remaining(self.hidden, masks.hidden)
         for kind, rows in self.heads.items():
-            rows[:] = [_kept(row, mask) for row, mask in zip(rows, masks.heads[kind], strict=True)]
-        self.neurons[:] = [_kept(row, mask) for row, mask in zip(self.neurons, masks.neurons, strict=True)]
+            rows[:] = [_remaining(row, mask) for row, mask in zip(rows, masks.heads[kind], strict=True)]
+        self.neurons[:] = [_remaining(row, mask) for row, mask in zip(self.neurons, masks.neurons, strict=True)]
         for kind, mask in masks.layers.items():
             off = {layer for layer, keep in enumerate(mask.tolist()) if not keep}
             self.removed[kind] = sorted(off.union(self.removed[kind]))
@@ -131,7 +131,7 @@ class SurgeryRecord:
             raise UserError(f"it is damaged ({type(error).__name__}: {error})") from None
 
 
-def _kept(indices: list[int], mask: Tensor) -> list[int]:
+def _remaining(indices: list[int], mask: Tensor) -> list[int]:
     return [index for index, keep in zip(indices, mask[: len(indices)].tolist(), strict=True) if keep]
 
 
@@ -139,11 +139,11 @@ def _fill(name: str, mask: Tensor, rows: list[list[int]]) -> None:
     if len(rows) != len(mask):
         raise UserError(f"{name} has {len(rows)} layers, the model has {len(mask)}")
     width = mask.shape[1]
-    for layer, kept in enumerate(rows):
-        if kept != sorted(set(kept)) or not all(0 <= index < width for index in kept):
+    for layer, indices in enumerate(rows):
+        if indices != sorted(set(indices)) or not all(0 <= index < width for index in indices):
             raise UserError(f"{name} of layer {layer} must be increasing indices below {width}")
         mask[layer] = False
-        mask[layer, torch.tensor(kept, dtype=torch.long)] = True
+        mask[layer, torch.tensor(indices, dtype=torch.long)] = True
 
 
 def _to_ranges(indices: list[int]) -> str:

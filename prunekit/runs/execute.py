@@ -72,22 +72,22 @@ def run_id(
 
 def chosen(config: Any) -> dict[str, Any]:
     """The settings of a configuration that differ from their defaults, section by section."""
-    found = {}
+    settings = {}
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
             if inner := chosen(value):
-                found[item.name] = inner
+                settings[item.name] = inner
         else:
             default = item.default if item.default is not MISSING else cast(Any, item.default_factory)()
             if value != default:
-                found[item.name] = value
-    return found
+                settings[item.name] = value
+    return settings
 
 
 @dataclass
 class Run:
-    """A run in progress. A story fills ``metrics``, ``sparsity``, ``model``, ``teacher`` and writes tables."""
+    """A run in progress. A procedure fills ``metrics``, ``sparsity``, ``model``, ``teacher`` and writes tables."""
 
     verb: str
     folder: Path
@@ -161,7 +161,7 @@ class Helper(Run):
         pass
 
 
-Story = Callable[[Any, Run], None]
+Procedure = Callable[[Any, Run], None]
 Draw = Callable[[Path], list[Path]]
 """Draws the figures of a finished run in its folder; returns the pictures."""
 
@@ -176,9 +176,10 @@ class FinishedRecord(dict[str, Any]):
 
 
 def execute(
-    verb: str, revision: int, config: Settings, story: Story, *, measures_time: bool = False, draw: Draw | None = None
+    verb: str, revision: int, config: Settings, procedure: Procedure, *, measures_time: bool = False,
+    draw: Draw | None = None,
 ) -> dict[str, Any]:
-    """Run a story once for this configuration and return its record (``result.json``).
+    """Run a procedure once for this configuration and return its record (``result.json``).
 
     A finished run is returned as it is (:class:`FinishedRecord`); an interrupted one goes on from what it left; two
     processes on the same configuration wait for each other. Local input whose content has changed makes another run.
@@ -199,7 +200,7 @@ def execute(
     root = Path(config.run.folder)
     folder = root / verb / identity
     if processes.rank() > 0:
-        return _help(verb, folder, config, story, device)
+        return _help(verb, folder, config, procedure, device)
     (root / ".locks").mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(root / ".locks" / f"{verb}-{identity}.lock"):
         finished = read_result(folder)
@@ -260,7 +261,7 @@ def _help(verb: str, folder: Path, config: Settings, story: Story, device: torch
     if processes.broadcast(False, device):
         quiet = dataclasses.replace(config, run=dataclasses.replace(config.run, progress=False))
         tracker = Tracker("disabled", config.run.project, verb, folder.name, {}, folder)
-        story(quiet, Helper(verb=verb, folder=folder, config=quiet, tracker=tracker, device=device))
+        procedure(quiet, Helper(verb=verb, folder=folder, config=quiet, tracker=tracker, device=device))
     return {}
 
 

@@ -35,10 +35,10 @@ def git_state() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def library_versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

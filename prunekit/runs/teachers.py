@@ -47,7 +47,7 @@ class Teacher:
 
 
 def finetune(config: Settings, run: Run) -> None:
-    """Story of the verb `finetune`: train a teacher, evaluate it, keep its weights in ``model/``."""
+    """Procedure of the verb `finetune`: train a teacher, evaluate it, keep its weights in ``model/``."""
     require_scores(config.model)
     rows = load_rows(config.task, config.task.train).sample(config.train.examples)
     evaluation = load_rows(config.task, config.task.evaluation).sample(config.train.evaluation_examples)

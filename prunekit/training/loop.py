@@ -227,19 +227,19 @@ class StageRun:
     def _log(self, lines: list[Values], ends_epoch: bool) -> None:
         """Log the means of some steps; judge the weights where it is time."""
         stage, state = self.stage, self.state
-        found = self._means(lines)
+        means = self._means(lines)
         if ends_epoch and self.first:
             stage.after_epoch(state.step // self.per_epoch)
         if stage.score is not None and stage.is_scored(state.step, self.per_epoch):
             score = stage.score()
             if score is not None:
                 if stage.logs_score:
-                    found["score"] = score
+                    means["score"] = score
                 if state.best is None or math.isnan(state.best) or score > state.best:
                     state.best, state.best_step = score, state.step
                     if self.best is not None and self.first:
                         save_modules(self.best, stage.modules)
-        step, values = stage.first_step + state.step, {**found, **stage.notes(state.step)}
+        step, values = stage.first_step + state.step, {**means, **stage.notes(state.step)}
         self.context.on_log(step, values)
         if stage.shared:
             state.history.append({"step": step, **values})

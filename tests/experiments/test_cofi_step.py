@@ -98,7 +98,7 @@ def test_plain_gates_are_those_of_the_library(family: str) -> None:
 @pytest.mark.parametrize("sparsity", [0.6, 0.9])
 def test_gates_have_the_sparsity(sparsity: float) -> None:
     model = teacher()
-    found = PrunableSize.of(model).sparsity(gates_at(model, sparsity, seed=0).kept())
+    found = PrunableSize.of(model).sparsity(gates_at(model, sparsity, seed=0).probabilities())
     assert float(found.detach()) == pytest.approx(sparsity, abs=1e-6)
 
 

@@ -23,7 +23,7 @@ def questions(folder: Path) -> list[str]:
     return [*TINY, "task=questions", *files, *sizes, f"run.folder={folder}/runs"]
 
 
-class Ledger:
+class RunInMemory:
     """What :func:`load_teacher` writes into a run."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ def test_finetune_and_load_its_teacher(tmp_path: Path) -> None:
     assert model.config.id2label == {0: "start", 1: "end"}
 
     config = composed("prune_fisher", *settings)
-    run: Any = Ledger()
+    run: Any = RunInMemory()
     teacher = load_teacher(config, run)
     assert run.teacher["value"] == record["metrics"]["answer_f1"]
     assert isinstance(teacher.encode(load_rows(config.task, "validation")), Windows)
@@ -73,7 +73,7 @@ def test_the_best_of_the_epochs(tmp_path: Path) -> None:
 def test_a_teacher_with_another_kind_of_head(tmp_path: Path) -> None:
     classifier = perform("finetune", *TINY, "train.epochs=1", f"run.folder={tmp_path}/runs")
     folder = f"{tmp_path}/runs/finetune/{classifier['run_id']}/model"
-    run: Any = Ledger()
+    run: Any = RunInMemory()
     with pytest.raises(UserError) as told:
         load_teacher(composed("prune_fisher", *questions(tmp_path), f"teacher={folder}"), run)
     assert str(told.value) == (

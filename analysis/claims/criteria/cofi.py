@@ -33,8 +33,8 @@ def kept_score(group: Group, journal: Journal, *, above: float) -> list[Outcome]
     """Mean per cent of the teacher's score."""
     outcomes = []
     for title, rows in _tasks(group):
-        kept = (100 * rows["value"] / (rows["value"] - rows["change"])).mean()
-        outcomes.append(Outcome(kept, kept > above, f"{rows['change'].mean():+.1f} points, {_runs(rows)}", title))
+        percent = (100 * rows["value"] / (rows["value"] - rows["change"])).mean()
+        outcomes.append(Outcome(percent, percent > above, f"{rows['change'].mean():+.1f} points, {_runs(rows)}", title))
     return outcomes
 
 
@@ -59,9 +59,9 @@ def learned_masks(group: Group, journal: Journal) -> list[Outcome]:
     outcomes = []
     for one in paired(default_runs(group.records, free=["structure"]), structure, "learned", "random"):
         cells = pairs(one, structure, "learned", "random")
-        found = cells["difference"]
-        note = _pairs(cells) + (f", {found.min():+.1f} to {found.max():+.1f}" if len(cells) > 1 else "")
-        outcomes.append(Outcome(found.mean(), found.mean() > 0, note, one.title))
+        differences = cells["difference"]
+        note = _pairs(cells) + (f", {differences.min():+.1f} to {differences.max():+.1f}" if len(cells) > 1 else "")
+        outcomes.append(Outcome(differences.mean(), differences.mean() > 0, note, one.title))
     return outcomes
 
 

@@ -93,7 +93,7 @@ def importance_beats_oracle(group: Group, journal: Journal, *, beyond: float) ->
     importance, oracle = _curves(group, journal, "importance"), _curves(group, journal, "oracle")
     both = sorted(importance.keys() & oracle.keys())
     outcomes = [(teacher, advantage(importance[teacher], oracle[teacher], beyond / 100)) for teacher in both]
-    return [replace(found, subject=teacher) for teacher, found in outcomes if found is not None]
+    return [replace(outcome, subject=teacher) for teacher, outcome in outcomes if outcome is not None]
 
 
 def advantage(importance: pd.Series, oracle: pd.Series, beyond: float) -> Outcome | None:

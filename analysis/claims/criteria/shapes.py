@@ -57,10 +57,10 @@ def different_tasks(group: Group, journal: Journal) -> list[Outcome]:
     shapes = {title: _profiles(rows) for title, rows in _shapes(group, journal)}
     outcomes = []
     for title, own in shapes.items():
-        others = [found for name, found in shapes.items() if name != title]
+        others = [profiles for name, profiles in shapes.items() if name != title]
         within, between = [], []
         for sparsity, mine in own.items():
-            theirs = [profile for found in others for profile in found.get(sparsity, [])]
+            theirs = [profile for profiles in others for profile in profiles.get(sparsity, [])]
             if len(mine) > 1 and theirs:
                 within += [_distance(pair) for pair in combinations(mine, 2)]
                 between += [_distance(pair) for pair in product(mine, theirs)]
@@ -87,8 +87,8 @@ def layer_shares(rows: pd.DataFrame) -> pd.Series:
 def _shapes(group: Group, journal: Journal) -> list[tuple[str, pd.DataFrame]]:
     """The kept units of each task's learned runs that reached their target."""
     groups = default_runs([record for record in group.records if not missed(record)])
-    found = [(one.title, kept_rows(one, "sparsity", journal)) for one in groups]
-    return [(title, rows) for title, rows in found if rows is not None]
+    tables = [(one.title, kept_rows(one, "sparsity", journal)) for one in groups]
+    return [(title, rows) for title, rows in tables if rows is not None]
 
 
 def _profiles(rows: pd.DataFrame) -> dict[float, list[np.ndarray]]:
@@ -96,10 +96,10 @@ def _profiles(rows: pd.DataFrame) -> dict[float, list[np.ndarray]]:
     units = rows[rows["unit"].isin(["heads", "neurons"])]
     units = units.assign(share=units["kept"] / units["total"])
     wide = units.pivot_table(index=RUN, columns=["unit", "layer"], values="share").sort_index(axis=1)
-    found: dict[float, list[np.ndarray]] = {}
+    profiles: dict[float, list[np.ndarray]] = {}
     for sparsity, members in wide.groupby(level="sparsity"):
-        found[float(str(sparsity))] = list(members.to_numpy())
-    return found
+        profiles[float(str(sparsity))] = list(members.to_numpy())
+    return profiles
 
 
 def _distance(pair: Iterable[np.ndarray]) -> float:

@@ -42,19 +42,19 @@ def improvements(group: Group, journal: Journal, *, low: float, high: float) -> 
     """
     outcomes = []
     for teacher, heads in _effects(group, journal).items():
-        found = heads[(heads["kind"] == ENCODER) & heads["significant"]]
-        if len(found):
-            better = int((found["delta_points"] > 0).sum())
-            percent = 100 * better / len(found)
-            outcomes.append(Outcome(percent, low <= percent <= high, f"{better} of {len(found)} heads", teacher))
+        significant = heads[(heads["kind"] == ENCODER) & heads["significant"]]
+        if len(significant):
+            better = int((significant["delta_points"] > 0).sum())
+            percent = 100 * better / len(significant)
+            outcomes.append(Outcome(percent, low <= percent <= high, f"{better} of {len(significant)} heads", teacher))
     return outcomes
 
 
 @criterion
 def half_of_layers(group: Group, journal: Journal, *, protocol: str, at_least: float) -> list[Outcome]:
     """As :func:`analysis.claims.criteria.michel.one_head_layers`, but half is enough."""
-    found = one_head_layers(group, journal, protocol=protocol, above=at_least)
-    return [replace(outcome, holds=outcome.number >= at_least) for outcome in found]
+    outcomes = one_head_layers(group, journal, protocol=protocol, above=at_least)
+    return [replace(outcome, holds=outcome.number >= at_least) for outcome in outcomes]
 
 
 @criterion
@@ -84,9 +84,9 @@ def most_sensitive(group: Group, journal: Journal) -> list[Outcome]:
     """
     outcomes = []
     for teacher, curves in _kinds(group, journal).items():
-        kept = {kind: float(curve[(curve.index > 0) & (curve.index < 1)].mean()) for kind, curve in curves.items()}
-        difference = min(kept[ENCODER], kept[DECODER]) - kept[CROSS]
-        note = "kept on average: " + ", ".join(f"{kind} {kept[kind]:.0f} %" for kind in (ENCODER, CROSS, DECODER))
+        bleu = {kind: float(curve[(curve.index > 0) & (curve.index < 1)].mean()) for kind, curve in curves.items()}
+        difference = min(bleu[ENCODER], bleu[DECODER]) - bleu[CROSS]
+        note = "kept on average: " + ", ".join(f"{kind} {bleu[kind]:.0f} %" for kind in (ENCODER, CROSS, DECODER))
         outcomes.append(Outcome(difference, difference > 0, note, teacher))
     return outcomes
 
@@ -95,8 +95,8 @@ def most_sensitive(group: Group, journal: Journal) -> list[Outcome]:
 def catastrophe(group: Group, journal: Journal, *, pruned: float, below: float) -> list[Outcome]:
     """Per cent of BLEU left with ``pruned`` per cent of the encoder-decoder heads gone."""
     return [
-        Outcome(kept[CROSS], kept[CROSS] < below, subject=teacher)
-        for teacher, kept in _kept(group, journal, pruned / 100).items()
+        Outcome(bleu[CROSS], bleu[CROSS] < below, subject=teacher)
+        for teacher, bleu in _remaining(group, journal, pruned / 100).items()
     ]
 
 
@@ -104,9 +104,9 @@ def catastrophe(group: Group, journal: Journal, *, pruned: float, below: float) 
 def bearable(group: Group, journal: Journal, *, pruned: float, at_least: float) -> list[Outcome]:
     """Per cent of BLEU left with ``pruned`` per cent of the heads of encoder or decoder gone, the lower one."""
     outcomes = []
-    for teacher, kept in _kept(group, journal, pruned / 100).items():
-        lower = min(kept[ENCODER], kept[DECODER])
-        note = ", ".join(f"{kind} {kept[kind]:.0f} %" for kind in (ENCODER, DECODER))
+    for teacher, bleu in _remaining(group, journal, pruned / 100).items():
+        lower = min(bleu[ENCODER], bleu[DECODER])
+        note = ", ".join(f"{kind} {bleu[kind]:.0f} %" for kind in (ENCODER, DECODER))
         outcomes.append(Outcome(lower, lower >= at_least, note, teacher))
     return outcomes
 
@@ -115,11 +115,11 @@ def bearable(group: Group, journal: Journal, *, pruned: float, at_least: float) 
 def late_redundancy(group: Group, journal: Journal, *, pruned: float, at_least: float) -> list[Outcome]:
     """Per cent of BLEU left with ``pruned`` per cent of all heads gone after the last epoch."""
     outcomes = []
-    for teacher, kept in _dynamics(group, journal, pruned / 100).items():
-        failing = kept.index[kept < at_least]
-        since = kept.index[kept.index > failing.max()] if len(failing) else kept.index
+    for teacher, bleu in _dynamics(group, journal, pruned / 100).items():
+        failing = bleu.index[bleu < at_least]
+        since = bleu.index[bleu.index > failing.max()] if len(failing) else bleu.index
         from_epoch = f"; at least {at_least} % from epoch {since[0]} on" if len(since) else ""
-        outcomes.append(Outcome(float(kept.iloc[-1]), bool(len(since)), f"epoch {kept.index[-1]}{from_epoch}", teacher))
+        outcomes.append(Outcome(float(bleu.iloc[-1]), bool(len(since)), f"epoch {bleu.index[-1]}{from_epoch}", teacher))
     return outcomes
 
 
@@ -130,10 +130,10 @@ def early_need(group: Group, journal: Journal, *, pruned: float, below: float, g
     Holds ``below``, if the last epoch leaves at least ``gain`` per cent of BLEU more.
     """
     outcomes = []
-    for teacher, kept in _dynamics(group, journal, pruned / 100).items():
-        if len(kept) > 1:
-            first, last = float(kept.iloc[0]), float(kept.iloc[-1])
-            note = f"epoch {kept.index[0]}; {last:.0f} % after epoch {kept.index[-1]}"
+    for teacher, bleu in _dynamics(group, journal, pruned / 100).items():
+        if len(bleu) > 1:
+            first, last = float(bleu.iloc[0]), float(bleu.iloc[-1])
+            note = f"epoch {bleu.index[0]}; {last:.0f} % after epoch {bleu.index[-1]}"
             holds = first < below and last - first >= gain
             outcomes.append(Outcome(first, holds, note, teacher))
     return outcomes
@@ -146,24 +146,24 @@ def _effects(group: Group, journal: Journal) -> dict[str, pd.DataFrame]:
 
 def _kinds(group: Group, journal: Journal) -> dict[str, dict[str, pd.Series]]:
     """BLEU in per cent of the unpruned by share pruned of one kind by importance, of teachers with all kinds."""
-    found: dict[str, dict[str, pd.Series]] = {}
+    by_teacher: dict[str, dict[str, pd.Series]] = {}
     for kind in (ENCODER, CROSS, DECODER):
         points = fig3b.replicates([r for r in group.records if r.config.get("kinds") == [kind]], journal)
         if points is not None:
             for teacher, rows in points[points["order"] == "importance"].groupby("teacher"):
                 curve = rows.groupby("share")["value"].mean().sort_index()
                 if 0.0 in curve.index and curve[0.0] > 0:
-                    found.setdefault(str(teacher), {})[kind] = 100 * curve / curve[0.0]
-    return {teacher: curves for teacher, curves in found.items() if len(curves) == 3}
+                    by_teacher.setdefault(str(teacher), {})[kind] = 100 * curve / curve[0.0]
+    return {teacher: curves for teacher, curves in by_teacher.items() if len(curves) == 3}
 
 
-def _kept(group: Group, journal: Journal, share: float) -> dict[str, dict[str, float]]:
+def _remaining(group: Group, journal: Journal, share: float) -> dict[str, dict[str, float]]:
     """What each kind keeps with a share of its heads pruned, of teachers whose curves have that share."""
-    found = {}
+    by_teacher = {}
     for teacher, curves in _kinds(group, journal).items():
         if all(share in curve.index for curve in curves.values()):
-            found[teacher] = {kind: float(curve[share]) for kind, curve in curves.items()}
-    return found
+            by_teacher[teacher] = {kind: float(curve[share]) for kind, curve in curves.items()}
+    return by_teacher
 
 
 def _dynamics(group: Group, journal: Journal, share: float) -> dict[str, pd.Series]:
@@ -173,5 +173,5 @@ def _dynamics(group: Group, journal: Journal, share: float) -> dict[str, pd.Seri
     if points is None:
         return {}
     there = points[(points["share"] == share) & points["relative"].notna()]
-    found = there.groupby(["teacher", "epoch"])["relative"].mean()
-    return {teacher: found[teacher] for teacher in found.index.unique("teacher")}
+    bleu = there.groupby(["teacher", "epoch"])["relative"].mean()
+    return {teacher: bleu[teacher] for teacher in bleu.index.unique("teacher")}

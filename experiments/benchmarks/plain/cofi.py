@@ -53,7 +53,7 @@ def plain_loss(teacher: Any, size: PrunableSize, trainee: Trainee, batch: Batch,
     loss = PREDICTION_WEIGHT * answer_loss(output.logits, teacher_output.logits) + (1 - PREDICTION_WEIGHT) * of_layers
     if trainee.gates is None:
         return loss
-    return loss + trainee.constraint(expected_sparsity(trainee.gates.kept(), size), step)
+    return loss + trainee.constraint(expected_sparsity(trainee.gates.probabilities(), size), step)
 
 
 def drawn(gates: Gates) -> Masks:
@@ -102,16 +102,16 @@ def _after(hooks: ExitStack, module: nn.Module, *gates: Tensor) -> None:
 
 
 def _norm(hooks: ExitStack, norm: Any, z: Tensor) -> None:
-    norm.forward = partial(norm_of_kept, norm, z)
+    norm.forward = partial(norm_of_remaining, norm, z)
     hooks.callback(delattr, norm, "forward")
 
 
-def norm_of_kept(norm: Any, z: Tensor, x: Tensor) -> Tensor:
+def norm_of_remaining(norm: Any, z: Tensor, x: Tensor) -> Tensor:
     """LayerNorm over the dimensions where z, (hidden,), is not 0, put back in their places, times z."""
-    kept = (z != 0).nonzero().squeeze(1)
-    normed = F.layer_norm(x.index_select(-1, kept), (len(kept),), norm.weight[kept], norm.bias[kept], norm.eps)
+    left = (z != 0).nonzero().squeeze(1)
+    normed = F.layer_norm(x.index_select(-1, left), (len(left),), norm.weight[left], norm.bias[left], norm.eps)
     output = x.clone()
-    output[..., kept] = normed
+    output[..., left] = normed
     return output * z
 
 
@@ -152,11 +152,11 @@ def layer_loss(
     return total
 
 
-def expected_sparsity(kept: Masks, size: PrunableSize) -> Tensor:
+def expected_sparsity(gates: Masks, size: PrunableSize) -> Tensor:
     """From the probability of each gate not to be 0, pair by pair, ()."""
-    [kind] = kept.heads
-    assert kept.hidden is not None
-    heads = (kept.layers[kind][:, None] * kept.heads[kind]).flatten()
-    neurons = (kept.layers["ffn"][:, None] * kept.neurons).flatten()
-    parameters = size.per_head * kept.hidden.outer(heads).sum() + size.per_neuron * kept.hidden.outer(neurons).sum()
+    [kind] = gates.heads
+    assert gates.hidden is not None
+    heads = (gates.layers[kind][:, None] * gates.heads[kind]).flatten()
+    neurons = (gates.layers["ffn"][:, None] * gates.neurons).flatten()
+    parameters = size.per_head * gates.hidden.outer(heads).sum() + size.per_neuron * gates.hidden.outer(neurons).sum()
     return 1 - parameters / size.total

@@ -24,7 +24,7 @@ def plain_rearrange(gradients: UnitTensors, masks: Masks) -> Masks:
     """
 
     def rearranged(rows: Tensor, mask: Tensor) -> Tensor:
-        return torch.stack([plain_rearranged_layer(rows[:, layer], kept) for layer, kept in enumerate(mask)])
+        return torch.stack([plain_rearranged_layer(rows[:, layer], row) for layer, row in enumerate(mask)])
 
     heads = rearranged(gradients.heads, masks.heads["self"])
     return Masks({"self": heads}, rearranged(gradients.neurons, masks.neurons), masks.layers)
@@ -68,7 +68,7 @@ def plain_search(gradients: UnitTensors, model: Any, length: int, constraint: fl
     heads, neurons = (rows.double().square().sum(0).flatten() for rows in (gradients.heads, gradients.neurons))
     budget = constraint * cost(model, length).macs
     hidden, size = describe(model).hidden, blocks(model)[0].head_size
-    best, kept = -1.0, (0, 0)
+    best, counts = -1.0, (0, 0)
     for number in range(1, len(heads) + 1):
         left = budget - number * head_macs(hidden, size, length)
         if left < 0:
@@ -77,9 +77,9 @@ def plain_search(gradients: UnitTensors, model: Any, length: int, constraint: fl
         importance = float(heads.sort(descending=True)[0][:number].sum())
         importance += float(neurons.sort(descending=True)[0][:others].sum())
         if importance > best:
-            best, kept = importance, (number, others)
+            best, counts = importance, (number, others)
     masks = Masks.ones(describe(model))
-    for mask, values, number in ((masks.heads["self"], heads, kept[0]), (masks.neurons, neurons, kept[1])):
+    for mask, values, number in ((masks.heads["self"], heads, counts[0]), (masks.neurons, neurons, counts[1])):
         mask.fill_(False)
         mask.view(-1)[values.sort(descending=True, stable=True)[1][:number]] = True
     return masks

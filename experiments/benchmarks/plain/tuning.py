@@ -44,18 +44,18 @@ def plain_tune(model: Any, masks: Masks, batches: list[Batch], assistant: Masks)
         for side in (fitted, own):
             side.enter(layers[layer - 1] if layer else None, batches)
         for sublayer, row in (("attention", soft.heads["self"][layer]), ("ffn", soft.neurons[layer])):
-            kept = row.nonzero().flatten()
-            if not len(kept) or (sublayer, layer) == ("attention", 0):
+            remaining = row.nonzero().flatten()
+            if not len(remaining) or (sublayer, layer) == ("attention", 0):
                 continue
             if sublayer == "attention":
-                products, moments = attention_equations(block, kept, fitted, own)
+                products, moments = attention_equations(block, remaining, fitted, own)
             else:
-                products, moments = ffn_equations(block, kept, fitted, own, first_token=layer == len(layers) - 1)
+                products, moments = ffn_equations(block, remaining, fitted, own, first_token=layer == len(layers) - 1)
             scales, stopped = solution(products, moments)
-            scales = scales[: len(kept)]
+            scales = scales[: len(remaining)]
             if stopped >= 3 or scales.abs().max() > 10:
                 return soft
-            row[kept] *= scales
+            row[remaining] *= scales
     return soft
 
 
@@ -109,14 +109,14 @@ def watched_calls(*modules: Any) -> Iterator[list[tuple[Tensor, dict[str, Any]]]
             hook.remove()
 
 
-def attention_equations(block: Block, kept: Tensor, fitted: Side, own: Side) -> tuple[Tensor, Tensor]:
+def attention_equations(block: Block, remaining: Tensor, fitted: Side, own: Side) -> tuple[Tensor, Tensor]:
     """AᵀA and Aᵀb, from A written out: each kept head's output, and a column of ones."""
-    weight = block.o.get_parameter("weight").unflatten(1, (block.heads, block.head_size))[:, kept]
+    weight = block.o.get_parameter("weight").unflatten(1, (block.heads, block.head_size))[:, remaining]
     products, moments = torch.zeros(()), torch.zeros(())
     for (wanted,), (seen,), call in zip(
         fitted.passes(block, block.attention_norm), own.passes(block, block.o), own.calls, strict=True
     ):
-        by_head = seen.unflatten(1, (block.heads, block.head_size))[:, kept]
+        by_head = seen.unflatten(1, (block.heads, block.head_size))[:, remaining]
         outputs = torch.einsum("thk,dhk->tdh", by_head, weight).flatten(0, 1)
         matrix = torch.cat([outputs, torch.ones(len(outputs), 1, device=outputs.device)], 1)
         missing = wanted - block.o.get_parameter("bias") - call.x[call.real]

@@ -137,11 +137,11 @@ def read_test_set(task: TaskConfig, split: str) -> dict[str, list[str]]:
         raise UserError(f"task.subset: sacreBLEU has no test set {name!r}, `sacrebleu --list` names them")
     if split not in parts:
         raise UserError(f"split {split!r} is not in {name} of sacreBLEU, it has {', '.join(map(repr, parts))}")
-    found, pair = DATASETS[parts[split]], "-".join(task.columns)
-    if pair not in found.langpairs:
-        raise UserError(f"columns: {name} of sacreBLEU is not in {pair}, it has {', '.join(found.langpairs)}")
+    test_set, pair = DATASETS[parts[split]], "-".join(task.columns)
+    if pair not in test_set.langpairs:
+        raise UserError(f"columns: {name} of sacreBLEU is not in {pair}, it has {', '.join(test_set.langpairs)}")
     try:
-        paths = [found.get_source_file(pair), found.get_reference_files(pair)[0]]
+        paths = [test_set.get_source_file(pair), test_set.get_reference_files(pair)[0]]
     except (Exception, SystemExit) as error:  # its downloads end in errors of many kinds, one of them an exit
         raise UserError(f"task.source: {parts[split]} of sacreBLEU cannot be loaded: {error}") from error
     return dict(zip(task.columns, (text_lines(Path(path), "task.source") for path in paths), strict=True))

@@ -24,11 +24,11 @@ def folder_problems(folder: Path) -> Iterator[str]:
     verb, version = VERBS.get(str(record.get("verb"))), version_of(record)
     if verb is None:
         return
-    found = {table.stem: table for table in sorted((folder / "tables").glob("*.csv"))}
-    for name in missing_tables(verb.name, version, found):
+    files = {table.stem: table for table in sorted((folder / "tables").glob("*.csv"))}
+    for name in missing_tables(verb.name, version, files):
         yield f"{folder / 'tables' / name}.csv: missing"
     known = {table.name: table for table in verb.tables}
-    for name, file in found.items():
+    for name, file in files.items():
         if name in known:
             yield from (f"{file}{line}" for line in table_problems(file, known[name], version))
         else:
@@ -74,9 +74,11 @@ def log_problems(path: Path, fields: Fields, version: int) -> Iterator[str]:
     for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             line = json.loads(text)
-            step = int(line.pop("step"))
+            step = line.pop("step")
+            if type(step) is not int:  # neither true nor 1.5
+                raise TypeError
         except (ValueError, KeyError, TypeError, AttributeError):
-            yield f", line {number}: no step in it"
+            yield f", line {number}: no whole number as its step"
             return
         if step <= last:
             yield f", line {number}: step {step} comes after {last}, right would be a higher one"

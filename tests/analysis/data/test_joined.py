@@ -29,6 +29,14 @@ def one_by_one(records: list[Any], journal: Journal) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+@pytest.mark.parametrize("number", ["1.7", "inf", "True"])
+def test_a_number_of_units_is_whole(number: str, tmp_path: Path) -> None:
+    journal = Journal()
+    assert list(read_tables(write(tmp_path, WHOLE.replace("2,2", f"2,{number}")), "t", COLUMNS, journal)) == []
+    (warning,) = journal.warnings
+    assert warning.endswith("t.csv, line 3: column count must be a whole number")
+
+
 @pytest.mark.parametrize(
     "odd",
     [
@@ -40,6 +48,9 @@ def one_by_one(records: list[Any], journal: Journal) -> pd.DataFrame:
         WHOLE.replace("0.1", "x"),
         WHOLE.replace("True", "yes"),
         WHOLE.replace("b,2", "b,"),
+        WHOLE.replace("2,2", "2,1.7"),
+        WHOLE.replace("2,2", "2,inf"),
+        WHOLE.replace("2,2", "2,2.0"),
         WHOLE.replace("b,2", "b,2,3"),
         WHOLE.replace("\nb", "\n\nb"),
         WHOLE.replace("x", '"x\nx"'),

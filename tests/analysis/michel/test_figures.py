@@ -129,7 +129,7 @@ def test_histogram_edges_lie_half_way_between_possible_changes(rows: int) -> Non
 def test_kept_heads_is_the_mean_over_teachers(tmp_path: Path) -> None:
     for teacher in (0, 1):
         michel.pruning(tmp_path, DEMO, "importance", teacher, values=GRID)
-    frame = kept_heads.kept(group(tmp_path), Journal())
+    frame = kept_heads.counts(group(tmp_path), Journal())
     assert frame is not None
     assert frame.groupby("share")["heads_kept"].sum().tolist() == [16, 8, 0]
     assert set(frame["teachers"]) == {2}

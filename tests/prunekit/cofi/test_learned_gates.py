@@ -65,7 +65,7 @@ def test_start_is_seeded_and_nearly_open() -> None:
         assert torch.equal(log_alpha, same.log_alpha[name])
         assert not torch.equal(log_alpha, other.log_alpha[name])
     first.constrain()
-    kept = first.kept()
+    kept = first.probabilities()
     assert kept.neurons.mean().item() == pytest.approx(0.832, abs=0.002)
     assert kept.heads["self"].min() > 0.997
     # groups draw from one stream: leaving one out does not change the others

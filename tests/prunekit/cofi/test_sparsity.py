@@ -38,7 +38,7 @@ def test_expectation_is_the_mean_over_draws(variant: str) -> None:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         draws = torch.stack([size.sparsity(hard(gates.sampled(generator))) for _ in range(4000)])
-        expected = size.sparsity(gates.kept())
+        expected = size.sparsity(gates.probabilities())
     assert abs(float(draws.mean() - expected)) < 5 * float(draws.std()) / 4000**0.5
 
 
@@ -55,7 +55,7 @@ def test_counted_is_what_the_pruned_model_has(family: str) -> None:
         return sum(part.weight.numel() for part in parts if isinstance(part, torch.nn.Linear))
 
     assert weights(model) == size.total
-    assert weights(small) == float(size.kept(masks))
+    assert weights(small) == float(size.remaining(masks))
 
 
 def test_bert_base_by_hand() -> None:
@@ -74,7 +74,7 @@ def test_bert_base_by_hand() -> None:
     assert float(paper.counted(whole)) == float(paper.sparsity(whole)) == pytest.approx(1 - 12 * left / 84_934_656)
     gates = Gates(model)
     gates.constrain()
-    assert float(released.sparsity(gates.kept()).detach()) == pytest.approx(0.113, abs=0.005)
+    assert float(released.sparsity(gates.probabilities()).detach()) == pytest.approx(0.113, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_constraint_pushes_towards_the_target() -> None:
         gates.constrain()
         for log_alpha in gates.log_alpha.values():
             log_alpha.data.zero_()
-        sparsity = size.sparsity(gates.kept())
+        sparsity = size.sparsity(gates.probabilities())
         ascent = torch.optim.SGD(constraint.parameters(), lr=1.0, maximize=True)
         constraint(sparsity.detach(), 0).backward()
         ascent.step()
@@ -115,12 +115,12 @@ def test_gates_and_multipliers_find_the_target() -> None:
     descent = torch.optim.AdamW(gates.parameters(), lr=0.05, weight_decay=0)
     ascent = torch.optim.AdamW(constraint.parameters(), lr=0.05, weight_decay=0, maximize=True)
     for step in range(600):
-        constraint(size.sparsity(gates.kept()), step).backward()
+        constraint(size.sparsity(gates.probabilities()), step).backward()
         for optimizer in (descent, ascent):
             optimizer.step()
             optimizer.zero_grad()
         gates.constrain()
-    assert float(size.sparsity(gates.kept()).detach()) == pytest.approx(0.6, abs=0.02)
+    assert float(size.sparsity(gates.probabilities()).detach()) == pytest.approx(0.6, abs=0.02)
 
 
 def test_the_target_rises_linearly() -> None:

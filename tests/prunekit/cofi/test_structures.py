@@ -33,7 +33,7 @@ def examples() -> Examples:
 def test_the_best_units_within_the_parameters(name: str, sparsity: float, examples: Examples) -> None:
     model = build("bert", SHAPE, 3)
     size, masks = PrunableSize.of(model), scored(model, name, sparsity, examples)
-    left = size.kept(masks).item() / size.total
+    left = size.remaining(masks).item() / size.total
     head = 4 * 4 * 16 / size.total
     assert 1 - sparsity - head < left <= 1 - sparsity
     gradients = mask_gradients(model, evaluation_batches(examples, 32)) if name == "fisher" else None

@@ -6,7 +6,8 @@ import pytest
 from prunekit.config import sections as config
 from prunekit.config.checks import near
 from prunekit.config.sections import Experiment, ModelConfig, RunConfig, TrainConfig, check, require_scores
-from prunekit.config.task import CLASS_METRICS, REGRESSION_METRICS, TaskConfig
+from prunekit.config.task import TaskConfig
+from prunekit.config.task_kinds import CLASS_METRICS, REGRESSION_METRICS
 from prunekit.data.metrics import METRICS
 from prunekit.support.errors import UserError
 

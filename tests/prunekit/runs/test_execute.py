@@ -90,17 +90,17 @@ def test_new_settings_orphan_no_logged_run() -> None:
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     calls = []
 
-    def story(config: Settings, run: Run) -> None:
+    def procedure(config: Settings, run: Run) -> None:
         calls.append(1)
         run.metrics = {"accuracy": 0.5, "broken": float("nan")}
         run.table("rows", [{"a": 1}])
         run.log(1, loss=2.0)
 
     config = finetune(tmp_path)
-    first = execute("verb", 1, config, story)
-    assert execute("verb", 1, config, story) == first
+    first = execute("verb", 1, config, procedure)
+    assert execute("verb", 1, config, procedure) == first
     assert len(calls) == 1
-    execute("verb", 1, replace(config, run=replace(config.run, force=True)), story)
+    execute("verb", 1, replace(config, run=replace(config.run, force=True)), procedure)
     assert len(calls) == 2
     folder = tmp_path / "verb" / first["run_id"]
     assert {path.name for path in folder.iterdir()} == {"config.yaml", "metrics.jsonl", "result.json", "tables"}
@@ -112,7 +112,7 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
 def test_an_interrupted_run_goes_on_from_its_log(tmp_path: Path) -> None:
     seen: list[list[dict[str, Any]]] = []
 
-    def story(config: Settings, run: Run) -> None:
+    def procedure(config: Settings, run: Run) -> None:
         seen.append(run.logged())
         for step in range(1, 4):
             run.log(step, value=step)
@@ -123,9 +123,9 @@ def test_an_interrupted_run_goes_on_from_its_log(tmp_path: Path) -> None:
 
     config = finetune(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        execute("verb", 1, config, story)
+        execute("verb", 1, config, procedure)
     assert not list(tmp_path.glob("verb/*/result.json"))
-    record = execute("verb", 1, config, story)
+    record = execute("verb", 1, config, procedure)
     assert seen == [[], [{"step": 1, "value": 1}, {"step": 2, "value": 2}]]
     lines = (tmp_path / "verb" / record["run_id"] / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]
@@ -152,11 +152,11 @@ def test_the_record_names_what_it_was_made_with(tmp_path: Path) -> None:
 
 
 def test_steps_rise_and_none_is_logged_twice(tmp_path: Path) -> None:
-    def story(config: Settings, run: Run) -> None:
+    def procedure(config: Settings, run: Run) -> None:
         for step in (1, 2, 2, 1, 3):
             run.log(step)
 
-    record = execute("verb", 1, finetune(tmp_path), story)
+    record = execute("verb", 1, finetune(tmp_path), procedure)
     text = (tmp_path / "verb" / record["run_id"] / "metrics.jsonl").read_text()
     assert text == '{"step": 1}\n{"step": 2}\n{"step": 3}\n'
 
@@ -165,14 +165,14 @@ def test_offline_wandb_run_mirrors_the_record(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.delenv("WANDB_MODE", raising=False)
 
-    def story(config: Settings, run: Run) -> None:
+    def procedure(config: Settings, run: Run) -> None:
         run.log(1, loss=0.5)
         run.table("rows", [{"a": 1}])
         run.metrics = {"accuracy": 0.75}
 
     config = finetune(tmp_path)
     config = replace(config, run=replace(config.run, wandb="offline"))
-    execute("verb", 1, config, story)
+    execute("verb", 1, config, procedure)
     files = list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
     assert len(files) == 1
     assert files[0].stat().st_size > 0
@@ -188,10 +188,10 @@ def test_an_unreachable_wandb_server_stops_nothing(tmp_path: Path, monkeypatch: 
     config = finetune(tmp_path)
     config = replace(config, run=replace(config.run, wandb="online"))
 
-    def story(config: Settings, run: Run) -> None:
+    def procedure(config: Settings, run: Run) -> None:
         run.log(1, loss=0.5)
 
-    record = execute("verb", 1, config, story)
+    record = execute("verb", 1, config, procedure)
     assert record["status"] == "finished"
     assert (tmp_path / "verb" / record["run_id"] / "metrics.jsonl").read_text() == '{"step": 1, "loss": 0.5}\n'
 

@@ -145,7 +145,7 @@ def _undefined(config: Settings, run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("story", "line"),
+    ("procedure", "line"),
     [
         (_without_table, "latency_table: table latency was not written"),
         (_other_metric, "result.json: metrics.layers is unknown"),
@@ -153,10 +153,10 @@ def _undefined(config: Settings, run: Run) -> None:
     ],
 )
 def test_a_run_that_records_something_else_does_not_finish(
-    tmp_path: Path, story: Callable[[Settings, Run], None], line: str
+    tmp_path: Path, procedure: Callable[[Settings, Run], None], line: str
 ) -> None:
     with pytest.raises(SchemaError, match=line):
-        execute("latency_table", 1, configured(tmp_path), story)
+        execute("latency_table", 1, configured(tmp_path), procedure)
     (folder,) = (tmp_path / "latency_table").iterdir()
     assert read_result(folder) is None
 

@@ -23,7 +23,7 @@ def forced(folder: Path) -> Settings:
 def test_whoever_comes_second_waits_and_returns_the_same_record(tmp_path: Path) -> None:
     inside, asked, calls, records = threading.Event(), threading.Event(), list[int](), list[dict[str, Any]]()
 
-    def story(config: Settings, run: Run) -> None:
+    def procedure(config: Settings, run: Run) -> None:
         calls.append(1)
         inside.set()
         assert asked.wait(60)
@@ -32,11 +32,11 @@ def test_whoever_comes_second_waits_and_returns_the_same_record(tmp_path: Path) 
     def second() -> None:
         assert inside.wait(60)
         asked.set()
-        records.append(execute("verb", 1, finetune(tmp_path), story))
+        records.append(execute("verb", 1, finetune(tmp_path), procedure))
 
     other = threading.Thread(target=second)
     other.start()
-    records.append(execute("verb", 1, finetune(tmp_path), story))
+    records.append(execute("verb", 1, finetune(tmp_path), procedure))
     other.join()
     assert len(calls) == 1
     assert records[0] == records[1]
@@ -45,10 +45,10 @@ def test_whoever_comes_second_waits_and_returns_the_same_record(tmp_path: Path) 
 def test_half_of_a_forced_runs_old_folder_passes_for_no_finished_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def story(config: Settings, run: Run) -> None:
+    def procedure(config: Settings, run: Run) -> None:
         run.table("rows", [{"a": 1}])
 
-    record = execute("verb", 1, finetune(tmp_path), story)
+    record = execute("verb", 1, finetune(tmp_path), procedure)
     folder = tmp_path / "verb" / record["run_id"]
 
     def dies(path: Path) -> None:
@@ -57,9 +57,9 @@ def test_half_of_a_forced_runs_old_folder_passes_for_no_finished_run(
 
     monkeypatch.setattr("shutil.rmtree", dies)
     with pytest.raises(KeyboardInterrupt):
-        execute("verb", 1, forced(tmp_path), story)
+        execute("verb", 1, forced(tmp_path), procedure)
     monkeypatch.undo()
-    execute("verb", 1, finetune(tmp_path), story)
+    execute("verb", 1, finetune(tmp_path), procedure)
     assert (folder / "tables" / "rows.csv").read_text() == "a\n1\n"
 
 
@@ -67,22 +67,22 @@ def test_an_interrupted_forced_run_goes_on(tmp_path: Path) -> None:
     """``force`` is about a finished record; what an interrupted run has done is not done again."""
     seen: list[int] = []
 
-    def story(config: Settings, run: Run) -> None:
+    def procedure(config: Settings, run: Run) -> None:
         seen.append(len(run.logged()))
         run.log(1, value=1)
         if len(seen) == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        execute("verb", 1, forced(tmp_path), story)
-    record = execute("verb", 1, forced(tmp_path), story)
-    execute("verb", 1, forced(tmp_path), story)
+        execute("verb", 1, forced(tmp_path), procedure)
+    record = execute("verb", 1, forced(tmp_path), procedure)
+    execute("verb", 1, forced(tmp_path), procedure)
     assert seen == [0, 1, 0]
     assert json.loads((tmp_path / "verb" / record["run_id"] / "metrics.jsonl").read_text()) == {"step": 1, "value": 1}
 
 
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
-    def story(config: Settings, run: Run) -> None:
+    def procedure(config: Settings, run: Run) -> None:
         run.table("rows", [{"a": 1}])
         if not (run.folder / "killed").exists():
             (run.folder / "killed").touch()
@@ -90,6 +90,6 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        execute("verb", 1, finetune(tmp_path), story)
-    record = execute("verb", 1, finetune(tmp_path), story)
+        execute("verb", 1, finetune(tmp_path), procedure)
+    record = execute("verb", 1, finetune(tmp_path), procedure)
     assert [path.name for path in (tmp_path / "verb" / record["run_id"] / "tables").iterdir()] == ["rows.csv"]

@@ -81,7 +81,7 @@ def test_another_process_than_the_first_writes_nothing(
     monkeypatch.setattr(processes, "broadcast", lambda value, device: True)
     ran: list[Run] = []
 
-    def story(config: Settings, run: Run) -> None:
+    def procedure(config: Settings, run: Run) -> None:
         run.log(1, loss=1.0)
         run.table("t", [{"a": 1}])
         assert run.logged() == []
@@ -92,7 +92,7 @@ def test_another_process_than_the_first_writes_nothing(
         model=ModelConfig(name="m", weights="scratch", shape=shape), task=TaskConfig(name="demo", source="demo"),
         run=RunConfig(folder=str(tmp_path / "runs"), wandb="disabled"),
     )  # fmt: skip
-    assert execute("finetune", 1, config, story) == {}
+    assert execute("finetune", 1, config, procedure) == {}
     assert ran[0].folder.parent.name == "finetune"
     assert not (tmp_path / "runs").exists()
 

@@ -45,7 +45,7 @@ class LatencyTableSettings(Experiment):
             yield "length: random weights have no tokenizer to measure the data's mean length with, give length=N"
 
 
-def story(config: LatencyTableSettings, run: Run) -> None:
+def procedure(config: LatencyTableSettings, run: Run) -> None:
     import dataclasses
 
     from prunekit.data.kinds import encode_for

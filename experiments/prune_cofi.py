@@ -56,7 +56,7 @@ def revision(config: PruneCofi) -> int:
     return 3 if of_padding or of_norms else 2
 
 
-main = verb("prune_cofi", PruneCofi, story, revision=revision)
+main = verb("prune_cofi", PruneCofi, procedure, revision=revision)
 
 if __name__ == "__main__":
     main()

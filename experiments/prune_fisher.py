@@ -90,7 +90,7 @@ def revision(config: PruneFisher) -> int:
 
 
 main = verb(
-    "prune_fisher", PruneFisher, story, revision=revision,
+    "prune_fisher", PruneFisher, procedure, revision=revision,
     measures_time=lambda config: config.budget == "latency",  # the machine then decides which masks are found
 )  # fmt: skip
 

@@ -48,7 +48,7 @@ def comparable(records: Sequence[Record]) -> Comparable | None:
         teacher, rows = record.teacher_run or record.teacher_path, _evaluated_on(record)
         if teacher and rows:
             whole = f"{teacher} {record.model.fingerprint}"  # an id may stand for several models
-            found.setdefault((rows, whole), {}).setdefault(record.verb, []).append(record)
+            by_teacher.setdefault((rows, whole), {}).setdefault(record.verb, []).append(record)
     alike: dict[tuple[str, frozenset[str]], list[Record]] = {}
     for (rows, _), by_verb in by_teacher.items():
         usual = {verb: chosen_runs for verb, runs in by_verb.items() if (chosen_runs := USUAL[verb](runs))}

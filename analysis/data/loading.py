@@ -84,7 +84,7 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
                 unfinished.append(str(run.folder))
                 journal.unused.append(Unused(run, "unfinished"))
             else:
-                first = found.setdefault((record.verb, record.run_id), record)
+                first = unique.setdefault((record.verb, record.run_id), record)
                 if first is not record and (differs := disagreement(first, record)):
                     journal.warn(f"{record.folder}: not used, its {differs} differ from those of {first.folder}, "
                                  "which is a record of the same run")  # fmt: skip

@@ -82,7 +82,7 @@ def headline(rows: Sequence[TestedClaim], chosen: Sequence[tuple[str, str]]) -> 
         verdict = f"**{cells['verdict']}**"
         if cells["verdict"] == "holds" and _SINGLE.search(cells["ours"]):
             verdict = "met once"  # a single training decides nothing
-        lines.append(_line([cells["claim"], found[0].title, cells["published"], cells["ours"], verdict]))
+        lines.append(_line([cells["claim"], matches[0].title, cells["published"], cells["ours"], verdict]))
     return "\n".join(lines)
 
 

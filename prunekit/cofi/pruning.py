@@ -112,7 +112,7 @@ class Cofi:
         stage = self.distillation_stage()
         if not stage.steps:
             return {}
-        with shared_warm_up(self.recipe, self.context, self.runs) as context:
+        with shared_warm_up(self.teacher, self.student, self.recipe, self.context, self.runs) as context:
             return {stage.name: run(stage, context)}
 
     def _fixed(
@@ -162,9 +162,9 @@ class Cofi:
             return None
         if self.recipe.variant == "paper" and abs(self._counted(masks) - target) > TOLERANCE:
             return None
-        result = self.score(prune(self.student.eval(), masks))
+        found = self.score(prune(self.student.eval(), masks))
         self.student.train()
-        return result
+        return found
 
     def _removed(self) -> Masks:
         """The gates of the pruned model: as they were learned, or (``paper``) fitted to the target."""
@@ -190,27 +190,18 @@ class Cofi:
         return f"with the sublayers that were decided on, the nearest to the target is {sparsity['counted']:.3f}"
 
 
-def training_identity(
-    teacher: PreTrainedModel, student: PreTrainedModel, recipe: Recipe, examples: Examples
-) -> dict[str, str]:
-    """What decides a training, for its checkpoints and for the warm-up that it shares."""
-    return {
-        "recipe": repr(recipe), "student": model_fingerprint(student), "teacher": model_fingerprint(teacher),
-        "examples": examples.fingerprint(),
-    }  # fmt: skip
-
-
 @contextmanager
-def shared_warm_up(recipe: Recipe, context: Context, runs: Path | None) -> Iterator[Context]:
-    """Where the warm-up is kept for all trainings that begin with the same one; they wait for each other.
-
-    Args:
-        context: of the whole training, with its :func:`training_identity`.
-    """
+def shared_warm_up(
+    teacher: PreTrainedModel, student: PreTrainedModel, recipe: Recipe, context: Context, runs: Path | None
+) -> Iterator[Context]:
+    """Where the warm-up is kept for all trainings that begin with the same one; they wait for each other."""
     if runs is None:
         yield context
         return
-    identity = {**context.identity, "recipe": json.dumps(recipe.warm_up(), sort_keys=True)}
+    identity = {
+        "teacher": model_fingerprint(teacher), "student": model_fingerprint(student),
+        "examples": context.examples.fingerprint(), "recipe": json.dumps(recipe.warm_up(), sort_keys=True),
+    }
     with Cache(runs, context.device).folder(WARM_UP, identity) as folder:
         yield dataclasses.replace(context, folder=folder, identity=identity, inputs={})  # all of them are in it
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from prunekit.cofi.fixed import Pruned, train_fixed
-from prunekit.cofi.pruning import Cofi, training_identity
+from prunekit.cofi.pruning import Cofi
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.settings import CofiSettings
 from prunekit.cofi.structures import drawn, scored, small_dense, whole_layers
@@ -27,6 +27,7 @@ from prunekit.runs.run_data import evaluation_examples
 from prunekit.runs.teachers import Teacher, new_model
 from prunekit.support.errors import UserError
 from prunekit.support.files import write_json
+from prunekit.support.fingerprints import model_fingerprint
 from prunekit.support.progress import Advance
 from prunekit.training.loop import Context
 
@@ -111,7 +112,7 @@ class StudentRun:
             whole = self.teacher.model
             dense = cached_evaluation(config.run.folder, config.task, whole, self.evaluation, **self._how())
         with run.stage("evaluate"):
-            result = self._evaluated(small, self.evaluation)
+            found = self._evaluated(small, self.evaluation)
         run.table("kept", kept_rows(whole, small))
         if pruned.masks is not None:
             write_json(run.folder / "masks" / "masks.json", {
@@ -129,8 +130,8 @@ class StudentRun:
         stages = {f"steps_{name}": progress.step for name, progress in pruned.stages.items()}
         run.metrics = {
             "metric": metric, "baseline": dense.metrics[metric], "baseline_low": dense.low,
-            "baseline_high": dense.high, "value": result.metrics[metric], "low": result.low, "high": result.high,
-            **result.metrics, "remaining_macs": after.macs / before.macs,
+            "baseline_high": dense.high, "value": found.metrics[metric], "low": found.low, "high": found.high,
+            **found.metrics, "remaining_macs": after.macs / before.macs,
             "remaining_parameters": after.parameters / before.parameters, "speedup": timed[-1]["speedup"],
             "reached_target": not pruned.missed, **({"missed": pruned.missed} if pruned.missed else {}), **stages,
             **{f"best_{name}": progress.best for name, progress in pruned.stages.items() if progress.best is not None},
@@ -169,8 +170,8 @@ def kept_rows(whole: Any, small: Any) -> list[dict[str, Any]]:
     rows = []
     before, after = describe(whole), describe(small)
 
-    def row(unit: str, layer: int, remaining: int, total: int) -> None:
-        rows.append({"unit": unit, "layer": layer, "kept": remaining, "total": total})
+    def row(unit: str, layer: int, kept: int, total: int) -> None:
+        rows.append({"unit": unit, "layer": layer, "kept": kept, "total": total})
 
     for kind in before.kinds:
         left = {shape.layer: shape for shape in after.of_kind(kind)}

@@ -15,7 +15,6 @@ WHERE_ROWS_COME_FROM = (
     "evaluation_rows",
 )  # fmt: skip
 """Settings of a task that only say which rows are read; whoever has the rows needs them no more."""
-SPECIAL_TOKENS = 4  # at most: RoBERTa's, around and between two texts
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
 
 
@@ -95,13 +94,12 @@ class TaskConfig:
         if not self.metrics:
             yield "metrics: give at least one"
         for metric in self.metrics:
-            yield from one_of("metrics", metric, known[self.kind])
+            yield from one_of("metrics", metric, kind_settings(self).metrics)
         yield from self._problems_of_columns()
         yield from self._problems_of_labels()
-        if self.questions:
-            yield from self._problems_of_questions()
-        if self.translation:
-            yield from self._problems_of_translation()
+        for kind in TASK_KINDS:
+            if kind.is_asked(self):
+                yield from kind.problems(self)
         if self.source == "sacrebleu" and not (self.translation and self.subset):
             yield "source: sacrebleu has test sets of translation, give translation=true and subset=NAME"
         if self.source == "files" and not any(self.files.values()):
@@ -124,27 +122,6 @@ class TaskConfig:
                 yield f"labels: {self.labels[place]!r} stands twice in {self.labels}, each needs a name of its own"
         if self.kind == "classification" and len(self.labels) > 2 and "f1" in self.metrics:
             yield f"metrics: f1 is of two labels and there are {len(self.labels)}, choose accuracy or matthews"
-
-    def _problems_of_questions(self) -> Iterator[str]:
-        if len(self.columns) != 2:
-            yield f"columns: {self.columns} should be two columns, question and context"
-        if self.labels:
-            yield f"labels: {self.labels} should be empty, questions=true has answers in the column {self.label!r}"
-        yield from at_least("question_length", self.question_length, 1)
-        yield from at_least("answer_length", self.answer_length, 1)
-        room = self.max_length - self.question_length - SPECIAL_TOKENS
-        if not 0 <= self.stride < room:
-            yield (
-                f"stride: {self.stride} is outside [0, {room}), the room that max_length={self.max_length} leaves for "
-                f"the context beside question_length={self.question_length} and {SPECIAL_TOKENS} special tokens"
-            )
-
-    def _problems_of_translation(self) -> Iterator[str]:
-        if len(self.columns) != 2:
-            yield f"columns: {self.columns} should be two columns, source and target"
-        if self.labels or self.questions:
-            yield "translation: a task is one of translation, questions and classification (labels), not several"
-        yield from at_least("vocabulary", self.vocabulary, 300)
 
     @property
     def kind(self) -> str:

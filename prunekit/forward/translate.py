@@ -41,7 +41,7 @@ def translate(
             memory = parts.read(to_device(batch, device))
             results.append((batch, beam_search(parts, memory, beams=beams, longest=longest)))
             on_rows(len(batch["index"]))
-    hypotheses = in_order(found)
+    hypotheses = in_order(results)
     require_finite(np.asarray([hypothesis.score for hypothesis in hypotheses]))
     return hypotheses
 

@@ -61,8 +61,7 @@ def head_comparisons(
         tested: False where only the metric is needed: tests of translation take most of a second each, and their
             p-values are NaN then.
     """
-    if task.translation:
-        assert isinstance(examples, Pairs)
+    if isinstance(examples, Pairs):
         return translation_comparisons(task, teacher, examples, run, ablations, evaluation, tested=tested, label=label)
     effects = head_effects(teacher, examples, run, ablations, evaluation.batch_size, label)
     return {

@@ -219,7 +219,7 @@ def execute(
         try:
             for line in run.logged():  # an offline W&B run starts empty when resumed
                 tracker.log(line["step"], {name: value for name, value in line.items() if name != "step"})
-            story(config, run)
+            procedure(config, run)
             _check_unchanged(config, content)
         except BaseException as error:
             tracker.abandon()
@@ -256,7 +256,7 @@ def _check_unchanged(config: Settings, content: dict[str, str]) -> None:
             raise UserError(f"{setting}: changed while the run read it; the same command runs on what is there now")
 
 
-def _help(verb: str, folder: Path, config: Settings, story: Story, device: torch.device) -> dict[str, Any]:
+def _help(verb: str, folder: Path, config: Settings, procedure: Procedure, device: torch.device) -> dict[str, Any]:
     """The part of processes other than the first; the record is that one's."""
     if processes.broadcast(False, device):
         quiet = dataclasses.replace(config, run=dataclasses.replace(config.run, progress=False))

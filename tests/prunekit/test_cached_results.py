@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import AutoModelForQuestionAnswering
 
-from prunekit.cofi.pruning import shared_warm_up, training_identity
+from prunekit.cofi.pruning import shared_warm_up
 from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
@@ -357,10 +357,9 @@ class WarmUps(Kind):
     def ask(self, given: Given) -> Any:
         recipe = replace(given.recipe, student=given.student_config)
         own = Context(
-            examples=given.examples, device=CPU, folder=given.folder / "own",
-            identity=training_identity(given.model, given.student, recipe, given.examples),
+            examples=given.examples, device=CPU, folder=given.folder / "own", identity={}
         )
-        with shared_warm_up(recipe, own, given.folder) as shared:
+        with shared_warm_up(given.model, given.student, recipe, own, given.folder) as shared:
             return shared
 
 

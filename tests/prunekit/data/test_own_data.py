@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from prunekit.config.sections import check
-from prunekit.config.task import CLASS_METRICS, QUESTION_METRICS, REGRESSION_METRICS, TRANSLATION_METRICS, TaskConfig
+from prunekit.config.task import TaskConfig
+from prunekit.config.task_kinds import CLASS_METRICS, QUESTION_METRICS, REGRESSION_METRICS, TRANSLATION_METRICS
 from prunekit.data.checked_rows import Rows, notice
 from prunekit.data.kinds import encode, kind_of
 from prunekit.data.metrics import METRICS, evaluate

@@ -129,5 +129,5 @@ def test_gates_of_the_released_variant_say_so() -> None:
     model = tiny("bert")
     for skip_norms in (False, True):
         gates = Gates(model, skip_norms=skip_norms)
-        for masks in (gates.sampled(), gates.evaluated(), gates.kept(), gates.evaluated().kept()):
+        for masks in (gates.sampled(), gates.evaluated(), gates.probabilities(), gates.evaluated().kept()):
             assert masks.skip_norms == skip_norms

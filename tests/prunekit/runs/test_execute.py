@@ -11,7 +11,16 @@ import torch
 from experiments.cli.verb import named
 from prunekit.config.sections import Experiment, ModelConfig, RunConfig, Settings, TrainConfig
 from prunekit.runs import provenance
-from prunekit.runs.execute import FORMER_NAMES, NOT_IDENTITY, Run, Story, execute, prepare_device, read_result, run_id
+from prunekit.runs.execute import (
+    FORMER_NAMES,
+    NOT_IDENTITY,
+    Procedure,
+    Run,
+    execute,
+    prepare_device,
+    read_result,
+    run_id,
+)
 from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.tracking import Tracker
 from prunekit.support.errors import UserError
@@ -258,7 +267,7 @@ def test_input_that_changes_while_a_run_reads_it_gives_no_record(tmp_path: Path)
 def test_a_log_of_other_rows_is_not_gone_on_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     seen: list[list[dict[str, Any]]] = []
 
-    def story(rows: str, dies: bool) -> Story:
+    def procedure_of(rows: str, dies: bool) -> Procedure:
         def told(config: Settings, run: Run) -> None:
             run.model = {"fingerprint": "w"}
             run.data = [{"role": "evaluation", "fingerprint": rows}]
@@ -271,7 +280,7 @@ def test_a_log_of_other_rows_is_not_gone_on_with(tmp_path: Path, caplog: pytest.
 
     for rows in ("a", "a", "b"):
         with pytest.raises(KeyboardInterrupt):
-            execute("verb", 1, finetune(tmp_path), story(rows, dies=True))
+            execute("verb", 1, finetune(tmp_path), procedure_of(rows, dies=True))
     assert seen == [[], [{"step": 1, "value": 1}], []]
     [line] = caplog.messages
     assert line.endswith("not gone on with, its evaluation rows had another content; starting anew")

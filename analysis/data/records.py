@@ -249,8 +249,7 @@ def _require(result: Mapping[str, Any]) -> None:
     """What the schema asks of every record must be there, and of the right kind; what it does not know may be there.
 
     Raises:
-        KeyError: a field is missing.
-        ValueError: a field is of the wrong kind.
+        KeyError, ValueError: a field is missing, or of the wrong kind.
     """
     version = version_of(result)
     for _, values, fields in objects(result):

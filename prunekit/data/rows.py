@@ -11,7 +11,7 @@ from prunekit.config.task import TaskConfig
 from prunekit.data.checked_rows import Rows, source_name
 from prunekit.data.kinds import KINDS, kind_of
 from prunekit.data.kinds.translation import read_test_set
-from prunekit.data.tables import READERS
+from prunekit.data.table_files import READERS
 from prunekit.support.errors import UserError
 from prunekit.support.extras import of_extra
 

@@ -83,6 +83,7 @@ def started(verb: str, *overrides: str, **environment: str) -> Iterator[subproce
         [sys.executable, "-m", f"experiments.{verb}", *overrides],
         cwd=CONF.parent, env={**os.environ, "HF_HUB_OFFLINE": "1", **environment}, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells ignore it in what runs behind them
     )  # fmt: skip
     try:
         yield process

@@ -19,7 +19,7 @@ from prunekit.data.batches import Batch, Examples, model_inputs
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.losses import NO_TOKEN, at_least_float32, target_losses
-from prunekit.data.tables import text_lines
+from prunekit.data.table_files import text_lines
 from prunekit.data.tokenizers import joint_bpe, load_tokenizer, tokenizer_fingerprint
 from prunekit.models import checkpoints
 from prunekit.models.families.table import TRANSLATORS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml") if path.stem not in ("files", "questions"))
 SCALES = ("demo", "small", "paper")
+SCALES_OF_RUNS = ("demo", "small", pytest.param("paper", marks=pytest.mark.slow))
+"""Where every cell of every preset is made. What the paper's scale makes of a verb the fast tests see as well."""
 VERBS = sorted(path.stem for path in CONF.glob("*.yaml"))
 MACHINE = {"type": "cpu", "name": "fixed", "threads": 1}
 """Hardware, where it is part of an identity."""
@@ -41,11 +43,42 @@ def commands(path: Path) -> list[str]:
     return re.findall(r"^#   python -m experiments\.(.+)$", path.read_text(), flags=re.MULTILINE)
 
 
-def with_hydra(verb: str, *overrides: str) -> Any:
-    """The composed configuration with Hydra's own section."""
+@cache
+def with_files(verb: str, *files: str, hydra: bool) -> Any:
+    """A verb's configuration with the files of conf/ that are chosen. Hydra takes its time, and many runs share one."""
     register(verb, named(verb).settings)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(verb, list(overrides), return_hydra_config=True)
+        return compose(verb, list(files), return_hydra_config=hydra)
+
+
+def chooses(override: str) -> bool:
+    """Whether an override names a file of conf/, not a value."""
+    return (CONF / override.partition("=")[0]).is_dir()
+
+
+@cache
+def parsed(override: str) -> tuple[str, Any]:
+    """Setting and value of an override: cells share most of theirs, and Hydra's grammar takes longer than the rest."""
+    found = OverridesParser.create().parse_override(override)
+    return found.key_or_group, found.value()
+
+
+def with_values(verb: str, *overrides: str, hydra: bool = False) -> Any:
+    """What Hydra composes: the files first, then values, which must be of a setting that is there and of its type."""
+    config = with_files(verb, *filter(chooses, overrides), hydra=hydra).copy()
+    for text in overrides:
+        if not chooses(text):
+            OmegaConf.update(config, *parsed(text))
+    return config
+
+
+def with_hydra(verb: str, *overrides: str) -> Any:
+    """The composed configuration with Hydra's own section."""
+    return with_values(verb, *overrides, hydra=True)
+
+
+def checked(verb: str, *overrides: str) -> Any:
+    return typed(with_values(verb, *overrides), named(verb).settings)
 
 
 def cells(verb: str, *overrides: str) -> list[Cell]:
@@ -54,27 +87,26 @@ def cells(verb: str, *overrides: str) -> list[Cell]:
     return cells_of(sweep_of(with_hydra(verb, *plain), overrides))
 
 
-def runs_of(preset: str, scale: str) -> Iterator[tuple[str, Any]]:
-    """Verb and settings of every run of a preset; composed anew only where a cell chooses another file of conf/."""
+@cache
+def runs_of(preset: str, scale: str) -> list[tuple[str, Any]]:
+    """Verb and settings of every run of a preset."""
     verb, fixed = preset_named(preset).verb, [f"experiment={preset}", f"scale={scale}"]
-    config = with_hydra(verb, *fixed)
-    bases: dict[tuple[str, ...], Any] = {}
-    for cell in cells_of(parts_of(config.hydra.sweeper)) if sweeps(config.hydra.sweeper) else [{}]:
-        files = tuple(f"{key}={value}" for key, value in cell.items() if (CONF / key).is_dir())
-        if files not in bases:
-            with initialize_config_dir(str(CONF), version_base="1.3"):
-                bases[files] = compose(verb, [*fixed, *files])
-        settings = bases[files].copy()
-        for text in (f"{key}={value}" for key, value in cell.items() if not (CONF / key).is_dir()):
-            override = OverridesParser.create().parse_override(text)
-            OmegaConf.update(settings, override.key_or_group, override.value())
-        yield verb, typed(settings, named(verb).settings)
+    sweeper = with_hydra(verb, *fixed).hydra.sweeper
+    cells = cells_of(parts_of(sweeper)) if sweeps(sweeper) else [{}]
+    return [(verb, checked(verb, *fixed, *map("{}={}".format, cell, cell.values()))) for cell in cells]
 
 
 def identity(verb: str, settings: Any) -> tuple[str, str]:
     own = named(verb)
     hardware = {**MACHINE, "dtype": settings.run_dtype} if own.measures_time(settings) else None
     return verb, run_id(verb, own.revision(settings), settings, hardware)
+
+
+def test_values_after_files_are_what_hydra_composes() -> None:
+    files = ["experiment=michel_fig3b", "scale=small", "task=sst2"]
+    values = ["order=random", "seed=3", "train.epochs=5", "scale.teacher_seeds=[3,4]", "grid=0.5"]
+    whole = [*values[:2], *files, *values[2:]]
+    assert checked("prune_heads", *whole) == composed("prune_heads", *whole)
 
 
 def test_counts() -> None:
@@ -95,7 +127,7 @@ def test_every_experiment_says_how_to_run_it_and_composes(path: Path) -> None:
         for values in product(*options):
             said = list(map("{}={}".format, names, values))
             swept = {name: value for name, value in cells(verb, *said)[0].items() if name not in names}
-            composed(verb, *said, *map("{}={}".format, swept, swept.values()))
+            checked(verb, *said, *map("{}={}".format, swept, swept.values()))
         assert cells(*(text for text in line.split() if text != "-m"))
 
 
@@ -125,7 +157,7 @@ def test_every_figure_and_table_has_a_preset() -> None:
     assert named_by_presets == drawn
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", SCALES_OF_RUNS)
 @pytest.mark.parametrize("paper", PAPERS)
 def test_the_runs_of_a_paper_are_those_that_they_always_were(paper: str, scale: str) -> None:
     known = json.loads(Path(__file__).with_name("run_ids.json").read_text())[paper][scale]
@@ -165,14 +197,14 @@ def test_the_command_of_every_claim_composes() -> None:
     for line in sorted(lines):
         verb, names, options = options_of(line.removeprefix("python -m experiments."))
         for place in range(max(map(len, options))):  # every option once, not every cell
-            composed(verb, *map("{}={}".format, names, [values[place % len(values)] for values in options]))
+            checked(verb, *map("{}={}".format, names, [values[place % len(values)] for values in options]))
         found = cells(verb, *(text for text in line.split()[3:] if text != "-m"))
         said = dict(zip(names, options, strict=True))  # of what is said twice the last counts
         for name, values in said.items():  # all of it is run, and it narrows the preset
             assert {cell[name] for cell in found} == set(values), line
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", SCALES_OF_RUNS)
 def test_every_run_of_cofi_composes(scale: str) -> None:
     made = [settings for name in PAPERS["cofi"].presets for _, settings in runs_of(name, scale)]
     assert len({run_id("prune_cofi", 0, config) for config in made}) >= 9

@@ -181,7 +181,8 @@ def options_of(line: str) -> tuple[str, list[str], list[list[str]]]:
     return verb, [name for name, _, _ in parts], options
 
 
-def test_the_command_of_every_claim_composes() -> None:
+def commands_of_claims() -> list[str]:
+    """What the claims tables tell their reader to run, in an order of its own."""
     of_encoders = [claim for chapter in CHAPTERS if not chapter.translation for claim in chapter.list_claims()]
     of_encoders += papers.read("albert").claims
     of_translation = [claim for chapter in CHAPTERS if chapter.translation for claim in chapter.list_claims()]
@@ -194,14 +195,21 @@ def test_the_command_of_every_claim_composes() -> None:
         Setting("marian-demo", "scratch", "demo_translation", "demo"),
     ):
         lines |= {command(claim, setting) for claim in of_translation}
-    for line in sorted(lines):
+    return sorted(lines)
+
+
+@pytest.mark.parametrize("part", [slice(2, None, 8), pytest.param(slice(None), marks=pytest.mark.slow)], ids=str)
+def test_the_command_of_every_claim_composes(part: slice) -> None:
+    lines = commands_of_claims()[part]
+    assert lines
+    for line in lines:
         verb, names, options = options_of(line.removeprefix("python -m experiments."))
         for place in range(max(map(len, options))):  # every option once, not every cell
             checked(verb, *map("{}={}".format, names, [values[place % len(values)] for values in options]))
-        found = cells(verb, *(text for text in line.split()[3:] if text != "-m"))
+        swept = cells(verb, *(text for text in line.split()[3:] if text != "-m"))
         said = dict(zip(names, options, strict=True))  # of what is said twice the last counts
         for name, values in said.items():  # all of it is run, and it narrows the preset
-            assert {cell[name] for cell in found} == set(values), line
+            assert {cell[name] for cell in swept} == set(values), line
 
 
 @pytest.mark.parametrize("scale", SCALES_OF_RUNS)

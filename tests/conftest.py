@@ -9,7 +9,8 @@ import pytest
 import yaml
 from transformers import PreTrainedModel
 
-from tests.support.families import ATTENTIONS, FAMILY_NAMES, tiny
+from prunekit.models.families.table import ENCODERS
+from tests.support.families import ATTENTIONS, COPIES, tiny
 
 ORDER = ("tests/test_", "tests/experiments/", "tests/analysis/", "tests/prunekit/")
 """Files with few but long tests come first, so that no process is left with one of them while the others have ended."""
@@ -43,8 +44,13 @@ def parsed_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=[f"{family}-{attention}" for family in FAMILY_NAMES for attention in ATTENTIONS])
+@pytest.fixture(
+    params=[
+        pytest.param((family, attention), id=f"{family}-{attention}", marks=[pytest.mark.slow] * (family in COPIES))
+        for family in ENCODERS
+        for attention in ATTENTIONS
+    ]
+)
 def model(request: pytest.FixtureRequest) -> PreTrainedModel:
     """A tiny float64 model of every family under every attention implementation."""
-    family, attention = request.param.split("-")
-    return tiny(family, attention)
+    return tiny(*request.param)

@@ -28,19 +28,19 @@ FAMILY = """
 ROWS = (
     *ROWS,
     Encoder(
-        model_type="xlm-roberta",
+        model_type="ernie",
         stacks=(_BERT_STACK,),
         embeddings=("embeddings",),
-        head_parameters=("classifier.", "qa_outputs."),
-        residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "classifier.dense", "qa_outputs")),
-        classify=_classifier_head,
+        head_parameters=("classifier.", "ernie.pooler.", "qa_outputs."),
+        residual=Residual((*_TABLES, "embeddings.task_type_embeddings"), _NORM, None, ("pooler.dense", "qa_outputs")),
+        classify=_bert_head,
     ),
 )
 """
 PRESET = """defaults: [schema, _self_]
-name: xlm-roberta-base
-path: FacebookAI/xlm-roberta-base
-family: xlm-roberta
+name: ernie-base
+path: nghuyong/ernie-2.0-base-en
+family: ernie
 """
 FIGURE = """
 import pandas as pd
@@ -84,7 +84,7 @@ register("prune_heads", verb.settings)
 with initialize_config_dir(str(CONF), version_base="1.3"):
     config = typed(compose("prune_heads", ["order=position"]), verb.settings)
     hydra = compose("prune_heads", ["experiment=michel_position"], return_hydra_config=True).hydra
-    family = typed(compose("prune_heads", ["model=xlm-roberta-base"]), verb.settings).model.family
+    family = typed(compose("prune_heads", ["model=ernie-base"]), verb.settings).model.family
 assert hydra.sweeper.params.order == "position,random"
 assert [part.draw.__module__ for chapter in CHAPTERS for part in chapter.parts if part.name == "position"] == [
     "analysis.michel.position"
@@ -99,7 +99,7 @@ with initialize_config_dir(str(CONF), version_base="1.3"):
     config = typed(compose("prune_heads", ["order=position", "highest_first=true"]), verb.settings)
 *_, last = pruning_steps(model, [0.0, 0.375], orders.estimator(config, None, None, None), kinds=["self"])
 assert sorted(last.removed) == [(1, 1), (1, 2), (1, 3)], last.removed
-assert family == "xlm-roberta"
+assert family == "ernie"
 draw_all([Path(LOGGED)], Path("drawn"))
 assert [path.read_text() for path in Path("drawn").rglob("position.csv")] == ["order\\nrandom\\n"]
 layout = prunekit.describe(model)
@@ -174,7 +174,7 @@ def test_what_the_page_says_can_be_done(tmp_path: Path) -> None:
     copy.replace("prunekit/heads/orders.py", ranking, turned)
     assert copy.files() == said["An option of a verb"] == 2
     copy.append("prunekit/models/families/encoders.py", FAMILY)
-    copy.append("conf/model/xlm-roberta-base.yaml", PRESET)
+    copy.append("conf/model/ernie-base.yaml", PRESET)
     assert copy.files() == said["A family of encoders"] == 2
     copy.append("analysis/michel/position.py", FIGURE)
     copy.append("conf/experiment/michel_position.yaml", EXPERIMENT)

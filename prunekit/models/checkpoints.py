@@ -20,7 +20,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import GENERATION_CONFIG_NAME
 from transformers.utils.hub import cached_file
 
-from prunekit.models.families.table import ENCODERS, TRANSLATORS, encoder_of, family_of
+from prunekit.models.families.table import ENCODERS, TRANSLATORS, encoder_of, family_of, unsupported
 from prunekit.models.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
 from prunekit.models.surgery import shrink, skip_norms
 from prunekit.models.surgery_record import SurgeryRecord
@@ -170,7 +170,7 @@ def build(
         UserError: an unknown family, an unknown or impossible size.
     """
     if family not in ENCODERS:
-        raise UserError(f"model family {family!r} is not supported; supported are {', '.join(ENCODERS)}")
+        raise unsupported(family, ENCODERS)
     return _random(_auto_class(head), family, {**shape, "num_labels": num_labels}, seed, attention)
 
 

@@ -16,7 +16,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from prunekit.config.choices import ATTENTIONS
-from prunekit.models.families.table import FAMILIES, family_of
+from prunekit.models.families.table import FAMILIES, family_of, unsupported
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ def read_config(path: str | Path) -> PreTrainedConfig:
         raise UserError(f"{path}: not a folder, and the Hugging Face Hub or its cache does not have it")
     model_type = content.get("model_type")
     if model_type not in FAMILIES:
-        raise UserError(
-            f"{path}: model family {model_type!r} is not supported; supported are {', '.join(FAMILIES)}"
-        )
+        raise UserError(f"{path}: {unsupported(model_type)}")
     with in_one_line(f"{path}/config.json"):
         config = CONFIG_MAPPING[model_type].from_dict(content)
     try:

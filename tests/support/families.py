@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
@@ -12,7 +13,10 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from prunekit.models.families.table import ENCODERS
 
-FAMILY_NAMES = tuple(ENCODERS)
+COPIES = ("xlm-roberta", "camembert", "data2vec-text")
+"""Families with the layers, embeddings and heads of RoBERTa under another name."""
+FAMILY_NAMES: list[Any] = [pytest.param(name, marks=pytest.mark.slow) if name in COPIES else name for name in ENCODERS]
+"""For tests of every family; those of copies, which one test holds to RoBERTa's numbers, are slow."""
 ATTENTIONS = ("eager", "sdpa")
 VOCABULARY, PAD, HIDDEN, HEADS, NEURONS, LAYERS, LABELS = 50, 1, 16, 4, 24, 3, 3
 

@@ -21,7 +21,7 @@ def _albert_order(config: PreTrainedConfig) -> list[int]:
 
 
 def _bert_head(model: Any, hidden: Tensor) -> Tensor:
-    return model.classifier(model.dropout(model.bert.pooler(hidden)))
+    return model.classifier(model.dropout(model.base_model.pooler(hidden)))
 
 
 def _classifier_head(model: Any, hidden: Tensor) -> Tensor:
@@ -107,6 +107,19 @@ _ALBERT_STACK = Stack(
 _TABLES = ("embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings")
 _NORM = "embeddings.LayerNorm"
 
+
+def _roberta(model_type: str) -> Encoder:
+    """RoBERTa, and what transformers has under another name with its layers, embeddings and heads."""
+    return Encoder(
+        model_type=model_type,
+        stacks=(_BERT_STACK,),
+        embeddings=("embeddings",),
+        head_parameters=("classifier.", "qa_outputs."),
+        residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "classifier.dense", "qa_outputs")),
+        classify=_classifier_head,
+    )
+
+
 ROWS = (
     Encoder(
         model_type="bert",
@@ -116,14 +129,7 @@ ROWS = (
         residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "qa_outputs")),
         classify=_bert_head,
     ),
-    Encoder(
-        model_type="roberta",
-        stacks=(_BERT_STACK,),
-        embeddings=("embeddings",),
-        head_parameters=("classifier.", "qa_outputs."),
-        residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "classifier.dense", "qa_outputs")),
-        classify=_classifier_head,
-    ),
+    _roberta("roberta"),
     Encoder(
         model_type="electra",
         stacks=(_BERT_STACK,),
@@ -140,6 +146,9 @@ ROWS = (
         residual=Residual(_TABLES[:2], _NORM, None, ("pre_classifier", "qa_outputs")),
         classify=_distilbert_head,
     ),
+    _roberta("xlm-roberta"),
+    _roberta("camembert"),
+    _roberta("data2vec-text"),
     Encoder(
         model_type="albert",
         stacks=(_ALBERT_STACK,),

@@ -1,13 +1,13 @@
 """The rows by the name that ``config.model_type`` has, and which of them a model is of.
 
 Adding a family is one row of :mod:`prunekit.models.families.encoders` or
-:mod:`prunekit.models.families.encoder_decoders` and its name in the shared test class;
-:mod:`prunekit.models.blocks` resolves a row into modules of a model.
+:mod:`prunekit.models.families.encoder_decoders`; :mod:`prunekit.models.blocks` resolves a row into modules of a model.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -31,9 +31,7 @@ def family_of(config: PreTrainedConfig) -> Family:
     """
     family = FAMILIES.get(config.model_type)
     if family is None:
-        raise UserError(
-            f"model family {config.model_type!r} is not supported; supported are {', '.join(FAMILIES)}"
-        )
+        raise unsupported(config.model_type)
     whole = "encoders" if config.model_type in ENCODERS else "whole encoder-decoders"
     if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
         raise UserError(f"{config.model_type}: is_decoder is set; only {whole} of this family are supported")
@@ -48,6 +46,21 @@ def family_of(config: PreTrainedConfig) -> Family:
         if found not in (None, value):
             raise UserError(f"{config.model_type}: {field} is {found!r}; only {value!r} is supported")
     return family
+
+
+def unsupported(model_type: Any, supported: Iterable[str] = FAMILIES) -> UserError:
+    """What to say of a model type that the table does not have."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    )
+
+    message = f"model family {model_type!r} is not supported; supported are {', '.join(supported)}"
+    others = (*MODEL_FOR_MASKED_LM_MAPPING_NAMES, *MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES)
+    if model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in others:
+        message += f" ({model_type} is a decoder-only language model, these are encoders and encoder-decoders)"
+    return UserError(message)
 
 
 def encoder_of(config: PreTrainedConfig) -> Encoder:

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from transformers import GPT2Config, PreTrainedModel
+from transformers import GPT2Config, LlamaConfig, PreTrainedModel
 from transformers.models.gpt2 import GPT2Model
 
 import prunekit
 from prunekit.models.blocks import Block, blocks, call_order, describe, set_probability_dropout
-from prunekit.models.families.table import classify
+from prunekit.models.families.table import ENCODERS, classify, family_of
+from prunekit.models.input_tables import positions
 from prunekit.support.errors import UserError
-from tests.support.families import FAMILY_NAMES, HEADS, HIDDEN, LABELS, NEURONS, base_of, batch_for, logits, tiny
+from tests.support.families import (
+    COPIES,
+    FAMILY_NAMES,
+    HEADS,
+    HIDDEN,
+    LABELS,
+    NEURONS,
+    PAD,
+    base_of,
+    batch_for,
+    logits,
+    tiny,
+)
+from tests.support.masks import uneven_masks
 
 
 def first_input(model: PreTrainedModel, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -99,6 +114,38 @@ def test_other_families_are_refused_with_the_list() -> None:
     model = GPT2Model(GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=10))
     with pytest.raises(UserError, match=r"'gpt2' is not supported; supported are bert, roberta, electra"):
         describe(model)
+
+
+@pytest.mark.parametrize("config", [GPT2Config, LlamaConfig])
+def test_decoder_only_models_are_refused_with_the_reason(config: Any) -> None:
+    with pytest.raises(UserError, match=r"bart \((gpt2|llama) is a decoder-only language model, these are"):
+        family_of(config())
+
+
+@pytest.mark.parametrize("family", COPIES)
+def test_copies_of_roberta_compute_and_lose_what_roberta_does(family: str) -> None:
+    model, original = tiny(family), tiny("roberta")
+    weights = {name.removeprefix("roberta."): value for name, value in original.state_dict().items()}
+    prefix = f"{model.base_model_prefix}."
+    model.load_state_dict({
+        name: weights[name.removeprefix(prefix)] for name in model.state_dict()
+    })  # fmt: skip
+    batch, masks = batch_for(model), uneven_masks(model)
+    torch.testing.assert_close(logits(model, batch), logits(original, batch), rtol=0, atol=1e-12)
+    with prunekit.gated(original, masks):
+        expected = logits(original, batch)
+    torch.testing.assert_close(logits(prunekit.prune(model, masks), batch), expected, rtol=0, atol=1e-10)
+    assert {**vars(ENCODERS[family]), "model_type": "roberta"} == vars(ENCODERS["roberta"])
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+def test_positions_are_as_many_as_the_model_takes(family: str) -> None:
+    model = tiny(family)
+    most = positions(model)
+    ids = torch.full((1, most + 1), PAD + 1)
+    assert logits(model, {"input_ids": ids[:, 1:]}).isfinite().all()
+    with pytest.raises((IndexError, RuntimeError)):
+        logits(model, {"input_ids": ids})
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra"])

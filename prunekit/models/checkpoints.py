@@ -18,10 +18,10 @@ from transformers import (
 from transformers.initialization import no_init_weights
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import GENERATION_CONFIG_NAME
-from transformers.utils.hub import cached_file
 
 from prunekit.models.families.table import ENCODERS, TRANSLATORS, encoder_of, family_of, unsupported
 from prunekit.models.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
+from prunekit.models.pruned_format import WEIGHTS, has_its_own_shape, rename, weights_file
 from prunekit.models.surgery import shrink, skip_norms
 from prunekit.models.surgery_record import SurgeryRecord
 from prunekit.support.errors import UserError
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 HEAD = "SequenceClassification"
 """The task head of classifiers and regression."""
-WEIGHTS = "model.safetensors"
 SUFFIXES = {".json", ".jinja", ".model", ".safetensors", ".txt"}
 """Of the files of a saved model with its tokenizer."""
 
@@ -40,6 +39,7 @@ SUFFIXES = {".json", ".jinja", ".model", ".safetensors", ".txt"}
 def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> None:
     """Write safetensors and config.json, the surgery record inside, for :func:`load`; all of it or nothing.
 
+    transformers loads the folder of a model that has the shape of its configuration, and refuses a pruned one's.
     Settings of ``generate`` are saved beside them where a model has it.
 
     Args:
@@ -65,6 +65,8 @@ def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> N
             temporary.mkdir()
             save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
             config.save_pretrained(temporary)
+            if has_its_own_shape(model):
+                rename(temporary)
             if model.can_generate():
                 model.generation_config.save_pretrained(temporary)
             if tokenizer is not None:
@@ -230,17 +232,22 @@ def _load_pruned(
     shrink(model, masks)
     skip_norms(model, record.skipped)
     with in_one_line(f"{path}: unreadable weights"):
-        tensors = load_file(str(cached_file(str(path), WEIGHTS)))
+        weights = weights_file(path)
+        tensors = load_file(weights)
+    model.to(dtype)  # before it is filled, so that nothing is rounded on the way
+    tensors = _fixed_tables(model) | tensors
     wanted = model.state_dict()
     tied = set(model.all_tied_weights_keys)
     if missing := sorted(set(wanted) - set(tensors) - tied):
-        raise UserError(f"{path}/{WEIGHTS}: {some(missing)} missing; the record in config.json needs it")
+        raise UserError(f"{path}/{weights.name}: {some(missing)} missing; the record in config.json needs it")
     if unexpected := sorted(set(tensors) - set(wanted)):
-        raise UserError(f"{path}/{WEIGHTS}: {some(unexpected)} is not part of the model that config.json describes")
+        raise UserError(
+            f"{path}/{weights.name}: {some(unexpected)} is not part of the model that config.json describes"
+        )
     for name, tensor in tensors.items():
         if tensor.shape != wanted[name].shape:
             raise UserError(
-                f"{path}/{WEIGHTS}: {name} has shape {tuple(tensor.shape)}, "
+                f"{path}/{weights.name}: {name} has shape {tuple(tensor.shape)}, "
                 f"the record in config.json needs {tuple(wanted[name].shape)}"
             )
     model.load_state_dict(tensors, strict=False)
@@ -249,5 +256,11 @@ def _load_pruned(
     if model.can_generate():
         with in_one_line(f"{path}/{GENERATION_CONFIG_NAME}"):
             model.generation_config = GenerationConfig.from_pretrained(str(path))
-    loaded: PreTrainedModel = model.to(dtype).eval()
+    loaded: PreTrainedModel = model.eval()
     return loaded
+
+
+def _fixed_tables(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Positions that transformers computes (sinusoids) and leaves out of what its ``save_pretrained`` writes."""
+    tables: Any = [(name, module) for name, module in model.named_modules() if hasattr(module, "create_weight")]
+    return {f"{name}.weight": table.create_weight() for name, table in tables}

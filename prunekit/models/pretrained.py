@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from prunekit.config.choices import ATTENTIONS
 from prunekit.models.families.table import FAMILIES, family_of, unsupported
+from prunekit.models.pruned_format import plain_config
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def read_config(path: str | Path) -> PreTrainedConfig:
         raise UserError(f"{path}: no readable config.json; give the folder of a saved model")
     if not content:
         raise UserError(f"{path}: not a folder, and the Hugging Face Hub or its cache does not have it")
+    content = plain_config(content, path)
     model_type = content.get("model_type")
     if model_type not in FAMILIES:
         raise UserError(f"{path}: {unsupported(model_type)}")

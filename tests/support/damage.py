@@ -12,9 +12,10 @@ Change = Callable[[dict[str, Tensor]], None]
 
 
 def change_weights(folder: Path, change: Change) -> None:
-    tensors = load_file(folder / "model.safetensors")
+    (file,) = folder.glob("*.safetensors")
+    tensors = load_file(file)
     change(tensors)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(tensors, file, metadata={"format": "pt"})
 
 
 def drop(name: str) -> Change:

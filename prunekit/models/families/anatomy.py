@@ -105,6 +105,7 @@ class Family:
     """Modules of the base model that count as embeddings, with the projection to the hidden size."""
     call_order: Callable[[PreTrainedConfig], list[int]] = _every_layer_once
     """Physical layer of every position in the sequence of layers; of a decoder's after the encoder's."""
+
     ordinary: dict[str, Any] = field(default_factory=dict)
     """As :data:`ORDINARY`, for this family alone."""
 

@@ -15,6 +15,7 @@ from transformers import BertConfig, BertForMaskedLM, GPT2Config, PreTrainedMode
 from prunekit.models.blocks import describe
 from prunekit.models.checkpoints import attach_head, load, save
 from prunekit.models.masks import Masks
+from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from tests.support.damage import QUERY, Change, change_weights, drop
@@ -194,6 +195,10 @@ def test_a_record_that_is_no_record(pruned_folder: Path) -> None:
 
 def test_pruned_weights_without_their_record(pruned_folder: Path) -> None:
     change_config(pruned_folder, lambda content: content.pop("prunekit"))
+    with pytest.raises(UserError, match=r"model_type is 'prunekit-bert', but the prunekit record is missing"):
+        load(pruned_folder)
+    change_config(pruned_folder, lambda content: content.update(model_type="bert"))
+    (pruned_folder / PRUNED_WEIGHTS).rename(pruned_folder / WEIGHTS)
     with pytest.raises(UserError, match=r"has shape .* the model needs|needs .* the checkpoint does not have"):
         load(pruned_folder)
 
@@ -203,7 +208,7 @@ def test_pruned_weights_without_their_record(pruned_folder: Path) -> None:
 def test_corrupt_weights(tmp_path: Path, pruned: bool, content: bytes) -> None:
     model = tiny("bert")
     save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(content)
+    (tmp_path / (PRUNED_WEIGHTS if pruned else WEIGHTS)).write_bytes(content)
     with pytest.raises(UserError, match="unreadable weights"):
         load(tmp_path)
 
@@ -212,8 +217,9 @@ def test_corrupt_weights(tmp_path: Path, pruned: bool, content: bytes) -> None:
 def test_truncated_weights(tmp_path: Path, pruned: bool) -> None:
     model = tiny("bert")
     save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
-    whole = (tmp_path / "model.safetensors").read_bytes()
-    (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    file = tmp_path / (PRUNED_WEIGHTS if pruned else WEIGHTS)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="unreadable weights"):
         load(tmp_path)
 
@@ -222,7 +228,7 @@ def test_truncated_weights(tmp_path: Path, pruned: bool) -> None:
 def test_pickled_weights_are_never_read(tmp_path: Path, pruned: bool) -> None:
     model = tiny("bert")
     save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
-    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / (PRUNED_WEIGHTS if pruned else WEIGHTS)).unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(UserError, match="unreadable weights"):
         load(tmp_path)

@@ -27,6 +27,7 @@ from prunekit.models.blocks import attention_blocks, blocks, call_order, describ
 from prunekit.models.checkpoints import attach_head, build, load, save
 from prunekit.models.empty_sublayers import HeadlessAttention
 from prunekit.models.masks import Masks
+from prunekit.models.pruned_format import PRUNED_WEIGHTS
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from tests.support.families import ATTENTIONS, HIDDEN
@@ -338,10 +339,10 @@ class TestSaving:
         (tmp_path / "damaged" / "config.json").write_text(json.dumps(content))
         with pytest.raises(UserError, match="prunekit record: it has no entry for 'enc-dec'"):
             load(tmp_path / "damaged")
-        tensors = load_file(tmp_path / "model.safetensors")
+        tensors = load_file(tmp_path / PRUNED_WEIGHTS)
         name = "model.decoder.layers.1.encoder_attn.q_proj.weight"
         tensors.pop(name)
-        save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+        save_file(tensors, tmp_path / PRUNED_WEIGHTS, metadata={"format": "pt"})
         with pytest.raises(UserError, match=f"{name} missing; the record in config.json needs it"):
             load(tmp_path)
 

@@ -23,8 +23,11 @@ def load_tokenizer(model: ModelConfig) -> Any:
         return demo_tokenizer()
     from transformers import AutoTokenizer
 
+    from prunekit.models.pretrained import quiet
+
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model.path)
+        with quiet():  # it warns of the model type that a pruned model's folder has
+            tokenizer = AutoTokenizer.from_pretrained(model.path)
     except Exception as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"model.path: no tokenizer can be loaded from {model.path}: {line}") from error

@@ -87,7 +87,7 @@ def from_pretrained(
         UserError: unreadable or misshapen weights, or some that the model has no place for beside others that it takes:
             it is of another variant than its configuration says. (Task heads that the model lacks are left out.)
     """
-    with in_one_line(f"{path}: unreadable weights"), _quiet():
+    with in_one_line(f"{path}: unreadable weights"), quiet():
         model, info = architecture.from_pretrained(
             str(path),
             config=config,
@@ -138,7 +138,7 @@ def in_one_line(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' progress bar and load report, whose content our errors carry."""
     verbosity, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

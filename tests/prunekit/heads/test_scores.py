@@ -11,6 +11,8 @@ from transformers import PreTrainedModel
 
 import prunekit
 from prunekit.data.losses import task_loss
+from prunekit.fisher.gradients import mask_gradients
+from prunekit.forward.ablation import ablate_heads
 from prunekit.heads.scores import head_importance, head_magnitude, random_scores
 from prunekit.models.blocks import blocks
 from prunekit.models.masks import Masks
@@ -164,6 +166,23 @@ def test_a_model_that_computes_something_else_is_refused() -> None:
     blocks(model)[1].module.register_forward_hook(lambda _module, _inputs, output: 2 * output)
     with pytest.raises(RuntimeError, match="do not give the model's own logits"):
         head_importance(model, batches_for(model))
+
+
+@pytest.mark.parametrize(("dtype", "close"), [(torch.bfloat16, 0.04), (torch.float16, 0.01)])
+def test_half_precision_rounds_and_still_tells_another_model(dtype: torch.dtype, close: float) -> None:
+    model, exact = tiny("albert", dtype=dtype), tiny("albert")
+    batches = batches_for(exact)
+    indexed = [batch | {"index": torch.arange(len(batch["labels"])) + 10 * i} for i, batch in enumerate(batches)]
+    for estimate in (
+        lambda model: head_importance(model, batches, normalise=False)["self"],
+        lambda model: mask_gradients(model, batches).heads.double(),
+        lambda model: ablate_heads(model, indexed, modes=["one_off"]).logits["one_off"].double(),
+    ):
+        expected = estimate(exact)
+        assert (estimate(model) - expected).norm() < close * expected.norm()
+    blocks(model)[1].module.register_forward_hook(lambda _module, _inputs, output: 2 * output)
+    with pytest.raises(RuntimeError, match="do not give the model's own logits"):
+        head_importance(model, batches)
 
 
 def test_magnitude_by_hand() -> None:

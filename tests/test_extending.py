@@ -32,7 +32,8 @@ ROWS = (
         stacks=(_BERT_STACK,),
         embeddings=("embeddings",),
         head_parameters=("classifier.", "ernie.pooler.", "qa_outputs."),
-        residual=Residual((*_TABLES, "embeddings.task_type_embeddings"), _NORM, None, ("pooler.dense", "qa_outputs")),
+        residual=Residual((*_TABLES, "embeddings.task_type_embeddings"), _NORM, None, ("pooler.dense",)),
+        task_heads={**_TASK_HEADS, "ForNextSentencePrediction": ()},
         classify=_bert_head,
     ),
 )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from prunekit.config.choices import LABELS
 from prunekit.data.batches import Batch, model_inputs, to_device, with_padding
-from prunekit.data.kinds import example_losses, predicted_labels
+from prunekit.data.kinds import example_losses, kind_of_batch, predicted_labels
 from prunekit.fisher.units import UnitTensors
 from prunekit.forward.frozen import frozen_for_evaluation
 from prunekit.forward.replay import check_equations, classifier_logits, first_layer_input
@@ -66,8 +66,8 @@ def mask_gradients(
         shared layer's unit has one gate for all calls of the layer.
 
     Raises:
-        UserError: unknown labels, no rows, regression with predicted labels, or a loss or derivative that is
-            not finite (naming the batch).
+        UserError: unknown labels, a model without the task head that the targets need, no rows, regression with
+            predicted labels, or a loss or derivative that is not finite (naming the batch).
     """
     if labels not in LABELS:
         raise UserError(f"labels={labels}: not known, there are {', '.join(LABELS)}")
@@ -81,6 +81,10 @@ def mask_gradients(
         for batch in batches:
             batch = to_device(batch, model.device)
             rows = len(batch["input_ids"])
+            kind = kind_of_batch(batch)
+            if not kind.fits(model):
+                name = type(model).__name__
+                raise UserError(f"mask gradients: these targets need {kind.needs}, the model is a {name}")
             collector.start(rows)
             output = _output(model, batch, check=not places)
             answers = with_padding(batch) if padding else batch

@@ -25,8 +25,8 @@ from prunekit.forward.replay import (
     first_token_context,
     layer_input,
 )
-from prunekit.models.blocks import Block, blocks, call_order
-from prunekit.models.families.table import classify
+from prunekit.models.blocks import Block, blocks, call_order, describe
+from prunekit.models.families.table import check_classifier, classify
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,12 +82,15 @@ def ablate_heads(
         progress: called with the number of rows done since the last call.
 
     Raises:
-        UserError: unknown mode, or padding that is not on the right.
+        UserError: unknown mode, a model that is not supported or no sequence classifier, or padding that is not on the
+            right.
         RuntimeError: the replay does not reproduce the model's own logits, as with hooks that change it.
     """
     unknown = [mode for mode in modes if mode not in MODES]
     if unknown:
         raise UserError(f"ablation mode {', '.join(unknown)}: not known, there are {', '.join(MODES)}")
+    describe(model)
+    check_classifier(model)
     layers = blocks(model)
     sequence = [layers[index] for index in call_order(model)]
     heads = max(block.heads for block in layers)

@@ -17,6 +17,7 @@ from prunekit.data.batches import Batch
 from prunekit.forward.derivatives import of_classifier, of_translation
 from prunekit.forward.frozen import frozen_for_evaluation
 from prunekit.models.blocks import attention_blocks, describe
+from prunekit.models.families.table import check_classifier
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 
@@ -59,12 +60,15 @@ def head_importance(
         by attention kind: (layer, head). A shared layer's head has one gate for all calls of the layer.
 
     Raises:
-        UserError: unknown variant, no rows, or a loss or score that is not finite (naming the batch).
+        UserError: unknown variant, a model with another task head, no rows, or a loss or score that is not finite
+            (naming the batch).
         RuntimeError: the layer equations do not give the model's own logits, as with hooks that change it.
     """
     if variant not in VARIANTS:
         raise UserError(f"importance variant {variant!r}: not known, there are {', '.join(VARIANTS)}")
     layout = describe(model)
+    if layout.is_encoder:
+        check_classifier(model)
     derive = of_classifier if layout.is_encoder else of_translation
     exists = Masks.ones(layout, device=model.device).heads
     total = {kind: torch.zeros(mask.shape, dtype=torch.float64, device=model.device) for kind, mask in exists.items()}

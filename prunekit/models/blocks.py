@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from prunekit.models.empty_sublayers import BiasOnly, HeadlessAttention
 from prunekit.models.families.anatomy import AttentionPaths, FFNPaths, Stack
-from prunekit.models.families.table import encoder_of, family_of
+from prunekit.models.families.table import encoder_of, family_of, task_head
 from prunekit.models.layout import AttentionShape, FFNShape, Layout
+from prunekit.models.wrappers import check_layers, check_wrappers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -126,8 +127,15 @@ def call_order(model: PreTrainedModel) -> list[int]:
 
 
 def describe(model: PreTrainedModel) -> Layout:
-    """What there is to prune: heads and neurons per physical sublayer."""
+    """What there is to prune: heads and neurons per physical sublayer.
+
+    Raises:
+        UserError: a family, a variant of one, a task head or a wrapper that is not supported.
+    """
+    check_wrappers(model)
+    task_head(model)
     attention, ffn = attention_blocks(model), ffn_blocks(model)
+    check_layers([*attention, *ffn], model.config.model_type)
     return Layout(
         family=model.config.model_type,
         hidden=attention[0].attention_norm.normalized_shape[0],

@@ -19,7 +19,8 @@ from transformers.initialization import no_init_weights
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import GENERATION_CONFIG_NAME
 
-from prunekit.models.families.table import ENCODERS, TRANSLATORS, encoder_of, family_of, unsupported
+from prunekit.models.blocks import describe
+from prunekit.models.families.table import ENCODERS, TRANSLATORS, encoder_of, family_of, task_head, unsupported
 from prunekit.models.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
 from prunekit.models.pruned_format import WEIGHTS, has_its_own_shape, rename, weights_file
 from prunekit.models.surgery import shrink, skip_norms
@@ -47,8 +48,15 @@ def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> N
         tokenizer: saved beside the model if given.
 
     Raises:
-        UserError: the folder holds something else, or cannot be written (no space, no permission).
+        UserError: a model that :func:`load` could not build again, or a folder that holds something else or cannot be
+            written (no space, no permission).
     """
+    describe(model)
+    if getattr(transformers, type(model).__name__, None) is not type(model):
+        raise UserError(
+            f"{type(model).__name__}: a class of its own, which cannot be loaded again; save a class of transformers, "
+            "such as its model.base_model"
+        )
     folder = Path(folder)
     config = copy.deepcopy(model.config)
     config.architectures = [type(model).__name__]
@@ -144,7 +152,7 @@ def attach_head(
 
 def has_head(model: PreTrainedModel, head: str = HEAD) -> bool:
     """Whether a model has a task head, by default that of a sequence classifier."""
-    return type(model).__name__.endswith(f"For{head}")
+    return task_head(model) == f"For{head}"
 
 
 def _auto_class(head: str) -> Any:

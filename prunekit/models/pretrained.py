@@ -16,7 +16,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from prunekit.config.choices import ATTENTIONS
-from prunekit.models.families.table import FAMILIES, family_of, unsupported
+from prunekit.models.families.table import FAMILIES, family_of, head_of_class, unsupported
 from prunekit.models.pruned_format import plain_config
 from prunekit.support.errors import UserError
 
@@ -74,6 +74,12 @@ def model_class(config: PreTrainedConfig, path: str | Path) -> Any:
         raise UserError(
             f"{path}/config.json: architectures names {name}, "
             f"which is no {config.model_type} model of transformers"
+        )
+    family = family_of(config)
+    if head_of_class(name, family) is None:
+        raise UserError(
+            f"{path}/config.json: architectures names {name}, a task head that is not supported; supported are "
+            f"{', '.join(family.task_heads)}"
         )
     return architecture
 

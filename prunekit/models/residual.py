@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.models.blocks import blocks
-from prunekit.models.families.table import encoder_of
+from prunekit.models.families.table import encoder_of, task_head
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -78,8 +78,19 @@ def embedding_writer(model: PreTrainedModel) -> nn.Module:
 
 
 def stream_readers(model: PreTrainedModel) -> list[Any]:
-    """Linear layers that read the stream after the last layer."""
-    return _parts(model, encoder_of(model.config).residual.readers)
+    """Linear layers that read the stream after the last layer.
+
+    Raises:
+        UserError: a task head that reads the embeddings again, or may read the stream in its own way.
+    """
+    family, head = encoder_of(model.config), task_head(model)
+    own = family.task_heads[head]
+    if own is None or not type(model).__module__.startswith("transformers.models."):
+        reason = "reads its embeddings again at its output" if own is None else "is a class of its own"
+        able = [name for name, readers in family.task_heads.items() if readers is not None]
+        name, others = type(model).__name__, ", ".join(able)
+        raise UserError(f"masks.hidden: {name} {reason}; hidden dimensions can go from {others}")
+    return [*_parts(model, family.residual.readers), *(model.get_submodule(path) for path in own)]
 
 
 def _norm_of_remaining(norm: Any, x: Tensor, z: Any) -> Tensor:
@@ -96,13 +107,9 @@ def shrink_residual(model: PreTrainedModel, z: Tensor) -> None:
     """Cut the stream of a model in place by the masks of its dimensions, (hidden,).
 
     Raises:
-        UserError: a language model, whose output layer is tied to the embeddings.
+        UserError: a language model, whose output layer is tied to the embeddings, or a class of the user's.
     """
-    if model.get_output_embeddings() is not None:
-        raise UserError(
-            f"masks.hidden: {type(model).__name__} reads its embeddings again at its output; hidden dimensions can go "
-            "from classifiers, question answering and models without a task head"
-        )
+    readers = stream_readers(model)
     remaining = (z != 0).nonzero().squeeze(1)
     gates = z[remaining]
     projection = _projection(model)
@@ -121,7 +128,7 @@ def shrink_residual(model: PreTrainedModel, z: Tensor) -> None:
             _keep_outputs(module, remaining, gates)
         for module in (block.attention_norm, block.ffn_norm):
             _keep_norm(module, remaining, gates)
-    for reader in stream_readers(model):
+    for reader in readers:
         _keep_inputs(reader, remaining)
 
 

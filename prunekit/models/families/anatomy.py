@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +75,7 @@ class Residual:
     projection: str | None
     """Projection of what is embedded to the hidden size; where a model has it, it alone writes the stream."""
     readers: tuple[str, ...]
-    """Linear layers of the base model (from it) and of task heads (from the task model); those that are there."""
+    """Linear layers of the base model, from it; those that are there. Task heads have their own."""
 
 
 ORDINARY: dict[str, Any] = {
@@ -103,6 +103,9 @@ class Family:
     """One, or an encoder's and a decoder's."""
     embeddings: tuple[str, ...]
     """Modules of the base model that count as embeddings, with the projection to the hidden size."""
+    task_heads: Mapping[str, tuple[str, ...] | None]
+    """By what its class is called after the family's name: linear layers of the head that read the stream, from the
+    task model; None where it reads the embeddings again, so that no dimension of the stream can go."""
     call_order: Callable[[PreTrainedConfig], list[int]] = _every_layer_once
     """Physical layer of every position in the sequence of layers; of a decoder's after the encoder's."""
 

@@ -82,6 +82,7 @@ _TRANSLATION_TABLES = (
 ROWS = (
     Translator(
         model_type="marian",
+        task_heads=dict.fromkeys(("Model", "MTModel")),
         stacks=_TRANSLATION_STACKS,
         embeddings=_TRANSLATION_TABLES,
         call_order=_both_stacks,
@@ -91,6 +92,9 @@ ROWS = (
     ),
     Translator(
         model_type="bart",
+        task_heads=dict.fromkeys(
+            ("Model", "ForConditionalGeneration", "ForSequenceClassification", "ForQuestionAnswering")
+        ),
         stacks=_TRANSLATION_STACKS,
         embeddings=(*_TRANSLATION_TABLES, "encoder.layernorm_embedding", "decoder.layernorm_embedding"),
         call_order=_both_stacks,

@@ -106,6 +106,15 @@ _ALBERT_STACK = Stack(
 
 _TABLES = ("embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings")
 _NORM = "embeddings.LayerNorm"
+_TASK_HEADS: dict[str, tuple[str, ...] | None] = {
+    "Model": (),
+    "ForSequenceClassification": (),
+    "ForMultipleChoice": (),
+    "ForQuestionAnswering": ("qa_outputs",),
+    "ForTokenClassification": ("classifier",),
+    "ForMaskedLM": None,
+}
+"""As most families have them; one that reads a pooler's output does not read the stream."""
 
 
 def _roberta(model_type: str) -> Encoder:
@@ -115,7 +124,8 @@ def _roberta(model_type: str) -> Encoder:
         stacks=(_BERT_STACK,),
         embeddings=("embeddings",),
         head_parameters=("classifier.", "qa_outputs."),
-        residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "classifier.dense", "qa_outputs")),
+        residual=Residual(_TABLES, _NORM, None, ("pooler.dense",)),
+        task_heads={**_TASK_HEADS, "ForSequenceClassification": ("classifier.dense",), "ForCausalLM": None},
         classify=_classifier_head,
     )
 
@@ -126,7 +136,8 @@ ROWS = (
         stacks=(_BERT_STACK,),
         embeddings=("embeddings",),
         head_parameters=("classifier.", "bert.pooler.", "qa_outputs."),
-        residual=Residual(_TABLES, _NORM, None, ("pooler.dense", "qa_outputs")),
+        residual=Residual(_TABLES, _NORM, None, ("pooler.dense",)),
+        task_heads={**_TASK_HEADS, "ForNextSentencePrediction": (), "ForPreTraining": None, "LMHeadModel": None},
         classify=_bert_head,
     ),
     _roberta("roberta"),
@@ -135,7 +146,14 @@ ROWS = (
         stacks=(_BERT_STACK,),
         embeddings=("embeddings", "embeddings_project"),
         head_parameters=("classifier.", "qa_outputs."),
-        residual=Residual(_TABLES, _NORM, "embeddings_project", ("classifier.dense", "qa_outputs")),
+        residual=Residual(_TABLES, _NORM, "embeddings_project", ()),
+        task_heads={
+            **_TASK_HEADS,
+            "ForSequenceClassification": ("classifier.dense",),
+            "ForMultipleChoice": ("sequence_summary.summary",),
+            "ForPreTraining": ("discriminator_predictions.dense",),
+            "ForCausalLM": None,
+        },
         classify=_classifier_head,
     ),
     Encoder(
@@ -143,7 +161,12 @@ ROWS = (
         stacks=(_DISTILBERT_STACK,),
         embeddings=("embeddings",),
         head_parameters=("pre_classifier.", "classifier.", "qa_outputs."),
-        residual=Residual(_TABLES[:2], _NORM, None, ("pre_classifier", "qa_outputs")),
+        residual=Residual(_TABLES[:2], _NORM, None, ()),
+        task_heads={
+            **_TASK_HEADS,
+            "ForSequenceClassification": ("pre_classifier",),
+            "ForMultipleChoice": ("pre_classifier",),
+        },
         classify=_distilbert_head,
     ),
     _roberta("xlm-roberta"),
@@ -154,7 +177,8 @@ ROWS = (
         stacks=(_ALBERT_STACK,),
         embeddings=("embeddings", "encoder.embedding_hidden_mapping_in"),
         head_parameters=("classifier.", "albert.pooler.", "qa_outputs."),
-        residual=Residual(_TABLES, _NORM, "encoder.embedding_hidden_mapping_in", ("pooler", "qa_outputs")),
+        residual=Residual(_TABLES, _NORM, "encoder.embedding_hidden_mapping_in", ("pooler",)),
+        task_heads={**_TASK_HEADS, "ForPreTraining": None},
         classify=_albert_head,
         ordinary={"net_structure_type": 0, "num_memory_blocks": 0, "down_scale_factor": 1, "gap_size": 0},
         call_order=_albert_order,

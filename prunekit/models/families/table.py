@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from prunekit.models.families import encoder_decoders, encoders
 from prunekit.models.families.anatomy import ORDINARY, Encoder, Family, Translator
@@ -83,9 +84,43 @@ def translator_of(config: PreTrainedConfig) -> Translator:
     return family
 
 
+def task_head(model: PreTrainedModel) -> str:
+    """A key of ``task_heads`` of the model's family; a class of the user's has the head of the one it is derived from.
+
+    Raises:
+        UserError: a task head that the row does not describe.
+    """
+    family = family_of(model.config)
+    of_transformers = (own for own in type(model).__mro__ if own.__module__.startswith("transformers.models."))
+    head = head_of_class(next(of_transformers, type(model)).__name__, family)
+    if head is None:
+        raise UserError(
+            f"{type(model).__name__}: a task head that is not supported, supported are {', '.join(family.task_heads)}; "
+            "the model without its head is: give model.base_model"
+        )
+    return head
+
+
+def head_of_class(name: str, family: Family) -> str | None:
+    """The task head of a class of transformers by its name, None if the family's row does not describe it."""
+    head = name.removeprefix(CONFIG_MAPPING[family.model_type].__name__.removesuffix("Config"))
+    return head if head in family.task_heads else None
+
+
 def is_classifier(model: PreTrainedModel) -> bool:
     """Whether a model has the sequence-classification head that :func:`classify` applies."""
-    return type(model).__name__.endswith("ForSequenceClassification")
+    return task_head(model) == "ForSequenceClassification"
+
+
+def check_classifier(model: PreTrainedModel) -> None:
+    """Refuse what :func:`classify` cannot be applied to.
+
+    Raises:
+        UserError: no encoder, or another task head than sequence classification.
+    """
+    encoder_of(model.config)
+    if not is_classifier(model):
+        raise UserError(f"{type(model).__name__} has no sequence-classification head; `finetune` creates one")
 
 
 def classify(model: PreTrainedModel, hidden: Tensor) -> Tensor:
@@ -97,7 +132,5 @@ def classify(model: PreTrainedModel, hidden: Tensor) -> Tensor:
     Returns:
         Logits ``(batch, labels)``.
     """
-    family = encoder_of(model.config)
-    if not is_classifier(model):
-        raise UserError(f"{type(model).__name__} has no sequence-classification head; `finetune` creates one")
-    return family.classify(model, hidden)
+    check_classifier(model)
+    return encoder_of(model.config).classify(model, hidden)

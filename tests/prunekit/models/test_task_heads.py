@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,9 @@ from transformers.models.bert.modeling_bert import BertModel, BertPreTrainedMode
 
 import prunekit
 from prunekit.fisher.gradients import mask_gradients
-from prunekit.forward.ablation import ablate_heads
 from prunekit.models.families.table import ENCODERS, FAMILIES
 from prunekit.support.errors import UserError
+from tests.support.entries import entries, refused
 from tests.support.families import COPIES, LABELS, batch_for, shape_of, tiny
 from tests.support.masks import uneven_masks
 
@@ -92,28 +90,6 @@ class TwoHeads(BertPreTrainedModel):
         self.bert = BertModel(config)
         self.own = nn.Linear(config.hidden_size, 2)
         self.post_init()
-
-
-@cache
-def entries() -> dict[str, Callable[[Any], Any]]:
-    batch = {**batch_for(tiny("bert")), "labels": torch.tensor([0, 1, 2, 0]), "index": torch.arange(4)}
-    masks = prunekit.Masks.ones(prunekit.describe(tiny("bert")))
-    return {
-        "describe": prunekit.describe,
-        "gated": lambda model: prunekit.gated(model, masks).__enter__(),
-        "prune": lambda model: prunekit.prune(model, masks),
-        "save": lambda model: prunekit.save(model, "nowhere/at/all"),
-        "cost": lambda model: prunekit.cost(model, 8),
-        "head_importance": lambda model: prunekit.head_importance(model, [batch]),
-        "mask_gradients": lambda model: mask_gradients(model, [batch]),
-        "ablate_heads": lambda model: ablate_heads(model, [batch]),
-    }
-
-
-def refused(entry: str, model: Any, message: str) -> None:
-    with pytest.raises(UserError, match=message) as error:
-        entries()[entry](model)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("entry", entries())

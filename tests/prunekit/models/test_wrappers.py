@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize, prune
 
 import prunekit
 from prunekit.support.errors import UserError
-from tests.prunekit.models.test_task_heads import entries, refused
+from tests.support.entries import entries, refused
 from tests.support.families import tiny
 
 

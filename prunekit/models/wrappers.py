@@ -66,6 +66,7 @@ def check_layers(blocks: Sequence[Any], family: str) -> None:
     """
     described: dict[nn.Module, set[int]] = {}
     for block in blocks:
+        linear: tuple[Any, ...]
         if hasattr(block, "ffn_in"):
             linear, norm = (block.ffn_in, block.ffn_out), block.ffn_norm
         else:

@@ -36,13 +36,13 @@ class PeftLike(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.base_model = model
-        self.config, self.peft_config = model.config, {}
+        self.config, self.peft_config = model.config, model.config
 
     def merge_and_unload(self) -> Any:
         return self.base_model
 
 
-def put(path: str, make: Callable[[Any], nn.Module]) -> Callable[[Any], Any]:
+def put(path: str, make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def changed(model: Any) -> Any:
         model.set_submodule(path, make(model.get_submodule(path)))
         return model

@@ -64,7 +64,9 @@ class Range:
         too_high = value >= self.high if self.below else value > self.high
         if not too_low and not too_high:
             return
-        if self.high <= 1:
+        if self.above and self.below:
+            yield f"{name}: {short(value)} is not between {self.low} and {self.high}"
+        elif self.high <= 1:
             left, right = "(" if self.above else "[", ")" if self.below else "]"
             yield f"{name}: {short(value)} is outside {left}{self.low}, {self.high}{right}"
         elif too_high:
@@ -85,7 +87,7 @@ class PathRule:
     """Files are made there, else it is read (it may then also be an id on the Hub)."""
 
     def problems(self, name: str, value: Any) -> Iterator[str]:
-        for text in (value.values() if isinstance(value, Mapping) else [value]):
+        for text in value.values() if isinstance(value, Mapping) else [value]:
             if isinstance(text, str):
                 yield from self._problems_of_path(name, text)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import verb
-from prunekit.config.checks import at_least, between
+from prunekit.config.ranges import EXAMPLES, within
 from prunekit.config.sections import Experiment
 from prunekit.config.task import without_questions
 
@@ -22,16 +22,14 @@ if TYPE_CHECKING:
 class AblateHeads(Experiment):
     """Single-head and all-but-one ablation."""
 
-    selection_examples: int | None = None
+    selection_examples: int | None = within(None, 0, EXAMPLES)
     """Training examples on which the head that stays is chosen for the second protocol of Table 3; 0 for none."""
-    level: float = 0.01
+    level: float = within(0.01, 0, 1)
     """Significance level, and the false discovery rate of the Benjamini-Hochberg decision."""
 
     def problems(self) -> Any:
         yield from super().problems()
         yield from without_questions(self.task)
-        yield from between("level", self.level, 0, 1)
-        yield from at_least("selection_examples", self.selection_examples or 0, 0)
 
 
 def procedure(config: AblateHeads, run: Run) -> None:

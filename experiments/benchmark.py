@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import verb
-from prunekit.config.checks import at_least, one_of
+from prunekit.config.checks import one_of
+from prunekit.config.ranges import EXAMPLES as EXAMPLES_AT_MOST
+from prunekit.config.ranges import ROUNDS, within
 from prunekit.config.sections import Experiment
 from prunekit.config.task import without_questions, without_translation
 
@@ -49,12 +51,12 @@ class Benchmark(Experiment):
     """Which: ``ablation``, ``importance``, ``fisher``, ``rearrange``, ``cofi_step``: of its training, in batches of
     ``evaluation.batch_size``, ``latency``: of pruned models, ``ablation_translation``, ``sweep``: of Fisher pruning
     with two processes, or ``analysis``: of thousands of records."""
-    examples: int | None = None
+    examples: int | None = within(None, 1, EXAMPLES_AT_MOST)
     """Examples of the evaluation split (``fisher``, ``cofi_step`` and ``latency``: of the training split); null for
     the benchmark's own number."""
-    repeats: int = 3
+    repeats: int = within(3, 1, ROUNDS)
     """Rounds; in each, every implementation runs once (``latency``: up to 20 times as many for small inputs)."""
-    warmup: int = 0
+    warmup: int = within(0, 0, ROUNDS)
     """Rounds that are not counted."""
 
     def problems(self) -> Any:
@@ -65,10 +67,6 @@ class Benchmark(Experiment):
             yield f"task: {self.task.name} is no translation, benchmark={self.benchmark} needs one"
         elif self.benchmark not in OF_TRANSLATION:
             yield from without_translation(self.task)
-        if self.examples is not None:
-            yield from at_least("examples", self.examples, 1)
-        yield from at_least("repeats", self.repeats, 1)
-        yield from at_least("warmup", self.warmup, 0)
 
 
 def procedure(config: Benchmark, run: Run) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import verb
-from prunekit.config.checks import at_least
+from prunekit.config.ranges import BATCH, LENGTH, ROUNDS, UNITS_OF_A_LAYER, within
 from prunekit.config.sections import Experiment
 from prunekit.config.task import without_translation
 
@@ -22,26 +22,21 @@ if TYPE_CHECKING:
 class LatencyTableSettings(Experiment):
     """Measured latency of attention by heads and of the FFN by neurons; `prune_fisher` finds the same table."""
 
-    batch_size: int = 32
+    batch_size: int = within(32, 1, BATCH)
     """Examples a batch."""
-    length: int | None = None
+    length: int | None = within(None, 1, LENGTH)
     """Tokens an example, unpadded; null for the mean length of the evaluation data (needs a tokenizer)."""
-    stride: int = 32
+    stride: int = within(32, 1, UNITS_OF_A_LAYER)
     """Between measured numbers of neurons; those in between are interpolated."""
-    warmup: int = 2
+    warmup: int = within(2, 0, ROUNDS)
     """Rounds that are not counted."""
-    repeats: int = 5
+    repeats: int = within(5, 1, ROUNDS)
     """Rounds that are, up to 20 times as many for small inputs; all numbers of units take turns in each."""
 
     def problems(self) -> Any:
         yield from super().problems()
         yield from without_translation(self.task)
-        for name in ("batch_size", "stride", "repeats"):
-            yield from at_least(name, getattr(self, name), 1)
-        yield from at_least("warmup", self.warmup, 0)
-        if self.length is not None:
-            yield from at_least("length", self.length, 1)
-        elif self.model.weights == "random":
+        if self.length is None and self.model.weights == "random":
             yield "length: random weights have no tokenizer to measure the data's mean length with, give length=N"
 
 

@@ -7,10 +7,10 @@ python -m experiments.prune_heads -m share=0.1,0.2,0.3,0.4,0.5 order=importance,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from experiments.cli.verb import verb
-from prunekit.config.checks import at_least, between
+from prunekit.config.ranges import RATE, STEPS, UNITS_OF_A_LAYER, within
 from prunekit.heads.settings import CurveSettings
 
 if TYPE_CHECKING:
@@ -23,25 +23,16 @@ class PruneHeads(CurveSettings):
     """Cumulative global pruning of heads, every point evaluated on the physically pruned model."""
 
     orders: ClassVar[tuple[str, ...]] = (*CurveSettings.orders, "oracle")
-    share: float | None = None
+    share: float | None = within(None, 0, 1)
     """Share of all heads that goes; null for the whole curve."""
-    floor: int = 0
+    floor: int = within(0, 0, UNITS_OF_A_LAYER)
     """Heads with the highest scores that stay in every layer, whatever their rank."""
-    retrain_steps: int = 0
+    retrain_steps: int = within(0, 0, STEPS)
     """Steps of training after every step of pruning; 0, as in the paper's figures."""
-    retrain_learning_rate: float = 1e-2
+    retrain_learning_rate: float = within(1e-2, 0, RATE, above=True)
     """Rate of that training (plain SGD, as in the authors' code)."""
     save: bool = False
     """Keep the pruned model of the last point in ``model/``."""
-
-    def problems(self) -> Any:
-        yield from super().problems()
-        if self.share is not None:
-            yield from between("share", self.share, 0, 1)
-        yield from at_least("floor", self.floor, 0)
-        yield from at_least("retrain_steps", self.retrain_steps, 0)
-        if self.retrain_learning_rate <= 0:
-            yield f"retrain_learning_rate: {self.retrain_learning_rate} must be above 0"
 
 
 def procedure(config: PruneHeads, run: Run) -> None:

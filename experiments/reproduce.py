@@ -22,6 +22,7 @@ from experiments.cli.entry import run_main
 from experiments.cli.sweeper import sweeps
 from experiments.cli.verb import named
 from prunekit.config.checks import one_of
+from prunekit.config.ranges import path_setting
 from prunekit.config.sections import Settings
 
 
@@ -56,7 +57,7 @@ class Reproduce(Settings):
 
     paper: str = "michel"
     """Which: ``michel``, ``kwon`` or ``cofi``."""
-    figures: str = "figures"
+    figures: str = path_setting("figures", written=True)
     """Where figures and tables go."""
     dry_run: bool = False
     """Compose and check every run and print its command, but run nothing."""

@@ -7,11 +7,12 @@ python -m experiments.time_decoding task=wmt14 model=opus-mt-en-fr model.weights
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import verb
-from prunekit.config.checks import at_least, between
+from prunekit.config.checks import twice
+from prunekit.config.ranges import LENGTH, within
 from prunekit.heads.settings import TimingSettings
 
 if TYPE_CHECKING:
@@ -23,23 +24,19 @@ if TYPE_CHECKING:
 class TimeDecoding(TimingSettings):
     """Measured speed of beam search, of a translation model and of what is left of it."""
 
-    shares: list[float] = field(default_factory=lambda: [0.25, 0.5, 0.75])
+    shares: list[float] = within([0.25, 0.5, 0.75], 0, 1, fewest=1)
     """Shares of the heads of the chosen kinds that go."""
-    length: int | None = None
+    length: int | None = within(None, 1, LENGTH)
     """Tokens of a source, unpadded; null for the mean length of the evaluation data (needs a tokenizer)."""
-    words: int = 24
+    words: int = within(24, 1, LENGTH)
     """Words of each translation."""
 
     def problems(self) -> Any:
         yield from super().problems()
         if not self.task.translation:
             yield f"task: {self.task.name} is no translation; `time_inference` times encoders"
-        for share in self.shares:
-            yield from between("shares", share, 0, 1)
-        yield from at_least("words", self.words, 1)
-        if self.length is not None:
-            yield from at_least("length", self.length, 1)
-        elif self.model.weights == "random":
+        yield from twice("shares", self.shares)
+        if self.length is None and self.model.weights == "random":
             yield "length: random weights have no tokenizer to measure the data's mean length with, give length=N"
 
 

@@ -6,11 +6,12 @@ python -m experiments.time_inference model=bert-base model.weights=random share=
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import verb
-from prunekit.config.checks import at_least, between
+from prunekit.config.checks import twice
+from prunekit.config.ranges import LENGTH, within
 from prunekit.heads.settings import TimingSettings
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 class TimeInference(TimingSettings):
     """Measured speed of a model, of the same model with heads gated off, and of the physically pruned one."""
 
-    share: float = 0.5
+    share: float = within(0.5, 0, 1)
     """Share of all heads that goes."""
-    lengths: list[int] = field(default_factory=lambda: [32, 128, 512])
+    lengths: list[int] = within([32, 128, 512], 1, LENGTH, fewest=1)
     """Tokens an example, unpadded; lengths beyond the model's positions are left out."""
     mean_length: bool = True
     """Also at the mean length of the evaluation data (needs a tokenizer, so not for random weights)."""
@@ -32,9 +33,7 @@ class TimeInference(TimingSettings):
         yield from super().problems()
         if self.task.translation:
             yield f"task: {self.task.name} is translation, this verb times encoders; `time_decoding` times beam search"
-        yield from between("share", self.share, 0, 1)
-        for length in self.lengths:
-            yield from at_least("lengths", length, 1)
+        yield from twice("lengths", self.lengths)
 
 
 def procedure(config: TimeInference, run: Run) -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -26,6 +26,7 @@ from experiments.cli.cells import cells_of, shown
 from experiments.cli.composition import CONF, register, typed
 from experiments.cli.sweep import DONE, FAILED, SKIPPED, report
 from experiments.cli.sweeper import require_one_process, require_verb, sweep_of, sweeps
+from prunekit.config.checks import near
 from prunekit.support.errors import UserError
 
 
@@ -52,6 +53,7 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
     def composed_main() -> None:
         if verb != "finetune":
             require_one_process()
+        _require_options()
         main()
         if failures:
             raise failures[0]
@@ -66,15 +68,38 @@ def _require_whole(composed: DictConfig) -> None:
     """Refuse a preset of another verb, and one run of a preset that has several."""
     own = HydraConfig.get()
     require_verb(composed, own)
+    _require_recipes()
     if sweeps(own.sweeper):
         name = own.runtime.choices["experiment"]
         raise UserError(f"hydra.mode=RUN: experiment={name} sweeps, one run would leave what it sweeps unset")
+
+
+def _require_options() -> None:
+    """Refuse options that there are not in one line: argparse has a dozen of them about its usage."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        options = [text for text in parser._option_string_actions if text.startswith("--")]
+        raise UserError(messages.argument_line(message, sys.argv[1:], options))
+
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args()
+
+
+def _require_recipes() -> None:
+    """Refuse a recipe that is asked for and is not there: Hydra passes over it, as most models and tasks have none."""
+    for override in HydraConfig.get().overrides.task:
+        group, _, names = override.lstrip("+").partition("=")
+        for name in names.strip("[]").split(",") if group.startswith("recipe/") else []:
+            if name.strip("\"' ") not in ("null", *choices_of(group)):
+                raise UserError(f"{group}={name}: there is no such preset, {near(name, choices_of(group))}")
 
 
 def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None], composed: DictConfig) -> None:
     """Run one cell of a sweep and report what became of it."""
     number, start = HydraConfig.get().job.num, time.perf_counter()
     try:
+        _require_recipes()
         config = typed(composed, schema)
         if HydraConfig.get().runtime.choices["hydra/launcher"] != "basic":
             config.run.progress = False  # bars of several processes would write over each other

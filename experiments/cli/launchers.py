@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,8 +11,37 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
+from prunekit.config.ranges import Range
+
 LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
 """Of Hydra's plugins, with presets in ``conf/hydra/launcher``."""
+
+AT_LEAST = {
+    "timeout_min": 1, "cpus_per_task": 1, "nodes": 1, "tasks_per_node": 1, "mem_gb": 1, "array_parallelism": 1,
+    "gpus_per_node": 0, "gpus_per_task": 0, "max_num_timeout": 0, "signal_delay_s": 0,
+}  # fmt: skip
+"""Of what all launchers can be told."""
+
+
+def launcher_problems(name: str, launcher: Mapping[str, Any], at_once: int | None = None) -> Iterator[str]:
+    """Why a launcher cannot start the cells of a sweep.
+
+    Args:
+        name: of its preset.
+        launcher: ``hydra.launcher``.
+        at_once: ``hydra.sweeper.max_batch_size``.
+    """
+    if name == "submitit_slurm" and shutil.which("srun") is None:
+        yield (
+            "hydra/launcher=submitit_slurm: there is no Slurm on this machine (no srun on the PATH), "
+            "hydra/launcher=joblib runs the cells here"
+        )
+    if launcher.get("n_jobs") == 0:
+        yield "hydra.launcher.n_jobs: 0 starts nothing, give 1 or more, or -1 for all cores"
+    yield from Range(-(10**6), 10_000).problems("hydra.launcher.n_jobs", launcher.get("n_jobs"))
+    for setting, low in AT_LEAST.items():
+        yield from Range(low, 10**7).problems(f"hydra.launcher.{setting}", launcher.get(setting))
+    yield from Range(1, 10**7).problems("hydra.sweeper.max_batch_size", at_once)
 
 
 def register_presets() -> None:

@@ -18,8 +18,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from experiments.cli.cells import Part, cells_of, names_of, narrowed, parts_of
+from experiments.cli.launchers import launcher_problems
 from experiments.cli.messages import ONE_PRESET
 from experiments.cli.sweep import watched
+from prunekit.config.ranges import PathRule
 from prunekit.support.errors import UserError
 
 PLUGIN = "hydra_plugins.prunekit"
@@ -45,6 +47,13 @@ class PresetSweeper(Sweeper):
         """Run every cell of a command line; exits with status 2 if any of them failed."""
         assert self.config is not None and self.launcher is not None
         require_one_process()
+        launcher = self.config.hydra.runtime.choices["hydra/launcher"]
+        problems = [
+            *launcher_problems(launcher, self.config.hydra.launcher, self.max_batch_size),
+            *PathRule(written=True).problems("run.folder", self.config.run.folder),
+        ]
+        if problems:
+            raise UserError("; ".join(problems))
         cells = cells_of(sweep_of(self.config, arguments))
         commands = [[f"{key}={value}" for key, value in cell.items()] for cell in cells]
         with watched(Path(self.config.run.folder), names_of(cells)) as sweep:

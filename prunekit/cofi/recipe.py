@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prunekit.config.checks import at_least, between, one_of
+from prunekit.config.checks import one_of
 from prunekit.config.choices import PRECISIONS, UNITS
+from prunekit.config.ranges import BATCH, EPOCHS, EXAMPLES, RATE, STEPS, within
 
 AFTER_WARM_UP = ("sparsity", "units")
 """Of a recipe: what the distillation before pruning does not know of. All other settings identify one."""
@@ -24,59 +25,46 @@ class StudentConfig:
 
     start: str = "auto"
     """Its first weights: ``pretrained`` or the ``teacher``'s; ``auto``: pretrained, where there are such."""
-    distil_epochs: int = 1
+    distil_epochs: int = within(1, 0, EPOCHS)
     """Of distillation before pruning."""
-    prune_epochs: int = 19
+    prune_epochs: int = within(19, 1, EPOCHS)
     """Of joint pruning."""
-    sparsity_epochs: int = 2
+    sparsity_epochs: int = within(2, 0, EPOCHS)
     """Of these, over which the target rises."""
-    start_sparsity: float | None = 0.0
+    start_sparsity: float | None = within(0.0, 0, 1)
     """From where it rises; null: from what gates are expected to remove before they learn, so that a short schedule
     does not begin by opening them."""
-    finetune_epochs: int = 20
+    finetune_epochs: int = within(20, 0, EPOCHS)
     """Of the pruned model, still distilled."""
-    batch_size: int = 32
+    batch_size: int = within(32, 1, BATCH)
     """Examples a step."""
-    learning_rate: float = 2e-5
+    learning_rate: float = within(2e-5, 0, RATE, above=True)
     """At the start of distillation and of pruning; decays to 0 in each."""
-    finetune_learning_rate: float = 2e-5
+    finetune_learning_rate: float = within(2e-5, 0, RATE, above=True)
     """Constant; the paper takes the best of 1e-5, 2e-5 and 3e-5."""
-    gates_learning_rate: float | None = None
+    gates_learning_rate: float | None = within(None, 0, RATE, above=True)
     """Of the gates; null: 0.01, and more in proportion where pruning has fewer than 3,000 steps."""
-    multipliers_learning_rate: float | None = None
+    multipliers_learning_rate: float | None = within(None, 0, RATE, above=True)
     """Of the two multipliers; null: as the gates'. More of it overshoots the target less in short schedules."""
     precision: str = "float32"
     """``float32``, or ``bfloat16`` for autocast."""
-    teacher_gigabytes: float = 3.0
-    """Memory for what the teacher says of every example, kept from the first epoch on where it fits into so much; 0
-    asks the teacher at every step (as ``variant=released``, which also learns from padding, always does)."""
+    teacher_gigabytes: float = within(3.0, 0, 1e9, infinite=True)
+    """Memory for what the teacher says of every example, kept from the first epoch on where it fits into so much (inf:
+    always); 0 asks the teacher at every step (as ``variant=released``, which also learns from padding, always does)."""
     select_on: str = "train_slice"
     """Where the best weights are chosen: on a slice of the training data that the student is not trained on, or on
     the ``validation`` data that scores are reported of, as the paper does."""
-    held_out: int = 1000
+    held_out: int = within(1000, 1, EXAMPLES)
     """Rows of that slice."""
-    evaluate_every: int = 500
+    evaluate_every: int = within(500, 1, STEPS)
     """Steps between two evaluations."""
 
     def problems(self) -> Iterator[str]:
         yield from one_of("start", self.start, ("auto", "pretrained", "teacher"))
         yield from one_of("select_on", self.select_on, ("train_slice", "validation"))
         yield from one_of("precision", self.precision, PRECISIONS)
-        for name in ("prune_epochs", "batch_size", "held_out", "evaluate_every"):
-            yield from at_least(name, getattr(self, name), 1)
-        for name in ("distil_epochs", "finetune_epochs", "sparsity_epochs"):
-            yield from at_least(name, getattr(self, name), 0)
         if self.sparsity_epochs > self.prune_epochs:
             yield f"sparsity_epochs: {self.sparsity_epochs} are more than the {self.prune_epochs} epochs of pruning"
-        if self.start_sparsity is not None:
-            yield from between("start_sparsity", self.start_sparsity, 0, 1)
-        if self.teacher_gigabytes < 0:
-            yield f"teacher_gigabytes: {self.teacher_gigabytes} must not be negative"
-        rates = ("learning_rate", "finetune_learning_rate", "gates_learning_rate", "multipliers_learning_rate")
-        for name in rates:
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                yield f"{name}: {value} must be above 0"
 
     def steps(self, examples: int, epochs: int) -> int:
         """Optimiser steps of so many epochs."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from prunekit.cofi.recipe import Recipe, StudentConfig
-from prunekit.config.checks import at_least, between, one_of
+from prunekit.config.checks import one_of, twice
 from prunekit.config.choices import ANSWERS, DIRECTIONS, MATCHINGS, STRUCTURES, UNITS, VARIANTS
+from prunekit.config.ranges import BATCH, LENGTH, ROUNDS, within
 from prunekit.config.sections import Experiment
 from prunekit.config.task import without_translation
 
@@ -16,7 +17,7 @@ from prunekit.config.task import without_translation
 class CofiSettings(Experiment):
     """One target sparsity (Xia et al. 2022)."""
 
-    sparsity: float = 0.9
+    sparsity: float = within(0.9, 0, 1, above=True, below=True)
     """Share of the prunable parameters that goes, in (0, 1); embeddings are not prunable."""
     structure: str = "learned"
     """What stays: ``learned``, or of a baseline that is trained as long: ``random`` units in the shape of the learned
@@ -30,17 +31,17 @@ class CofiSettings(Experiment):
     paper, and ordered for ``variant=released``."""
     learn_from: str = "teacher"
     """Answers: the ``teacher``'s predictions, or the ``labels``."""
-    prediction_weight: float = 0.5
+    prediction_weight: float = within(0.5, 0, 1)
     """Of the loss on answers; the rest is on layers. The paper takes the best of 0.1, 0.3 and 0.5."""
     pred_direction: str = "distillation"
     """``distillation``: KL(teacher, student), as the released code; ``printed``: KL(student, teacher)."""
     student: StudentConfig = field(default_factory=StudentConfig)
     """How the student is trained."""
-    batch_sizes: list[int] = field(default_factory=lambda: [1, 128])
+    batch_sizes: list[int] = within([1, 128], 1, BATCH, fewest=1)
     """Batch sizes at which latency is measured."""
-    length: int = 128
+    length: int = within(128, 1, LENGTH)
     """Tokens of the inputs that are timed, or as many as the model has positions for."""
-    repeats: int = 5
+    repeats: int = within(5, 1, ROUNDS)
     """Timed rounds, up to 20 times as many for small inputs."""
 
     def __post_init__(self) -> None:
@@ -50,8 +51,6 @@ class CofiSettings(Experiment):
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         yield from without_translation(self.task)
-        if not 0 < self.sparsity < 1:
-            yield f"sparsity: {self.sparsity} is the share that goes, right would be between 0 and 1"
         yield from one_of("structure", self.structure, STRUCTURES)
         yield from one_of("variant", self.variant, VARIANTS)
         for unit in self.units or [""]:
@@ -59,11 +58,8 @@ class CofiSettings(Experiment):
         yield from one_of("matching", self.matching, MATCHINGS)
         yield from one_of("learn_from", self.learn_from, ANSWERS)
         yield from one_of("pred_direction", self.pred_direction, DIRECTIONS)
-        yield from between("prediction_weight", self.prediction_weight, 0, 1)
-        for name in ("length", "repeats"):
-            yield from at_least(name, getattr(self, name), 1)
-        for size in self.batch_sizes or [0]:
-            yield from at_least("batch_sizes", size, 1)
+        yield from twice("units", self.units)
+        yield from twice("batch_sizes", self.batch_sizes)
 
     @property
     def recipe(self) -> Recipe:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+LARGEST_SIZE = 10**7
+"""Far above every model's, and far below what a table of floats fits into memory for."""
+_SIZES = re.compile(r"(_size|_dim|_layers|_heads|_embeddings|_groups|_num)$|^(dim|d_model|hidden_dim)$")
 
 
 def near(word: str, options: Iterable[str]) -> str:
@@ -21,11 +27,23 @@ def one_of(name: str, value: str, options: Iterable[str]) -> Iterator[str]:
         yield f"{name}: {value!r} is unknown, {near(value, options)}"
 
 
-def between(name: str, value: float, low: float, high: float) -> Iterator[str]:
-    if not low <= value <= high:
-        yield f"{name}: {value} is outside [{low}, {high}]"
+def twice(name: str, values: Sequence[Any]) -> Iterator[str]:
+    """What stands twice in a list would be measured twice and counted as two."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            yield f"{name}: {value} stands twice in {values}, once is enough"
 
 
-def at_least(name: str, value: int, low: int) -> Iterator[str]:
-    if value < low:
-        yield f"{name}: {value} must be at least {low}"
+def shape_problems(shape: Mapping[str, Any]) -> Iterator[str]:
+    """Sizes of a model under whatever names a configuration of transformers has for them."""
+    for name, value in shape.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if _SIZES.search(str(name)):
+            if not (isinstance(value, int) and 1 <= value <= LARGEST_SIZE):
+                yield f"shape.{name}: {value} is no size, give a whole number of 1 to {LARGEST_SIZE:,}"
+        elif "dropout" in str(name) or "layerdrop" in str(name):
+            if not 0 <= value <= 1:
+                yield f"shape.{name}: {value} is outside [0, 1]"
+        elif not 0 <= value <= LARGEST_SIZE:
+            yield f"shape.{name}: {value} is outside [0, {LARGEST_SIZE:,}]"

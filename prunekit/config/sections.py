@@ -1,8 +1,8 @@
 """Typed configuration: what every experiment is told, with its checks.
 
 Hydra composes YAML from ``conf/`` into these dataclasses once, at the entry point; below it nobody sees a
-``DictConfig``. A class checks its own ranges in ``problems``; :func:`check` collects the problems of a whole
-configuration, so that a user mends them all at once.
+``DictConfig``. Ranges stand with the fields (:mod:`prunekit.config.ranges`), combinations of settings in ``problems``;
+:func:`check` collects what is wrong in a whole configuration, so that a user mends it all at once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from prunekit.config.checks import at_least, between, near, one_of
+from prunekit.config.checks import near, one_of, shape_problems, twice
 from prunekit.config.choices import ATTENTIONS, DTYPES, PRECISIONS
+from prunekit.config.ranges import BATCH, EPOCHS, EXAMPLES, RATE, SEEDS, field_problems, path_setting, within
 from prunekit.config.scale import ScaleConfig
 from prunekit.config.task import TaskConfig
 from prunekit.support.errors import UserError
@@ -26,7 +27,7 @@ class ModelConfig:
 
     name: str = "???"
     """Preset name; figures and records carry it."""
-    path: str | None = None
+    path: str | None = path_setting()
     """Hub id or local folder of the pretrained weights and the tokenizer; null for a built-in shape."""
     family: str = "bert"
     """Row of the architecture table."""
@@ -41,6 +42,7 @@ class ModelConfig:
     def problems(self) -> Iterator[str]:
         yield from one_of("weights", self.weights, ("pretrained", "scratch", "random"))
         yield from one_of("attention", self.attention, ATTENTIONS)
+        yield from shape_problems(self.shape)
         if self.weights == "pretrained" and not self.path:
             yield "path: pretrained weights need a Hub id or a folder"
         if self.weights in ("scratch", "random") and not self.shape:
@@ -51,63 +53,48 @@ class ModelConfig:
 class TrainConfig:
     """How a teacher is fine-tuned (Michel et al. 2019 use the recipe of Devlin et al. 2019, Appendix A.3)."""
 
-    seed: int = 0
+    seed: int = within(0, 0, SEEDS)
     """Seeds the task head, the order of the data and dropout; another seed is another teacher."""
-    examples: int | None = None
+    examples: int | None = within(None, 1, EXAMPLES)
     """Training examples, a seeded sample; null for all."""
-    epochs: int = 3
+    epochs: int = within(3, 1, EPOCHS)
     """Passes over the data."""
-    batch_size: int = 32
+    batch_size: int = within(32, 1, BATCH)
     """Examples a step."""
-    learning_rate: float = 2e-5
+    learning_rate: float = within(2e-5, 0, RATE, above=True)
     """Peak of the schedule."""
-    warmup: float = 0.1
+    warmup: float = within(0.1, 0, 1)
     """Share of the steps with a rising rate."""
     schedule: str = "linear"
     """How the rate falls after the peak: ``linear`` to 0, or ``inverse_sqrt`` of the step (Vaswani et al. 2017)."""
-    weight_decay: float = 0.01
+    weight_decay: float = within(0.01, 0, RATE)
     """AdamW's, not on biases and LayerNorm."""
-    beta2: float = 0.999
+    beta2: float = within(0.999, 0, 1, below=True)
     """AdamW's decay of squared gradients; 0.98 for translation (Vaswani et al. 2017)."""
-    label_smoothing: float = 0.0
+    label_smoothing: float = within(0.0, 0, 1)
     """Share of the probability that the loss spreads over all words or labels (not for regression and questions)."""
-    max_grad_norm: float = 1.0
-    """Gradient clipping."""
-    attention_dropout: float | None = None
+    max_grad_norm: float = within(1.0, 0, 1e15, above=True, infinite=True)
+    """Gradient clipping; inf for none."""
+    attention_dropout: float | None = within(None, 0, 1)
     """Dropout of attention probabilities; null for the model's own. At 0 a CPU trains up to twice as fast on long
     inputs, because torch then has a fused kernel for attention."""
     precision: str = "float32"
     """``float32``, or ``bfloat16`` for autocast."""
     keep: str = "last"
     """``last`` weights, as the papers do, or the ``best`` by the metric on a held-out slice of the training data."""
-    held_out: int = 1000
+    held_out: int = within(1000, 1, EXAMPLES)
     """Rows of that slice (``keep=best`` only); they are not trained on."""
-    snapshots: list[int] = field(default_factory=list)
+    snapshots: list[int] = within([], 1, EPOCHS)
     """Epochs after which the model is kept as it is then, in ``epochs/``; `head_dynamics` reads them."""
-    evaluation_examples: int | None = None
+    evaluation_examples: int | None = within(None, 1, EXAMPLES)
     """Rows of the evaluation split, a seeded sample, that the finished teacher is evaluated on; null for all."""
 
     def problems(self) -> Iterator[str]:
-        for name in ("epochs", "batch_size", "held_out"):
-            yield from at_least(name, getattr(self, name), 1)
-        yield from at_least("seed", self.seed, 0)
-        if self.examples is not None:
-            yield from at_least("examples", self.examples, 1)
-        if self.learning_rate <= 0:
-            yield f"learning_rate: {self.learning_rate} must be above 0"
-        yield from between("warmup", self.warmup, 0, 1)
-        if self.attention_dropout is not None:
-            yield from between("attention_dropout", self.attention_dropout, 0, 1)
+        yield from twice("snapshots", self.snapshots)
         yield from one_of("schedule", self.schedule, ("linear", "inverse_sqrt"))
-        yield from between("beta2", self.beta2, 0, 1)
-        yield from between("label_smoothing", self.label_smoothing, 0, 1)
         for epoch in self.snapshots:
-            if not 1 <= epoch <= self.epochs:
+            if epoch > self.epochs:
                 yield f"snapshots: {epoch} is outside [1, {self.epochs}], the epochs of this training"
-        if self.weight_decay < 0:
-            yield f"weight_decay: {self.weight_decay} must not be negative"
-        if self.max_grad_norm <= 0:
-            yield f"max_grad_norm: {self.max_grad_norm} must be above 0"
         yield from one_of("precision", self.precision, PRECISIONS)
         yield from one_of("keep", self.keep, ("last", "best"))
 
@@ -116,31 +103,25 @@ class TrainConfig:
 class EvaluationConfig:
     """How a model is evaluated."""
 
-    examples: int | None = None
+    examples: int | None = within(None, 2, EXAMPLES)
     """Rows of the evaluation split, a seeded sample that is the same for every run; null for all."""
-    batch_size: int = 64
+    batch_size: int = within(64, 1, BATCH)
     """Examples a batch; batches are bucketed by length, numbers do not depend on it."""
-    beams: int = 5
+    beams: int = within(5, 1, 10_000)
     """Hypotheses that beam search keeps of each sentence; 1 is greedy (translation only)."""
-
-    def problems(self) -> Iterator[str]:
-        if self.examples is not None:
-            yield from at_least("examples", self.examples, 2)
-        yield from at_least("batch_size", self.batch_size, 1)
-        yield from at_least("beams", self.beams, 1)
 
 
 @dataclass(kw_only=True)
 class RunConfig:
     """Where and how to run. Nothing here changes a number, so nothing here is part of a run's identity."""
 
-    folder: str = "runs"
+    folder: str = path_setting("runs", written=True)
     """Run records, checkpoints and caches."""
     force: bool = False
     """Run again although a finished record is there."""
     device: str = "auto"
     """``auto``: cuda where there is one, cpu elsewhere; ``cpu``, ``cuda`` or ``cuda:N``."""
-    threads: int | None = None
+    threads: int | None = within(None, 1, 1024)
     """CPU threads; null for all cores that this process may use."""
     progress: bool = True
     """Progress bars, where there is a terminal."""
@@ -148,8 +129,8 @@ class RunConfig:
     """``auto``: online with a key and offline without one; ``online``, ``offline``, ``disabled``."""
     project: str = "prunekit"
     """Weights & Biases project."""
-    checkpoint_seconds: float = 60.0
-    """Least time between two checkpoints of a training."""
+    checkpoint_seconds: float = within(60.0, 0, 1e9, infinite=True)
+    """Least time between two checkpoints of a training; inf for none."""
 
     def problems(self) -> Iterator[str]:
         yield from one_of("wandb", self.wandb, ("auto", "online", "offline", "disabled"))
@@ -157,10 +138,6 @@ class RunConfig:
             yield f"device: {self.device} has no float64, which scores are summed in; use cpu"
         elif not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             yield f"device: {self.device!r} is not one of auto, cpu, cuda, cuda:N"
-        if self.threads is not None:
-            yield from at_least("threads", self.threads, 1)
-        if self.checkpoint_seconds < 0:
-            yield f"checkpoint_seconds: {self.checkpoint_seconds} must not be negative"
 
 
 @dataclass(kw_only=True)
@@ -191,13 +168,13 @@ class Settings:
 class Experiment(Settings):
     """What every experiment with a teacher shares. A verb's own configuration extends it."""
 
-    teacher: str | None = None
+    teacher: str | None = path_setting()
     """Hub id or folder of a model that is already fine-tuned for the task; null fine-tunes one as ``train`` says."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """How models are evaluated."""
     dtype: str = "float32"
     """Precision of evaluation and scores: ``float32``, ``float64`` or ``bfloat16`` (autocast)."""
-    seed: int = 0
+    seed: int = within(0, 0, SEEDS)
     """Seeds what the method itself draws: importance samples, random orders, bootstrap. Teachers have their own."""
 
     @property
@@ -212,19 +189,22 @@ class Experiment(Settings):
         yield from one_of("dtype", self.dtype, DTYPES)
         if self.teacher is not None and self.model.weights == "random":
             yield "model.weights: random weights have no teacher, leave out teacher or model.weights=random"
-        yield from at_least("seed", self.seed, 0)
 
 
-def check(config: Any, path: str = "") -> list[str]:
+def check(config: Any, prefix: str = "") -> list[str]:
     """All problems of a configuration and the sections in it, each with its full dotted path."""
-    problems = [f"{path}{problem}" for problem in config.problems()] if hasattr(config, "problems") else []
-    known = [item.name for item in dataclasses.fields(config)]
+    fields = dataclasses.fields(config)
+    own = [problem for item in fields for problem in field_problems(item, getattr(config, item.name))]
+    if hasattr(config, "problems"):
+        own += config.problems()
+    problems = [f"{prefix}{problem}".replace("\n", "\\n") for problem in own]
+    known = [item.name for item in fields]
     for name in vars(config).keys() - set(known):  # Hydra's +name=value attaches what no field asks for
-        problems.append(f"{path}{name}: there is no such setting, {near(name, known)}")
-    for item in dataclasses.fields(config):
+        problems.append(f"{prefix}{name}: there is no such setting, {near(name, known)}")
+    for item in fields:
         value = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
-            problems += check(value, f"{path}{item.name}.")
+            problems += check(value, f"{prefix}{item.name}.")
     return problems
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prunekit.config.checks import at_least, one_of
+from prunekit.config.checks import one_of, twice
+from prunekit.config.ranges import EXAMPLES, LENGTH, path_setting, within
 from prunekit.config.task_kinds import TASK_KINDS, kind_settings
 
 WHERE_ROWS_COME_FROM = (
@@ -52,7 +53,7 @@ class TaskConfig:
     translation: bool = False
     """Translation: ``columns`` are source and target. With ``source=files`` they may also be the suffixes of two
     line-aligned text files."""
-    vocabulary: int = 8000
+    vocabulary: int = within(8000, 300, 10_000_000)
     """Pieces of the joint byte-pair encoding that is learned from the training split for a model without a tokenizer
     of its own (``translation`` only)."""
     metrics: list[str] = field(default_factory=lambda: ["accuracy"])
@@ -63,24 +64,24 @@ class TaskConfig:
     """Split that scores are reported on."""
     selection: str | None = None
     """Split that the head that stays alone is chosen on; null for the training split."""
-    files: dict[str, str | None] = field(default_factory=dict)
+    files: dict[str, str | None] = path_setting({})
     """With ``source=files``: split name to CSV, TSV, JSONL or Parquet file; null for a split that is not there. Of
     ``translation`` also the common part of two file names: train=corpus/train reads corpus/train.de and
     corpus/train.en for ``columns: [de, en]``."""
-    max_length: int = 128
+    max_length: int = within(128, 8, LENGTH)
     """Longest input in tokens; longer ones are cut, contexts of ``questions`` into several windows."""
-    question_length: int = 64
+    question_length: int = within(64, 1, LENGTH)
     """Longest question in tokens; longer ones are cut (``questions`` only)."""
-    stride: int = 128
+    stride: int = within(128, 0, LENGTH)
     """Tokens that two neighbouring windows of a context share (``questions`` only)."""
-    answer_length: int = 30
+    answer_length: int = within(30, 1, LENGTH)
     """Longest answer in tokens that is looked for (``questions`` only)."""
-    no_answer: float | None = None
+    no_answer: float | None = within(None, -1e9, 1e9)
     """Questions may have no answer, and get none where the score of no answer exceeds that of the best span by more
     than this threshold; null for data that answers every question (``questions`` only)."""
-    train_rows: int = 8000
+    train_rows: int = within(8000, 1, EXAMPLES)
     """Size of the generated training split (``demo`` only)."""
-    evaluation_rows: int = 2000
+    evaluation_rows: int = within(2000, 1, EXAMPLES)
     """Size of each generated validation split (``demo`` only)."""
 
     def problems(self) -> Iterator[str]:
@@ -88,13 +89,11 @@ class TaskConfig:
             yield "name: it is empty, records and figures need one"
         if len(self.columns) not in (1, 2):
             yield f"columns: {self.columns} has {len(self.columns)} names, give one or two text columns"
-        yield from at_least("max_length", self.max_length, 8)
-        yield from at_least("train_rows", self.train_rows, 1)
-        yield from at_least("evaluation_rows", self.evaluation_rows, 1)
         if not self.metrics:
             yield "metrics: give at least one"
         for metric in self.metrics:
             yield from one_of("metrics", metric, kind_settings(self).metrics)
+        yield from twice("metrics", self.metrics)
         yield from self._problems_of_columns()
         yield from self._problems_of_labels()
         for kind in TASK_KINDS:

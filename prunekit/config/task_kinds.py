@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prunekit.config.checks import at_least
-
 if TYPE_CHECKING:
     from prunekit.config.task import TaskConfig
 
@@ -42,8 +40,6 @@ def _problems_of_questions(task: TaskConfig) -> Iterator[str]:
         yield f"columns: {task.columns} should be two columns, question and context"
     if task.labels:
         yield f"labels: {task.labels} should be empty, questions=true has answers in the column {task.label!r}"
-    yield from at_least("question_length", task.question_length, 1)
-    yield from at_least("answer_length", task.answer_length, 1)
     room = task.max_length - task.question_length - SPECIAL_TOKENS
     if not 0 <= task.stride < room:
         yield (
@@ -57,7 +53,6 @@ def _problems_of_translation(task: TaskConfig) -> Iterator[str]:
         yield f"columns: {task.columns} should be two columns, source and target"
     if task.labels or task.questions:
         yield "translation: a task is one of translation, questions and classification (labels), not several"
-    yield from at_least("vocabulary", task.vocabulary, 300)
 
 
 TASK_KINDS = (

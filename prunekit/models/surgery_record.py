@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 VERSIONS = (1, 2)
 """That are read; 2 is written where LayerNorms are gone, which readers of version 1 do not expect."""
 
+LARGEST_INDEX = 10**6
+"""Of a unit: a longer range in a damaged record would fill the memory before anything sees that it does not fit."""
+
 
 @dataclass
 class SurgeryRecord:
@@ -160,5 +163,8 @@ def _from_ranges(text: str) -> list[int]:
     indices: list[int] = []
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
-        indices.extend(range(int(first), int(last or first) + 1))
+        start, end = int(first), int(last or first)
+        if not 0 <= start <= end <= LARGEST_INDEX:
+            raise ValueError(f"{part!r} is no range of units below {LARGEST_INDEX:,}")
+        indices.extend(range(start, end + 1))
     return indices

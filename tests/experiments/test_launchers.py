@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 
 from experiments.cli.composition import CONF, register
 from prunekit.config.sections import Settings
-from tests.support.commands import TINY, started, wait
+from tests.support.commands import TINY, refused, started, wait
 
 CORES = joblib.cpu_count()
 
@@ -55,6 +55,26 @@ def test_whatever_the_plugin_knows_can_be_set(override: str) -> None:
 def test_the_presets_are_those_that_are_tested() -> None:
     presets = sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml"))
     assert presets == ["joblib", "submitit_local", "submitit_slurm"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["hydra/launcher=submitit_slurm"], "hydra/launcher=submitit_slurm: there is no Slurm on this machine"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs: 0 starts nothing"),
+        (["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=0"],
+         "hydra.launcher.timeout_min: 0 must be at least 1"),
+        (["hydra.sweeper.max_batch_size=-1"], "hydra.sweeper.max_batch_size: -1 must be at least 1"),
+        (["run.folder=/proc/x"], "run.folder: '/proc/x' lies in proc of the system"),
+    ],
+)  # fmt: skip
+def test_a_launcher_that_cannot_run_is_refused_before_anything_starts(
+    overrides: list[str], line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    folder = [] if any(text.startswith("run.folder") for text in overrides) else [f"run.folder={tmp_path}/runs"]
+    assert refused("finetune", "-m", *TINY, *folder, *overrides, "train.seed=0,1").startswith(line)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow  # test_sweep.py has a cell that never reports, without the jobs

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from prunekit.config.sections import check
 from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds.questions import Answer
 from prunekit.data.rows import load_rows
@@ -101,4 +102,4 @@ def test_bad_files_are_told_in_one_line(tmp_path: Path, rows: list[dict[str, Any
 )  # fmt: skip
 def test_settings_out_of_range(settings: dict[str, Any], problem: str) -> None:
     task = squad_task(files={"train": "x"}, **settings)
-    assert [text for text in task.problems()] == [problem]
+    assert check(task) == [problem]

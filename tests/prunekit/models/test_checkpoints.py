@@ -178,9 +178,13 @@ def test_plain_weights_are_loaded_strictly(tmp_path: Path, change: Change, told:
         ({"neurons": ["5,2", "", ""]}, "neurons of layer 0 must be increasing"),
         ({"neurons": 3}, "it is damaged"),
         ({"neurons": ["a-b", "", ""]}, "it is damaged"),
+        ({"neurons": ["0-999999999999", "", ""]},
+         r"it is damaged \(ValueError: '0-999999999999' is no range of units below 1,000,000"),
+        ({"neurons": ["5-3", "", ""]}, r"it is damaged \(ValueError: '5-3' is no range of units"),
+        ({"hidden": "0-999999999"}, r"it is damaged \(ValueError: '0-999999999' is no range of units"),
         ({"removed": {"self": [3], "ffn": []}}, r"removed.self is \[3\], the model has 3 layers"),
     ],
-)
+)  # fmt: skip
 def test_damaged_records_are_named(pruned_folder: Path, change: dict[str, Any], told: str) -> None:
     change_config(pruned_folder, lambda content: content["prunekit"].update(change))
     with pytest.raises(UserError, match=f"config.json: prunekit record: {told}"):

@@ -1,6 +1,6 @@
 """What every entry point does around its procedure: compose, check, run once, print, and answer bad input in one line.
 
-Nothing heavy is imported here before Hydra has answered ``--help`` or ``--cfg``.
+Nothing heavy is imported here before ``--help`` or ``--cfg`` is answered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.cli import messages
+from experiments.cli import help, messages
 from experiments.cli.cells import cells_of, shown
 from experiments.cli.composition import CONF, register, typed
 from experiments.cli.sweep import DONE, FAILED, SKIPPED, report
@@ -50,12 +50,18 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
             failures.append(error)  # raised below: Hydra would print lines of its own about it
 
     def composed_main() -> None:
+        arguments = get_args_parser().parse_args()
+        if arguments.help:
+            help.show(verb, schema, arguments.overrides)
+            return
+        if arguments.shell_completion and (found := help.completions(verb, os.environ.get("COMP_LINE", ""))):
+            print(" ".join(found))
+            return
         if verb != "finetune":
             require_one_process()
         main()
         if failures:
             raise failures[0]
-        arguments = get_args_parser().parse_args()
         if arguments.cfg == "job":
             _show_sweep(verb, arguments.overrides)
 

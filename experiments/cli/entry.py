@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.cli import help, messages
 from experiments.cli.cells import cells_of, shown
 from experiments.cli.composition import CONF, register, typed
+from experiments.cli.outcome import outcome
 from experiments.cli.sweep import DONE, FAILED, SKIPPED, report
 from experiments.cli.sweeper import require_one_process, require_verb, sweep_of, sweeps
 from prunekit.support.errors import UserError
@@ -98,10 +99,11 @@ def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] 
     from prunekit.runs.execute import FinishedRecord  # heavy, and not for a cell whose settings are refused
 
     seconds = time.perf_counter() - start
+    result = outcome(record, config) if record is not None else None
     if isinstance(record, FinishedRecord):
-        report(number, SKIPPED, seconds, record.when)
+        report(number, SKIPPED, seconds, record.when, result)
     else:
-        report(number, DONE, seconds)
+        report(number, DONE, seconds, result=result)
 
 
 def _show_sweep(verb: str, overrides: list[str]) -> None:

@@ -40,6 +40,7 @@ figures: $(READY)  ## Redraw all figures and tables from the logged runs, into f
 
 readme: $(READY)  ## Write README.md, the pages of docs/ with numbers and its pictures from the logged runs
 	$(BIN)/python -m analysis.pages
+	$(BIN)/python -m experiments.cli.settings_page
 
 report: $(READY)  ## Put all figures, tables and claims from the logged runs on one page, report.html
 	$(BIN)/python -m analysis.report source=analysis/logged_runs out=report.html

@@ -1,6 +1,6 @@
 """What every entry point does around its procedure: compose, check, run once, print, and answer bad input in one line.
 
-Nothing heavy is imported here before Hydra has answered ``--help`` or ``--cfg``.
+Nothing heavy is imported here before ``--help`` or ``--cfg`` is answered.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.cli import messages
+from experiments.cli import help, messages
 from experiments.cli.cells import cells_of, shown
 from experiments.cli.composition import CONF, register, typed
+from experiments.cli.outcome import outcome
 from experiments.cli.sweep import DONE, FAILED, SKIPPED, report
 from experiments.cli.sweeper import require_one_process, require_verb, sweep_of, sweeps
 from prunekit.config.checks import near
@@ -51,13 +52,19 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
             failures.append(error)  # raised below: Hydra would print lines of its own about it
 
     def composed_main() -> None:
+        arguments = get_args_parser().parse_args()
+        if arguments.help:
+            help.show(verb, schema, arguments.overrides)
+            return
+        if arguments.shell_completion and (found := help.completions(verb, os.environ.get("COMP_LINE", ""))):
+            print(" ".join(found))
+            return
         if verb != "finetune":
             require_one_process()
         _require_options()
         main()
         if failures:
             raise failures[0]
-        arguments = get_args_parser().parse_args()
         if arguments.cfg == "job":
             _show_sweep(verb, arguments.overrides)
 
@@ -117,10 +124,11 @@ def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] 
     from prunekit.runs.execute import FinishedRecord  # heavy, and not for a cell whose settings are refused
 
     seconds = time.perf_counter() - start
+    result = outcome(record, config) if record is not None else None
     if isinstance(record, FinishedRecord):
-        report(number, SKIPPED, seconds, record.when)
+        report(number, SKIPPED, seconds, record.when, result)
     else:
-        report(number, DONE, seconds)
+        report(number, DONE, seconds, result=result)
 
 
 def _show_sweep(verb: str, overrides: list[str]) -> None:

@@ -12,14 +12,19 @@ import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from experiments.cli.launchers import waiting_for_all
+from experiments.cli.outcome import Outcome
 from prunekit.support.files import write_json
 
 VARIABLE = "PRUNEKIT_SWEEP"
 """Environment variable with the folder of reports; processes that launchers start inherit it."""
+
+RESULTS = ("metric", "score", "baseline", "requested", "achieved")
+"""Columns of the table, of an :class:`Outcome`; one that no cell has a value for is left out."""
+NUMBERS = ("score", "baseline", "seconds")
 
 DONE, SKIPPED, FAILED, LOST = "done", "was finished", "failed", "no report"
 
@@ -32,7 +37,7 @@ class Sweep:
     cells: Sequence[str]
     """What tells each from the others, for example ``constraint=0.3 seed=1``."""
     outcomes: list[dict[str, str | float]] = field(default_factory=list)
-    """Once it has ended: ``status``, ``seconds`` and ``reason`` of every cell."""
+    """Once it has ended: ``status``, ``seconds`` and ``reason`` of every cell, and its :class:`Outcome`."""
 
     @property
     def failed(self) -> bool:
@@ -66,16 +71,18 @@ def watched(runs: Path, cells: Sequence[str]) -> Iterator[Sweep]:
         _show(sweep)
 
 
-def report(number: int, status: str, seconds: float, reason: str = "") -> None:
+def report(number: int, status: str, seconds: float, reason: str = "", result: Outcome | None = None) -> None:
     """Tell what became of a cell, if its sweep is watched.
 
     Args:
         number: of the cell in its sweep, 0-based.
         reason: of a failure, in one line.
+        result: of a run that has a record.
     """
     if folder := os.environ.get(VARIABLE):
+        told = {"status": status, "seconds": seconds, "reason": reason} | (asdict(result) if result else {})
         with suppress(OSError):  # a full disk: the cell has no report then
-            write_json(Path(folder) / f"{number}.json", {"status": status, "seconds": seconds, "reason": reason})
+            write_json(Path(folder) / f"{number}.json", told)
 
 
 def _collect(sweep: Sweep, ended: bool) -> None:
@@ -93,16 +100,27 @@ def _show(sweep: Sweep) -> None:
     if not sweep.outcomes:
         return
     from rich.table import Table
+    from rich.text import Text
 
     from prunekit.support.progress import console
 
+    metrics = {cell["metric"] for cell in sweep.outcomes if cell.get("metric")}
+    columns = [name for name in RESULTS if any(cell.get(name) for cell in sweep.outcomes)]
+    if len(metrics) == 1:  # the heading of the scores says it
+        columns.remove("metric")
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading, justify in (("cell", "left"), ("", "left"), ("seconds", "right"), ("reason", "left")):
-        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for heading in ("cell", "", *columns, "seconds"):
+        shown = str(next(iter(metrics))) if heading == "score" and len(metrics) == 1 else heading
+        table.add_column(shown, justify="right" if heading in NUMBERS else "left", overflow="fold",
+                         no_wrap=heading in ("cell", ""))  # fmt: skip
+    reasons = []
     for name, cell in zip(sweep.cells, sweep.outcomes, strict=True):
-        color = {DONE: "green", SKIPPED: "dim"}.get(str(cell["status"]), "red")
+        status, color = str(cell["status"]), {DONE: "green", SKIPPED: "dim"}.get(str(cell["status"]), "red")
         seconds = f"{cell['seconds']:.1f}" if cell["seconds"] else ""
-        table.add_row(name, f"[{color}]{cell['status']}[/]", seconds, str(cell["reason"]))
+        values = [Text(str(cell.get(column, ""))) for column in columns]
+        table.add_row(Text(name), Text(status, style=color), *values, seconds)
+        if cell["reason"]:
+            reasons.append(Text.assemble("  ", (" ".join(filter(None, (name, status))), color), f": {cell['reason']}"))
     counts = {
         status: number
         for status in (DONE, SKIPPED, FAILED, LOST)
@@ -110,6 +128,8 @@ def _show(sweep: Sweep) -> None:
     }
     console.print()
     console.print(table)
+    for reason in reasons:
+        console.print(reason, soft_wrap=True)
     counted = ", ".join(f"{number} {status}" for status, number in counts.items())
     console.print(f"[bold]{len(sweep.outcomes)} cells[/]: {counted}")
 

@@ -21,10 +21,19 @@ def near(word: str, options: Iterable[str]) -> str:
     return "choose from " + ", ".join(sorted(options))
 
 
+class UnknownChoice(str):
+    """The problem of a setting that is not one of its choices, which come with it: ``--help`` lists them."""
+
+    name: str
+    options: tuple[str, ...]
+
+
 def one_of(name: str, value: str, options: Iterable[str]) -> Iterator[str]:
-    options = list(options)
+    options = tuple(map(str, options))
     if value not in options:
-        yield f"{name}: {value!r} is unknown, {near(value, options)}"
+        problem = UnknownChoice(f"{name}: {value!r} is unknown, {near(value, options)}")
+        problem.name, problem.options = name, options
+        yield problem
 
 
 def twice(name: str, values: Sequence[Any]) -> Iterator[str]:

@@ -57,7 +57,9 @@ class TaskConfig:
     """Pieces of the joint byte-pair encoding that is learned from the training split for a model without a tokenizer
     of its own (``translation`` only)."""
     metrics: list[str] = field(default_factory=lambda: ["accuracy"])
-    """Metrics as GLUE (or SQuAD, or sacreBLEU) defines them; the first is the one that curves and tables use."""
+    """Metrics, the first is the one that curves and tables use. As GLUE defines them: ``accuracy``, ``f1`` (two labels)
+    and ``matthews`` of classification, ``pearson`` and ``spearman`` of regression; as SQuAD does: ``answer_f1`` and
+    ``exact_match`` of questions; as sacreBLEU does: ``bleu`` and ``chrf`` of translation."""
     train: str = "train"
     """Split that teachers are trained on and that importance is estimated from."""
     evaluation: str = "validation"

@@ -46,7 +46,8 @@ def test_there_are_commands_to_check() -> None:
 @pytest.mark.parametrize(("page", "line"), commands(), ids=[f"{page}-{line}" for page, line in commands()])
 def test_every_command_composes(page: str, line: str) -> None:
     verb, *words = shlex.split(line)
-    overrides = [word for word in words if word not in ("-m", "--cfg", "job", "all") and not word.startswith("hydra")]
+    flags = ("-m", "--cfg", "job", "all", "--help")
+    overrides = [word for word in words if word not in flags and not word.startswith("hydra")]
     values = [re.split(r",(?![^\[]*\])", word.partition("=")[2]) for word in overrides]  # lists stay whole
     swept = "-m" in words or any(word.startswith("experiment=") for word in words)
     assert swept or all(len(found) == 1 for found in values), f"{page}: several values without -m"

@@ -1,0 +1,146 @@
+"""Settings with their meaning, for ``--help``, completion and docs/settings.md: read from the dataclasses themselves.
+
+A field's meaning is the text below it in the source, its choices are what its class checks it against.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dataclasses
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from prunekit.config.checks import UnknownChoice
+
+WORDS = {"str": "text", "int": "integer", "float": "number", "bool": "true or false", "Any": "anything"}
+NO_CHOICE = "\0"
+"""A text that no setting may have, so that a check says what it may."""
+
+
+@dataclass(frozen=True)
+class ExplainedSetting:
+    """One setting of a configuration."""
+
+    name: str
+    """With its section, for example ``task.files``."""
+    kind: str
+    """Its type in words."""
+    value: Any
+    meaning: str
+    choices: tuple[str, ...]
+    """What it may be, in the order of its check; none where it is not chosen from a list."""
+    owner: str
+    """Class whose field it is."""
+
+    @property
+    def text(self) -> str:
+        """Its meaning, and its choices unless the meaning names them all."""
+        if all(f"``{choice}``" in self.meaning for choice in self.choices):
+            return self.meaning
+        return f"{self.meaning} One of {', '.join(self.choices)}."
+
+
+@dataclass(frozen=True)
+class SettingsSection:
+    """Settings with a common prefix."""
+
+    name: str
+    """The prefix without its dot; empty for those of a verb itself."""
+    owner: str
+    """The section's class."""
+    meaning: str
+    settings: tuple[ExplainedSetting, ...]
+
+
+def sections(config: Any, name: str = "", meaning: str = "") -> Iterator[SettingsSection]:
+    """The sections of a configuration: its own settings first, those of nearer classes before inherited ones.
+
+    Args:
+        config: an instance of a dataclass; its values are those that the settings have.
+    """
+    prefix = f"{name}." if name else ""
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    below, settings = [], []
+    for owner in type(config).__mro__[:-1]:
+        for key, text in meanings(owner).items():
+            if (field := fields.pop(key, None)) is None:
+                continue
+            value = getattr(config, key)
+            if dataclasses.is_dataclass(value):
+                below.append((f"{prefix}{key}", value, text))
+            else:
+                kind = in_words(str(field.type))
+                found = choices(config, key)
+                settings.append(ExplainedSetting(f"{prefix}{key}", kind, value, text, found, owner.__name__))
+    if settings:
+        yield SettingsSection(name, type(config).__name__, meaning, tuple(settings))
+    for section in below:
+        yield from sections(section[1], section[0], section[2])
+
+
+@cache
+def meanings(owner: type) -> dict[str, str]:
+    """Of each field that a class itself declares, the text below it on one line; empty where there is none."""
+    path = getattr(sys.modules[owner.__module__], "__file__", None)
+    if path is None or not dataclasses.is_dataclass(owner):
+        return {}
+    [body] = [
+        node.body for node in ast.parse(Path(path).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name == owner.__name__
+    ]  # fmt: skip
+    found = {}
+    for node, after in zip(body, [*body[1:], None], strict=True):
+        if not isinstance(node, ast.AnnAssign) or ast.unparse(node.annotation).startswith("ClassVar"):
+            continue
+        if isinstance(node.target, ast.Name):
+            text = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
+            found[node.target.id] = " ".join(str(text).split())
+    return found
+
+
+def choices(config: Any, key: str) -> tuple[str, ...]:
+    """What a check of the configuration's class allows for a setting; none where it allows any text or number."""
+    value, probe = getattr(config, key), copy.copy(config)
+    setattr(probe, key, [NO_CHOICE] if isinstance(value, list) else NO_CHOICE)
+    try:
+        for problem in probe.problems():
+            if isinstance(problem, UnknownChoice) and problem.name == key:
+                return problem.options
+    except (AttributeError, TypeError, ValueError):
+        pass  # a check of a number does not take a text
+    return ()
+
+
+def in_words(kind: str) -> str:
+    """A type as a user of YAML would say it.
+
+    >>> in_words("list[int] | None")
+    'list of integers or null'
+    """
+    plain = kind.removesuffix(" | None")
+    null = " or null" if plain != kind else ""
+    if found := re.fullmatch(r"list\[(.+)\]", plain):
+        inner = in_words(found[1])
+        return f"list of {inner.replace('list', 'lists', 1) if inner.startswith('list') else inner + 's'}{null}"
+    return ("mapping" if plain.startswith("dict[") else WORDS.get(plain, plain)) + null
+
+
+def shown(value: Any) -> str:
+    """A value as it is written on a command line.
+
+    >>> shown({"a": [None, True, 0.5]})
+    '{a: [null, true, 0.5]}'
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(shown, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value) if str(value) else "''"

@@ -1,0 +1,111 @@
+"""What a finished run came to, in a few facts: its score beside the baseline, what was asked for and what was reached.
+
+The end of a run and the table at the end of a sweep both say it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+OF_LATENCY = "achieved_latency_by_table"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Texts, each empty where a run has no such thing."""
+
+    metric: str
+    score: str
+    baseline: str
+    requested: str
+    """The setting as it was given, for example ``constraint=0.3``."""
+    achieved: str
+    """In the unit of the request."""
+
+
+def outcome(record: dict[str, Any], config: Any) -> Outcome:
+    """The few facts of a record.
+
+    Of a whole curve the score is that of the last point within the baseline's band: at its end nothing is left.
+
+    Args:
+        config: the run's settings, whose words the request is told in.
+    """
+    metrics, sparsity = record["metrics"], record["sparsity"]
+    metric = metrics.get("metric") or (config.task.metric if config.task.metric in metrics else "")
+    score, baseline = metrics.get("value", metrics.get(metric)), metrics.get("baseline")
+    requested = achieved = ""
+    if "share_within_baseline_band" in metrics and config.share is None:
+        share = metrics["share_within_baseline_band"]
+        score = _at_share(Path(config.run.folder) / record["verb"] / record["run_id"] / "tables" / "points.csv", share)
+        requested = "every share"
+        achieved = f"heads {_short(share)} gone within the baseline's band"
+    elif hasattr(config, "constraint"):
+        name = OF_LATENCY if config.budget == "latency" else "achieved_macs"
+        what = "latency" if config.budget == "latency" else "MACs"
+        requested, achieved = f"constraint={config.constraint:g}", f"{what} {_short(1 - sparsity[name])} left"
+    elif hasattr(config, "sparsity"):
+        missed = "" if metrics.get("reached_target", True) else ", target missed"
+        requested, achieved = f"sparsity={config.sparsity:g}", f"counted {_short(sparsity['counted'])}{missed}"
+    elif "achieved_heads" in sparsity:
+        if hasattr(config, "shares"):
+            requested = f"shares=[{','.join(f'{share:g}' for share in config.shares)}]"
+        else:
+            requested = f"share={config.share:g}"
+        achieved = f"heads {_short(sparsity['achieved_heads'])} gone"
+    return Outcome(metric, _short(score), _short(baseline), requested, achieved)
+
+
+def facts(record: dict[str, Any], config: Any) -> list[tuple[str, str]]:
+    """Names and values of the small table at the end of a run: its outcome first, then what else it has measured."""
+    metrics, own = record["metrics"], outcome(record, config)
+    band = ""
+    if "baseline_low" in metrics:
+        band = f" ({_short(metrics['baseline_low'])} to {_short(metrics['baseline_high'])})"
+    baseline = f"{own.baseline}{band}" if own.baseline else ""
+    rows = [(own.metric, own.score), ("baseline" if own.score else f"baseline {own.metric}", baseline),
+            ("requested", own.requested), ("achieved", own.achieved)]  # fmt: skip
+    said = {"metric", "value", own.metric, "baseline", "baseline_low", "baseline_high", "share_within_baseline_band"}
+    said |= {"remaining_macs", "remaining_parameters"}  # the other side of what is achieved
+    rest = {
+        name: value for name, value in metrics.items()
+        if name not in said and not name.endswith("_signature") and isinstance(value, float | int | str)
+    }  # fmt: skip
+    curve = own.requested == "every share"  # its end is no result
+    gone = {} if curve else {
+        name.replace("achieved", "gone"): value for name, value in record["sparsity"].items()
+        if name.startswith("achieved_") or name in ("expected", "counted_as_learned")
+    }  # fmt: skip
+    return [(name, value) for name, value in [*rows, *_grouped(rest), *_grouped(gone)] if value]
+
+
+def _grouped(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """A row a first word: ``seconds: search 0.003, tune 34.9``."""
+    groups: dict[str, list[tuple[str, Any]]] = defaultdict(list)
+    for name, value in values.items():
+        first, _, rest = name.partition("_")
+        groups[first].append((rest, value))
+    return [
+        (f"{first} {found[0][0]}".replace("_", " ").strip(), _short(found[0][1])) if len(found) == 1
+        else (first, ", ".join(f"{rest} {_short(value)}".replace("_", " ").strip() for rest, value in found))
+        for first, found in groups.items()
+    ]  # fmt: skip
+
+
+def _at_share(points: Path, share: float) -> float | None:
+    """The score at a share of a curve, from the run's own table."""
+    try:
+        with points.open(encoding="utf-8", newline="") as lines:
+            return next((float(row["value"]) for row in csv.DictReader(lines) if float(row["share"]) == share), None)
+    except OSError:  # a record of another machine
+        return None
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,117 @@
+"""``--help`` says what every setting means, completion offers its choices, and docs/settings.md is the same."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from experiments.cli import settings_page
+from experiments.cli.composition import CONF
+from experiments.cli.explained import choices, meanings, sections
+from experiments.cli.help import completions
+from experiments.prune_heads import PruneHeads
+from prunekit.config.sections import RunConfig
+from prunekit.config.task import TaskConfig
+from prunekit.fisher.settings import FisherSettings
+from prunekit.heads.settings import CurveSettings
+from tests.support.commands import called
+
+
+def test_help_has_meaning_type_value_and_choices_by_section() -> None:
+    done = called("prune_heads", "--help", "task=stsb", "order=random", "seed=0,1", COLUMNS="100")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Prune heads in order of a score")
+    place = lines.index("  order=random  (text)")
+    assert "importance (Eq. 2), importance_released" in lines[place + 1]
+    assert lines[lines.index("  floor=0  (integer)") + 1].strip().startswith("Heads with the highest scores that stay")
+    assert "  task.metrics=[pearson, spearman]  (list of texts)" in lines
+    assert "  experiment=  michel_fig3a, michel_fig3b, michel_fig4" in lines
+    heads = [line.partition(":")[0] for line in lines if line and not line.startswith(" ")]
+    assert heads[-8:] == ["Settings of prune_heads", "evaluation", "model", "task", "train", "run", "scale",
+                          "scale.translation"]  # fmt: skip
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_mistyped_setting_beside_help_is_refused() -> None:
+    done = called("prune_heads", "--help", "sed=1")
+    assert done.returncode == 2
+    assert done.stderr.strip() == "prune_heads: sed: there is no such setting, did you mean 'seed'?"
+
+
+def test_help_imports_no_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['prune_cofi', '--help']\n"
+        "from experiments.prune_cofi import main; main()\n"
+        "assert not {'torch', 'pandas', 'matplotlib'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=CONF.parent, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  student.prune_epochs=" in done.stdout
+
+
+@pytest.mark.parametrize("verb", settings_page.verbs())
+def test_every_setting_of_every_verb_says_what_it_means(verb: str) -> None:
+    found = [setting for section in sections(settings_page.schema_of(verb)()) for setting in section.settings]
+    assert len(found) > 60
+    assert [setting.name for setting in found if len(setting.meaning) < 10] == []
+    assert len({setting.name for setting in found}) == len(found)
+
+
+def test_meanings_are_of_the_class_that_declares_the_field() -> None:
+    assert list(meanings(PruneHeads)) == ["share", "floor", "retrain_steps", "retrain_learning_rate", "save"]
+    assert meanings(PruneHeads)["save"] == "Keep the pruned model of the last point in ``model/``."
+    [own, *_] = sections(PruneHeads())
+    assert [setting.name for setting in own.settings][-4:] == ["importance_examples", "teacher", "dtype", "seed"]
+
+
+def test_choices_are_those_of_the_check() -> None:
+    assert choices(RunConfig(), "wandb") == ("auto", "online", "offline", "disabled")
+    assert choices(CurveSettings(), "order")[-1] == "magnitude"
+    assert choices(PruneHeads(), "order")[-1] == "oracle"
+    assert choices(FisherSettings(), "score") == ("fisher", "importance", "magnitude", "random")
+    assert choices(TaskConfig(labels=["a", "b"]), "metrics") == ("accuracy", "f1", "matthews")
+    assert choices(RunConfig(), "folder") == choices(RunConfig(), "threads") == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("verb.py order=m", ["order=magnitude"]),
+        ("verb.py -m order=random,or", ["order=random,oracle"]),
+        ("verb.py run.force=", ["run.force=true", "run.force=false"]),
+        ("verb.py task=stsb task.metrics=", ["task.metrics=[pearson", "task.metrics=[spearman"]),
+        ("verb.py task.metrics=[accuracy,f", ["task.metrics=[accuracy,f1"]),
+        ("verb.py order=random ", []),  # Hydra's: names and presets
+        ("verb.py task=mn", []),
+    ],
+)
+def test_completion_offers_choices(line: str, words: list[str]) -> None:
+    assert completions("prune_heads", line) == words
+
+
+def test_completion_answers_through_the_command() -> None:
+    done = called("prune_heads", "-sc", "query=bash", COMP_LINE="verb.py dtype=f", COMP_POINT="15")
+    assert done.stdout.split() == ["dtype=float32", "dtype=float64"]
+
+
+@pytest.mark.slow
+def test_a_reader_that_closes_the_pipe_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.reproduce", "--help"],
+        cwd=CONF.parent, stdout=writing, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_page_is_what_the_classes_say() -> None:
+    text = settings_page.PAGE.read_text(encoding="utf-8")
+    assert text == settings_page.page(), "run `make readme`"
+    assert "| `floor` | integer | `0` | Heads with the highest scores that stay in every layer" in text
+    assert "| `grid` | number | `${scale.grid}` |" in text

@@ -1,0 +1,67 @@
+"""A run's few facts: score, baseline, what was asked for in the words of the command, what was reached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from experiments.cli.outcome import Outcome, facts, outcome
+
+BAND = {"baseline": 0.9, "baseline_low": 0.88, "baseline_high": 0.92}
+
+
+def settings(folder: Path = Path(), **own: Any) -> Any:
+    return SimpleNamespace(task=SimpleNamespace(metric="accuracy"), run=SimpleNamespace(folder=str(folder)), **own)
+
+
+def record(metrics: dict[str, Any], sparsity: dict[str, float]) -> dict[str, Any]:
+    return {"verb": "some", "run_id": "1", "metrics": {"metric": "accuracy", **metrics}, "sparsity": sparsity}
+
+
+@pytest.mark.parametrize(
+    ("own", "sparsity", "more", "requested", "achieved"),
+    [
+        ({"constraint": 0.3, "budget": "mac"}, {"requested_macs": 0.7, "achieved_macs": 0.7012}, {},
+         "constraint=0.3", "MACs 0.2988 left"),
+        ({"constraint": 0.5, "budget": "latency"}, {"achieved_macs": 0.4, "achieved_latency_by_table": 0.55}, {},
+         "constraint=0.5", "latency 0.45 left"),
+        ({"sparsity": 0.9}, {"requested": 0.9, "counted": 0.8999}, {"reached_target": True},
+         "sparsity=0.9", "counted 0.8999"),
+        ({"sparsity": 0.9}, {"requested": 0.9, "counted": 0.75}, {"reached_target": False},
+         "sparsity=0.9", "counted 0.75, target missed"),
+        ({"share": 0.5}, {"requested_heads": 0.5, "achieved_heads": 0.4722}, {}, "share=0.5",
+         "heads 0.4722 gone"),
+        ({"shares": [0.25, 0.75]}, {"achieved_heads": 0.75}, {}, "shares=[0.25,0.75]", "heads 0.75 gone"),
+        ({}, {}, {}, "", ""),
+    ],
+)  # fmt: skip
+def test_the_request_is_what_was_typed(
+    own: dict[str, Any], sparsity: dict[str, float], more: dict[str, Any], requested: str, achieved: str
+) -> None:
+    found = outcome(record({"value": 0.8765432, **BAND, **more}, sparsity), settings(**own))
+    assert found == Outcome("accuracy", "0.8765", "0.9", requested, achieved)
+
+
+def test_a_curve_tells_of_its_last_point_within_the_band_and_not_of_its_end(tmp_path: Path) -> None:
+    (tmp_path / "some" / "1" / "tables").mkdir(parents=True)
+    (tmp_path / "some" / "1" / "tables" / "points.csv").write_text("share,value\n0.0,0.9\n0.25,0.885\n1.0,0.33\n")
+    curve = record({"accuracy": 0.33, "share_within_baseline_band": 0.25, **BAND}, {"achieved_heads": 1.0})
+    found = outcome(curve, settings(tmp_path, share=None))
+    achieved = "heads 0.25 gone within the baseline's band"
+    assert found == Outcome("accuracy", "0.885", "0.9", "every share", achieved)
+    assert "0.33" not in str(facts(curve, settings(tmp_path, share=None)))
+
+
+def test_no_value_stands_twice() -> None:
+    metrics = {"value": 0.8765432, "accuracy": 0.8765432, "remaining_macs": 0.3, **BAND, "f1": 0.5,
+               "seconds_search": 1.5, "seconds_tune": 2.0, "speedup": 1.25,
+               "bleu_signature": "nrefs:1|case:mixed"}  # fmt: skip
+    assert facts(record(metrics, {"requested_macs": 0.7, "achieved_macs": 0.7, "achieved_heads": 0.5}),
+                 settings(constraint=0.3, budget="mac")) == [
+        ("accuracy", "0.8765"), ("baseline", "0.9 (0.88 to 0.92)"), ("requested", "constraint=0.3"),
+        ("achieved", "MACs 0.3 left"), ("f1", "0.5"), ("seconds", "search 1.5, tune 2"), ("speedup", "1.25"),
+        ("gone", "macs 0.7, heads 0.5"),
+    ]  # fmt: skip

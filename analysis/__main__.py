@@ -31,11 +31,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def draw(chosen: Mapping[str, str]) -> None:
     """Draw everything and tell what was drawn."""
-    from rich.console import Console
-
     import analysis
+    from prunekit.support.progress import plain_console
 
-    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console = plain_console(None if sys.stdout.isatty() else 120)
     out = Path(chosen["out"])
     analysis.draw_all(options.source_folders(chosen["source"], out / ".wandb"), out, console)
 

@@ -76,7 +76,7 @@ def load_some(sources: Sequence[Path], journal: Journal, console: Console | None
     records = load(sources, journal)
     if not records:
         for line in journal.warnings:
-            _say(console, f"[yellow]warning[/yellow] {_plain(line)}")
+            _warn(console, line)
         raise UserError(f"source={','.join(map(str, sources))}: no finished run record in it")
     return records
 
@@ -178,28 +178,24 @@ def report(drawn: Drawn, console: Console) -> None:
     """Tables, then files, then what a reader must know."""
     for table in drawn.tables:
         table.show(console)
-    console.print("[bold]figures[/bold] (also as .pdf and .csv)")
-    for path in drawn.figures:
-        if path.suffix == ".png":
-            console.print(f"  {_plain(str(path))}", soft_wrap=True)
-    console.print("[bold]tables[/bold] (also as .csv)")
-    for path in drawn.table_files:
-        if path.suffix == ".md":
-            console.print(f"  {_plain(str(path))}", soft_wrap=True)
+    _list(console, "figures", " (also as .pdf and .csv)", [str(p) for p in drawn.figures if p.suffix == ".png"])
+    _list(console, "tables", " (also as .csv)", [str(p) for p in drawn.table_files if p.suffix == ".md"])
     if drawn.missing:
-        console.print("[bold]not drawn[/bold]")
-        for line in drawn.missing:
-            console.print(f"  {_plain(line)}", soft_wrap=True)
+        _list(console, "not drawn", "", drawn.missing)
     for line in drawn.warnings:
-        console.print(f"[yellow]warning[/yellow] {_plain(line)}", soft_wrap=True)
+        _warn(console, line)
 
 
-def _say(console: Console | None, line: str) -> None:
+def _list(console: Console, title: str, more: str, lines: Iterable[str]) -> None:
+    from rich.text import Text
+
+    console.print(Text.assemble((title, "bold"), more))
+    for line in lines:
+        console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _warn(console: Console | None, line: str) -> None:
+    from rich.text import Text
+
     if console is not None:
-        console.print(line, soft_wrap=True)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+        console.print(Text.assemble(("warning", "yellow"), f" {line}"), soft_wrap=True)

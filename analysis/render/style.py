@@ -109,6 +109,7 @@ _PARAMETERS: Any = {
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,
     "svg.hashsalt": "prunekit",
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "savefig.dpi": 200,
 }
 
@@ -149,6 +150,8 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(str(label), handle)
     handles, labels = list(entries.values()), list(entries)
+    if not entries:
+        return
     entry = 0.5 + 0.052 * max(map(len, labels))  # inches
     columns = max(1, int(figure.get_size_inches()[0] / entry))
     figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.4)

@@ -29,18 +29,17 @@ def write(chosen: Mapping[str, str]) -> None:
     Raises:
         UserError: a source is no folder or holds no finished run, or the page cannot be written.
     """
-    from rich.console import Console
-
     from analysis.catalogue.draw import load_some
     from analysis.data.loading import Journal
     from analysis.report.page import page
     from prunekit.support.files import write_text
+    from prunekit.support.progress import plain_console
 
     out, journal = Path(chosen["out"]), Journal()
     if out.is_dir():
         raise UserError(f"out={out}: is a folder; give the page a name, as in out={out / DEFAULTS['out']}")
     sources = options.source_folders(chosen["source"], out.parent / ".wandb")
-    text = page(load_some(sources, journal, Console(width=120)), journal)
+    text = page(load_some(sources, journal, plain_console(120)), journal)
     try:
         write_text(out, text)
     except OSError as error:

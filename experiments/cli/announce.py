@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from prunekit.config.sections import Settings
 from prunekit.runs.execute import FinishedRecord
 from prunekit.support.progress import console
@@ -17,7 +19,7 @@ def announce(record: dict[str, Any], config: Settings) -> dict[str, Any]:
     data = ", ".join(f"{item['name']} {item['split']} ({item['rows']:,} rows)" for item in record["data"])
     model = record["model"]
     label = model.get("name", "") + (" with random weights" if model.get("weights") == "random" else "")
-    console.print(f"[bold]{record['verb']}[/] {label}: {text}", soft_wrap=True)
+    console.print(Text.assemble((record["verb"], "bold"), f" {label}: {text}"), soft_wrap=True)
     if data:
         console.print(f"  on {data}", soft_wrap=True)
     if record["sparsity"]:

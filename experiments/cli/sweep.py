@@ -93,6 +93,7 @@ def _show(sweep: Sweep) -> None:
     if not sweep.outcomes:
         return
     from rich.table import Table
+    from rich.text import Text
 
     from prunekit.support.progress import console
 
@@ -102,7 +103,7 @@ def _show(sweep: Sweep) -> None:
     for name, cell in zip(sweep.cells, sweep.outcomes, strict=True):
         color = {DONE: "green", SKIPPED: "dim"}.get(str(cell["status"]), "red")
         seconds = f"{cell['seconds']:.1f}" if cell["seconds"] else ""
-        table.add_row(name, f"[{color}]{cell['status']}[/]", seconds, str(cell["reason"]))
+        table.add_row(name, Text(str(cell["status"]), color), seconds, str(cell["reason"]))
     counts = {
         status: number
         for status in (DONE, SKIPPED, FAILED, LOST)
@@ -111,7 +112,7 @@ def _show(sweep: Sweep) -> None:
     console.print()
     console.print(table)
     counted = ", ".join(f"{number} {status}" for status, number in counts.items())
-    console.print(f"[bold]{len(sweep.outcomes)} cells[/]: {counted}")
+    console.print(Text.assemble((f"{len(sweep.outcomes)} cells", "bold"), f": {counted}"))
 
 
 def _remove_abandoned(home: Path) -> None:

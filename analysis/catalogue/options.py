@@ -57,9 +57,10 @@ def source_folders(sources: str, fetched: Path) -> list[Path]:
 
 
 def _folder(source: str, fetched: Path) -> Path:
+    from analysis.data.file_names import one_name
     from analysis.data.wandb_source import PREFIX, fetch
 
     if not source.startswith(PREFIX):
         return Path(source)
     project = source.removeprefix(PREFIX)
-    return fetch(project, fetched / project.replace("/", "_"))
+    return fetch(project, fetched / one_name(project.replace("/", "_")))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.data.file_names import one_name
 from analysis.render.style import KINDS, save_figure, write_csv
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def file_name(name: str, suffix: str) -> str:
     if len(words) > LONGEST_SUFFIX:
         # Cut names could meet; the hash keeps them apart.
         words = f"{words[:LONGEST_SUFFIX]}-{hashlib.sha256(suffix.encode()).hexdigest()[:8]}"
-    return f"{name}_{words}" if words else name
+    return one_name(f"{name}_{words}" if words else name)
 
 
 def mean_std(values: list[float], digits: int) -> str:

@@ -16,7 +16,6 @@ from rich.progress import (
 )
 
 
-
 def plain_console(width: int | None = None) -> Console:
     """A terminal in which text is printed as it is: ``[self]`` in a name is no markup, ``:bug:`` no emoji.
 

@@ -16,6 +16,7 @@ from analysis.render.output import Table, in_markdown
 from analysis.render.style import add_caption, add_legend, figure_style, panel_grid, save_figure
 from experiments.cli import announce, sweep
 from prunekit.support.progress import plain_console
+from tests.support.drawings import without_pdf
 from tests.support.records import michel
 from tests.support.records.frame import DEMO
 from tests.support.settings import finetune
@@ -41,7 +42,12 @@ def test_the_terminal_shows_names_as_they_are(name: str, monkeypatch: pytest.Mon
     }  # fmt: skip
     announce.announce(record, config)
     text = shown.getvalue()
-    assert text.count(name) == 3 and "sparsity: [x] 0.5" in text and "[dev] (3 rows)" in text and f"{tmp_path}/a[b]/verb/1" in text
+    assert (
+        text.count(name) == 3
+        and "sparsity: [x] 0.5" in text
+        and "[dev] (3 rows)" in text
+        and f"{tmp_path}/a[b]/verb/1" in text
+    )
     with sweep.watched(tmp_path, [name, "plain"]):
         sweep.report(0, sweep.FAILED, 1.0, f"reason {name}")
         sweep.report(1, sweep.DONE, 1.0)
@@ -88,7 +94,8 @@ def test_a_legend_without_entries_is_none() -> None:
     assert not figure.legends
 
 
-def test_all_of_an_odd_model_is_drawn(tmp_path: Path) -> None:
+def test_all_of_an_odd_model_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.render.output.save_figure", without_pdf)
     name = "m$x_1^{$ <b>[/red]"
     run = michel.timing(tmp_path / "runs", {**DEMO, "name": name}, task="a[b]$^{$")
     console = plain_console(200)

@@ -49,6 +49,7 @@ def write(chosen: Mapping[str, str]) -> None:
     except OSError as error:
         raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from None
     print(f"{out} ({out.stat().st_size / 1e6:.1f} MB)")
+    options.require_all(journal.failed)
 
 
 def _may_be_replaced(out: Path) -> bool:

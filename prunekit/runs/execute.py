@@ -27,6 +27,7 @@ from prunekit.config.sections import Settings
 from prunekit.runs import provenance
 from prunekit.runs.local_input import local_input
 from prunekit.runs.schema.fields import VERSION
+from prunekit.runs.schema.rows import rows_in
 from prunekit.runs.schema.writing import check_line, check_record, check_rows
 from prunekit.runs.tracking import Tracker
 from prunekit.support.devices import describe_device
@@ -236,8 +237,9 @@ def execute(
             "peak_memory_bytes": _peak_memory(device), "device": hardware,
             "versions": provenance.library_versions(), "git": provenance.git_state(),
             "started": started, "finished": _now(), **({"input": content} if content else {}),
+            "tables": {path.stem: rows_in(path) for path in sorted(folder.glob("tables/*.csv"))},
         }  # fmt: skip
-        check_record(plain(record), [path.stem for path in folder.glob("tables/*.csv")])
+        check_record(plain(record), record["tables"])
         remove(*run.leftovers)  # before the record: a run that was killed in between would keep them for good
         write_json(folder / "result.json", record)
         tracker.finish(run.metrics, folder, draw(folder) if draw and tracker.run is not None else [])

@@ -125,6 +125,7 @@ def test_a_run_writes_what_its_schema_says(tmp_path: Path) -> None:
     record = execute("latency_table", 1, configured(tmp_path), measured)
     folder = tmp_path / "latency_table" / record["run_id"]
     assert record["schema"] == VERSION == 2
+    assert record["tables"] == {"latency": len(LATENCY)}
     assert list(folder_problems(folder)) == []
     assert (folder / "tables" / "latency.csv").read_text() == pd.DataFrame(LATENCY).to_csv(index=False)
 

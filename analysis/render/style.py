@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,9 @@ ATTENTION = {
     "dec-dec": Look("decoder self-attention", GREEN, "^", "-"),
 }
 """Kinds of attention of an encoder-decoder, in the paper's order."""
+OWN_COLORS = (ORANGE, "#882255", "#117733", "#AA4499", "#44AA99", "#999933")
+OWN_MARKERS = ("*", "P", "X", "h", "d", "<")
+"""Of what is in no table of looks: grey is for published lines."""
 METRICS = {"bleu": "BLEU", "chrf": "chrF2"}
 """Metrics of translation as papers write them: a score of 0.36 is 36 points, not per cent."""
 KINDS = ("pdf", "png", "csv")
@@ -112,6 +115,20 @@ _PARAMETERS: Any = {
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "savefig.dpi": 200,
 }
+
+
+def looks_of(known: Mapping[str, Look], names: Iterable[object]) -> dict[str, Look]:
+    """The looks of ``names``, in the order of ``known``; then those that it does not have, each with a look of its own.
+
+    >>> list(looks_of({"b": BUDGETS["mac"], "a": BUDGETS["mac"]}, ["new", "a", "b"]))
+    ['b', 'a', 'new']
+    """
+    given = {str(name) for name in names}
+    looks = {name: look for name, look in known.items() if name in given}
+    for number, name in enumerate(sorted(given - set(known))):
+        place = number % len(OWN_COLORS)
+        looks[name] = Look(name, OWN_COLORS[place], OWN_MARKERS[place], (0, (6, 1.5)))
+    return looks
 
 
 @contextmanager

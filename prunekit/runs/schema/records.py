@@ -44,7 +44,8 @@ def damage(record: Any) -> str | None:
     if not isinstance(record, Mapping):
         return "a field of the wrong kind (no object)"
     version = version_of(record)
-    for place, values, fields in objects(record):
+    known = str(record.get("verb")) in VERBS
+    for place, values, fields in objects(record) if known else [("", record, FRAME)]:
         if isinstance(values, Mapping):
             for name in fields.missing(values, version):
                 return f"no field '{name}'"

@@ -12,7 +12,8 @@ import pytest
 
 from prunekit.config.sections import ModelConfig, RunConfig, Settings
 from prunekit.config.task import TaskConfig
-from prunekit.runs.execute import Run, execute, read_result
+from prunekit.runs.execute import Run, execute
+from prunekit.runs.finished import read_result
 from prunekit.runs.schema import document
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.runs.schema.fields import VERSION, Field, fields

@@ -24,6 +24,7 @@ from prunekit.models.families.table import ENCODERS, TRANSLATORS, encoder_of, fa
 from prunekit.models.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
 from prunekit.models.surgery import shrink, skip_norms
 from prunekit.models.surgery_record import SurgeryRecord
+from prunekit.models.weight_files import check_weight_files
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
 
@@ -229,6 +230,7 @@ def _load_pruned(
         raise UserError(f"{path}/config.json: prunekit record: {error}") from None
     shrink(model, masks)
     skip_norms(model, record.skipped)
+    check_weight_files(path)
     with in_one_line(f"{path}: unreadable weights"):
         tensors = load_file(str(cached_file(str(path), WEIGHTS)))
     wanted = model.state_dict()

@@ -23,21 +23,25 @@ DEFAULTS = {"source": "runs", "out": "figures"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Returns the exit status: 0, or 2 after one line about bad input."""
+    """Returns the exit status: 0, or 2 after one line about bad input, or where a figure could not be drawn."""
     if list(arguments[:1]) == ["check"]:
         return check.main(arguments[1:])
     return options.run(draw, __doc__, DEFAULTS, arguments)
 
 
 def draw(chosen: Mapping[str, str]) -> None:
-    """Draw everything and tell what was drawn."""
-    from rich.console import Console
+    """Draw everything and tell what was drawn.
 
+    Raises:
+        UserError: bad input; or figures that could not be drawn, once all others are.
+    """
     import analysis
+    from prunekit.support.progress import plain_console
 
-    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console = plain_console(None if sys.stdout.isatty() else 120)
     out = Path(chosen["out"])
-    analysis.draw_all(options.source_folders(chosen["source"], out / ".wandb"), out, console)
+    drawn = analysis.draw_all(options.source_folders(chosen["source"], out / ".wandb"), out, console)
+    options.require_all(drawn.failed)
 
 
 if __name__ == "__main__":

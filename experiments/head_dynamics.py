@@ -44,7 +44,7 @@ def procedure(config: HeadDynamics, run: Run) -> None:
     from prunekit.support.statistics import spearman
 
     if not config.train.snapshots:
-        raise UserError(f"train.snapshots: name the epochs to look at, for example [1, {config.train.epochs}]")
+        raise UserError(f"train.snapshots: name the epochs to look at, for example {sorted({1, config.train.epochs})}")
     teacher = load_teacher(config, run)
     examples = evaluation_examples(config, teacher, run)
     kinds = kinds_of(describe(teacher.model), config.kinds)

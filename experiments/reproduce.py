@@ -67,9 +67,7 @@ class Reproduce(Settings):
 
 
 def perform(config: Reproduce) -> None:
-    from rich.markup import escape
-
-    import analysis
+    import analysis.catalogue.options
     from prunekit.support.progress import console
 
     start = time.perf_counter()
@@ -84,17 +82,18 @@ def perform(config: Reproduce) -> None:
         settings.append(settings_of(verb, [*handed_on, f"experiment={name}", *cell]))
         earlier = settings.index(settings[-1]) + 1  # figures may share runs
         same = f" (the same run as {earlier})" if earlier < number else ""
-        console.print(f"[dim]{number}/{len(runs)}[/] {escape(command)}{same}", soft_wrap=True)
+        console.print(f"{number}/{len(runs)} {command}{same}", soft_wrap=True)
         if not same and not config.dry_run:
             named(verb).perform(settings[-1])
     if config.dry_run:
         return
-    analysis.draw_all([Path(config.run.folder)], Path(config.figures), console)
+    drawn = analysis.draw_all([Path(config.run.folder)], Path(config.figures), console)
     minutes = (time.perf_counter() - start) / 60
-    console.print(f"\n[bold]{paper.title}, SCALE={scale.name}[/]: {scale.what} {minutes:.1f} minutes.")
+    console.print(f"\n{paper.title}, SCALE={scale.name}: {scale.what} {minutes:.1f} minutes.", style="bold")
     console.print(f"Records: {config.run.folder}/   Figures and tables: {config.figures}/")
     if scale.next:
         console.print(f"Next: make {paper.target} SCALE={scale.next} ({scale.next_takes.get(config.paper, '')})")
+    analysis.catalogue.options.require_all(drawn.failed)
 
 
 def cells_of_preset(name: str, overrides: Sequence[str]) -> list[list[str]]:

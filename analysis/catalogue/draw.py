@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Drawn:
     tables: list[Table] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """What broke, which is among the warnings as well."""
 
 
 def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None) -> Drawn:
@@ -60,8 +66,13 @@ def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None)
     """
     journal, drawn = Journal(), Drawn()
     for made in draw_each(load_some(sources, journal, console), journal):
-        _keep(made, out, drawn)
-    drawn.warnings, drawn.missing = journal.warnings, journal.missing
+        try:
+            _keep(made, out, drawn)
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:  # one picture must not stop the others
+            journal.fail(f"{made.folder}/{made.item.name}", error)
+    drawn.warnings, drawn.missing, drawn.failed = journal.warnings, journal.missing, journal.failed
     if console is not None:
         report(drawn, console)
     return drawn
@@ -76,7 +87,7 @@ def load_some(sources: Sequence[Path], journal: Journal, console: Console | None
     records = load(sources, journal)
     if not records:
         for line in journal.warnings:
-            _say(console, f"[yellow]warning[/yellow] {_plain(line)}")
+            _warn(console, line)
         raise UserError(f"source={','.join(map(str, sources))}: no finished run record in it")
     return records
 
@@ -84,7 +95,7 @@ def load_some(sources: Sequence[Path], journal: Journal, console: Console | None
 def draw_each(records: Sequence[Record], journal: Journal) -> Iterator[Made]:
     """Every figure and table of the records, one at a time, chapter by chapter and setting by setting.
 
-    What cannot be drawn goes into ``journal``.
+    What cannot be drawn goes into ``journal``, and so does what breaks.
     """
     settings = [setting_of(record, all_tasks=all_tasks) for record in records for all_tasks in (False, True)]
     folders = folder_names(dict.fromkeys(settings))
@@ -119,9 +130,14 @@ def draw_run(run_dir: Path, out: Path) -> list[Path]:
     journal, paths = Journal(), []
     for part in (part for chapter in CHAPTERS if chapter.takes(record) for part in chapter.parts):
         if part.verb == record.verb and part.one_run:
-            for item in part.draw(Group([record]), journal):
+            for item in _attempt(part, Group([record]), journal, record.verb):
                 if isinstance(item, Drawing):
-                    paths += item.save(out, kinds=("png", "csv"))
+                    try:
+                        paths += item.save(out, kinds=("png", "csv"))
+                    except Exception as error:  # the run itself has finished well
+                        journal.fail(f"{record.verb}/{item.name}", error)
+    for line in journal.failed:
+        log.warning("%s", line)
     return paths
 
 
@@ -134,13 +150,36 @@ def _draw_setting(
         subjects = groups[part.verb]
         if part.beside:
             subjects = [Group(members)] if (members := [r for r in records if r.verb in part.verbs]) else []
-        made = [(group, item) for group in subjects for item in part.draw(group, journal)]
+        broken = len(journal.failed)
+        made = [(group, item) for group in subjects for item in _attempt(part, group, journal, folder)]
         for group, item in made:
             yield part.name, item, group.suffix
         scored = setting.weights != "random" or part.verb in TIMING_VERBS
         expected = chapter.paper and (part.of_paper or groups[part.verb])
-        if not made and expected and scored:
+        if not made and expected and scored and len(journal.failed) == broken:
             journal.missing.append(f"{folder}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
+
+
+def _attempt(part: Part, group: Group, journal: Journal, folder: str) -> list[Item]:
+    """What a part makes of a group; if it breaks over some of the records, what it makes of the others."""
+    try:
+        return part.draw(group, journal)
+    except Exception as error:  # whatever it is: it is told, and the other figures are drawn
+        odd = [record for record in group.records if not _draws(part, record)]
+        sound = [record for record in group.records if record not in odd]
+        if not odd or not sound:
+            journal.fail(f"{folder}/{part.name}", error)
+            return []
+        journal.fail(f"{folder}/{part.name} with {', '.join(str(record.folder) for record in odd)}", error)
+        return _attempt(part, replace(group, records=sound), journal, folder)
+
+
+def _draws(part: Part, record: Record) -> bool:
+    try:
+        part.draw(Group([record]), Journal())
+    except Exception:
+        return False
+    return True
 
 
 def _keep(made: Made, out: Path, drawn: Drawn) -> None:
@@ -178,28 +217,24 @@ def report(drawn: Drawn, console: Console) -> None:
     """Tables, then files, then what a reader must know."""
     for table in drawn.tables:
         table.show(console)
-    console.print("[bold]figures[/bold] (also as .pdf and .csv)")
-    for path in drawn.figures:
-        if path.suffix == ".png":
-            console.print(f"  {_plain(str(path))}", soft_wrap=True)
-    console.print("[bold]tables[/bold] (also as .csv)")
-    for path in drawn.table_files:
-        if path.suffix == ".md":
-            console.print(f"  {_plain(str(path))}", soft_wrap=True)
+    _list(console, "figures", " (also as .pdf and .csv)", [str(p) for p in drawn.figures if p.suffix == ".png"])
+    _list(console, "tables", " (also as .csv)", [str(p) for p in drawn.table_files if p.suffix == ".md"])
     if drawn.missing:
-        console.print("[bold]not drawn[/bold]")
-        for line in drawn.missing:
-            console.print(f"  {_plain(line)}", soft_wrap=True)
+        _list(console, "not drawn", "", drawn.missing)
     for line in drawn.warnings:
-        console.print(f"[yellow]warning[/yellow] {_plain(line)}", soft_wrap=True)
+        _warn(console, line)
 
 
-def _say(console: Console | None, line: str) -> None:
+def _list(console: Console, title: str, more: str, lines: Iterable[str]) -> None:
+    from rich.text import Text
+
+    console.print(Text.assemble((title, "bold"), more))
+    for line in lines:
+        console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _warn(console: Console | None, line: str) -> None:
+    from rich.text import Text
+
     if console is not None:
-        console.print(line, soft_wrap=True)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+        console.print(Text.assemble(("warning", "yellow"), f" {line}"), soft_wrap=True)

@@ -28,6 +28,16 @@ def run(
     return 0
 
 
+def require_all(failed: Sequence[str]) -> None:
+    """Make the exit status tell that something could not be drawn, after everything else was.
+
+    Raises:
+        UserError: something could not be.
+    """
+    if failed:
+        raise UserError(f"{failed[0]} ({len(failed)} of these in all, everything else was drawn)")
+
+
 def parse(arguments: Sequence[str], defaults: Mapping[str, str]) -> dict[str, str]:
     """``name=value`` arguments over the defaults.
 
@@ -57,9 +67,10 @@ def source_folders(sources: str, fetched: Path) -> list[Path]:
 
 
 def _folder(source: str, fetched: Path) -> Path:
+    from analysis.data.file_names import one_name
     from analysis.data.wandb_source import PREFIX, fetch
 
     if not source.startswith(PREFIX):
         return Path(source)
     project = source.removeprefix(PREFIX)
-    return fetch(project, fetched / project.replace("/", "_"))
+    return fetch(project, fetched / one_name(project.replace("/", "_")))

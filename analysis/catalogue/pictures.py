@@ -10,6 +10,7 @@ from pathlib import Path
 from analysis.catalogue.draw import draw_each
 from analysis.data.loading import Journal, load
 from analysis.render.output import Drawing, file_name
+from prunekit.support.errors import UserError
 
 PICTURES = {
     "michel_fig1a_marian": "marian-small_multi30k/fig1a",
@@ -36,7 +37,7 @@ def draw_pictures(sources: Iterable[Path], folder: Path) -> list[Path]:
     They are the bytes that ``python -m analysis`` writes: a figure is laid out for its PDF, then saved as PNG.
 
     Raises:
-        UserError: a source is no folder.
+        UserError: a source is no folder, or a figure cannot be drawn.
     """
     names = {figure: name for name, figure in PICTURES.items()}
     journal, written = Journal(), []
@@ -46,4 +47,6 @@ def draw_pictures(sources: Iterable[Path], folder: Path) -> list[Path]:
             if name is not None and isinstance(made.item, Drawing):
                 _, png = made.item.save(Path(home), made.suffix, kinds=("pdf", "png"))
                 written.append(Path(shutil.copyfile(png, folder / f"{name}.png")))
+    if journal.failed:
+        raise UserError(journal.failed[0])
     return written

@@ -58,8 +58,7 @@ def claims_table(
 
     rows = []
     for claim in claims:
-        group = claim.find(runs)
-        outcomes = claim.test(group, journal) if group is not None else []
+        group, outcomes = _judged(claim, runs, journal, title)
         rows.append(
             {
                 "claim": claim.text,
@@ -76,6 +75,18 @@ def claims_table(
     frame = pd.DataFrame(rows)
     shown = frame.assign(verdict=frame["verdict"].map("**{}**".format))
     return Table(name, title, frame, shown, caption, narrow=("claim", "published", "ours", "verdict"))
+
+
+def _judged(
+    claim: Claim, runs: Mapping[str, list[Group]], journal: Journal, title: str
+) -> tuple[Group | None, list[Outcome]]:
+    """The runs that a claim is about and what they say; nothing, and a word in ``journal``, where that breaks."""
+    try:
+        group = claim.find(runs)
+        return group, claim.test(group, journal) if group is not None else []
+    except Exception as error:  # an odd record must not stop the other claims
+        journal.fail(f"{title}: {claim.text}", error)
+        return None, []
 
 
 def verdict(claim: Claim, outcomes: list[Outcome]) -> str:

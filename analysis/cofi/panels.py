@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.render.style import STRUCTURES, Look
+from analysis.render.style import STRUCTURES, Look, looks_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 def draw_structures(axes: Axes, rows: pd.DataFrame, x: str) -> None:
     """A curve for every structure in ``rows``, in the order of the sparsity asked for."""
-    for place, (series, look) in enumerate(STRUCTURES.items()):
-        curve = rows[rows["series"] == series]
+    measured = rows.dropna(subset=["requested"])
+    looks = {**STRUCTURES, **looks_of(STRUCTURES, measured["series"])}
+    for place, (series, look) in enumerate(looks.items()):
+        curve = measured[measured["series"] == series]
         if len(curve):
-            draw_points(axes, curve.sort_values("requested"), x, look, layer=3 - place / len(STRUCTURES))
+            draw_points(axes, curve.sort_values("requested"), x, look, layer=3 - place / len(looks))
 
 
 def draw_points(axes: Axes, rows: pd.DataFrame, x: str, look: Look, *, layer: float) -> None:

@@ -97,10 +97,14 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
 
 
 def _lines(axes: Axes, rows: pd.DataFrame, name: str, color: str, label: str) -> None:
+    from matplotlib.ticker import LogFormatter
+
     factor: Any = 100 if name in ("expected_sparsity", "score") else 1
     known = rows.dropna(subset=[name])
     if name == "layer_loss":
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")  # the default writes mathematics
+        axes.yaxis.set_minor_formatter(LogFormatter())
     look: dict[str, Any] = {"color": color, "marker": "o" if name == "score" else "", "markersize": 1.8}
     axes.plot(known["step"], factor * known[name], label=label, linewidth=0.9, **look)
     if name in SECOND:

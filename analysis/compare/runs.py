@@ -18,8 +18,8 @@ from analysis.kwon import runs as kwon_runs
 if TYPE_CHECKING:
     import pandas as pd
 
-ORDERS = ("importance", "oracle", "magnitude", "random")
-"""The orders of heads that are compared; the others are variants of the first."""
+VARIANTS = ("importance_released", "importance_stepwise")
+"""Orders of heads that are left out of the comparison: variants of the first."""
 POINTS = columns("prune_heads", "points", "share", "metric", "value", "achieved_macs", "achieved_parameters")
 NUMBERS = ("parameters_percent", "macs_percent", "seconds")
 """What a run has beside its score; its speed-up depends on machine and batch."""
@@ -115,7 +115,7 @@ def _points_of_heads(records: list[Record], journal: Journal) -> pd.DataFrame:
 
 def _usual_heads(records: Sequence[Record]) -> list[Record]:
     """One curve an order, without training between its steps."""
-    chosen = [r for r in records if r.config["order"] in ORDERS and not r.config.get("retrain_steps")]
+    chosen = [r for r in records if r.config["order"] not in VARIANTS and not r.config.get("retrain_steps")]
     return by_condition(chosen)[0].records if chosen else []
 
 

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 
 from analysis.cofi import runs as cofi_runs
 from analysis.data.groups import describe
-from analysis.render.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, STRUCTURES, VERMILLION, Look
+from analysis.render.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    OWN_COLORS,
+    PURPLE,
+    SKY,
+    STRUCTURES,
+    VERMILLION,
+    Look,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +58,8 @@ def method_look(method: str) -> tuple[Look, bool]:
     if verb == "prune_cofi":
         name = STRUCTURES[choice].label if choice in STRUCTURES else choice
     plain = {"prune_fisher": "Fisher pruning", "prune_cofi": name}.get(verb) if choice == itself else None
-    return Look(plain or f"{words} {name}", COLORS.get(choice, GREY), marker, line), choice == itself
+    own = OWN_COLORS[sum(choice.encode()) % len(OWN_COLORS)]
+    return Look(plain or f"{words} {name}", COLORS.get(choice, own), marker, line), choice == itself
 
 
 def rank(method: str) -> tuple[int, bool, int]:

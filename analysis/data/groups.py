@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from analysis.data.file_names import one_name
 from analysis.data.records import TIMING_VERBS, Data, Record
 
 REPLICATES = ("seed", "train.seed")
@@ -51,7 +54,7 @@ class Setting:
     @property
     def folder(self) -> str:
         model = self.model + ("-random" if self.weights == "random" else "")
-        return (f"{model}_{self.task}" if self.task else model).replace("/", "-")
+        return one_name(f"{model}_{self.task}" if self.task else model)
 
     def __str__(self) -> str:
         words = [f"{self.model} on {self.task}" if self.task else self.model, f"scale {self.scale or 'none'}"]
@@ -102,13 +105,17 @@ def by_setting(records: Iterable[Record], *, all_tasks: bool = False) -> dict[Se
 
 
 def folder_names(settings: Iterable[Setting]) -> dict[Setting, str]:
-    """``MODEL_TASK``, followed by the scale where two scales would share a folder."""
-    settings = list(settings)
-    folders = [setting.folder for setting in settings]
-    return {
-        setting: setting.folder if folders.count(setting.folder) == 1 else f"{setting.folder}_{setting.scale}"
-        for setting in settings
-    }
+    """``MODEL_TASK``, followed by the scale where two scales would share a folder; a hash where names still meet."""
+    names = {setting: setting.folder for setting in settings}
+    for more in (
+        lambda setting: f"_{setting.scale}",
+        lambda setting: f"-{hashlib.sha256(repr(setting).encode(errors='surrogatepass')).hexdigest()[:8]}",
+    ):
+        shared = Counter(names.values())
+        names = {
+            setting: name if shared[name] == 1 else one_name(name + more(setting)) for setting, name in names.items()
+        }
+    return names
 
 
 def by_condition(records: Sequence[Record]) -> list[Group]:

@@ -7,8 +7,10 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from analysis.data.columns import least_of, typed_column, wrong_values
 from analysis.data.loading import Journal, read_tables
-from analysis.data.records import Record, typed_column, wrong_values
+from analysis.data.records import Record
+from prunekit.runs.schema.rows import rows_problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,19 +67,33 @@ def _read_together(
             continue
         first, _, body = content.partition(b"\n")
         header = header or first
-        if first == header and body.endswith(b"\n") and b'"' not in content:
+        if first == header and body.endswith(b"\n") and b'"' not in content and b"\0" not in content:
             bodies[number] = body
     nothing = set[int](), pd.DataFrame(columns=[*columns, "record"])
+    if not bodies:
+        return nothing
+    schema = records[0].schema_of(name)
+    present = header.decode(errors="replace").strip().split(",")
+    names = [key for key in schema.keys if key in present] if schema is not None else []
     text = header + b"\n" + b"".join(bodies.values())
     try:
-        rows = pd.read_csv(io.BytesIO(text), usecols=list(columns), low_memory=False)
+        rows = pd.read_csv(io.BytesIO(text), usecols=[*dict.fromkeys([*columns, *names])], low_memory=False)
     except ValueError:  # a column is missing, or a line has too many values
         return nothing
     owners = np.repeat(list(bodies), [body.count(b"\n") for body in bodies.values()])
     if len(rows) != len(owners):  # an empty line
         return nothing
-    wrong = np.logical_or.reduce([wrong_values(rows[column], kind) for column, kind in columns.items()])
+    wrong = np.logical_or.reduce(
+        [wrong_values(rows[column], kind, least_of(schema, column)) for column, kind in columns.items()]
+    )
     bad = set(owners[wrong].tolist())
+    if schema is not None:
+        keys, start = list(rows[names].itertuples(index=False, name=None)), 0
+        for number, body in bodies.items():
+            end = start + body.count(b"\n")
+            if rows_problem(schema, names, keys[start:end], records[number].rows_expected(schema)):
+                bad.add(number)
+            start = end
     rows = rows[~np.isin(owners, list(bad))]
     owners = owners[~np.isin(owners, list(bad))]
     typed = {column: typed_column(rows[column], kind) for column, kind in columns.items()}

@@ -52,6 +52,14 @@ class Journal:
     warnings: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unused: list[Unused] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """Figures, tables and claims over which something broke, in a line each; they are among the warnings too."""
+
+    def fail(self, what: str, error: Exception) -> None:
+        """Something broke over one figure or claim, which must not stop the others."""
+        words = " ".join(str(error).split())[:200]
+        self.failed.append(f"could not be drawn: {what}: {type(error).__name__}" + (f": {words}" if words else ""))
+        self.warn(self.failed[-1])
 
     def warn(self, line: str) -> None:
         if line not in self.warnings:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunekit.runs.schema.records import objects, version_of
+from analysis.data.columns import least_of, typed_column, wrong_values
+from prunekit.runs.schema.fields import TableSchema
+from prunekit.runs.schema.records import damage
+from prunekit.runs.schema.rows import rows_expected, rows_problem
+from prunekit.runs.schema.verbs import VERBS
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 TIMING_VERBS = ("time_inference", "time_decoding", "benchmark", "latency_table")
@@ -101,6 +104,8 @@ class Record:
     device: str
     """Device, threads and dtype in words."""
     provenance: Provenance
+    rows: Mapping[str, int]
+    """Of every table; empty in records that do not say."""
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``.
@@ -112,7 +117,7 @@ class Record:
         lines = []
         try:
             for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-                line = json.loads(text)
+                line = json.loads(text, parse_constant=_no_number)
                 if not isinstance(line, dict) or "step" not in line:
                     raise DamagedRecordError(f"{path}, line {number}: no step in it")
                 lines.append(line)
@@ -138,6 +143,8 @@ class Record:
             text = path.read_bytes()
             if not text.endswith(b"\n"):
                 raise DamagedRecordError(f"{path}: cut off (the last line has no end)")
+            if b"\0" in text:
+                raise DamagedRecordError(f"{path}: a NUL in it")
             frame = pd.read_csv(path)
         except FileNotFoundError:
             raise DamagedRecordError(f"{path}: missing") from None
@@ -148,12 +155,29 @@ class Record:
             raise DamagedRecordError(f"{path}: no column {', '.join(absent)}")
         if frame.empty:
             raise DamagedRecordError(f"{path}: no rows")
+        schema = self.schema_of(name)
         for column, kind in columns.items():
-            if (wrong := wrong_values(frame[column], kind)).any():
+            least = least_of(schema, column)
+            if (wrong := wrong_values(frame[column], kind, least)).any():
                 needed = {"bool": "True or False", "int": "a whole number"}.get(kind, "a number")
+                needed += "" if least is None else f" of at least {least:g}"
                 raise DamagedRecordError(f"{path}, line {int(wrong.argmax()) + 2}: column {column} must be {needed}")
             frame[column] = typed_column(frame[column], kind)
+        if schema is not None:
+            names = [key for key in schema.keys if key in frame]
+            keys = list(frame[names].itertuples(index=False, name=None))
+            if problem := rows_problem(schema, names, keys, self.rows_expected(schema)):
+                raise DamagedRecordError(f"{path}: {problem}")
         return frame
+
+    def schema_of(self, table: str) -> TableSchema | None:
+        """What is known of a table; None where its verb has none of that name."""
+        verb = VERBS.get(self.verb)
+        return next((one for one in verb.tables if one.name == table), None) if verb is not None else None
+
+    def rows_expected(self, table: TableSchema) -> int | None:
+        """See :func:`prunekit.runs.schema.rows.rows_expected`."""
+        return rows_expected({"tables": self.rows}, table, self.folder / "metrics.jsonl")
 
     def table_path(self, name: str) -> Path:
         return self.folder / "tables" / f"{name}.csv"
@@ -169,16 +193,19 @@ def read_record(folder: Path) -> Record | None:
     if not path.exists():
         return None
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        result = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except (OSError, ValueError, RecursionError) as error:
         raise DamagedRecordError(f"{path}: {_one_line(error)}") from None
     try:
         if result["status"] != "finished":
             return None
-        return _parse(folder, _as_now(result))
+        result = _as_now(result)
+        if wrong := damage(result):
+            raise DamagedRecordError(f"{path}: {wrong}")
+        return _parse(folder, result)
     except KeyError as error:
         raise DamagedRecordError(f"{path}: no field {error}") from None
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise DamagedRecordError(f"{path}: a field of the wrong kind ({_one_line(error)})") from None
 
 
@@ -198,7 +225,6 @@ def _as_now(result: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
-    _require(result)
     model, device, teacher = result["model"], result["device"], result["teacher"] or {}
     return Record(
         folder=folder,
@@ -242,20 +268,12 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         device=f"{device['name']} ({device['type']}), "
         f"{device['threads']} thread{'s' * (device['threads'] != 1)}, {device['dtype']}",
         provenance=_provenance(result),
+        rows=dict(result.get("tables") or {}),
     )
 
 
-def _require(result: Mapping[str, Any]) -> None:
-    """What the schema asks of every record must be there, and of the right kind; what it does not know may be there.
-
-    Raises:
-        KeyError, ValueError: a field is missing, or of the wrong kind.
-    """
-    version = version_of(result)
-    for _, values, fields in objects(result):
-        for field in fields:
-            if values is not None and field.needed(version) and (wrong := field.wrong(values[field.name])):
-                raise ValueError(f"{field.name}: {wrong}")
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _provenance(result: Mapping[str, Any]) -> Provenance:
@@ -270,30 +288,6 @@ def _provenance(result: Mapping[str, Any]) -> Provenance:
         finished=str(result["finished"]),
         versions={str(name): str(version) for name, version in result["versions"].items()},
     )
-
-
-def wrong_values(column: pd.Series, kind: str) -> np.ndarray:
-    """True for every row whose value is not of the kind (``int``, ``float``, ``bool`` or ``str``)."""
-    import numpy as np
-    import pandas as pd
-
-    if kind == "str":
-        return np.zeros(len(column), bool)
-    if kind == "bool":
-        return ~column.astype(str).isin(["True", "False"]).to_numpy()
-    numbers = pd.to_numeric(column, errors="coerce")
-    return (numbers.isna() | (numbers % 1 != 0) if kind == "int" else numbers.isna()).to_numpy()
-
-
-def typed_column(column: pd.Series, kind: str) -> pd.Series:
-    """A column without wrong values as its kind."""
-    import pandas as pd
-
-    if kind == "str":
-        return column.astype(str)
-    if kind == "bool":
-        return column.astype(str) == "True"
-    return pd.to_numeric(column).astype(int if kind == "int" else float)
 
 
 def _one_line(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from analysis.data.file_names import one_name
 from prunekit.support.errors import UserError
 
 PREFIX = "wandb:"
@@ -26,7 +27,7 @@ def fetch(project: str, folder: Path) -> Path:
             verb, _, run_id = str(run.id).rpartition("-")
             artifact = _record_of(run)
             if artifact is not None:
-                artifact.download(root=str(folder / verb / run_id))
+                artifact.download(root=str(folder / one_name(verb) / one_name(run_id)))
                 count += 1
     except Exception as error:  # W&B raises many kinds for 'no key', 'no network' and 'not there'
         raise UserError(f"source={PREFIX}{project}: {_first_line(error)}") from error

@@ -15,7 +15,7 @@ from analysis.kwon.stages import at_stage, stage_values
 from analysis.render.curves import draw_series
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import MACS_LEFT, draw_panels
-from analysis.render.style import COMPARED
+from analysis.render.style import COMPARED, looks_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ def rearranged(groups: list[Group], field: str) -> str:
     yes = {value for value, was in done if was}
     if {value for value, _ in done} == yes or not yes:
         return ""
-    names = [look.label for value, look in COMPARED[field].items() if value in yes]
+    names = [look.label for look in looks_of(COMPARED[field], yes).values()]
     return f"Masks are rearranged before tuning with {', '.join(names)} only. "
 
 
@@ -105,9 +105,10 @@ def curves(groups: list[Group], field: str, journal: Journal) -> pd.DataFrame | 
 
 def plot(frame: pd.DataFrame, field: str, words: str) -> Figure:
     runs = frame.groupby("series")["runs"].max()
+    looks = looks_of(COMPARED[field], runs.index.difference(["unpruned"]))
 
     def panel(axes: Axes, rows: pd.DataFrame) -> None:
-        for value, look in COMPARED[field].items():
+        for value, look in looks.items():
             curve = rows[rows["series"] == value]
             if len(curve):
                 label = look.label + (f" ({runs[value]} runs)" if runs[value] > 1 else "")

@@ -13,7 +13,7 @@ from analysis.data.records import Record
 from analysis.michel import published
 from analysis.render.curves import draw_limit, draw_series, draw_unpruned
 from analysis.render.output import Drawing, Item
-from analysis.render.style import GREY, ORDERS, Look, add_caption, figure_style, metric_axis, new_figure
+from analysis.render.style import GREY, ORDERS, add_caption, figure_style, looks_of, metric_axis, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,6 +114,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
     measured = frame[(frame["source"] == "measured") & (frame["series"] != "unpruned")]
     limits, printed = (frame[(frame["source"] == "published") & chosen]
                        for chosen in (frame["series"] == "limit", frame["series"] != "limit"))  # fmt: skip
+    looks = looks_of(ORDERS, measured["series"])
     with figure_style():
         figure = new_figure(6.2, 3.3)
         axes = figure.subplots()
@@ -125,7 +126,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
                 label=f"published: BERT-base, MNLI-m,\n{series} (independent rerun)",
             )  # fmt: skip
         for series, rows in measured.groupby("series", sort=False):
-            look = ORDERS.get(str(series), Look(str(series), GREY, "*", "-"))
+            look = looks[str(series)]
             runs = int(rows["runs"].max())
             label = look.label + (f" ({runs} runs)" if runs > 1 else "")
             draw_series(axes, rows, "pruned_percent", look, label=label)

@@ -11,7 +11,7 @@ from analysis.data.loading import Journal, read_tables
 from analysis.michel.fig3b import order_of
 from analysis.render.heatmap import draw_map
 from analysis.render.output import Drawing, Item
-from analysis.render.style import ORDERS, add_caption, figure_style, new_figure
+from analysis.render.style import ORDERS, add_caption, figure_style, looks_of, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def agreement(group: Group, journal: Journal) -> pd.DataFrame | None:
         ranks: dict[str, list[pd.Series]] = {}
         for record, table in read_tables(members, "scores", SCORES, journal):
             ranks.setdefault(order_of(record), []).append(table.set_index(UNIT)["rank"])
-        for first, second in itertools.combinations([order for order in ORDERS if order in ranks], 2):
+        for first, second in itertools.combinations(looks_of(ORDERS, ranks), 2):
             for pair in itertools.product(ranks[first], ranks[second]):
                 both = pd.concat(pair, axis=1, join="inner").to_numpy()
                 tau = float(kendalltau(both[:, 0], both[:, 1]).statistic)
@@ -59,13 +59,12 @@ def agreement(group: Group, journal: Journal) -> pd.DataFrame | None:
 def plot(frame: pd.DataFrame, caption: str) -> Figure:
     import numpy as np
 
-    known = set(frame["first"]) | set(frame["second"])
-    orders = [order for order in ORDERS if order in known]
-    place = {order: number for number, order in enumerate(orders)}
-    grid = np.full((len(orders), len(orders)), np.nan)
+    looks = looks_of(ORDERS, [*frame["first"], *frame["second"]])
+    place = {order: number for number, order in enumerate(looks)}
+    grid = np.full((len(looks), len(looks)), np.nan)
     for row in frame.itertuples():
         grid[place[str(row.second)], place[str(row.first)]] = row.tau
-    labels = [ORDERS[order].label for order in orders]
+    labels = [look.label for look in looks.values()]
     # A triangle without its empty first row and last column.
     grid, down, across = grid[1:, :-1], labels[1:], labels[:-1]
     with figure_style():

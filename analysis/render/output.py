@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.data.file_names import one_name
 from analysis.render.style import KINDS, save_figure, write_csv
 
 if TYPE_CHECKING:
@@ -59,30 +60,43 @@ class Table:
         """Heading and rows in Markdown, without title and caption."""
         lines = [list(map(str, self.display.columns)), ["---"] * self.display.shape[1]]
         lines += [list(map(str, row)) for row in self.display.itertuples(index=False)]
-        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        escaped = [[in_markdown(cell).replace("|", "\\|") for cell in line] for line in lines]
+        return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
 
     def markdown(self) -> str:
-        return "\n".join([f"**{self.title}**", "", self.rows(), "", self.caption, ""])
+        return "\n".join([f"**{in_markdown(self.title)}**", "", self.rows(), "", in_markdown(self.caption), ""])
 
     def show(self, console: Console) -> None:
         """Print title, table and caption; Markdown's bold becomes the terminal's."""
         from rich import box
-        from rich.markup import escape
         from rich.table import Table as RichTable
+        from rich.text import Text
 
-        def bold(text: object) -> str:
-            return re.sub(r"\*\*(.+?)\*\*", r"[bold]\1[/bold]", escape(str(text)))
+        def bold(text: object) -> Text:
+            # Every second part was between two pairs of stars.
+            parts = re.split(r"\*\*(.+?)\*\*", str(text))
+            return Text.assemble(*((part, "bold" if place % 2 else "") for place, part in enumerate(parts)))
 
         shown = self.display[list(self.narrow)] if self.narrow else self.display
         gap = 0 if shown.shape[1] > 9 else 1
         table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))
         for column in shown.columns:
-            table.add_column(escape(str(column)))
+            table.add_column(Text(str(column)))
         for row in shown.itertuples(index=False):
             table.add_row(*map(bold, row))
-        console.print(f"[bold]{escape(self.title)}[/bold]")
+        console.print(Text(self.title, "bold"))
         console.print(table)
-        console.print(f"{escape(self.caption)}\n", style="dim")
+        console.print(Text(f"{self.caption}\n", "dim"))
+
+
+def in_markdown(text: str) -> str:
+    """Text in which our own bold and code may stand, on one line, without HTML, links and images that names bring.
+
+    >>> in_markdown("**bold**, p < 0.05, <b>x</b>, ![x](http://host)")
+    '**bold**, p < 0.05, &lt;b>x&lt;/b>, ![x\\\\](http://host)'
+    """
+    one_line = " ".join(text.splitlines())
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", one_line).replace("](", "\\](").replace("][", "\\][")
 
 
 LONGEST_SUFFIX = 80
@@ -95,7 +109,7 @@ def file_name(name: str, suffix: str) -> str:
     if len(words) > LONGEST_SUFFIX:
         # Cut names could meet; the hash keeps them apart.
         words = f"{words[:LONGEST_SUFFIX]}-{hashlib.sha256(suffix.encode()).hexdigest()[:8]}"
-    return f"{name}_{words}" if words else name
+    return one_name(f"{name}_{words}" if words else name)
 
 
 def mean_std(values: list[float], digits: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,9 @@ ATTENTION = {
     "dec-dec": Look("decoder self-attention", GREEN, "^", "-"),
 }
 """Kinds of attention of an encoder-decoder, in the paper's order."""
+OWN_COLORS = (ORANGE, "#882255", "#117733", "#AA4499", "#44AA99", "#999933")
+OWN_MARKERS = ("*", "P", "X", "h", "d", "<")
+"""Of what is in no table of looks: grey is for published lines."""
 METRICS = {"bleu": "BLEU", "chrf": "chrF2"}
 """Metrics of translation as papers write them: a score of 0.36 is 36 points, not per cent."""
 KINDS = ("pdf", "png", "csv")
@@ -109,8 +112,23 @@ _PARAMETERS: Any = {
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,
     "svg.hashsalt": "prunekit",
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "savefig.dpi": 200,
 }
+
+
+def looks_of(known: Mapping[str, Look], names: Iterable[object]) -> dict[str, Look]:
+    """The looks of ``names``, in the order of ``known``; then those that it does not have, each with a look of its own.
+
+    >>> list(looks_of({"b": BUDGETS["mac"], "a": BUDGETS["mac"]}, ["new", "a", "b"]))
+    ['b', 'a', 'new']
+    """
+    given = {str(name) for name in names}
+    looks = {name: look for name, look in known.items() if name in given}
+    for number, name in enumerate(sorted(given - set(known))):
+        place = number % len(OWN_COLORS)
+        looks[name] = Look(name, OWN_COLORS[place], OWN_MARKERS[place], (0, (6, 1.5)))
+    return looks
 
 
 @contextmanager
@@ -149,6 +167,8 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(str(label), handle)
     handles, labels = list(entries.values()), list(entries)
+    if not entries:
+        return
     entry = 0.5 + 0.052 * max(map(len, labels))  # inches
     columns = max(1, int(figure.get_size_inches()[0] / entry))
     figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.4)

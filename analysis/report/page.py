@@ -77,7 +77,7 @@ class Names:
 def page(records: Sequence[Record], journal: Journal) -> str:
     """The whole page as text; equal records give equal text."""
     names = Names({"contents", "not-drawn", "warnings", "runs", "runs-filter", "runs-shown", "main"})
-    papers = list(_papers(draw_each(records, journal), names))
+    papers = list(_papers(draw_each(records, journal), names, journal))
     entries = [entry for paper in papers for entry in paper.entries]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PARTS), autoescape=True, trim_blocks=True, lstrip_blocks=True,
@@ -94,14 +94,22 @@ def page(records: Sequence[Record], journal: Journal) -> str:
     )
 
 
-def _papers(made: Iterable[Made], names: Names) -> Iterator[PaperSection]:
+def _papers(made: Iterable[Made], names: Names, journal: Journal) -> Iterator[PaperSection]:
     for title, chapter in groupby(made, key=lambda one: one.chapter):
         paper = names.new(title)
         sections = [
-            Section(names.new(f"{title} {setting}"), setting, [_entry(one, names) for one in items])
+            Section(names.new(f"{title} {setting}"), setting, list(_entries(items, names, journal)))
             for setting, items in groupby(chapter, key=lambda one: one.setting)
         ]
         yield PaperSection(paper, title, sections)
+
+
+def _entries(made: Iterable[Made], names: Names, journal: Journal) -> Iterator[Entry]:
+    for one in made:
+        try:
+            yield _entry(one, names)
+        except Exception as error:  # one picture must not stop the others
+            journal.fail(f"{one.folder}/{one.item.name}", error)
 
 
 def _entry(made: Made, names: Names) -> Entry:

@@ -131,7 +131,7 @@ def _show(sweep: Sweep) -> None:
     for reason in reasons:
         console.print(reason, soft_wrap=True)
     counted = ", ".join(f"{number} {status}" for status, number in counts.items())
-    console.print(f"[bold]{len(sweep.outcomes)} cells[/]: {counted}")
+    console.print(Text.assemble((f"{len(sweep.outcomes)} cells", "bold"), f": {counted}"))
 
 
 def _remove_abandoned(home: Path) -> None:

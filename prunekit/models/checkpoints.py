@@ -25,6 +25,7 @@ from prunekit.models.pretrained import check_attention, from_pretrained, in_one_
 from prunekit.models.pruned_format import WEIGHTS, has_its_own_shape, rename, weights_file
 from prunekit.models.surgery import shrink, skip_norms
 from prunekit.models.surgery_record import SurgeryRecord
+from prunekit.models.weight_files import check_weight_files
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
 
@@ -239,6 +240,7 @@ def _load_pruned(
         raise UserError(f"{path}/config.json: prunekit record: {error}") from None
     shrink(model, masks)
     skip_norms(model, record.skipped)
+    check_weight_files(path)
     with in_one_line(f"{path}: unreadable weights"):
         weights = weights_file(path)
         tensors = load_file(weights)

@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 from prunekit.config.choices import ATTENTIONS
 from prunekit.models.families.table import FAMILIES, family_of, head_of_class, unsupported
 from prunekit.models.pruned_format import plain_config
+from prunekit.models.weight_files import check_weight_files
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 _NO_WEIGHTS = ("position_ids", "token_type_ids", "version")
 """Buffers of constants that earlier versions of transformers saved."""
+_SIZES = (
+    "hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size", "hidden_dim", "embedding_size",
+    "encoder_layers", "decoder_layers", "encoder_ffn_dim", "decoder_ffn_dim", "num_hidden_groups", "inner_group_num",
+)  # fmt: skip
+"""Fields of the families' configurations, those that each has; heads are named by its row."""
 _LIBRARY_ERRORS = (
     OSError,
     SafetensorError,
@@ -47,28 +53,43 @@ def read_config(path: str | Path) -> PreTrainedConfig:
     if (Path(path) / "adapter_config.json").is_file():
         raise UserError(f"{path}: an adapter that is not merged; save the model after its merge_and_unload()")
     content: dict[str, Any] = {}
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
         content, _ = PreTrainedConfig.get_config_dict(str(path))
+    if not isinstance(content, dict):
+        content = {}
     if not content and Path(path).exists():
         raise UserError(f"{path}: no readable config.json; give the folder of a saved model")
     if not content:
         raise UserError(f"{path}: not a folder, and the Hugging Face Hub or its cache does not have it")
     content = plain_config(content, path)
     model_type = content.get("model_type")
-    if model_type not in FAMILIES:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise UserError(f"{path}: {unsupported(model_type)}")
+    if content.get("quantization_config") is not None:
+        raise UserError(
+            f"{path}/config.json: quantization_config is set; quantised models are not supported, give the model that "
+            "this one was made from"
+        )
     with in_one_line(f"{path}/config.json"):
         config = CONFIG_MAPPING[model_type].from_dict(content)
     try:
-        family_of(config)
+        _check_sizes(config, {stack.heads for stack in family_of(config).stacks})
     except UserError as error:
         raise UserError(f"{path}/config.json: {error}") from None
     return config
 
 
+def _check_sizes(config: PreTrainedConfig, heads: Iterable[str]) -> None:
+    for name in (*_SIZES, *sorted(heads)):
+        size = getattr(config, name, 1)
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise UserError(f"{name} is {size!r}, right would be a whole number from 1")
+
+
 def model_class(config: PreTrainedConfig, path: str | Path) -> Any:
     """A transformers class of the checkpoint's family, by name; classes that came with it are never used."""
-    name = (config.architectures or ["nothing"])[0]
+    names = config.architectures
+    name = str(names[0]) if isinstance(names, list) and names else "nothing"
     architecture = getattr(transformers, name, None)
     if getattr(architecture, "config_class", None) is not type(config):
         raise UserError(
@@ -93,6 +114,7 @@ def from_pretrained(
         UserError: unreadable or misshapen weights, or some that the model has no place for beside others that it takes:
             it is of another variant than its configuration says. (Task heads that the model lacks are left out.)
     """
+    check_weight_files(path)
     with in_one_line(f"{path}: unreadable weights"), quiet():
         model, info = architecture.from_pretrained(
             str(path),

@@ -18,20 +18,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-import filelock
 import pandas as pd
 import torch
 import yaml
 
 from prunekit.config.sections import Settings
 from prunekit.runs import provenance
+from prunekit.runs.finished import read_result
 from prunekit.runs.local_input import local_input
 from prunekit.runs.schema.fields import VERSION
+from prunekit.runs.schema.rows import rows_in
 from prunekit.runs.schema.writing import check_line, check_record, check_rows
 from prunekit.runs.tracking import Tracker
 from prunekit.support.devices import describe_device
 from prunekit.support.errors import UserError
-from prunekit.support.files import plain, remove, remove_leftovers, write_json, write_text
+from prunekit.support.files import locked, plain, remove, remove_leftovers, write_json, write_text
 from prunekit.support.progress import Advance, bar
 from prunekit.support.timing import process_peak_memory
 from prunekit.training import processes
@@ -201,13 +202,14 @@ def execute(
     folder = root / verb / identity
     if processes.rank() > 0:
         return _help(verb, folder, config, procedure, device)
-    (root / ".locks").mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(root / ".locks" / f"{verb}-{identity}.lock"):
+    with locked(root / ".locks" / f"{verb}-{identity}.lock", str(folder)):
         finished = read_result(folder)
         needed = processes.broadcast(finished is None or config.run.force, device)
         if finished is not None and not needed:
             return FinishedRecord(finished)
         if finished is not None:
+            if folder.is_symlink():
+                raise UserError(f"run.force: {folder} is a link, what it leads to is not deleted; remove the link")
             (folder / "result.json").unlink()  # first: what is left of a finished run must not pass for one
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -222,9 +224,11 @@ def execute(
             procedure(config, run)
             _check_unchanged(config, content)
         except BaseException as error:
-            tracker.abandon()
-            if isinstance(error, UserError) and {path.name for path in folder.iterdir()} <= {"config.yaml", INPUTS}:
-                shutil.rmtree(folder)  # refused before anything was done
+            only = {path.name for path in folder.iterdir()} <= {"config.yaml", INPUTS}
+            refused = isinstance(error, UserError) and only
+            tracker.abandon(keep=not refused)
+            if refused:
+                shutil.rmtree(folder)  # before anything was done
             raise
         record = {
             "schema": VERSION, "verb": verb, "revision": revision, "run_id": identity, "replaces": replaced,
@@ -236,8 +240,9 @@ def execute(
             "peak_memory_bytes": _peak_memory(device), "device": hardware,
             "versions": provenance.library_versions(), "git": provenance.git_state(),
             "started": started, "finished": _now(), **({"input": content} if content else {}),
+            "tables": {path.stem: rows_in(path) for path in sorted(folder.glob("tables/*.csv"))},
         }  # fmt: skip
-        check_record(plain(record), [path.stem for path in folder.glob("tables/*.csv")])
+        check_record(plain(record), record["tables"])
         remove(*run.leftovers)  # before the record: a run that was killed in between would keep them for good
         write_json(folder / "result.json", record)
         tracker.finish(run.metrics, folder, draw(folder) if draw and tracker.run is not None else [])
@@ -263,15 +268,6 @@ def _help(verb: str, folder: Path, config: Settings, procedure: Procedure, devic
         tracker = Tracker("disabled", config.run.project, verb, folder.name, {}, folder)
         procedure(quiet, Helper(verb=verb, folder=folder, config=quiet, tracker=tracker, device=device))
     return {}
-
-
-def read_result(folder: Path) -> dict[str, Any] | None:
-    """The record of a finished run, or None if there is none or it is damaged (the run is then done again)."""
-    try:
-        record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and record.get("status") == "finished" else None
 
 
 def prepare_device(config: Settings) -> torch.device:

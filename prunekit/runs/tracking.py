@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from prunekit.support.errors import UserError
 from prunekit.support.extras import of_extra
+from prunekit.support.files import remove
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +100,18 @@ class Tracker:
         self._try(views)
         self._try(lambda: self.run.finish())
 
-    def abandon(self) -> None:
-        """Close after a failure, so that the next run of this process starts afresh."""
+    def abandon(self, *, keep: bool = True) -> None:
+        """Close after a failure, so that the next run of this process starts afresh.
+
+        Args:
+            keep: its folder on this machine, which a run that was refused need not leave behind.
+        """
         self._try(lambda: self.run.finish(exit_code=1))
+        if self.run is not None and not keep:
+            own = Path(self.run.dir).parent
+            remove(own)
+            with suppress(OSError):
+                own.parent.rmdir()  # unless other runs are in it
 
     def _try(self, action: Any) -> None:
         if self.run is None:

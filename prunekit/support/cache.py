@@ -16,14 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import filelock
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from prunekit.support.devices import describe_device
-from prunekit.support.files import atomic_path, remove, remove_leftovers
+from prunekit.support.files import atomic_path, locked, remove, remove_leftovers
 from prunekit.support.fingerprints import fingerprint
 
 T = TypeVar("T")
@@ -152,9 +151,8 @@ class Cache:
 
     @contextmanager
     def _locked(self, kind: EntryKind, key: str) -> Iterator[None]:
-        locks = self._root / ".locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(locks / f"cache-{kind.name}{'' if kind.alone else f'-{key}'}.lock"):
+        path = self._root / ".locks" / f"cache-{kind.name}{'' if kind.alone else f'-{key}'}.lock"
+        with locked(path, f"cache/{kind.name}/{key}"):
             yield
 
 

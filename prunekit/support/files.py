@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -10,6 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import filelock
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -26,10 +31,31 @@ def atomic_path(path: Path) -> Iterator[Path]:
         remove(temporary, temporary.with_suffix(".old.tmp"))
 
 
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock among processes; a line says so where another one has it.
+
+    Args:
+        path: of the lock file; its folders are created.
+        what: is worked on under the lock, for that line.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        log.warning("%s: another process is at it; waiting until it is done", what)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def remove(*paths: Path) -> None:
-    """Delete files and folders, where they are there."""
+    """Delete files, links and folders, where they are there; what a link leads to stays."""
     for path in paths:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)

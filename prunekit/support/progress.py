@@ -15,7 +15,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-console = Console(highlight=False)
+
+def plain_console(width: int | None = None) -> Console:
+    """A terminal in which text is printed as it is: ``[self]`` in a name is no markup, ``:bug:`` no emoji.
+
+    What is bold or coloured is a :class:`rich.text.Text`.
+
+    Args:
+        width: in characters; None for that of the terminal.
+    """
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+console = plain_console()
 
 Advance = Callable[[int], None]
 """Called with how many more of a stage's items are done."""
@@ -25,7 +37,7 @@ Advance = Callable[[int], None]
 def bar(label: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
     """A bar of ``total`` items; yields the function that advances it."""
     columns = (
-        TextColumn("{task.description:<34}"),
+        TextColumn("{task.description:<34}", markup=False),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

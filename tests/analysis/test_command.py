@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from analysis.__main__ import main
+from analysis.report.__main__ import main as report
+from tests.support.drawings import only_csv
 from tests.support.records import michel
 from tests.support.records.frame import BERT, DEMO, MINILM
 
@@ -78,3 +80,19 @@ def test_help_loads_nothing_heavy_and_analysis_never_loads_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "source=runs" in done.stdout
+
+
+def test_what_cannot_be_drawn_is_told_and_the_rest_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    michel.pruning(tmp_path / "runs", DEMO, "importance")
+    monkeypatch.setattr("analysis.render.output.save_figure", only_csv)
+    monkeypatch.setattr("analysis.michel.fig3b.with_unpruned", lambda *_: 1 / 0)
+    assert main([f"source={tmp_path / 'runs'}", f"out={tmp_path / 'out'}"]) == 2
+    written = capsys.readouterr()
+    line = "could not be drawn: demo_mnli/fig3b: ZeroDivisionError: division by zero"
+    assert f"warning {line}" in written.out
+    assert written.err == f"error: {line} (1 of these in all, everything else was drawn)\n"
+    assert (tmp_path / "out" / "demo_mnli" / "kept_heads.csv").exists()
+    assert report([f"source={tmp_path / 'runs'}", f"out={tmp_path / 'page.html'}"]) == 2
+    assert line in (tmp_path / "page.html").read_text() and "kept_heads" in (tmp_path / "page.html").read_text()

@@ -59,7 +59,8 @@ def unsupported(model_type: Any, supported: Iterable[str] = FAMILIES) -> UserErr
 
     message = f"model family {model_type!r} is not supported; supported are {', '.join(supported)}"
     others = (*MODEL_FOR_MASKED_LM_MAPPING_NAMES, *MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES)
-    if model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in others:
+    causal = isinstance(model_type, str) and model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if causal and model_type not in others:
         message += f" ({model_type} is a decoder-only language model, these are encoders and encoder-decoders)"
     return UserError(message)
 

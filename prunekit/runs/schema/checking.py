@@ -10,6 +10,7 @@ from typing import Any
 
 from prunekit.runs.schema.fields import Field, Fields, TableSchema
 from prunekit.runs.schema.records import missing_tables, record_problems, version_of
+from prunekit.runs.schema.rows import rows_expected, rows_problem
 from prunekit.runs.schema.verbs import VERBS
 
 
@@ -30,7 +31,8 @@ def folder_problems(folder: Path) -> Iterator[str]:
     known = {table.name: table for table in verb.tables}
     for name, file in files.items():
         if name in known:
-            yield from (f"{file}{line}" for line in table_problems(file, known[name], version))
+            expected = rows_expected(record, known[name], folder / "metrics.jsonl")
+            yield from (f"{file}{line}" for line in table_problems(file, known[name], version, expected))
         else:
             yield f"{file}: table {name} is unknown, right would be {verb.table_names()}"
     log = folder / "metrics.jsonl"
@@ -41,8 +43,12 @@ def folder_problems(folder: Path) -> Iterator[str]:
             yield from (f"{log}{line}" for line in log_problems(log, verb.log, version))
 
 
-def table_problems(path: Path, table: TableSchema, version: int) -> Iterator[str]:
-    """Of a CSV file; one line a column, for its first wrong value."""
+def table_problems(path: Path, table: TableSchema, version: int, expected: int | None = None) -> Iterator[str]:
+    """Of a CSV file; one line a column, for its first wrong value.
+
+    Args:
+        expected: how many rows there should be; None where nothing tells.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file))
@@ -59,6 +65,8 @@ def table_problems(path: Path, table: TableSchema, version: int) -> Iterator[str
         if len(row) != len(header):
             yield f", line {number}: {len(row)} values, right would be {len(header)}"
             return
+        if "\0" in "".join(row):
+            yield f", line {number}: a NUL in it"
     for place, name in enumerate(header):
         if (field := columns.of(name)) is not None:
             wrong = ((number, _wrong_text(field, row[place])) for number, row in enumerate(rows[1:], 2))
@@ -66,6 +74,10 @@ def table_problems(path: Path, table: TableSchema, version: int) -> Iterator[str
                 if text:
                     yield f", line {number}: column {name}: {text}, right would be {field.meaning}"
                     break
+    names = [key for key in table.keys if key in header]
+    keys = [tuple(row[header.index(key)] for key in names) for row in rows[1:]]
+    if problem := rows_problem(table, names, keys, expected):
+        yield f": {problem}"
 
 
 def log_problems(path: Path, fields: Fields, version: int) -> Iterator[str]:

@@ -65,4 +65,6 @@ def text() -> str:
 def _type(field: Field) -> dict[str, Any]:
     kind = TYPES[field.kind]
     said: dict[str, Any] = {"type": [kind, "null"] if field.nullable else kind, "description": field.meaning}
+    if field.least is not None:
+        said["minimum"] = field.least
     return said | ({"since": field.since} if field.since else {})

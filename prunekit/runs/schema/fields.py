@@ -12,6 +12,10 @@ from typing import Any
 VERSION = 2
 """Of the schema, written into every record as ``schema``. Raised when a field or a table is added; what is added says
 ``since``, and is asked only of records that are as new. Records without the key are of version 0."""
+LARGEST = 1e100
+"""Numbers beyond it are damage: their squares are no numbers any more."""
+MEASURED = 1e-9
+"""The least that times and speeds can be."""
 KINDS = ("int", "float", "bool", "str", "list", "dict")
 
 
@@ -31,6 +35,8 @@ class Field:
     """May be absent; what stands for several names always may."""
     since: int = 0
     """Version of the schema that brought it; older records need not have it."""
+    least: float | None = None
+    """The lowest number that makes sense."""
 
     @property
     def several(self) -> bool:
@@ -57,7 +63,14 @@ class Field:
             "bool": isinstance(value, bool), "str": isinstance(value, str),
             "list": isinstance(value, list | tuple), "dict": isinstance(value, Mapping),
         }[self.kind]  # fmt: skip
-        return None if fits else f"{value!r} is not {SPOKEN[self.kind]}"
+        if not fits:
+            return f"{value!r} is not {SPOKEN[self.kind]}"
+        if self.kind in ("int", "float"):
+            if abs(value) > LARGEST:
+                return f"{str(value)[:12]}... is too large for any measurement"
+            if self.least is not None and value < self.least:
+                return f"{value} is below {self.least:g}"
+        return None
 
 
 SPOKEN = {
@@ -122,6 +135,12 @@ class TableSchema:
     columns: Fields
     optional: bool = False
     since: int = 0
+    keys: tuple[str, ...] = ()
+    """Columns that tell each row from all others, as far as a record has them."""
+    even: str = ""
+    """Of them, the one each of whose values has equally many rows."""
+    logged: bool = False
+    """Every row is also a line of ``metrics.jsonl``."""
 
     def kinds(self, *names: str) -> dict[str, str]:
         """Columns and their kinds, as readers ask for them; all that every record has, where none is named.

@@ -4,6 +4,34 @@ from __future__ import annotations
 
 from prunekit.runs.schema.fields import Field, Fields, fields
 
+CONFIG = Fields(
+    (
+        Field("task", "dict", "data and metric"),
+        Field("model", "dict", "what was built or loaded", optional=True),
+        Field("train", "dict", "the teacher's training", optional=True, nullable=True),
+        Field("second", "dict", "another task", optional=True, nullable=True),
+        Field("student", "dict", "training of the pruned model", optional=True, nullable=True),
+        Field("kinds", "list", "of attention", optional=True, nullable=True),
+    ),
+    open=True,
+)
+"""Of every verb's configuration, what figures rely on."""
+
+SECTIONS: dict[str, Fields] = {
+    "task": Fields(
+        (
+            Field("name", "str", "of the task"),
+            Field("translation", "bool", "it is one of translation", optional=True, nullable=True),
+        ),
+        open=True,
+    ),
+    "model": Fields((Field("shape", "dict", "sizes by name", optional=True, nullable=True),), open=True),
+    "train": Fields((Field("examples", "int", "training rows", optional=True, nullable=True),), open=True),
+    "second": Fields((Field("name", "str", "of the task", optional=True, nullable=True),), open=True),
+    "student": Fields((Field("select_on", "str", "rows", optional=True, nullable=True),), open=True),
+}
+"""The same of its sections."""
+
 FRAME = fields(
     Field("schema", "int", "version of the schema", since=1),
     Field("verb", "str", "what was done"),
@@ -27,17 +55,19 @@ FRAME = fields(
     Field("started", "str", "date and time, ISO 8601, UTC"),
     Field("finished", "str", "date and time, ISO 8601, UTC"),
     Field("input", "dict", "hash of the content of local files and folders, by setting", optional=True, since=2),
+    Field("tables", "dict", "rows of every table", optional=True, since=2),
 )
 
 PARTS: dict[str, Fields] = {
+    "config": CONFIG,
     "model": fields(
         Field("name", "str", "of the configuration"),
         Field("path", "str", "Hub id or folder; none for models built from a shape", nullable=True),
         Field("weights", "str", "pretrained, scratch or random"),
         Field("family", "str", "model type, as transformers name it"),
-        Field("parameters", "int", "all of them"),
-        Field("layers", "int", "depth"),
-        Field("heads", "int", "attention heads of all layers together"),
+        Field("parameters", "int", "all of them", least=1),
+        Field("layers", "int", "depth", least=1),
+        Field("heads", "int", "attention heads of all layers together", least=0),
         Field("fingerprint", "str", "hash of its weights before any pruning", optional=True, since=2),
     ),
     "teacher": fields(
@@ -52,7 +82,7 @@ PARTS: dict[str, Fields] = {
     "device": fields(
         Field("type", "str", "cpu or cuda"),
         Field("name", "str", "product name"),
-        Field("threads", "int", "CPU threads of PyTorch"),
+        Field("threads", "int", "CPU threads of PyTorch", least=1),
         Field("dtype", "str", "precision of the run"),
         Field("processes", "int", "that trained together", optional=True),
     ),
@@ -61,6 +91,7 @@ PARTS: dict[str, Fields] = {
         Field("commit", "str", "hash; none outside a checkout", nullable=True),
         Field("dirty", "bool", "there were changes that are in no commit", nullable=True),
     ),
+    "tables": fields(Field("*", "int", "rows of the table", least=1)),
 }
 """The objects in the frame whose fields do not depend on the verb."""
 
@@ -69,8 +100,8 @@ DATA = fields(
     Field("name", "str", "of the task"),
     Field("source", "str", "Hub id, files or demo"),
     Field("split", "str", "of the data set"),
-    Field("rows", "int", "that were used"),
-    Field("rows_available", "int", "that there are"),
+    Field("rows", "int", "that were used", least=0),
+    Field("rows_available", "int", "that there are", least=0),
     Field("fingerprint", "str", "hash of the rows that were used"),
 )
 """One item of ``data``."""

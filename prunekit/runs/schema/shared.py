@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, TableSchema, fields
+from prunekit.runs.schema.fields import MEASURED, Field, TableSchema, fields
 
 METRICS = Field("accuracy|f1|matthews|pearson|spearman|exact_match|answer_f1|bleu|chrf", "float", "a score of the task")
 """The scores of a task, by their names; which ones there are depends on the task."""
 SIGNATURES = Field("bleu_signature|chrf_signature", "str", "how sacrebleu counted")
 METRIC = Field("metric", "str", "name of the task's first score")
-LAYER = Field("layer", "int", "layer, from 0")
-HEAD = Field("head", "int", "head of the layer, from 0")
+LAYER = Field("layer", "int", "layer, from 0", least=0)
+HEAD = Field("head", "int", "head of the layer, from 0", least=0)
 KIND = Field("kind", "str", "of attention: self, or enc-enc, enc-dec, dec-dec")
 
 BASELINE = (
@@ -24,18 +24,18 @@ VALUE = (
     Field("high", "float", "upper end of its 95 % band"),
 )
 SIZE = (
-    Field("parameters", "int", "of the model"),
+    Field("parameters", "int", "of the model", least=0),
     Field("achieved_parameters", "float", "share of them that is gone"),
-    Field("macs", "int", "multiply-accumulates of one input of that length"),
+    Field("macs", "int", "multiply-accumulates of one input of that length", least=0),
     Field("achieved_macs", "float", "share of them that is gone"),
-    Field("length", "int", "tokens of the mean input"),
+    Field("length", "int", "tokens of the mean input", least=1),
     Field("target_length", "int", "tokens of the mean translation", optional=True),
 )
 POINT = (
     Field("share", "float", "of the heads that may go, requested"),
     Field("kinds", "str", "of attention whose heads may go, joined by +", since=1),
-    Field("heads_kept", "int", "heads that stay"),
-    Field("heads_total", "int", "heads that may go, and those that stay"),
+    Field("heads_kept", "int", "heads that stay", least=0),
+    Field("heads_total", "int", "heads that may go, and those that stay", least=1),
     Field("achieved_heads", "float", "share of the heads that is gone"),
     *VALUE,
     *SIZE,
@@ -49,7 +49,7 @@ SCORE = (
     Field("rank", "int", "0 goes first"),
 )
 TEST = (
-    Field("examples", "int", "rows that were evaluated"),
+    Field("examples", "int", "rows that were evaluated", least=1),
     Field("baseline", "float", "score of the whole model"),
     Field("value", "float", "score without"),
     Field("delta", "float", "value less baseline"),
@@ -61,13 +61,14 @@ LATENCY = TableSchema(
     "latency",
     "measured latency, dense and pruned in turn",
     fields(
-        Field("batch_size", "int", "examples a batch"),
-        Field("length", "int", "tokens an example"),
-        Field("dense_ms", "float", "median milliseconds of the whole model"),
-        Field("pruned_ms", "float", "median milliseconds of the pruned model"),
-        Field("speedup", "float", "median of dense over pruned, round by round"),
-        Field("mac_speedup", "float", "what multiply-accumulates promise"),
+        Field("batch_size", "int", "examples a batch", least=1),
+        Field("length", "int", "tokens an example", least=1),
+        Field("dense_ms", "float", "median milliseconds of the whole model", least=MEASURED),
+        Field("pruned_ms", "float", "median milliseconds of the pruned model", least=MEASURED),
+        Field("speedup", "float", "median of dense over pruned, round by round", least=MEASURED),
+        Field("mac_speedup", "float", "what multiply-accumulates promise", least=MEASURED),
     ),
+    keys=("batch_size", "length"),
 )
 KEPT = TableSchema(
     "kept",
@@ -75,9 +76,10 @@ KEPT = TableSchema(
     fields(
         Field("unit", "str", "heads, neurons, KIND layers, ffn layers or hidden"),
         LAYER,
-        Field("kept", "int", "units that stay"),
-        Field("total", "int", "units that the whole model has"),
+        Field("kept", "int", "units that stay", least=0),
+        Field("total", "int", "units that the whole model has", least=0),
     ),
+    keys=("unit", "layer"),
 )
 ACHIEVED = (
     Field("achieved_macs", "float", "share of the multiply-accumulates that is gone"),

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from analysis.claims import papers
+from analysis.claims.claim import Outcome, claims_table
 from analysis.claims.registry import CRITERIA, EVIDENCE, PUBLISHED
 from analysis.data.groups import Group
+from analysis.data.loading import Journal, load
 from prunekit.support.errors import UserError
+from tests.support.records import michel
+from tests.support.records.frame import DEMO
 
 FILES = sorted(path.stem for path in papers.FOLDER.glob("*.yaml"))
 
@@ -74,3 +80,14 @@ def test_mistakes_in_a_file_are_named(change: Change, message: str) -> None:
     change(changed)
     with pytest.raises(UserError, match=message):
         papers.parse(changed, "michel")
+
+
+def test_one_claim_that_breaks_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    michel.pruning(tmp_path, DEMO, "importance")
+    group, journal = Group(load([tmp_path], Journal())), Journal()
+    first, second = papers.read("michel").claims[:2]
+    broken = replace(first, find=lambda runs: group, test=lambda *_: 1 / 0)
+    sound = replace(second, find=lambda runs: group, test=lambda *_: [Outcome(3.0, True)])
+    table = claims_table("claims", "Claims", [broken, sound], {}, journal, "")
+    assert list(table.frame["verdict"]) == ["not tested", "holds"]
+    assert journal.failed == [f"could not be drawn: Claims: {first.text}: ZeroDivisionError: division by zero"]

@@ -51,6 +51,14 @@ def test_records_come_back_byte_for_byte(tmp_path: Path, monkeypatch: pytest.Mon
         assert (record.folder / file).read_bytes() == (original / file).read_bytes()
 
 
+def test_ids_from_elsewhere_lead_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = michel.timing(tmp_path / "runs", MINILM)
+    serve(monkeypatch, [Run(original, "../../x-.."), Run(original, "..-x")])
+    fetch("me/prunekit", tmp_path / "deep" / "fetched")
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "deep"}
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"fetched"}
+
+
 def test_unreachable_or_empty_projects_are_user_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch, [])
     with pytest.raises(UserError, match="wandb:me/prunekit: no run there"):

@@ -255,3 +255,17 @@ def test_bad_input_is_one_line_and_status_2(
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
+
+
+def test_only_a_page_of_ours_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    michel.finetune(tmp_path / "runs")
+    page_file, other = tmp_path / "page.html", tmp_path / "thesis.tex"
+    other.write_text("years of work")
+    assert main([f"source={tmp_path / 'runs'}", f"out={other}"]) == 2
+    assert capsys.readouterr().err == (
+        f"error: out={other}: is a file that is no page of ours; give the page another name, or delete the file\n"
+    )
+    assert other.read_text() == "years of work"
+    page_file.touch()
+    for _ in range(2):
+        assert main([f"source={tmp_path / 'runs'}", f"out={page_file}"]) == 0

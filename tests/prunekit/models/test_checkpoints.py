@@ -327,3 +327,83 @@ def test_an_adapter_that_is_not_merged(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(UserError, match=r"an adapter that is not merged; .* merge_and_unload\(\)"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", '"bert"', "[1, 2]", '{"model_type": ["bert"]}', "[" * 5000])
+def test_configurations_that_are_no_object(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"no readable config.json|model family .* is not supported") as raised:
+        load(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"num_attention_heads": 0}, "num_attention_heads is 0, right would be a whole number from 1"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0, right would be"),
+        ({"intermediate_size": -8}, "intermediate_size is -8, right would be"),
+        ({"hidden_size": 0}, "hidden_size is 0, right would be"),
+        ({"vocab_size": 0}, "vocab_size is 0, right would be"),
+        ({"architectures": [3]}, "architectures names 3"),
+        ({"architectures": "Bert"}, "architectures names nothing"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "quantization_config is set; quantised models are not"),
+    ],
+)
+@pytest.mark.parametrize("pruned", [False, True])
+def test_odd_configurations(pruned: bool, change: dict[str, Any], told: str, tmp_path: Path) -> None:
+    model = tiny("bert")
+    save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
+    change_config(tmp_path, lambda content: content.update(change))
+    with pytest.raises(UserError, match=f"config.json.*{told}") as raised:
+        load(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.int64])
+@pytest.mark.parametrize("pruned", [False, True])
+def test_quantised_weights(pruned: bool, kind: torch.dtype, tmp_path: Path) -> None:
+    model = tiny("bert")
+    save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
+    change_weights(tmp_path, lambda tensors: tensors.update({QUERY: tensors[QUERY].to(kind)}))
+    with pytest.raises(UserError, match=rf"{QUERY} holds [IU]\d+ numbers; quantised weights are not supported"):
+        load(tmp_path)
+
+
+def test_constants_of_older_versions_are_no_quantised_weights(tmp_path: Path) -> None:
+    save(tiny("bert"), tmp_path)
+    name = "bert.embeddings.position_ids"
+    change_weights(tmp_path, lambda tensors: tensors.update({name: torch.arange(8)[None]}))
+    assert load(tmp_path).config.model_type == "bert"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("pytorch_model.bin", "names 'pytorch_model.bin'; only safetensors beside it are read"),
+        ("../model.safetensors", "names '../model.safetensors'; only"),
+        ("/etc/x.safetensors", "names '/etc/x.safetensors'; only"),
+        ("gone.safetensors", "unreadable weights .gone.safetensors is missing"),
+        (3, "names 3; only"),
+        (["a"], "damaged, it must map names to files"),
+    ],
+)
+def test_an_index_leads_to_safetensors_beside_it_only(name: Any, told: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    save(tiny("bert"), folder)
+    (folder / "model.safetensors").rename(tmp_path / "model.safetensors")
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": {QUERY: name}}))
+    for attempt in (load, lambda path: attach_head(path, 3)):
+        with pytest.raises(UserError, match=told):
+            attempt(folder)
+
+
+def test_weights_in_several_files_are_loaded(tmp_path: Path) -> None:
+    model = tiny("bert")
+    model.save_pretrained(tmp_path, max_shard_size="5KB")
+    assert (tmp_path / "model.safetensors.index.json").exists()
+    batch = batch_for(model)
+    loaded = load(tmp_path, dtype=torch.float64)
+    torch.testing.assert_close(logits(loaded, batch), logits(model, batch), rtol=0, atol=1e-10)

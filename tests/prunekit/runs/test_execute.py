@@ -14,13 +14,14 @@ from prunekit.runs import provenance
 from prunekit.runs.execute import (
     FORMER_NAMES,
     NOT_IDENTITY,
+    FinishedRecord,
     Procedure,
     Run,
     execute,
     prepare_device,
-    read_result,
     run_id,
 )
+from prunekit.runs.finished import read_result
 from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.tracking import Tracker
 from prunekit.support.errors import UserError
@@ -146,6 +147,56 @@ def test_a_damaged_result_is_run_again(tmp_path: Path) -> None:
     (folder / "result.json").write_text('{"status": "fini')
     assert read_result(folder) is None
     assert execute("verb", 1, finetune(tmp_path), lambda config, run: None)["status"] == "finished"
+
+
+def test_a_result_with_nothing_but_a_status_is_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    record = execute("verb", 1, finetune(tmp_path), lambda config, run: None)
+    path = tmp_path / "verb" / record["run_id"] / "result.json"
+    for text, words in (
+        ('{"status": "finished"}', "no field 'verb'"),
+        ("[]", "no object"),
+        ("{", "Expecting property"),
+    ):
+        path.write_text(text)
+        caplog.clear()
+        again = execute("verb", 1, finetune(tmp_path), lambda config, run: None)
+        [line] = caplog.messages
+        assert line.startswith(f"{path}: damaged, ") and words in line and line.endswith("; the run is done again")
+        assert not isinstance(again, FinishedRecord) and again["run_id"] == record["run_id"]
+    assert isinstance(execute("verb", 1, finetune(tmp_path), lambda config, run: None), FinishedRecord)
+
+
+def test_what_a_link_leads_to_is_not_deleted(tmp_path: Path) -> None:
+    config = finetune(tmp_path / "runs")
+    record = execute("verb", 1, config, lambda config, run: run.table("rows", [{"a": 1}]))
+    folder, elsewhere = tmp_path / "runs" / "verb" / record["run_id"], tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+    before = {path.name for path in elsewhere.rglob("*")}
+    assert execute("verb", 1, config, lambda config, run: None) == record
+    with pytest.raises(UserError, match=f"run.force: {folder} is a link"):
+        execute("verb", 1, replace(config, run=replace(config.run, force=True)), lambda config, run: None)
+    assert {path.name for path in elsewhere.rglob("*")} == before >= {"result.json", "rows.csv"}
+
+
+def test_a_refused_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    config = finetune(tmp_path)
+    config = replace(config, run=replace(config.run, wandb="offline"))
+
+    def refuse(config: Settings, run: Run) -> None:
+        raise UserError("task.label: no such column")
+
+    def break_off(config: Settings, run: Run) -> None:
+        run.log(1, loss=0.5)
+        raise UserError("later")
+
+    with pytest.raises(UserError, match="no such column"):
+        execute("verb", 1, config, refuse)
+    assert not list(tmp_path.glob("verb/*")) and not list(tmp_path.glob("wandb/*run*"))
+    with pytest.raises(UserError, match="later"):
+        execute("verb", 1, config, break_off)
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1, "what was begun stays"
 
 
 def test_the_record_names_what_it_was_made_with(tmp_path: Path) -> None:

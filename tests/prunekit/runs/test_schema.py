@@ -12,7 +12,8 @@ import pytest
 
 from prunekit.config.sections import ModelConfig, RunConfig, Settings
 from prunekit.config.task import TaskConfig
-from prunekit.runs.execute import Run, execute, read_result
+from prunekit.runs.execute import Run, execute
+from prunekit.runs.finished import read_result
 from prunekit.runs.schema import document
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.runs.schema.fields import VERSION, Field, fields
@@ -125,6 +126,7 @@ def test_a_run_writes_what_its_schema_says(tmp_path: Path) -> None:
     record = execute("latency_table", 1, configured(tmp_path), measured)
     folder = tmp_path / "latency_table" / record["run_id"]
     assert record["schema"] == VERSION == 2
+    assert record["tables"] == {"latency": len(LATENCY)}
     assert list(folder_problems(folder)) == []
     assert (folder / "tables" / "latency.csv").read_text() == pd.DataFrame(LATENCY).to_csv(index=False)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+import filelock
 import pytest
 
-from prunekit.support.files import atomic_path, remove_leftovers
+from prunekit.support.files import atomic_path, locked, remove, remove_leftovers
 
 
 def write(path: Path, name: str) -> None:
@@ -44,3 +46,32 @@ def test_leftovers_are_removed_at_any_depth(tmp_path: Path) -> None:
     remove_leftovers(tmp_path)
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
     assert left == [".hidden", "tables", "tables/heads.csv"]
+
+
+def test_who_waits_for_a_lock_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "locks" / "a.lock"
+    with locked(path, "runs/verb/1"):
+        pass
+    assert not caplog.messages
+    other = filelock.FileLock(path)
+    other.acquire()
+
+    class Ends(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            other.release()
+
+    handler = Ends()
+    logging.getLogger("prunekit.support.files").addHandler(handler)
+    try:
+        with locked(path, "runs/verb/1"):
+            assert caplog.messages == ["runs/verb/1: another process is at it; waiting until it is done"]
+    finally:
+        logging.getLogger("prunekit.support.files").removeHandler(handler)
+
+
+def test_what_a_link_leads_to_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    remove(tmp_path / "link", tmp_path / "nothing")
+    assert not (tmp_path / "link").exists() and (tmp_path / "own" / "file").exists()

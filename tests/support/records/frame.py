@@ -89,6 +89,7 @@ def write_run(
         "seconds": {**(seconds or {}), "total": 1.0}, "peak_memory_bytes": 10**9,
         "device": {"type": "cpu", "name": "AMD EPYC 7B13", "threads": 2, "dtype": "float32"},
         "versions": {"python": "3.11.9"}, "git": {"commit": "0" * 40, "dirty": False}, "started": "", "finished": "",
+        "tables": {name: len(table) for name, table in (tables or {}).items()},
     }  # fmt: skip
     check_record(result, tables or {})
     (folder / "result.json").write_text(json.dumps(result))

@@ -12,6 +12,8 @@ VERB = VerbSchema(
             "heads",
             "a row a head and ablation",
             fields(KIND, LAYER, HEAD, Field("ablation", "str", "one_off or all_but_one"), METRIC, *TEST),
+            keys=("kind", "layer", "head", "ablation"),
+            even="ablation",
         ),
         TableSchema(
             "layers",
@@ -25,6 +27,8 @@ VERB = VerbSchema(
                 METRIC,
                 *TEST,
             ),
+            keys=("kind", "layer", "protocol"),
+            even="protocol",
         ),
     ),
     metrics=fields(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Fields, TableSchema, VerbSchema, fields
+from prunekit.runs.schema.fields import MEASURED, Field, Fields, TableSchema, VerbSchema, fields
 
 VERB = VerbSchema(
     "benchmark",
@@ -13,12 +13,13 @@ VERB = VerbSchema(
             fields(
                 Field("comparison", "str", "what was compared with the fast path, or its stage"),
                 Field("repeat", "int", "round, from 0"),
-                Field("plain_seconds", "float", "of the plain implementation"),
-                Field("fast_seconds", "float", "of the fast one"),
-                Field("ratio", "float", "plain over fast"),
+                Field("plain_seconds", "float", "of the plain implementation", least=MEASURED),
+                Field("fast_seconds", "float", "of the fast one", least=MEASURED),
+                Field("ratio", "float", "plain over fast", least=MEASURED),
                 Field("teachers_seconds", "float", "of training teachers, of sweeps", optional=True),
                 Field("cells_seconds", "float", "of the cells, of sweeps", optional=True),
             ),
+            keys=("comparison", "repeat"),
         ),
     ),
     settings=Fields((Field("benchmark", "str", "which"),), open=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prunekit.runs.schema.fields import Field, Fields, TableSchema, VerbSchema, fields
 from prunekit.runs.schema.shared import METRIC, POINT, SCORE, SIGNATURES
 
-EPOCH = Field("epoch", "int", "of training that was finished, from 1")
+EPOCH = Field("epoch", "int", "of training that was finished, from 1", least=1)
 CORRELATION = "rank correlation of the scores with those of the last epoch"
 
 VERB = VerbSchema(
@@ -15,12 +15,21 @@ VERB = VerbSchema(
             "points",
             "a row an epoch and share",
             fields(EPOCH, *POINT, Field("relative", "float", "value over that of the whole model", nullable=True)),
+            keys=("epoch", "share"),
+            logged=True,
         ),
-        TableSchema("scores", "a row an epoch and head", fields(EPOCH, *SCORE)),
+        TableSchema(
+            "scores",
+            "a row an epoch and head",
+            fields(EPOCH, *SCORE),
+            keys=("epoch", "kind", "layer", "head"),
+            even="epoch",
+        ),
         TableSchema(
             "agreement",
             "a row an epoch",
             fields(EPOCH, Field("rank_correlation", "float", CORRELATION, nullable=True)),
+            keys=("epoch",),
         ),
     ),
     settings=Fields((Field("order", "str", "who goes first"),), open=True),

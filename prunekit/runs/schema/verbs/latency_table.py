@@ -16,8 +16,9 @@ VERB = VerbSchema(
                 Field("median_ms", "float", "milliseconds"),
                 Field("low_ms", "float", "lower quartile"),
                 Field("high_ms", "float", "upper quartile"),
-                Field("repeats", "int", "rounds"),
+                Field("repeats", "int", "rounds", least=1),
             ),
+            keys=("sublayer", "units"),
         ),
     ),
     metrics=fields(

@@ -23,6 +23,8 @@ VERB = VerbSchema(
             "stages",
             "a row a stage: the model as it left it",
             fields(*STAGE, Field("seconds", "float", "that the stage took", nullable=True)),
+            keys=("stage",),
+            logged=True,
         ),
         TableSchema(
             "tuning",
@@ -37,6 +39,8 @@ VERB = VerbSchema(
                 Field("largest_scale", "float", "of the solution by magnitude", nullable=True),
             ),
             optional=True,
+            keys=("layer", "sublayer"),
+            even="sublayer",
         ),
         KEPT,
         LATENCY,

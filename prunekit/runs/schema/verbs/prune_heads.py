@@ -8,7 +8,7 @@ from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KIND, LAYER, METRIC,
 VERB = VerbSchema(
     "prune_heads",
     tables=(
-        TableSchema("points", "a row a share", fields(*POINT)),
+        TableSchema("points", "a row a share", fields(*POINT), keys=("share",), logged=True),
         TableSchema(
             "kept",
             "a row a share and layer",
@@ -16,11 +16,13 @@ VERB = VerbSchema(
                 Field("share", "float", "of the heads that may go, requested"),
                 KIND,
                 LAYER,
-                Field("heads_kept", "int", "heads that stay"),
-                Field("heads", "int", "heads that the whole model has"),
+                Field("heads_kept", "int", "heads that stay", least=0),
+                Field("heads", "int", "heads that the whole model has", least=0),
             ),
+            keys=("share", "kind", "layer"),
+            even="share",
         ),
-        TableSchema("scores", "a row a head", fields(*SCORE)),
+        TableSchema("scores", "a row a head", fields(*SCORE), keys=("kind", "layer", "head")),
     ),
     settings=Fields((Field("order", "str", "who goes first"),), open=True),
     metrics=fields(

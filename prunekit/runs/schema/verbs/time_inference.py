@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prunekit.runs.schema.fields import Field, TableSchema, VerbSchema, fields
-from prunekit.runs.schema.verbs.time_decoding import DECODING
+from prunekit.runs.schema.fields import MEASURED, Field, TableSchema, VerbSchema, fields
+from prunekit.runs.schema.verbs.time_decoding import DECODED, DECODING
 
-BATCH_SIZE = Field("batch_size", "int", "examples a batch")
-LENGTH = Field("length", "int", "tokens an example")
+BATCH_SIZE = Field("batch_size", "int", "examples a batch", least=1)
+LENGTH = Field("length", "int", "tokens an example", least=1)
 VERB = VerbSchema(
     "time_inference",
     tables=(
@@ -21,16 +21,19 @@ VERB = VerbSchema(
                 BATCH_SIZE,
                 LENGTH,
                 Field("length_label", "str", "the length, or mean"),
-                Field("median_ms", "float", "milliseconds"),
+                Field("median_ms", "float", "milliseconds", least=MEASURED),
                 Field("low_ms", "float", "lower quartile"),
                 Field("high_ms", "float", "upper quartile"),
-                Field("examples_per_second", "float", "at the median"),
+                Field("examples_per_second", "float", "at the median", least=MEASURED),
                 Field("repeats", "int", "rounds"),
                 Field("peak_memory_mb", "float", "MiB"),
             ),
             optional=True,
+            keys=("variant", "share", "batch_size", "length_label"),
         ),
-        TableSchema("decoding", "of translation: a row a size, kinds and share", fields(*DECODING), optional=True),
+        TableSchema(
+            "decoding", "of translation: a row a size, kinds and share", fields(*DECODING), optional=True, keys=DECODED
+        ),
     ),
     metrics=fields(
         Field("attention_parameter_share", "float", "of all parameters", optional=True),

@@ -18,6 +18,7 @@ VERB = VerbSchema(
                 Field("first_delta", "float", "change of the score without it, on the first data"),
                 Field("second_delta", "float", "change of the score without it, on the second data"),
             ),
+            keys=("kind", "layer", "head"),
         ),
     ),
     metrics=fields(

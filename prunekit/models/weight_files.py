@@ -1,0 +1,67 @@
+"""Which files of a checkpoint hold its weights, and that nothing but safetensors of floating-point numbers is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from transformers.utils.hub import cached_file
+
+from prunekit.support.errors import UserError
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+FLOATS = ("F64", "F32", "F16", "BF16")
+WEIGHTS = ("weight", "bias")
+"""How the names of parameters end; whole numbers under other names are buffers that older versions saved."""
+
+
+def check_weight_files(path: str | Path) -> None:
+    """Read the headers of what :meth:`from_pretrained` would read; where there is nothing, it says so itself.
+
+    Raises:
+        UserError: an index that leads to other files than safetensors beside it, weights that are no floating-point
+            numbers, or a file that cannot be read.
+    """
+    for name in _names(path):
+        file = _file(path, name)
+        if file is None:
+            raise UserError(f"{path}: unreadable weights ({name} is missing)")
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                kinds = {key: tensors.get_slice(key).get_dtype() for key in tensors.keys()}  # noqa: SIM118  (no dict)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise UserError(f"{path}: unreadable weights ({name}: {str(error).splitlines()[0]})") from None
+        for key, kind in kinds.items():
+            if kind not in FLOATS and (kind != "I64" or key.rpartition(".")[2] in WEIGHTS):
+                raise UserError(
+                    f"{path}/{name}: {key} holds {kind} numbers; quantised weights are not supported, give the model "
+                    "that they were made from"
+                )
+
+
+def _names(path: str | Path) -> list[str]:
+    if _file(path, SINGLE) is not None:
+        return [SINGLE]
+    index = _file(path, INDEX)
+    if index is None:
+        return []
+    try:
+        names = sorted(set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise UserError(f"{path}/{INDEX}: damaged, it must map names to files in weight_map") from None
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+            raise UserError(f"{path}/{INDEX}: names {name!r}; only safetensors beside it are read")
+    return names
+
+
+def _file(path: str | Path, name: str) -> str | None:
+    """Where a file of a folder or Hub id is, None where it has none or the Hub cannot be asked."""
+    try:
+        found: str | None = cached_file(
+            str(path), name, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
+        )
+    except (OSError, ValueError):
+        return None
+    return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import verb
-from prunekit.config.checks import at_least, between
+from prunekit.config.checks import between
 from prunekit.config.sections import Experiment
 from prunekit.config.task import without_questions
 
@@ -23,7 +23,7 @@ class AblateHeads(Experiment):
     """Single-head and all-but-one ablation."""
 
     selection_examples: int | None = None
-    """Training examples on which the head that stays is chosen for the second protocol of Table 3; 0 for none."""
+    """Training examples on which the head that stays is chosen for the second protocol of Table 3; null for none."""
     level: float = 0.01
     """Significance level, and the false discovery rate of the Benjamini-Hochberg decision."""
 
@@ -31,7 +31,8 @@ class AblateHeads(Experiment):
         yield from super().problems()
         yield from without_questions(self.task)
         yield from between("level", self.level, 0, 1)
-        yield from at_least("selection_examples", self.selection_examples or 0, 0)
+        if self.selection_examples is not None and self.selection_examples < 1:
+            yield f"selection_examples: {self.selection_examples} must be at least 1; null leaves the protocol out"
 
 
 def procedure(config: AblateHeads, run: Run) -> None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class AblateHeads(Experiment):
     """Single-head and all-but-one ablation."""
 
-    selection_examples: int | None = within(None, 0, EXAMPLES)
-    """Training examples on which the head that stays is chosen for the second protocol of Table 3; 0 for none."""
+    selection_examples: int | None = within(None, 1, EXAMPLES)
+    """Training examples on which the head that stays is chosen for the second protocol of Table 3; null for none."""
     level: float = within(0.01, 0, 1)
     """Significance level, and the false discovery rate of the Benjamini-Hochberg decision."""
 

@@ -113,7 +113,7 @@ def settings_of(verb: str, overrides: Sequence[str]) -> Any:
     """The checked settings of ``python -m experiments.VERB OVERRIDES``."""
     schema = named(verb).settings
     register(verb, schema)
-    return typed(compose(verb, list(overrides)), schema)
+    return typed(compose(verb, list(overrides)), schema, overrides)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.cli import cells, launchers, sweeper
 from experiments.cli.messages import first_line
-from prunekit.config.sections import ModelConfig, check
+from prunekit.config.sections import Experiment, ModelConfig, check, model_of_teacher
 from prunekit.config.task import TaskConfig
 from prunekit.support.errors import UserError
 
@@ -49,8 +50,11 @@ def register(verb: str, schema: type[Any]) -> None:
     REGISTERED[verb] = schema
 
 
-def typed(composed: DictConfig, schema: type[Config]) -> Config:
+def typed(composed: DictConfig, schema: type[Config], overrides: Sequence[str] = ()) -> Config:
     """The composed configuration as a checked dataclass.
+
+    Args:
+        overrides: of the command line. Where they choose no model, a finished teacher's is its own.
 
     Raises:
         UserError: a required value is missing, or values are out of range; all of them are listed at once.
@@ -64,10 +68,24 @@ def typed(composed: DictConfig, schema: type[Config]) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(first_line(error)) from error
     assert isinstance(config, schema)
+    experiment: Any = config
+    if isinstance(experiment, Experiment) and not _chooses_model(overrides):
+        _take_the_teachers_model(experiment)
     problems = check(config)
     if problems:
         raise UserError("; ".join(problems))
     return config
+
+
+def _take_the_teachers_model(config: Experiment) -> None:
+    if config.teacher is not None and not config.starts_from_model:
+        config.model = model_of_teacher(config.teacher, config.model.attention)
+
+
+def _chooses_model(overrides: Sequence[str]) -> bool:
+    """Whether a command line says anything of the model but how its attention is computed."""
+    names = [override.lstrip("+~").partition("=")[0] for override in overrides]
+    return any(name.partition(".")[0] == "model" and name != "model.attention" for name in names)
 
 
 def preset_named(name: str) -> Preset:

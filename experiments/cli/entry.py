@@ -47,7 +47,7 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
             return
         try:
             _require_whole(composed)
-            perform(typed(composed, schema))
+            perform(typed(composed, schema, HydraConfig.get().overrides.task))
         except Exception as error:
             failures.append(error)  # raised below: Hydra would print lines of its own about it
 
@@ -107,7 +107,7 @@ def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] 
     number, start = HydraConfig.get().job.num, time.perf_counter()
     try:
         _require_recipes()
-        config = typed(composed, schema)
+        config = typed(composed, schema, HydraConfig.get().overrides.task)
         if HydraConfig.get().runtime.choices["hydra/launcher"] != "basic":
             config.run.progress = False  # bars of several processes would write over each other
             config.run.threads = config.run.threads or HydraConfig.get().launcher.get("cpus_per_task")

@@ -68,7 +68,7 @@ def _section(section: SettingsSection, name: str) -> Iterator[str]:
 def _own(verb: str) -> Iterator[str]:
     """What a verb has beside that."""
     shared = {section.owner for section in sections(Experiment())}
-    given = OmegaConf.to_container(OmegaConf.load(CONF / f"{verb}.yaml"), resolve=False)
+    given: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{verb}.yaml"), resolve=False)
     assert isinstance(given, dict)
     for section in sections(schema_of(verb)()):
         settings = [one for one in section.settings if not section.name and one.owner not in shared]

@@ -48,6 +48,10 @@ class CofiSettings(Experiment):
         if self.matching == "auto":
             self.matching = "ordered" if self.variant == "released" else "paper"
 
+    @property
+    def starts_from_model(self) -> bool:
+        return self.student.start == "pretrained"
+
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         yield from without_translation(self.task)

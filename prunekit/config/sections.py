@@ -10,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from prunekit.config.checks import near, one_of, shape_problems, twice
@@ -47,6 +49,16 @@ class ModelConfig:
             yield "path: pretrained weights need a Hub id or a folder"
         if self.weights in ("scratch", "random") and not self.shape:
             yield f"shape: weights={self.weights} builds the model from its sizes, give at least hidden_size"
+
+
+def model_of_teacher(path: str, attention: str) -> ModelConfig:
+    """The section of a model that somebody has fine-tuned, as far as it is known without reading its configuration:
+    it is called like its folder, or its name on the Hub."""
+    home = Path(path)
+    with suppress(OSError, RuntimeError):  # on the Hub, or nowhere
+        home = home.resolve(strict=True)
+    name = home.parent.name if home.name == "model" else home.name  # as `finetune` and `prune_cofi` save theirs
+    return ModelConfig(name=name or path, path=path, family="", attention=attention)
 
 
 @dataclass(kw_only=True)
@@ -169,7 +181,8 @@ class Experiment(Settings):
     """What every experiment with a teacher shares. A verb's own configuration extends it."""
 
     teacher: str | None = path_setting()
-    """Hub id or folder of a model that is already fine-tuned for the task; null fine-tunes one as ``train`` says."""
+    """Hub id or folder of a model that is already fine-tuned for the task, ``model`` is then its own; null fine-tunes
+    one as ``train`` says."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """How models are evaluated."""
     dtype: str = "float32"
@@ -184,6 +197,11 @@ class Experiment(Settings):
     @property
     def run_dtype(self) -> str:
         return self.dtype
+
+    @property
+    def starts_from_model(self) -> bool:
+        """Whether ``model`` is needed beside a finished ``teacher``, which else says all about the model."""
+        return False
 
     def problems(self) -> Iterator[str]:
         yield from one_of("dtype", self.dtype, DTYPES)

@@ -6,7 +6,7 @@ longest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -175,6 +175,6 @@ def with_padding(batch: Batch) -> Batch:
     return {name: tensor for name, tensor in batch.items() if name != "attention_mask"}
 
 
-def iterate(batches: Sequence[Batch], device: torch.device) -> Iterator[Batch]:
+def iterate(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
     for batch in batches:
         yield to_device(batch, device)

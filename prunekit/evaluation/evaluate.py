@@ -15,6 +15,7 @@ from prunekit.data import metrics
 from prunekit.data.answers import Spans, answers, best_spans, question_scores, resampled_mean
 from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
 from prunekit.data.bleu import bleu_band, translation_scores
+from prunekit.data.checked_batches import checked_batches
 from prunekit.data.finite import require_finite
 from prunekit.data.kinds.questions import Windows
 from prunekit.data.kinds.translation import Pairs
@@ -166,13 +167,13 @@ def _best_spans(
 
 
 def _in_order(
-    model: torch.nn.Module, batches: Sequence[Batch], read: Read, device: torch.device, precision: str, on_rows: Advance
+    model: Any, batches: Sequence[Batch], read: Read, device: torch.device, precision: str, on_rows: Advance
 ) -> list[Tensor]:
     """What ``read`` takes from the model's outputs, (batch, ...) each, for all examples in the order of the data."""
     model.eval()
     parts, index = [], []
     with torch.inference_mode(), autocast(device, precision):
-        for batch in iterate(batches, device):
+        for batch in iterate(checked_batches(model, batches, targets=False), device):
             parts.append(read(model(**model_inputs(batch)), batch))
             index.append(batch["index"])
             on_rows(len(batch["index"]))

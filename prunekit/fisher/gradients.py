@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from prunekit.config.choices import LABELS
 from prunekit.data.batches import Batch, model_inputs, to_device, with_padding
+from prunekit.data.checked_batches import checked_batches
 from prunekit.data.kinds import example_losses, kind_of_batch, predicted_labels
 from prunekit.fisher.units import UnitTensors
 from prunekit.forward.frozen import frozen_for_evaluation
@@ -66,8 +67,9 @@ def mask_gradients(
         shared layer's unit has one gate for all calls of the layer.
 
     Raises:
-        UserError: unknown labels, a model without the task head that the targets need, no rows, regression with
-            predicted labels, or a loss or derivative that is not finite (naming the batch).
+        UserError: unknown labels, a model without the task head that the targets need, no rows, a batch that is not
+            what this model's loss needs, regression with predicted labels, or a loss or derivative that is not finite
+            (naming the batch).
     """
     if labels not in LABELS:
         raise UserError(f"labels={labels}: not known, there are {', '.join(LABELS)}")
@@ -78,7 +80,7 @@ def mask_gradients(
     places: list[Tensor] = []
     with frozen_for_evaluation(model), ExitStack() as hooks:
         collector = _Collector(model, ones, hooks)
-        for batch in batches:
+        for batch in checked_batches(model, batches, scored=labels == "gold"):
             batch = to_device(batch, model.device)
             rows = len(batch["input_ids"])
             kind = kind_of_batch(batch)
@@ -94,8 +96,7 @@ def mask_gradients(
             neurons.append(collector.neurons)
             taken = (losses, collector.heads, collector.neurons)
             finite.append(torch.stack([values.isfinite().all() for values in taken]).all())
-            start = sum(len(place) for place in places)
-            places.append(batch.get("index", torch.arange(start, start + rows)).cpu())
+            places.append(batch["index"].cpu())
             progress(rows)
     if not places:
         raise UserError("mask gradients: no examples to take them from, at least one is needed")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.data.batches import Batch, model_inputs
+from prunekit.data.checked_batches import checked_batches
 from prunekit.fisher.least_squares import NormalEquations
 from prunekit.fisher.token_file import TokenFile
 from prunekit.forward.replay import context, equal_length_groups, first_layer_input
@@ -49,7 +50,8 @@ class SideBySide:
         self.groups: list[tuple[int, int]] = []
         """(rows, length) of rows of one length, in the order of the files."""
         self.tokens = 0
-        for group in equal_length_groups((model_inputs(batch, model.device) for batch in batches), max_tokens):
+        checked = checked_batches(model, batches, targets=False)
+        for group in equal_length_groups((model_inputs(batch, model.device) for batch in checked), max_tokens):
             x = first_layer_input(model, group)
             for file in (self.pruned, self.target):
                 file.write(self.tokens, x.flatten(0, 1))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.data.batches import Batch, model_inputs
+from prunekit.data.checked_batches import checked_batches
 from prunekit.forward.replay import (
     check_equations,
     context,
@@ -73,9 +74,9 @@ def ablate_heads(
 
     Args:
         model: a sequence classifier of the architecture table, pruned or not, on any device.
-        batches: ``input_ids``, ``attention_mask``, ``token_type_ids`` if the family has them, and ``index``,
-        the
-            rows' places in the data, (batch,); other tensors are ignored. Padding is on the right.
+        batches: ``input_ids``, ``attention_mask``, ``token_type_ids`` if the family has them, and ``index``, the
+            rows' places in the data, (batch,), as they come where there is none; other tensors are ignored. Padding
+            is on the right.
         modes: ``one_off``, ``all_but_one`` or both.
         max_tokens: how many tokens of stacked copies run at once; the default suits the caches of a CPU, or
             fills a GPU.
@@ -97,11 +98,12 @@ def ablate_heads(
     max_tokens = max_tokens or (2**11 if model.device.type == "cpu" else 2**16)
     was_training = model.training
     model.eval()
+    checked = checked_batches(model, batches, targets=False)
     try:
         places: list[Tensor] = []
         baseline: list[Tensor] = []
         ablated: dict[str, list[Tensor]] = {mode: [] for mode in modes}
-        for group in equal_length_groups(batches, max_tokens // max(heads, 1)):
+        for group in equal_length_groups(checked, max_tokens // max(heads, 1)):
             places.append(group.pop("index"))
             logits, traces = _trace(model, layers, group)
             if not baseline:

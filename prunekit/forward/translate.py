@@ -41,19 +41,23 @@ def translate(
             memory = parts.read(to_device(batch, device))
             results.append((batch, beam_search(parts, memory, beams=beams, longest=longest)))
             on_rows(len(batch["index"]))
-    hypotheses = in_order(results)
-    require_finite(np.asarray([hypothesis.score for hypothesis in hypotheses]))
-    return hypotheses
+    return in_order(results)
 
 
 def in_order(results: Iterable[tuple[Batch, list[Hypothesis]]]) -> list[Hypothesis]:
-    """The hypotheses of batches that share out a set of sentences, in the order of the data."""
+    """The hypotheses of batches that share out a set of sentences, in the order of the data.
+
+    Raises:
+        UserError: some have no finite score, as where a model's output is no number (naming the first row).
+    """
     by_place = {
         place: hypothesis
         for batch, hypotheses in results
         for place, hypothesis in zip(batch["index"].tolist(), hypotheses, strict=True)
     }
-    return [by_place[place] for place in range(len(by_place))]
+    hypotheses = [by_place[place] for place in range(len(by_place))]
+    require_finite(np.asarray([hypothesis.score for hypothesis in hypotheses]))
+    return hypotheses
 
 
 def texts(pairs: Pairs, hypotheses: list[Hypothesis]) -> list[str]:

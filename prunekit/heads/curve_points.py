@@ -9,6 +9,7 @@ from typing import Any
 from prunekit.config.sections import Experiment
 from prunekit.data.batches import Examples
 from prunekit.evaluation.evaluate import evaluate
+from prunekit.evaluation.trivial import warn_if_trivial
 from prunekit.heads.curves import Step, point
 from prunekit.models.costs import cost
 from prunekit.runs.execute import Run
@@ -47,6 +48,8 @@ class CurvePoints:
                     config.task, step.model, self.examples, device=self.run.device,
                     batch_size=config.evaluation.batch_size, beams=config.evaluation.beams, precision=config.dtype,
                 )  # fmt: skip
+                if not step.removed:
+                    warn_if_trivial(config.task, step.model, result.metrics[config.task.metric], self.examples.labels)
                 own = point(config.task, step, result, self.dense, *self.examples.mean_lengths)
                 self.done[number] = {**names, **own}
                 self.run.log(number, **self.done[number])

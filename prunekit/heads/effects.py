@@ -17,11 +17,15 @@ from prunekit.data.batches import Batch, Examples, evaluation_batches
 from prunekit.data.finite import require_finite
 from prunekit.data.kinds.translation import Pairs
 from prunekit.evaluation.comparison import Comparison, compare
+from prunekit.evaluation.trivial import warn_if_trivial
 from prunekit.forward.ablation import ablate_heads
 from prunekit.heads.translation_effects import translation_comparisons
+from prunekit.models.blocks import describe
+from prunekit.models.masks import Masks
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
 from prunekit.support.cache import Cache, EntryKind, Tensors
+from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import model_fingerprint
 
 ABLATIONS = EntryKind("ablation", revision=1)
@@ -64,10 +68,10 @@ def head_comparisons(
     if isinstance(examples, Pairs):
         return translation_comparisons(task, teacher, examples, run, ablations, evaluation, tested=tested, label=label)
     effects = head_effects(teacher, examples, run, ablations, evaluation.batch_size, label)
-    return {
-        name: {"self": compare(task, effects.baseline, effects.ablated[name], examples.labels, seed)}
-        for name in ablations
-    }
+    found = {name: compare(task, effects.baseline, effects.ablated[name], examples.labels, seed) for name in ablations}
+    for comparison in found.values():
+        warn_if_trivial(task, teacher.model, comparison.baseline, examples.labels)
+    return {name: {"self": comparison} for name, comparison in found.items()}
 
 
 def head_effects(
@@ -90,7 +94,8 @@ def head_effects(
             for name in ablations:
                 identity = {"model": model, "examples": own, "dtype": run.config.run_dtype, "ablation": name}
                 codec = Tensors(_encoded, _decoded)
-                baseline, ablated = cache.get(ABLATIONS, identity, partial(_ablated, teacher.model, local, name), codec)
+                compute = partial(_ablated, teacher.model, local, name, index)
+                baseline, ablated = cache.get(ABLATIONS, identity, compute, codec)
                 parts[name].append(ablated.numpy())
             parts["baseline"].append(baseline.numpy())
             places.append(index)
@@ -101,10 +106,25 @@ def head_effects(
     return Effects(joined.pop("baseline"), joined)
 
 
-def _ablated(model: Any, batches: list[Batch], mode: str) -> tuple[Tensor, Tensor]:
-    """Logits of the whole model, (example, label), and of one without each head, (layer, head, example, label)."""
+def _ablated(model: Any, batches: list[Batch], mode: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits of the whole model, (example, label), and of one without each head, (layer, head, example, label).
+
+    Args:
+        rows: of the data, (example,), for messages.
+
+    Raises:
+        UserError: some are no numbers; they are not worth to be cached.
+    """
     found = ablate_heads(model, batches, modes=[mode])
-    return found.baseline, found.logits[mode]
+    baseline, ablated = found.baseline, found.logits[mode]
+    order = rows.argsort()
+    require_finite(baseline[order].numpy(), rows[order].tolist())
+    for layer, head in Masks.ones(describe(model)).heads["self"].nonzero().tolist():
+        if not bool(ablated[layer, head].isfinite().all()):
+            raise UserError(
+                f"layer {layer}, head {head}: the model's output is not finite in {mode}; check its weights"
+            )
+    return baseline, ablated
 
 
 def _encoded(value: tuple[Tensor, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:

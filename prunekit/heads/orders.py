@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from prunekit.config.sections import Experiment
-from prunekit.data.batches import Examples, evaluation_batches, iterate
+from prunekit.data.batches import Examples, evaluation_batches
 from prunekit.data.rows import load_rows
 from prunekit.heads.curves import Estimate, Retrain
 from prunekit.heads.effects import head_comparisons
@@ -53,9 +53,7 @@ def importance(
 
     def estimate(model: Any) -> dict[str, Tensor]:
         with run.stage("head importance", len(rows)) as advance:
-            return head_importance(
-                model, iterate(batches, run.device), variant=variant, normalise=normalise, progress=advance
-            )
+            return head_importance(model, batches, variant=variant, normalise=normalise, progress=advance)
 
     return estimate
 

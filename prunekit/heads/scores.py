@@ -14,6 +14,7 @@ from torch import Tensor
 
 from prunekit.config.choices import VARIANTS
 from prunekit.data.batches import Batch
+from prunekit.data.checked_batches import checked_batches
 from prunekit.forward.derivatives import of_classifier, of_translation
 from prunekit.forward.frozen import frozen_for_evaluation
 from prunekit.models.blocks import attention_blocks, describe
@@ -23,7 +24,6 @@ from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
 
 
 def head_importance(
@@ -60,8 +60,8 @@ def head_importance(
         by attention kind: (layer, head). A shared layer's head has one gate for all calls of the layer.
 
     Raises:
-        UserError: unknown variant, a model with another task head, no rows, or a loss or score that is not finite
-            (naming the batch).
+        UserError: unknown variant, a model with another task head, no rows, a batch that is not what this model's loss
+            needs, or a loss or score that is not finite (naming the batch).
         RuntimeError: the layer equations do not give the model's own logits, as with hooks that change it.
     """
     if variant not in VARIANTS:
@@ -76,7 +76,7 @@ def head_importance(
     first_bad = torch.full((), -1, device=model.device)
     rows = 0
     with frozen_for_evaluation(model):
-        for number, batch in enumerate(batches):
+        for number, batch in enumerate(checked_batches(model, batches)):
             outputs, derivatives = derive(model, batch, gates, check=number == 0)
             finite = outputs.isfinite().all()
             for block, derivative in derivatives.items():

@@ -26,6 +26,7 @@ from prunekit.config.sections import Settings
 from prunekit.runs import provenance
 from prunekit.runs.finished import read_result
 from prunekit.runs.local_input import local_input
+from prunekit.runs.own_teacher import with_the_teachers_model
 from prunekit.runs.schema.fields import VERSION
 from prunekit.runs.schema.rows import rows_in
 from prunekit.runs.schema.writing import check_line, check_record, check_rows
@@ -189,6 +190,7 @@ def execute(
     Of processes that have :func:`prunekit.training.processes.joined`, the first one returns the record, others an empty
     one.
     """
+    config = with_the_teachers_model(config)
     device = prepare_device(config)
     resolved = plain(dataclasses.asdict(config))
     hardware = {**describe_device(device).as_dict(), "dtype": config.run_dtype}

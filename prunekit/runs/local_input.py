@@ -38,13 +38,13 @@ def local_input(config: Settings) -> dict[str, str]:
 
 
 def _named(config: Settings) -> Iterator[tuple[str, Hash]]:
+    teacher = getattr(config, "teacher", None)
     for item in dataclasses.fields(config):
         section = getattr(config, item.name)
         if isinstance(section, TaskConfig):
             yield from _data(item.name, section)
-        elif isinstance(section, ModelConfig) and section.path is not None:
-            yield f"{item.name}.path", partial(_model, Path(section.path))
-    teacher = getattr(config, "teacher", None)
+        elif isinstance(section, ModelConfig) and section.path not in (None, teacher):
+            yield f"{item.name}.path", partial(_model, Path(str(section.path)))
     if teacher is not None:
         yield "teacher", partial(_model, Path(teacher))
 

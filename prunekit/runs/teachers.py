@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from prunekit.config.sections import Experiment, ModelConfig, Settings, require_scores
+from prunekit.config.sections import Experiment, ModelConfig, Settings, model_of_teacher, require_scores
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
 from prunekit.data.checked_rows import Rows
@@ -139,9 +139,7 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
 
 def teacher_record(model: Any, path: str) -> dict[str, Any]:
     """How the run record names a model of the user's: by its folder, or its name on the Hub."""
-    home = Path(path).resolve() if Path(path).exists() else Path(path)
-    name = home.parent.name if home.name == "model" else home.name  # as `finetune` and `prune_cofi` save theirs
-    return model_record(model, name or path, path, "pretrained")
+    return model_record(model, model_of_teacher(path, "sdpa").name, path, "pretrained")
 
 
 def snapshot(config: Experiment, teacher: Teacher, run: Run, epoch: int) -> Any:

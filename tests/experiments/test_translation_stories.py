@@ -222,7 +222,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_released_model_is_its_own_teacher(folder: Path, released: Path) -> None:
-    own = ["task=demo_translation", "task.evaluation_rows=40", "model=opus-mt-en-fr", "run.wandb=disabled"]
+    own = ["task=demo_translation", "task.evaluation_rows=40", "run.wandb=disabled"]
     sizes = ["task.max_length=24", "evaluation.examples=6", "evaluation.beams=2", f"run.folder={folder}"]
     record = perform("ablate_heads", *own, *sizes, f"teacher={released}", "selection_examples=4")
     assert record["metrics"]["heads"] == 6 and record["teacher"]["path"] == str(released)
@@ -235,6 +235,6 @@ def test_a_released_model_is_its_own_teacher(folder: Path, released: Path) -> No
     classifier = checkpoints.build("bert", {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}, 2)
     checkpoints.save(classifier, folder / "classifier", tokenizer=tokenizer)
     with pytest.raises(UserError, match=r"^model\.path: .*classifier is a BertForSequenceClassification, task demo_tr"):
-        perform("finetune", *own, f"run.folder={folder}", f"model.path={folder}/classifier")
+        perform("finetune", *own, "model=opus-mt-en-fr", f"run.folder={folder}", f"model.path={folder}/classifier")
     with pytest.raises(UserError, match=r"teacher: .* is a MarianMTModel, task demo needs sequence classification"):
         perform("ablate_heads", "run.wandb=disabled", f"run.folder={folder}", f"teacher={released}")

@@ -52,7 +52,10 @@ def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples
     """
     longest = rows.task.max_length
     if positions is not None and longest > positions:
-        raise UserError(f"task.max_length: {longest} is more than the {positions} positions of this model")
+        raise UserError(
+            f"task.max_length: {longest} is more than the {positions} positions of this model, "
+            f"give task.max_length={positions} or less"
+        )
     return kind_of(rows.task).encode(rows, tokenizer)
 
 

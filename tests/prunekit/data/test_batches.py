@@ -53,5 +53,6 @@ def test_training_order_is_a_seeded_permutation(examples: Examples) -> None:
 
 
 def test_inputs_longer_than_the_model_are_refused() -> None:
-    with pytest.raises(UserError, match=r"task\.max_length: 64 is more than the 32 positions"):
+    line = "task.max_length: 64 is more than the 32 positions of this model, give task.max_length=32 or less"
+    with pytest.raises(UserError, match=line):
         encode(load_rows(TASK, "train"), demo_tokenizer(), positions=32)

@@ -11,19 +11,26 @@ import pytest
 import torch
 from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 
+import prunekit
 from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples, model_inputs
-from prunekit.data.checked_rows import Rows
+from prunekit.data.checked_rows import Rows, notice
+from prunekit.data.fit import fitted
 from prunekit.data.kinds import encode, encode_for, kind_of
+from prunekit.data.kinds.translation import Pairs
 from prunekit.data.label_order import align_outputs, is_generic, new_order, output_names
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer, load_tokenizer
 from prunekit.evaluation.evaluate import evaluate
+from prunekit.evaluation.trivial import trivial_score, warn_if_trivial
+from prunekit.forward.translate import translate
 from prunekit.models import checkpoints
+from prunekit.models.input_tables import input_tables
 from prunekit.support.errors import UserError
 from tests.support.families import FAMILY_NAMES, tiny
 from tests.support.squad_data import generated, squad_task, tokenizer, written
+from tests.support.translators import TRANSLATORS, translator
 
 LABELS = ["entailment", "neutral", "contradiction"]
 TASK = TaskConfig(
@@ -83,6 +90,23 @@ def test_other_names_and_no_names() -> None:
         kind_of(TASK).check_fits(model, "teacher: x", TASK)
 
 
+def test_scores_of_one_answer_to_everything() -> None:
+    labels = np.array([0, 1, 1, 1])
+    of = {name: trivial_score(dataclasses.replace(TASK, labels=["no", "yes"], metrics=[name]), labels)
+          for name in ("accuracy", "f1", "matthews")}  # fmt: skip
+    assert of == {"accuracy": 0.75, "f1": pytest.approx(6 / 7), "matthews": 0}
+    assert trivial_score(TASK, np.array([2, 2, 0, 1])) == 0.5
+
+
+@pytest.mark.parametrize(("score", "warned"), [(0.5, True), (0.51, False)])
+def test_a_model_above_one_answer_to_everything(
+    score: float, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    notice.cache_clear()
+    warn_if_trivial(TASK, reader(), score, np.array([2, 2, 0, 1]))
+    assert ("is 0.500, one answer to all gives 0.500" in caplog.text) is warned
+
+
 def test_spellings() -> None:
     assert new_order(["Not Entailment", "ENTAILMENT"], ["entailment", "not_entailment"]) == [1, 0]
     assert new_order(["yes", "no"], ["entailment", "not_entailment"]) is None
@@ -123,8 +147,13 @@ def test_token_types(rows: Rows) -> None:
     assert examples.token_type_ids is None
     assert np.isfinite(evaluate(TASK, model, examples, device=CPU).metrics["accuracy"])
     assert encode_for(reader("distilbert"), rows, demo_tokenizer()).token_type_ids is None
-    kept = encode_for(reader(), rows, demo_tokenizer()).token_type_ids
+    whole = encode_for(reader(), rows, demo_tokenizer())
+    kept = whole.token_type_ids
     assert kept is not None and max(map(max, kept)) == 1
+    higher = dataclasses.replace(whole, token_type_ids=[kept[0], [2, *kept[1][1:]], *kept[2:]])
+    with pytest.raises(UserError, match=r"^task demo: token type 2 in the input, the model has 2; give the model its"):
+        fitted(higher, input_tables(reader()))
+    assert fitted(higher, input_tables(reader(type_vocab_size=3))).token_type_ids == higher.token_type_ids
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
@@ -139,6 +168,20 @@ def test_positions_that_are_no_multiple_of_the_padding(family: str, rows: Rows) 
     wider = dataclasses.replace(examples, widest=None)
     assert examples.fingerprint() == wider.fingerprint()
     assert np.isfinite(evaluate(task, model, examples, device=CPU).metrics["accuracy"])
+
+
+@pytest.mark.parametrize("family", TRANSLATORS)
+def test_translation_at_the_last_position(family: str) -> None:
+    model = translator(family, max_position_embeddings=60, vocab_size=50)
+    task = TaskConfig(name="t", translation=True, columns=["a", "b"], metrics=["bleu"], max_length=60)
+    ids = [[5 + (place + number) % 40 for place in range(60 - number)] for number in range(3)]
+    own = Rows(task, "test", [("x",)] * 3, np.asarray(["y"] * 3, dtype=object), 3)
+    pairs = fitted(Pairs(own, ids, None, 1, ids, demo_tokenizer()), input_tables(model))
+    assert isinstance(pairs, Pairs)
+    batch = pairs.batch(range(3))
+    assert batch["input_ids"].shape == batch["labels"].shape == (3, 60)  # a multiple of 8 would be 64
+    assert all(scores.isfinite().all() for scores in prunekit.head_importance(model, [batch]).values())
+    assert len(translate(model, pairs, device=CPU, beams=1)) == 3
 
 
 def test_questions_at_the_last_position_and_without_numbers(tmp_path: Path) -> None:

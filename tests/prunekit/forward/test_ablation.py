@@ -127,8 +127,11 @@ def test_bad_input() -> None:
     batches = batches_for(model)
     with pytest.raises(UserError, match="ablation mode half: not known, there are one_off, all_but_one"):
         ablate_heads(model, batches, modes=["half"])
-    batches[1]["attention_mask"] = batches[1]["attention_mask"].flip(1) * 0
-    with pytest.raises(UserError, match="batch 1: padding must come after the tokens"):
+    turned = [*batches[:2], {**batches[2], "attention_mask": batches[2]["attention_mask"].flip(1)}]
+    with pytest.raises(UserError, match="batch 2: padding must come after the tokens"):
+        ablate_heads(model, turned)
+    batches[1]["attention_mask"] = batches[1]["attention_mask"] * 0
+    with pytest.raises(UserError, match=r"batch 1 \(from 0\): attention_mask leaves a row without a token"):
         ablate_heads(model, batches)
 
 

@@ -130,3 +130,16 @@ class TestKinds:
         with pytest.raises(UserError, match="kinds: 'none' is unknown"):
             kinds_of(layout, [])
         assert kinds_of(layout, ["dec-dec", "enc-enc"]) == ("enc-enc", "dec-dec")
+
+
+@pytest.mark.parametrize("family", TRANSLATORS)
+def test_outputs_that_are_no_numbers(family: str) -> None:
+    model, pairs = talkative(family), some_pairs()
+    ablation = TranslationAblation(model, pairs, device=CPU, beams=2, batch_size=5)
+    assert len(ablation.without("dec-dec", 0, "one_off")) == HEADS["dec-dec"]
+    model.get_buffer("final_logits_bias")[0, 7] = torch.nan
+    line = r"^row 0: the model's output is nan, as of 12 of 12 examples; check its weights"
+    with pytest.raises(UserError, match=line):
+        ablation.without("dec-dec", 0, "one_off")
+    with pytest.raises(UserError, match=line):
+        translate(model, pairs, device=CPU, beams=2)

@@ -1,0 +1,124 @@
+"""Batches that users of the library bring, checked against the model that they are for, before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prunekit.data.batches import INPUTS, Batch
+from prunekit.data.losses import NO_TOKEN
+from prunekit.models.checkpoints import has_head, is_translator
+from prunekit.support.errors import UserError
+
+TARGETS = ("labels", "start_positions", "end_positions", "index")
+
+
+def checked_batches(
+    model: Any, batches: Iterable[Batch], *, targets: bool = True, scored: bool = True
+) -> Iterator[Batch]:
+    """The tensors of the batches as they come, each with an ``index``: its own, or the rows' places as they come.
+
+    Batches on the CPU are checked there: nothing waits for another device.
+
+    Args:
+        targets: whether the model's loss is needed, and so the labels of its task.
+        scored: whether the values of the labels count; False where the model's own answers replace them.
+
+    Raises:
+        UserError: inputs or targets are missing, are no tensors, of another shape or type than the model's task has,
+            or out of its range, naming the batch (from 0).
+    """
+    if isinstance(batches, Mapping):
+        raise UserError("batches: one batch was given, write [batch]; an iterable of batches is needed")
+    rows = 0
+    for number, batch in enumerate(batches):
+        own = f"batch {number} (from 0)"
+        _check_inputs(own, batch)
+        if targets:
+            _check_targets(own, model, batch, scored)
+        size = len(batch["input_ids"])
+        tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
+        yield {"index": torch.arange(rows, rows + size), **tensors}
+        rows += size
+
+
+def _check_inputs(own: str, batch: Batch) -> None:
+    if not isinstance(batch, Mapping):
+        raise UserError(f"{own} is a {type(batch).__name__}, it should have tensors by name (input_ids, ...)")
+    for name in ("input_ids", "attention_mask"):
+        if name not in batch:
+            ones = "; where no row is padded it is torch.ones_like(input_ids)" if name == "attention_mask" else ""
+            raise UserError(f"{own}: no {name}, it has {', '.join(batch) or 'nothing'}{ones}")
+    for name in (*INPUTS, *TARGETS):
+        if name in batch and not isinstance(batch[name], Tensor):
+            raise UserError(f"{own}: {name} is a {type(batch[name]).__name__}, it should be a tensor")
+    shape = batch["input_ids"].shape
+    for name in INPUTS:
+        if name in batch and (batch[name].shape != shape or len(shape) != 2):
+            raise UserError(f"{own}: {_what(name, batch)}, inputs should all be of one shape (row, token)")
+    if not bool(batch["attention_mask"].any(1).all()):
+        raise UserError(f"{own}: attention_mask leaves a row without a token, no row may be empty")
+
+
+def _check_targets(own: str, model: Any, batch: Batch, scored: bool) -> None:
+    rows, width = batch["input_ids"].shape
+    if has_head(model, "QuestionAnswering"):
+        for name in ("start_positions", "end_positions"):
+            _check_whole(own, name, batch, (rows,), "a token")
+            if scored:
+                _check_range(own, name, batch, width, f"a token, 0 to {width - 1}")
+                if not bool(batch["attention_mask"].gather(1, batch[name][:, None]).all()):
+                    raise UserError(f"{own}: {name} points at padding, it should be a token of its row")
+    elif has_head(model):
+        classes = int(model.config.num_labels)
+        if classes == 1:
+            _check_numbers(own, batch, rows)
+            return
+        _check_whole(own, "labels", batch, (rows,), f"a class of the model's {classes}")
+        if scored:
+            _check_range(own, "labels", batch, classes, f"a class, 0 to {classes - 1}")
+    elif is_translator(model):
+        width = batch["labels"].shape[-1] if "labels" in batch and batch["labels"].dim() else 0
+        _check_whole(own, "labels", batch, (rows, width), f"a token of the target, {NO_TOKEN} behind the last")
+        words, labels = len(model.get_output_embeddings().weight), batch["labels"]
+        if not bool((labels != NO_TOKEN).any(1).all()):
+            raise UserError(f"{own}: labels leave a row without a target, all of its tokens are {NO_TOKEN}")
+        if bool(((labels < 0) & (labels != NO_TOKEN) | (labels >= words)).any()):
+            raise UserError(f"{own}: labels should be words, 0 to {words - 1}, or {NO_TOKEN} behind the last")
+
+
+def _check_whole(own: str, name: str, batch: Batch, shape: tuple[int, ...], meaning: str) -> None:
+    """Refuse a target that is not there, or is no int64 tensor of the shape."""
+    if name not in batch:
+        raise UserError(f"{own}: no {name}, it has {', '.join(batch)}; a loss needs them")
+    if batch[name].dtype != torch.int64 or batch[name].shape != shape:
+        raise UserError(f"{own}: {_what(name, batch)}, they should be {meaning} a row, int64 {_shown(shape)}")
+
+
+def _check_range(own: str, name: str, batch: Batch, size: int, right: str) -> None:
+    values = batch[name]
+    outside = (values < 0) | (values >= size)
+    if bool(outside.any()):
+        row = int(outside.int().argmax())
+        raise UserError(f"{own}: {name} of row {row} is {int(values[row])}, right would be {right}")
+
+
+def _check_numbers(own: str, batch: Batch, rows: int) -> None:
+    if "labels" not in batch:
+        raise UserError(f"{own}: no labels, it has {', '.join(batch)}; a loss needs them")
+    if not batch["labels"].is_floating_point() or batch["labels"].shape != (rows,):
+        raise UserError(
+            f"{own}: {_what('labels', batch)}, a model with one output takes real numbers (regression), "
+            f"float {_shown((rows,))}"
+        )
+
+
+def _what(name: str, batch: Batch) -> str:
+    return f"{name} are {str(batch[name].dtype).removeprefix('torch.')} {_shown(batch[name].shape)}"
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"

@@ -1,0 +1,53 @@
+"""A fine-tuned model of the user's says itself what it is: the model section of a run comes from its configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, TypeVar
+
+from prunekit.config.sections import Experiment, ModelConfig, Settings, model_of_teacher
+from prunekit.models.pretrained import read_config
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+SIZES = (
+    "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+    "dim", "n_layers", "n_heads", "hidden_dim",
+    "d_model", "encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads",
+    "encoder_ffn_dim", "decoder_ffn_dim",
+)  # fmt: skip
+"""As the configurations of families name them."""
+
+
+def with_the_teachers_model(config: AnySettings) -> AnySettings:
+    """The configuration with name, path, family and shape of its finished teacher; as it is where it has none.
+
+    Raises:
+        UserError: the teacher has no readable configuration, or it contradicts the model that was chosen.
+    """
+    if not isinstance(config, Experiment) or config.teacher is None or config.starts_from_model:
+        return config
+    own = read_config(config.teacher)
+    if config.model.path != config.teacher:
+        _check_agree(config.teacher, own, config.model)
+    content = own.to_dict()
+    shape = {name: content[name] for name in SIZES if name in content}
+    model = model_of_teacher(config.teacher, config.model.attention)
+    return dataclasses.replace(config, model=dataclasses.replace(model, family=own.model_type, shape=shape))
+
+
+def _check_agree(teacher: str, own: PreTrainedConfig, chosen: ModelConfig) -> None:
+    """Refuse a model that was chosen and is another one than the teacher."""
+    way_out = "leave it out, a teacher's model is its own"
+    if chosen.family != own.model_type:
+        raise UserError(f"model: {chosen.name} is a {chosen.family}, teacher {teacher} a {own.model_type}; {way_out}")
+    for name in SIZES:
+        if name in chosen.shape and chosen.shape[name] != getattr(own, name, None):
+            raise UserError(
+                f"model: {chosen.name} has {name} {chosen.shape[name]}, teacher {teacher} "
+                f"{getattr(own, name, 'none')}; {way_out}"
+            )

@@ -86,7 +86,11 @@ def test_one_claim_that_breaks_stops_no_other(tmp_path: Path, monkeypatch: pytes
     michel.pruning(tmp_path, DEMO, "importance")
     group, journal = Group(load([tmp_path], Journal())), Journal()
     first, second = papers.read("michel").claims[:2]
-    broken = replace(first, find=lambda runs: group, test=lambda *_: 1 / 0)
+
+    def breaks(group: Group, journal: Journal) -> list[Outcome]:
+        raise ZeroDivisionError("division by zero")
+
+    broken = replace(first, find=lambda runs: group, test=breaks)
     sound = replace(second, find=lambda runs: group, test=lambda *_: [Outcome(3.0, True)])
     table = claims_table("claims", "Claims", [broken, sound], {}, journal, "")
     assert list(table.frame["verdict"]) == ["not tested", "holds"]

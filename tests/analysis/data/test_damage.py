@@ -19,6 +19,7 @@ from analysis.data.groups import Group
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal, load, read_tables
 from analysis.data.records import DamagedRecordError, read_record
+from analysis.render.output import Drawing
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.runs.schema.records import damage
 from tests.support.drawings import only_csv
@@ -195,6 +196,6 @@ def test_one_figure_that_breaks_stops_no_other(
     names = {path.stem for path in drawn.figures}
     assert {"fig3b", "order_agreement"} <= names and "kept_heads" not in names
     assert "oracle,measured" not in (tmp_path / "out" / "demo_mnli" / "fig3b.csv").read_text()
-    monkeypatch.setattr(drawing.Drawing, "save", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(Drawing, "save", lambda *_, **__: 1 / 0)
     assert draw_run(good, tmp_path / "one") == []
     assert "fig3b: ZeroDivisionError" in caplog.text and "kept_heads: KeyError" in caplog.text

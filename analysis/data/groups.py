@@ -106,15 +106,19 @@ def by_setting(records: Iterable[Record], *, all_tasks: bool = False) -> dict[Se
 
 def folder_names(settings: Iterable[Setting]) -> dict[Setting, str]:
     """``MODEL_TASK``, followed by the scale where two scales would share a folder; a hash where names still meet."""
-    names = {setting: setting.folder for setting in settings}
+    names, scaled = {setting: setting.folder for setting in settings}, False
     for more in (
         lambda setting: f"_{setting.scale}",
         lambda setting: f"-{hashlib.sha256(repr(setting).encode(errors='surrogatepass')).hexdigest()[:8]}",
     ):
-        shared = Counter(names.values())
+        # Where a scale is in the name, a task and all tasks may share a folder: their figures have other names.
+        apart = [(name, bool(setting.task)) if scaled else (name, True) for setting, name in names.items()]
+        shared = Counter(apart)
         names = {
-            setting: name if shared[name] == 1 else one_name(name + more(setting)) for setting, name in names.items()
+            setting: name if shared[key] == 1 else one_name(name + more(setting))
+            for (setting, name), key in zip(names.items(), apart, strict=True)
         }
+        scaled = True
     return names
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.columns import least_of, typed_column, wrong_values
 from analysis.data.loading import Journal, read_tables
 from analysis.data.records import Record
-from prunekit.runs.schema.rows import rows_problem
+from prunekit.runs.schema.table_rows import rows_problem
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.columns import least_of, typed_column, wrong_values
 from prunekit.runs.schema.fields import TableSchema
 from prunekit.runs.schema.records import damage
-from prunekit.runs.schema.rows import rows_expected, rows_problem
+from prunekit.runs.schema.table_rows import rows_expected, rows_problem
 from prunekit.runs.schema.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Record:
         return next((one for one in verb.tables if one.name == table), None) if verb is not None else None
 
     def rows_expected(self, table: TableSchema) -> int | None:
-        """See :func:`prunekit.runs.schema.rows.rows_expected`."""
+        """See :func:`prunekit.runs.schema.table_rows.rows_expected`."""
         return rows_expected({"tables": self.rows}, table, self.folder / "metrics.jsonl")
 
     def table_path(self, name: str) -> Path:

@@ -28,7 +28,7 @@ from prunekit.runs.finished import read_result
 from prunekit.runs.local_input import local_input
 from prunekit.runs.own_teacher import with_the_teachers_model
 from prunekit.runs.schema.fields import VERSION
-from prunekit.runs.schema.rows import rows_in
+from prunekit.runs.schema.table_rows import rows_in
 from prunekit.runs.schema.writing import check_line, check_record, check_rows
 from prunekit.runs.tracking import Tracker
 from prunekit.support.devices import describe_device

@@ -10,7 +10,7 @@ from typing import Any
 
 from prunekit.runs.schema.fields import Field, Fields, TableSchema
 from prunekit.runs.schema.records import missing_tables, record_problems, version_of
-from prunekit.runs.schema.rows import rows_expected, rows_problem
+from prunekit.runs.schema.table_rows import rows_expected, rows_problem
 from prunekit.runs.schema.verbs import VERBS
 
 

@@ -87,7 +87,7 @@ def test_one_claim_that_breaks_stops_no_other(tmp_path: Path, monkeypatch: pytes
     group, journal = Group(load([tmp_path], Journal())), Journal()
     first, second = papers.read("michel").claims[:2]
 
-    def breaks(_group: Group, _journal: Journal) -> list[Outcome]:
+    def breaks(group: Group, journal: Journal) -> list[Outcome]:
         raise ZeroDivisionError("division by zero")
 
     broken = replace(first, find=lambda runs: group, test=breaks)

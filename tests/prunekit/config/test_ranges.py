@@ -19,11 +19,12 @@ from typing import Any
 import pytest
 import yaml
 
+from experiments.cli.composition import CONF
 from experiments.cli.verb import named
 from experiments.reproduce import Reproduce
 from prunekit.config.ranges import finite, numbers
 from prunekit.config.sections import check
-from tests.support.commands import CONF, composed
+from tests.support.commands import composed
 
 VERBS = sorted(path.stem for path in CONF.glob("*.yaml"))
 TRANSLATION = ["model=marian-demo", "task=demo_translation"]

@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
-from prunekit.config.ranges import Range
+from prunekit.config.ranges import NumberRule
 
 LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
 """Of Hydra's plugins, with presets in ``conf/hydra/launcher``."""
@@ -38,10 +38,10 @@ def launcher_problems(name: str, launcher: Mapping[str, Any], at_once: int | Non
         )
     if launcher.get("n_jobs") == 0:
         yield "hydra.launcher.n_jobs: 0 starts nothing, give 1 or more, or -1 for all cores"
-    yield from Range(-(10**6), 10_000).problems("hydra.launcher.n_jobs", launcher.get("n_jobs"))
+    yield from NumberRule(-(10**6), 10_000).problems("hydra.launcher.n_jobs", launcher.get("n_jobs"))
     for setting, low in AT_LEAST.items():
-        yield from Range(low, 10**7).problems(f"hydra.launcher.{setting}", launcher.get(setting))
-    yield from Range(1, 10**7).problems("hydra.sweeper.max_batch_size", at_once)
+        yield from NumberRule(low, 10**7).problems(f"hydra.launcher.{setting}", launcher.get(setting))
+    yield from NumberRule(1, 10**7).problems("hydra.sweeper.max_batch_size", at_once)
 
 
 def register_presets() -> None:

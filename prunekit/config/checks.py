@@ -9,6 +9,7 @@ from typing import Any
 
 LARGEST_SIZE = 10**7
 """Far above every model's, and far below what a table of floats fits into memory for."""
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SIZES = re.compile(r"(_size|_dim|_layers|_heads|_embeddings|_groups|_num)$|^(dim|d_model|hidden_dim)$")
 
 
@@ -26,6 +27,11 @@ class UnknownChoice(str):
 
     name: str
     options: tuple[str, ...]
+
+
+def one_line(text: str) -> str:
+    """With escapes for what would break the line: names in a message are the user's."""
+    return _BREAKS.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def one_of(name: str, value: str, options: Iterable[str]) -> Iterator[str]:

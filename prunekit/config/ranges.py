@@ -36,7 +36,7 @@ NOT_FILES = ("/proc", "/sys")
 
 
 @dataclass(frozen=True)
-class Range:
+class NumberRule:
     """The numbers that a setting, or every entry of a list or mapping, may be."""
 
     low: float
@@ -127,7 +127,7 @@ def within(
         infinite: infinity is taken as well.
         fewest: entries of a list.
     """
-    return _field(default, Range(low, high, above, below, infinite, fewest))
+    return _field(default, NumberRule(low, high, above, below, infinite, fewest))
 
 
 def path_setting(default: Any = None, *, written: bool = False) -> Any:
@@ -140,7 +140,7 @@ def field_problems(item: dataclasses.Field[Any], value: Any) -> Iterator[str]:
     rule = item.metadata.get("rule")
     if rule is not None:
         yield from rule.problems(item.name, value)
-    if not isinstance(rule, Range):
+    if not isinstance(rule, NumberRule):
         for number in numbers(value):
             if not finite(number):
                 yield f"{item.name}: {number} is no finite number"
@@ -169,7 +169,7 @@ def short(value: float) -> str:
     return str(value) if abs(value) < 10**30 else "it"
 
 
-def _field(default: Any, rule: Range | PathRule) -> Any:
+def _field(default: Any, rule: NumberRule | PathRule) -> Any:
     metadata = {"rule": rule}
     if isinstance(default, list | dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prunekit.config.checks import near, one_of, shape_problems, twice
+from prunekit.config.checks import near, one_line, one_of, shape_problems, twice
 from prunekit.config.choices import ATTENTIONS, DTYPES, PRECISIONS
 from prunekit.config.ranges import BATCH, EPOCHS, EXAMPLES, RATE, SEEDS, field_problems, path_setting, within
 from prunekit.config.scale import ScaleConfig
@@ -215,7 +215,7 @@ def check(config: Any, prefix: str = "") -> list[str]:
     own = [problem for item in fields for problem in field_problems(item, getattr(config, item.name))]
     if hasattr(config, "problems"):
         own += config.problems()
-    problems = [f"{prefix}{problem}".replace("\n", "\\n") for problem in own]
+    problems = [one_line(f"{prefix}{problem}") for problem in own]
     known = [item.name for item in fields]
     for name in vars(config).keys() - set(known):  # Hydra's +name=value attaches what no field asks for
         problems.append(f"{prefix}{name}: there is no such setting, {near(name, known)}")

@@ -112,7 +112,7 @@ def walk(verb: str, rng: random.Random, share: float) -> int:
             for value in odd_values(kind, rng):
                 setattr(section, field, copy.deepcopy(value))
                 problems = check(base)
-                assert all(len(line.splitlines()) == 1 and len(line) < 12_000 for line in problems), (name, problems)
+                assert all(len(line.splitlines()) == 1 for line in problems), (name, problems)
                 refused += bool(problems)
                 bad = [number for number in numbers(value) if not allowed(name, number)]
                 assert problems or not bad, f"{verb}: {name}={value} is taken"

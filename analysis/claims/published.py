@@ -24,7 +24,7 @@ class PublishedShare:
 
 
 @dataclass(frozen=True)
-class Range:
+class PublishedRange:
     low: float
     high: float
 
@@ -77,10 +77,10 @@ def last_cross_layer(*, protocol: str) -> float:
 
 
 @registry.published
-def over_dense_student() -> Range:
+def over_dense_student() -> PublishedRange:
     """Table 2 of Xia et al.: points of CoFi over TinyBERT4 without general distillation, over tasks."""
     gains = of_cofi.dense_student()["difference"]
-    return Range(float(gains.min()), float(gains.max()))
+    return PublishedRange(float(gains.min()), float(gains.max()))
 
 
 @registry.published

@@ -15,7 +15,7 @@ OF_LATENCY = "achieved_latency_by_table"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CellOutcome:
     """Texts, each empty where a run has no such thing."""
 
     metric: str
@@ -27,7 +27,7 @@ class Outcome:
     """In the unit of the request."""
 
 
-def outcome(record: dict[str, Any], config: Any) -> Outcome:
+def outcome(record: dict[str, Any], config: Any) -> CellOutcome:
     """The few facts of a record.
 
     Of a whole curve the score is that of the last point within the baseline's band: at its end nothing is left.
@@ -57,7 +57,7 @@ def outcome(record: dict[str, Any], config: Any) -> Outcome:
         else:
             requested = f"share={config.share:g}"
         achieved = f"heads {_short(sparsity['achieved_heads'])} gone"
-    return Outcome(metric, _short(score), _short(baseline), requested, achieved)
+    return CellOutcome(metric, _short(score), _short(baseline), requested, achieved)
 
 
 def facts(record: dict[str, Any], config: Any) -> list[tuple[str, str]]:

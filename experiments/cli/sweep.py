@@ -16,14 +16,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from experiments.cli.launchers import waiting_for_all
-from experiments.cli.outcome import Outcome
+from experiments.cli.outcome import CellOutcome
 from prunekit.support.files import write_json
 
 VARIABLE = "PRUNEKIT_SWEEP"
 """Environment variable with the folder of reports; processes that launchers start inherit it."""
 
 RESULTS = ("metric", "score", "baseline", "requested", "achieved")
-"""Columns of the table, of an :class:`Outcome`; one that no cell has a value for is left out."""
+"""Columns of the table, of an :class:`CellOutcome`; one that no cell has a value for is left out."""
 NUMBERS = ("score", "baseline", "seconds")
 
 DONE, SKIPPED, FAILED, LOST = "done", "was finished", "failed", "no report"
@@ -37,7 +37,7 @@ class Sweep:
     cells: Sequence[str]
     """What tells each from the others, for example ``constraint=0.3 seed=1``."""
     outcomes: list[dict[str, str | float]] = field(default_factory=list)
-    """Once it has ended: ``status``, ``seconds`` and ``reason`` of every cell, and its :class:`Outcome`."""
+    """Once it has ended: ``status``, ``seconds`` and ``reason`` of every cell, and its :class:`CellOutcome`."""
 
     @property
     def failed(self) -> bool:
@@ -71,7 +71,7 @@ def watched(runs: Path, cells: Sequence[str]) -> Iterator[Sweep]:
         _show(sweep)
 
 
-def report(number: int, status: str, seconds: float, reason: str = "", result: Outcome | None = None) -> None:
+def report(number: int, status: str, seconds: float, reason: str = "", result: CellOutcome | None = None) -> None:
     """Tell what became of a cell, if its sweep is watched.
 
     Args:

@@ -16,13 +16,13 @@ from prunekit.data.answers import Spans, answers, best_spans, question_scores, r
 from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
 from prunekit.data.bleu import bleu_band, translation_scores
 from prunekit.data.checked_batches import checked_batches
-from prunekit.data.finite import require_finite
 from prunekit.data.kinds.questions import Windows
 from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.translate import texts, translate
 from prunekit.models.blocks import describe
 from prunekit.support.devices import autocast
 from prunekit.support.fingerprints import weights_fingerprint
+from prunekit.support.finite import require_finite
 from prunekit.support.statistics import Band, accuracy_band, bootstrap_band
 
 Advance = Callable[[int], None]

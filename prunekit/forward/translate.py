@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from prunekit.data.batches import Batch, evaluation_batches, to_device
-from prunekit.data.finite import require_finite
 from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.beam_search import Hypothesis, beam_search
 from prunekit.forward.seq2seq import Seq2Seq
 from prunekit.support.devices import autocast
+from prunekit.support.finite import require_finite
 
 
 def translate(

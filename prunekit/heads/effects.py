@@ -14,7 +14,6 @@ from torch import Tensor
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples, evaluation_batches
-from prunekit.data.finite import require_finite
 from prunekit.data.kinds.translation import Pairs
 from prunekit.evaluation.comparison import Comparison, compare
 from prunekit.evaluation.trivial import warn_if_trivial
@@ -27,6 +26,7 @@ from prunekit.runs.teachers import Teacher
 from prunekit.support.cache import Cache, EntryKind, Tensors
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import model_fingerprint
+from prunekit.support.finite import require_finite
 
 ABLATIONS = EntryKind("ablation", revision=1)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments.cli.outcome import Outcome, facts, outcome
+from experiments.cli.outcome import CellOutcome, facts, outcome
 
 BAND = {"baseline": 0.9, "baseline_low": 0.88, "baseline_high": 0.92}
 
@@ -42,7 +42,7 @@ def test_the_request_is_what_was_typed(
     own: dict[str, Any], sparsity: dict[str, float], more: dict[str, Any], requested: str, achieved: str
 ) -> None:
     found = outcome(record({"value": 0.8765432, **BAND, **more}, sparsity), settings(**own))
-    assert found == Outcome("accuracy", "0.8765", "0.9", requested, achieved)
+    assert found == CellOutcome("accuracy", "0.8765", "0.9", requested, achieved)
 
 
 def test_a_curve_tells_of_its_last_point_within_the_band_and_not_of_its_end(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_curve_tells_of_its_last_point_within_the_band_and_not_of_its_end(tmp_
     curve = record({"accuracy": 0.33, "share_within_baseline_band": 0.25, **BAND}, {"achieved_heads": 1.0})
     found = outcome(curve, settings(tmp_path, share=None))
     achieved = "heads 0.25 gone within the baseline's band"
-    assert found == Outcome("accuracy", "0.885", "0.9", "every share", achieved)
+    assert found == CellOutcome("accuracy", "0.885", "0.9", "every share", achieved)
     assert "0.33" not in str(facts(curve, settings(tmp_path, share=None)))
 
 

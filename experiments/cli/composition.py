@@ -68,17 +68,16 @@ def typed(composed: DictConfig, schema: type[Config], overrides: Sequence[str] =
     except OmegaConfBaseException as error:
         raise UserError(first_line(error)) from error
     assert isinstance(config, schema)
-    experiment: Any = config
-    if isinstance(experiment, Experiment) and not _chooses_model(overrides):
-        _take_the_teachers_model(experiment)
+    if not _chooses_model(overrides):
+        _take_the_teachers_model(config)
     problems = check(config)
     if problems:
         raise UserError("; ".join(problems))
     return config
 
 
-def _take_the_teachers_model(config: Experiment) -> None:
-    if config.teacher is not None and not config.starts_from_model:
+def _take_the_teachers_model(config: Any) -> None:
+    if isinstance(config, Experiment) and config.teacher is not None and not config.starts_from_model:
         config.model = model_of_teacher(config.teacher, config.model.attention)
 
 

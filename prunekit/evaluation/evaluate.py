@@ -15,9 +15,9 @@ from prunekit.data import metrics
 from prunekit.data.answers import Spans, answers, best_spans, question_scores, resampled_mean
 from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
 from prunekit.data.bleu import bleu_band, translation_scores
-from prunekit.data.checked_batches import checked_batches
 from prunekit.data.kinds.questions import Windows
 from prunekit.data.kinds.translation import Pairs
+from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.translate import texts, translate
 from prunekit.models.blocks import describe
 from prunekit.support.devices import autocast

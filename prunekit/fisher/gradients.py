@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from prunekit.config.choices import LABELS
 from prunekit.data.batches import Batch, model_inputs, to_device, with_padding
-from prunekit.data.checked_batches import checked_batches
 from prunekit.data.kinds import example_losses, kind_of_batch, predicted_labels
 from prunekit.fisher.units import UnitTensors
+from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.frozen import frozen_for_evaluation
 from prunekit.forward.replay import check_equations, classifier_logits, first_layer_input
 from prunekit.models.blocks import Block, blocks, describe

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.data.batches import Batch, model_inputs
-from prunekit.data.checked_batches import checked_batches
 from prunekit.fisher.least_squares import NormalEquations
 from prunekit.fisher.token_file import TokenFile
+from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.replay import context, equal_length_groups, first_layer_input
 from prunekit.models.blocks import Block, describe
 from prunekit.support.errors import UserError

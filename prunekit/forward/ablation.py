@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.data.batches import Batch, model_inputs
-from prunekit.data.checked_batches import checked_batches
+from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.replay import (
     check_equations,
     context,

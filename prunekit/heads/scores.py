@@ -14,7 +14,7 @@ from torch import Tensor
 
 from prunekit.config.choices import VARIANTS
 from prunekit.data.batches import Batch
-from prunekit.data.checked_batches import checked_batches
+from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.derivatives import of_classifier, of_translation
 from prunekit.forward.frozen import frozen_for_evaluation
 from prunekit.models.blocks import attention_blocks, describe

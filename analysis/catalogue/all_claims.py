@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from analysis.catalogue.chapters import CHAPTERS, Chapter
@@ -74,6 +74,26 @@ def table_of_all(judged: Iterable[Judged], records: Sequence[Record], journal: J
         "each model say how numbers are averaged. Commands make the runs; `python -m analysis` then judges them.",
         narrow=("paper", "claim", "setting", "verdict"),
     )
+
+
+def for_terminal(table: Table) -> tuple[Table | None, list[str]]:
+    """A table as the terminal shows it: of claims only those that runs test (None: none is), and a line a paper on
+    the others, which are in its files."""
+    if not {"verdict", "claim"} <= set(table.frame.columns):
+        return table, []
+    tested = table.frame["verdict"] != NOT_TESTED
+    lines = []
+    if "paper" in table.frame.columns:
+        for paper, number in table.frame.loc[~tested, "paper"].value_counts(sort=False).items():
+            claims, them = ("claim", "it") if number == 1 else ("claims", "them")
+            verb = "is" if number == 1 else "are"
+            lines.append(
+                f"{number} {claims} of {paper} {verb} not tested by these runs; "
+                f"claims.md lists {them} with {'its command' if number == 1 else 'commands'}"
+            )
+    if not tested.any():
+        return None, lines
+    return replace(table, frame=table.frame[tested], display=table.display[tested]), lines
 
 
 def _rows(chapter: Chapter, claim: Claim, judged: Sequence[Judged], usual: Setting | None) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.catalogue.all_claims import judge, table_of_all
+from analysis.catalogue.all_claims import for_terminal, judge, table_of_all
 from analysis.catalogue.chapters import CHAPTERS, Chapter, Part
 from analysis.data.groups import Group, Setting, by_setting, folder_names, setting_of
 from analysis.data.loading import Journal, load
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
+
+ALL_CLAIMS = "All claims"
+"""Title of the chapter that is of no one paper."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Made:
     item: Item
     suffix: str = ""
     """What tells its files from those of the same part under another condition."""
+    random_weights: bool = False
+    """It is of a model that has no scores."""
 
 
 @dataclass
@@ -103,17 +108,18 @@ def draw_each(records: Sequence[Record], journal: Journal) -> Iterator[Made]:
     for chapter in CHAPTERS:
         runs_of = chapter.settings(records)
         for setting, runs in runs_of.items():
+            random = setting.weights == "random"
             for part, item, suffix in _draw_setting(chapter, setting, runs, folders[setting], journal):
-                yield Made(chapter.title, str(setting), folders[setting], part, item, suffix)
+                yield Made(chapter.title, str(setting), folders[setting], part, item, suffix, random)
             for one in judged:
                 if one.chapter is chapter and one.setting == setting and one.tested:
-                    yield Made(chapter.title, str(setting), folders[setting], "claims", one.table)
+                    yield Made(chapter.title, str(setting), folders[setting], "claims", one.table, "", random)
         for setting in by_setting(filter(chapter.takes, records), all_tasks=True):
             if chapter.paper and setting.weights != "random" and not _holds(runs_of, setting):
                 journal.missing.append(f"{folders[setting]}: no runs of {chapter.title}; {_command(chapter, setting)}")
     whole = table_of_all(judged, records, journal)
     if whole is not None:
-        yield Made("All claims", "all papers and models", "", "claims", whole)
+        yield Made(ALL_CLAIMS, "all papers and models", "", "claims", whole)
 
 
 def draw_run(run_dir: Path, out: Path) -> list[Path]:
@@ -215,8 +221,14 @@ def _command(chapter: Chapter, setting: Setting) -> str:
 
 def report(drawn: Drawn, console: Console) -> None:
     """Tables, then files, then what a reader must know."""
+    untested: dict[str, None] = {}
     for table in drawn.tables:
-        table.show(console)
+        shown, lines = for_terminal(table)
+        untested |= dict.fromkeys(lines)
+        if shown is not None:
+            shown.show(console)
+    for line in untested:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     _list(console, "figures", " (also as .pdf and .csv)", [str(p) for p in drawn.figures if p.suffix == ".png"])
     _list(console, "tables", " (also as .csv)", [str(p) for p in drawn.table_files if p.suffix == ".md"])
     if drawn.missing:

@@ -12,7 +12,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from analysis.catalogue.draw import Made, draw_each
+from analysis.catalogue.draw import ALL_CLAIMS, Made, draw_each
 from analysis.data.loading import Journal
 from analysis.data.records import Record
 from analysis.render.output import Drawing, Table, file_name
@@ -77,7 +77,7 @@ class Names:
 def page(records: Sequence[Record], journal: Journal) -> str:
     """The whole page as text; equal records give equal text."""
     names = Names({"contents", "not-drawn", "warnings", "runs", "runs-filter", "runs-shown", "main"})
-    papers = list(_papers(draw_each(records, journal), names, journal))
+    papers = list(_papers(ordered(draw_each(records, journal)), names, journal))
     entries = [entry for paper in papers for entry in paper.entries]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PARTS), autoescape=True, trim_blocks=True, lstrip_blocks=True,
@@ -92,6 +92,14 @@ def page(records: Sequence[Record], journal: Journal) -> str:
         tables=sum(entry.grid is not None for entry in entries),
         journal=journal,
     )
+
+
+def ordered(made: Iterable[Made]) -> list[Made]:
+    """The claims of all papers first, then the papers, in each of them models of random weights after all others."""
+    all_made = list(made)
+    chapters = list(dict.fromkeys(one.chapter for one in all_made))
+    chapters.sort(key=lambda chapter: chapter != ALL_CLAIMS)  # stable, as the sort below
+    return sorted(all_made, key=lambda one: (chapters.index(one.chapter), one.random_weights))
 
 
 def _papers(made: Iterable[Made], names: Names, journal: Journal) -> Iterator[PaperSection]:

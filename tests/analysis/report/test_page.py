@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from analysis.catalogue.draw import Made, draw_each
@@ -16,7 +17,7 @@ from analysis.data.loading import Journal, load
 from analysis.render.output import Drawing, Table
 from analysis.report.__main__ import main
 from analysis.report.grid import number
-from analysis.report.page import page
+from analysis.report.page import ordered, page
 from analysis.report.titles import TITLES
 from tests.support.records import cofi, kwon, michel, translation
 from tests.support.records.frame import DEMO, MINILM
@@ -108,7 +109,7 @@ def parsed(text: str) -> Page:
 
 @pytest.fixture(scope="module")
 def made(runs: Path) -> list[Made]:
-    return list(draw_each(load([runs], Journal()), Journal()))
+    return ordered(draw_each(load([runs], Journal()), Journal()))
 
 
 def test_every_figure_and_table_is_there_once(parsed: Page, made: list[Made]) -> None:
@@ -131,6 +132,23 @@ def test_every_figure_and_table_is_there_once(parsed: Page, made: list[Made]) ->
     }  # fmt: skip
     downloads = [link for link in parsed.all("a") if "download" in link]
     assert len(downloads) == len(made) and len({link["download"] for link in downloads}) == len(made)
+
+
+def test_claims_come_first_and_random_weights_last(parsed: Page) -> None:
+    chapters = [text for text in parsed.words["h2"] if text.strip()]
+    assert chapters[0] == "All claims" and chapters[1:4] == ["Michel et al. 2019", "Michel et al. 2019 (translation)",
+                                                             "Kwon et al. 2022"]  # fmt: skip
+    [contents, *_] = parsed.all("details")
+    assert "open" not in contents
+
+
+def test_models_with_weights_come_before_random_ones() -> None:
+    table = Table("x", "x", pd.DataFrame(), pd.DataFrame(), "")
+    made = [Made(chapter, setting, "", setting, table, random_weights=setting == "random")
+            for chapter in ("Michel", "Kwon", "All claims") for setting in ("random", "trained", "other")]  # fmt: skip
+    found = [(one.chapter, one.setting) for one in ordered(made)]
+    papers = [(chapter, setting) for chapter in ("Michel", "Kwon") for setting in ("trained", "other", "random")]
+    assert found[3:] == papers
 
 
 def test_every_figure_has_a_title(made: list[Made]) -> None:

@@ -18,8 +18,13 @@ from tests.support.commands import TINY, perform
 CURVE = ["order=magnitude", "share=0.5"]
 
 
+def words(number: int) -> str:
+    """A sentence of its own, of words that the built-in tokenizer knows."""
+    return " ".join(("cat", "dog")[number >> bit & 1] for bit in range(6))
+
+
 def rows(flipped: bool = False) -> str:
-    return "text,label\n" + "".join(f"the cat {number},{(number + flipped) % 2}\n" for number in range(64))
+    return "text,label\n" + "".join(f"{words(number)},{(number + flipped) % 2}\n" for number in range(64))
 
 
 def own_files(folder: Path) -> list[str]:
@@ -53,7 +58,7 @@ def test_an_edited_file_is_another_run(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_a_teacher_that_is_replaced_is_another_run(tmp_path: Path) -> None:
     files = own_files(tmp_path)
-    (tmp_path / "dev.csv").write_text("text,label\n" + "".join(f"the cat {n},{int(n % 4 == 0)}\n" for n in range(64)))
+    (tmp_path / "dev.csv").write_text("text,label\n" + "".join(f"{words(n)},{int(n % 4 == 0)}\n" for n in range(64)))
     taught = perform("finetune", *files)
     mine = tmp_path / "mine"
     shutil.copytree(tmp_path / "runs" / "finetune" / taught["run_id"] / "model", mine)

@@ -29,9 +29,9 @@ def test_a_head_mask_from_python_to_a_saved_model(tmp_path: Path) -> None:
 
     # the package's own file only looks its public names up
     assert [path for path in files_run(journey) if path != "__init__.py"] == [
-        "models/checkpoints.py", "models/pretrained.py", "models/families/table.py", "models/blocks.py",
-        "models/families/anatomy.py", "models/masks.py", "models/layout.py", "models/surgery.py",
-        "models/surgery_record.py",
+        "models/checkpoints.py", "models/pretrained.py", "models/pruned_format.py", "models/families/table.py",
+        "models/weight_files.py", "models/blocks.py", "models/wrappers.py", "models/families/anatomy.py",
+        "models/masks.py", "models/layout.py", "models/surgery.py", "models/surgery_record.py",
     ]  # fmt: skip
     assert (
         prunekit.describe(prunekit.load(tmp_path / "pruned")).heads
@@ -47,7 +47,7 @@ def test_a_picture_of_a_pruning_curve(tmp_path: Path) -> None:
         drawing.save(tmp_path)
 
     assert files_run(journey, "analysis") == [
-        "data/loading.py", "data/wandb_offline.py", "data/records.py", "michel/fig3b.py", "data/groups.py",
-        "data/joined.py", "data/averages.py", "michel/published.py", "data/published.py", "render/style.py",
-        "render/curves.py", "render/output.py",
+        "data/loading.py", "data/wandb_offline.py", "data/records.py", "data/contents.py", "data/groups.py",
+        "michel/fig3b.py", "data/joined.py", "data/columns.py", "data/averages.py", "michel/published.py",
+        "data/published.py", "render/style.py", "render/curves.py", "render/output.py", "data/file_names.py",
     ]  # fmt: skip

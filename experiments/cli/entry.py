@@ -5,6 +5,7 @@ Nothing heavy is imported here before ``--help`` or ``--cfg`` is answered.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import logging
 import os
@@ -52,7 +53,7 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
             failures.append(error)  # raised below: Hydra would print lines of its own about it
 
     def composed_main() -> None:
-        arguments = get_args_parser().parse_args()
+        arguments = _options()
         if arguments.help:
             help.show(verb, schema, arguments.overrides)
             return
@@ -61,7 +62,6 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
             return
         if verb != "finetune":
             require_one_process()
-        _require_options()
         main()
         if failures:
             raise failures[0]
@@ -81,8 +81,8 @@ def _require_whole(composed: DictConfig) -> None:
         raise UserError(f"hydra.mode=RUN: experiment={name} sweeps, one run would leave what it sweeps unset")
 
 
-def _require_options() -> None:
-    """Refuse options that there are not in one line: argparse has a dozen of them about its usage."""
+def _options() -> argparse.Namespace:
+    """Hydra's options. What is none of them is refused in one line: argparse has a dozen about its usage."""
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
@@ -90,7 +90,7 @@ def _require_options() -> None:
         raise UserError(messages.argument_line(message, sys.argv[1:], options))
 
     parser.error = refuse  # type: ignore[method-assign]
-    parser.parse_args()
+    return parser.parse_args()
 
 
 def _require_recipes() -> None:

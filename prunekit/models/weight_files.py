@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from transformers.utils.hub import cached_file
 
+from prunekit.models.pruned_format import PRUNED_WEIGHTS
 from prunekit.support.errors import UserError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -41,8 +42,9 @@ def check_weight_files(path: str | Path) -> None:
 
 
 def _names(path: str | Path) -> list[str]:
-    if _file(path, SINGLE) is not None:
-        return [SINGLE]
+    for name in (PRUNED_WEIGHTS, SINGLE):
+        if _file(path, name) is not None:
+            return [name]
     index = _file(path, INDEX)
     if index is None:
         return []

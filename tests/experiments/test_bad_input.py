@@ -24,7 +24,7 @@ from tests.support.commands import TINY, called, command, refused
         ("prune_heads", "share=1.5", "share: 1.5 is outside [0, 1]"),
         ("prune_heads", "order=importanc", "order: 'importanc' is unknown, did you mean 'importance'"),
         ("transfer", "task=sst2", "second.labels: "),
-        ("ablate_heads", "selection_examples=0", "selection_examples: 0 must be at least 1; null leaves the protocol"),
+        ("ablate_heads", "selection_examples=0", "selection_examples: 0 must be at least 1"),
         ("benchmark", "benchmark=ablations", "benchmark: 'ablations' is unknown, did you mean 'ablation'"),
     ],
 )  # fmt: skip

@@ -17,7 +17,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.render.output import Drawing, Table
 from tests.support.records import cofi, kwon, michel
-from tests.support.records.frame import MINILM
+from tests.support.records.frame import MINILM, write_table
 
 SST2 = [{"role": "evaluation", "name": "sst2", "source": "nyu-mll/glue", "split": "validation", "rows": 872,
          "rows_available": 872}]  # fmt: skip
@@ -90,7 +90,7 @@ def test_methods_without_a_common_batch_have_a_panel_each(tmp_path: Path) -> Non
     folder = cofi.run(tmp_path, MINILM)
     path = folder / "tables" / "latency.csv"
     table = pd.read_csv(path)
-    table[table["batch_size"] == 128].to_csv(path, index=False)
+    write_table(folder, "latency", table[table["batch_size"] == 128])
     [figure, _] = compare.draw(Group(load([tmp_path], Journal())), Journal())
     assert isinstance(figure, Drawing)
     titles = [axes.get_title() for axes in figure.figure.axes]

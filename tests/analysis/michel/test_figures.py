@@ -14,7 +14,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.michel import fig1b, fig3b, kept_heads, order_agreement, published
 from tests.support.records import michel
-from tests.support.records.frame import DEMO, MINILM
+from tests.support.records.frame import DEMO, MINILM, write_table
 
 GRID = {0.0: 0.70, 0.5: 0.60, 1.0: 0.33}
 
@@ -141,7 +141,7 @@ def test_kendalls_tau_of_hand_made_orders(tmp_path: Path) -> None:
     for order, rank in ranks.items():
         folder = michel.pruning(tmp_path, DEMO, order, values=GRID)
         table = pd.DataFrame({"kind": "self", "layer": [0, 0, 1, 1], "head": [0, 1, 0, 1], "score": 0.5})
-        table.assign(rank=rank).to_csv(folder / "tables" / "scores.csv", index=False)
+        write_table(folder, "scores", table.assign(rank=rank))
     frame = order_agreement.agreement(group(tmp_path), Journal())
     assert frame is not None
     taus = {(row.first, row.second): row.tau for row in frame.itertuples()}

@@ -37,21 +37,22 @@ def test_the_terminal_shows_names_as_they_are(name: str, monkeypatch: pytest.Mon
     monkeypatch.setattr("prunekit.support.progress.console", console)
     config = finetune(tmp_path / "a[b]")
     record: dict[str, Any] = {
-        "verb": "verb", "run_id": "1", "model": {"name": name}, "metrics": {"metric": name}, "sparsity": {"[x]": 0.5},
+        "verb": "verb", "run_id": "1", "model": {"name": name}, "metrics": {"metric": name, name: 0.25},
+        "sparsity": {"achieved_[x]": 0.5},
         "data": [{"name": name, "split": "[dev]", "rows": 3}], "seconds": {"total": 1.0},
     }  # fmt: skip
     announce.announce(record, config)
     text = shown.getvalue()
     assert (
         text.count(name) == 3
-        and "sparsity: [x] 0.5" in text
+        and "gone [x]" in text
         and "[dev] (3 rows)" in text
         and f"{tmp_path}/a[b]/verb/1" in text
     )
     with sweep.watched(tmp_path, [name, "plain"]):
         sweep.report(0, sweep.FAILED, 1.0, f"reason {name}")
         sweep.report(1, sweep.DONE, 1.0)
-    assert shown.getvalue().count(name) == 5
+    assert shown.getvalue().count(name) == 6  # its row, and beside its reason
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own", "plain"])

@@ -8,12 +8,12 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from transformers.utils.hub import cached_file
 
-from prunekit.models.pruned_format import PRUNED_WEIGHTS
+from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS
 from prunekit.support.errors import UserError
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+INDEX = f"{WEIGHTS}.index.json"
 FLOATS = ("F64", "F32", "F16", "BF16")
-WEIGHTS = ("weight", "bias")
+PARAMETERS = ("weight", "bias")
 """How the names of parameters end; whole numbers under other names are buffers that older versions saved."""
 
 
@@ -34,7 +34,7 @@ def check_weight_files(path: str | Path) -> None:
         except (OSError, ValueError, SafetensorError) as error:
             raise UserError(f"{path}: unreadable weights ({name}: {str(error).splitlines()[0]})") from None
         for key, kind in kinds.items():
-            if kind not in FLOATS and (kind != "I64" or key.rpartition(".")[2] in WEIGHTS):
+            if kind not in FLOATS and (kind != "I64" or key.rpartition(".")[2] in PARAMETERS):
                 raise UserError(
                     f"{path}/{name}: {key} holds {kind} numbers; quantised weights are not supported, give the model "
                     "that they were made from"
@@ -42,7 +42,7 @@ def check_weight_files(path: str | Path) -> None:
 
 
 def _names(path: str | Path) -> list[str]:
-    for name in (PRUNED_WEIGHTS, SINGLE):
+    for name in (PRUNED_WEIGHTS, WEIGHTS):
         if _file(path, name) is not None:
             return [name]
     index = _file(path, INDEX)

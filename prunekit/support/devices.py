@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+
+from prunekit.support.bfloat16 import RoundedProducts, has_instructions
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,15 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """bfloat16 autocast, or nothing for float32 and float64."""
-    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """bfloat16 autocast, or nothing for float32 and float64.
+
+    Processors without bfloat16 instructions multiply as :class:`prunekit.support.bfloat16.RoundedProducts` says.
+    """
+    if precision != "bfloat16":
+        yield
+        return
+    slow = device.type == "cpu" and not has_instructions()
+    with torch.autocast(device.type, dtype=torch.bfloat16), RoundedProducts() if slow else nullcontext():
+        yield

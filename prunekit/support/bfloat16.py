@@ -1,0 +1,67 @@
+"""bfloat16 matrix products on processors that have no instructions for them.
+
+PyTorch multiplies bfloat16 matrices in a plain loop there, some thirty times slower than float32 ones. Their product is
+defined by float32 sums, rounded once; so the same arithmetic is done with float32 matrices that hold the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
+
+
+def has_instructions() -> bool:
+    """Whether PyTorch's own bfloat16 products are fast on this processor."""
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+class RoundedProducts(TorchFunctionMode):
+    """Within it and CPU autocast to bfloat16, linear maps are multiplied in float32 and rounded to bfloat16.
+
+    Their gradients as well, also those that are computed after it has been left.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func is linear and torch.is_autocast_enabled("cpu"):
+            return _rounded_linear(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _rounded_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """What autocast makes of a linear map: operands rounded to bfloat16, so that gradients are too."""
+    operands = [None if operand is None else operand.bfloat16() for operand in (input, weight, bias)]
+    return _Linear.apply(*operands)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Linear(torch.autograd.Function):
+    """``input @ weight.T + bias`` of bfloat16 operands: (..., in), (out, in), (out,) to (..., out)."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(input, weight)
+        with torch.autocast("cpu", enabled=False):
+            return linear(input.float(), weight.float(), None if bias is None else bias.float()).bfloat16()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        input, weight = ctx.saved_tensors
+        of_input, of_weight, of_bias = ctx.needs_input_grad
+        with torch.autocast("cpu", enabled=False):
+            rows = gradient.float().flatten(0, -2) if gradient.dim() > 1 else gradient.float()[None]
+            inputs = input.float().reshape(-1, input.shape[-1])
+            return (
+                (rows @ weight.float()).bfloat16().reshape(input.shape) if of_input else None,
+                (rows.T @ inputs).bfloat16() if of_weight else None,
+                rows.sum(0).bfloat16() if of_bias else None,
+            )

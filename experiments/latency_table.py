@@ -49,10 +49,9 @@ def procedure(config: LatencyTableSettings, run: Run) -> None:
     from prunekit.fisher.latency import SUBLAYERS, latency_table
     from prunekit.models import checkpoints
     from prunekit.models.blocks import call_order
-    from prunekit.models.input_tables import positions
+    from prunekit.models.input_tables import check_length
     from prunekit.runs.run_data import evaluation_rows
     from prunekit.runs.teachers import new_model, teacher_record
-    from prunekit.support.errors import UserError
 
     model: Any
     if config.teacher is not None:
@@ -70,8 +69,7 @@ def procedure(config: LatencyTableSettings, run: Run) -> None:
         path = config.teacher or config.model.path
         tokenizer = load_tokenizer(dataclasses.replace(config.model, path=path))
         length, _ = encode_for(model, rows, tokenizer, own_tokenizer=path is not None).mean_lengths
-    if length > positions(model):
-        raise UserError(f"length: {length} tokens are too many, this model has {positions(model)} positions")
+    check_length("length", length, model)
     with run.stage("measure"):
         table = latency_table(
             model, config.batch_size, length, config.run.folder, dtype=config.dtype, stride=config.stride,

@@ -42,11 +42,15 @@ class TimeDecoding(TimingSettings):
 
 def procedure(config: TimeDecoding, run: Run) -> None:
     from prunekit.heads.decoding_speed import decoding_row
-    from prunekit.heads.timing_subject import timing_subject, without_lowest
+    from prunekit.heads.timing_subject import timed_model, timed_scores, without_lowest
     from prunekit.models.blocks import describe
+    from prunekit.models.input_tables import check_length
     from prunekit.runs.run_data import evaluation_examples
 
-    original, scores, teacher = timing_subject(config, run)
+    original, teacher = timed_model(config, run)
+    check_length("length", config.length or 0, original)
+    check_length("words", config.words, original)
+    scores = timed_scores(config, run, original, teacher)
     length = config.length
     if length is None and teacher is not None:
         length = evaluation_examples(config, teacher, run).mean_lengths[0]

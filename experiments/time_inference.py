@@ -40,14 +40,17 @@ def procedure(config: TimeInference, run: Run) -> None:
     import copy
 
     from prunekit.heads.inference_speed import forward_rows, throughput_ratio
-    from prunekit.heads.timing_subject import timing_subject, without_lowest
+    from prunekit.heads.timing_subject import timed_model, timed_scores, without_lowest
     from prunekit.models.blocks import describe
     from prunekit.models.costs import cost
     from prunekit.models.gates import gated
-    from prunekit.models.input_tables import positions
+    from prunekit.models.input_tables import check_length, positions
     from prunekit.runs.run_data import evaluation_examples
 
-    original, scores, teacher = timing_subject(config, run)
+    original, teacher = timed_model(config, run)
+    if teacher is None or not config.mean_length:
+        check_length("lengths", min(config.lengths), original)
+    scores = timed_scores(config, run, original, teacher)
     pruned, masks, gone = without_lowest(original, scores, describe(original).kinds, config.share)
     models = {"original": original, "gated": copy.deepcopy(original), "pruned": pruned}
     lengths = {str(length): length for length in config.lengths if length <= positions(original)}

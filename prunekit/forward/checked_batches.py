@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,13 +11,18 @@ from torch import Tensor
 from prunekit.data.batches import INPUTS, Batch
 from prunekit.data.losses import NO_TOKEN
 from prunekit.models.checkpoints import has_head, is_translator
+from prunekit.models.input_tables import InputTables, input_tables
 from prunekit.support.errors import UserError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+WHOLE = (torch.int64, torch.int32)
 TARGETS = ("labels", "start_positions", "end_positions", "index")
 
 
 def checked_batches(
-    model: Any, batches: Iterable[Batch], *, targets: bool = True, scored: bool = True
+    model: PreTrainedModel, batches: Iterable[Batch], *, targets: bool = True, scored: bool = True
 ) -> Iterator[Batch]:
     """The tensors of the batches as they come, each with an ``index``: its own, or the rows' places as they come.
 
@@ -29,14 +34,15 @@ def checked_batches(
 
     Raises:
         UserError: inputs or targets are missing, are no tensors, of another shape or type than the model's task has,
-            or out of its range, naming the batch (from 0).
+            or beyond its tables or classes, naming the batch (from 0).
     """
     if isinstance(batches, Mapping):
         raise UserError("batches: one batch was given, write [batch]; an iterable of batches is needed")
-    rows = 0
+    rows, tables = 0, input_tables(model)
     for number, batch in enumerate(batches):
         own = f"batch {number} (from 0)"
         _check_inputs(own, batch)
+        _check_tables(own, batch, tables, token_types=not model.config.is_encoder_decoder)
         if targets:
             _check_targets(own, model, batch, scored)
         size = len(batch["input_ids"])
@@ -63,7 +69,32 @@ def _check_inputs(own: str, batch: Batch) -> None:
         raise UserError(f"{own}: attention_mask leaves a row without a token, no row may be empty")
 
 
-def _check_targets(own: str, model: Any, batch: Batch, scored: bool) -> None:
+def _check_tables(own: str, batch: Batch, tables: InputTables, *, token_types: bool) -> None:
+    """Refuse inputs that the model's tables have no row for: a GPU would stop at them for good.
+
+    Args:
+        token_types: whether the model is given those that a batch has.
+    """
+    if not batch["input_ids"].numel():
+        return
+    limits = {"input_ids": tables.words, **({"token_type_ids": tables.token_types} if token_types else {})}
+    for name, size in limits.items():
+        if name not in batch:
+            continue
+        if size == 0:
+            raise UserError(f"{own}: the model has no table for {name}, leave them out")
+        if batch[name].dtype not in WHOLE:
+            raise UserError(f"{own}: {_what(name, batch)}, they should be int64")
+        low, high = (int(end) for end in batch[name].aminmax())
+        if low < 0 or high >= size:
+            beyond = low if low < 0 else high
+            raise UserError(f"{own}: {name} has {beyond}, the model's table goes from 0 to {size - 1}")
+    width, longest = batch["input_ids"].shape[1], int(batch["attention_mask"].sum(1).max())
+    if width > tables.places or longest > tables.positions:
+        raise UserError(f"{own}: rows of {max(longest, width)} tokens, the model has {tables.positions} positions")
+
+
+def _check_targets(own: str, model: PreTrainedModel, batch: Batch, scored: bool) -> None:
     rows, width = batch["input_ids"].shape
     if has_head(model, "QuestionAnswering"):
         for name in ("start_positions", "end_positions"):
@@ -83,7 +114,8 @@ def _check_targets(own: str, model: Any, batch: Batch, scored: bool) -> None:
     elif is_translator(model):
         width = batch["labels"].shape[-1] if "labels" in batch and batch["labels"].dim() else 0
         _check_whole(own, "labels", batch, (rows, width), f"a token of the target, {NO_TOKEN} behind the last")
-        words, labels = len(model.get_output_embeddings().weight), batch["labels"]
+        output: Any = model.get_output_embeddings()
+        words, labels = len(output.weight), batch["labels"]
         if not bool((labels != NO_TOKEN).any(1).all()):
             raise UserError(f"{own}: labels leave a row without a target, all of its tokens are {NO_TOKEN}")
         if bool(((labels < 0) & (labels != NO_TOKEN) | (labels >= words)).any()):

@@ -21,17 +21,21 @@ from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher, load_teacher, new_model
 
 
-def timing_subject(config: TimingSettings, run: Run) -> tuple[Any, Mapping[str, Any], Teacher | None]:
-    """The model to time, scores by kind (layer, head) that say which heads go, and the teacher that the model is.
-
-    Random weights are no teacher and have no task: their heads go at random.
-    """
+def timed_model(config: TimingSettings, run: Run) -> tuple[Any, Teacher | None]:
+    """The model to time, and the teacher that it is; random weights are none."""
     if config.model.weights == "random":
         model, _ = new_model(config.model, config.task, config.seed)
         run.model = model_record(model, config.model.name, config.model.path, "random")
-        return model.to(run.device), random_scores(model, config.seed), None
+        return model.to(run.device), None
     teacher = load_teacher(config, run)
-    return teacher.model, importance(config, teacher, run, config.importance_examples)(teacher.model), teacher
+    return teacher.model, teacher
+
+
+def timed_scores(config: TimingSettings, run: Run, model: Any, teacher: Teacher | None) -> Mapping[str, Any]:
+    """Scores of heads by kind, (layer, head), that say which go: at random where there is no teacher and no task."""
+    if teacher is None:
+        return random_scores(model, config.seed)
+    return importance(config, teacher, run, config.importance_examples)(model)
 
 
 def without_lowest(

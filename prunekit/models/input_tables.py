@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunekit.models.families.anatomy import Encoder
 from prunekit.models.families.table import family_of
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,6 +20,8 @@ class InputTables:
 
     positions: int
     """The most tokens of an input."""
+    places: int
+    """The most places of an input with its padding: more than ``positions`` where padding has a position of its own."""
     words: int
     """Token ids are below this."""
     target_words: int
@@ -30,20 +33,29 @@ class InputTables:
 def input_tables(model: PreTrainedModel) -> InputTables:
     """Of a task model or base model of the architecture table, pruned or not."""
     family = family_of(model.config)
-    positions = int(model.config.max_position_embeddings)
+    places = positions = int(model.config.max_position_embeddings)
     if not isinstance(family, Encoder):
         words: int = attrgetter("num_embeddings")(model.get_input_embeddings())
         output: Any = model.get_output_embeddings()
-        return InputTables(positions, words, words if output is None else output.out_features, 0)
+        return InputTables(positions, places, words, words if output is None else output.out_features, 0)
     tables = [attrgetter(path)(model.base_model) for path in family.residual.tables]
-    embeddings, places, *types = tables
-    if places.padding_idx is not None:  # RoBERTa counts positions from the padding id on
-        positions -= places.padding_idx + 1
-    return InputTables(
-        positions, embeddings.num_embeddings, embeddings.num_embeddings, types[0].num_embeddings if types else 0
-    )
+    embeddings, own, *types = tables
+    if own.padding_idx is not None:  # RoBERTa counts positions from the padding id on
+        positions -= own.padding_idx + 1
+    words = embeddings.num_embeddings
+    return InputTables(positions, places, words, words, types[0].num_embeddings if types else 0)
 
 
 def positions(model: PreTrainedModel) -> int:
     """The most tokens that the model has positions for."""
     return input_tables(model).positions
+
+
+def check_length(setting: str, tokens: int, model: PreTrainedModel) -> None:
+    """Refuse a number of tokens that the model has no positions for.
+
+    Raises:
+        UserError: it has too few (naming the setting).
+    """
+    if tokens > (most := positions(model)):
+        raise UserError(f"{setting}: {tokens} tokens are too many, this model has {most} positions")

@@ -50,6 +50,22 @@ def test_scores_of_random_weights_are_refused_and_leave_nothing(tmp_path: Path) 
     assert not list(tmp_path.glob("ablate_heads/*"))
 
 
+@pytest.mark.parametrize(
+    ("verb", "overrides", "message"),
+    [
+        ("time_decoding", ["length=600", "words=4"], "length: 600 tokens are too many, this model has 64 positions"),
+        ("time_decoding", ["length=8", "words=65"], "words: 65 tokens are too many, this model has 64 positions"),
+        ("time_inference", ["lengths=[600,65]"], "lengths: 65 tokens are too many, this model has 64 positions"),
+        ("latency_table", ["length=65"], "length: 65 tokens are too many, this model has 64 positions"),
+    ],
+)  # fmt: skip
+def test_timed_lengths_beyond_the_positions(verb: str, overrides: list[str], message: str, tmp_path: Path) -> None:
+    shape = ["model.shape.max_position_embeddings=64", "model.weights=random", "run.wandb=disabled"]
+    model = ["task=demo_translation", "model=marian-demo"] if verb == "time_decoding" else []
+    assert refused(verb, *model, *shape, *overrides, f"run.folder={tmp_path}") == message
+    assert not list(tmp_path.glob(f"{verb}/*"))
+
+
 def test_an_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     line = refused("finetune", *TINY, f"run.folder={tmp_path}/file")

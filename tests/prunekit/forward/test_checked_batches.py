@@ -76,6 +76,56 @@ class TestInputs:
         assert "attention_mask leaves a row without a token" in refused(entry, classifier, [empty])
 
 
+    @pytest.mark.parametrize(
+        ("name", "value", "line"),
+        [
+            ("input_ids", VOCABULARY, f"input_ids has {VOCABULARY}, the model's table goes from 0 to {VOCABULARY - 1}"),
+            ("input_ids", -3, f"input_ids has -3, the model's table goes from 0 to {VOCABULARY - 1}"),
+            ("token_type_ids", 2, "token_type_ids has 2, the model's table goes from 0 to 1"),
+        ],
+    )
+    def test_what_no_table_has_a_row_for(
+        self, entry: Callable[..., Any], name: str, value: int, line: str, classifier: PreTrainedModel
+    ) -> None:
+        good = labelled(classifier)
+        odd = {**good, name: good[name].clone()}
+        odd[name][0, 1] = value
+        assert refused(entry, classifier, [good, odd]) == f"batch 1 (from 0): {line}"
+
+    def test_ids_that_are_no_whole_numbers(self, entry: Callable[..., Any], classifier: PreTrainedModel) -> None:
+        good = labelled(classifier)
+        line = refused(entry, classifier, [{**good, "input_ids": good["input_ids"].double()}])
+        assert line == "batch 0 (from 0): input_ids are float64 (4, 9), they should be int64"
+
+    def test_more_tokens_than_positions(self, entry: Callable[..., Any], classifier: PreTrainedModel) -> None:
+        most = {**batch_for(classifier, length=40), "labels": torch.tensor([0, 1, 2, 0])}
+        assert entry(classifier, [most]) is not None
+        wide = {name: torch.cat([value, value[:, :1]], 1) if value.dim() == 2 else value for name, value in most.items()}
+        line = "batch 0 (from 0): rows of 41 tokens, the model has 40 positions"
+        assert refused(entry, classifier, [wide]) == line
+
+
+def test_padding_needs_no_position_where_it_has_one_of_its_own() -> None:
+    roberta = tiny("roberta", num_hidden_layers=2)
+    batch = {**batch_for(roberta, length=38), "labels": torch.tensor([0, 1, 2, 0])}
+    padded = {
+        name: torch.nn.functional.pad(value, (0, 2), value=1 if name == "input_ids" else 0) if value.dim() == 2 else value
+        for name, value in batch.items()
+    }
+    wanted = prunekit.head_importance(roberta, [batch])["self"]
+    torch.testing.assert_close(prunekit.head_importance(roberta, [padded])["self"], wanted)
+    full = {**padded, "attention_mask": torch.ones_like(padded["input_ids"])}
+    line = refused(prunekit.head_importance, roberta, [full])
+    assert line == "batch 0 (from 0): rows of 40 tokens, the model has 38 positions"
+
+
+def test_token_types_of_a_model_without() -> None:
+    model = tiny("distilbert", num_hidden_layers=2)
+    batch = {**labelled(model), "token_type_ids": torch.zeros(4, 9, dtype=torch.long)}
+    line = refused(prunekit.head_importance, model, [batch])
+    assert line == "batch 0 (from 0): the model has no table for token_type_ids, leave them out"
+
+
 @pytest.mark.parametrize("entry", LOSSES, ids=lambda entry: entry.__name__)
 class TestTargets:
     @pytest.mark.parametrize(

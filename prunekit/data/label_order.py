@@ -32,13 +32,15 @@ def is_generic(names: Sequence[str]) -> bool:
 def new_order(names: Sequence[str], labels: Sequence[str]) -> list[int] | None:
     """The output that each label has, by the names of outputs; None where names and labels are not the same ones.
 
-    Case, spaces, hyphens and underscores do not tell names apart: ``not_entailment`` is ``NOT ENTAILMENT``.
+    Names that are not the same to the letter are compared without case, spaces, hyphens and underscores:
+    ``not_entailment`` is ``NOT ENTAILMENT``.
     """
-    places = {_spelled(name): place for place, name in enumerate(names)}
-    wanted = [_spelled(label) for label in labels]
-    if len(places) < len(names) or places.keys() != set(wanted) or len(set(wanted)) < len(wanted):
-        return list(range(len(names))) if list(names) == list(labels) else None
-    return [places[label] for label in wanted]
+    for spelling in (str, _spelled):
+        places = {spelling(name): place for place, name in enumerate(names)}
+        wanted = [spelling(label) for label in labels]
+        if len(places) == len(names) == len(wanted) and places.keys() == set(wanted):
+            return [places[label] for label in wanted]
+    return None
 
 
 def align_outputs(model: PreTrainedModel, labels: Sequence[str]) -> bool:
@@ -48,11 +50,9 @@ def align_outputs(model: PreTrainedModel, labels: Sequence[str]) -> bool:
         whether its outputs are in that order now, as far as names tell: False where they are other names.
     """
     names = output_names(model)
-    if is_generic(names):
-        return True
-    order = new_order(names, labels)
+    order = new_order(names, labels)  # first of all: labels may be numbers, as names that only count are
     if order is None:
-        return False
+        return is_generic(names)
     if order != list(range(len(order))):
         _permute(model, order)
         model.config.id2label = dict(enumerate(labels))

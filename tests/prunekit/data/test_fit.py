@@ -90,6 +90,15 @@ def test_other_names_and_no_names() -> None:
         kind_of(TASK).check_fits(model, "teacher: x", TASK)
 
 
+def test_labels_that_are_numbers_are_names_too() -> None:
+    model = reader()
+    weight = model.get_submodule("classifier").get_parameter("weight").clone()
+    model.config.id2label = {0: "0", 1: "1", 2: "2"}
+    assert align_outputs(model, ["2", "1", "0"])
+    assert model.get_submodule("classifier").get_parameter("weight").equal(weight.flip(0))
+    assert output_names(model) == ["2", "1", "0"]
+
+
 def test_scores_of_one_answer_to_everything() -> None:
     labels = np.array([0, 1, 1, 1])
     of = {name: trivial_score(dataclasses.replace(TASK, labels=["no", "yes"], metrics=[name]), labels)
@@ -111,6 +120,8 @@ def test_spellings() -> None:
     assert new_order(["Not Entailment", "ENTAILMENT"], ["entailment", "not_entailment"]) == [1, 0]
     assert new_order(["yes", "no"], ["entailment", "not_entailment"]) is None
     assert new_order(["a", "A"], ["a", "A"]) == [0, 1]
+    assert new_order(["a", "A"], ["A", "a"]) == [1, 0]
+    assert new_order(["1", "-1"], ["-1", "1"]) == [1, 0]
     assert not is_generic(["LABEL_1", "LABEL_0"])
 
 

@@ -12,10 +12,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.cli import cells, launchers, sweeper
-from experiments.cli.messages import first_line
 from prunekit.config.sections import Experiment, ModelConfig, check, model_of_teacher
 from prunekit.config.task import TaskConfig
-from prunekit.support.errors import UserError
+from prunekit.support.errors import UserError, first_line
 
 CONF = Path(__file__).resolve().parent.parent.parent / "conf"
 Config = TypeVar("Config")

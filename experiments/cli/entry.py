@@ -29,7 +29,7 @@ from experiments.cli.outcome import outcome
 from experiments.cli.sweep import DONE, FAILED, SKIPPED, report
 from experiments.cli.sweeper import require_one_process, require_verb, sweep_of, sweeps
 from prunekit.config.checks import near
-from prunekit.support.errors import UserError
+from prunekit.support.errors import UserError, first_line
 
 
 def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None]) -> None:
@@ -114,7 +114,7 @@ def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] 
         record = perform(config)
     except Exception as error:  # none may stop the other cells, so it is told here and now
         line = _user_line(error, verb)
-        reason = line or f"{type(error).__name__}: {messages.first_line(error)}"
+        reason = line or f"{type(error).__name__}: {first_line(error)}"
         report(number, FAILED, time.perf_counter() - start, reason)
         if line is None or _traceback_wanted():
             traceback.print_exc()

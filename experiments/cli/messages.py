@@ -17,7 +17,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from prunekit.config.checks import near
-from prunekit.support.errors import UserError
+from prunekit.support.errors import UserError, first_line
 
 ONE_PRESET = "experiment: each preset has a sweep of its own, so one at a time; `reproduce` runs several"
 UNWRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
@@ -179,8 +179,3 @@ def chain(error: BaseException | None) -> list[BaseException]:
         links.append(error)
         error = error.__cause__ or error.__context__
     return links
-
-
-def first_line(error: BaseException) -> str:
-    """Of its message, or its name where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

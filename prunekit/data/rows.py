@@ -12,7 +12,7 @@ from prunekit.data.checked_rows import Rows, source_name
 from prunekit.data.kinds import KINDS, kind_of
 from prunekit.data.kinds.translation import read_test_set
 from prunekit.data.table_files import READERS
-from prunekit.support.errors import UserError
+from prunekit.support.errors import UserError, first_line
 from prunekit.support.extras import of_extra
 
 PARQUET = ".parquet"
@@ -56,7 +56,7 @@ def _read_hub(task: TaskConfig, split: str) -> Any:
     try:
         splits = datasets.load_dataset(task.source, task.subset)
     except Exception as error:  # the libraries below raise many kinds for 'not there' and 'no network'
-        raise UserError(f"task.source: {name} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+        raise UserError(f"task.source: {name} cannot be loaded: {first_line(error)}") from error
     if split not in splits:
         raise UserError(f"split {split!r} is not in {name} here, it has {', '.join(map(repr, splits))}")
     nested = any("." in column for column in task.columns)  # {"translation": {"de": ..., "en": ...}}, as of WMT
@@ -88,7 +88,7 @@ def _read_file(task: TaskConfig, split: str) -> Any:
         return datasets.load_dataset("parquet", data_files=str(path), split="train")
     except Exception as error:
         cause = error.__cause__ or error
-        raise UserError(f"task.files.{split}: {path} cannot be read: {str(cause).strip().splitlines()[0]}") from error
+        raise UserError(f"task.files.{split}: {path} cannot be read: {first_line(cause)}") from error
 
 
 def _quiet(datasets: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from prunekit.config.sections import ModelConfig
 from prunekit.data import demo
-from prunekit.support.errors import UserError
+from prunekit.support.errors import UserError, first_line
 from prunekit.support.fingerprints import fingerprint
 
 
@@ -29,8 +29,9 @@ def load_tokenizer(model: ModelConfig) -> Any:
         with quiet():  # it warns of the model type that a pruned model's folder has
             tokenizer = AutoTokenizer.from_pretrained(model.path)
     except Exception as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"model.path: no tokenizer can be loaded from {model.path}: {line}") from error
+        raise UserError(
+            f"model.path: no tokenizer can be loaded from {model.path}: {first_line(error)}"
+        ) from error
     if not tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens):
         raise UserError(
             f"model.path: {model.path} has no tokenizer; put the files of the model's own there, such as tokenizer.json"

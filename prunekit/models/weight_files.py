@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.utils.hub import cached_file
 
 from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS
-from prunekit.support.errors import UserError
+from prunekit.support.errors import UserError, first_line
 
 INDEX = f"{WEIGHTS}.index.json"
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -32,7 +32,7 @@ def check_weight_files(path: str | Path) -> None:
             with safe_open(file, framework="pt") as tensors:
                 kinds = {key: tensors.get_slice(key).get_dtype() for key in tensors.keys()}  # noqa: SIM118  (no dict)
         except (OSError, ValueError, SafetensorError) as error:
-            raise UserError(f"{path}: unreadable weights ({name}: {str(error).splitlines()[0]})") from None
+            raise UserError(f"{path}: unreadable weights ({name}: {first_line(error)})") from None
         for key, kind in kinds.items():
             if kind not in FLOATS and (kind != "I64" or key.rpartition(".")[2] in PARAMETERS):
                 raise UserError(

@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""The one exception that means: the user can mend this, and other exceptions in one line."""
 
 
 class UserError(Exception):
@@ -6,3 +6,8 @@ class UserError(Exception):
 
     Entry points print the line and exit with status 2, without a traceback (``PRUNEKIT_TRACEBACK=1`` shows it).
     """
+
+
+def first_line(error: BaseException) -> str:
+    """Of an exception's message, or its name where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

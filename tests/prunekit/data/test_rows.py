@@ -113,3 +113,13 @@ def test_an_unreachable_dataset_is_told_in_one_line(monkeypatch: pytest.MonkeyPa
     task = TaskConfig(name="gone", source="nobody/nothing", labels=["a", "b"])
     with pytest.raises(UserError, match=r"task\.source: nobody/nothing cannot be loaded: "):
         load_rows(task, "train")
+
+
+def test_an_error_without_a_message_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("datasets.load_dataset", fail)
+    task = TaskConfig(name="gone", source="nobody/nothing", labels=["a", "b"])
+    with pytest.raises(UserError, match=r"^task\.source: nobody/nothing cannot be loaded: TimeoutError$"):
+        load_rows(task, "train")

@@ -33,9 +33,9 @@ def check_wrappers(model: Any) -> None:
         raise UserError(f"{name}: a wrapper around the model; give the model inside, model.module")
     if not isinstance(model, PreTrainedModel):
         raise UserError(f"{name}: no model of transformers; give one that prunekit.load or from_pretrained returns")
-    for path, module in model.named_modules():
+    for path, module in model.named_modules():  # of every module, each time that a model is gated: it has to be quick
         what = f"{name}: {path or 'it'} is"
-        if module._compiled_call_impl is not None or hasattr(module, "_orig_mod"):
+        if module._compiled_call_impl is not None or "_orig_mod" in module._modules:
             raise UserError(
                 f"{what} already compiled, gates would have no effect; give the model before it is compiled, "
                 "and compile it after gating or pruning"
@@ -46,9 +46,9 @@ def check_wrappers(model: Any) -> None:
             raise UserError(f"{what} wrapped by peft; give what its model.merge_and_unload() returns")
         if "quantized" in type(module).__module__:
             raise _quantised(what)
-    for path, parameter in model.named_parameters():
-        if type(parameter.data) is not Tensor or not parameter.is_floating_point():
-            raise _quantised(f"{name}: {path} is")
+        for key, parameter in module._parameters.items():
+            if parameter is not None and (type(parameter.data) is not Tensor or not parameter.is_floating_point()):
+                raise _quantised(f"{name}: {f'{path}.{key}'.lstrip('.')} is")
 
 
 def _quantised(what: str) -> UserError:

@@ -56,10 +56,11 @@ def finetune(config: Settings, run: Run) -> None:
     train_rows, held_out = _split(rows, config)
     encoded = partial(encode_for, model, tokenizer=tokenizer, own_tokenizer=config.model.path is not None)
     examples, tested = encoded(train_rows), encoded(evaluation)
+    judged = encoded(held_out) if len(held_out) else None
 
     def held_out_score(current: torch.nn.Module) -> float:
-        found = evaluate(config.task, current, encoded(held_out), device=run.device)
-        return found.metrics[config.task.metric]
+        assert judged is not None  # train.keep=best, see `_split`
+        return evaluate(config.task, current, judged, device=run.device).metrics[config.task.metric]
 
     def keep_snapshot(epoch: int) -> None:
         if epoch in config.train.snapshots:

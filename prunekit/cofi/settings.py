@@ -57,7 +57,9 @@ class CofiSettings(Experiment):
         yield from without_translation(self.task)
         yield from one_of("structure", self.structure, STRUCTURES)
         yield from one_of("variant", self.variant, VARIANTS)
-        for unit in self.units or [""]:
+        if not self.units:
+            yield f"units: it is empty, choose from {', '.join(UNITS)}"
+        for unit in self.units:
             yield from one_of("units", unit, UNITS)
         yield from one_of("matching", self.matching, MATCHINGS)
         yield from one_of("learn_from", self.learn_from, ANSWERS)

@@ -4,11 +4,9 @@ as a setting does. What lies on the Hub or is generated is named by the configur
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from prunekit.config.sections import ModelConfig, Settings
 from prunekit.config.task import TaskConfig
@@ -42,20 +40,20 @@ def _named(config: Settings) -> Iterator[tuple[str, Hash]]:
     for item in dataclasses.fields(config):
         section = getattr(config, item.name)
         if isinstance(section, TaskConfig):
-            yield from _data(item.name, section)
+            yield from _data(item.name, section, Path(config.run.folder))
         elif isinstance(section, ModelConfig) and section.path not in (None, teacher):
             yield f"{item.name}.path", partial(_model, Path(str(section.path)))
     if teacher is not None:
         yield "teacher", partial(_model, Path(teacher))
 
 
-def _data(name: str, task: TaskConfig) -> Iterator[tuple[str, Hash]]:
+def _data(name: str, task: TaskConfig, runs: Path) -> Iterator[tuple[str, Hash]]:
     if task.source == "files":
         for split in dict.fromkeys((task.train, task.evaluation, task.selection)):
             if split is not None and (given := task.files.get(split)):
                 yield f"{name}.files.{split}", partial(_file, Path(given), task.columns)
     elif task.source not in NO_FOLDERS:
-        yield f"{name}.source", partial(_folder, Path(task.source))
+        yield f"{name}.source", partial(_folder, Path(task.source), runs.resolve())
 
 
 def _file(path: Path, columns: list[str]) -> str | None:
@@ -66,26 +64,21 @@ def _file(path: Path, columns: list[str]) -> str | None:
     return files_hash(path.parent, aligned) if all(map(Path.is_file, aligned)) else None
 
 
-def _folder(path: Path) -> str | None:
-    """Of a file, or of a folder with everything in it."""
+def _folder(path: Path, runs: Path) -> str | None:
+    """Of a file, or of a folder with everything in it but what is hidden, which no data set reads, and the runs' own
+    files: they change while a run reads its data."""
     if path.is_file():
         return file_hash(path)
-    return files_hash(path, filter(Path.is_file, path.rglob("*"))) if path.is_dir() else None
+    if not path.is_dir():
+        return None
+    seen = (inside for inside in path.rglob("*") if not inside.resolve().is_relative_to(runs))
+    shown = (inside for inside in seen if not any(part.startswith(".") for part in inside.relative_to(path).parts))
+    return files_hash(path, filter(Path.is_file, shown))
 
 
 def _model(folder: Path) -> str | None:
-    """Of weights, configuration and tokenizer."""
+    """Of weights, configuration and tokenizer; nothing deeper is read (:mod:`prunekit.models.weight_files`)."""
     if not folder.is_dir():
         return None
-    files = {path for path in folder.iterdir() if path.suffix not in NOT_READ and not path.name.startswith(".")}
-    return files_hash(folder, filter(Path.is_file, files | set(_shards(folder))))
-
-
-def _shards(folder: Path) -> Iterator[Path]:
-    """Files of weights that an index names, which may lie deeper."""
-    for index in folder.glob("*.safetensors.index.json"):
-        try:
-            content: Any = json.loads(index.read_text(encoding="utf-8"))
-            yield from [folder / str(name) for name in content["weight_map"].values()]
-        except (ValueError, LookupError, TypeError, AttributeError):
-            continue
+    files = (path for path in folder.iterdir() if path.suffix not in NOT_READ and not path.name.startswith("."))
+    return files_hash(folder, filter(Path.is_file, files))

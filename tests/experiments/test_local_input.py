@@ -97,10 +97,10 @@ class Own:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for name in ("train.de", "train.en", "dev.csv", "set/a.parquet", "model/config.json", "model/vocab.txt",
-                     "teacher/config.json", "teacher/shards/1.safetensors"):  # fmt: skip
+                     "teacher/config.json", "teacher/1.safetensors", "set/.git/head", "set/runs/log"):  # fmt: skip
             (folder / name).parent.mkdir(exist_ok=True, parents=True)
             (folder / name).write_text(name)
-        index = json.dumps({"weight_map": {"a": "shards/1.safetensors"}})
+        index = json.dumps({"weight_map": {"a": "1.safetensors", "b": "/etc/hostname"}})
         (folder / "teacher" / "model.safetensors.index.json").write_text(index)
 
     def config(self, **task: Any) -> Experiment:
@@ -122,7 +122,7 @@ class Own:
         ("model/config.json", "model.path", {}),
         ("model/vocab.txt", "model.path", {}),
         ("teacher/config.json", "teacher", {}),
-        ("teacher/shards/1.safetensors", "teacher", {}),
+        ("teacher/1.safetensors", "teacher", {}),
     ],
 )
 def test_every_local_file_counts(
@@ -135,6 +135,16 @@ def test_every_local_file_counts(
     after = local_input(own.config(**task))
     assert {name for name in before | after if before.get(name) != after.get(name)} == {setting}
     assert set(before) == set(after) >= {"model.path", "teacher"}
+
+
+@pytest.mark.parametrize("file", ["set/.git/head", "set/runs/log"])
+def test_what_no_data_set_reads_does_not_count(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = Own(tmp_path).config(source="set")
+    config.run.folder = "set/runs"
+    before = local_input(config)
+    (tmp_path / file).write_text("changed")
+    assert local_input(config) == before and "task.source" in before
 
 
 @pytest.mark.parametrize("source", ["nyu-mll/glue", "demo", "sacrebleu", "x" * 5000])

@@ -34,8 +34,9 @@ def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_na
 
     def number_of(row: int, label: Any) -> int:
         key = label_key(label)
-        if key not in named and key.lower() in ("true", "false"):  # as tables write yes and no
-            key = str(int(key.lower() == "true"))
+        if key not in named and key.lower() in ("true", "false"):  # as tables write yes and no, in either case
+            same = (name for name in named if name.lower() == key.lower())
+            key = next(same, str(int(key.lower() == "true")))
         if isinstance(label, int) and key in reordered:
             return reordered[key]
         if key in named:

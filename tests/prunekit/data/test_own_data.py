@@ -81,6 +81,7 @@ class TestLabels:
             (["no", "yes"], [1.0, 0.0], [1, 0]),
             (["no", "yes"], [True, False], [1, 0]),
             (["True", "False"], [True, False], [0, 1]),
+            (["True", "False"], ["true", "false"], [0, 1]),
         ],
     )
     def test_names_come_before_numbers_in_every_format(

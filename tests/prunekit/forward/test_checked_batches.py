@@ -100,7 +100,7 @@ class TestInputs:
     def test_more_tokens_than_positions(self, entry: Callable[..., Any], classifier: PreTrainedModel) -> None:
         most = {**batch_for(classifier, length=40), "labels": torch.tensor([0, 1, 2, 0])}
         assert entry(classifier, [most]) is not None
-        wide = {name: torch.cat([value, value[:, :1]], 1) if value.dim() == 2 else value for name, value in most.items()}
+        wide = {name: torch.cat([each, each[:, :1]], 1) if each.dim() == 2 else each for name, each in most.items()}
         line = "batch 0 (from 0): rows of 41 tokens, the model has 40 positions"
         assert refused(entry, classifier, [wide]) == line
 
@@ -108,10 +108,8 @@ class TestInputs:
 def test_padding_needs_no_position_where_it_has_one_of_its_own() -> None:
     roberta = tiny("roberta", num_hidden_layers=2)
     batch = {**batch_for(roberta, length=38), "labels": torch.tensor([0, 1, 2, 0])}
-    padded = {
-        name: torch.nn.functional.pad(value, (0, 2), value=1 if name == "input_ids" else 0) if value.dim() == 2 else value
-        for name, value in batch.items()
-    }
+    padding = {name: torch.full((4, 2), int(name == "input_ids")) for name in batch if name != "labels"}
+    padded = {**batch, **{name: torch.cat([batch[name], more], 1) for name, more in padding.items()}}
     wanted = prunekit.head_importance(roberta, [batch])["self"]
     torch.testing.assert_close(prunekit.head_importance(roberta, [padded])["self"], wanted)
     full = {**padded, "attention_mask": torch.ones_like(padded["input_ids"])}

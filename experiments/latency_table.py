@@ -15,6 +15,8 @@ from prunekit.config.sections import Experiment
 from prunekit.config.task import without_translation
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from prunekit.runs.execute import Run
 
 
@@ -50,15 +52,16 @@ def procedure(config: LatencyTableSettings, run: Run) -> None:
     from prunekit.models import checkpoints
     from prunekit.models.blocks import call_order
     from prunekit.models.input_tables import check_length
+    from prunekit.models.pretrained import on_device
     from prunekit.runs.run_data import evaluation_rows
     from prunekit.runs.teachers import new_model, teacher_record
 
-    model: Any
+    model: PreTrainedModel
     if config.teacher is not None:
         model = checkpoints.load(config.teacher, attention=config.model.attention)
     else:
         model, _ = new_model(config.model, config.task, config.seed)  # weights take the same time whatever they are
-    model = (model.double() if config.dtype == "float64" else model).to(run.device)
+    model = on_device(model.double() if config.dtype == "float64" else model, run.device)
     if config.teacher is not None:
         run.model = teacher_record(model, config.teacher)
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from experiments.cli.verb import verb
 from prunekit.cofi.settings import CofiSettings
@@ -27,6 +27,7 @@ class PruneCofi(CofiSettings):
 def procedure(config: PruneCofi, run: Run) -> None:
     from prunekit.cofi.student_run import StudentRun
     from prunekit.models import checkpoints
+    from prunekit.models.pretrained import on_device
     from prunekit.runs.teachers import load_teacher
 
     teacher = load_teacher(config, run)
@@ -35,8 +36,8 @@ def procedure(config: PruneCofi, run: Run) -> None:
     with run.stage("train", student.steps) as student.advance:
         pruned = student.train(shape)
     checkpoints.save(pruned.model, run.folder / "model", tokenizer=teacher.tokenizer)
-    small: Any = checkpoints.load(run.folder / "model", attention=config.model.attention)
-    student.finish(pruned, small.to(run.device))  # what was saved is what is evaluated and timed
+    small = checkpoints.load(run.folder / "model", attention=config.model.attention)
+    student.finish(pruned, on_device(small, run.device))  # what was saved is what is evaluated and timed
 
 
 def learned_shape(config: PruneCofi) -> dict[str, list[int]]:

@@ -33,6 +33,7 @@ def procedure(config: PruneFisher, run: Run) -> None:
     from prunekit.fisher.tuning import check_tunable, tune
     from prunekit.models import checkpoints
     from prunekit.models.blocks import blocks
+    from prunekit.models.pretrained import on_device
     from prunekit.models.surgery import prune
     from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import load_teacher
@@ -75,8 +76,7 @@ def procedure(config: PruneFisher, run: Run) -> None:
         run.table("tuning", report)
 
     checkpoints.save(prune(teacher.model, masks), run.folder / "model", tokenizer=teacher.tokenizer)
-    small: Any = checkpoints.load(run.folder / "model", attention=config.model.attention)
-    small.to(run.device)
+    small = on_device(checkpoints.load(run.folder / "model", attention=config.model.attention), run.device)
     if config.tune:
         stages.evaluate("tune", small)  # what was saved is what is evaluated
     stages.finish(masks, small, report)

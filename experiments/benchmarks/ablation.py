@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +13,9 @@ from prunekit.models.blocks import describe
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 FIXED_LENGTH = 128
 """The padding of the released code."""
 
@@ -22,7 +25,7 @@ def compare(case: BenchmarkCase) -> Results:
     return paired(case, functions, agreement)
 
 
-def variants(model: Any, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:
+def variants(model: PreTrainedModel, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:
     """Functions that return the logits with one head off: (layer, head, example, label)."""
     longest = min(FIXED_LENGTH, examples.rows.task.max_length)
     rows = range(len(examples))
@@ -37,11 +40,11 @@ def variants(model: Any, examples: Examples, batch_size: int, device: torch.devi
 
 
 @torch.inference_mode()
-def one_evaluation_per_head(model: Any, batches: list[Batch]) -> torch.Tensor:
+def one_evaluation_per_head(model: PreTrainedModel, batches: list[Batch]) -> torch.Tensor:
     layout = describe(model)
     shape = Masks.ones(layout).heads["self"].shape
     rows = sum(len(batch["index"]) for batch in batches)
-    logits = torch.empty(*shape, rows, model.config.num_labels)
+    logits = torch.empty(*shape, rows, model.config.num_labels or 0)
     for layer in range(shape[0]):
         for head in range(shape[1]):
             masks = Masks.ones(layout, device=model.device)

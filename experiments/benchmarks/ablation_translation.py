@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -15,6 +15,9 @@ from prunekit.forward.translation_ablation import TranslationAblation
 from prunekit.models.blocks import describe
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 BEAMS = 5
 SAME_SCORE = 1e-4
@@ -35,7 +38,7 @@ def compare(case: BenchmarkCase) -> Results:
     return paired(case, functions, agreement)
 
 
-def with_reuse(model: Any, pairs: Pairs, batch_size: int, device: torch.device) -> Translated:
+def with_reuse(model: PreTrainedModel, pairs: Pairs, batch_size: int, device: torch.device) -> Translated:
     ablation = TranslationAblation(model, pairs, device=device, beams=BEAMS, batch_size=batch_size)
     return [
         hypotheses
@@ -45,7 +48,7 @@ def with_reuse(model: Any, pairs: Pairs, batch_size: int, device: torch.device) 
 
 
 @torch.inference_mode()
-def one_generate_per_head(model: Any, pairs: Pairs, batches: list[Batch]) -> Translated:
+def one_generate_per_head(model: PreTrainedModel, pairs: Pairs, batches: list[Batch]) -> Translated:
     layout = describe(model)
     translations = []
     for shape in layout.attention:
@@ -57,11 +60,11 @@ def one_generate_per_head(model: Any, pairs: Pairs, batches: list[Batch]) -> Tra
     return translations
 
 
-def _generate(model: Any, pairs: Pairs, batches: list[Batch]) -> list[Hypothesis]:
-    config = model.config
+def _generate(model: PreTrainedModel, pairs: Pairs, batches: list[Batch]) -> list[Hypothesis]:
+    config, generate = model.config, cast(Any, model.generate)
     results = []
     for batch in batches:
-        made = model.generate(
+        made = generate(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], num_beams=BEAMS, do_sample=False,
             max_length=pairs.rows.task.max_length + 1, bad_words_ids=[[config.pad_token_id]], forced_eos_token_id=None,
             return_dict_in_generate=True, output_scores=True,

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,9 @@ from prunekit.data.batches import Batch, Examples, to_device
 from prunekit.models.blocks import call_order, describe
 from prunekit.support.timing import interleaved
 from prunekit.training.loop import Loss as TrainingLoss
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 STATES = {
     "distillation": None, "before pruning": 0.0, "60 % expected sparsity": 0.6, "90 % expected sparsity": 0.9,
@@ -113,7 +116,7 @@ def in_order(examples: Examples, batch_size: int, device: torch.device) -> list[
 
 
 def variants_of(
-    model: Any, examples: Examples, device: torch.device, seed: int
+    model: PreTrainedModel, examples: Examples, device: torch.device, seed: int
 ) -> tuple[dict[str, Variant], float]:
     """``plain``, ``fast`` and ``kept teacher``; and the seconds that keeping the teacher's word took."""
     teacher = model.eval()
@@ -139,13 +142,13 @@ def variants_of(
     return variants, seconds
 
 
-def noisy(model: Any, seed: int) -> Any:
+def noisy(model: PreTrainedModel, seed: int) -> PreTrainedModel:
     """A copy with noise on its weights."""
     student, generator = copy.deepcopy(model), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in student.parameters():
             noise = torch.randn(weight.shape, generator=generator).to(weight)
-            weight += NOISE * weight.std(correction=0) * noise
+            weight.add_(NOISE * weight.std(correction=0) * noise)
     return student
 
 
@@ -169,7 +172,7 @@ class FastLoss:
         return pruning_loss(trainee.student, trainee.gates, trainee.constraint, self.size, self.objective)
 
 
-def gates_at(model: Any, sparsity: float, seed: int) -> Gates:
+def gates_at(model: PreTrainedModel, sparsity: float, seed: int) -> Gates:
     """Gates with an expected sparsity: where training takes them if all move alike, and some spread; 0: at first."""
     gates = Gates(model, seed=seed).to(model.dtype)
     gates.constrain()

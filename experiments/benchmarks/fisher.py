@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ from prunekit.fisher.tuning import tune
 from prunekit.models.blocks import blocks
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 SHARES = (0.5, 0.5**0.5)
 """MACs that remain in the pruned model and in its assistant."""
@@ -64,7 +67,7 @@ def compare(case: BenchmarkCase) -> Results:
     return paired(case, functions, agreement)
 
 
-def variants(model: Any, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:
+def variants(model: PreTrainedModel, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:
     """Functions that prune a classifier."""
     lengths = examples.lengths
     groups = torch.arange(len(examples)).split(GROUP)
@@ -97,7 +100,7 @@ def variants(model: Any, examples: Examples, batch_size: int, device: torch.devi
 
 
 @torch.inference_mode()
-def reconstruction_errors(model: Any, batches: list[Batch], masks: Masks, target: Masks) -> Tensor:
+def reconstruction_errors(model: PreTrainedModel, batches: list[Batch], masks: Masks, target: Masks) -> Tensor:
     """How far each sublayer's output is from what tuning fits it to, relative to that: (sublayer,), float64.
 
     Outputs with their residuals, of all tokens; of the last FFN, for the first token only. An FFN's are to be those

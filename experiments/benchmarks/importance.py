@@ -6,7 +6,7 @@ The plain loop is what the released code does: unpadded examples one at a time, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,13 +18,16 @@ from prunekit.models.blocks import describe
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 def compare(case: BenchmarkCase) -> Results:
     functions = variants(case.model, case.data, case.batch_size, case.device)
     return paired(case, functions, agreement)
 
 
-def variants(model: Any, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:
+def variants(model: PreTrainedModel, examples: Examples, batch_size: int, device: torch.device) -> dict[str, Any]:
     """Functions that return the importance of every head, not normalised: (layer, head), float64."""
     single = [examples.batch([row], int(length)) for row, length in enumerate(examples.lengths)]
     single = [to_device(batch, device) for batch in single]
@@ -36,7 +39,7 @@ def variants(model: Any, examples: Examples, batch_size: int, device: torch.devi
     }
 
 
-def one_pass_per_example(model: Any, batches: list[Batch], *, frozen: bool) -> torch.Tensor:
+def one_pass_per_example(model: PreTrainedModel, batches: list[Batch], *, frozen: bool) -> torch.Tensor:
     """Mean over examples of |dL/dgate| (Michel et al. 2019, Eq. 2), the plain way."""
     masks = Masks.ones(describe(model), dtype=next(model.parameters()).dtype, device=model.device)
     gate = masks.heads["self"].requires_grad_()

@@ -12,6 +12,8 @@ import torch
 from prunekit.support.timing import interleaved
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from prunekit.data.batches import Examples
     from prunekit.runs.execute import Run
 
@@ -24,7 +26,7 @@ Results = tuple[list[Row], dict[str, Any]]
 class BenchmarkCase:
     """What a benchmark is about, and how often it is timed."""
 
-    model: Any
+    model: PreTrainedModel
     examples: Examples | None
     """None for benchmarks of shapes only."""
     size: int

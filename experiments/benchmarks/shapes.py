@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from torch import Tensor
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Shape:
     layers: float
     """Share of the attention sublayers that stay, and of the FFN sublayers."""
 
-    def masks(self, model: Any, sparsity: float) -> Masks:
+    def masks(self, model: PreTrainedModel, sparsity: float) -> Masks:
         """Of a model that is not pruned; bool.
 
         In sublayers that stay, heads and neurons do in equal shares, a head at least; as many neurons that the

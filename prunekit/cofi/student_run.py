@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from prunekit.evaluation.speed import latency_rows
 from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
 from prunekit.models.input_tables import positions
+from prunekit.models.masks import Masks
+from prunekit.models.pretrained import on_device
 from prunekit.models.surgery import prune
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import evaluation_examples
@@ -30,6 +32,9 @@ from prunekit.support.files import write_json
 from prunekit.support.fingerprints import model_fingerprint
 from prunekit.support.progress import Advance
 from prunekit.training.loop import Context
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 CALIBRATION = 2048
 """Examples that Fisher information of the baseline is computed from."""
@@ -82,7 +87,7 @@ class StudentRun:
             model = prune(whole, masks)
         return train_fixed(whole, model, masks, recipe, self._score, self._context(recipe, model))
 
-    def _masks(self) -> Any:
+    def _masks(self) -> Masks:
         """Of the fine-tuned model, by a baseline's rule."""
         config, model = self.config, self.teacher.model
         if config.structure == "layers":
@@ -91,7 +96,7 @@ class StudentRun:
         with self.run.stage("scores"):
             return scored(model, config.structure, config.sparsity, self.examples.take(np.sort(chosen)))
 
-    def _context(self, recipe: Recipe, student: Any) -> Context:
+    def _context(self, recipe: Recipe, student: PreTrainedModel) -> Context:
         run, config = self.run, self.config
         inputs = {
             "student": model_fingerprint(student), "teacher": model_fingerprint(self.teacher.model),
@@ -105,7 +110,7 @@ class StudentRun:
             on_resume=lambda step: (run.logged(until=step), None)[1], on_step=lambda steps: self.advance(steps),
         )  # fmt: skip
 
-    def finish(self, pruned: Pruned, small: Any) -> None:
+    def finish(self, pruned: Pruned, small: PreTrainedModel) -> None:
         """Evaluate and time what was saved, write the tables and the summary."""
         run, config, metric = self.run, self.config, self.config.task.metric
         with run.stage("evaluate dense"):
@@ -143,7 +148,7 @@ class StudentRun:
         }  # fmt: skip
         run.leftovers += run.folder.glob("*.safetensors")
 
-    def _student(self) -> Any:
+    def _student(self) -> PreTrainedModel:
         config = self.config
         start = config.student.start
         if start == "auto":
@@ -151,12 +156,12 @@ class StudentRun:
         if start == "teacher":
             return copy.deepcopy(self.teacher.model)
         student, _ = new_model(config.model, config.task, config.seed, self.teacher.tokenizer)
-        return student.to(self.run.device)
+        return on_device(student, self.run.device)
 
-    def _score(self, model: Any) -> float:
+    def _score(self, model: PreTrainedModel) -> float:
         return self._evaluated(model, self.selection).metrics[self.config.task.metric]
 
-    def _evaluated(self, model: Any, examples: Examples) -> Evaluated:
+    def _evaluated(self, model: PreTrainedModel, examples: Examples) -> Evaluated:
         return evaluate(self.config.task, model, examples, **self._how())
 
     def _how(self) -> dict[str, Any]:
@@ -165,7 +170,7 @@ class StudentRun:
         return {**how, "on_rows": lambda rows: None}
 
 
-def kept_rows(whole: Any, small: Any) -> list[dict[str, Any]]:
+def kept_rows(whole: PreTrainedModel, small: PreTrainedModel) -> list[dict[str, Any]]:
     """What a smaller model has of every unit of a whole one; a layer that it lacks has none."""
     rows = []
     before, after = describe(whole), describe(small)

@@ -29,9 +29,7 @@ def load_tokenizer(model: ModelConfig) -> Any:
         with quiet():  # it warns of the model type that a pruned model's folder has
             tokenizer = AutoTokenizer.from_pretrained(model.path)
     except Exception as error:
-        raise UserError(
-            f"model.path: no tokenizer can be loaded from {model.path}: {first_line(error)}"
-        ) from error
+        raise UserError(f"model.path: no tokenizer can be loaded from {model.path}: {first_line(error)}") from error
     if not tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens):
         raise UserError(
             f"model.path: {model.path} has no tokenizer; put the files of the model's own there, such as tokenizer.json"

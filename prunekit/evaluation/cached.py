@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,13 +15,16 @@ from prunekit.evaluation.trivial import warn_if_trivial
 from prunekit.support.cache import Cache, EntryKind, Json
 from prunekit.support.fingerprints import model_fingerprint
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 EVALUATIONS = EntryKind("evaluations", revision=1)
 
 
 def cached_evaluation(
     folder: str | Path,
     task: TaskConfig,
-    model: Any,
+    model: PreTrainedModel,
     examples: Examples,
     *,
     device: torch.device,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from prunekit.support.devices import autocast
 from prunekit.support.fingerprints import weights_fingerprint
 from prunekit.support.finite import require_finite
 from prunekit.support.statistics import Band, accuracy_band, bootstrap_band
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Advance = Callable[[int], None]
 Read = Callable[[Any, Batch], Sequence[Tensor]]
@@ -55,12 +58,12 @@ class Request:
     on_rows: Advance
 
 
-Evaluation = Callable[[TaskConfig, torch.nn.Module, Examples, Request], Evaluated]
+Evaluation = Callable[[TaskConfig, "PreTrainedModel", Examples, Request], Evaluated]
 
 
 def evaluate(
     task: TaskConfig,
-    model: torch.nn.Module,
+    model: PreTrainedModel,
     examples: Examples,
     *,
     device: torch.device,
@@ -83,7 +86,7 @@ def evaluate(
     return EVALUATIONS[task.kind](task, model, examples, how)
 
 
-def _of_rows(task: TaskConfig, model: torch.nn.Module, examples: Examples, how: Request) -> Evaluated:
+def _of_rows(task: TaskConfig, model: PreTrainedModel, examples: Examples, how: Request) -> Evaluated:
     """Of classification and regression."""
     batches = evaluation_batches(examples, how.batch_size)
     logits = predict(model, batches, device=how.device, precision=how.precision, on_rows=how.on_rows)
@@ -95,7 +98,7 @@ def _of_rows(task: TaskConfig, model: torch.nn.Module, examples: Examples, how: 
     return _banded(values, bootstrap_band(metric.resampled, predicted, examples.labels), None)
 
 
-def _of_questions(task: TaskConfig, model: torch.nn.Module, examples: Examples, how: Request) -> Evaluated:
+def _of_questions(task: TaskConfig, model: PreTrainedModel, examples: Examples, how: Request) -> Evaluated:
     assert isinstance(examples, Windows)
     batches = evaluation_batches(examples, how.batch_size)
     spans = _best_spans(task, model, examples, batches, how.device, how.precision, how.on_rows)
@@ -105,7 +108,7 @@ def _of_questions(task: TaskConfig, model: torch.nn.Module, examples: Examples, 
     return _banded(means, bootstrap_band(resampled_mean, per_row, per_row), per_row)
 
 
-def _of_translation(task: TaskConfig, model: torch.nn.Module, examples: Examples, how: Request) -> Evaluated:
+def _of_translation(task: TaskConfig, model: PreTrainedModel, examples: Examples, how: Request) -> Evaluated:
     assert isinstance(examples, Pairs)
     hypotheses = texts(examples, translate(
         model, examples, device=how.device, beams=how.beams, batch_size=how.batch_size, precision=how.precision,
@@ -127,7 +130,7 @@ def _banded(values: dict[str, float], band: Band, per_row: np.ndarray | None) ->
 
 
 def predict(
-    model: torch.nn.Module,
+    model: PreTrainedModel,
     batches: Sequence[Batch],
     *,
     device: torch.device,
@@ -142,7 +145,7 @@ def predict(
 
 def _best_spans(
     task: TaskConfig,
-    model: torch.nn.Module,
+    model: PreTrainedModel,
     examples: Windows,
     batches: Sequence[Batch],
     device: torch.device,
@@ -167,7 +170,7 @@ def _best_spans(
 
 
 def _in_order(
-    model: Any, batches: Sequence[Batch], read: Read, device: torch.device, precision: str, on_rows: Advance
+    model: PreTrainedModel, batches: Sequence[Batch], read: Read, device: torch.device, precision: str, on_rows: Advance
 ) -> list[Tensor]:
     """What ``read`` takes from the model's outputs, (batch, ...) each, for all examples in the order of the data."""
     model.eval()
@@ -186,7 +189,7 @@ def score(task: TaskConfig, logits: np.ndarray, labels: np.ndarray) -> dict[str,
     return metrics.evaluate(task.metrics, logits, labels, task.regression)
 
 
-def model_record(model: Any, name: str, path: str | None, weights: str) -> dict[str, Any]:
+def model_record(model: PreTrainedModel, name: str, path: str | None, weights: str) -> dict[str, Any]:
     """How the run record names a model."""
     layout = describe(model)
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,11 +13,18 @@ from prunekit.forward.seq2seq import Seq2Seq
 from prunekit.support.devices import autocast
 from prunekit.support.timing import interleaved
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 def forward_calls(
     models: Mapping[str, Any], batch_size: int, length: int, device: torch.device, precision: str = "float32"
 ) -> dict[str, Callable[[], None]]:
-    """One forward pass of each model on the same ``(batch_size, length)`` tokens without padding."""
+    """One forward pass of each model on the same ``(batch_size, length)`` tokens without padding.
+
+    Args:
+        models: by name; whatever takes token ids and has a ``config``, be it of transformers or not.
+    """
     vocabulary = min(model.config.vocab_size for model in models.values())
     ids = torch.randint(5, vocabulary, (batch_size, length), device=device)
 
@@ -29,14 +36,14 @@ def forward_calls(
 
 
 def decoding_calls(
-    models: Mapping[str, Any], batch_size: int, length: int, words: int, beams: int, device: torch.device
+    models: Mapping[str, PreTrainedModel], batch_size: int, length: int, words: int, beams: int, device: torch.device
 ) -> dict[str, Callable[[], None]]:
     """Beam search of exactly so many words by each translation model, for the same sources of random tokens."""
     vocabulary = min(model.config.vocab_size for model in models.values())
     ids = torch.randint(5, vocabulary, (batch_size, length), device=device)
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
-    def decode(model: Any) -> None:
+    def decode(model: PreTrainedModel) -> None:
         parts = Seq2Seq(model)
         with torch.inference_mode():
             beam_search(parts, parts.read(batch), beams=beams, longest=words, endless=True)
@@ -50,8 +57,9 @@ def rounds(repeats: int, batch_size: int, length: int, tokens: int = 4096) -> in
 
 
 def latency_rows(
-    dense: Any, pruned: Any, batch_sizes: list[int], length: int, *, repeats: int, device: torch.device
-) -> list[dict[str, Any]]:
+    dense: PreTrainedModel, pruned: PreTrainedModel, batch_sizes: list[int], length: int, *, repeats: int,
+    device: torch.device,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Median latency of a dense and a pruned model, and the median of the speed-ups round by round."""
     rows = []
     for batch_size in batch_sizes:

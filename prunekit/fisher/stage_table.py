@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -25,6 +25,9 @@ from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.teachers import Teacher
 from prunekit.support.files import write_json
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 TIMED = ("gradients", "search", "rearrange", "tune")
 
 
@@ -44,7 +47,7 @@ class StageTable:
         """Stages of an interrupted run; looked up once all rows are read."""
         return {line["stage"]: line for line in logged_on_the_same(self.run)}
 
-    def evaluate(self, stage: str, model: Any) -> None:
+    def evaluate(self, stage: str, model: PreTrainedModel) -> None:
         """Score a model, unless the run was interrupted after that."""
         if stage not in self.done:
             with self.run.stage(f"evaluate {stage}", len(self.evaluation)) as advance:
@@ -73,7 +76,7 @@ class StageTable:
         table = self.table
         return lambda constraint: latency_search(scores, model, table, constraint)
 
-    def finish(self, masks: Masks, small: Any, tuning: list[dict[str, Any]]) -> None:
+    def finish(self, masks: Masks, small: PreTrainedModel, tuning: list[dict[str, Any]]) -> None:
         """Write the tables, measure the latency of what was saved, and fill in the summary.
 
         Args:
@@ -121,7 +124,7 @@ class StageTable:
             }
 
 
-def kept_rows(model: Any, masks: Masks) -> list[dict[str, Any]]:
+def kept_rows(model: PreTrainedModel, masks: Masks) -> list[dict[str, Any]]:
     """Heads and neurons kept in each physical layer."""
     layout = describe(model)
     tensors: dict[str, tuple[torch.Tensor, list[int]]] = {

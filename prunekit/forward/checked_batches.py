@@ -104,7 +104,7 @@ def _check_targets(own: str, model: PreTrainedModel, batch: Batch, scored: bool)
                 if not bool(batch["attention_mask"].gather(1, batch[name][:, None]).all()):
                     raise UserError(f"{own}: {name} points at padding, it should be a token of its row")
     elif has_head(model):
-        classes = int(model.config.num_labels)
+        classes = int(model.config.num_labels or 0)
         if classes == 1:
             _check_numbers(own, batch, rows)
             return

@@ -80,7 +80,7 @@ def _gate_derivatives(
 
 
 def of_translation(
-    model: Any, batch: Batch, gates: dict[str, Tensor], *, check: bool = False
+    model: PreTrainedModel, batch: Batch, gates: dict[str, Tensor], *, check: bool = False
 ) -> tuple[Tensor, dict[AttentionBlock, Tensor]]:
     """As :func:`of_classifier`, with losses in place of logits; the model itself runs, so there is nothing to check."""
     if model.get_output_embeddings() is None:
@@ -90,10 +90,11 @@ def of_translation(
     tokens = {block.kind: labels != -100 if block.in_decoder else attention_mask != 0 for block in sublayers}
     open_, ones = Masks.ones(describe(model)), Masks.ones(describe(model), model.dtype, model.device).heads
     heads = {kind: ones[kind].expand(*tokens[kind].shape, -1, -1).clone().requires_grad_() for kind in ones}
+    shifted: Any = model.prepare_decoder_input_ids_from_labels
     with gated(model, Masks(heads, open_.neurons, open_.layers)):
         logits = model(
             input_ids=batch["input_ids"].to(model.device), attention_mask=attention_mask, use_cache=False,
-            decoder_input_ids=model.prepare_decoder_input_ids_from_labels(labels),
+            decoder_input_ids=shifted(labels),
         ).logits  # fmt: skip
     losses = target_losses(logits, labels)
     for kind, count in gates.items():

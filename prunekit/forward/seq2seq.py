@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,6 +19,9 @@ from prunekit.forward.replay import context
 from prunekit.models.blocks import AttentionBlock, FFNBlock, attention_blocks, ffn_blocks
 from prunekit.models.families.encoder_decoders import CROSS
 from prunekit.models.families.table import translator_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 HeadGates = Mapping[tuple[str, int], Tensor]
 """By kind and layer: what multiplies the context of each sentence, (sentence, 1, heads * head size)."""
@@ -84,7 +87,7 @@ class _DecoderLayer:
 class Seq2Seq:
     """A translation model in its parts."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
         self.family = translator_of(model.config)
         by_kind: dict[str, list[AttentionBlock]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,9 +15,12 @@ from prunekit.forward.seq2seq import Seq2Seq
 from prunekit.support.devices import autocast
 from prunekit.support.finite import require_finite
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 def translate(
-    model: Any,
+    model: PreTrainedModel,
     pairs: Pairs,
     *,
     device: torch.device,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from prunekit.forward.seq2seq import HeadGates, Memory, Seq2Seq
 from prunekit.forward.translate import in_order
 from prunekit.models.blocks import describe
 from prunekit.models.layout import AttentionShape
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 FILLS_GPU = 512
 """Sentences that a GPU translates at once."""
@@ -40,8 +43,9 @@ class TranslationAblation:
 
     @torch.inference_mode()
     def __init__(
-        self, model: Any, pairs: Pairs, *, device: torch.device, beams: int, batch_size: int, at_once: int | None = None
-    ) -> None:
+        self, model: PreTrainedModel, pairs: Pairs, *, device: torch.device, beams: int, batch_size: int,
+        at_once: int | None = None,
+    ) -> None:  # fmt: skip
         """Args: as of :func:`prunekit.forward.translate.translate`, and ``at_once``: how many ablations are decoded in
         one batch; the default is one on a CPU, where more were seen to be slower, and what fills a GPU."""
         model.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prunekit.config.sections import Experiment
 from prunekit.data.batches import Examples
@@ -15,13 +15,16 @@ from prunekit.models.costs import cost
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import logged_on_the_same
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 Row = dict[str, Any]
 
 
 class CurvePoints:
     """What turns the steps of a run's pruning curves into rows of its table."""
 
-    def __init__(self, config: Experiment, run: Run, model: Any, examples: Examples) -> None:
+    def __init__(self, config: Experiment, run: Run, model: PreTrainedModel, examples: Examples) -> None:
         """``model`` is the unpruned one, ``examples`` are evaluated on."""
         self.config, self.run, self.examples = config, run, examples
         self.dense = cost(model, *examples.mean_lengths)

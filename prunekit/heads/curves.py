@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,10 +18,13 @@ from prunekit.models.costs import Cost, cost
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 
-Estimate = Callable[[Any], Mapping[str, Any]]
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Estimate = Callable[["PreTrainedModel"], Mapping[str, Any]]
 """Scores of a model's heads by attention kind: (layer, widest layer's heads), NaN or anything where a head is not
 there."""
-Retrain = Callable[[Any], None]
+Retrain = Callable[["PreTrainedModel"], None]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Step:
     """Attention kind and layer of the rows of the arrays below."""
     keep: np.ndarray
     """bool, (row, head), in terms of the unpruned model."""
-    model: Any
+    model: PreTrainedModel
     """Physically pruned."""
     removed: list[tuple[int, int]]
     """(row, head) of all heads that are gone, in the order of their removal."""
@@ -42,7 +45,7 @@ class Step:
 
 
 def pruning_steps(
-    model: Any,
+    model: PreTrainedModel,
     shares: Sequence[float],
     estimate: Estimate,
     *,
@@ -80,7 +83,7 @@ def pruning_steps(
         yield Step(share, rows, keep, current, list(removed), first)
 
 
-def prune_heads(model: Any, rows: Sequence[Row], keep: np.ndarray, target: np.ndarray) -> Any:
+def prune_heads(model: PreTrainedModel, rows: Sequence[Row], keep: np.ndarray, target: np.ndarray) -> PreTrainedModel:
     """Prune a model that has the heads ``keep`` to those of ``target``, both (row, head) of the unpruned model."""
     masks = Masks.ones(describe(model))
     for (kind, layer), here, wanted in zip(rows, keep, target, strict=True):

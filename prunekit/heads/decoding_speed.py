@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,10 +10,13 @@ import torch
 from prunekit.evaluation.speed import decoding_calls, rounds
 from prunekit.support.timing import interleaved
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 def decoding_row(
-    original: Any,
-    pruned: Any,
+    original: PreTrainedModel,
+    pruned: PreTrainedModel,
     batch_size: int,
     length: int,
     words: int,

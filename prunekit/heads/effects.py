@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ from prunekit.support.cache import Cache, EntryKind, Tensors
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import model_fingerprint
 from prunekit.support.finite import require_finite
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ABLATIONS = EntryKind("ablation", revision=1)
 
@@ -106,7 +109,7 @@ def head_effects(
     return Effects(joined.pop("baseline"), joined)
 
 
-def _ablated(model: Any, batches: list[Batch], mode: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+def _ablated(model: PreTrainedModel, batches: list[Batch], mode: str, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Logits of the whole model, (example, label), and of one without each head, (layer, head, example, label).
 
     Args:

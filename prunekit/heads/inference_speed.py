@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from prunekit.evaluation.speed import forward_calls, rounds
 from prunekit.support.timing import interleaved, peak_memory
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 def forward_rows(
-    models: Mapping[str, Any],
+    models: Mapping[str, PreTrainedModel],
     batch_size: int,
     length: int,
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -17,6 +17,9 @@ from prunekit.runs.execute import Run
 from prunekit.runs.run_data import recorded_rows
 from prunekit.runs.teachers import Teacher
 from prunekit.training.finetuning import retrain
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 VARIANT_OF = {"importance": "paper", "importance_stepwise": "paper", "importance_released": "released"}
 """Of :func:`prunekit.heads.scores.head_importance`, by order."""
@@ -51,7 +54,7 @@ def importance(
     rows = recorded_rows(run, "importance", config.task, config.task.train, examples, config.seed)
     batches = evaluation_batches(teacher.encode(rows), 32)
 
-    def estimate(model: Any) -> dict[str, Tensor]:
+    def estimate(model: PreTrainedModel) -> dict[str, Tensor]:
         with run.stage("head importance", len(rows)) as advance:
             return head_importance(model, batches, variant=variant, normalise=normalise, progress=advance)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,21 +17,27 @@ from prunekit.heads.scores import random_scores
 from prunekit.heads.settings import TimingSettings
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
+from prunekit.models.pretrained import on_device
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher, load_teacher, new_model
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
-def timed_model(config: TimingSettings, run: Run) -> tuple[Any, Teacher | None]:
+
+def timed_model(config: TimingSettings, run: Run) -> tuple[PreTrainedModel, Teacher | None]:
     """The model to time, and the teacher that it is; random weights are none."""
     if config.model.weights == "random":
         model, _ = new_model(config.model, config.task, config.seed)
         run.model = model_record(model, config.model.name, config.model.path, "random")
-        return model.to(run.device), None
+        return on_device(model, run.device), None
     teacher = load_teacher(config, run)
     return teacher.model, teacher
 
 
-def timed_scores(config: TimingSettings, run: Run, model: Any, teacher: Teacher | None) -> Mapping[str, Any]:
+def timed_scores(
+    config: TimingSettings, run: Run, model: PreTrainedModel, teacher: Teacher | None
+) -> Mapping[str, Tensor]:
     """Scores of heads by kind, (layer, head), that say which go: at random where there is no teacher and no task."""
     if teacher is None:
         return random_scores(model, config.seed)
@@ -39,8 +45,8 @@ def timed_scores(config: TimingSettings, run: Run, model: Any, teacher: Teacher 
 
 
 def without_lowest(
-    model: Any, scores: Mapping[str, Tensor], kinds: Sequence[str], share: float
-) -> tuple[Any, Masks, float]:
+    model: PreTrainedModel, scores: Mapping[str, Tensor], kinds: Sequence[str], share: float
+) -> tuple[PreTrainedModel, Masks, float]:
     """The model pruned by a share of the heads of these kinds, those of the lowest scores, ranked together.
 
     Returns:

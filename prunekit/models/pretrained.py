@@ -148,6 +148,13 @@ def _without_a_place(model: PreTrainedModel, unexpected: Iterable[str], created:
     )
 
 
+def on_device(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
+    """The model, moved there in place; transformers types ``to`` for devices by number only."""
+    untyped: Any = model
+    moved: PreTrainedModel = untyped.to(device)
+    return moved
+
+
 def some(names: Iterable[str]) -> str:
     """The first name, and how many more there are."""
     first, *others = names

@@ -15,7 +15,7 @@ from prunekit.models.empty_sublayers import BiasOnly, FirstFeature, SkippedNorm
 from prunekit.support.errors import UserError
 
 
-def check_wrappers(model: Any) -> None:
+def check_wrappers(model: object) -> None:
     """Refuse a model inside another module, or with modules that compute in their own way.
 
     Raises:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,12 +20,16 @@ from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.evaluation.evaluate import evaluate, model_record
 from prunekit.models import checkpoints
+from prunekit.models.pretrained import on_device
 from prunekit.runs.execute import Run, execute
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import weights_fingerprint
 from prunekit.training import processes
 from prunekit.training.finetuning import quick_attention, steps_in, train
 from prunekit.training.loop import Context
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 REVISION = 1
 """Raised whenever `finetune` gives other numbers for the same configuration."""
@@ -35,7 +39,7 @@ REVISION = 1
 class Teacher:
     """A fine-tuned model in eval mode on the run's device, with its tokenizer and how records name it."""
 
-    model: Any
+    model: PreTrainedModel
     tokenizer: Any
     record: dict[str, Any]
     source: dict[str, Any]
@@ -58,7 +62,7 @@ def finetune(config: Settings, run: Run) -> None:
     examples, tested = encoded(train_rows), encoded(evaluation)
     judged = encoded(held_out) if len(held_out) else None
 
-    def held_out_score(current: torch.nn.Module) -> float:
+    def held_out_score(current: PreTrainedModel) -> float:
         assert judged is not None  # train.keep=best, see `_split`
         return evaluate(config.task, current, judged, device=run.device).metrics[config.task.metric]
 
@@ -125,8 +129,8 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
             "run_id": record["run_id"], "seed": config.train.seed, "metric": metric, "value": value,
             "device": f"{record['device']['name']} ({record['device']['type']})",
         }  # fmt: skip
-    model: Any = checkpoints.load(folder, attention=config.model.attention, dtype=dtype)
-    model.to(run.device)
+    model = checkpoints.load(folder, attention=config.model.attention, dtype=dtype)
+    on_device(model, run.device)
     kind_of(config.task).check_fits(model, f"teacher: {folder}", config.task)
     tokenizer = load_tokenizer(dataclasses.replace(config.model, path=folder))
     run.teacher = source
@@ -138,17 +142,17 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
     return Teacher(model, tokenizer, run.model, source, own_tokenizer)
 
 
-def teacher_record(model: Any, path: str) -> dict[str, Any]:
+def teacher_record(model: PreTrainedModel, path: str) -> dict[str, Any]:
     """How the run record names a model of the user's: by its folder, or its name on the Hub."""
     return model_record(model, model_of_teacher(path, "sdpa").name, path, "pretrained")
 
 
-def snapshot(config: Experiment, teacher: Teacher, run: Run, epoch: int) -> Any:
+def snapshot(config: Experiment, teacher: Teacher, run: Run, epoch: int) -> PreTrainedModel:
     """The teacher as it was after an epoch of its training, one of ``config.train.snapshots``, on the run's device."""
     home = Path(config.run.folder) / "finetune" / teacher.source["run_id"]
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
-    model: Any = checkpoints.load(snapshot_folder(home, epoch), attention=config.model.attention, dtype=dtype)
-    return model.to(run.device)
+    model = checkpoints.load(snapshot_folder(home, epoch), attention=config.model.attention, dtype=dtype)
+    return on_device(model, run.device)
 
 
 def snapshot_folder(folder: Path, epoch: int) -> Path:
@@ -156,7 +160,9 @@ def snapshot_folder(folder: Path, epoch: int) -> Path:
     return folder / "epochs" / str(epoch)
 
 
-def new_model(config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any = None) -> tuple[Any, list[str]]:
+def new_model(
+    config: ModelConfig, task: TaskConfig, seed: int, tokenizer: Any = None
+) -> tuple[PreTrainedModel, list[str]]:
     """A model to be trained or timed, see :meth:`prunekit.data.kinds.base.TaskKind.new_model`."""
     return kind_of(task).new_model(config, task, seed, tokenizer)
 

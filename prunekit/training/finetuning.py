@@ -20,6 +20,7 @@ from prunekit.config.sections import TrainConfig
 from prunekit.data.batches import Batch, Examples
 from prunekit.data.kinds import kind_of
 from prunekit.models.blocks import set_probability_dropout
+from prunekit.models.pretrained import on_device
 from prunekit.support.devices import autocast
 from prunekit.training import processes
 from prunekit.training.loop import Context, Stage, StageState, Values, run
@@ -68,8 +69,7 @@ def train(
     Raises:
         UserError: as :func:`prunekit.training.loop.run`.
     """
-    moved: Any = model  # transformers types `to` for devices by number only
-    moved.to(context.device).train()
+    on_device(model, context.device).train()
     if config.attention_dropout is not None:
         set_probability_dropout(model, config.attention_dropout)
     identity = {**context.identity, "config": json.dumps(vars(config), sort_keys=True)}

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,9 @@ from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import blocks, call_order
 from prunekit.models.masks import Masks
 from prunekit.models.residual import embedding_writer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PREDICTION_WEIGHT = 0.5
 
@@ -72,7 +75,7 @@ def drawn(gates: Gates) -> Masks:
 
 
 @contextmanager
-def masked(model: Any, masks: Masks | None) -> Iterator[None]:
+def masked(model: PreTrainedModel, masks: Masks | None) -> Iterator[None]:
     """Multiply by gates whatever heads, neurons and sublayers give, and whatever is written to the residual stream."""
     with ExitStack() as hooks:
         if masks is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from prunekit.models.blocks import blocks, describe
 from prunekit.models.costs import cost, head_macs, neuron_macs
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def plain_rearrange(gradients: UnitTensors, masks: Masks) -> Masks:
@@ -48,7 +51,7 @@ def plain_rearranged_layer(gradients: Tensor, mask: Tensor) -> Tensor:
     return rearranged
 
 
-def plain_gradients(model: Any, batches: Sequence[Batch]) -> UnitTensors:
+def plain_gradients(model: PreTrainedModel, batches: Sequence[Batch]) -> UnitTensors:
     """Gradients of each batch's mean loss by one gate a unit, weights frozen, batches as they come."""
     ones = Masks.ones(describe(model), next(model.parameters()).dtype, model.device)
     gates = [ones.heads["self"].requires_grad_(), ones.neurons.requires_grad_()]
@@ -63,7 +66,7 @@ def plain_gradients(model: Any, batches: Sequence[Batch]) -> UnitTensors:
     return UnitTensors(torch.stack(heads).cpu(), torch.stack(neurons).cpu())
 
 
-def plain_search(gradients: UnitTensors, model: Any, length: int, constraint: float) -> Masks:
+def plain_search(gradients: UnitTensors, model: PreTrainedModel, length: int, constraint: float) -> Masks:
     """The most important heads and neurons within the MACs, for every number of heads, 1 at least."""
     heads, neurons = (rows.double().square().sum(0).flatten() for rows in (gradients.heads, gradients.neurons))
     budget = constraint * cost(model, length).macs

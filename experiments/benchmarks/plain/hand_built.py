@@ -6,13 +6,16 @@ Nothing of transformers' layers or of what surgery leaves is in it, only matrice
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunekit.models.blocks import Block, blocks, call_order
 from prunekit.models.families.table import classify, family_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class HandBuilt(nn.Module):
@@ -21,7 +24,7 @@ class HandBuilt(nn.Module):
     Embeddings and head are the other's own modules. There is no padding.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.config, self._model = model.config, [model]  # in a list: not a submodule
         base = model.base_model

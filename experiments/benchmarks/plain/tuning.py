@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from scipy.sparse.linalg import lsmr
@@ -20,6 +20,9 @@ from prunekit.forward.replay import layer_input
 from prunekit.models.blocks import Block, blocks
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass
@@ -35,7 +38,7 @@ class LayerCall:
 
 
 @torch.no_grad()
-def plain_tune(model: Any, masks: Masks, batches: list[Batch], assistant: Masks) -> Masks:
+def plain_tune(model: PreTrainedModel, masks: Masks, batches: list[Batch], assistant: Masks) -> Masks:
     """Soft masks of the heads and neurons that ``masks`` keep; stops for good at a solution that is no good."""
     layers = blocks(model)
     soft = Masks({"self": masks.heads["self"].double()}, masks.neurons.double(), masks.layers)
@@ -62,7 +65,7 @@ def plain_tune(model: Any, masks: Masks, batches: list[Batch], assistant: Masks)
 class Side:
     """One of the two models, on its way through the layers."""
 
-    def __init__(self, model: Any, masks: Masks) -> None:
+    def __init__(self, model: PreTrainedModel, masks: Masks) -> None:
         self.model, self.masks = model, masks
         self.calls: list[LayerCall] = []
 

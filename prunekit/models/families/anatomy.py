@@ -127,7 +127,8 @@ class Encoder(Family):
     residual: Residual
     """The residual stream outside of the layers."""
     classify: Callable[[Any, Tensor], Tensor]
-    """Sequence-classification head: (batch, at least 1 token, d) to logits; reads the first token only."""
+    """Sequence-classification head: (batch, at least 1 token, d) to logits; reads the first token only. The model is
+    ``Any`` here and in the rows: to a type checker a submodule of a model of transformers may be a tensor."""
 
 
 @dataclass(frozen=True, kw_only=True)

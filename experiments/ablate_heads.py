@@ -7,7 +7,7 @@ python -m experiments.ablate_heads task=sst2 model=bert-base evaluation.examples
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, TYPE_CHECKING
 
 from experiments.cli.verb import verb
 from prunekit.config.ranges import EXAMPLES, within
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class AblateHeads(Experiment):
     """Single-head and all-but-one ablation."""
 
+    autocasts: ClassVar[bool] = False
     selection_examples: int | None = within(None, 1, EXAMPLES)
     """Training examples on which the head that stays is chosen for the second protocol of Table 3; null for none."""
     level: float = within(0.01, 0, 1)

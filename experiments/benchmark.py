@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, TYPE_CHECKING
 
 from experiments.cli.verb import verb
 from prunekit.config.checks import one_of
@@ -47,6 +47,7 @@ OF_SHAPES = ("rearrange", "sweep", "analysis")
 class Benchmark(Experiment):
     """Paired timings; the ratios are taken round by round."""
 
+    autocasts: ClassVar[bool] = False
     benchmark: str = "ablation"
     """Which: ``ablation``, ``importance``, ``fisher``, ``rearrange``, ``cofi_step``: of its training, in batches of
     ``evaluation.batch_size``, ``latency``: of pruned models, ``ablation_translation``, ``sweep``: of Fisher pruning

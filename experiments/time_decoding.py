@@ -8,7 +8,7 @@ python -m experiments.time_decoding task=wmt14 model=opus-mt-en-fr model.weights
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, TYPE_CHECKING
 
 from experiments.cli.verb import verb
 from prunekit.config.checks import twice
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class TimeDecoding(TimingSettings):
     """Measured speed of beam search, of a translation model and of what is left of it."""
 
+    autocasts: ClassVar[bool] = False
     shares: list[float] = within([0.25, 0.5, 0.75], 0, 1, fewest=1)
     """Shares of the heads of the chosen kinds that go."""
     length: int | None = within(None, 1, LENGTH)

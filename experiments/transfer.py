@@ -7,7 +7,7 @@ python -m experiments.transfer scale=paper             # MNLI-m and MNLI-mm
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, TYPE_CHECKING
 
 from experiments.cli.verb import verb
 from prunekit.config.sections import Experiment
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class Transfer(Experiment):
     """Correlation of single-head effects between two evaluation sets."""
 
+    autocasts: ClassVar[bool] = False
     second: TaskConfig = field(default_factory=TaskConfig)
     """The other data; the teacher is trained on ``task`` only."""
 

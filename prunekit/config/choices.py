@@ -5,7 +5,7 @@ ATTENTIONS = ("sdpa", "eager")
 PRECISIONS = ("float32", "bfloat16")
 """Of training; bfloat16 is autocast."""
 DTYPES = ("float32", "float64", "bfloat16")
-"""Of evaluation and scores."""
+"""Of evaluation and timing."""
 VARIANTS = ("paper", "released")
 """As a paper has it, or as its authors' code computes it."""
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from prunekit.config.checks import near, one_line, one_of, shape_problems, twice
 from prunekit.config.choices import ATTENTIONS, DTYPES, PRECISIONS
@@ -185,8 +185,11 @@ class Experiment(Settings):
     one as ``train`` says."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """How models are evaluated."""
+    autocasts: ClassVar[bool] = True
+    """Whether what the verb evaluates or times may run in bfloat16; ablations and decoding have no autocast."""
     dtype: str = "float32"
-    """Precision of evaluation and scores: ``float32``, ``float64`` or ``bfloat16`` (autocast)."""
+    """Precision of evaluation and timing: ``float32``, ``float64`` or ``bfloat16`` (autocast); scores and ablations are
+    computed in float32 or float64."""
     seed: int = within(0, 0, SEEDS)
     """Seeds what the method itself draws: importance samples, random orders, bootstrap. Teachers have their own."""
 
@@ -205,6 +208,8 @@ class Experiment(Settings):
 
     def problems(self) -> Iterator[str]:
         yield from one_of("dtype", self.dtype, DTYPES)
+        if self.dtype == "bfloat16" and not self.autocasts:
+            yield "dtype: bfloat16 is autocast, which this verb does not compute in, use float32 or float64"
         if self.teacher is not None and self.model.weights == "random":
             yield "model.weights: random weights have no teacher, leave out teacher or model.weights=random"
 

@@ -54,7 +54,7 @@ class _Linear(torch.autograd.Function):
             return linear(input.float(), weight.float(), None if bias is None else bias.float()).bfloat16()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         input, weight = ctx.saved_tensors
         of_input, of_weight, of_bias = ctx.needs_input_grad
         with torch.autocast("cpu", enabled=False):

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import inspect
 
 import pytest
@@ -35,6 +36,14 @@ def test_all_problems_are_listed_at_once_with_their_paths() -> None:
 def test_mps_is_refused_with_the_reason(device: str) -> None:
     (line,) = check(RunConfig(device=device), "run.")
     assert line == f"run.device: {device} has no float64, which scores are summed in; use cpu"
+
+
+@pytest.mark.parametrize("verb", ["ablate_heads", "transfer", "time_decoding", "benchmark"])
+def test_what_has_no_autocast_refuses_bfloat16(verb: str) -> None:
+    settings = importlib.import_module(f"experiments.{verb}").main.settings
+    line = "dtype: bfloat16 is autocast, which this verb does not compute in, use float32 or float64"
+    assert line in check(settings(dtype="bfloat16"))
+    assert not [problem for problem in check(settings(dtype="float64")) if problem.startswith("dtype")]
 
 
 def test_a_good_configuration_has_no_problems() -> None:

@@ -7,7 +7,7 @@ python -m experiments.ablate_heads task=sst2 model=bert-base evaluation.examples
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from experiments.cli.verb import verb
 from prunekit.config.ranges import EXAMPLES, within

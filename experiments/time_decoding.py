@@ -8,7 +8,7 @@ python -m experiments.time_decoding task=wmt14 model=opus-mt-en-fr model.weights
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from experiments.cli.verb import verb
 from prunekit.config.checks import twice

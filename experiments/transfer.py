@@ -7,7 +7,7 @@ python -m experiments.transfer scale=paper             # MNLI-m and MNLI-mm
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from experiments.cli.verb import verb
 from prunekit.config.sections import Experiment

@@ -41,7 +41,7 @@ class RoundedProducts(TorchFunctionMode):
 def _rounded_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """What autocast makes of a linear map: operands rounded to bfloat16, so that gradients are too."""
     operands = [None if operand is None else operand.bfloat16() for operand in (input, weight, bias)]
-    return _Linear.apply(*operands)  # type: ignore[no-any-return, no-untyped-call]
+    return _Linear.apply(*operands)
 
 
 class _Linear(torch.autograd.Function):

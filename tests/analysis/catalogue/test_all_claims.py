@@ -15,6 +15,7 @@ from analysis.catalogue.draw import draw_all
 from analysis.claims import papers
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
+from tests.support.drawings import only_csv
 from tests.support.records import cofi, kwon, michel
 from tests.support.records.frame import BERT, MINILM
 
@@ -98,7 +99,8 @@ def test_a_row_a_claim_and_model_and_one_for_what_no_run_tests(tmp_path: Path) -
     assert (frame.loc[frame["claim"].str.startswith("At 95 %"), "verdict"] != "not tested").all()
 
 
-def test_the_ledger_says_what_the_tables_of_the_papers_say(tmp_path: Path) -> None:
+def test_the_ledger_says_what_the_tables_of_the_papers_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.render.output.save_figure", only_csv)
     for task in ("mnli", "sst2"):
         kwon.pruning(tmp_path / "runs", MINILM, task)
     result = draw_all([tmp_path / "runs"], tmp_path / "figures")

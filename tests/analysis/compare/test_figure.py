@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from analysis.catalogue.draw import draw_all
 from analysis.compare import figure as compare
@@ -15,7 +16,9 @@ from analysis.compare.front import on_front
 from analysis.compare.runs import comparable
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
+from analysis.render import output
 from analysis.render.output import Drawing, Table
+from tests.support.drawings import only_csv, without_pdf
 from tests.support.records import cofi, kwon, michel
 from tests.support.records.frame import MINILM, write_table
 
@@ -55,7 +58,13 @@ def everything(root: Path) -> None:
     cofi.run(root, MINILM, sparsity=0.95, counted=0.95, loss=0.08, structure="dense")
 
 
-def test_all_methods_are_drawn_in_one_figure_and_one_table(tmp_path: Path) -> None:
+def png_of_the_comparison(figure: Figure, frame: pd.DataFrame, path: Path, kinds: object) -> list[Path]:
+    """What else is drawn of these runs has tests of its own."""
+    return (without_pdf if path.name.startswith("compare") else only_csv)(figure, frame, path, kinds)
+
+
+def test_all_methods_are_drawn_in_one_figure_and_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "save_figure", png_of_the_comparison)
     everything(tmp_path / "runs")
     result = draw_all([tmp_path / "runs"], tmp_path / "figures")
     names = {path.relative_to(tmp_path / "figures").as_posix() for path in [*result.figures, *result.table_files]}

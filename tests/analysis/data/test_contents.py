@@ -13,6 +13,7 @@ from analysis.catalogue.draw import draw_all
 from analysis.compare.runs import comparable
 from analysis.data.averages import unpruned
 from analysis.data.loading import Journal, load
+from tests.support.drawings import only_csv
 from tests.support.records import kwon, michel
 from tests.support.records.frame import DEMO
 
@@ -130,7 +131,8 @@ def test_teachers_of_other_seeds_and_files_of_other_names_are_others(tmp_path: P
     assert len(load([tmp_path], Journal())) == 4
 
 
-def test_the_unpruned_score_is_of_one_teacher(tmp_path: Path) -> None:
+def test_the_unpruned_score_is_of_one_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.render.output.save_figure", only_csv)
     for seed, (value, content) in enumerate([(1.0, "a"), (1.0, "a"), (0.25, "b")]):
         change = from_outside(value, content)
         edited(michel.pruning(tmp_path / "runs", DEMO, "random", seed=seed), change, day=seed + 1)

@@ -24,8 +24,10 @@ from analysis.michel import (
     table1,
     table2,
 )
+from analysis.render import output
 from analysis.render.output import Drawing, Table
 from analysis.render.style import GREY
+from tests.support.drawings import only_csv, without_pdf
 from tests.support.records import michel, translation
 from tests.support.records.frame import MINILM
 
@@ -42,7 +44,8 @@ def one(items: list[Drawing | Table]) -> Drawing:
     return drawing
 
 
-def test_everything_is_drawn_and_nothing_is_missed(tmp_path: Path) -> None:
+def test_everything_is_drawn_and_nothing_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "save_figure", without_pdf)
     translation.everything(tmp_path / "runs")
     drawn = draw_all([tmp_path / "runs"], tmp_path / "figures")
     assert {path.parent.name for path in drawn.figures} == {"marian-small_multi30k"}
@@ -51,8 +54,9 @@ def test_everything_is_drawn_and_nothing_is_missed(tmp_path: Path) -> None:
     assert (drawn.missing, drawn.warnings) == ([], [])
 
 
-def test_encoder_and_translation_share_no_figure(tmp_path: Path) -> None:
+def test_encoder_and_translation_share_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the figures of BERT, nor the comparison of methods, nor what is said to be missing."""
+    monkeypatch.setattr(output, "save_figure", without_pdf)
     michel.ablation(tmp_path / "runs", MINILM)
     michel.transfer(tmp_path / "runs", MINILM)
     michel.pruning(tmp_path / "runs", MINILM, "importance")
@@ -69,7 +73,8 @@ def test_encoder_and_translation_share_no_figure(tmp_path: Path) -> None:
     assert not [line for line in both.missing if line.startswith("marian-small:")], "no other paper is missed"
 
 
-def test_what_is_missing_is_told_with_a_command_that_runs(tmp_path: Path) -> None:
+def test_what_is_missing_is_told_with_a_command_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "save_figure", only_csv)
     translation.ablation(tmp_path / "runs")
     missing = draw_all([tmp_path / "runs"], tmp_path / "figures").missing
     command = "python -m experiments.transfer model=marian-small task=multi30k second=multi30k scale=small"
@@ -244,7 +249,10 @@ def test_published_dynamics_are_grey_and_named_as_another_model(tmp_path: Path) 
     assert "Grey: published, IWSLT14 De-En and another model." in drawing.caption
 
 
-def test_dynamics_of_an_encoder_are_drawn_in_per_cent_and_missed_by_nobody(tmp_path: Path) -> None:
+def test_dynamics_of_an_encoder_are_drawn_in_per_cent_and_missed_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "save_figure", only_csv)
     folder = translation.dynamics(tmp_path / "runs", model=MINILM, task="mnli")
     config = (folder / "result.json").read_text().replace('"translation": true', '"translation": false')
     (folder / "result.json").write_text(config)

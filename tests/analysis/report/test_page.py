@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.catalogue.draw import Made, draw_each
+from analysis.catalogue.draw import Made
 from analysis.data.loading import Journal, load
 from analysis.render.output import Drawing, Table
 from analysis.report.__main__ import main
@@ -96,10 +97,32 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@dataclass
+class Filled:
+    """The page, what it was made of in its order, and the captions, which its pictures no longer have."""
+
+    text: str
+    made: list[Made]
+    captions: list[str]
+
+
 @pytest.fixture(scope="module")
-def text(runs: Path) -> str:
-    journal = Journal()
-    return page(load([runs], journal), journal)
+def filled(runs: Path) -> Filled:
+    journal, made, captions = Journal(), list[Made](), list[str]()
+
+    def noting(items: Iterable[Made]) -> list[Made]:
+        made.extend(ordered(items))
+        captions.extend(one.item.caption for one in made)
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("analysis.report.page.ordered", noting)
+        return Filled(page(load([runs], journal), journal), made, captions)
+
+
+@pytest.fixture(scope="module")
+def text(filled: Filled) -> str:
+    return filled.text
 
 
 @pytest.fixture(scope="module")
@@ -108,18 +131,18 @@ def parsed(text: str) -> Page:
 
 
 @pytest.fixture(scope="module")
-def made(runs: Path) -> list[Made]:
-    return ordered(draw_each(load([runs], Journal()), Journal()))
+def made(filled: Filled) -> list[Made]:
+    return filled.made
 
 
-def test_every_figure_and_table_is_there_once(parsed: Page, made: list[Made]) -> None:
-    figures = [one for one in made if isinstance(one.item, Drawing)]
+def test_every_figure_and_table_is_there_once(parsed: Page, made: list[Made], filled: Filled) -> None:
+    figures = [caption for one, caption in zip(made, filled.captions, strict=True) if isinstance(one.item, Drawing)]
     images = parsed.all("img")
     assert len(images) == len(figures) > 20
     assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in images)
     assert len({image["alt"] for image in images}) == len(images)
-    for image, one in zip(images, figures, strict=True):
-        assert image["alt"].endswith(f". {one.item.caption}") and len(one.item.caption) > 40
+    for image, caption in zip(images, figures, strict=True):
+        assert image["alt"].endswith(f". {caption}") and len(caption) > 40
     tables = [one.item for one in made if isinstance(one.item, Table)]
     shown = parsed.tables[:-1]  # the last one lists the runs
     assert len(shown) == len(tables) > 8
@@ -159,9 +182,10 @@ def test_every_figure_has_a_title(made: list[Made]) -> None:
 
 def test_the_numbers_of_a_figure_are_the_csv_of_its_file(parsed: Page, made: list[Made], tmp_path: Path) -> None:
     [one] = [one for one in made if one.item.name == "fig3b"]
-    paths = one.item.save(tmp_path)
+    assert isinstance(one.item, Drawing)
+    [path] = one.item.save(tmp_path, kinds=("csv",))
     [link] = [link for link in parsed.all("a") if link.get("download", "").endswith("mnli_fig3b.csv")]
-    assert base64.b64decode(link["href"].split(",")[1]) == paths[-1].read_bytes()
+    assert base64.b64decode(link["href"].split(",")[1]) == path.read_bytes()
 
 
 def test_nothing_is_loaded_from_elsewhere(parsed: Page, text: str) -> None:

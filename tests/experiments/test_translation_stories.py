@@ -16,6 +16,7 @@ from prunekit.data.kinds.translation import Pairs
 from prunekit.data.rows import load_rows
 from prunekit.forward.beam_search import Hypothesis
 from prunekit.forward.translate import texts
+from prunekit.heads import decoding_speed
 from prunekit.models import checkpoints
 from prunekit.models.blocks import describe
 from prunekit.runs.teachers import snapshot_folder
@@ -147,9 +148,9 @@ def test_what_does_not_fit_is_named(folder: Path, name: str) -> None:
 
 def test_the_benchmark_finds_the_same_translations(folder: Path) -> None:
     # in float32 two hypotheses may be so close that the processor decides between them
-    arguments = ["benchmark=ablation_translation", "examples=12", "repeats=1", "dtype=float64"]
+    arguments = ["benchmark=ablation_translation", "examples=6", "repeats=1", "dtype=float64"]
     record = perform("benchmark", *SMALL, f"run.folder={folder}", *arguments)
-    assert record["metrics"]["hypotheses"] == 12 * 12
+    assert record["metrics"]["hypotheses"] == 6 * 12
     assert record["metrics"]["same_hypotheses"] == 1 and record["metrics"]["ratio_plain"] > 0
     with pytest.raises(UserError, match="task: demo is no translation, benchmark=ablation_translation needs one"):
         perform("benchmark", "benchmark=ablation_translation", f"run.folder={folder}")
@@ -158,10 +159,19 @@ def test_the_benchmark_finds_the_same_translations(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("weights", "length"), [("scratch", None), ("scratch", 8), ("random", 8)])
-def test_time_decoding(folder: Path, weights: str, length: int | None) -> None:
+def test_time_decoding(folder: Path, weights: str, length: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def one(repeats: int, *size: int) -> int:
+        """Instead of twenty, as the input is small."""
+        asked.append((repeats, *size))
+        return repeats
+
+    monkeypatch.setattr(decoding_speed, "rounds", one)
     arguments = ["batch_sizes=[2]", "repeats=1", "warmup=0", "shares=[0.5,1]", "words=6", "importance_examples=32"]
     arguments += [f"model.weights={weights}", f"length={length or 'null'}"]
     record = perform("time_decoding", *SMALL, f"run.folder={folder}", *arguments)
+    assert set(asked) == {(1, 2 * 2, 6)}  # batch and beams, words
     rows = table(folder, record, "decoding")
     kinds = ["enc-enc+enc-dec+dec-dec", "enc-enc", "enc-dec", "dec-dec"]
     assert rows.kinds.tolist() == [kind for kind in kinds for _ in range(2)]

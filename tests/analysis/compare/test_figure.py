@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.render import output
 from analysis.render.output import Drawing, Table
-from tests.support.drawings import only_csv, without_pdf
+from tests.support.drawings import caption_of, only_csv, without_pdf
 from tests.support.records import cofi, kwon, michel
 from tests.support.records.frame import MINILM, write_table
 
@@ -31,19 +32,22 @@ def heads(root: Path, order: str = "importance", teacher: int = 0, **kwargs: Any
     return michel.pruning(root, MINILM, order, teacher, task="sst2", data=SST2, values=CURVE, **kwargs)
 
 
-def drawn(root: Path) -> tuple[pd.DataFrame, Table, list[str]]:
-    """The figure's frame, the table, and what was missing."""
+@dataclass(frozen=True)
+class Comparison:
+    """The figure's frame and caption, the table, and what was missing."""
+
+    frame: pd.DataFrame
+    caption: str
+    table: Table
+    missing: list[str]
+
+
+def drawn(root: Path) -> Comparison:
     journal = Journal()
     figure, table = compare.draw(Group(load([root], journal)), journal)
     assert isinstance(figure, Drawing) and isinstance(table, Table) and journal.warnings == []
     assert figure.name == "compare_sst2"
-    return figure.frame, table, journal.missing
-
-
-def caption_of(root: Path) -> str:
-    [figure, _] = compare.draw(Group(load([root], Journal())), Journal())
-    assert isinstance(figure, Drawing)
-    return " ".join(figure.figure._supxlabel.get_text().split())  # type: ignore[attr-defined]
+    return Comparison(figure.frame, caption_of(figure), table, journal.missing)
 
 
 def everything(root: Path) -> None:
@@ -58,19 +62,29 @@ def everything(root: Path) -> None:
     cofi.run(root, MINILM, sparsity=0.95, counted=0.95, loss=0.08, structure="dense")
 
 
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """Of everything; nothing in it is to be changed."""
+    root = tmp_path_factory.mktemp("everything")
+    everything(root)
+    return drawn(root)
+
+
 def png_of_the_comparison(figure: Figure, frame: pd.DataFrame, path: Path, kinds: object) -> list[Path]:
     """What else is drawn of these runs has tests of its own."""
     return (without_pdf if path.name.startswith("compare") else only_csv)(figure, frame, path, kinds)
 
 
-def test_all_methods_are_drawn_in_one_figure_and_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_methods_are_drawn_in_one_figure_and_one_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comparison: Comparison
+) -> None:
     monkeypatch.setattr(output, "save_figure", png_of_the_comparison)
     everything(tmp_path / "runs")
     result = draw_all([tmp_path / "runs"], tmp_path / "figures")
     names = {path.relative_to(tmp_path / "figures").as_posix() for path in [*result.figures, *result.table_files]}
     assert {"minilm-l6/compare_sst2.png", "minilm-l6/compare_sst2.csv", "minilm-l6/compare.md"} <= names
-    frame, _, missing = drawn(tmp_path / "runs")
-    assert missing == []
+    frame = comparison.frame
+    assert comparison.missing == []
     assert list(dict.fromkeys(frame["method"])) == [
         "prune_heads importance", "prune_heads oracle", "prune_heads magnitude", "prune_heads random",
         "prune_fisher fisher", "prune_fisher magnitude", "prune_cofi learned", "prune_cofi dense", "unpruned",
@@ -81,13 +95,12 @@ def test_all_methods_are_drawn_in_one_figure_and_one_table(tmp_path: Path, monke
     assert cell["parameters_percent"] == pytest.approx(76.5, abs=0.1)
 
 
-def test_speed_ups_are_of_the_largest_common_batch_and_heads_have_none(tmp_path: Path) -> None:
-    everything(tmp_path)
-    frame, _, _ = drawn(tmp_path)
+def test_speed_ups_are_of_the_largest_common_batch_and_heads_have_none(comparison: Comparison) -> None:
+    frame = comparison.frame
     timed = frame[frame["speedup"].notna() & (frame["method"] != "unpruned")]
     assert set(timed["batch_size"]) == {1}
     assert set(timed["method"].str.split(" ").str[0]) == {"prune_fisher", "prune_cofi"}
-    words = caption_of(tmp_path)
+    words = comparison.caption
     assert "Speed-up: batch 1, length 39 (Fisher pruning); 128 (CoFi" in words
     assert "Not timed there, so not in that panel: heads." in words
     assert "MACs: shares at length 39 (heads, Fisher pruning); 128 (CoFi" in words
@@ -109,26 +122,27 @@ def test_methods_without_a_common_batch_have_a_panel_each(tmp_path: Path) -> Non
 def test_seconds_are_those_of_the_whole_training_and_never_of_a_lookup(tmp_path: Path) -> None:
     everything(tmp_path)
     heads(tmp_path, "oracle", seed=1, seconds={"ablate heads": 0.01, "evaluate pruned models": 130.0})
-    frame, _, _ = drawn(tmp_path)
-    seconds = frame.groupby("method")["seconds"].mean()
+    uneven = drawn(tmp_path)
+    seconds = uneven.frame.groupby("method")["seconds"].mean()
     assert seconds["prune_cofi learned"] == 1900, "the run with the warm-up"
     assert seconds["prune_heads importance"] == 27
     assert seconds[["prune_heads oracle", "prune_heads random"]].isna().all()
-    assert "Not recorded: heads by oracle, heads by weight magnitude, heads by chance." in caption_of(tmp_path)
-    assert "at most 75 % of the MACs" in caption_of(tmp_path), "what every method with seconds reaches"
+    assert "Not recorded: heads by oracle, heads by weight magnitude, heads by chance." in uneven.caption
+    assert "at most 75 % of the MACs" in uneven.caption, "what every method with seconds reaches"
 
 
 def test_times_of_other_machines_are_left_out_and_counted(tmp_path: Path) -> None:
     everything(tmp_path)
     other = cofi.run(tmp_path, MINILM, sparsity=0.75, counted=0.75, loss=0.02, seconds=60.0) / "result.json"
     other.write_text(other.read_text().replace("AMD EPYC 7B13", "NVIDIA H100"))
-    frame, table, _ = drawn(tmp_path)
+    others = drawn(tmp_path)
+    frame = others.frame
     row = frame[(frame["method"] == "prune_cofi learned") & (frame["asked"] == 0.75)].iloc[0]
     assert math.isnan(row["speedup"]) and math.isnan(row["seconds"])
     assert row["macs_percent"] == pytest.approx(100 - 0.95 * 75)
-    words = caption_of(tmp_path)
+    words = others.caption
     assert "Times measured on other machines are left out (1 of 18 runs)." in words and "NVIDIA" not in words
-    assert "MACs: shares at length 39 (heads, Fisher pruning); 128 (CoFi" in table.caption
+    assert "MACs: shares at length 39 (heads, Fisher pruning); 128 (CoFi" in others.table.caption
 
 
 def test_only_runs_of_one_teacher_and_the_same_rows_are_compared(tmp_path: Path) -> None:
@@ -152,10 +166,8 @@ def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
     assert line.startswith("minilm-l6/compare: no two of") and line.endswith("rows on sst2")
 
 
-def test_the_table_takes_the_best_run_that_is_there_and_nothing_in_between(tmp_path: Path) -> None:
-    everything(tmp_path)
-    _, table, _ = drawn(tmp_path)
-    rows = table.display.set_index("method")
+def test_the_table_takes_the_best_run_that_is_there_and_nothing_in_between(comparison: Comparison) -> None:
+    rows = comparison.table.display.set_index("method")
     # Constraint 0.7 is the best below 75 %; below 50 % the run of 0.5 counts, not a point between 0.5 and 0.7.
     assert rows.loc["Fisher pruning", "at most 75 %"] == "**89.7 (-1.5; 70 %)**"
     assert rows.loc["Fisher pruning", "at most 50 %"] == "**88.7 (-2.5; 50 %)**"
@@ -165,13 +177,11 @@ def test_the_table_takes_the_best_run_that_is_there_and_nothing_in_between(tmp_p
     assert "**" not in str(rows.loc["heads by oracle", "at most 75 %"])
 
 
-def test_a_front_is_what_nothing_beats(tmp_path: Path) -> None:
+def test_a_front_is_what_nothing_beats(comparison: Comparison) -> None:
     frame = pd.DataFrame({"value": [90.0, 90.0, 80.0, 85.0, 95.0], "cost": [50.0, 60.0, 20.0, 20.0, float("nan")]})
     assert on_front(frame, "cost").tolist() == [True, False, False, True, False]
     assert on_front(frame, "cost", more_is_better=True).tolist() == [False, True, False, False, False]
-    everything(tmp_path)
-    drawn_frame, _, _ = drawn(tmp_path)
-    oracle = drawn_frame[drawn_frame["method"] == "prune_heads oracle"]
+    oracle = comparison.frame[comparison.frame["method"] == "prune_heads oracle"]
     assert not oracle["front_macs_percent"].any(), "it knows the labels that it is evaluated on"
 
 

@@ -1,5 +1,7 @@
 import json
 import math
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +57,28 @@ def weights(model: torch.nn.Module) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def test_a_killed_training_ends_with_the_same_weights(examples: Examples, tmp_path: Path) -> None:
+@dataclass
+class Trained:
+    model: Any
+    losses: dict[int, float]
+    checkpoint: Path
+
+    def copied(self, folder: Path) -> Path:
+        """The checkpoint for a training that goes on in another folder."""
+        return Path(shutil.copy(self.checkpoint, folder))
+
+
+@pytest.fixture(scope="module")
+def whole(examples: Examples, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A training to its end, which nothing has disturbed."""
+    model, folder, losses = tiny(), tmp_path_factory.mktemp("whole"), dict[int, float]()
+    fit(model, examples, CONFIG, folder=folder, on_log=lambda step, values: losses.__setitem__(step, values["loss"]))
+    return Trained(model, losses, folder / "checkpoint.safetensors")
+
+
+def test_a_killed_training_ends_with_the_same_weights(examples: Examples, whole: Trained, tmp_path: Path) -> None:
     """Dropout is on, so this also holds the random state to account."""
-    whole, resumed = tiny(), tiny()
-    logs: dict[str, dict[int, float]] = {"whole": {}, "resumed": {}}
-
-    def log(name: str) -> Any:
-        return lambda step, values: logs[name].__setitem__(step, values["loss"])
-
-    fit(whole, examples, CONFIG, folder=tmp_path / "a", on_log=log("whole"))
+    resumed, losses = tiny(), dict[int, float]()
     steps = 0
 
     def die(done: int) -> None:
@@ -73,7 +88,8 @@ def test_a_killed_training_ends_with_the_same_weights(examples: Examples, tmp_pa
             raise KilledError
 
     arguments: dict[str, Any] = {
-        "folder": tmp_path / "b", "checkpoint_seconds": 0.0, "on_log": log("resumed"),
+        "folder": tmp_path, "checkpoint_seconds": 0.0,
+        "on_log": lambda step, values: losses.__setitem__(step, values["loss"]),
     }  # fmt: skip
     with pytest.raises(KilledError):
         fit(resumed, examples, CONFIG, on_step=die, **arguments)
@@ -81,8 +97,8 @@ def test_a_killed_training_ends_with_the_same_weights(examples: Examples, tmp_pa
     state = fit(again, examples, CONFIG, on_resume=started.append, **arguments)
     assert started == [150]
     assert state.step == 240
-    assert torch.equal(weights(whole), weights(again))
-    assert logs["whole"] == logs["resumed"]
+    assert torch.equal(weights(whole.model), weights(again))
+    assert whole.losses == losses
 
 
 def test_best_weights_are_kept(examples: Examples, tmp_path: Path) -> None:
@@ -99,9 +115,8 @@ def test_best_weights_are_kept(examples: Examples, tmp_path: Path) -> None:
     assert torch.equal(weights(model), judged[1])
 
 
-def test_training_lowers_the_loss(examples: Examples, tmp_path: Path) -> None:
-    losses: list[float] = []
-    fit(tiny(), examples, CONFIG, folder=tmp_path, on_log=lambda step, v: losses.append(v["loss"]))
+def test_training_lowers_the_loss(whole: Trained) -> None:
+    losses = list(whole.losses.values())
     assert losses[0] == pytest.approx(math.log(3), abs=0.1)
     assert losses[-1] < losses[0]
 
@@ -121,11 +136,9 @@ def test_an_infinite_loss_names_the_step(examples: Examples, tmp_path: Path) -> 
         fit(model, examples, CONFIG, **arguments)
 
 
-def test_a_checkpoint_from_before_there_were_stages_goes_on(examples: Examples, tmp_path: Path) -> None:
+def test_a_checkpoint_from_before_there_were_stages_goes_on(examples: Examples, whole: Trained, tmp_path: Path) -> None:
     """It names no stage, and its best score was below all numbers."""
-    whole, resumed = tiny(), tiny()
-    fit(whole, examples, CONFIG, folder=tmp_path)
-    path = tmp_path / "checkpoint.safetensors"
+    resumed, path = tiny(), whole.copied(tmp_path)
     with safe_open(path, framework="pt") as file:
         notes, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     assert notes.keys() == {"config", "total", "progress"}
@@ -134,7 +147,7 @@ def test_a_checkpoint_from_before_there_were_stages_goes_on(examples: Examples, 
     save_file(tensors, path, metadata={**notes, "progress": old})
     state = fit(resumed, examples, CONFIG, folder=tmp_path)
     assert (state.step, state.best) == (steps, None)
-    assert torch.equal(weights(resumed), weights(whole))
+    assert torch.equal(weights(resumed), weights(whole.model))
 
 
 def test_a_damaged_checkpoint_is_named(examples: Examples, tmp_path: Path) -> None:
@@ -143,14 +156,14 @@ def test_a_damaged_checkpoint_is_named(examples: Examples, tmp_path: Path) -> No
         fit(tiny(), examples, CONFIG, folder=tmp_path)
 
 
-def test_another_trainings_checkpoint_is_refused(examples: Examples, tmp_path: Path) -> None:
-    fit(tiny(), examples, CONFIG, folder=tmp_path, checkpoint_seconds=0.0)
+def test_another_trainings_checkpoint_is_refused(examples: Examples, whole: Trained, tmp_path: Path) -> None:
+    whole.copied(tmp_path)
     with pytest.raises(UserError, match="belongs to another training"):
         fit(tiny(), examples, TrainConfig(epochs=1), folder=tmp_path)
 
 
-def test_the_checkpoint_of_another_model_is_refused(examples: Examples, tmp_path: Path) -> None:
-    fit(tiny(), examples, CONFIG, folder=tmp_path, checkpoint_seconds=0.0)
+def test_the_checkpoint_of_another_model_is_refused(examples: Examples, whole: Trained, tmp_path: Path) -> None:
+    whole.copied(tmp_path)
     wider = build("bert", {**SHAPE, "intermediate_size": 32}, 3)
     with pytest.raises(UserError, match="belongs to another training"):
         fit(wider, examples, CONFIG, folder=tmp_path)

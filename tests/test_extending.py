@@ -73,6 +73,7 @@ from hydra import compose, initialize_config_dir
 from pathlib import Path
 from analysis.catalogue.chapters import CHAPTERS
 from analysis.catalogue.draw import draw_all
+from analysis.render import output, style
 from experiments.cli.composition import CONF, register, typed
 from experiments.cli.verb import named
 from prunekit.heads import orders
@@ -101,6 +102,7 @@ with initialize_config_dir(str(CONF), version_base="1.3"):
 *_, last = pruning_steps(model, [0.0, 0.375], orders.estimator(config, None, None, None), kinds=["self"])
 assert sorted(last.removed) == [(1, 1), (1, 2), (1, 3)], last.removed
 assert family == "ernie"
+output.save_figure = lambda figure, frame, path, kinds: style.save_figure(figure, frame, path, ("csv",))
 draw_all([Path(LOGGED)], Path("drawn"))
 assert [path.read_text() for path in Path("drawn").rglob("position.csv")] == ["order\\nrandom\\n"]
 layout = prunekit.describe(model)
@@ -138,7 +140,7 @@ class Copy:
         self.root = root
         self.touched: set[str] = set()
         for part in PARTS:
-            ignored = shutil.ignore_patterns("__pycache__", "logged_runs")
+            ignored = shutil.ignore_patterns("logged_runs")  # compiled files hold for all that is not touched
             shutil.copytree(ROOT / part, root / part, ignore=ignored)
 
     def append(self, path: str, text: str) -> None:

@@ -14,6 +14,7 @@ from analysis.data import wandb_offline
 from analysis.data.loading import Journal, load
 from analysis.data.wandb_offline import inspect
 from tests.support.commands import TINY, perform
+from tests.support.drawings import without_pdf
 from tests.support.records import michel
 from tests.support.records.frame import DEMO
 
@@ -40,8 +41,11 @@ def log_of(folder: Path) -> Path:
     return log
 
 
-def test_both_sources_give_the_same_files(mirrored: Path, copied: list[Path], tmp_path: Path) -> None:
+def test_both_sources_give_the_same_files(
+    mirrored: Path, copied: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Records, one folder of mirrors, and its runs one by one."""
+    monkeypatch.setattr("analysis.render.output.save_figure", without_pdf)
     sources = {"records": mirrored, "mirrors": copied[0].parent, "one by one": ",".join(map(str, copied))}
     for name, source in sources.items():
         assert main([f"source={source}", f"out={tmp_path / name}"]) == 0

@@ -85,7 +85,10 @@ def test_what_is_missing_is_told_with_a_command_that_runs(tmp_path: Path, monkey
     assert f"marian-small_multi30k/fig3a: {why}" in missing
 
 
-def test_one_run_of_each_verb_is_drawn_under_the_names_of_translation(tmp_path: Path) -> None:
+def test_one_run_of_each_verb_is_drawn_under_the_names_of_translation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "save_figure", only_csv)
     runs = {
         "fig1a": translation.ablation(tmp_path),
         "fig2a": translation.transfer(tmp_path),

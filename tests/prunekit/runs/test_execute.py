@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from dataclasses import is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -75,9 +76,12 @@ DROPPED: dict[str, dict[str, Any]] = {"time_inference": {"shares": [0.25, 0.5, 0
 """Settings that a verb no longer has, and the value at which they were no part of an identity."""
 
 
+hints_of = cache(get_type_hints)
+
+
 def built(schema: type[Any], values: dict[str, Any]) -> Any:
     """A configuration from its sections, without the seconds in which OmegaConf merges each of hundreds."""
-    hints = get_type_hints(schema)
+    hints = hints_of(schema)
     return schema(**{
         name: built(hints[name], value) if is_dataclass(hints[name]) else value for name, value in values.items()
     })  # fmt: skip
@@ -93,7 +97,7 @@ def test_new_settings_orphan_no_logged_run() -> None:
         for name, default in DROPPED.get(record["verb"], {}).items():
             assert sections.pop(name, default) == default, (path, name)
         config = built(schema, sections)
-        identities = {run_id(record["verb"], record["revision"], config, device) for device in (None, record["device"])}
+        identities = (run_id(record["verb"], record["revision"], config, device) for device in (None, record["device"]))
         assert record["run_id"] in identities, path
 
 

@@ -108,7 +108,7 @@ def test_the_target_is_met_and_counted_on_what_is_left(examples: Examples, tmp_p
     assert {"expected_sparsity", "linear_multiplier", "layer_loss", "prediction_loss"} <= lines[5].keys()
 
 
-@pytest.mark.parametrize("die_at", [7, 37, 65, 75])
+@pytest.mark.parametrize("die_at", [*(pytest.param(step, marks=pytest.mark.slow) for step in (7, 65)), 37, 75])
 def test_a_killed_training_ends_the_same(few: Examples, undisturbed: Pruned, tmp_path: Path, die_at: int) -> None:
     """In every stage; dropout and the draws of gates hold the random state to account."""
     with pytest.raises(KilledError):
@@ -127,12 +127,12 @@ def test_another_recipe_does_not_go_on(few: Examples, tmp_path: Path) -> None:
         prune_tiny(few, tmp_path, replace(RECIPE, sparsity=0.5))
 
 
-def test_another_teacher_is_learned_from_anew(examples: Examples, tmp_path: Path) -> None:
+def test_another_teacher_is_learned_from_anew(few: Examples, tmp_path: Path) -> None:
     with pytest.raises(KilledError):
-        prune_tiny(examples, tmp_path, die_at=75, checkpoint_seconds=0.0, inputs={"teacher": "old"})
+        prune_tiny(few, tmp_path, die_at=37, checkpoint_seconds=0.0, inputs={"teacher": "old"})
     assert changed_inputs(tmp_path / "distil.safetensors", {"teacher": "new"}) == ["teacher"]
     with pytest.raises(KilledError):  # what goes on begins with the steps of its checkpoint
-        prune_tiny(examples, tmp_path, die_at=1, inputs={"teacher": "new"})
+        prune_tiny(few, tmp_path, die_at=1, inputs={"teacher": "new"})
 
 
 @pytest.mark.slow
@@ -151,9 +151,9 @@ def test_another_teacher_is_learned_from_anew_in_every_stage(examples: Examples,
     assert changed_inputs(checkpoint, {"selection": "third"}) == []
 
 
-def test_embeddings_stay(examples: Examples, tmp_path: Path) -> None:
+def test_embeddings_stay(few: Examples, tmp_path: Path) -> None:
     recipe = replace(RECIPE, units=("heads", "neurons"), sparsity=0.4)
-    found, _ = prune_tiny(examples, tmp_path, recipe)
+    found, _ = prune_tiny(few, tmp_path, recipe)
     before = build("bert", SHAPE, 3, seed=2).get_parameter("bert.embeddings.word_embeddings.weight")
     assert torch.equal(found.model.get_parameter("bert.embeddings.word_embeddings.weight"), before)
     assert found.masks is not None and found.masks.hidden is not None

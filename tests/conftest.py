@@ -10,6 +10,7 @@ import yaml
 from transformers import PreTrainedModel
 
 from prunekit.models.families.table import ENCODERS
+from tests.support.compositions import shared_compositions
 from tests.support.families import ATTENTIONS, COPIES, tiny
 
 ORDER = ("tests/test_", "tests/experiments/", "tests/analysis/", "tests/prunekit/")
@@ -24,8 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def parsed_once() -> Iterator[None]:
-    """Equal YAML is parsed once: Hydra reads dozens of files for each of the hundreds of command lines in the tests.
+def composed_once() -> Iterator[None]:
+    """Equal YAML is parsed once, and equal choices of files are merged once: Hydra reads and merges dozens of files for
+    each of the hundreds of command lines in the tests.
 
     OmegaConf copies what it is given into nodes of its own.
     """
@@ -39,7 +41,7 @@ def parsed_once() -> Iterator[None]:
             parsed[text] = load(text, Loader)
         return parsed[text]
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, shared_compositions():
         patch.setattr(yaml, "load", cached)
         yield
 

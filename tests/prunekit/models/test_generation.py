@@ -67,7 +67,8 @@ def test_translations_are_worth_comparing(model: PreTrainedModel, beams: int) ->
         assert not torch.equal(generated(model, beams)[0], tokens)
 
 
-@pytest.mark.parametrize("beams", [GREEDY, BEAMS])
+# One word at a time has a cache of one row where beams have four: the other tests have both for some units.
+@pytest.mark.parametrize("beams", [pytest.param(GREEDY, marks=pytest.mark.slow), BEAMS])
 @pytest.mark.parametrize("unit", [f"{kind} {part}" for kind in HEADS for part in ("heads", "first", "sublayer", "all")])
 def test_gated_and_pruned_translate_alike(model: PreTrainedModel, unit: str, beams: int) -> None:
     masks = without(model, unit)

@@ -37,7 +37,7 @@ class Composition:
 
 def nodes_of(store: dict[str, Any], own: str) -> list[ConfigNode]:
     """What Hydra's store holds, without the schemas of other verbs than ``own``."""
-    nodes = []
+    nodes: list[ConfigNode] = []
     for name, part in store.items():
         if isinstance(part, dict):
             nodes += nodes_of(part, own)

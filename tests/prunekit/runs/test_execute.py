@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import is_dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -76,7 +77,7 @@ DROPPED: dict[str, dict[str, Any]] = {"time_inference": {"shares": [0.25, 0.5, 0
 """Settings that a verb no longer has, and the value at which they were no part of an identity."""
 
 
-hints_of = cache(get_type_hints)
+hints_of: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 
 
 def built(schema: type[Any], values: dict[str, Any]) -> Any:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prunekit.config.checks import one_of, twice
+from prunekit.config.checks import twice
 from prunekit.config.ranges import EXAMPLES, LENGTH, path_setting, within
-from prunekit.config.task_kinds import TASK_KINDS, kind_settings
+from prunekit.config.task_kinds import TASK_KINDS, kind_settings, problems_of_metric
 
 WHERE_ROWS_COME_FROM = (
     "name", "source", "subset", "columns", "label", "train", "evaluation", "selection", "files", "train_rows",
@@ -94,7 +94,7 @@ class TaskConfig:
         if not self.metrics:
             yield "metrics: give at least one"
         for metric in self.metrics:
-            yield from one_of("metrics", metric, kind_settings(self).metrics)
+            yield from problems_of_metric(self, metric)
         yield from twice("metrics", self.metrics)
         yield from self._problems_of_columns()
         yield from self._problems_of_labels()

@@ -1,6 +1,7 @@
 import dataclasses
 import importlib
 import inspect
+from typing import Any
 
 import pytest
 
@@ -53,8 +54,49 @@ def test_a_good_configuration_has_no_problems() -> None:
 
 def test_metrics_belong_to_the_kind_of_label() -> None:
     assert {*CLASS_METRICS, *REGRESSION_METRICS} == set(METRICS)
-    scores = TaskConfig(name="t", source="demo")
-    assert list(scores.problems()) == ["metrics: 'accuracy' is unknown, choose from pearson, spearman"]
+    unknown = TaskConfig(name="t", source="demo", metrics=["zzz"])
+    assert list(unknown.problems()) == ["metrics: 'zzz' is unknown, choose from pearson, spearman"]
+
+
+PAIR = ["a", "b"]
+SPANS = {"questions": True, "columns": PAIR, "metrics": ["exact_match"], "max_length": 384}
+NO_LABELS = "not given, so the task is regression, but"
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({}, f"labels: {NO_LABELS} accuracy is a metric of classification; give task.labels=[A,B], or task.metrics of "
+             "pearson, spearman"),
+        ({"metrics": ["exact_match"], "columns": PAIR},
+         f"questions: {NO_LABELS} exact_match is a metric of questions; give task.questions=true, or task.metrics of "
+         "pearson, spearman"),
+        ({"metrics": ["bleu"], "columns": PAIR},
+         f"translation: {NO_LABELS} bleu is a metric of translation; give task.translation=true, or task.metrics of "
+         "pearson, spearman"),
+        ({"labels": ["x", "y"], "metrics": ["pearson"]},
+         "metrics: pearson is one of regression (task.labels=[]), and labels=[A,B] makes the task classification; "
+         "choose from accuracy, f1, matthews"),
+        (SPANS | {"metrics": ["accuracy"]},
+         "metrics: accuracy is one of classification (task.labels=[A,B]), and questions=true makes the task questions; "
+         "choose from answer_f1, exact_match"),
+        ({"translation": True, "columns": PAIR},
+         "metrics: accuracy is one of classification (task.labels=[A,B]), and translation=true makes the task "
+         "translation; choose from bleu, chrf"),
+        ({"translation": True, "columns": PAIR, "metrics": ["bleu"], "labels": ["x", "y"]},
+         "translation: a task is one of translation, questions and classification, not several; labels=['x', 'y'] "
+         "beside it asks for classes, give task.labels=[]"),
+        (SPANS | {"max_length": 32},
+         "question_length: 64 and 4 special tokens leave no room for the context in max_length=32, give both so that "
+         "some is left"),
+        (SPANS | {"max_length": 96},
+         "stride: 128 is outside [0, 28), the room that max_length=96 leaves for the context beside question_length=64 "
+         "and 4 special tokens"),
+    ],
+)  # fmt: skip
+def test_what_was_forgotten_is_named(given: dict[str, Any], line: str) -> None:
+    """And not only the setting that does not fit without it."""
+    assert list(TaskConfig(name="t", source="demo", **given).problems()) == [line]
 
 
 def test_near_offers_the_closest_or_all() -> None:

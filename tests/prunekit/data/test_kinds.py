@@ -35,6 +35,7 @@ def test_the_kind_of_a_task(task: TaskConfig, name: str, outputs: int) -> None:
 
 def test_a_task_of_two_kinds_is_refused() -> None:
     both = TaskConfig(source="demo", columns=["a", "b"], questions=True, translation=True, metrics=["bleu"])
-    assert "translation: a task is one of translation, questions and classification (labels), not several" in [
-        *both.problems()
-    ]
+    assert (
+        "translation: a task is one of translation, questions and classification, not several; questions=true beside "
+        "it asks for answers, leave one of them out"
+    ) in [*both.problems()]

@@ -93,7 +93,11 @@ def test_bad_files_are_told_in_one_line(tmp_path: Path, rows: list[dict[str, Any
         ({"columns": ["context"]}, "columns: ['context'] should be two columns, question and context"),
         ({"labels": ["a", "b"]},
          "labels: ['a', 'b'] should be empty, questions=true has answers in the column 'answers'"),
-        ({"metrics": ["f1"]}, "metrics: 'f1' is unknown, choose from answer_f1, exact_match"),
+        (
+            {"metrics": ["f1"]},
+            "metrics: f1 is one of classification (task.labels=[A,B]), and questions=true makes the task questions; "
+            "choose from answer_f1, exact_match",
+        ),
         ({"stride": 14}, "stride: 14 is outside [0, 14), the room that max_length=24 leaves for the context beside "
                          "question_length=6 and 4 special tokens"),
         ({"answer_length": 0}, "answer_length: 0 must be at least 1"),

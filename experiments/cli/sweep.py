@@ -10,14 +10,19 @@ import json
 import os
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.cli.launchers import waiting_for_all
 from experiments.cli.outcome import CellOutcome
 from prunekit.support.files import write_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 VARIABLE = "PRUNEKIT_SWEEP"
 """Environment variable with the folder of reports; processes that launchers start inherit it."""
@@ -26,6 +31,7 @@ RESULTS = ("metric", "score", "baseline", "requested", "achieved")
 """Columns of the table, of an :class:`CellOutcome`; one that no cell has a value for is left out."""
 NUMBERS = ("score", "baseline", "seconds")
 
+Outcome = dict[str, str | float]
 DONE, SKIPPED, FAILED, LOST = "done", "was finished", "failed", "no report"
 
 
@@ -36,7 +42,7 @@ class Sweep:
     folder: Path
     cells: Sequence[str]
     """What tells each from the others, for example ``constraint=0.3 seed=1``."""
-    outcomes: list[dict[str, str | float]] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
     """Once it has ended: ``status``, ``seconds`` and ``reason`` of every cell, and its :class:`CellOutcome`."""
 
     @property
@@ -99,7 +105,6 @@ def _collect(sweep: Sweep, ended: bool) -> None:
 def _show(sweep: Sweep) -> None:
     if not sweep.outcomes:
         return
-    from rich.table import Table
     from rich.text import Text
 
     from prunekit.support.progress import console
@@ -108,19 +113,19 @@ def _show(sweep: Sweep) -> None:
     columns = [name for name in RESULTS if any(cell.get(name) for cell in sweep.outcomes)]
     if len(metrics) == 1:  # the heading of the scores says it
         columns.remove("metric")
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("cell", "", *columns, "seconds"):
-        shown = str(next(iter(metrics))) if heading == "score" and len(metrics) == 1 else heading
-        table.add_column(shown, justify="right" if heading in NUMBERS else "left", overflow="fold",
-                         no_wrap=heading in ("cell", ""))  # fmt: skip
+    table, alike = _table(sweep.cells, sweep.outcomes, columns, metrics), dict[str, str | float]()
+    if console.measure(table, options=console.options.update(width=10_000)).maximum > console.width:
+        for name in ("baseline", "requested", "achieved"):
+            values = {cell[name] for cell in sweep.outcomes if cell.get(name)}
+            if len(values) == 1:
+                columns.remove(name)
+                alike[name] = values.pop()
+        table = _table(_shorter(sweep.cells), sweep.outcomes, columns, metrics)
     reasons = []
     for name, cell in zip(sweep.cells, sweep.outcomes, strict=True):
-        status, color = str(cell["status"]), {DONE: "green", SKIPPED: "dim"}.get(str(cell["status"]), "red")
-        seconds = f"{cell['seconds']:.1f}" if cell["seconds"] else ""
-        values = [Text(str(cell.get(column, ""))) for column in columns]
-        table.add_row(Text(name), Text(status, style=color), *values, seconds)
         if cell["reason"]:
-            reasons.append(Text.assemble("  ", (" ".join(filter(None, (name, status))), color), f": {cell['reason']}"))
+            what = " ".join(filter(None, (name, str(cell["status"]))))
+            reasons.append(Text.assemble("  ", (what, _color(cell)), f": {cell['reason']}"))
     counts = {
         status: number
         for status in (DONE, SKIPPED, FAILED, LOST)
@@ -128,10 +133,52 @@ def _show(sweep: Sweep) -> None:
     }
     console.print()
     console.print(table)
+    if alike:
+        console.print(Text("all cells: " + ", ".join(f"{name} {value}" for name, value in alike.items())), style="dim")
     for reason in reasons:
         console.print(reason, soft_wrap=True)
     counted = ", ".join(f"{number} {status}" for status, number in counts.items())
     console.print(Text.assemble((f"{len(sweep.outcomes)} cells", "bold"), f": {counted}"))
+
+
+def _table(
+    names: Sequence[str], outcomes: Sequence[Outcome], columns: Sequence[str], metrics: set[str | float]
+) -> Table:
+    """A row a cell. What is too wide folds in its words: no number and no status does."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("cell", "", *columns, "seconds"):
+        shown = str(next(iter(metrics))) if heading == "score" and len(metrics) == 1 else heading
+        table.add_column(shown, justify="right" if heading in NUMBERS else "left", overflow="fold",
+                         no_wrap=heading in ("", *NUMBERS))  # fmt: skip
+    for name, cell in zip(names, outcomes, strict=True):
+        seconds = f"{cell['seconds']:.1f}" if cell["seconds"] else ""
+        values = [Text(str(cell.get(column, ""))) for column in columns]
+        table.add_row(Text(name), Text(str(cell["status"]), style=_color(cell)), *values, seconds)
+    return table
+
+
+def _color(cell: Outcome) -> str:
+    return {DONE: "green", SKIPPED: "dim"}.get(str(cell["status"]), "red")
+
+
+def _shorter(names: Sequence[str]) -> list[str]:
+    """With the last part of each setting's name, where no other setting ends in it.
+
+    >>> _shorter(["seed=0 train.seed=1 student.prune_epochs=3 order=a b"])
+    ['seed=0 train.seed=1 prune_epochs=3 order=a b']
+    """
+    settings = {word.partition("=")[0] for name in names for word in name.split() if "=" in word}
+    ends = Counter(setting.rpartition(".")[2] for setting in settings)
+    full = {setting for setting in settings if ends[setting.rpartition(".")[2]] > 1}
+
+    def short(word: str) -> str:
+        setting, equals, value = word.partition("=")
+        return word if not equals or setting in full else f"{setting.rpartition('.')[2]}={value}"
+
+    return [" ".join(map(short, name.split())) for name in names]
 
 
 def _remove_abandoned(home: Path) -> None:

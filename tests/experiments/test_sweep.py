@@ -10,6 +10,8 @@ import pytest
 
 from experiments.cli import sweep
 from experiments.cli.messages import ONE_PRESET
+from experiments.cli.outcome import CellOutcome
+from prunekit.support import progress
 from tests.support.commands import TINY, called, command
 
 
@@ -42,6 +44,33 @@ def test_a_cell_that_was_killed_is_named(tmp_path: Path, capsys: pytest.CaptureF
     assert "no report" in shown and "the same command runs it" in shown and "seed: 2 is no seed" in shown
     assert "3 cells: 1 done, 1 failed, 1 no report" in shown
     assert sweep.VARIABLE not in os.environ
+
+
+LONG = [f"task.name=quite_a_long_name model.shape.num_hidden_layers={layers} train.seed={seed} seed={seed}"
+        for layers in (3, 6) for seed in (0, 1)]  # fmt: skip
+
+
+@pytest.mark.parametrize("budgets", [(0.3, 0.3), (0.3, 0.7)])
+def test_a_table_that_is_too_wide_folds_no_number(
+    budgets: tuple[float, float], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress.console, "width", 80)
+    with sweep.watched(tmp_path, LONG):
+        for number in range(len(LONG)):
+            budget = budgets[number % 2]
+            reached = (f"constraint={budget:g}", f"MACs {budget:g} left")
+            result = CellOutcome("accuracy", f"0.812{number}", "0.9123", *reached)
+            sweep.report(number, sweep.DONE, 12.5, result=result)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "model.shape" not in shown and "num_hidden_layers=6" in shown and "train.seed=1" in shown
+    assert [word for word in shown.split() if word.startswith("0.812")] == ["0.8120", "0.8121", "0.8122", "0.8123"]
+    assert shown.split().count("12.5") == 4 and shown.count("done") == 5
+    [alike] = [line for line in shown.splitlines() if line.startswith("all cells: ")]
+    if budgets == (0.3, 0.3):
+        assert alike == "all cells: baseline 0.9123, requested constraint=0.3, achieved MACs 0.3 left"
+    else:
+        assert alike == "all cells: baseline 0.9123" and shown.count("constraint=0.7") == 2
 
 
 def test_reports_of_a_killed_sweep_are_removed(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.cli.verb import verb
 from prunekit.config.checks import twice
 from prunekit.config.ranges import LENGTH, within
+from prunekit.config.task import without_questions
 from prunekit.heads.settings import TimingSettings
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class TimeInference(TimingSettings):
 
     def problems(self) -> Any:
         yield from super().problems()
+        yield from without_questions(self.task)
         if self.task.translation:
             yield f"task: {self.task.name} is translation, this verb times encoders; `time_decoding` times beam search"
         yield from twice("lengths", self.lengths)

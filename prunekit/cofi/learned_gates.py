@@ -18,6 +18,7 @@ from prunekit.config.choices import UNITS
 from prunekit.models.blocks import describe
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
+from prunekit.models.residual import stream_readers
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class Gates(nn.Module):
             skip_norms: see :class:`prunekit.Masks`.
 
         Raises:
-            UserError: an unknown group or none, a model that is pruned already, or an encoder-decoder.
+            UserError: an unknown group or none, a model that is pruned already, an encoder-decoder, or a task head
+                from which hidden dimensions cannot go if they are among the units.
         """
         super().__init__()
         self.skip_norms = skip_norms
@@ -104,6 +106,8 @@ class Gates(nn.Module):
         if hasattr(model.config, "prunekit"):
             raise UserError("model: it is pruned already; gates are learned on a whole model")
         encoder_of(model.config)
+        if "hidden" in units:
+            stream_readers(model)  # refuses a task head from which no dimension can go
         self.open = Masks.ones(describe(model), torch.float32, model.device)
         [self.kind] = self.open.heads
         generator = torch.Generator().manual_seed(seed)

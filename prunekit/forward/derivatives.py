@@ -20,10 +20,10 @@ from prunekit.forward.replay import (
     first_token_context,
 )
 from prunekit.models.blocks import AttentionBlock, Block, attention_blocks, blocks, call_order, describe
+from prunekit.models.checkpoints import check_translator
 from prunekit.models.families.table import classify
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
-from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -83,8 +83,7 @@ def of_translation(
     model: PreTrainedModel, batch: Batch, gates: dict[str, Tensor], *, check: bool = False
 ) -> tuple[Tensor, dict[AttentionBlock, Tensor]]:
     """As :func:`of_classifier`, with losses in place of logits; the model itself runs, so there is nothing to check."""
-    if model.get_output_embeddings() is None:
-        raise UserError(f"head importance: {type(model).__name__} gives no words; load the whole translation model")
+    check_translator(model)
     attention_mask, labels = (batch[name].to(model.device) for name in ("attention_mask", "labels"))
     sublayers = attention_blocks(model)
     tokens = {block.kind: labels != -100 if block.in_decoder else attention_mask != 0 for block in sublayers}

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from prunekit.data.batches import Batch
 from prunekit.forward.replay import context
 from prunekit.models.blocks import AttentionBlock, FFNBlock, attention_blocks, ffn_blocks
+from prunekit.models.checkpoints import check_translator
 from prunekit.models.families.encoder_decoders import CROSS
 from prunekit.models.families.table import translator_of
 
@@ -88,6 +89,7 @@ class Seq2Seq:
     """A translation model in its parts."""
 
     def __init__(self, model: PreTrainedModel) -> None:
+        check_translator(model)
         self.model = model
         self.family = translator_of(model.config)
         by_kind: dict[str, list[AttentionBlock]] = {}

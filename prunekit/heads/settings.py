@@ -62,5 +62,4 @@ class TimingSettings(Experiment):
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
-        yield from without_questions(self.task)
         yield from twice("batch_sizes", self.batch_sizes)

@@ -20,7 +20,15 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import GENERATION_CONFIG_NAME
 
 from prunekit.models.blocks import describe
-from prunekit.models.families.table import ENCODERS, TRANSLATORS, encoder_of, family_of, task_head, unsupported
+from prunekit.models.families.table import (
+    ENCODERS,
+    TRANSLATORS,
+    encoder_of,
+    family_of,
+    task_head,
+    translator_of,
+    unsupported,
+)
 from prunekit.models.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
 from prunekit.models.pruned_format import WEIGHTS, has_its_own_shape, rename, weights_file
 from prunekit.models.surgery import shrink, skip_norms
@@ -205,6 +213,17 @@ def build_translator(family: str, shape: dict[str, Any], *, seed: int = 0, atten
 def is_translator(model: PreTrainedModel) -> bool:
     """Whether a model is an encoder-decoder with a vocabulary to speak."""
     return bool(model.config.is_encoder_decoder) and model.can_generate()
+
+
+def check_translator(model: PreTrainedModel) -> None:
+    """Refuse what does not translate.
+
+    Raises:
+        UserError: an encoder, or an encoder-decoder with another task head or none.
+    """
+    translator_of(model.config)
+    if not is_translator(model):
+        raise UserError(f"{type(model).__name__} gives no words; load the whole translation model")
 
 
 def _random(head: Any, family: str, shape: dict[str, Any], seed: int, attention: str) -> PreTrainedModel:

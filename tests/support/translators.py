@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
 
+from prunekit.config.task import TaskConfig
+from prunekit.data.checked_rows import Rows
+from prunekit.data.kinds.translation import Pairs
 from prunekit.models.blocks import describe
 from prunekit.models.families import table
 from prunekit.models.gates import gated
@@ -102,3 +106,17 @@ def talkative(family: str, attention: str = "sdpa") -> Any:
     model.lm_head.weight = torch.nn.Parameter(words)
     model.final_logits_bias[0, END] = {"marian": 1.7, "bart": 9.5}[family]
     return model
+
+
+def some_pairs(sentences: int = 12) -> Pairs:
+    """Sentences to translate, of rows that nobody reads."""
+    generator = torch.Generator().manual_seed(1)
+    task = TaskConfig(
+        name="t", translation=True, columns=["a", "b"], metrics=["bleu"], max_length=LONGEST, files={"test": "t"}
+    )
+    ids = [
+        [*torch.randint(END + 1, VOCABULARY, (3 + number % 5,), generator=generator).tolist(), END]
+        for number in range(sentences)
+    ]
+    rows = Rows(task, "test", [("x",)] * sentences, np.asarray(["y"] * sentences, dtype=object), sentences)
+    return Pairs(rows, ids, None, PAD, ids, None)

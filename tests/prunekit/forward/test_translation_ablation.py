@@ -11,8 +11,6 @@ import pytest
 import torch
 
 import prunekit
-from prunekit.config.task import TaskConfig
-from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds.translation import Pairs
 from prunekit.forward.translate import translate
 from prunekit.forward.translation_ablation import TranslationAblation
@@ -23,23 +21,10 @@ from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 from tests.support.families import PAD
-from tests.support.translators import END, HEADS, LONGEST, ROWS, TRANSLATORS, talkative, translator
+from tests.support.translators import END, HEADS, LONGEST, ROWS, TRANSLATORS, some_pairs, talkative, translator
 
 CPU = torch.device("cpu")
 MODES = ("one_off", "all_but_one")
-
-
-def some_pairs(sentences: int = 12) -> Pairs:
-    generator = torch.Generator().manual_seed(1)
-    task = TaskConfig(
-        name="t", translation=True, columns=["a", "b"], metrics=["bleu"], max_length=LONGEST, files={"test": "t"}
-    )
-    ids = [
-        [*torch.randint(END + 1, 50, (3 + number % 5,), generator=generator).tolist(), END]
-        for number in range(sentences)
-    ]
-    rows = Rows(task, "test", [("x",)] * sentences, np.asarray(["y"] * sentences, dtype=object), sentences)
-    return Pairs(rows, ids, None, PAD, ids, None)
 
 
 def generated(model: Any, pairs: Pairs, beams: int) -> list[list[int]]:

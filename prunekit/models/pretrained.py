@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 
 _NO_WEIGHTS = ("position_ids", "token_type_ids", "version")
 """Buffers of constants that earlier versions of transformers saved."""
-_SIZES = (
-    "hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size", "hidden_dim", "embedding_size",
-    "encoder_layers", "decoder_layers", "encoder_ffn_dim", "decoder_ffn_dim", "num_hidden_groups", "inner_group_num",
-)  # fmt: skip
-"""Fields of the families' configurations, those that each has; heads are named by its row."""
 _LIBRARY_ERRORS = (
     OSError,
     SafetensorError,
@@ -73,15 +68,15 @@ def read_config(path: str | Path) -> PreTrainedConfig:
     with in_one_line(f"{path}/config.json"):
         config = CONFIG_MAPPING[model_type].from_dict(content)
     try:
-        _check_sizes(config, {stack.heads for stack in family_of(config).stacks})
+        _check_sizes(config, family_of(config).sizes)
     except UserError as error:
         raise UserError(f"{path}/config.json: {error}") from None
     return config
 
 
-def _check_sizes(config: PreTrainedConfig, heads: Iterable[str]) -> None:
-    for name in (*_SIZES, *sorted(heads)):
-        size = getattr(config, name, 1)
+def _check_sizes(config: PreTrainedConfig, names: Iterable[str]) -> None:
+    for name in names:
+        size = getattr(config, name)
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise UserError(f"{name} is {size!r}, right would be a whole number from 1")
 

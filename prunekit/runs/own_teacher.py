@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, TypeVar
 
 from prunekit.config.sections import Experiment, ModelConfig, Settings, model_of_teacher
+from prunekit.models.families.table import family_of
 from prunekit.models.pretrained import read_config
 from prunekit.support.errors import UserError
 
@@ -14,13 +15,8 @@ if TYPE_CHECKING:
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
-SIZES = (
-    "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
-    "dim", "n_layers", "n_heads", "hidden_dim",
-    "d_model", "encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads",
-    "encoder_ffn_dim", "decoder_ffn_dim",
-)  # fmt: skip
-"""As the configurations of families name them."""
+NO_SHAPE = ("vocab_size", "num_hidden_groups", "inner_group_num")
+"""Sizes that the identity of a run does not name: the teacher's content does."""
 
 
 def with_the_teachers_model(config: AnySettings) -> AnySettings:
@@ -35,7 +31,7 @@ def with_the_teachers_model(config: AnySettings) -> AnySettings:
     if config.model.path != config.teacher:
         _check_agree(config.teacher, own, config.model)
     content = own.to_dict()
-    shape = {name: content[name] for name in SIZES if name in content}
+    shape = {name: content[name] for name in _sizes(own) if name in content}
     model = model_of_teacher(config.teacher, config.model.attention)
     return dataclasses.replace(config, model=dataclasses.replace(model, family=own.model_type, shape=shape))
 
@@ -45,9 +41,13 @@ def _check_agree(teacher: str, own: PreTrainedConfig, chosen: ModelConfig) -> No
     way_out = "leave it out, a teacher's model is its own"
     if chosen.family != own.model_type:
         raise UserError(f"model: {chosen.name} is a {chosen.family}, teacher {teacher} a {own.model_type}; {way_out}")
-    for name in SIZES:
+    for name in _sizes(own):
         if name in chosen.shape and chosen.shape[name] != getattr(own, name, None):
             raise UserError(
                 f"model: {chosen.name} has {name} {chosen.shape[name]}, teacher {teacher} "
                 f"{getattr(own, name, 'none')}; {way_out}"
             )
+
+
+def _sizes(own: PreTrainedConfig) -> list[str]:
+    return [name for name in family_of(own).sizes if name not in NO_SHAPE]

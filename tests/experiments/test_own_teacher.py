@@ -9,12 +9,15 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from prunekit.config.sections import model_of_teacher
+from prunekit.config.sections import Experiment, model_of_teacher
 from prunekit.data.checked_rows import notice
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.forward.ablation import Ablation, ablate_heads
 from prunekit.models import checkpoints
+from prunekit.models.families.table import FAMILIES
+from prunekit.runs.own_teacher import with_the_teachers_model
 from prunekit.support.errors import UserError
 from tests.support.commands import composed, perform, refused
 from tests.support.families import tiny
@@ -57,6 +60,25 @@ def test_outputs_without_names_that_are_no_better_than_one_answer(
 
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24}
+NAMED_BY = {
+    "bert": "hidden_size num_hidden_layers num_attention_heads intermediate_size",
+    "electra": "hidden_size num_hidden_layers num_attention_heads intermediate_size embedding_size",
+    "albert": "hidden_size num_hidden_layers num_attention_heads intermediate_size embedding_size",
+    "distilbert": "dim n_layers n_heads hidden_dim",
+    "marian": "d_model encoder_layers decoder_layers encoder_attention_heads decoder_attention_heads encoder_ffn_dim "
+              "decoder_ffn_dim",
+}  # fmt: skip
+NAMED_BY |= {"bart": NAMED_BY["marian"]}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_sizes_that_a_run_on_a_teacher_is_named_by(family: str, tmp_path: Path) -> None:
+    """They are in its identity: others would be another run."""
+    CONFIG_MAPPING[family]().save_pretrained(tmp_path)
+    chosen = Experiment(teacher=str(tmp_path), model=model_of_teacher(str(tmp_path), "sdpa"))
+    assert list(with_the_teachers_model(chosen).model.shape) == NAMED_BY.get(family, NAMED_BY["bert"]).split()
+
+
 CURVE = [*SMALL, "order=magnitude", "share=0.5"]
 
 

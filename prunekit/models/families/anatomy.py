@@ -111,6 +111,10 @@ class Family:
 
     ordinary: dict[str, Any] = field(default_factory=dict)
     """As :data:`ORDINARY`, for this family alone."""
+    sizes: tuple[str, ...] = (
+        "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size",
+    )  # fmt: skip
+    """Fields of the configuration that are sizes, whole numbers from 1."""
 
     @property
     def kinds(self) -> tuple[str, ...]:

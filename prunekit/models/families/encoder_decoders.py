@@ -78,6 +78,10 @@ _TRANSLATION_STACKS = (
 _TRANSLATION_TABLES = (
     "shared", "encoder.embed_tokens", "encoder.embed_positions", "decoder.embed_tokens", "decoder.embed_positions"
 )  # fmt: skip
+_TRANSLATION_SIZES = (
+    "d_model", "encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads",
+    "encoder_ffn_dim", "decoder_ffn_dim", "vocab_size",
+)  # fmt: skip
 
 ROWS = (
     Translator(
@@ -86,6 +90,7 @@ ROWS = (
         stacks=_TRANSLATION_STACKS,
         embeddings=_TRANSLATION_TABLES,
         call_order=_both_stacks,
+        sizes=_TRANSLATION_SIZES,
         embed_source=_marian_source,
         embed_target=_marian_target,
         ordinary={"static_position_embeddings": True, "normalize_embedding": False, "add_bias_logits": False},
@@ -98,6 +103,7 @@ ROWS = (
         stacks=_TRANSLATION_STACKS,
         embeddings=(*_TRANSLATION_TABLES, "encoder.layernorm_embedding", "decoder.layernorm_embedding"),
         call_order=_both_stacks,
+        sizes=_TRANSLATION_SIZES,
         embed_source=_bart_source,
         embed_target=_bart_target,
         ordinary={"static_position_embeddings": False, "normalize_embedding": True, "add_bias_logits": False},

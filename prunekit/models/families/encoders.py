@@ -146,6 +146,7 @@ ROWS = (
         stacks=(_BERT_STACK,),
         embeddings=("embeddings", "embeddings_project"),
         head_parameters=("classifier.", "qa_outputs."),
+        sizes=(*Encoder.sizes, "embedding_size"),
         residual=Residual(_TABLES, _NORM, "embeddings_project", ()),
         task_heads={
             **_TASK_HEADS,
@@ -161,6 +162,7 @@ ROWS = (
         stacks=(_DISTILBERT_STACK,),
         embeddings=("embeddings",),
         head_parameters=("pre_classifier.", "classifier.", "qa_outputs."),
+        sizes=("dim", "n_layers", "n_heads", "hidden_dim", "vocab_size"),
         residual=Residual(_TABLES[:2], _NORM, None, ()),
         task_heads={
             **_TASK_HEADS,
@@ -177,6 +179,7 @@ ROWS = (
         stacks=(_ALBERT_STACK,),
         embeddings=("embeddings", "encoder.embedding_hidden_mapping_in"),
         head_parameters=("classifier.", "albert.pooler.", "qa_outputs."),
+        sizes=(*Encoder.sizes, "embedding_size", "num_hidden_groups", "inner_group_num"),
         residual=Residual(_TABLES, _NORM, "encoder.embedding_hidden_mapping_in", ("pooler",)),
         task_heads={**_TASK_HEADS, "ForPreTraining": None},
         classify=_albert_head,

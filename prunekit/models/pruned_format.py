@@ -3,27 +3,34 @@
 transformers builds the shape that ``config.json`` describes and initialises whatever the weights lack, with a warning.
 So a model that no longer has that shape is saved under a ``model_type`` that the Auto classes do not know, and its
 weights under a name that concrete classes do not look for. Both are read by :func:`prunekit.load` alone.
+
+What transformers' own ``save_pretrained`` and its ``Trainer`` write keeps the name of its weights, by which a training
+is resumed; there, concrete classes are stopped by a size that is none.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from prunekit.support.errors import UserError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from prunekit.support.files import write_text
 
 WEIGHTS = "model.safetensors"
 """Of models that have the shape of their configuration; where pruned ones were before they had a name of their own."""
 PRUNED_WEIGHTS = "prunekit.safetensors"
 PREFIX = "prunekit-"
 """Before the family, in the ``model_type`` of a pruned model."""
+_PLAIN_SAVE = PreTrainedModel.save_pretrained
+HIDDEN_SIZE = "vocab_size"
+"""A size of every family, which is in the record where config.json must not have it (null: it is the default)."""
 
 
 def has_its_own_shape(model: PreTrainedModel) -> bool:
@@ -39,10 +46,38 @@ def has_its_own_shape(model: PreTrainedModel) -> bool:
 def rename(folder: Path) -> None:
     """Give a folder that has just been written the names of a pruned model's."""
     (folder / WEIGHTS).rename(folder / PRUNED_WEIGHTS)
-    config = folder / "config.json"
+    _change_config(folder / "config.json", lambda content: None)
+
+
+@wraps(_PLAIN_SAVE)
+def _save_pretrained(self: PreTrainedModel, save_directory: str | Path, *positional: Any, **options: Any) -> None:
+    if not has_its_own_shape(self):
+        _PLAIN_SAVE(self, save_directory, *positional, **options)
+        return
+    if options.get("push_to_hub"):
+        raise UserError("save_pretrained: give push_to_hub=False; model.push_to_hub(name) uploads a pruned model")
+    options.setdefault("max_shard_size", "1000GB")  # prunekit.load reads one file
+    _PLAIN_SAVE(self, save_directory, *positional, **options)
+    config = Path(save_directory) / "config.json"
+    if config.is_file():
+        _change_config(config, _hide_a_size)
+
+
+PreTrainedModel.save_pretrained = _save_pretrained  # type: ignore[method-assign]
+"""Of all models: a pruned one is of an ordinary class, also after it was copied or pickled."""
+
+
+def _hide_a_size(content: dict[str, Any]) -> None:
+    record = {**content["prunekit"], HIDDEN_SIZE: content.get(HIDDEN_SIZE)}
+    content |= {"prunekit": record, HIDDEN_SIZE: "pruned, for prunekit.load"}
+
+
+def _change_config(config: Path, change: Callable[[dict[str, Any]], None]) -> None:
     content = json.loads(config.read_text(encoding="utf-8"))
-    content["model_type"] = PREFIX + content["model_type"]
-    config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    change(content)
+    if not content["model_type"].startswith(PREFIX):
+        content["model_type"] = PREFIX + content["model_type"]
+    write_text(config, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def plain_config(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
@@ -56,7 +91,14 @@ def plain_config(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
         return content
     if "prunekit" not in content:
         raise UserError(f"{path}/config.json: model_type is {model_type!r}, but the prunekit record is missing")
-    return content | {"model_type": model_type.removeprefix(PREFIX)}
+    content = content | {"model_type": model_type.removeprefix(PREFIX)}
+    record = content["prunekit"]
+    if isinstance(record, dict) and HIDDEN_SIZE in record:
+        size = record[HIDDEN_SIZE]
+        content |= {"prunekit": {name: value for name, value in record.items() if name != HIDDEN_SIZE}}
+        content = {name: value for name, value in content.items() if name != HIDDEN_SIZE}
+        content |= {} if size is None else {HIDDEN_SIZE: size}
+    return content
 
 
 def weights_file(path: str | Path) -> Path:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import json
+import pickle
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, PreTrainedModel
+from huggingface_hub.errors import StrictDataclassError
+from transformers import (
+    AutoModel,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    PreTrainedModel,
+)
 
 import prunekit
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS
+from prunekit.support.errors import UserError
 from tests.support.families import FAMILY_NAMES, batch_for, logits, tiny
 from tests.support.masks import uneven_masks
 from tests.support.translators import TRANSLATORS, pairs_for, translator, uneven, word_logits
@@ -96,3 +108,58 @@ def test_float64_is_not_rounded(tmp_path: Path) -> None:
     prunekit.save(small, tmp_path)
     loaded, expected = prunekit.load(tmp_path, dtype=torch.float64).state_dict(), small.state_dict()
     assert all(torch.equal(loaded[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("family", [*FAMILY_NAMES, *TRANSLATORS])
+def test_what_transformers_own_save_wrote_is_refused_by_it(family: str, tmp_path: Path) -> None:
+    model, automatic = tiny_of(family)
+    small = without_sublayers(model)
+    small.save_pretrained(tmp_path / "small")
+    assert (tmp_path / "small" / WEIGHTS).exists()  # by its name a Trainer goes on
+    for loader in (AutoModel, automatic, type(small)):
+        with pytest.raises((ValueError, StrictDataclassError), match=r"prunekit-|vocab_size"):
+            loader.from_pretrained(tmp_path / "small")
+    loaded = prunekit.load(tmp_path / "small", dtype=torch.float64)
+    weights, expected = loaded.state_dict(), small.state_dict()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected if "embed_positions" not in name)
+    assert loaded.config.vocab_size == small.config.vocab_size and loaded.config.prunekit == small.config.prunekit
+    loaded.save_pretrained(tmp_path / "again")
+    first, again = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("small", "again"))
+    assert first["prunekit"] == again["prunekit"] and first["vocab_size"] == again["vocab_size"]
+
+
+def test_copies_save_themselves(tmp_path: Path) -> None:
+    """Deep copies and pickled models; none is kept alive by its save."""
+    small = without_sublayers(tiny("bert"))
+    copies = [copy.deepcopy(small), pickle.loads(pickle.dumps(small))]
+    for number, other in enumerate(copies):
+        with torch.no_grad():
+            other.get_parameter("classifier.bias").fill_(number)
+        other.save_pretrained(tmp_path / str(number))
+        loaded = prunekit.load(tmp_path / str(number), dtype=torch.float64)
+        assert loaded.get_parameter("classifier.bias").tolist() == [number] * 3
+    gc.disable()
+    try:
+        alive = weakref.ref(small)
+        del small
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_a_default_size_is_hidden_too_and_an_upload_is_refused(tmp_path: Path) -> None:
+    small = without_sublayers(tiny("bert", vocab_size=BertConfig().vocab_size))
+    with pytest.raises(UserError, match=r"model.push_to_hub\(name\) uploads a pruned model"):
+        small.save_pretrained(tmp_path / "pushed", push_to_hub=True)
+    assert not (tmp_path / "pushed").exists()
+    small.save_pretrained(tmp_path / "small", max_shard_size="1GB")
+    with pytest.raises(StrictDataclassError, match="vocab_size"):
+        type(small).from_pretrained(tmp_path / "small")
+    assert prunekit.load(tmp_path / "small").config.vocab_size == BertConfig().vocab_size
+
+
+def test_a_model_that_kept_its_shape_is_saved_as_ever(tmp_path: Path) -> None:
+    model = tiny("bert")
+    prunekit.prune(model, Masks.ones(describe(model))).save_pretrained(tmp_path)
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    assert torch.equal(logits(plain, batch_for(model)), logits(model, batch_for(model)))

@@ -24,7 +24,7 @@ import yaml
 
 from prunekit.config.sections import Settings
 from prunekit.runs import provenance
-from prunekit.runs.finished import read_result
+from prunekit.runs.finished import read_result, teacher_has_changed
 from prunekit.runs.local_input import local_input
 from prunekit.runs.own_teacher import with_the_teachers_model
 from prunekit.runs.schema.fields import VERSION
@@ -183,8 +183,9 @@ def execute(
 ) -> dict[str, Any]:
     """Run a procedure once for this configuration and return its record (``result.json``).
 
-    A finished run is returned as it is (:class:`FinishedRecord`); an interrupted one goes on from what it left; two
-    processes on the same configuration wait for each other. Local input whose content has changed makes another run.
+    A finished run is returned as it is (:class:`FinishedRecord`), unless its teacher has been trained to other weights
+    since; an interrupted one goes on from what it left; two processes on the same configuration wait for each other.
+    Local input whose content has changed makes another run.
     ``measures_time`` puts hardware, threads and dtype into the identity. What ``draw`` makes goes to Weights & Biases,
     where the run is copied to.
     Of processes that have :func:`prunekit.training.processes.joined`, the first one returns the record, others an empty
@@ -206,12 +207,14 @@ def execute(
         return _help(verb, folder, config, procedure, device)
     with locked(root / ".locks" / f"{verb}-{identity}.lock", str(folder)):
         finished = read_result(folder)
-        needed = processes.broadcast(finished is None or config.run.force, device)
+        stale = finished is not None and teacher_has_changed(finished, root)
+        needed = processes.broadcast(finished is None or config.run.force or stale, device)
         if finished is not None and not needed:
             return FinishedRecord(finished)
         if finished is not None:
             if folder.is_symlink():
-                raise UserError(f"run.force: {folder} is a link, what it leads to is not deleted; remove the link")
+                why = "its teacher was trained again" if stale else "run.force"
+                raise UserError(f"{why}: {folder} is a link, what it leads to is not deleted; remove the link")
             (folder / "result.json").unlink()  # first: what is left of a finished run must not pass for one
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -226,10 +229,8 @@ def execute(
             procedure(config, run)
             _check_unchanged(config, content)
         except BaseException as error:
-            only = {path.name for path in folder.iterdir()} <= {"config.yaml", INPUTS}
-            refused = isinstance(error, UserError) and only
-            tracker.abandon(keep=not refused)
-            if refused:
+            tracker.abandon()
+            if isinstance(error, UserError) and {path.name for path in folder.iterdir()} <= {"config.yaml", INPUTS}:
                 shutil.rmtree(folder)  # before anything was done
             raise
         record = {
@@ -247,6 +248,7 @@ def execute(
         check_record(plain(record), record["tables"])
         remove(*run.leftovers)  # before the record: a run that was killed in between would keep them for good
         write_json(folder / "result.json", record)
+        tracker.start()
         tracker.finish(run.metrics, folder, draw(folder) if draw and tracker.run is not None else [])
         return plain(record)
 

@@ -26,3 +26,21 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         log.warning("%s: damaged, %s; the run is done again", path, wrong)
         return None
     return record if record["status"] == "finished" else None
+
+
+def teacher_has_changed(record: dict[str, Any], runs: Path) -> bool:
+    """Whether the teacher that a finished run was on has been trained again since, to other weights; it is then said.
+
+    Args:
+        runs: folder of all runs; a teacher that is not there is as it was.
+    """
+    trained = (record["teacher"] or {}).get("run_id")
+    before = record["model"].get("fingerprint")
+    teacher = read_result(runs / "finetune" / str(trained)) if trained and before else None
+    if teacher is None or teacher["model"].get("fingerprint", before) == before:
+        return False
+    log.warning(
+        "%s/%s: its teacher finetune/%s was trained again since, to other weights; starting anew",
+        record["verb"], record["run_id"], trained,
+    )  # fmt: skip
+    return True

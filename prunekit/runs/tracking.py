@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import suppress
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from prunekit.support.errors import UserError
 from prunekit.support.extras import of_extra
-from prunekit.support.files import remove
 
 log = logging.getLogger(__name__)
 
 
 class Tracker:
-    """One W&B run; does nothing when W&B is disabled or could not be started."""
+    """One W&B run, which begins with what it is first told: one that is refused before leaves nothing on a server.
+
+    Does nothing when W&B is disabled or could not be started.
+    """
 
     unreachable: ClassVar[bool] = False
     """The server did not answer: later runs of this process do not wait for it again."""
@@ -27,6 +30,15 @@ class Tracker:
     def __init__(self, mode: str, project: str, verb: str, run_id: str, config: dict[str, Any], folder: Path) -> None:
         self.run: Any = None
         self.complained = False
+        self._to_start: Callable[[], None] | None = partial(self._start, mode, project, verb, run_id, config, folder)
+
+    def start(self) -> None:
+        """Begin the run, if it has not begun."""
+        start, self._to_start = self._to_start, None
+        if start is not None:
+            start()
+
+    def _start(self, mode: str, project: str, verb: str, run_id: str, config: dict[str, Any], folder: Path) -> None:
         if mode == "auto":
             mode = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
         if mode == "disabled":
@@ -62,10 +74,12 @@ class Tracker:
                 wandb.teardown()  # or the next attempt is told that the run's id is in use
 
     def log(self, step: int, values: dict[str, Any]) -> None:
+        self.start()
         self._try(lambda: self.run.log({"record_step": step, **values}))
 
     def finish(self, metrics: dict[str, Any], folder: Path, figures: list[Path]) -> None:
         """Copy summary, record (its files as they are, its tables as W&B tables too), masks and figures."""
+        self.start()
         if self.run is None:
             return
         import pandas as pd
@@ -100,18 +114,9 @@ class Tracker:
         self._try(views)
         self._try(lambda: self.run.finish())
 
-    def abandon(self, *, keep: bool = True) -> None:
-        """Close after a failure, so that the next run of this process starts afresh.
-
-        Args:
-            keep: its folder on this machine, which a run that was refused need not leave behind.
-        """
+    def abandon(self) -> None:
+        """Close after a failure, so that the next run of this process starts afresh."""
         self._try(lambda: self.run.finish(exit_code=1))
-        if self.run is not None and not keep:
-            own = Path(self.run.dir).parent
-            remove(own)
-            with suppress(OSError):
-                own.parent.rmdir()  # unless other runs are in it
 
     def _try(self, action: Any) -> None:
         if self.run is None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -204,6 +205,62 @@ def test_a_refused_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1, "what was begun stays"
 
 
+def test_a_refused_run_does_not_reach_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of W&B's begins before the first thing that there is to say."""
+    import wandb
+
+    begun: list[str] = []
+    start = wandb.init
+    monkeypatch.setattr(wandb, "init", lambda mode, **how: (begun.append(how["id"]), start(mode="offline", **how))[1])
+    config = finetune(tmp_path)
+    config = replace(config, run=replace(config.run, wandb="online"))
+
+    def refuse(config: Settings, run: Run) -> None:
+        assert begun == []
+        raise UserError("task.label: no such column")
+
+    with pytest.raises(UserError, match="no such column"):
+        execute("verb", 1, config, refuse)
+    assert begun == []
+    record = execute("verb", 1, config, lambda config, run: run.metrics.update(accuracy=0.5))
+    assert begun == [f"verb-{record['run_id']}"]
+
+
+def test_a_finished_run_whose_teacher_was_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    weights = ["one"]
+    model: dict[str, Any] = {"name": "m", "path": None, "weights": "scratch", "family": "bert"}
+    model |= {"parameters": 1, "layers": 1, "heads": 1}
+    source = {"seed": 0, "metric": "accuracy", "value": 0.5, "device": "CPU (cpu)"}
+
+    def trained(config: Settings, run: Run) -> None:
+        run.model = {**model, "fingerprint": weights[0]}
+        run.metrics = {"accuracy": 0.5, "steps": 1, "created": []}
+
+    def used(config: Settings, run: Run) -> None:
+        run.model, run.teacher = {**model, "fingerprint": weights[0]}, {"run_id": teacher["run_id"], **source}
+        run.log(1)
+
+    config = finetune(tmp_path)
+    again = replace(config, run=replace(config.run, force=True))
+    teacher = execute("finetune", 1, config, trained)
+    first = execute("verb", 1, config, used)
+    execute("finetune", 1, again, trained)  # to the same weights
+    assert execute("verb", 1, config, used) == first and not caplog.messages
+    weights[0] = "other"
+    execute("finetune", 1, again, trained)
+    second = execute("verb", 1, config, used)
+    assert caplog.messages == [
+        f"verb/{first['run_id']}: its teacher finetune/{teacher['run_id']} was trained again since, to other weights; "
+        "starting anew"
+    ]
+    assert not isinstance(second, FinishedRecord) and second["run_id"] == first["run_id"]
+    assert second["model"]["fingerprint"] == "other"
+    assert (tmp_path / "verb" / second["run_id"] / "metrics.jsonl").read_text() == '{"step": 1}\n'
+    assert isinstance(execute("verb", 1, config, used), FinishedRecord)
+    shutil.rmtree(tmp_path / "finetune")  # as of logged runs
+    assert isinstance(execute("verb", 1, config, used), FinishedRecord)
+
+
 def test_the_record_names_what_it_was_made_with(tmp_path: Path) -> None:
     record = execute("verb", 3, finetune(tmp_path, seed=5), lambda config, run: None)
     assert record["revision"] == 3
@@ -273,6 +330,7 @@ def test_a_run_goes_on_without_the_package_of_its_mirror(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
     tracker = Tracker("offline", "prunekit", "verb", "1", {}, tmp_path)
+    tracker.start()
     assert tracker.run is None
     assert caplog.messages == [
         "Weights & Biases: wandb is not installed, `pip install 'prunekit[tracking]'` brings it; going on without it"

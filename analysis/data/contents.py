@@ -72,6 +72,21 @@ def of_one_content(records: Sequence[Record], warn: Callable[[str], None]) -> tu
     return [record for record in records if id(record) not in out], left
 
 
+def without_replaced(records: Sequence[Record], warn: Callable[[str], None]) -> tuple[list[Record], list[Record]]:
+    """The runs in their order without those that one among them says it replaces, and those; ``warn`` is told of them.
+
+    A verb whose numbers have changed makes another run of the same settings; the earlier one is then of no use.
+    """
+    by_later = {(record.verb, record.replaces): record.run_id for record in records if record.replaces is not None}
+    left = [record for record in records if (record.verb, record.run_id) in by_later]
+    by_verb: dict[str, list[str]] = {}
+    for record in left:
+        by_verb.setdefault(record.verb, []).append(f"{record.run_id} by {by_later[record.verb, record.run_id]}")
+    for verb, pairs in by_verb.items():
+        warn(f"left out: {len(pairs)} {verb} run(s), replaced at a later revision: {', '.join(sorted(pairs))}")
+    return [record for record in records if (record.verb, record.run_id) not in by_later], left
+
+
 def warn_of_other_weights(records: Sequence[Record], warn: Callable[[str], None]) -> None:
     """Warn of teachers of one id that are different models: the device that trained them is not in their id."""
     weights: dict[str, Counter[str]] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.data.contents import disagreement, of_one_content, warn_of_other_weights
+from analysis.data.contents import disagreement, of_one_content, warn_of_other_weights, without_replaced
 from analysis.data.records import TIMING_VERBS, DamagedRecordError, Record, read_record
 from analysis.data.wandb_offline import OfflineRun, log_in, offline_runs
 from prunekit.support.errors import UserError
@@ -42,7 +42,7 @@ class Unused:
 
     run: LocalRun | OfflineRun | Record
     why: str
-    """``damaged``, ``unfinished`` or ``other content``."""
+    """``damaged``, ``unfinished``, ``replaced`` or ``other content``."""
 
 
 @dataclass
@@ -71,8 +71,8 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
 
     A source is a folder of records (``runs``), of one verb (``runs/prune_heads``) or a single run, or a folder that
     W&B wrote (``runs/wandb/offline-run-...``), or one of those (``runs/wandb``): what is in it tells which.
-    Damaged and unfinished runs are left out and named in ``journal``, and so are runs on other contents of the same
-    name (:mod:`analysis.data.contents`); a run found twice counts once.
+    Damaged and unfinished runs are left out and named in ``journal``, and so are runs that one at a later revision
+    replaces or on other contents of the same name (:mod:`analysis.data.contents`); a run found twice counts once.
 
     Raises:
         UserError: a source is not a folder.
@@ -99,6 +99,8 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
     if unfinished:
         journal.warn(f"not used: {len(unfinished)} unfinished run(s): {', '.join(unfinished)}")
     records = [record for record in unique.values() if _may_be_shown(record, journal)]
+    records, replaced = without_replaced(records, journal.warn)
+    journal.unused += [Unused(record, "replaced") for record in replaced]
     _warn_of_mixed_revisions(records, journal)
     warn_of_other_weights(records, journal.warn)
     records, others = of_one_content(records, journal.warn)

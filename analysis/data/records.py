@@ -78,6 +78,8 @@ class Record:
     verb: str
     revision: int
     run_id: str
+    replaces: str | None
+    """Id of the run of the same settings at the revision before."""
     config: Mapping[str, Any]
     metrics: Mapping[str, Any]
     sparsity: Mapping[str, Any]
@@ -231,6 +233,7 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         verb=str(result["verb"]),
         revision=int(result["revision"]),
         run_id=str(result["run_id"]),
+        replaces=result.get("replaces"),
         config=dict(result["config"]),
         metrics=dict(result["metrics"]),
         sparsity=dict(result["sparsity"]),

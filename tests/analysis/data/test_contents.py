@@ -184,3 +184,18 @@ def test_methods_are_compared_on_the_same_weights(tmp_path: Path) -> None:
     same, other = (comparable(load([tmp_path / content], Journal())) for content in ("a", "b"))
     assert same is not None and len(same.records) == 2
     assert other is None
+
+
+def test_replaced_runs_are_left_out_and_named(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    earlier = edited(michel.pruning(old, DEMO, "random"), lambda result: result.update(run_id="before"), day=1)
+    others = {michel.pruning(new, DEMO, "random", seed=seed) for seed in (1, 2)}
+    change = {"run_id": "after", "replaces": "before", "revision": 2}
+    later = edited(michel.pruning(new, DEMO, "random"), lambda result: result.update(change), day=2)
+    journal = Journal()
+    assert {record.folder for record in load([old, new], journal)} == {later, *others}
+    assert [(unused.run.run_id, unused.why) for unused in journal.unused] == [("before", "replaced")]
+    assert journal.warnings[0] == (
+        "left out: 1 prune_heads run(s), replaced at a later revision: before by after"
+    )
+    assert [record.folder for record in load([old], Journal())] == [earlier]  # as long as nothing replaces it

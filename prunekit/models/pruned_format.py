@@ -63,7 +63,7 @@ def _save_pretrained(self: PreTrainedModel, save_directory: str | Path, *positio
         _change_config(config, _hide_a_size)
 
 
-PreTrainedModel.save_pretrained = _save_pretrained  # type: ignore[method-assign]
+PreTrainedModel.save_pretrained = _save_pretrained  # type: ignore[method-assign, assignment]
 """Of all models: a pruned one is of an ordinary class, also after it was copied or pickled."""
 
 

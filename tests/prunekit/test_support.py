@@ -285,7 +285,7 @@ def test_the_page_knows_every_family_and_every_row() -> None:
 
 def tasks() -> dict[str, list[TaskConfig]]:
     """Some of each kind, by the column of the second table."""
-    pair = {"columns": ["a", "b"], "files": {"train": "t", "validation": "v"}}
+    pair: dict[str, Any] = {"columns": ["a", "b"], "files": {"train": "t", "validation": "v"}}
     classes = TaskConfig(name="t", labels=["x", "y"], **pair)
     number = TaskConfig(name="t", metrics=["pearson"], **pair)
     span = TaskConfig(name="t", questions=True, label="c", metrics=["exact_match"], max_length=384, **pair)

@@ -211,7 +211,12 @@ def test_a_refused_run_does_not_reach_a_server(tmp_path: Path, monkeypatch: pyte
 
     begun: list[str] = []
     start = wandb.init
-    monkeypatch.setattr(wandb, "init", lambda mode, **how: (begun.append(how["id"]), start(mode="offline", **how))[1])
+
+    def offline(mode: str, **how: Any) -> Any:
+        begun.append(how["id"])
+        return start(mode="offline", **how)
+
+    monkeypatch.setattr(wandb, "init", offline)
     config = finetune(tmp_path)
     config = replace(config, run=replace(config.run, wandb="online"))
 

@@ -43,8 +43,9 @@ def procedure(config: AblateHeads, run: Run) -> None:
     teacher = load_teacher(config, run)
     examples = evaluation_examples(config, teacher, run)
     comparisons = head_comparisons(
-        config.task, teacher, examples, run, ("one_off", "all_but_one"), config.evaluation, seed=config.seed
-    )
+        config.task, teacher, examples, run, ("one_off", "all_but_one"), config.evaluation, seed=config.seed,
+        role="evaluation",
+    )  # fmt: skip
     one_left = comparisons["all_but_one"]
     heads = [
         row
@@ -62,7 +63,7 @@ def procedure(config: AblateHeads, run: Run) -> None:
         chosen = recorded_rows(run, "selection", config.task, split, config.selection_examples, config.seed)
         selection = head_comparisons(
             config.task, teacher, teacher.encode(chosen), run, ("all_but_one",), config.evaluation,
-            seed=config.seed, tested=False, label=f"choose heads on {split}",
+            seed=config.seed, tested=False, label=f"choose heads on {split}", role="selection",
         )["all_but_one"]  # fmt: skip
         for kind, left in one_left.items():
             best = best_heads(selection[kind])

@@ -47,13 +47,13 @@ def procedure(config: Transfer, run: Run) -> None:
     sets = []  # both are read before the first is ablated: that may take an hour
     for role, task in (("evaluation", config.task), ("second", config.second)):
         rows = recorded_rows(run, role, task, task.evaluation, config.evaluation.examples)
-        sets.append((f"{task.name} {task.evaluation}", teacher.encode(rows)))
+        sets.append((role, f"{task.name} {task.evaluation}", teacher.encode(rows)))
     comparisons = [
         head_comparisons(
             config.task, teacher, examples, run, ("one_off",), config.evaluation,
-            seed=config.seed, tested=False, label=f"ablate heads on {name}",
+            seed=config.seed, tested=False, label=f"ablate heads on {name}", role=role,
         )["one_off"]
-        for name, examples in sets
+        for role, name, examples in sets
     ]  # fmt: skip
     first, second = comparisons
     effects = [

@@ -11,7 +11,7 @@ from analysis.claims.claim import Claim
 from analysis.cofi import baselines, distillation, sparsity, training, units
 from analysis.cofi import kept as cofi_kept
 from analysis.cofi import speed as cofi_speed
-from analysis.compare import benchmarks, figure
+from analysis.compare import benchmarks, figure, paired_table
 from analysis.data.groups import Group, Setting, by_condition, by_setting
 from analysis.data.loading import Journal
 from analysis.data.records import Record
@@ -182,7 +182,10 @@ CHAPTERS = (
     ),
     Chapter(
         title="All methods",
-        parts=(Part("compare", "prune_fisher", figure.draw, one_run=False, beside=("prune_heads", "prune_cofi")),),
+        parts=(
+            Part("compare", "prune_fisher", figure.draw, one_run=False, beside=("prune_heads", "prune_cofi")),
+            Part("paired", "prune_fisher", paired_table.draw, one_run=False, beside=("prune_heads", "prune_cofi")),
+        ),
         all_tasks=True,
     ),
     Chapter(

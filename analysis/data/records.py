@@ -108,6 +108,8 @@ class Record:
     provenance: Provenance
     rows: Mapping[str, int]
     """Of every table; empty in records that do not say."""
+    answers: Mapping[str, int]
+    """Models whose answers are recorded, by the role of the rows; none in older records."""
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``.
@@ -272,6 +274,7 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         f"{device['threads']} thread{'s' * (device['threads'] != 1)}, {device['dtype']}",
         provenance=_provenance(result),
         rows=dict(result.get("tables") or {}),
+        answers=dict(result.get("answers") or {}),
     )
 
 

@@ -118,6 +118,8 @@ class StudentRun:
             dense = cached_evaluation(config.run.folder, config.task, whole, self.evaluation, **self._how())
         with run.stage("evaluate"):
             found = self._evaluated(small, self.evaluation)
+        for stage, evaluated in (("dense", dense), ("final", found)):
+            run.answers.add("evaluation", [{"stage": stage}], evaluated.answers)
         run.table("kept", kept_rows(whole, small))
         if pruned.masks is not None:
             write_json(run.folder / "masks" / "masks.json", {

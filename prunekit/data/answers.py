@@ -63,10 +63,25 @@ def best_spans(start: Tensor, end: Tensor, context: Tensor, longest: int) -> Spa
 
 
 def answers(examples: Windows, spans: Spans) -> list[str]:
+    """The text of :func:`answer_places`, one a question."""
+    return texts_at(examples.rows, answer_places(examples, spans))
+
+
+def texts_at(rows: Rows, places: np.ndarray) -> list[str]:
+    """What the contexts have there; ``places`` as :func:`answer_places` returns them."""
+    pairs = zip(rows.texts, places.tolist(), strict=True)
+    return [context[low:high] for (_, context), (low, high) in pairs]
+
+
+def answer_places(examples: Windows, spans: Spans) -> np.ndarray:
     """One answer a question: the best span over its windows, or nothing.
 
     Args:
         spans: of all windows, in their order.
+
+    Returns:
+        its first character in the context and the one after its last, (question, 2), without spaces around it; equal
+        ones where there is no answer.
     """
     score, nothing = spans.score.double().numpy(), spans.nothing.double().numpy()
     best: dict[int, int] = {}
@@ -76,18 +91,19 @@ def answers(examples: Windows, spans: Spans) -> list[str]:
         if question not in best or score[window] > score[best[question]]:
             best[question] = window
     threshold = examples.rows.task.no_answer
-    texts = []
+    found = np.zeros((len(examples.rows), 2), np.int64)
     for question, (_, context) in enumerate(examples.rows.texts):
         window = best[question]
         refused = threshold is not None and no_answer[question] - score[window] > threshold
         if refused or score[window] == -np.inf:
-            texts.append("")
             continue
         places = examples.offsets[window]
         low = places[int(spans.start[window]) - examples.first[window], 0]
         high = places[int(spans.end[window]) - examples.first[window], 1]
-        texts.append(context[low:high].strip())
-    return texts
+        text = context[low:high]
+        start = int(low) + len(text) - len(text.lstrip())
+        found[question] = start, start + len(text.strip())
+    return found
 
 
 def question_scores(rows: Rows, texts: list[str]) -> dict[str, np.ndarray]:

@@ -31,6 +31,25 @@ def translation_scores(hypotheses: Sequence[str], references: Sequence[str], wan
     return {name: scorer(name).corpus_score(list(hypotheses), [list(references)]).score / 100 for name in wanted}
 
 
+def sentence_counts(metric: str, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """What a metric counts in each sentence, (sentence, statistic), whole numbers: their sums decide the corpus score.
+
+    Of BLEU the words of hypothesis and reference, then matches and n-grams of each order; of chrF for each order of
+    characters the n-grams of hypothesis and reference, and the matches.
+    """
+    return np.asarray(scorer(metric, references)._extract_corpus_statistics(list(hypotheses), None))
+
+
+def counted_score(metric: str, counts: np.ndarray) -> float:
+    """The corpus score of summed counts, (statistic,)."""
+    return float(_scorer_of_counts(metric)._compute_score_from_stats(counts.tolist()).score / 100)
+
+
+@cache
+def _scorer_of_counts(metric: str) -> Any:
+    return scorer(metric)
+
+
 @cache
 def signature(metric: str) -> str:
     """How a metric is computed: sacreBLEU's signature, which includes its version."""

@@ -11,6 +11,7 @@ import torch
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
 from prunekit.evaluation.evaluate import Advance, Evaluated, evaluate
+from prunekit.evaluation.row_answers import RowAnswers
 from prunekit.evaluation.trivial import warn_if_trivial
 from prunekit.support.cache import Cache, EntryKind, Json
 from prunekit.support.fingerprints import model_fingerprint
@@ -18,7 +19,7 @@ from prunekit.support.fingerprints import model_fingerprint
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-EVALUATIONS = EntryKind("evaluations", revision=1)
+EVALUATIONS = EntryKind("evaluations", revision=2)
 
 
 def cached_evaluation(
@@ -54,14 +55,30 @@ def cached_evaluation(
 
 
 def _encoded(result: Evaluated) -> dict[str, Any]:
+    answers = result.answers
     return {
-        "metrics": result.metrics, "low": result.low, "high": result.high,
-        "per_row": None if result.per_row is None else result.per_row.tolist(),
+        "metrics": result.metrics, "low": result.low, "high": result.high, "per_row": _listed(result.per_row),
+        "answers": {
+            "kind": answers.kind, "rows": answers.rows, "gold": _listed(answers.gold),
+            "given": {name: _listed(values) for name, values in answers.given.items()},
+        },
     }  # fmt: skip
 
 
 def _decoded(content: dict[str, Any]) -> Evaluated:
-    per_row = content["per_row"]
-    return Evaluated(
-        content["metrics"], content["low"], content["high"], None if per_row is None else np.asarray(per_row)
-    )
+    own = content["answers"]
+    given = {name: _array(values) for name, values in own["given"].items()}
+    answers = RowAnswers(own["kind"], own["rows"], _optional(own["gold"]), given)
+    return Evaluated(content["metrics"], content["low"], content["high"], _optional(content["per_row"]), answers)
+
+
+def _listed(values: np.ndarray | None) -> dict[str, Any] | None:
+    return None if values is None else {"dtype": values.dtype.str, "values": values.tolist()}
+
+
+def _array(content: dict[str, Any]) -> np.ndarray:
+    return np.asarray(content["values"], np.dtype(content["dtype"]))
+
+
+def _optional(content: dict[str, Any] | None) -> np.ndarray | None:
+    return None if content is None else _array(content)

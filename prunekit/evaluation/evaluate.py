@@ -12,11 +12,12 @@ from torch import Tensor
 
 from prunekit.config.task import TaskConfig
 from prunekit.data import metrics
-from prunekit.data.answers import Spans, answers, best_spans, question_scores, resampled_mean
+from prunekit.data.answers import Spans, answer_places, best_spans, question_scores, resampled_mean, texts_at
 from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
-from prunekit.data.bleu import bleu_band, translation_scores
+from prunekit.data.bleu import bleu_band, sentence_counts, translation_scores
 from prunekit.data.kinds.questions import Windows
 from prunekit.data.kinds.translation import Pairs
+from prunekit.evaluation.row_answers import RowAnswers, of_labels, of_sentences, of_spans
 from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.translate import texts, translate
 from prunekit.models.blocks import describe
@@ -44,6 +45,8 @@ class Evaluated:
     """High end of that band."""
     per_row: np.ndarray | None
     """What the first metric is the mean of, (row,) in [0, 1]; None where it is no mean over rows."""
+    answers: RowAnswers
+    """Of this one model, from which the metrics can be computed again."""
 
 
 @dataclass(frozen=True)
@@ -92,20 +95,23 @@ def _of_rows(task: TaskConfig, model: PreTrainedModel, examples: Examples, how: 
     logits = predict(model, batches, device=how.device, precision=how.precision, on_rows=how.on_rows)
     values = score(task, logits, examples.labels)
     predicted, metric = metrics.predictions(logits, task.regression), metrics.METRICS[task.metric]
+    given = of_labels(task.kind, examples.rows.fingerprint(), examples.labels, predicted)
     if metric.is_accuracy:
         correct = predicted == examples.labels
-        return _banded(values, accuracy_band(correct), correct.astype(float))
-    return _banded(values, bootstrap_band(metric.resampled, predicted, examples.labels), None)
+        return _banded(values, accuracy_band(correct), correct.astype(float), given)
+    return _banded(values, bootstrap_band(metric.resampled, predicted, examples.labels), None, given)
 
 
 def _of_questions(task: TaskConfig, model: PreTrainedModel, examples: Examples, how: Request) -> Evaluated:
     assert isinstance(examples, Windows)
     batches = evaluation_batches(examples, how.batch_size)
     spans = _best_spans(task, model, examples, batches, how.device, how.precision, how.on_rows)
-    scores = question_scores(examples.rows, answers(examples, spans))
+    places = answer_places(examples, spans)
+    scores = question_scores(examples.rows, texts_at(examples.rows, places))
     per_row = scores[task.metric]
     means = {name: float(scores[name].mean()) for name in task.metrics}
-    return _banded(means, bootstrap_band(resampled_mean, per_row, per_row), per_row)
+    given = of_spans(examples.rows.fingerprint(), places, scores)
+    return _banded(means, bootstrap_band(resampled_mean, per_row, per_row), per_row, given)
 
 
 def _of_translation(task: TaskConfig, model: PreTrainedModel, examples: Examples, how: Request) -> Evaluated:
@@ -116,7 +122,9 @@ def _of_translation(task: TaskConfig, model: PreTrainedModel, examples: Examples
     ))  # fmt: skip
     references = examples.labels.tolist()
     values = translation_scores(hypotheses, references, task.metrics)
-    return _banded(values, bleu_band(task.metric, hypotheses, references), None)
+    counts = {name: sentence_counts(name, hypotheses, references) for name in task.metrics}
+    given = of_sentences(examples.rows.fingerprint(), [counts])
+    return _banded(values, bleu_band(task.metric, hypotheses, references), None, given)
 
 
 EVALUATIONS: dict[str, Evaluation] = {
@@ -125,8 +133,8 @@ EVALUATIONS: dict[str, Evaluation] = {
 """By kind of task."""
 
 
-def _banded(values: dict[str, float], band: Band, per_row: np.ndarray | None) -> Evaluated:
-    return Evaluated(values, float(band.low), float(band.high), per_row)
+def _banded(values: dict[str, float], band: Band, per_row: np.ndarray | None, answers: RowAnswers) -> Evaluated:
+    return Evaluated(values, float(band.low), float(band.high), per_row, answers)
 
 
 def predict(

@@ -49,7 +49,7 @@ class StageTable:
 
     def evaluate(self, stage: str, model: PreTrainedModel) -> None:
         """Score a model, unless the run was interrupted after that."""
-        if stage not in self.done:
+        if stage not in self.done or not self.run.answers.has("evaluation", [{"stage": stage}]):
             with self.run.stage(f"evaluate {stage}", len(self.evaluation)) as advance:
                 # all cells of a sweep have the dense model in common
                 score = partial(cached_evaluation, self.config.run.folder) if stage == "dense" else evaluate
@@ -57,6 +57,7 @@ class StageTable:
                     self.config.task, model, self.evaluation, device=self.run.device,
                     batch_size=self.config.evaluation.batch_size, precision=self.config.dtype, on_rows=advance,
                 )  # fmt: skip
+            self.run.answers.add("evaluation", [{"stage": stage}], result.answers)
             own, metric = cost(model, self.length), self.config.task.metric
             self.done[stage] = {
                 "stage": stage, "metric": metric, "value": result.metrics[metric], "low": result.low,

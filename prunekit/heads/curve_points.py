@@ -46,7 +46,8 @@ class CurvePoints:
         """
         config = self.config
         for number, step in enumerate(steps, first):
-            if number not in self.done:
+            model = {**names, "share": step.share}
+            if number not in self.done or not self.run.answers.has("evaluation", [model]):
                 result = evaluate(
                     config.task, step.model, self.examples, device=self.run.device,
                     batch_size=config.evaluation.batch_size, beams=config.evaluation.beams, precision=config.dtype,
@@ -54,6 +55,7 @@ class CurvePoints:
                 if not step.removed:
                     warn_if_trivial(config.task, step.model, result.metrics[config.task.metric], self.examples.labels)
                 own = point(config.task, step, result, self.dense, *self.examples.mean_lengths)
+                self.run.answers.add("evaluation", [model], result.answers)
                 self.done[number] = {**names, **own}
                 self.run.log(number, **self.done[number])
             advance(1)

@@ -15,9 +15,12 @@ from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples, evaluation_batches
 from prunekit.data.kinds.translation import Pairs
+from prunekit.data.metrics import predictions
 from prunekit.evaluation.comparison import Comparison, compare
+from prunekit.evaluation.row_answers import of_labels
 from prunekit.evaluation.trivial import warn_if_trivial
 from prunekit.forward.ablation import ablate_heads
+from prunekit.heads.tables import WHOLE, without
 from prunekit.heads.translation_effects import translation_comparisons
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
@@ -58,6 +61,7 @@ def head_comparisons(
     seed: int = 0,
     tested: bool = True,
     label: str = "ablate heads",
+    role: str | None = None,
 ) -> dict[str, dict[str, Comparison]]:
     """The metric with each head ablated beside the whole model's, by ablation and attention kind: (layer, head).
 
@@ -67,14 +71,30 @@ def head_comparisons(
         seed: of the bootstrap, where the metric needs one.
         tested: False where only the metric is needed: tests of translation take most of a second each, and their
             p-values are NaN then.
+        role: of the rows, by which all answers go into the record; None where they only decide what is evaluated.
     """
     if isinstance(examples, Pairs):
-        return translation_comparisons(task, teacher, examples, run, ablations, evaluation, tested=tested, label=label)
+        return translation_comparisons(
+            task, teacher, examples, run, ablations, evaluation, tested=tested, label=label, role=role
+        )
     effects = head_effects(teacher, examples, run, ablations, evaluation.batch_size, label)
     found = {name: compare(task, effects.baseline, effects.ablated[name], examples.labels, seed) for name in ablations}
     for comparison in found.values():
         warn_if_trivial(task, teacher.model, comparison.baseline, examples.labels)
+    if role is not None:
+        _keep_answers(task, teacher.model, examples, effects, run, role)
     return {name: {"self": comparison} for name, comparison in found.items()}
+
+
+def _keep_answers(task: TaskConfig, model: Any, examples: Examples, effects: Effects, run: Run, role: str) -> None:
+    places = Masks.ones(describe(model)).heads["self"].nonzero().tolist()
+    models, answers = [WHOLE], [predictions(effects.baseline, task.regression)]
+    for name, logits in effects.ablated.items():
+        for layer, head in places:
+            models.append(without(name, "self", layer, head))
+            answers.append(predictions(logits[layer, head], task.regression))
+    own = of_labels(task.kind, examples.rows.fingerprint(), examples.labels, np.stack(answers))
+    run.answers.add(role, models, own)
 
 
 def head_effects(

@@ -9,6 +9,14 @@ import numpy as np
 from prunekit.evaluation.comparison import Comparison
 from prunekit.support.statistics import benjamini_hochberg
 
+WHOLE = {"ablation": "none"}
+"""What tells the answers of the whole model from those with heads off."""
+
+
+def without(ablation: str, kind: str, layer: int, head: int) -> dict[str, Any]:
+    """What tells the answers of a model with a head off, or with all others of its layer off."""
+    return {"ablation": ablation, "kind": kind, "layer": layer, "head": head}
+
 
 def head_rows(kind: str, ablation: str, comparison: Comparison, examples: int, level: float) -> list[dict[str, Any]]:
     """One row a head of a kind: what the metric becomes and whether that is significant."""

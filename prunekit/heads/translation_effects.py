@@ -10,11 +10,13 @@ import numpy as np
 
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
-from prunekit.data.bleu import paired_p_values, untested
+from prunekit.data.bleu import paired_p_values, sentence_counts, untested
 from prunekit.data.kinds.translation import Pairs
 from prunekit.evaluation.comparison import Comparison
+from prunekit.evaluation.row_answers import of_sentences
 from prunekit.forward.translate import texts, translate
 from prunekit.forward.translation_ablation import TranslationAblation
+from prunekit.heads.tables import WHOLE, without
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.runs.execute import Run
@@ -35,6 +37,7 @@ def translation_comparisons(
     *,
     tested: bool,
     label: str,
+    role: str | None,
 ) -> dict[str, dict[str, Comparison]]:
     """By ablation and attention kind, see :func:`prunekit.heads.effects.head_comparisons`."""
     translations = _translations(teacher, pairs, run, ablations, evaluation, label)
@@ -54,6 +57,14 @@ def translation_comparisons(
                 values[places], p_value_of[places] = scores, p_values
                 compared[name][kind] = Comparison(task.metric, value, values, values - value, p_value_of)
                 advance(1)
+    if role is not None:
+        models, given = [WHOLE], [baseline]
+        for name in ablations:
+            for shape in layout.attention:
+                models += [without(name, shape.kind, shape.layer, head) for head in range(shape.heads)]
+                given += translations[f"{name}-{shape.kind}-{shape.layer}"]
+        counts = [{task.metric: sentence_counts(task.metric, one, pairs.labels.tolist())} for one in given]
+        run.answers.add(role, models, of_sentences(pairs.rows.fingerprint(), counts))
     return compared
 
 

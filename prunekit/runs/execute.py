@@ -1,7 +1,7 @@
 """The run record: identity, resume, and everything a figure needs to be a pure function of what is on disk.
 
-``runs/VERB/RUN_ID/`` holds ``config.yaml``, ``metrics.jsonl``, ``tables/*.csv`` and, written last and atomically,
-``result.json``. ``RUN_ID`` is a hash of what changes the result; the same configuration is never run twice.
+``runs/VERB/RUN_ID/`` holds ``config.yaml``, ``metrics.jsonl``, ``tables/*.csv``, ``answers.npz`` and, written last and
+atomically, ``result.json``. ``RUN_ID`` is a hash of what changes the result; the same configuration is never run twice.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ import yaml
 
 from prunekit.config.sections import Settings
 from prunekit.runs import provenance
+from prunekit.runs.answer_parts import AnswerParts
 from prunekit.runs.finished import read_result, teacher_has_changed
 from prunekit.runs.local_input import local_input
 from prunekit.runs.own_teacher import with_the_teachers_model
 from prunekit.runs.schema.fields import VERSION
 from prunekit.runs.schema.table_rows import rows_in
-from prunekit.runs.schema.writing import check_line, check_record, check_rows
+from prunekit.runs.schema.writing import check_answers, check_line, check_record, check_rows
 from prunekit.runs.tracking import Tracker
 from prunekit.support.devices import describe_device
 from prunekit.support.errors import UserError
@@ -105,6 +106,9 @@ class Run:
     last_step: int = -1
     leftovers: list[Path] = field(default_factory=list)
     """Files that only an interrupted run needs; deleted once the record is written."""
+
+    def __post_init__(self) -> None:
+        self.answers = AnswerParts(self.folder)
 
     def log(self, step: int, **values: Any) -> None:
         """Append one line to ``metrics.jsonl``. Steps rise; one that an interrupted run had logged stays as it is."""
@@ -233,6 +237,7 @@ def execute(
             if isinstance(error, UserError) and {path.name for path in folder.iterdir()} <= {"config.yaml", INPUTS}:
                 shutil.rmtree(folder)  # before anything was done
             raise
+        sheets = run.answers.join()
         record = {
             "schema": VERSION, "verb": verb, "revision": revision, "run_id": identity, "replaces": replaced,
             "status": "finished",
@@ -244,9 +249,11 @@ def execute(
             "versions": provenance.library_versions(), "git": provenance.git_state(),
             "started": started, "finished": _now(), **({"input": content} if content else {}),
             "tables": {path.stem: rows_in(path) for path in sorted(folder.glob("tables/*.csv"))},
+            **({"answers": {role: len(sheet.models) for role, sheet in sheets.items()}} if sheets else {}),
         }  # fmt: skip
         check_record(plain(record), record["tables"])
-        remove(*run.leftovers)  # before the record: a run that was killed in between would keep them for good
+        check_answers(record, sheets)
+        remove(*run.leftovers, run.answers.parts)  # first: a run killed in between would keep them for good
         write_json(folder / "result.json", record)
         tracker.start()
         tracker.finish(run.metrics, folder, draw(folder) if draw and tracker.run is not None else [])

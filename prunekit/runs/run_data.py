@@ -69,6 +69,7 @@ def logged_on_the_same(run: Run) -> list[dict[str, Any]]:
             "%s: not gone on with, its %s had another content; starting anew", run.folder, " and ".join(changed)
         )
         run.logged(until=-1)
+        run.answers.forget()
     write_json(path, inputs)
     run.leftovers.append(path)
     return run.logged()

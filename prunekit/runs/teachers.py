@@ -87,6 +87,7 @@ def finetune(config: Settings, run: Run) -> None:
         return  # it has helped to train
     with run.stage("evaluate", len(tested)) as advance:
         evaluated = evaluate(config.task, model, tested, device=run.device, on_rows=advance)
+    run.answers.add("evaluation", [{"stage": "final"}], evaluated.answers)
     if names := kind_of(config.task).output_names(config.task):
         model.config.id2label = dict(enumerate(names))
         model.config.label2id = {name: number for number, name in model.config.id2label.items()}

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from prunekit.runs.schema.answer_file import FILE
 from prunekit.support.errors import UserError
 from prunekit.support.extras import of_extra
 
@@ -86,7 +87,8 @@ class Tracker:
         import wandb
 
         tables = sorted((folder / "tables").glob("*.csv"))
-        numbers = [path for name in ("result.json", "metrics.jsonl") if (path := folder / name).exists()] + tables
+        names = ("result.json", "metrics.jsonl", FILE)
+        numbers = [path for name in names if (path := folder / name).exists()] + tables
 
         def files() -> None:
             self.run.summary.update(metrics)

@@ -126,8 +126,13 @@ def benjamini_hochberg(p_values: np.ndarray, *, level: float = 0.01) -> np.ndarr
         bool, the shape of ``p_values``; True is significant.
     """
     p_values = np.asarray(p_values, float)
+    return adjusted_p_values(p_values) <= level
+
+
+def adjusted_p_values(p_values: np.ndarray) -> np.ndarray:
+    """The lowest level at which :func:`benjamini_hochberg` rejects each hypothesis, in the shape of ``p_values``."""
     adjusted = stats.false_discovery_control(p_values, axis=None, method="bh")
-    return adjusted.reshape(p_values.shape) <= level
+    return adjusted.reshape(p_values.shape)
 
 
 def accuracy_band(correct: np.ndarray, *, confidence: float = 0.95) -> Band:

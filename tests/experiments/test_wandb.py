@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from analysis.data.recorded_answers import answers_of
+from analysis.data.records import read_record
 from prunekit.runs.tracking import Tracker
 from tests.support.commands import TINY, perform
 
@@ -58,6 +60,9 @@ def test_an_offline_run_has_the_records_config_metrics_tables_and_figures(
     assert {path.name for path in own.iterdir()} == {"kept.csv", "points.csv", "scores.csv"}
     for path in own.iterdir():
         assert (log.parent / "files" / "tables" / path.name).read_bytes() == path.read_bytes()
+    assert (log.parent / "files" / "answers.npz").read_bytes() == (own.parent / "answers.npz").read_bytes()
+    mirror = read_record(log.parent / "files")
+    assert mirror is not None and len(answers_of(mirror).models) == 2  # type: ignore[union-attr]
     assert "wandb" not in capfd.readouterr().err
 
 
@@ -69,13 +74,14 @@ def test_the_record_goes_as_files_of_an_artifact(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(wandb.Run, "log_artifact", lambda self, artifact: logged.append(artifact))
     folder = tmp_path / "verb" / "12"
     (folder / "tables").mkdir(parents=True)
-    for name in ("result.json", "config.yaml", "metrics.jsonl", "tables/a.csv"):
+    for name in ("result.json", "config.yaml", "metrics.jsonl", "answers.npz", "tables/a.csv"):
         (folder / name).write_text(f"of,{name}\n")
     tracker = Tracker("offline", "prunekit", "verb", "12", {}, tmp_path)
     tracker.finish({}, folder, [])
     [record] = [artifact for artifact in logged if artifact.type == "record"]
     assert {entry.path: entry.local_path for entry in record.manifest.entries.values()} == {
-        name: str(folder / name) for name in ("result.json", "config.yaml", "metrics.jsonl", "tables/a.csv")
+        name: str(folder / name)
+        for name in ("result.json", "config.yaml", "metrics.jsonl", "answers.npz", "tables/a.csv")
     }
 
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -20,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from experiments.cli.composition import CONF, register, typed
 from experiments.cli.verb import named
 from experiments.reproduce import Reproduce, settings_of
+from tests.support.answers import assert_answered
 
 TINY = [
     "run.wandb=disabled",
@@ -33,8 +35,11 @@ TINY = [
 
 
 def perform(verb: str, *overrides: str) -> dict[str, Any]:
-    """Run a verb in this process and return its record."""
-    record: dict[str, Any] = named(verb).perform(composed(verb, *overrides))
+    """Run a verb in this process and return its record, whose scores its answers give as well."""
+    config = composed(verb, *overrides)
+    record: dict[str, Any] = named(verb).perform(config)
+    if record and "answers" in record:
+        assert_answered(Path(config.run.folder) / verb / record["run_id"])
     return record
 
 

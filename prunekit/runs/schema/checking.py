@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from prunekit.runs.schema.answer_file import FILE, answer_problems, read_answers
 from prunekit.runs.schema.fields import Field, Fields, TableSchema
 from prunekit.runs.schema.records import missing_tables, record_problems, version_of
 from prunekit.runs.schema.table_rows import rows_expected, rows_problem
@@ -35,6 +36,7 @@ def folder_problems(folder: Path) -> Iterator[str]:
             yield from (f"{file}{line}" for line in table_problems(file, known[name], version, expected))
         else:
             yield f"{file}: table {name} is unknown, right would be {verb.table_names()}"
+    yield from (f"{folder / FILE}: {line}" for line in _answers_wrong(folder / FILE, record))
     log = folder / "metrics.jsonl"
     if log.exists():
         if verb.log is None:
@@ -96,6 +98,19 @@ def log_problems(path: Path, fields: Fields, version: int) -> Iterator[str]:
             yield f", line {number}: step {step} comes after {last}, right would be a higher one"
         last = step
         yield from (f", line {number}: {problem}" for problem in fields.problems(line, version))
+
+
+def _answers_wrong(path: Path, record: Mapping[str, Any]) -> Iterator[str]:
+    """Records of before version 3 have none."""
+    try:
+        sheets = read_answers(path) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        yield str(error)
+        return
+    try:
+        yield from answer_problems(record, sheets)
+    except (LookupError, TypeError, AttributeError):
+        yield "its record does not name its rows"
 
 
 def _read(path: Path) -> Mapping[str, Any] | str:

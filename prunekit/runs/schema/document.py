@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prunekit.runs.schema.fields import VERSION, Field, Fields
+from prunekit.runs.schema.answer_arrays import ARRAYS, GOLD, KINDS_OF_NUMBERS
+from prunekit.runs.schema.fields import VERSION, AnswerSchema, Field, Fields
 from prunekit.runs.schema.frame import DATA, FRAME, PARTS
 from prunekit.runs.schema.verbs import VERBS
 
@@ -15,7 +16,8 @@ TYPES = {"int": "integer", "float": "number", "bool": "boolean", "str": "string"
 
 
 def document() -> dict[str, Any]:
-    """``$defs`` holds ``VERB.tables.TABLE``, a row, and ``VERB.log``, a line of ``metrics.jsonl``."""
+    """``$defs`` holds ``VERB.tables.TABLE``, a row, ``VERB.log``, a line of ``metrics.jsonl``, and of ``answers.npz``
+    ``VERB.answers.ROLE``, the words that tell a model, and ``answers.KIND``, the arrays for a kind of task."""
     frame = object_of(FRAME)
     frame["properties"] |= {
         name: {**object_of(fields), "type": frame["properties"][name]["type"]} for name, fields in PARTS.items()
@@ -27,9 +29,12 @@ def document() -> dict[str, Any]:
     for verb in VERBS.values():
         for table in verb.tables:
             rows[f"{verb.name}.tables.{table.name}"] = {"description": table.meaning, **object_of(table.columns)}
+        for answers in verb.answers:
+            rows[f"{verb.name}.answers.{answers.role}"] = _words_of(answers)
         if verb.log is not None:
             step = Field("step", "int", "rises from line to line")
             rows[f"{verb.name}.log"] = object_of(Fields((step, *verb.log.fields)))
+    rows |= {f"answers.{kind}": _arrays_of(kind) for kind in ARRAYS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "result.json of a run record",
         "description": f"Version {VERSION}. `since` names the version that brought a field; older records may lack it.",
@@ -56,6 +61,23 @@ def object_of(fields: Fields) -> dict[str, Any]:
         "type": "object", "properties": named, **({"patternProperties": several} if several else {}),
         "required": [field.name for field in fields if field.needed(0)], "additionalProperties": fields.open,
     }  # fmt: skip
+
+
+def _words_of(answers: AnswerSchema) -> dict[str, Any]:
+    return {
+        "description": answers.meaning, "type": "object", "properties": {word: {} for word in answers.keys},
+        "additionalProperties": False, "since": answers.since,
+    }  # fmt: skip
+
+
+def _arrays_of(kind: str) -> dict[str, Any]:
+    """Names, meanings, kinds of numbers and axes; these are arrays of NumPy and not of JSON."""
+    named = {}
+    for array in ARRAYS[kind]:
+        axes = ["row"] if array.name == GOLD else ["row", *([array.between] if array.between else []), "model"]
+        named[array.name] = {"description": f"{array.meaning}: {KINDS_OF_NUMBERS[array.numbers]}", "axes": axes}
+    required = [array.name for array in ARRAYS[kind] if not array.optional]
+    return {"type": "object", "properties": named, "required": required, "additionalProperties": False}
 
 
 def text() -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 """Of the schema, written into every record as ``schema``. Raised when a field or a table is added; what is added says
 ``since``, and is asked only of records that are as new. Records without the key are of version 0."""
 LARGEST = 1e100
@@ -158,11 +158,26 @@ class TableSchema:
 
 
 @dataclass(frozen=True)
+class AnswerSchema:
+    """The answers to one set of rows, in ``answers.npz``."""
+
+    role: str
+    """Of the rows, as ``data`` has it."""
+    meaning: str
+    """Whose answers they are."""
+    keys: tuple[str, ...]
+    """What tells the models from one another; each has some of these words."""
+    optional: bool = False
+    since: int = 3
+
+
+@dataclass(frozen=True)
 class VerbSchema:
     """What the records of a verb hold beside the frame that all have in common."""
 
     name: str
     tables: tuple[TableSchema, ...] = ()
+    answers: tuple[AnswerSchema, ...] = ()
     settings: Fields = field(default_factory=lambda: Fields((), open=True))
     """Of its configuration, those that figures rely on; there are others."""
     metrics: Fields = field(default_factory=lambda: Fields(()))
@@ -179,6 +194,10 @@ class VerbSchema:
             if table.name == name:
                 return table
         raise KeyError(f"{self.name} has no table {name}, right would be {self.table_names()}")
+
+    def answers_to(self, role: str) -> AnswerSchema | None:
+        """What is known of the answers to the rows of a role; None if nothing is."""
+        return next((one for one in self.answers if one.role == role), None)
 
     def table_names(self) -> str:
         return ", ".join(table.name for table in self.tables) or "none"

@@ -56,6 +56,7 @@ FRAME = fields(
     Field("finished", "str", "date and time, ISO 8601, UTC"),
     Field("input", "dict", "hash of the content of local files and folders, by setting", optional=True, since=2),
     Field("tables", "dict", "rows of every table", optional=True, since=2),
+    Field("answers", "dict", "models in answers.npz, by the role of the rows that they answer", optional=True, since=3),
 )
 
 PARTS: dict[str, Fields] = {
@@ -92,6 +93,7 @@ PARTS: dict[str, Fields] = {
         Field("dirty", "bool", "there were changes that are in no commit", nullable=True),
     ),
     "tables": fields(Field("*", "int", "rows of the table", least=1)),
+    "answers": fields(Field("*", "int", "models", least=1)),
 }
 """The objects in the frame whose fields do not depend on the verb."""
 

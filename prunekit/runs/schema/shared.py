@@ -11,6 +11,8 @@ METRIC = Field("metric", "str", "name of the task's first score")
 LAYER = Field("layer", "int", "layer, from 0", least=0)
 HEAD = Field("head", "int", "head of the layer, from 0", least=0)
 KIND = Field("kind", "str", "of attention: self, or enc-enc, enc-dec, dec-dec")
+ABLATED = ("ablation", "kind", "layer", "head")
+"""What tells a model with heads off from the others."""
 
 BASELINE = (
     Field("baseline", "float", "score of the model before pruning"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from prunekit.runs.schema.answer_file import answer_problems
 from prunekit.runs.schema.fields import said
 from prunekit.runs.schema.records import missing_tables, record_problems, version_of
 from prunekit.runs.schema.verbs import VERBS
+
+if TYPE_CHECKING:
+    from prunekit.evaluation.row_answers import AnswerSheet
 
 
 class SchemaError(RuntimeError):
@@ -74,3 +78,13 @@ def check_record(record: Mapping[str, Any], tables: Iterable[str]) -> None:
         raise SchemaError(f"{verb}, result.json: {problems[0]}")
     if missing := missing_tables(verb, version_of(record), tables):
         raise SchemaError(f"{verb}: table {missing[0]} was not written")
+
+
+def check_answers(record: Mapping[str, Any], sheets: Mapping[str, AnswerSheet]) -> None:
+    """Check ``answers.npz`` beside the record that it belongs to.
+
+    Raises:
+        SchemaError: answers are missing, unknown, or not to the rows that the record names.
+    """
+    if record["verb"] in VERBS and (problems := list(answer_problems(record, sheets))):
+        raise SchemaError(f"{record['verb']}, answers: {problems[0]}")

@@ -160,7 +160,11 @@ def test_newer_records_say_how_many_rows_they_have(tmp_path: Path) -> None:
     assert record is not None
     with pytest.raises(DamagedRecordError, match="15 rows, its run recorded 16"):
         record.table("effects", columns("transfer", "effects"))
-    assert [line.rpartition(": ")[2] for line in folder_problems(folder)] == ["15 rows, its run recorded 16"]
+    assert [line.removeprefix(f"{folder}/") for line in folder_problems(folder)] == [
+        "tables/effects.csv: 15 rows, its run recorded 16",
+        "answers.npz: evaluation: missing",
+        "answers.npz: second: missing",
+    ]
 
 
 def test_logged_records_are_whole() -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from prunekit.evaluation.row_answers import AnswerSheet, RowAnswers, joined
+from prunekit.runs.schema.answer_file import FILE, write_answers
 from prunekit.runs.schema.fields import VERSION
 from prunekit.runs.schema.writing import check_line, check_record, check_rows
 
@@ -29,6 +31,18 @@ def write_table(folder: Path, name: str, table: pd.DataFrame) -> None:
     table.to_csv(folder / "tables" / f"{name}.csv", index=False)
     result = json.loads((folder / "result.json").read_text())
     result["tables"][name] = len(table)
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def add_answers(folder: Path, *models: tuple[dict[str, Any], RowAnswers]) -> None:
+    """Put answers into a finished run: of one model each, with the words that tell it. Its rows become theirs."""
+    sheet = joined([AnswerSheet((words,), answers) for words, answers in models])
+    write_answers(folder / FILE, {"evaluation": sheet})
+    result = json.loads((folder / "result.json").read_text())
+    result["answers"] = {"evaluation": len(models)}
+    for item in result["data"]:
+        if item["role"] == "evaluation":
+            item |= {"fingerprint": sheet.answers.rows, "rows": len(sheet.answers)}
     (folder / "result.json").write_text(json.dumps(result))
 
 

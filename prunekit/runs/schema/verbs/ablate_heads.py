@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, TableSchema, VerbSchema, fields
-from prunekit.runs.schema.shared import HEAD, KIND, LAYER, METRIC, SIGNATURES, TEST
+from prunekit.runs.schema.fields import AnswerSchema, Field, TableSchema, VerbSchema, fields
+from prunekit.runs.schema.shared import ABLATED, HEAD, KIND, LAYER, METRIC, SIGNATURES, TEST
 
 VERB = VerbSchema(
     "ablate_heads",
@@ -30,6 +30,10 @@ VERB = VerbSchema(
             keys=("kind", "layer", "protocol"),
             even="protocol",
         ),
+    ),
+    answers=(
+        AnswerSchema("evaluation", "the whole model (ablation none) and without each head, or all but it", ABLATED),
+        AnswerSchema("selection", "the same, on the rows that heads are chosen on", ABLATED, optional=True),
     ),
     metrics=fields(
         METRIC,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, VerbSchema, fields
+from prunekit.runs.schema.fields import AnswerSchema, Field, VerbSchema, fields
 from prunekit.runs.schema.shared import METRICS
 
 VERB = VerbSchema(
     "finetune",
+    answers=(AnswerSchema("evaluation", "the trained model", ("stage",)),),
     metrics=fields(
         METRICS,
         Field("steps", "int", "of training"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Fields, TableSchema, VerbSchema, fields
+from prunekit.runs.schema.fields import AnswerSchema, Field, Fields, TableSchema, VerbSchema, fields
 from prunekit.runs.schema.shared import METRIC, POINT, SCORE, SIGNATURES
 
 EPOCH = Field("epoch", "int", "of training that was finished, from 1", least=1)
@@ -32,6 +32,7 @@ VERB = VerbSchema(
             keys=("epoch",),
         ),
     ),
+    answers=(AnswerSchema("evaluation", "the model at each epoch and share", ("epoch", "share")),),
     settings=Fields((Field("order", "str", "who goes first"),), open=True),
     metrics=fields(
         Field("order", "str", "who goes first"),

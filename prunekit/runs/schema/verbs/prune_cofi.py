@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Fields, VerbSchema, fields
+from prunekit.runs.schema.fields import AnswerSchema, Field, Fields, VerbSchema, fields
 from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KEPT, LATENCY, METRICS, REMAINING, VALUE
 
 VERB = VerbSchema(
     "prune_cofi",
     tables=(KEPT, LATENCY),
+    answers=(AnswerSchema("evaluation", "the whole model (dense) and what was trained (final)", ("stage",)),),
     settings=Fields((Field("sparsity", "float", "share of the prunable parameters that goes"),), open=True),
     metrics=fields(
         *BASELINE,

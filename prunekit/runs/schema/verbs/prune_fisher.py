@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Fields, TableSchema, VerbSchema, fields
+from prunekit.runs.schema.fields import AnswerSchema, Field, Fields, TableSchema, VerbSchema, fields
 from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KEPT, LATENCY, LAYER, METRIC, METRICS, REMAINING, VALUE
 
 STAGE = (
@@ -45,6 +45,7 @@ VERB = VerbSchema(
         KEPT,
         LATENCY,
     ),
+    answers=(AnswerSchema("evaluation", "the model after each stage", ("stage",)),),
     settings=Fields(
         (
             Field("constraint", "float", "share of the budget that may remain"),

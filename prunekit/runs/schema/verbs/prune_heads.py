@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, Fields, TableSchema, VerbSchema, fields
+from prunekit.runs.schema.fields import AnswerSchema, Field, Fields, TableSchema, VerbSchema, fields
 from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KIND, LAYER, METRIC, METRICS, POINT, SCORE, SIGNATURES
 
 VERB = VerbSchema(
@@ -24,6 +24,7 @@ VERB = VerbSchema(
         ),
         TableSchema("scores", "a row a head", fields(*SCORE), keys=("kind", "layer", "head")),
     ),
+    answers=(AnswerSchema("evaluation", "the model at each share", ("share",)),),
     settings=Fields((Field("order", "str", "who goes first"),), open=True),
     metrics=fields(
         Field("order", "str", "who goes first"),

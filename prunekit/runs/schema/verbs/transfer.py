@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prunekit.runs.schema.fields import Field, TableSchema, VerbSchema, fields
-from prunekit.runs.schema.shared import HEAD, KIND, LAYER, METRIC, SIGNATURES
+from prunekit.runs.schema.fields import AnswerSchema, Field, TableSchema, VerbSchema, fields
+from prunekit.runs.schema.shared import ABLATED, HEAD, KIND, LAYER, METRIC, SIGNATURES
 
 VERB = VerbSchema(
     "transfer",
@@ -20,6 +20,10 @@ VERB = VerbSchema(
             ),
             keys=("kind", "layer", "head"),
         ),
+    ),
+    answers=(
+        AnswerSchema("evaluation", "the whole model (ablation none) and without each head", ABLATED),
+        AnswerSchema("second", "the same, on the second data", ABLATED),
     ),
     metrics=fields(
         METRIC,

@@ -1,0 +1,209 @@
+"""Methods compared answer by answer: against loops that count, and which runs may be compared at all."""
+
+from __future__ import annotations
+
+import json
+from math import comb
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from analysis.compare import paired_table
+from analysis.compare.pairs import Answered, compare_pair, resampled_differences
+from analysis.data.groups import Group
+from analysis.data.loading import Journal, load
+from analysis.data.recorded_answers import answers_of
+from analysis.data.records import DamagedRecordError, read_record
+from analysis.render.output import Table
+from prunekit.evaluation.row_answers import RowAnswers, of_labels
+from prunekit.runs.schema.answer_file import FILE
+from prunekit.support.statistics import bootstrap_counts
+from tests.support.records import cofi, kwon, michel
+from tests.support.records.frame import MINILM, add_answers
+
+ROWS = 120
+GOLD = np.random.default_rng(0).integers(0, 2, ROWS)
+
+
+def answers(wrong: float, seed: int = 0, rows: str = "f") -> RowAnswers:
+    """Of a model that is wrong on about this share of the rows."""
+    random = np.random.default_rng([seed, round(1000 * wrong)])
+    return of_labels("classification", rows, GOLD, np.where(random.random(ROWS) < wrong, 1 - GOLD, GOLD))
+
+
+def model(wrong: float, teacher: str = "seed 0", seed: int = 0, rows: str = "f") -> Answered:
+    return Answered(f"{teacher} {seed}", teacher, answers(wrong, seed, rows), 0)
+
+
+def given(one: Answered) -> np.ndarray:
+    return one.answers.given["class"][:, 0]
+
+
+def test_one_run_each_by_mc_nemar() -> None:
+    worse, better = model(0.3), model(0.1)
+    pair = compare_pair("accuracy", [worse], [better])
+    lost = sum(a != gold and b == gold for a, b, gold in zip(given(worse), given(better), GOLD, strict=True))
+    gained = sum(a == gold and b != gold for a, b, gold in zip(given(worse), given(better), GOLD, strict=True))
+    tail = sum(comb(lost + gained, k) for k in range(min(lost, gained) + 1)) / 2 ** (lost + gained)
+    assert (pair.test, pair.teachers) == ("McNemar", 1)
+    assert pair.p_value == pytest.approx(min(1, 2 * tail), rel=1e-12)
+    assert pair.difference == pytest.approx((gained - lost) / ROWS, abs=1e-15)
+    drawn = []
+    for counts in bootstrap_counts(ROWS):
+        rows = np.repeat(np.arange(ROWS), counts.astype(int))
+        drawn.append(float(np.mean(given(worse)[rows] == GOLD[rows]) - np.mean(given(better)[rows] == GOLD[rows])))
+    assert [pair.low, pair.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=1e-12)
+    assert pair.low < pair.difference < pair.high < 0
+
+
+def test_other_metrics_by_the_bootstrap() -> None:
+    worse, better = model(0.22), model(0.2)
+    pair = compare_pair("f1", [worse], [better], resamples=200)
+    drawn = []
+    for counts in bootstrap_counts(ROWS, resamples=200):
+        rows = np.repeat(np.arange(ROWS), counts.astype(int))
+        drawn.append(f1_score(GOLD[rows], given(worse)[rows]) - f1_score(GOLD[rows], given(better)[rows]))
+    below, above = (sum(keep(one) for one in drawn) for keep in (lambda one: one <= 0, lambda one: one >= 0))
+    assert pair.test == "bootstrap"
+    assert pair.p_value == pytest.approx(min(1, 2 * (1 + min(below, above)) / 201))
+    assert 0.05 < pair.p_value < 1
+    assert [pair.low, pair.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=1e-12)
+
+
+def test_teachers_and_seeds_are_drawn_as_well() -> None:
+    random, resamples = np.random.default_rng(5), 40
+    first = {"a": random.normal(size=(2, resamples)), "b": random.normal(size=(3, resamples))}
+    second = {"a": random.normal(size=(1, resamples)), "b": random.normal(size=(2, resamples))}
+    found = resampled_differences(first, second, np.random.default_rng(7))
+    again = np.random.default_rng(7)
+    slots = again.integers(2, size=(2, resamples))
+    expected = np.zeros(resamples)
+    for slot in slots:
+        for number, teacher in enumerate("ab"):
+            means = []
+            for side in (first, second):
+                chosen = again.integers(len(side[teacher]), size=side[teacher].shape)
+                means.append([np.mean([side[teacher][run, b] for run in chosen[:, b]]) for b in range(resamples)])
+            for b in range(resamples):
+                if slot[b] == number:
+                    expected[b] += (means[0][b] - means[1][b]) / 2
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_difference_is_of_teachers_that_both_have() -> None:
+    first = [model(0.3, "a"), model(0.4, "b", 1), model(0.2, "b", 2), model(0.9, "c")]
+    second = [model(0.1, "a", 3), model(0.2, "b", 4)]
+    pair = compare_pair("accuracy", first, second)
+    own = [float(np.mean(given(one) == GOLD)) for one in (*first, *second)]
+    assert pair.difference == pytest.approx((own[0] + (own[1] + own[2]) / 2 - own[4] - own[5]) / 2)
+    assert (pair.teachers, pair.test) == (2, "bootstrap")
+    with pytest.raises(ValueError, match="no teacher in common"):
+        compare_pair("accuracy", first[:1], second[1:])
+    with pytest.raises(ValueError, match="answers to different rows: f and g"):
+        compare_pair("accuracy", first, [model(0.1, "a", rows="g")])
+
+
+SST2 = [{"role": "evaluation", "name": "sst2", "source": "nyu-mll/glue", "split": "validation", "rows": 872,
+         "rows_available": 872}]  # fmt: skip
+
+
+def everything(root: Path) -> list[Path]:
+    """Heads, Fisher pruning of three seeds and CoFi, with answers."""
+    curve = {0.0: 0.912, 0.3: 0.90, 0.7: 0.80, 1.0: 0.5}
+    heads = michel.pruning(root, MINILM, "importance", 0, task="sst2", data=SST2, values=curve)
+    add_answers(heads, *[({"share": share}, answers(1 - value, 9)) for share, value in curve.items()])
+    folders = [heads]
+    for seed in range(3):
+        fisher = kwon.pruning(root, MINILM, "sst2", seed=seed, constraint=0.5, loss=0.1)
+        add_answers(fisher, ({"stage": "dense"}, answers(0.05)), ({"stage": "tune"}, answers(0.3, seed)))
+        folders.append(fisher)
+    learned = cofi.run(root, MINILM, sparsity=0.6, counted=0.6, loss=0.01)
+    add_answers(learned, ({"stage": "dense"}, answers(0.05)), ({"stage": "final"}, answers(0.1, 4)))
+    return [*folders, learned]
+
+
+def drawn(root: Path) -> tuple[list[Table], Journal]:
+    journal = Journal()
+    tables = paired_table.draw(Group(load([root], journal)), journal)
+    assert all(isinstance(table, Table) for table in tables)
+    return tables, journal  # type: ignore[return-value]
+
+
+def test_each_method_is_compared_with_the_best(tmp_path: Path) -> None:
+    everything(tmp_path)
+    (table,), journal = drawn(tmp_path)
+    assert table.name == "paired_sst2" and journal.warnings == []
+    frame = table.frame.set_index(["level", "method"])
+    assert set(frame["best"]) == {"prune_cofi learned"}
+    fisher = frame.loc[(50.0, "prune_fisher fisher")]
+    pair = compare_pair("accuracy", [model(0.3, seed=seed) for seed in range(3)], [model(0.1, seed=4)])
+    assert fisher["difference"] == pytest.approx(100 * pair.difference) and fisher["difference"] < -5
+    assert [fisher["low"], fisher["high"]] == pytest.approx([100 * pair.low, 100 * pair.high])
+    assert (fisher["runs"], fisher["best_runs"], fisher["rows"], fisher["test"]) == (3, 1, ROWS, "bootstrap")
+    heads = frame.loc[(75.0, "prune_heads importance")]
+    single = compare_pair("accuracy", [Answered("", "seed 0", answers(1 - 0.8, 9), 0)], [model(0.1, seed=4)])
+    assert heads["asked"] == 0.7 and heads["test"] == "McNemar"
+    assert heads["p_value"] == single.p_value
+    tests = sorted({(row["p_value"], row["method"], row["asked"]) for row in table.frame.to_dict("records")})
+    adjusted = [min(p * len(tests) / rank for rank, (p, *_) in enumerate(tests, 1) if rank >= place)
+                for place in range(1, len(tests) + 1)]  # fmt: skip
+    expected = {key: value for (_, *key), value in zip(tests, adjusted, strict=True) for key in [tuple(key)]}
+    assert len(tests) == 2 and frame["p_adjusted"].max() <= 1
+    for row in table.frame.to_dict("records"):
+        assert row["p_adjusted"] == pytest.approx(expected[row["method"], row["asked"]])
+    assert "-" in table.display["difference"].iloc[0] and " to " in table.display["difference"].iloc[0]
+
+
+def test_records_without_answers_have_no_table(tmp_path: Path) -> None:
+    folders = everything(tmp_path)
+    whole = drawn(tmp_path)[0][0]
+    for folder in folders[:1]:
+        forget(folder)
+    (table,), journal = drawn(tmp_path)
+    assert "Runs without recorded answers, not in it: 1 of 5." in table.caption and journal.warnings == []
+    assert "prune_heads importance" in set(whole.frame["method"]) - set(table.frame["method"])
+    for folder in folders[1:]:
+        forget(folder)
+    tables, journal = drawn(tmp_path)
+    assert tables == [] and journal.warnings == []
+
+
+def forget(folder: Path) -> None:
+    (folder / FILE).unlink()
+    result = json.loads((folder / "result.json").read_text())
+    del result["answers"]
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def test_answers_to_other_rows_are_named_and_not_compared(tmp_path: Path) -> None:
+    *_, learned = everything(tmp_path)
+    fisher = sorted((tmp_path / "prune_fisher").iterdir())[0]
+    other = answers(0.3, rows="g")
+    text = (fisher / "result.json").read_text()
+    add_answers(fisher, ({"stage": "tune"}, other))
+    (fisher / "result.json").write_text(text)
+    (learned / FILE).write_bytes(b"PK")
+    (table,), journal = drawn(tmp_path)
+    assert journal.warnings == [
+        f"not compared pair by pair: {fisher / FILE}: {ROWS} answers to rows g, the record has {ROWS} rows f",
+        journal.warnings[1],
+    ]
+    assert journal.warnings[1].startswith(f"not compared pair by pair: {learned / FILE}: no archive of arrays, or cut")
+    assert set(table.frame["runs"]) | set(table.frame["best_runs"]) == {1, 2}
+    assert "not in it: 2 of 5" in table.caption
+
+
+def test_a_file_that_the_record_promises(tmp_path: Path) -> None:
+    *_, learned = everything(tmp_path)
+    record = read_record(learned)
+    assert record is not None and record.answers == {"evaluation": 2}
+    sheet = answers_of(record)
+    assert sheet is not None and sheet.of(stage="final") == 1
+    with pytest.raises(DamagedRecordError, match="no answers to the rows of second"):
+        answers_of(record, "second")
+    (learned / FILE).unlink()
+    with pytest.raises(DamagedRecordError, match="missing"):
+        answers_of(record)
+    assert answers_of(record, "second") is None

@@ -1,0 +1,128 @@
+"""What models answer is in the record of every verb that scores them, for every kind of task, and gives its scores.
+
+``perform`` holds every record of the tests to its answers (:func:`tests.support.answers.assert_answered`); here are the
+kinds of task and the metrics that no other test runs, and what an interruption leaves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prunekit.heads import curve_points
+from prunekit.runs.schema.answer_file import FILE, read_answers
+from tests.support.answers import assert_answered
+from tests.support.commands import TINY, perform
+from tests.support.squad_data import WORDS, generated, written
+
+FISHER = ["calibration_examples=32", "batch_sizes=[2]", "repeats=1"]
+COFI = [
+    "student.batch_size=16", "student.held_out=24", "student.evaluate_every=20", "student.prune_epochs=2",
+    "student.finetune_epochs=1", "sparsity=0.5", "structure=dense", "batch_sizes=[2]", "length=16", "repeats=1",
+]  # fmt: skip
+
+
+def regression(folder: Path) -> list[str]:
+    random, files = np.random.default_rng(0), []
+    for name, rows in (("train", 96), ("validation", 40)):
+        texts = [" ".join(random.choice(WORDS, 6)) for _ in range(rows)]
+        lines = [f"{text},{random.integers(0, 50) / 10}" for text in texts]
+        (folder / f"{name}.csv").write_text("\n".join(["text,score", *lines]) + "\n")
+        files.append(f"task.files.{name}={folder}/{name}.csv")
+    columns = ["task.columns=[text]", "task.label=score", "task.labels=[]", "task.metrics=[spearman,pearson]"]
+    return ["task=files", *files, *columns, "task.max_length=16", *(one for one in TINY if "_rows" not in one)]
+
+
+def questions(folder: Path) -> list[str]:
+    files = [f"task.files.{name}={written(folder, generated(48, seed=seed), f'{name}.jsonl')}"
+             for seed, name in enumerate(("train", "validation"))]  # fmt: skip
+    return [*TINY, "task=questions", *files, "task.max_length=32", "task.stride=8", "task.question_length=8"]
+
+
+def two_metrics(folder: Path) -> list[str]:
+    return [*TINY, "task.metrics=[matthews,accuracy]"]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """By kind of task; a teacher each, trained once."""
+    kinds = {"regression": regression, "questions": questions, "matthews": two_metrics}
+    folders = {name: tmp_path_factory.mktemp(name) for name in kinds}
+    return {name: [*make(folders[name]), f"run.folder={folders[name]}/runs"] for name, make in kinds.items()}
+
+
+CASES: list[tuple[str, str, list[str], dict[str, int]]] = [
+    ("regression", "finetune", [], {"evaluation": 1}),
+    ("regression", "prune_heads", ["grid=0.5"], {"evaluation": 3}),
+    ("regression", "ablate_heads", ["selection_examples=20"], {"evaluation": 9, "selection": 5}),
+    ("regression", "prune_fisher", FISHER, {"evaluation": 4}),
+    ("regression", "prune_cofi", COFI, {"evaluation": 2}),
+    ("questions", "prune_fisher", FISHER, {"evaluation": 4}),
+    ("matthews", "ablate_heads", [], {"evaluation": 9}),
+    ("matthews", "prune_fisher", ["tune=false", *FISHER], {"evaluation": 3}),
+]
+
+
+@pytest.mark.parametrize(("kind", "verb", "overrides", "models"), CASES, ids=lambda value: str(value)[:20])
+def test_a_record_is_scored_again_from_its_answers(
+    settings: dict[str, list[str]], kind: str, verb: str, overrides: list[str], models: dict[str, int]
+) -> None:
+    record = perform(verb, *settings[kind], *overrides)
+    assert record["answers"] == models
+
+
+def folder_of(arguments: list[str], record: dict[str, Any]) -> Path:
+    return Path(arguments[-1].removeprefix("run.folder=")) / record["verb"] / record["run_id"]
+
+
+def test_the_same_run_has_the_same_bytes_and_an_interrupted_one_as_well(
+    settings: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [*settings["matthews"][:-1], "grid=0.25", settings["matthews"][-1]]
+    home = folder_of(arguments, perform("prune_heads", *arguments))
+    once = (home / FILE).read_bytes()
+    calls, evaluate = list[int](), curve_points.evaluate
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return evaluate(*args, **kwargs)
+
+    monkeypatch.setattr(curve_points, "evaluate", counted)
+    with pytest.raises(KeyboardInterrupt):
+        perform("prune_heads", "run.force=true", *arguments)
+    assert not (home / FILE).exists() and len(list((home / "answers").iterdir())) == 3
+    parts = sorted((home / "answers").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    parts[1].write_bytes(b"")  # what was lost is evaluated again, and its line in the log stays as it is
+    perform("prune_heads", *arguments)
+    assert len(calls) == 4 + 3
+    assert (home / FILE).read_bytes() == once
+    assert assert_answered(home) == 5
+
+
+def test_answers_of_other_rows_are_forgotten(settings: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupted run whose rows have changed starts anew: nothing of the old ones is taken over."""
+    from prunekit.runs import run_data
+
+    arguments = [*settings["matthews"][:-1], "grid=0.5", "seed=7", settings["matthews"][-1]]
+    calls, evaluate = list[int](), curve_points.evaluate
+
+    def third_fails(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return evaluate(*args, **kwargs)
+
+    monkeypatch.setattr(curve_points, "evaluate", third_fails)
+    with pytest.raises(KeyboardInterrupt):
+        perform("prune_heads", *arguments)
+    load_rows = run_data.load_rows
+    monkeypatch.setattr(run_data, "load_rows", lambda task, split: load_rows(task, split).take(range(1, 90)))
+    record = perform("prune_heads", *arguments)
+    assert len(calls) == 6
+    sheet = read_answers(folder_of(arguments, record) / FILE)["evaluation"]
+    assert sheet.answers.rows == record["data"][1]["fingerprint"] and len(sheet.answers) == 89

@@ -2,6 +2,7 @@
 
     python -m analysis [source=runs] [out=figures]
     python -m analysis check [source=runs]     holds records to their schema instead
+    python -m analysis pair one=RUN other=RUN  compares two runs on the same rows, answer by answer
 
 source  folders of run records, separated by commas: a whole folder (runs), one verb's (runs/prune_heads),
         or a single run; the logged runs of this repository are in analysis/logged_runs;
@@ -17,7 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analysis.catalogue import check, options
+from analysis.catalogue import check, options, two_runs
 
 DEFAULTS = {"source": "runs", "out": "figures"}
 
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str]) -> int:
     """Returns the exit status: 0, or 2 after one line about bad input, or where a figure could not be drawn."""
     if list(arguments[:1]) == ["check"]:
         return check.main(arguments[1:])
+    if list(arguments[:1]) == ["pair"]:
+        return two_runs.main(arguments[1:])
     return options.run(draw, __doc__, DEFAULTS, arguments)
 
 

@@ -92,7 +92,7 @@ def compare_runs(one: Path, other: Path, role: str = "evaluation") -> tuple[str,
         runs = [Answered(record.run_id, "", sheet.answers, model)
                 for record, sheet, model in ((first, own, place), (second, others, beside))]  # fmt: skip
         values = [rescored(run.answers, metric, run.model) for run in runs]
-        found.append(Compared(words, *values, compare_pair(metric, runs[:1], runs[1:])))
+        found.append(Compared(words, values[0], values[1], compare_pair(metric, runs[:1], runs[1:])))
     return metric, found
 
 

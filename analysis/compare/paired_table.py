@@ -100,7 +100,7 @@ def _rows(points: pd.DataFrame, runs: Comparable, sheets: Mapping[str, AnswerShe
         rivals = inside[inside["method"] != ORACLE]
         if rivals.empty:
             continue
-        best = rivals.loc[rivals["value"].idxmax()]
+        best = rivals.iloc[int(rivals["value"].to_numpy().argmax())]
         own = _answered(points, best, records, sheets)
         for _, row in inside.drop(best.name).iterrows():
             others = _answered(points, row, records, sheets)

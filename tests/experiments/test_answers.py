@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prunekit.heads import curve_points
+from prunekit.data.rows import load_rows
+from prunekit.evaluation.evaluate import evaluate
 from prunekit.runs.schema.answer_file import FILE, read_answers
 from tests.support.answers import assert_answered
 from tests.support.commands import TINY, perform
@@ -61,7 +62,7 @@ CASES: list[tuple[str, str, list[str], dict[str, int]]] = [
     ("regression", "prune_fisher", FISHER, {"evaluation": 4}),
     ("regression", "prune_cofi", COFI, {"evaluation": 2}),
     ("questions", "prune_fisher", FISHER, {"evaluation": 4}),
-    ("matthews", "ablate_heads", [], {"evaluation": 9}),
+    ("matthews", "ablate_heads", ["selection_examples=null"], {"evaluation": 9}),
     ("matthews", "prune_fisher", ["tune=false", *FISHER], {"evaluation": 3}),
 ]
 
@@ -84,7 +85,7 @@ def test_the_same_run_has_the_same_bytes_and_an_interrupted_one_as_well(
     arguments = [*settings["matthews"][:-1], "grid=0.25", settings["matthews"][-1]]
     home = folder_of(arguments, perform("prune_heads", *arguments))
     once = (home / FILE).read_bytes()
-    calls, evaluate = list[int](), curve_points.evaluate
+    calls = list[int]()
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         calls.append(1)
@@ -92,7 +93,7 @@ def test_the_same_run_has_the_same_bytes_and_an_interrupted_one_as_well(
             raise KeyboardInterrupt
         return evaluate(*args, **kwargs)
 
-    monkeypatch.setattr(curve_points, "evaluate", counted)
+    monkeypatch.setattr("prunekit.heads.curve_points.evaluate", counted)
     with pytest.raises(KeyboardInterrupt):
         perform("prune_heads", "run.force=true", *arguments)
     assert not (home / FILE).exists() and len(list((home / "answers").iterdir())) == 3
@@ -106,10 +107,8 @@ def test_the_same_run_has_the_same_bytes_and_an_interrupted_one_as_well(
 
 def test_answers_of_other_rows_are_forgotten(settings: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     """An interrupted run whose rows have changed starts anew: nothing of the old ones is taken over."""
-    from prunekit.runs import run_data
-
     arguments = [*settings["matthews"][:-1], "grid=0.5", "seed=7", settings["matthews"][-1]]
-    calls, evaluate = list[int](), curve_points.evaluate
+    calls = list[int]()
 
     def third_fails(*args: Any, **kwargs: Any) -> Any:
         calls.append(1)
@@ -117,11 +116,10 @@ def test_answers_of_other_rows_are_forgotten(settings: dict[str, list[str]], mon
             raise KeyboardInterrupt
         return evaluate(*args, **kwargs)
 
-    monkeypatch.setattr(curve_points, "evaluate", third_fails)
+    monkeypatch.setattr("prunekit.heads.curve_points.evaluate", third_fails)
     with pytest.raises(KeyboardInterrupt):
         perform("prune_heads", *arguments)
-    load_rows = run_data.load_rows
-    monkeypatch.setattr(run_data, "load_rows", lambda task, split: load_rows(task, split).take(range(1, 90)))
+    monkeypatch.setattr("prunekit.runs.run_data.load_rows", lambda *of: load_rows(*of).take(range(1, 90)))
     record = perform("prune_heads", *arguments)
     assert len(calls) == 6
     sheet = read_answers(folder_of(arguments, record) / FILE)["evaluation"]

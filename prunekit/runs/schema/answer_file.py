@@ -35,7 +35,7 @@ def write_answers(path: Path, sheets: Mapping[str, AnswerSheet]) -> None:
             arrays[f"{role}/{GOLD}"] = own.gold
         arrays |= {f"{role}/{name}": np.ascontiguousarray(values) for name, values in own.given.items()}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def read_answers(path: Path) -> dict[str, AnswerSheet]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -20,8 +21,12 @@ from prunekit.data.kinds.questions import gold_answers
 from prunekit.evaluation.rescoring import resampled, rescored, right_answers
 from prunekit.evaluation.row_answers import AnswerSheet, RowAnswers, joined, of_labels, of_sentences, of_spans
 from prunekit.runs.answer_parts import AnswerParts
-from prunekit.runs.schema.answer_file import FILE, read_answers, write_answers
+from prunekit.runs.schema.answer_file import FILE, answer_problems, read_answers, write_answers
+from prunekit.runs.schema.checking import folder_problems
+from prunekit.runs.schema.writing import SchemaError, check_answers
 from prunekit.support.statistics import bootstrap_counts
+from tests.support.records import kwon
+from tests.support.records.frame import MINILM, add_answers
 from tests.support.squad_data import generated, squad_task
 
 ROWS = 50
@@ -235,3 +240,35 @@ def test_many_models_take_few_bytes(tmp_path: Path) -> None:
     answers = np.where(random.random((289, 2000)) < 0.02, random.integers(0, 3, (289, 2000)), whole)
     path = written(tmp_path, of_labels("classification", "f", whole, answers))
     assert path.stat().st_size < 60_000
+
+
+def test_answers_are_held_to_their_record(tmp_path: Path) -> None:
+    folder = kwon.pruning(tmp_path, MINILM)
+    assert list(folder_problems(folder)) == [f"{folder / FILE}: evaluation: missing"]
+    stages = ({"stage": "dense"}, classes(1)), ({"stage": "tune"}, classes(1))
+    add_answers(folder, *stages)
+    assert list(folder_problems(folder)) == []
+    record = json.loads((folder / "result.json").read_text())
+    item = next(one for one in record["data"] if one["role"] == "evaluation")
+    own = read_answers(folder / FILE)
+    assert list(answer_problems(record | {"schema": 2}, {})) == ["evaluation: missing, the record says 2 models"]
+    assert list(answer_problems(record | {"answers": {"evaluation": 3}}, own)) == [
+        "evaluation: answers of 2 models, the record says 3"
+    ]
+    assert list(answer_problems(record | {"data": [item | {"fingerprint": "g"}]}, own)) == [
+        f"evaluation: {ROWS} answers to rows f, the record has {ROWS} rows g"
+    ]
+    assert list(answer_problems(record | {"data": []}, own)) == [
+        "evaluation: answers to rows that the record does not name"
+    ]
+    assert next(answer_problems(record, {**own, "second": own["evaluation"]})) == (
+        "second: unknown, right would be evaluation"
+    )
+    assert list(answer_problems(record | {"answers": {"evaluation": 1}}, {"evaluation": sheet(classes(1))})) == [
+        "evaluation: a model is named by share, right would be stage"
+    ]
+    with pytest.raises(SchemaError, match="prune_fisher, answers: evaluation: missing"):
+        check_answers(record, {})
+    (folder / FILE).write_bytes(b"")
+    [line] = folder_problems(folder)
+    assert line.startswith(f"{folder / FILE}: no archive of arrays, or cut off")

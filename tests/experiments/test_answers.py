@@ -55,15 +55,15 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return {name: [*make(folders[name]), f"run.folder={folders[name]}/runs"] for name, make in kinds.items()}
 
 
-CASES: list[tuple[str, str, list[str], dict[str, int]]] = [
+CASES: list[Any] = [
     ("regression", "finetune", [], {"evaluation": 1}),
     ("regression", "prune_heads", ["grid=0.5"], {"evaluation": 3}),
     ("regression", "ablate_heads", ["selection_examples=20"], {"evaluation": 9, "selection": 5}),
     ("regression", "prune_fisher", FISHER, {"evaluation": 4}),
-    ("regression", "prune_cofi", COFI, {"evaluation": 2}),
-    ("questions", "prune_fisher", FISHER, {"evaluation": 4}),
+    pytest.param("regression", "prune_cofi", COFI, {"evaluation": 2}, marks=pytest.mark.slow),
+    pytest.param("questions", "prune_fisher", FISHER, {"evaluation": 4}, marks=pytest.mark.slow),
     ("matthews", "ablate_heads", ["selection_examples=null"], {"evaluation": 9}),
-    ("matthews", "prune_fisher", ["tune=false", *FISHER], {"evaluation": 3}),
+    pytest.param("matthews", "prune_fisher", ["tune=false", *FISHER], {"evaluation": 3}, marks=pytest.mark.slow),
 ]
 
 

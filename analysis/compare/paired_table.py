@@ -52,9 +52,10 @@ def table(runs: Comparable, journal: Journal) -> Table | None:
         frame=frame,
         display=display(frame),
         caption="Points of the metric and their 95 % interval: paired bootstrap over rows, and over teachers and seeds "
-        "where there are several. p: exact McNemar's test of one run each where the metric is accuracy, else of the "
-        "bootstrap; adjusted after Benjamini-Hochberg over the table. The best is chosen by the scores shown, on these "
-        "rows, never the oracle, which knows them: differences from it are too large on average."
+        "where there are several; of single runs over rows alone, which says nothing of another training. p: exact "
+        "McNemar's test of one run each where the metric is accuracy, else of the bootstrap; adjusted after "
+        "Benjamini-Hochberg over the table. The best is chosen by the scores shown, on these rows, never the oracle, "
+        "which knows them: differences from it are too large on average."
         f"{left_out} {describe(shown)}",
     )  # fmt: skip
 

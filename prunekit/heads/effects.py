@@ -86,7 +86,9 @@ def head_comparisons(
     return {name: {"self": comparison} for name, comparison in found.items()}
 
 
-def _keep_answers(task: TaskConfig, model: Any, examples: Examples, effects: Effects, run: Run, role: str) -> None:
+def _keep_answers(
+    task: TaskConfig, model: PreTrainedModel, examples: Examples, effects: Effects, run: Run, role: str
+) -> None:
     places = Masks.ones(describe(model)).heads["self"].nonzero().tolist()
     models, answers = [WHOLE], [predictions(effects.baseline, task.regression)]
     for name, logits in effects.ablated.items():

@@ -2,6 +2,7 @@
 
 python -m experiments.time_inference scale=small
 python -m experiments.time_inference model=bert-base model.weights=random share=0.3
+python -m experiments.time_inference scale=small shape_of=analysis/logged_runs/prune_cofi/060d10eea87a25cb
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import verb
 from prunekit.config.checks import twice
-from prunekit.config.ranges import LENGTH, within
+from prunekit.config.ranges import LENGTH, path_setting, within
 from prunekit.config.task import without_questions
 from prunekit.heads.settings import TimingSettings
 
@@ -30,9 +31,15 @@ class TimeInference(TimingSettings):
     mean_length: bool = True
     """Also at the mean length of the evaluation data (needs a tokenizer, so not for random weights)."""
 
+    shape_of: str | None = path_setting()
+    """Folder of a finished run of `prune_cofi` or `prune_fisher`: times a model of the shape that it pruned to, with
+    random weights, and the whole one. Model and task are those of that run, `share` and `mean_length` play no part."""
+
     def problems(self) -> Any:
         yield from super().problems()
         yield from without_questions(self.task)
+        if self.shape_of is not None and self.teacher is not None:
+            yield "teacher: a shape is timed with random weights, leave out teacher or shape_of"
         if self.task.translation:
             yield f"task: {self.task.name} is translation, this verb times encoders; `time_decoding` times beam search"
         yield from twice("lengths", self.lengths)
@@ -41,14 +48,18 @@ class TimeInference(TimingSettings):
 def procedure(config: TimeInference, run: Run) -> None:
     import copy
 
+    from prunekit.cofi.shape_models import time_shape
     from prunekit.heads.inference_speed import forward_rows, throughput_ratio
     from prunekit.heads.timing_subject import timed_model, timed_scores, without_lowest
     from prunekit.models.blocks import describe
     from prunekit.models.costs import cost
     from prunekit.models.gates import gated
     from prunekit.models.input_tables import check_length, positions
+    from prunekit.runs.recorded_shape import read_shape
     from prunekit.runs.run_data import evaluation_examples
 
+    if config.shape_of is not None:
+        return time_shape(read_shape(config.shape_of), config.lengths, config, run)
     original, teacher = timed_model(config, run)
     if teacher is None or not config.mean_length:
         check_length("lengths", min(config.lengths), original)

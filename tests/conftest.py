@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from transformers import PreTrainedModel
 
 from prunekit.models.families.table import ENCODERS
+from prunekit.support import quiet
 from tests.support.compositions import shared_compositions
 from tests.support.families import ATTENTIONS, COPIES, tiny
 
@@ -43,6 +45,14 @@ def composed_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch, shared_compositions():
         patch.setattr(yaml, "load", cached)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_quiet() -> Iterator[None]:
+    """Timings in tests do not sleep: other tests run beside them, and nobody judges their speed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quiet, "MACHINE", dataclasses.replace(quiet.MACHINE, sleep=lambda seconds: None))
         yield
 
 

@@ -111,7 +111,7 @@ def _rows(chapter: Chapter, claim: Claim, judged: Sequence[Judged], usual: Setti
 
 def _albert(records: Sequence[Record], journal: Journal) -> list[dict[str, str]]:
     """ALBERT's claims, which no setting can test alone: two models stand beside one another."""
-    timings = [record for record in records if record.verb == "time_inference"]
+    timings = [record for record in records if record.verb == "time_inference" and not record.model.shape_of]
     table = papers.judged("albert", {"time_inference": [Group(timings)]}, journal)
     return [
         {"paper": ALBERT, **_row_of(table, claim), "command": command(claim, None)}

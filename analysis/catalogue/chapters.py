@@ -85,6 +85,9 @@ class Chapter:
         return papers.read(self.paper).claims if self.paper else ()
 
     def takes(self, record: Record) -> bool:
+        """Is it about such runs? Times of another run's shape belong to that run."""
+        if record.model.shape_of:
+            return False
         return self.translation is None or self.translation == record.translation
 
     def settings(self, records: Iterable[Record]) -> dict[Setting, list[Record]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.data.groups import Group, by_teacher
 from analysis.data.loading import Journal
+from analysis.data.quiet import for_verdict
 from analysis.render.output import Table, mean_std
 
 
@@ -42,7 +43,10 @@ class Claim:
     command: str
     """What makes the runs, ``VERB OVERRIDES``, without model and scale."""
     timed: bool = False
-    """The number depends on hardware, which the setting then names."""
+    """The number depends on hardware, which the setting then names, and on a quiet machine: disturbed runs are left
+    out, and so are those that do not say, where others were quiet."""
+    stages: tuple[str, ...] = ()
+    """Of a timed one: the stages whose seconds it is about; latencies if there are none."""
     over: str = "teachers"
     """What an outcome is of: ``teachers``, whose numbers are averaged, ``tasks``, which are listed, or ``models``, two
     beside one another."""
@@ -58,7 +62,7 @@ def claims_table(
 
     rows = []
     for claim in claims:
-        group, outcomes = _judged(claim, runs, journal, title)
+        group, outcomes, quiet = _judged(claim, runs, journal, title)
         rows.append(
             {
                 "claim": claim.text,
@@ -67,9 +71,9 @@ def claims_table(
                 "ours": value_text(claim, outcomes),
                 "verdict": verdict(claim, outcomes),
                 f"criterion (for {'every teacher' if claim.over == 'teachers' else 'a task'})": claim.criterion,
-                "setting": setting_text(claim, group, outcomes)
+                "setting": "; ".join([setting_text(claim, group, outcomes), *quiet])
                 if group is not None and outcomes
-                else "not in the records",
+                else "; ".join(quiet) or "not in the records",
             }
         )
     frame = pd.DataFrame(rows)
@@ -79,14 +83,21 @@ def claims_table(
 
 def _judged(
     claim: Claim, runs: Mapping[str, list[Group]], journal: Journal, title: str
-) -> tuple[Group | None, list[Outcome]]:
-    """The runs that a claim is about and what they say; nothing, and a word in ``journal``, where that breaks."""
+) -> tuple[Group | None, list[Outcome], list[str]]:
+    """The runs that a claim is about and what they say; nothing, and a word in ``journal``, where that breaks.
+
+    With them, of a timed claim, what is known of how quiet the machine was.
+    """
+    quiet: list[str] = []
     try:
         group = claim.find(runs)
-        return group, claim.test(group, journal) if group is not None else []
+        if group is not None and claim.timed:
+            records, words = for_verdict(group.records, claim.stages)
+            group, quiet = replace(group, records=records) if records else None, [words] if words else []
+        return group, claim.test(group, journal) if group is not None else [], quiet
     except Exception as error:  # an odd record must not stop the other claims
         journal.fail(f"{title}: {claim.text}", error)
-        return None, []
+        return None, [], quiet
 
 
 def verdict(claim: Claim, outcomes: list[Outcome]) -> str:

@@ -12,7 +12,7 @@ Of a claim:
   or ``computed``, a function of :mod:`analysis.claims.published`, with its arguments;
 - ``evidence``: the runs, a function of :mod:`analysis.claims.evidence`; ``judge``: a function of
   :mod:`analysis.claims.criteria`; ``given``: what these two ask for, each by its name: margins, sparsity, protocol;
-- ``unit``, ``digits`` of our number; ``timed``, ``once`` as in :class:`~analysis.claims.claim.Claim`;
+- ``unit``, ``digits`` of our number; ``timed``, ``stages``, ``once`` as in :class:`~analysis.claims.claim.Claim`;
 - ``command``: what makes the runs, ``VERB OVERRIDES``, without model and scale; ``{task}`` stands for the task.
 """
 
@@ -39,7 +39,7 @@ __all__ = ["FOLDER", "PaperClaims", "criteria", "evidence", "judged", "published
 FOLDER = Path(__file__).parent
 OF_PAPER = ("table", "title", "caption", "over", "claims")
 OF_CLAIM = ("claim", "where", "published", "evidence", "judge", "criterion", "unit", "digits", "command")
-OPTIONAL = ("printed", "given", "timed", "once")
+OPTIONAL = ("printed", "given", "timed", "stages", "once")
 OVER = ("teachers", "tasks", "models")
 
 
@@ -105,7 +105,7 @@ def _claim(item: Mapping[str, Any], over: str, source: str, place: str) -> Claim
         text=text("claim"), where=item["where"], published=text("published"), evidence=item["evidence"],
         find=partial(_joined, find, theirs), test=partial(judge, **own), unit=item["unit"], digits=item["digits"],
         criterion=text("criterion"), command=item["command"], timed=item.get("timed", False), over=over,
-        once=item.get("once", False),
+        stages=tuple(item.get("stages", ())), once=item.get("once", False),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.frames import means, run_rows
 from analysis.data.groups import Group, by_condition, by_setting, describe
 from analysis.data.records import Record
+from analysis.data.timings import speedup
 from analysis.render.style import STRUCTURES
 from prunekit.config.choices import UNITS
 
@@ -107,7 +108,7 @@ def cofi_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd
         requested=lambda record: round(100 * float(record.config["sparsity"]), 6),
         counted=lambda record: 100 * float(record.sparsity["counted"]),
         missed=missed,
-        speedup=lambda record: float(record.metrics["speedup"]),
+        speedup=speedup,
         **columns,
     )
 

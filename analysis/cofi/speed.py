@@ -11,7 +11,9 @@ from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, mis
 from analysis.data.averages import unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.timings import LATENCY, add_timings, shape_text, timings
+from analysis.data.quiet import comparable_latencies, disturbed_text
+from analysis.data.timings import add_timings, shape_text, timed_columns, timings
+from analysis.render.curves import mark_disturbed
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels
@@ -31,9 +33,14 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 
     def make(name: str, groups: list[Group], device: str) -> Item | None:
         frame = curves(groups, journal)
-        return None if frame is None else Drawing(name, plot(frame, f"{device}. {caption(groups)}"), frame)
+        return None if frame is None else Drawing(name, plot(frame, words(groups, device)), frame)
 
     return each_machine("cofi_speed", default_runs(group.records, free=["structure"]), make)
+
+
+def words(groups: list[Group], device: str) -> str:
+    records = comparable_latencies([record for group in groups for record in group.records])
+    return f"{device}. {disturbed_text(records, 'Crossed out')}{caption(groups)}"
 
 
 def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
@@ -51,19 +58,20 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
             continue
         rows = add_timings(cofi_rows([timed], series=structure), times)
         rows = rows.assign(score=rows["value"], value=rows["change"])
-        parts.append(cofi_means(rows, ["panel", "task", "series", "requested"], ["score", *LATENCY]))
+        parts.append(cofi_means(rows, ["panel", "task", "series", "requested"], ["score", *timed_columns(rows)]))
         metric = str(rows["metric"].iloc[0])
         where = {"panel": timed.title, "task": timed.records[0].task, "metric": metric}
         parts += [pd.DataFrame([where | _teacher(timed)]), _published(timed, metric).assign(**where)]
     return pd.concat([part for part in parts if len(part)], ignore_index=True) if parts else None
 
 
-def plot(frame: pd.DataFrame, words: str) -> Figure:
+def plot(frame: pd.DataFrame, below: str) -> Figure:
     letters = letters_of(frame)
 
     def panel(axes: Axes, rows: pd.DataFrame) -> None:
         _draw_published(axes, rows, letters)
         draw_structures(axes, rows, "speedup")
+        mark_disturbed(axes, rows, "speedup")
         axes.set_xscale("log", base=2)
         most = max(2.0, rows["speedup"].max())
         axes.set_xlim(min(0.93, 0.93 * rows["speedup"].min()), 1.2 * most)
@@ -72,7 +80,7 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
         axes.minorticks_off()
 
     hollow = missed_text(frame, "Hollow", structure_label)
-    measured = f"Measured over the teacher at {shape_text(frame)}, on {words}"
+    measured = f"Measured over the teacher at {shape_text(frame)}, on {below}"
     return draw_panels(
         frame, "measured speed-up (x)", panel, f"{hollow}{_published_text(frame, letters)}{measured}",
         y="against the teacher (points)", intervals="Bars", size=(3.0, 2.5),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.data.columns import columns
 from analysis.data.groups import Group, evaluation_rows
 from analysis.data.loading import Journal, read_tables
+from analysis.data.quiet import disturbed_text
 from analysis.render.output import Item, Table
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             title="Benchmarks: times faster than the plain computation",
             frame=frame,
             display=shown.rename(columns={"plain_seconds": "plain (s)", "fast_seconds": "ours (s)"}),
-            caption=f"Medians over paired repeats in one process. {group.caption}",
+            caption="Medians over paired repeats in one process. "
+            f"{disturbed_text(group.records, 'Among these')}{group.caption}",
         )
     ]
 

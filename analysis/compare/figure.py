@@ -16,7 +16,7 @@ from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group, by_setting
 from analysis.data.loading import Journal
-from analysis.render.curves import draw_unpruned
+from analysis.render.curves import draw_unpruned, mark_disturbed
 from analysis.render.output import Drawing, Item, file_name
 from analysis.render.panels import MACS_LEFT
 from analysis.render.style import add_caption, add_legend, figure_style, panel_grid
@@ -90,7 +90,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 def cells_of(points: pd.DataFrame) -> pd.DataFrame:
     """A row a method and what was asked of it, averaged over seeds and teachers; times NaN where not recorded."""
     by = ["panel", "task", "method", "asked"]
-    cells = means(points, by, ["change", "parameters_percent", "macs_percent", "speedup", "batch_size", "seconds"])
+    costs = ["change", "parameters_percent", "macs_percent", "speedup", "batch_size", "seconds"]
+    cells = means(points, by, [*costs, *(["disturbed"] if "disturbed" in points else [])])
     cells = cells.assign(rank=cells["method"].map(rank))
     return cells.sort_values(["rank", "asked"], ignore_index=True).drop(columns="rank")
 
@@ -136,6 +137,8 @@ def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel], words: 
             draw_front(axes, rows, panel.cost, more_is_better=panel.more_is_better)
             for method, cells in rows.groupby("method", sort=False):
                 _draw_method(axes, cells.sort_values(panel.cost), panel.cost, str(method))
+            if panel.cost == "speedup":
+                mark_disturbed(axes, rows, panel.cost)
             axes.set_title(f"({letter}) {panel.title}")
             axes.set_xlabel(panel.label)
             axes.set_ylabel(f"{dense['metric']} (%)")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from analysis.compare.runs import Comparable
 from analysis.compare.seconds import whole_training
-from analysis.data.loading import Journal, read_tables
-from analysis.data.timings import LATENCY
+from analysis.data.loading import Journal
+from analysis.data.quiet import disturbed, timed_by
+from analysis.data.timings import latency_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,8 @@ class Timed:
     """By verb; verbs without latency are not in it."""
     lengths: dict[str, list[int]] = field(default_factory=dict)
     """Of the sequences timed, by verb."""
+    disturbed: int = 0
+    """Runs that were timed beside other work."""
 
 
 def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple[pd.DataFrame, Timed]:
@@ -35,7 +38,7 @@ def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple
     device = _usual_device(runs)
     here = [record for record in runs.records if record.device == device]
     timed = [record for record in here if record.verb != "prune_heads"]
-    tables = {record.run_id: (record, table) for record, table in read_tables(timed, "latency", LATENCY, journal)}
+    tables = {record.run_id: (record, table) for record, table in latency_tables(timed, journal)}
     batches = _batches(list(tables.values()))
     speedups: dict[str, float] = {}
     lengths: dict[str, set[int]] = {}
@@ -53,7 +56,10 @@ def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple
     )
     by_verb = {verb: sorted(values) for verb, values in lengths.items()}
     shown = {verb: batch for verb, batch in batches.items() if verb in by_verb}
-    return whole_training(drawn), Timed(device, len(elsewhere), shown, by_verb)
+    marks = {record.run_id: float(disturbed(timed_by(record)) or False) for record, _ in tables.values()}
+    if any(marks.values()):
+        drawn = drawn.assign(disturbed=drawn["run_id"].map(marks).astype(float))
+    return whole_training(drawn), Timed(device, len(elsewhere), shown, by_verb, sum(map(bool, marks.values())))
 
 
 def _usual_device(runs: Comparable) -> str:

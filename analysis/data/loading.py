@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.data.contents import disagreement, of_one_content, warn_of_other_weights, without_replaced
+from analysis.data.quiet import disturbed
 from analysis.data.records import TIMING_VERBS, DamagedRecordError, Record, read_record
 from analysis.data.wandb_offline import OfflineRun, log_in, offline_runs
 from prunekit.support.errors import UserError
@@ -105,7 +106,28 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
     warn_of_other_weights(records, journal.warn)
     records, others = of_one_content(records, journal.warn)
     journal.unused += [Unused(record, "other content") for record in others]
-    return sorted(records, key=lambda record: (record.verb, record.seed, record.run_id))
+    return _with_new_times(sorted(records, key=lambda record: (record.verb, record.seed, record.run_id)), journal)
+
+
+def _with_new_times(records: Sequence[Record], journal: Journal) -> list[Record]:
+    """The records, with the latest run that timed the shape of each on its machine; a quiet one before others."""
+    again: dict[str, list[Record]] = {}
+    for record in records:
+        if record.model.shape_of:
+            again.setdefault(record.model.shape_of, []).append(record)
+    joined = []
+    for record in records:
+        later = again.pop(f"{record.verb}/{record.run_id}", [])
+        here = [one for one in later if one.device == record.device]
+        best = max(here, key=lambda one: (disturbed(one) is False, one.provenance.finished), default=None)
+        joined.append(record if best is None else replace(record, timed_again=best))
+        if len(here) < len(later):
+            journal.warn(f"{record.folder}: its shape was timed on another machine than it ran on, not used: "
+                         + ", ".join(str(one.folder) for one in later if one not in here))  # fmt: skip
+    for shape, later in again.items():
+        folders = ", ".join(str(one.folder) for one in later)
+        journal.warn(f"not used: {folders}: timed the shape of {shape}, which is not in the source")
+    return joined
 
 
 def read_tables(

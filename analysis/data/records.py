@@ -37,6 +37,8 @@ class Model:
     """Attention heads in all layers together."""
     fingerprint: str = ""
     """Of its weights before any pruning; empty in older records."""
+    shape_of: str = ""
+    """``VERB/RUN_ID`` of the run whose pruned model's shape was timed; empty elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,10 @@ class Record:
     """Of every table; empty in records that do not say."""
     answers: Mapping[str, int]
     """Models whose answers are recorded, by the role of the rows; none in older records."""
+    quiet: Mapping[str, Mapping[str, Any]]
+    """By stage how quiet the machine was; empty in older records."""
+    timed_again: Record | None = None
+    """A later run that timed the shape of this one's pruned model on the same machine."""
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``.
@@ -247,21 +253,11 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
             layers=int(model["layers"]),
             heads=int(model["heads"]),
             fingerprint=str(model.get("fingerprint") or ""),
+            shape_of=str(model.get("shape_of") or ""),
         ),
         task=str(result["config"]["task"]["name"]),
         translation=bool(result["config"]["task"].get("translation")),
-        data=tuple(
-            Data(
-                role=str(item["role"]),
-                name=str(item["name"]),
-                source=str(item["source"]),
-                split=str(item["split"]),
-                rows=int(item["rows"]),
-                rows_available=int(item["rows_available"]),
-                fingerprint=str(item["fingerprint"]),
-            )
-            for item in result["data"]
-        ),
+        data=tuple(map(_data, result["data"])),
         teacher_seed=int(teacher["seed"]) if teacher.get("seed") is not None else None,
         teacher_path=teacher.get("path"),
         teacher_run=teacher.get("run_id"),
@@ -275,7 +271,13 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         provenance=_provenance(result),
         rows=dict(result.get("tables") or {}),
         answers=dict(result.get("answers") or {}),
+        quiet=dict(result.get("quiet") or {}),
     )
+
+
+def _data(item: Mapping[str, Any]) -> Data:
+    texts = {name: str(item[name]) for name in ("role", "name", "source", "split", "fingerprint")}
+    return Data(**texts, rows=int(item["rows"]), rows_available=int(item["rows_available"]))
 
 
 def _no_number(name: str) -> float:

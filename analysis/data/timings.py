@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.data.loading import Journal, read_tables
+from analysis.data.quiet import comparable_latencies, disturbed, timed_by
 from analysis.data.records import Record
 from prunekit.runs.schema import shared
 
@@ -16,17 +17,45 @@ LATENCY = shared.LATENCY.kinds()
 
 
 def timings(records: Iterable[Record], journal: Journal, *, largest: bool = True) -> dict[str, Mapping[str, float]]:
-    """The row of the ``largest`` batch, or of the smallest, by run id; runs without their table have none."""
+    """The row of the ``largest`` batch, or of the smallest, by run id; runs without their table have none.
+
+    Of a batch size that was timed at several lengths, the longest.
+    """
     return {
-        record.run_id: _row(table, -1 if largest else 0)
-        for record, table in read_tables(records, "latency", LATENCY, journal)
+        record.run_id: {**_row(table, largest=largest), "disturbed": float(disturbed(timed_by(record)) or False)}
+        for record, table in latency_tables(list(records), journal)
     }
 
 
+def latency_tables(records: Sequence[Record], journal: Journal) -> list[tuple[Record, pd.DataFrame]]:
+    """The runs with their table ``latency``; where shapes of some were timed again, those alone, with what that gave.
+    """
+    runs = {timed_by(record).run_id: record for record in comparable_latencies(records)}
+    tables = read_tables(map(timed_by, runs.values()), "latency", LATENCY, journal)
+    return [(runs[timed.run_id], table) for timed, table in tables]
+
+
+def speedup(record: Record) -> float:
+    """Measured at the largest batch size, of the shape timed again where it was."""
+    if record.timed_again is None:
+        return float(record.metrics["speedup"])
+    again = record.timed_again
+    return float(again.metrics[f"speedup_batch_{max(again.config['batch_sizes'])}"])
+
+
 def add_timings(rows: pd.DataFrame, timings: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """Rows of runs (with ``run_id``) with a column for everything that was timed; NaN where nothing was."""
-    columns = {name: rows["run_id"].map({run: timing[name] for run, timing in timings.items()}) for name in LATENCY}
+    """Rows of runs (with ``run_id``) with a column for everything that was timed; NaN where nothing was.
+
+    ``disturbed``, 1 for runs that were timed beside other work, only where there are some.
+    """
+    names = [*LATENCY, *(["disturbed"] if any(timing["disturbed"] for timing in timings.values()) else [])]
+    columns = {name: rows["run_id"].map({run: timing[name] for run, timing in timings.items()}) for name in names}
     return rows.assign(**columns)
+
+
+def timed_columns(rows: pd.DataFrame) -> list[str]:
+    """The columns of :func:`add_timings` that rows have, to be averaged."""
+    return [*LATENCY, *(["disturbed"] if "disturbed" in rows else [])]
 
 
 def shape_text(frame: pd.DataFrame) -> str:
@@ -35,8 +64,9 @@ def shape_text(frame: pd.DataFrame) -> str:
     return f"batch {_span(timed['batch_size'])}, length {_span(timed['length'])}"
 
 
-def _row(table: pd.DataFrame, place: int) -> Mapping[str, float]:
-    row = table.sort_values(["batch_size", "length"]).iloc[place]
+def _row(table: pd.DataFrame, *, largest: bool) -> Mapping[str, float]:
+    batch = table["batch_size"].max() if largest else table["batch_size"].min()
+    row = table[table["batch_size"] == batch].sort_values("length").iloc[-1]
     return {name: float(row[name]) for name in LATENCY}
 
 

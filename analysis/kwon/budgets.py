@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.data.timings import speedup
 from analysis.kwon.runs import caption, default_runs, fisher_rows, option
 from analysis.render.machines import each_machine
 from analysis.render.output import Item, Table
@@ -55,7 +56,7 @@ def budgets(groups: list[Group]) -> pd.DataFrame:
 def remaining(record: Record, name: str) -> float:
     """Per cent that is left; NaN where the record does not say. Every run measures its model's latency."""
     if name == "achieved_latency":
-        return 100 / float(record.metrics["speedup"])
+        return 100 / speedup(record)
     gone = record.sparsity.get(name)
     return math.nan if gone is None else 100 * (1 - float(gone))
 

@@ -8,10 +8,11 @@ from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.timings import LATENCY, add_timings, shape_text, timings
+from analysis.data.quiet import comparable_latencies, disturbed_text
+from analysis.data.timings import add_timings, shape_text, timed_columns, timings
 from analysis.kwon.panels import draw_within, ring
 from analysis.kwon.runs import caption, default_runs, fisher_rows, mark_within, option
-from analysis.render.curves import draw_series
+from analysis.render.curves import draw_series, mark_disturbed
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels
@@ -28,7 +29,11 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 
     def make(name: str, groups: list[Group], device: str) -> Item | None:
         frame = curves(groups, journal)
-        return None if frame is None else Drawing(name, plot(frame, f"{device}. {caption(groups)}"), frame)
+        if frame is None:
+            return None
+        records = comparable_latencies([record for one in groups for record in one.records])
+        words = f"{device}. {disturbed_text(records, 'Crossed out')}{caption(groups)}"
+        return Drawing(name, plot(frame, words), frame)
 
     return each_machine("kwon_latency", default_runs(group.records, free=["budget"]), make)
 
@@ -49,7 +54,8 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
             continue
         rows = fisher_rows([Group(timed, group.label)], series=_budget, run_id=lambda record: record.run_id)
         rows = add_timings(rows, times)
-        averaged = means(rows, ["panel", "task", "series", "constraint"], ["remaining_percent", "change", *LATENCY])
+        also = ["remaining_percent", "change", *timed_columns(rows)]
+        averaged = means(rows, ["panel", "task", "series", "constraint"], also)
         parts.append(mark_within(averaged, "speedup", largest=True))
         dense = {"panel": group.title, "task": group.records[0].task, "metric": averaged["metric"].iloc[0]}
         dense |= {"series": "unpruned", "speedup": 1.0, "change": 0.0}
@@ -64,6 +70,7 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
             curve = rows[rows["series"] == series]
             if len(curve):
                 draw_series(axes, curve.sort_values("speedup"), "speedup", look)
+        mark_disturbed(axes, rows, "speedup")
         axes.set_xlim(left=min(0.95, rows["speedup"].min() - 0.05))
         ring(axes, rows, "speedup", "{:.2f} x".format, side="left")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.data.columns import columns
 from analysis.data.groups import Group, by_condition, by_setting
 from analysis.data.loading import Journal, read_tables
+from analysis.data.quiet import disturbed_text
 from analysis.render.output import Drawing, Item, file_name
 from analysis.render.style import BLUE, add_caption, figure_style, panel_grid
 
@@ -40,7 +41,7 @@ def latencies(group: Group, journal: Journal) -> pd.DataFrame | None:
 def caption(group: Group) -> str:
     record = group.records[0]
     shape = f"batch {record.metrics.get('batch_size', '?')}, length {record.metrics.get('length', '?')}"
-    return f"{record.device}; {shape}. {group.caption}"
+    return f"{record.device}; {shape}. {disturbed_text([record], 'Beware')}{group.caption}"
 
 
 def plot(frame: pd.DataFrame, words: str) -> Figure:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.data.quiet import disturbed_text
 from analysis.kwon.runs import caption, default_runs, fisher_rows
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
@@ -35,7 +36,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         if not timed:
             return None
         frame = seconds(timed)
-        return Drawing(name, plot(frame, f"{device}. {caption(timed)}"), frame)
+        return Drawing(name, plot(frame, f"{device}. {_disturbed(timed)}{caption(timed)}"), frame)
 
     return each_machine("kwon_seconds", default_runs(group.records), make)
 
@@ -51,6 +52,11 @@ def seconds(groups: list[Group]) -> pd.DataFrame:
         most=("total", "max"),
         runs=("total", "size"),
     )
+
+
+def _disturbed(groups: list[Group]) -> str:
+    records = [record for group in groups for record in group.records]
+    return disturbed_text(records, "In the means", list(PARTS))
 
 
 def with_times(group: Group) -> Group | None:

@@ -8,6 +8,7 @@ from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
+from analysis.data.quiet import disturbed_text
 from analysis.render.output import Drawing, Item
 from analysis.render.style import ATTENTION, BLACK, Look, add_caption, add_legend, figure_style, panel_grid
 
@@ -23,7 +24,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     frame = speedups(group, journal)
     if frame is None:
         return []
-    return [Drawing("decoding", plot(frame, f"{group.records[0].device}. {group.caption}"), frame)]
+    words = f"{group.records[0].device}. {disturbed_text(group.records, 'Among these')}{group.caption}"
+    return [Drawing("decoding", plot(frame, words), frame)]
 
 
 def speedups(group: Group, journal: Journal) -> pd.DataFrame | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.columns import columns
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
+from analysis.data.quiet import disturbed_text
 from analysis.michel import published
 from analysis.render.output import Drawing, Item, Table
 from analysis.render.style import BLUE, GREY, VERMILLION, Look, add_caption, figure_style, new_figure
@@ -31,6 +32,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         return []
     shares = sorted(frame.loc[frame["variant"] != "original", "share"].unique())
     device = f"{group.records[0].device}; {int(frame['repeats'].max())} repeats, median and quartiles"
+    device += f". {text}".rstrip(". ") if (text := disturbed_text(group.records, "Among these")) else ""
     items: list[Item] = [
         Table(
             name="table4",

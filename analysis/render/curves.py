@@ -30,3 +30,11 @@ def draw_unpruned(axes: Axes, row: Any) -> None:
     """A line at the unpruned metric on its sampling band."""
     axes.axhspan(row["low"], row["high"], color="#D9D9D9", alpha=0.6, linewidth=0, label="unpruned, sampling band")
     axes.axhline(row["value"], color="#777777", linewidth=0.7)
+
+
+def mark_disturbed(axes: Axes, rows: pd.DataFrame, x: str, y: str = "value") -> None:
+    """Cross out the points of runs that were timed beside other work (``disturbed``, where there are some)."""
+    if "disturbed" in rows:
+        crossed = rows[rows["disturbed"] > 0]
+        axes.plot(crossed[x], crossed[y], linestyle="", marker="x", color="black", markersize=6, markeredgewidth=0.8,
+                  zorder=6)  # fmt: skip

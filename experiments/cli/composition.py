@@ -70,6 +70,8 @@ def typed(composed: DictConfig, schema: type[Config], overrides: Sequence[str] =
     if not _chooses_model(overrides):
         _take_the_teachers_model(config)
     problems = check(config)
+    if getattr(config, "shape_of", None) is not None and _chooses_model(overrides):
+        problems.append("model: a shape is timed of its own run's model, leave out model or shape_of")
     if problems:
         raise UserError("; ".join(problems))
     return config

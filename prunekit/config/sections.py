@@ -143,6 +143,9 @@ class RunConfig:
     """Weights & Biases project."""
     checkpoint_seconds: float = within(60.0, 0, 1e9, infinite=True)
     """Least time between two checkpoints of a training; inf for none."""
+    quiet_seconds: float = within(10.0, 0, 3600)
+    """Longest wait of a run, in all, for other processes to leave the CPUs alone before something is timed; what is
+    timed beside them is marked. 0 neither waits nor looks at what is before and after."""
 
     def problems(self) -> Iterator[str]:
         yield from one_of("wandb", self.wandb, ("auto", "online", "offline", "disabled"))

@@ -58,13 +58,13 @@ def rounds(repeats: int, batch_size: int, length: int, tokens: int = 4096) -> in
 
 def latency_rows(
     dense: PreTrainedModel, pruned: PreTrainedModel, batch_sizes: list[int], length: int, *, repeats: int,
-    device: torch.device,
+    device: torch.device, warmup: int = 2, precision: str = "float32",
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Median latency of a dense and a pruned model, and the median of the speed-ups round by round."""
     rows = []
     for batch_size in batch_sizes:
-        calls = forward_calls({"dense": dense, "pruned": pruned}, batch_size, length, device)
-        taken = interleaved(calls, warmup=2, repeats=rounds(repeats, batch_size, length, tokens=512))
+        calls = forward_calls({"dense": dense, "pruned": pruned}, batch_size, length, device, precision)
+        taken = interleaved(calls, warmup=warmup, repeats=rounds(repeats, batch_size, length, tokens=512))
         ratios = torch.tensor(taken["dense"].seconds) / torch.tensor(taken["pruned"].seconds)
         rows.append({
             "batch_size": batch_size, "length": length, "dense_ms": taken["dense"].median * 1e3,

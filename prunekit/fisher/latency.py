@@ -21,12 +21,13 @@ from prunekit.models.surgery import shrink_attention, shrink_ffn
 from prunekit.support.cache import Cache, EntryKind, Json
 from prunekit.support.devices import autocast, describe_device
 from prunekit.support.errors import UserError
+from prunekit.support.quiet import Quietness, note_timing
 from prunekit.support.timing import interleaved
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TABLES = EntryKind("latency", revision=1, alone=True)
+TABLES = EntryKind("latency", revision=2, alone=True)
 
 SUBLAYERS = ("attention", "ffn")
 
@@ -78,6 +79,8 @@ class LatencyTable:
     rows: tuple[dict[str, Any], ...]
     """sublayer (``attention`` or ``ffn``), units, median_ms, low_ms and high_ms (quartiles), repeats; by sublayer
     and rising units. As measured: no smoothing, and more units may be faster."""
+    quiet: Quietness | None = None
+    """How quiet the machine was while it was measured; None where nobody watched."""
 
     def milliseconds(self, sublayer: str, units: Sequence[int] | np.ndarray) -> np.ndarray:
         """Medians at any numbers of units, interpolated between measured numbers, for one call of a layer."""
@@ -136,19 +139,29 @@ def latency_table(
     turns = len(blocks(model)) if model.device.type == "cuda" else 1
     how = (stride, warmup, repeats, turns)
     identity = {"subject": subject, "weights": model.dtype, "how": how}
-    rows = Cache(folder, model.device).get(
-        TABLES, identity, lambda: _measured(model, subject, *how), Json(list, _decoded), fresh=fresh
+    form = Json(_encoded, partial(_decoded, subject))
+    table = Cache(folder, model.device).get(
+        TABLES, identity, lambda: _measured(model, subject, *how), form, fresh=fresh
     )
-    return LatencyTable(subject, rows)
+    if table.quiet is not None:  # whenever it was measured
+        note_timing(table.quiet)
+    return table
 
 
-def _decoded(content: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    return tuple({**row} for row in content)
+def _encoded(table: LatencyTable) -> dict[str, Any]:
+    return {"rows": list(table.rows), "quiet": None if table.quiet is None else table.quiet.as_dict()}
+
+
+def _decoded(subject: Subject, content: dict[str, Any]) -> LatencyTable:
+    mark = content["quiet"]
+    return LatencyTable(
+        subject, tuple({**row} for row in content["rows"]), None if mark is None else Quietness.from_dict(mark)
+    )
 
 
 def _measured(
     model: PreTrainedModel, subject: Subject, stride: int, warmup: int, repeats: int, turns: int
-) -> tuple[dict[str, Any], ...]:
+) -> LatencyTable:
     widest_attention = max(blocks(model), key=lambda block: block.heads)
     widest_ffn = max(blocks(model), key=lambda block: block.neurons)
     x = torch.randn(subject.batch_size, subject.length, subject.hidden, device=model.device, dtype=model.dtype)
@@ -162,7 +175,7 @@ def _measured(
     repeats = rounds(repeats, subject.batch_size, subject.length)
     with torch.inference_mode(), autocast(model.device, subject.dtype):
         timings = interleaved(calls, warmup=warmup, repeats=repeats)
-    return tuple(
+    rows = tuple(
         {
             "sublayer": sublayer, "units": units, "median_ms": timing.median * 1e3 / turns,
             "low_ms": timing.low * 1e3 / turns, "high_ms": timing.high * 1e3 / turns, "repeats": timing.repeats,
@@ -171,6 +184,7 @@ def _measured(
         for units in numbers[sublayer]
         for timing in [timings[f"{sublayer} {units}"]]
     )  # fmt: skip
+    return LatencyTable(subject, rows, next(iter(timings.values())).quiet)
 
 
 def _widths(neurons: int, stride: int) -> list[int]:

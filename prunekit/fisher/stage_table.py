@@ -73,7 +73,10 @@ class StageTable:
         model, config = self.teacher.model, self.config
         if config.budget == "mac":
             return lambda constraint: mac_search(scores, model, self.length, constraint, variant=config.variant)
-        self.table = latency_table(model, config.batch_sizes[-1], self.length, config.run.folder, dtype=config.dtype)
+        with self.run.stage("latency table"):
+            self.table = latency_table(
+                model, config.batch_sizes[-1], self.length, config.run.folder, dtype=config.dtype
+            )
         table = self.table
         return lambda constraint: latency_search(scores, model, table, constraint)
 

@@ -27,7 +27,7 @@ from prunekit.runs import provenance
 from prunekit.runs.answer_parts import AnswerParts
 from prunekit.runs.finished import read_result, teacher_has_changed
 from prunekit.runs.local_input import local_input
-from prunekit.runs.own_teacher import with_the_teachers_model
+from prunekit.runs.recorded_shape import with_its_own_model
 from prunekit.runs.schema.fields import VERSION
 from prunekit.runs.schema.table_rows import rows_in
 from prunekit.runs.schema.writing import check_answers, check_line, check_record, check_rows
@@ -36,6 +36,7 @@ from prunekit.support.devices import describe_device
 from prunekit.support.errors import UserError
 from prunekit.support.files import locked, plain, remove, remove_leftovers, write_json, write_text
 from prunekit.support.progress import Advance, bar
+from prunekit.support.quiet import Quietness, watched_stage, watching
 from prunekit.support.timing import process_peak_memory
 from prunekit.training import processes
 
@@ -43,7 +44,6 @@ INPUTS = "inputs.json"
 """What a run that goes on from its log was begun on; gone once it is finished."""
 NOT_IDENTITY = ("run", "scale")
 """Sections that change no number: where and how to run, and the sizes that other sections were resolved from."""
-
 
 FORMER_NAMES = {"time_decoding": "time_inference"}
 """What a verb was called when its first runs were made: their ids, and so all of its ids, are of that name."""
@@ -103,6 +103,8 @@ class Run:
     teacher: dict[str, Any] | None = None
     data: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    quiet: dict[str, Quietness] = field(default_factory=dict)
+    """How quiet the machine was in each stage."""
     last_step: int = -1
     leftovers: list[Path] = field(default_factory=list)
     """Files that only an interrupted run needs; deleted once the record is written."""
@@ -147,11 +149,14 @@ class Run:
 
     @contextmanager
     def stage(self, name: str, total: int = 0) -> Iterator[Advance]:
-        """Time a stage; with a ``total``, show a bar for it."""
+        """Time a stage, and watch how quiet the machine is meanwhile; with a ``total``, show a bar for it."""
         start = time.perf_counter()
-        with bar(name, total, shown=self.config.run.progress and total > 0) as advance:
+        shown = self.config.run.progress and total > 0
+        with watched_stage() as watched, bar(name, total, shown=shown) as advance:
             yield advance
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        if watched.quiet is not None:
+            self.quiet[name] = watched.quiet.and_also(self.quiet.get(name))
 
 
 class Helper(Run):
@@ -195,7 +200,7 @@ def execute(
     Of processes that have :func:`prunekit.training.processes.joined`, the first one returns the record, others an empty
     one.
     """
-    config = with_the_teachers_model(config)
+    config = with_its_own_model(config)
     device = prepare_device(config)
     resolved = plain(dataclasses.asdict(config))
     hardware = {**describe_device(device).as_dict(), "dtype": config.run_dtype}
@@ -230,7 +235,8 @@ def execute(
         try:
             for line in run.logged():  # an offline W&B run starts empty when resumed
                 tracker.log(line["step"], {name: value for name, value in line.items() if name != "step"})
-            procedure(config, run)
+            with watching(config.run.quiet_seconds):
+                procedure(config, run)
             _check_unchanged(config, content)
         except BaseException as error:
             tracker.abandon()
@@ -245,6 +251,7 @@ def execute(
             "metrics": run.metrics, "sparsity": run.sparsity, "model": run.model, "teacher": run.teacher,
             "data": run.data, "seed": config.run_seed, "scale": config.scale.name,
             "seconds": {**run.seconds, "total": time.perf_counter() - start},
+            "quiet": {name: mark.as_dict() for name, mark in run.quiet.items()},
             "peak_memory_bytes": _peak_memory(device), "device": hardware,
             "versions": provenance.library_versions(), "git": provenance.git_state(),
             "started": started, "finished": _now(), **({"input": content} if content else {}),
@@ -275,9 +282,9 @@ def _check_unchanged(config: Settings, content: dict[str, str]) -> None:
 def _help(verb: str, folder: Path, config: Settings, procedure: Procedure, device: torch.device) -> dict[str, Any]:
     """The part of processes other than the first; the record is that one's."""
     if processes.broadcast(False, device):
-        quiet = dataclasses.replace(config, run=dataclasses.replace(config.run, progress=False))
+        silent = dataclasses.replace(config, run=dataclasses.replace(config.run, progress=False))
         tracker = Tracker("disabled", config.run.project, verb, folder.name, {}, folder)
-        procedure(quiet, Helper(verb=verb, folder=folder, config=quiet, tracker=tracker, device=device))
+        procedure(silent, Helper(verb=verb, folder=folder, config=silent, tracker=tracker, device=device))
     return {}
 
 

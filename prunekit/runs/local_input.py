@@ -1,5 +1,5 @@
-"""What a configuration names on this machine: files of data, folders of models. Their content changes a result as much
-as a setting does. What lies on the Hub or is generated is named by the configuration alone."""
+"""What a configuration names on this machine: files of data, folders of models and of records. Their content changes a
+result as much as a setting does. What lies on the Hub or is generated is named by the configuration alone."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ def _named(config: Settings) -> Iterator[tuple[str, Hash]]:
             yield f"{item.name}.path", partial(_model, Path(str(section.path)))
     if teacher is not None:
         yield "teacher", partial(_model, Path(teacher))
+    if (record := getattr(config, "shape_of", None)) is not None:
+        yield "shape_of", partial(_record, Path(record))
 
 
 def _data(name: str, task: TaskConfig, runs: Path) -> Iterator[tuple[str, Hash]]:
@@ -74,6 +76,11 @@ def _folder(path: Path, runs: Path) -> str | None:
     seen = (inside for inside in path.rglob("*") if not inside.resolve().is_relative_to(runs))
     shown = (inside for inside in seen if not any(part.startswith(".") for part in inside.relative_to(path).parts))
     return files_hash(path, filter(Path.is_file, shown))
+
+
+def _record(folder: Path) -> str:
+    """Of what a run recorded of its pruned model."""
+    return files_hash(folder, [folder / "result.json", folder / "tables" / "kept.csv"])
 
 
 def _model(folder: Path) -> str | None:

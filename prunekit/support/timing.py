@@ -12,12 +12,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from prunekit.support.quiet import Quietness, watched_timing
+
 
 @dataclass(frozen=True)
 class Timing:
     """Seconds of every measured repeat, in the order they were taken."""
 
     seconds: tuple[float, ...]
+    quiet: Quietness | None = None
+    """How quiet the machine was over all rounds; None where nobody watched."""
 
     @property
     def repeats(self) -> int:
@@ -42,7 +46,8 @@ def interleaved(functions: Mapping[str, Callable[[], object]], *, warmup: int, r
     """Times several variants in turn, A B C A B C, so that whatever else the machine does meets all of them
     alike.
 
-    Repeat i of every variant was taken in the same round: ratios of variants are best taken per round.
+    Repeat i of every variant was taken in the same round: ratios of variants are best taken per round. In a run, other
+    processes are watched, and waited for a little, see :mod:`prunekit.support.quiet`.
 
     Raises:
         ValueError: fewer than one repeat or less than no warm-up.
@@ -50,15 +55,16 @@ def interleaved(functions: Mapping[str, Callable[[], object]], *, warmup: int, r
     if repeats < 1 or warmup < 0:
         raise ValueError(f"repeats must be at least 1 and warmup at least 0, not {repeats} and {warmup}")
     seconds: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(warmup + repeats):
-        for name, function in functions.items():
-            _synchronise()
-            start = time.perf_counter()
-            function()
-            _synchronise()
-            if turn >= warmup:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: Timing(tuple(taken)) for name, taken in seconds.items()}
+    with watched_timing() as watched:
+        for turn in range(warmup + repeats):
+            for name, function in functions.items():
+                _synchronise()
+                start = time.perf_counter()
+                function()
+                _synchronise()
+                if turn >= warmup:
+                    seconds[name].append(time.perf_counter() - start)
+    return {name: Timing(tuple(taken), watched.quiet) for name, taken in seconds.items()}
 
 
 def _synchronise() -> None:

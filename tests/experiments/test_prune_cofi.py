@@ -17,7 +17,7 @@ from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from tests.support.commands import TINY, perform
 
-NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
+NOT_NUMBERS = ("seconds", "quiet", "peak_memory_bytes", "started", "finished", "git")
 SMALL = [
     *TINY, "student.batch_size=16", "student.held_out=40", "student.evaluate_every=20", "student.prune_epochs=6",
     "student.sparsity_epochs=2", "student.finetune_epochs=1", "student.learning_rate=1e-3",

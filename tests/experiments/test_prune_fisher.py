@@ -19,7 +19,7 @@ from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 from tests.support.commands import TINY, composed, perform
 
-NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
+NOT_NUMBERS = ("seconds", "quiet", "peak_memory_bytes", "started", "finished", "git")
 SMALL = [*TINY, "calibration_examples=64", "batch_sizes=[2]", "repeats=1"]
 
 

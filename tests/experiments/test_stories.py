@@ -14,7 +14,7 @@ from prunekit.support.errors import UserError
 from tests.support.commands import TINY, perform
 from tests.support.same_runs import table
 
-NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
+NOT_NUMBERS = ("seconds", "quiet", "peak_memory_bytes", "started", "finished", "git")
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from tests.support.answers import assert_answered
 
 TINY = [
     "run.wandb=disabled",
+    "run.quiet_seconds=0",
     "task.train_rows=192",
     "task.evaluation_rows=96",
     "train.epochs=1",

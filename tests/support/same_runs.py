@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from safetensors.torch import load_file
 
-NOT_NUMBERS = ("seconds", "peak_memory_bytes", "started", "finished", "git")
+NOT_NUMBERS = ("seconds", "quiet", "peak_memory_bytes", "started", "finished", "git")
 
 
 TIMED_COLUMNS = ["seconds", "dense_ms", "pruned_ms", "speedup"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from prunekit.runs.schema.answer_arrays import ARRAYS, GOLD, KINDS_OF_NUMBERS
 from prunekit.runs.schema.fields import VERSION, AnswerSchema, Field, Fields
-from prunekit.runs.schema.frame import DATA, FRAME, PARTS
+from prunekit.runs.schema.frame import DATA, FRAME, PARTS, QUIET
 from prunekit.runs.schema.verbs import VERBS
 
 PATH = Path(__file__).with_name("record.schema.json")
@@ -23,6 +23,7 @@ def document() -> dict[str, Any]:
         name: {**object_of(fields), "type": frame["properties"][name]["type"]} for name, fields in PARTS.items()
     }
     frame["properties"]["data"] |= {"items": object_of(DATA)}
+    frame["properties"]["quiet"]["additionalProperties"] = object_of(QUIET)
     frame["properties"]["status"] = {"const": "finished"}
     frame["properties"]["verb"] = {"enum": list(VERBS)}
     rows: dict[str, Any] = {}

@@ -48,6 +48,7 @@ FRAME = fields(
     Field("seed", "int", "of the run"),
     Field("scale", "str", "name of the sizes", nullable=True),
     Field("seconds", "dict", "time of every stage, in seconds"),
+    Field("quiet", "dict", "how quiet the machine was in every timed stage", since=3),
     Field("peak_memory_bytes", "int", "most memory of the process, or of its GPU"),
     Field("device", "dict", "what it ran on"),
     Field("versions", "dict", "of Python and libraries"),
@@ -70,6 +71,8 @@ PARTS: dict[str, Fields] = {
         Field("layers", "int", "depth", least=1),
         Field("heads", "int", "attention heads of all layers together", least=0),
         Field("fingerprint", "str", "hash of its weights before any pruning", optional=True, since=2),
+        Field("shape_of", "str", "VERB/RUN_ID of the run whose pruned model's shape was timed", optional=True, since=3),
+        Field("shape_fingerprint", "str", "hash of the units that that run kept", optional=True, since=3),
     ),
     "teacher": fields(
         Field("run_id", "str", "of the run that fine-tuned it", nullable=True),
@@ -80,6 +83,7 @@ PARTS: dict[str, Fields] = {
         Field("device", "str", "product name and type of what it was fine-tuned on", optional=True, since=2),
     ),
     "seconds": fields(Field("total", "float", "the whole run"), Field("*", "float", "a stage")),
+    "quiet": fields(Field("*", "dict", "a stage")),
     "device": fields(
         Field("type", "str", "cpu or cuda"),
         Field("name", "str", "product name"),
@@ -107,3 +111,17 @@ DATA = fields(
     Field("fingerprint", "str", "hash of the rows that were used"),
 )
 """One item of ``data``."""
+
+
+QUIET = fields(
+    Field("disturbed", "bool", "other processes took more than 5 % of the CPUs' time; none where nothing counts it",
+          nullable=True),
+    Field("before", "float", "share of the CPUs' time that they took just before", nullable=True, least=0),
+    Field("during", "float", "in the meantime", nullable=True, least=0),
+    Field("after", "float", "just after", nullable=True, least=0),
+    Field("load", "float", "load average of the last minute", nullable=True, least=0),
+    Field("mhz", "float", "frequency of the CPUs", nullable=True, least=0),
+    Field("cpus", "int", "that the shares are of", nullable=True, least=1),
+    Field("waited", "float", "seconds, for quiet", least=0),
+)  # fmt: skip
+"""A stage in ``quiet``."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prunekit.runs.schema.fields import LARGEST, VERSION, Fields
-from prunekit.runs.schema.frame import DATA, FRAME, PARTS, SECTIONS
+from prunekit.runs.schema.frame import DATA, FRAME, PARTS, QUIET, SECTIONS
 from prunekit.runs.schema.verbs import VERBS
 
 UNWRITABLE = re.compile("[\0\ud800-\udfff]")
@@ -88,6 +88,9 @@ def objects(record: Mapping[str, Any]) -> Iterator[tuple[str, Any, Fields]]:
     config = record.get("config")
     for name, fields in SECTIONS.items():
         yield f"config.{name}.", config.get(name) if isinstance(config, Mapping) else None, fields
+    quiet = record.get("quiet")
+    for stage, mark in quiet.items() if isinstance(quiet, Mapping) else []:
+        yield f"quiet.{stage}.", mark, QUIET
     data = record.get("data")
     for number, item in enumerate(data if isinstance(data, list) else []):
         yield f"data[{number}].", item, DATA

@@ -12,14 +12,15 @@ from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from tests.support.records import kwon
-from tests.support.records.frame import MINILM
+from tests.support.records.frame import MINILM, mark_quiet, timed_again
 
 CLAIMS = ("macs", "latency", "seconds", "labels")
 
 
 def judged(root: Path) -> pd.DataFrame:
     """The claims table of the records below ``root``, by the evidence it was judged by."""
-    runs = {"prune_fisher": [Group(load([root], Journal()))]}
+    pruned = [record for record in load([root], Journal()) if record.verb == "prune_fisher"]
+    runs = {"prune_fisher": [Group(pruned)]}
     frame = papers.judged("kwon", runs, Journal(), "a setting").frame
     return frame.assign(claim=list(CLAIMS)).set_index("claim")
 
@@ -36,7 +37,9 @@ def test_one_task_is_enough_for_up_to(tmp_path: Path) -> None:
     assert table.loc["macs", "setting"] == (
         "minilm-l6; rte validation, 277 rows; sst2 validation, 872 rows; teachers: seed 0; run seeds: 0"
     )
-    assert str(table.loc["latency", "setting"]).endswith("run seeds: 0; AMD EPYC 7B13 (cpu), 2 threads, float32")
+    assert str(table.loc["latency", "setting"]).endswith(
+        "run seeds: 0; AMD EPYC 7B13 (cpu), 2 threads, float32; not known to be quiet"
+    )
 
 
 def test_nothing_within_a_point_does_not_hold(tmp_path: Path) -> None:
@@ -91,3 +94,34 @@ def test_published_headlines() -> None:
     assert published.claim("kwon", "FLOPs reduction with less than 1 % accuracy lost") == "2.0"
     with pytest.raises(KeyError):
         published.claim("kwon", "no such claim")
+
+
+def test_a_verdict_on_speed_uses_quiet_runs_alone(tmp_path: Path) -> None:
+    unmarked = kwon.pruning(tmp_path, MINILM, constraint=0.5, loss=0.001, speedup=1.9)
+    for constraint, speedup, share in ((0.6, 1.6, 0.01), (0.7, 3.0, 0.06)):
+        folder = kwon.pruning(tmp_path, MINILM, constraint=constraint, loss=0.001, speedup=speedup)
+        mark_quiet(folder, {"measure latency": share, "gradients": 0.9})
+    table = judged(tmp_path)
+    assert table.loc["latency", "ours"] == "mnli: 1.60 x (-0.1 points)"
+    assert str(table.loc["latency", "setting"]).endswith("float32; 1 run beside other work left out")
+    assert str(table.loc["seconds", "setting"]).endswith("not known to be quiet; 2 runs beside other work left out")
+    assert "work" not in table.loc["macs", "setting"]  # which no clock measures
+    mark_quiet(unmarked, {"measure latency": 0.0})
+    assert judged(tmp_path).loc["latency", "ours"] == "mnli: 1.90 x (-0.1 points)"
+
+
+def test_disturbed_runs_alone_give_no_verdict_on_speed(tmp_path: Path) -> None:
+    mark_quiet(kwon.pruning(tmp_path, MINILM, constraint=0.5, loss=0.001), {"measure latency": 0.5})
+    table = judged(tmp_path)
+    assert tuple(table.loc["latency", ["verdict", "setting"]]) == ("not tested", "1 run beside other work left out")
+    assert table.loc["macs", "verdict"] == "holds"
+
+
+def test_a_shape_that_was_timed_again_counts_as_it_was_then(tmp_path: Path) -> None:
+    first = kwon.pruning(tmp_path, MINILM, constraint=0.5, loss=0.001, speedup=1.2)
+    kwon.pruning(tmp_path, MINILM, constraint=0.7, loss=0.001, speedup=1.8)
+    mark_quiet(first, {"measure latency": 0.5})
+    timed_again(tmp_path, first, {1: 1.3, 8: 1.7})
+    table = judged(tmp_path)
+    assert table.loc["latency", "ours"] == "mnli: 1.70 x (-0.1 points)"
+    assert str(table.loc["latency", "setting"]).endswith("threads, float32")

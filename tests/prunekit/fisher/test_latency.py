@@ -18,6 +18,7 @@ from prunekit.models.blocks import blocks, describe
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
+from prunekit.support.quiet import Quietness, watched_stage, watching
 from tests.support.families import FAMILY_NAMES, HEADS, HIDDEN, NEURONS, tiny
 from tests.support.importance import made_up
 from tests.support.masks import uneven_masks
@@ -74,14 +75,17 @@ def test_model_milliseconds_of_masks_and_of_the_pruned_model() -> None:
 def test_a_table_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
-    def measured(*arguments: Any) -> tuple[dict[str, Any], ...]:
+    def measured(model: Any, subject: latency.Subject, *how: Any) -> latency.LatencyTable:
         calls.append(1)
-        return ({"sublayer": "ffn", "units": 24, "median_ms": float(len(calls))},)
+        row = {"sublayer": "ffn", "units": 24, "median_ms": float(len(calls))}
+        return latency.LatencyTable(subject, (row,), Quietness(during=0.1 * len(calls), cpus=2))
 
     monkeypatch.setattr(latency, "_measured", measured)
     model = tiny("bert")
     first = latency_table(model, 2, 8, tmp_path)
-    assert latency_table(tiny("bert", initializer_range=0.5), 2, 8, tmp_path) == first  # weights do not matter
+    with watching(0), watched_stage() as watched:
+        assert latency_table(tiny("bert", initializer_range=0.5), 2, 8, tmp_path) == first  # weights do not matter
+    assert watched.quiet == first.quiet == Quietness(during=0.1, cpus=2)  # as it was when it was measured
     assert len(calls) == 1
     others = [
         latency_table(model, 3, 8, tmp_path), latency_table(model, 2, 9, tmp_path),

@@ -28,6 +28,7 @@ from prunekit.runs.finished import read_result
 from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.tracking import Tracker
 from prunekit.support.errors import UserError
+from prunekit.support.quiet import Counters, Machine
 from tests.support.settings import finetune
 
 
@@ -405,3 +406,18 @@ def test_a_log_of_other_rows_is_not_gone_on_with(tmp_path: Path, caplog: pytest.
     assert line.endswith("not gone on with, its evaluation rows had another content; starting anew")
     [folder] = tmp_path.glob("verb/*")
     assert json.loads((folder / "metrics.jsonl").read_text()) == {"step": 1, "value": 3}
+
+
+def test_a_record_says_how_quiet_each_stage_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    middle = Counters(10, 10, 14, 20)
+    counters = iter([Counters(0, 0, 0, 0), middle, middle, Counters(20, 20, 24, 40)])
+    monkeypatch.setattr(Machine, "read", lambda self: next(counters))
+
+    def procedure(config: Settings, run: Run) -> None:
+        for name in ("train", "evaluate"):
+            with run.stage(name):
+                pass
+
+    record = execute("own", 1, finetune(tmp_path), procedure)
+    shares = {name: (mark["during"], mark["disturbed"]) for name, mark in record["quiet"].items()}
+    assert shares == {"train": (0.2, True), "evaluate": (0.0, False)}

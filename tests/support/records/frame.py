@@ -17,6 +17,7 @@ from prunekit.evaluation.row_answers import AnswerSheet, RowAnswers, joined
 from prunekit.runs.schema.answer_file import FILE, write_answers
 from prunekit.runs.schema.fields import VERSION
 from prunekit.runs.schema.writing import check_line, check_record, check_rows
+from prunekit.support.quiet import Quietness
 
 BERT = {"name": "bert-base", "path": "bert-base-uncased", "weights": "pretrained", "family": "bert",
         "parameters": 109_484_547, "layers": 12, "heads": 144}  # fmt: skip
@@ -108,7 +109,7 @@ def write_run(
         "teacher": None if teacher is None
         else {"run_id": f"t{teacher}", "seed": teacher, "metric": "accuracy", "value": 0.7},
         "data": used, "seed": seed, "scale": scale,
-        "seconds": {**(seconds or {}), "total": 1.0}, "peak_memory_bytes": 10**9,
+        "seconds": {**(seconds or {}), "total": 1.0}, "quiet": {}, "peak_memory_bytes": 10**9,
         "device": {"type": "cpu", "name": "AMD EPYC 7B13", "threads": 2, "dtype": "float32"},
         "versions": {"python": "3.11.9"}, "git": {"commit": "0" * 40, "dirty": False}, "started": "", "finished": "",
         "tables": {name: len(table) for name, table in (tables or {}).items()},
@@ -116,6 +117,44 @@ def write_run(
     check_record(result, tables or {})
     (folder / "result.json").write_text(json.dumps(result))
     return folder
+
+
+def mark_quiet(folder: Path, shares: Mapping[str, float | None]) -> Path:
+    """Let a finished run say what share of the CPUs other processes took in some of its stages."""
+    path = folder / "result.json"
+    result = json.loads(path.read_text())
+    result["quiet"] |= {stage: Quietness(during=share, cpus=2).as_dict() for stage, share in shares.items()}
+    check_record(result, result["tables"])
+    path.write_text(json.dumps(result))
+    return folder
+
+
+def timed_again(
+    root: Path, folder: Path, speedups: Mapping[int, float], *, length: int = 64, share: float | None = 0.0,
+    device: str = "AMD EPYC 7B13",
+) -> Path:  # fmt: skip
+    """A run of ``time_inference`` of the shape that the run in ``folder`` pruned to.
+
+    Arguments:
+        speedups: by batch size.
+        share: of the CPUs that other processes took.
+    """
+    result = json.loads((folder / "result.json").read_text())
+    rows = [{"batch_size": batch, "length": length, "dense_ms": 10.0 * batch, "pruned_ms": 10.0 * batch / gain,
+             "speedup": gain, "mac_speedup": 2.0} for batch, gain in speedups.items()]  # fmt: skip
+    model = {name: value for name, value in result["model"].items() if name != "weights"}
+    new = write_run(
+        root, "time_inference", tables={"latency": pd.DataFrame(rows)}, teacher=None, data=[],
+        task=result["config"]["task"]["name"],
+        config={"shape_of": str(folder), "batch_sizes": list(speedups), "lengths": [length], "device": device},
+        model={**model, "weights": "random", "shape_of": f"{result['verb']}/{result['run_id']}",
+               "shape_fingerprint": "ab"},
+        metrics={f"speedup_batch_{batch}": gain for batch, gain in speedups.items()},
+        sparsity={"achieved_heads": 0.5, "achieved_parameters": 0.5, "achieved_macs": 0.5},
+    )  # fmt: skip
+    path = new / "result.json"
+    path.write_text(path.read_text().replace("AMD EPYC 7B13", device))
+    return mark_quiet(new, {"time inference": share})
 
 
 def hash_of(value: Any) -> int:

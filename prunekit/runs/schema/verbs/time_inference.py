@@ -1,10 +1,12 @@
-"""Speed of pruned models; of translation, before `time_decoding` was a verb of its own, of decoding."""
+"""Speed of pruned models and of recorded shapes; of translation, before `time_decoding` was a verb of its own, of
+decoding."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from prunekit.runs.schema.fields import MEASURED, Field, TableSchema, VerbSchema, fields
+from prunekit.runs.schema.shared import LATENCY
 from prunekit.runs.schema.verbs.time_decoding import DECODED, DECODING
 
 BATCH_SIZE = Field("batch_size", "int", "examples a batch", least=1)
@@ -34,6 +36,7 @@ VERB = VerbSchema(
         TableSchema(
             "decoding", "of translation: a row a size, kinds and share", fields(*DECODING), optional=True, keys=DECODED
         ),
+        replace(LATENCY, meaning="of a recorded shape, dense and pruned in turn", optional=True, since=3),
     ),
     metrics=fields(
         Field("attention_parameter_share", "float", "of all parameters", optional=True),
@@ -43,7 +46,7 @@ VERB = VerbSchema(
         Field("speedup_*", "float", "pruned over original"),
     ),
     sparsity=fields(
-        Field("requested_heads", "float", "share of the heads"),
+        Field("requested_heads", "float", "share of the heads; not of a recorded shape", optional=True),
         Field("achieved_heads", "float", "share of the heads that is gone"),
         Field("achieved_parameters", "float", "share of the parameters that is gone", optional=True),
         Field("achieved_macs", "float", "share of the multiply-accumulates that is gone", optional=True),

@@ -1,0 +1,61 @@
+"""How quiet the machine was while a run took its times, and which runs a verdict on speed may use."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from analysis.data.records import Record
+
+LATENCIES = ("time inference", "time decoding", "measure latency", "measure", "benchmark")
+"""Stages that time models or parts of them, whatever the verb."""
+UNKNOWN = "not known to be quiet"
+"""Of runs whose records do not say, as those of before do not."""
+
+
+def disturbed(record: Record, stages: Collection[str] = LATENCIES) -> bool | None:
+    """Whether other processes took part of the CPUs in any of these stages; None where the record does not say."""
+    marks = [mark.get("disturbed") for stage, mark in record.quiet.items() if stage in stages]
+    known = [mark for mark in marks if mark is not None]
+    return any(known) if known else None
+
+
+def timed_by(record: Record) -> Record:
+    """The record that has the latencies of a run: of its shape timed again if there is one, else its own."""
+    return record if record.timed_again is None else record.timed_again
+
+
+def comparable_latencies(records: Sequence[Record]) -> list[Record]:
+    """Runs whose latencies may stand beside one another: those whose shapes were timed again, all at the same lengths
+    and batch sizes, else all."""
+    return [record for record in records if record.timed_again is not None] or list(records)
+
+
+def for_verdict(records: Sequence[Record], stages: Collection[str] = ()) -> tuple[list[Record], str]:
+    """The runs that a verdict on speed uses, and what is to be said of them: those that were quiet; where none is known
+    to be, those that do not say. Disturbed ones are never used.
+
+    Arguments:
+        stages: whose seconds the verdict is of; latencies if there are none.
+    """
+    if not stages:
+        records = comparable_latencies(records)
+    states = [disturbed(record, stages) if stages else disturbed(timed_by(record)) for record in records]
+    chosen = [record for record, state in zip(records, states, strict=True) if state is False]
+    words = []
+    if not chosen:
+        chosen = [record for record, state in zip(records, states, strict=True) if state is None]
+        words += [UNKNOWN] if chosen else []
+    if left_out := sum(map(bool, states)):
+        words.append(f"{left_out} run{'s' * (left_out > 1)} beside other work left out")
+    return chosen, "; ".join(words)
+
+
+def disturbed_text(records: Sequence[Record], sign: str, stages: Collection[str] = ()) -> str:
+    """A sentence for the caption of a figure or table; nothing where no run is known to have been disturbed.
+
+    Arguments:
+        sign: how they are marked.
+    """
+    found = sum(bool(disturbed(record, stages) if stages else disturbed(timed_by(record))) for record in records)
+    of = f"{found} of {len(records)} run{'s' * (len(records) > 1)}"
+    return f"{sign}: timed beside other work, {of}. " if found else ""

@@ -1,0 +1,111 @@
+"""Times of shapes that were timed again stand in figures in place of those of the runs themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.catalogue.draw import draw_each
+from analysis.cofi import speed
+from analysis.compare import figure as compare
+from analysis.data.groups import Group
+from analysis.data.loading import Journal, load
+from analysis.kwon import latency
+from analysis.render.output import Drawing
+from tests.support.records import cofi, kwon
+from tests.support.records.frame import MINILM, mark_quiet, timed_again
+
+
+def figure(root: Path, part: object, verb: str = "") -> Drawing:
+    records = [record for record in load([root], Journal()) if record.verb == verb or not verb]
+    item = part.draw(Group(records), Journal())[0]  # type: ignore[attr-defined]
+    assert isinstance(item, Drawing)
+    return item
+
+
+def words(item: Drawing) -> str:
+    return " ".join(item.figure._supxlabel.get_text().split())  # type: ignore[attr-defined]
+
+
+def pruned(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[~frame["series"].astype(str).str.startswith(("unpruned", "published"))]
+
+
+def test_cofi_and_fisher_stand_at_one_length_and_batch(tmp_path: Path) -> None:
+    learned = [cofi.run(tmp_path, MINILM, sparsity=sparsity, counted=sparsity, speedup=9) for sparsity in (0.6, 0.9)]
+    fisher = [kwon.pruning(tmp_path, MINILM, "sst2", constraint=share, speedup=1.1) for share in (0.5, 0.7)]
+    before = words(figure(tmp_path, compare))
+    assert "batch 1, length" in before and "compare these roughly" in before
+    for number, folder in enumerate([*learned, *fisher]):
+        timed_again(tmp_path, folder, {1: 1.5, 8: 2.0 + number}, length=64)
+    item = figure(tmp_path, compare)
+    assert "Speed-up: batch 8, length 64; AMD EPYC" in words(item)
+    cells = item.frame.dropna(subset=["asked"]).set_index(["method", "asked"])["speedup"]
+    assert cells["prune_cofi learned"].to_dict() == {0.6: 2.0, 0.9: 3.0}
+    assert cells["prune_fisher fisher"].to_dict() == {0.5: 4.0, 0.7: 5.0}
+    for part, verb, speedups in ((speed, "prune_cofi", [2.0, 3.0]), (latency, "prune_fisher", [4.0, 5.0])):
+        rows = pruned(figure(tmp_path, part, verb).frame)
+        assert sorted(rows["speedup"]) == speedups
+        assert set(rows["batch_size"]) == {8} and set(rows["length"]) == {64}
+
+
+def test_runs_without_new_times_are_left_out_beside_those_that_have_them(tmp_path: Path) -> None:
+    first, _ = (cofi.run(tmp_path, MINILM, sparsity=sparsity, speedup=9) for sparsity in (0.6, 0.9))
+    timed_again(tmp_path, first, {8: 2.5})
+    rows = pruned(figure(tmp_path, speed, "prune_cofi").frame)
+    assert (rows["requested"].tolist(), rows["speedup"].tolist()) == ([60], [2.5])
+
+
+def test_the_latest_quiet_time_counts_and_none_of_another_machine(tmp_path: Path) -> None:
+    folder = cofi.run(tmp_path, MINILM, sparsity=0.6, speedup=9)
+    timed_again(tmp_path, folder, {8: 4.0}, share=0.5)
+    timed_again(tmp_path, folder, {8: 3.0}, share=0.01, length=32)
+    elsewhere = timed_again(tmp_path, folder, {8: 7.0}, device="Another CPU")
+    journal = Journal()
+    records = load([tmp_path], journal)
+    [run] = [record for record in records if record.verb == "prune_cofi"]
+    assert run.timed_again is not None and run.timed_again.metrics["speedup_batch_8"] == 3.0
+    assert journal.warnings == [
+        f"{folder}: its shape was timed on another machine than it ran on, not used: {elsewhere}"
+    ]
+    assert {record.verb for record in records} == {"prune_cofi", "time_inference"}
+
+
+def test_times_of_a_run_that_is_not_there_are_told(tmp_path: Path) -> None:
+    folder = cofi.run(tmp_path / "elsewhere", MINILM, sparsity=0.6)
+    again = timed_again(tmp_path / "runs", folder, {8: 4.0})
+    journal = Journal()
+    load([tmp_path / "runs"], journal)
+    assert journal.warnings == [
+        f"not used: {again}: timed the shape of prune_cofi/{folder.name}, which is not in the source"
+    ]
+
+
+def test_a_timed_shape_is_no_model_of_table_4(tmp_path: Path) -> None:
+    timed_again(tmp_path, cofi.run(tmp_path, MINILM, sparsity=0.6), {8: 4.0})
+    journal = Journal()
+    made = {one.part for one in draw_each(load([tmp_path], journal), journal)}
+    assert "cofi_speed" in made and "table4" not in made and journal.failed == []
+
+
+@pytest.mark.parametrize("share", [0.04, 0.06, None])
+def test_what_was_timed_beside_other_work_is_crossed_out(tmp_path: Path, share: float | None) -> None:
+    cofi.run(tmp_path, MINILM, sparsity=0.9, counted=0.9)
+    mark_quiet(cofi.run(tmp_path, MINILM, sparsity=0.6, counted=0.6), {"measure latency": share})
+    folder = kwon.pruning(tmp_path, MINILM, "sst2", constraint=0.5)
+    mark_quiet(folder, {"measure latency": share})
+    marked = share == 0.06
+    items = [
+        figure(tmp_path, compare), figure(tmp_path, speed, "prune_cofi"), figure(tmp_path, latency, "prune_fisher"),
+    ]  # fmt: skip
+    for item, runs in zip(items, ("2 runs", "1 of 2 runs", "1 of 1 run"), strict=True):
+        assert ("disturbed" in item.frame) is marked
+        assert ("Crossed out: timed beside other work" in words(item)) is marked
+        assert (runs in words(item)) is marked
+        crosses = [line for axes in item.figure.axes for line in axes.get_lines() if line.get_marker() == "x"]
+        assert (sum(len(line.get_xdata()) for line in crosses) > 0) is marked  # type: ignore[arg-type]
+    if marked:
+        rows = pruned(items[1].frame).set_index("requested")["disturbed"]
+        assert rows.to_dict() == {60: 1, 90: 0}

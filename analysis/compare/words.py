@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from analysis.cofi import runs as cofi_runs
 from analysis.data.groups import describe
+from analysis.data.quiet import disturbed_text
+from analysis.kwon.seconds import PARTS
 from analysis.render.style import (
     BLACK,
     BLUE,
@@ -122,9 +124,13 @@ def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: fl
     if level is None:
         return unknown.strip()
     what = "; ".join(f"{TITLES[verb]}: {parts[verb]}" for verb in runs.members)
+    beside = disturbed_text(
+        [record for verb in ("prune_fisher", "prune_cofi") for record in runs.members.get(verb, [])],
+        " Among these", [*PARTS, "train"],
+    )  # fmt: skip
     return (
         f"Seconds: each method's best model with at most {level:.0f} % of the MACs; {what}; teacher and evaluation not "
-        f"counted; {timed.device}.{unknown}"
+        f"counted; {timed.device}.{unknown}{beside.rstrip()}"
     )
 
 

@@ -150,11 +150,11 @@ class Run:
     @contextmanager
     def stage(self, name: str, total: int = 0) -> Iterator[Advance]:
         """Time a stage, and watch how quiet the machine is meanwhile; with a ``total``, show a bar for it."""
-        start = time.perf_counter()
-        shown = self.config.run.progress and total > 0
-        with watched_stage() as watched, bar(name, total, shown=shown) as advance:
-            yield advance
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        with watched_stage() as watched:
+            start = time.perf_counter()
+            with bar(name, total, shown=self.config.run.progress and total > 0) as advance:
+                yield advance
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
         if watched.quiet is not None:
             self.quiet[name] = watched.quiet.and_also(self.quiet.get(name))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,7 +13,7 @@ from analysis.cofi import speed
 from analysis.compare import figure as compare
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
-from analysis.kwon import latency
+from analysis.kwon import latency, seconds
 from analysis.render.output import Drawing
 from tests.support.records import cofi, kwon
 from tests.support.records.frame import MINILM, mark_quiet, timed_again
@@ -105,7 +106,16 @@ def test_what_was_timed_beside_other_work_is_crossed_out(tmp_path: Path, share: 
         assert ("Crossed out: timed beside other work" in words(item)) is marked
         assert (runs in words(item)) is marked
         crosses = [line for axes in item.figure.axes for line in axes.get_lines() if line.get_marker() == "x"]
-        assert (sum(len(line.get_xdata()) for line in crosses) > 0) is marked  # type: ignore[arg-type]
+        assert (sum(len(np.asarray(line.get_xdata())) for line in crosses) > 0) is marked
     if marked:
         rows = pruned(items[1].frame).set_index("requested")["disturbed"]
         assert rows.to_dict() == {60: 1, 90: 0}
+
+
+def test_seconds_of_pruning_beside_other_work_are_told(tmp_path: Path) -> None:
+    mark_quiet(cofi.run(tmp_path, MINILM, sparsity=0.6, counted=0.6), {"train": 0.3})
+    mark_quiet(kwon.pruning(tmp_path, MINILM, "sst2", constraint=0.5), {"tune": 0.0, "measure latency": 0.3})
+    text = words(figure(tmp_path, compare))
+    assert "Among these: timed beside other work, 1 of 2 runs." in text
+    assert "Crossed out: timed beside other work (1 runs)." in text
+    assert "beside other work" not in words(figure(tmp_path, seconds, "prune_fisher"))

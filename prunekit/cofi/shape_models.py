@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prunekit.cofi.structures import drawn, small_dense
 from prunekit.data.kinds import new_tokenizer
@@ -13,15 +13,18 @@ from prunekit.evaluation.speed import latency_rows
 from prunekit.heads.settings import TimingSettings
 from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
-from prunekit.models.input_tables import positions
+from prunekit.models.input_tables import check_length, positions
+from prunekit.models.pretrained import on_device
 from prunekit.models.surgery import prune
 from prunekit.runs.execute import Run
 from prunekit.runs.recorded_shape import RecordedShape
 from prunekit.runs.teachers import new_model
-from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
-def whole_model(shape: RecordedShape, seed: int) -> Any:
+def whole_model(shape: RecordedShape, seed: int) -> PreTrainedModel:
     """The model before pruning, with random weights."""
     tokenizer = None
     if shape.model.path is None:  # the size of the vocabulary is that of the training data
@@ -31,7 +34,7 @@ def whole_model(shape: RecordedShape, seed: int) -> Any:
     return model.eval()
 
 
-def shaped(dense: Any, shape: RecordedShape, seed: int) -> Any:
+def shaped(dense: PreTrainedModel, shape: RecordedShape, seed: int) -> PreTrainedModel:
     """What pruning left of ``dense``: as many units of every sublayer, whichever they are.
 
     Raises:
@@ -59,13 +62,12 @@ def time_shape(shape: RecordedShape, lengths: list[int], config: TimingSettings,
         UserError: no length that the model has positions for, or see :func:`shaped`.
     """
     dense = whole_model(shape, config.seed)
-    small = shaped(dense, shape, config.seed).to(run.device)
+    small = on_device(shaped(dense, shape, config.seed), run.device)
     named = model_record(dense, config.model.name, config.model.path, "random")
     run.model = named | {"shape_of": shape.name, "shape_fingerprint": shape.fingerprint}
-    dense.to(run.device)
+    dense = on_device(dense, run.device)
+    check_length("lengths", min(lengths), dense)
     fitting = [length for length in lengths if length <= positions(dense)]
-    if not fitting:
-        raise UserError(f"lengths: {lengths} are all too long, this model has {positions(dense)} positions")
     rows: list[dict[str, Any]] = []
     with run.stage("time inference", len(fitting) * len(config.batch_sizes)) as advance:
         for length in fitting:

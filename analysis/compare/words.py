@@ -108,7 +108,8 @@ def _speed_text(runs: Comparable, timed: Timed) -> str:
     measured = "; ".join(f"{batch}, length {_by_verb(verbs)}" for batch, verbs in shapes.items())
     absent = [TITLES[verb] for verb in runs.members if verb not in timed.batches]
     left_out = f" Not timed there, so not in that panel: {', '.join(absent)}." if absent else ""
-    crossed = f" Crossed out: timed beside other work ({timed.disturbed} runs)." if timed.disturbed else ""
+    runs_beside = f"{timed.disturbed} run{'s' * (timed.disturbed > 1)}"
+    crossed = f" Crossed out: timed beside other work ({runs_beside})." if timed.disturbed else ""
     return f"Speed-up: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{left_out}{crossed}"
 
 

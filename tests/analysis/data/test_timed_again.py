@@ -117,5 +117,5 @@ def test_seconds_of_pruning_beside_other_work_are_told(tmp_path: Path) -> None:
     mark_quiet(kwon.pruning(tmp_path, MINILM, "sst2", constraint=0.5), {"tune": 0.0, "measure latency": 0.3})
     text = words(figure(tmp_path, compare))
     assert "Among these: timed beside other work, 1 of 2 runs." in text
-    assert "Crossed out: timed beside other work (1 runs)." in text
+    assert "Crossed out: timed beside other work (1 run)." in text
     assert "beside other work" not in words(figure(tmp_path, seconds, "prune_fisher"))

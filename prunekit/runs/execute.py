@@ -104,7 +104,6 @@ class Run:
     data: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     quiet: dict[str, Quietness] = field(default_factory=dict)
-    """How quiet the machine was in each stage."""
     last_step: int = -1
     leftovers: list[Path] = field(default_factory=list)
     """Files that only an interrupted run needs; deleted once the record is written."""
@@ -206,8 +205,7 @@ def execute(
     hardware = {**describe_device(device).as_dict(), "dtype": config.run_dtype}
     content = local_input(config)
     identity = run_id(verb, revision, config, hardware if measures_time else None, content)
-    earlier = run_id(verb, revision - 1, config, hardware if measures_time else None, content)
-    replaced = earlier if revision > 1 else None
+    earlier = run_id(verb, revision - 1, config, hardware if measures_time else None, content) if revision > 1 else None
     if processes.count() > 1:
         hardware["processes"] = processes.count()
     root = Path(config.run.folder)
@@ -245,7 +243,7 @@ def execute(
             raise
         sheets = run.answers.join()
         record = {
-            "schema": VERSION, "verb": verb, "revision": revision, "run_id": identity, "replaces": replaced,
+            "schema": VERSION, "verb": verb, "revision": revision, "run_id": identity, "replaces": earlier,
             "status": "finished",
             "config": resolved,
             "metrics": run.metrics, "sparsity": run.sparsity, "model": run.model, "teacher": run.teacher,

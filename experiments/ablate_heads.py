@@ -63,7 +63,7 @@ def procedure(config: AblateHeads, run: Run) -> None:
         chosen = recorded_rows(run, "selection", config.task, split, config.selection_examples, config.seed)
         selection = head_comparisons(
             config.task, teacher, teacher.encode(chosen), run, ("all_but_one",), config.evaluation,
-            seed=config.seed, tested=False, label=f"choose heads on {split}", role="selection",
+            seed=config.seed, tested=False, beside=None, label=f"choose heads on {split}", role="selection",
         )["all_but_one"]  # fmt: skip
         for kind, left in one_left.items():
             best = best_heads(selection[kind])

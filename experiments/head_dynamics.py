@@ -56,16 +56,17 @@ def procedure(config: HeadDynamics, run: Run) -> None:
         for number, epoch in enumerate(epochs):
             model = snapshot(config, teacher, run, epoch)
             steps = pruning_steps(model, shares, estimate, kinds=kinds, stepwise=config.stepwise)
-            rows = list(curves.evaluated(steps, advance, first=number * len(shares), epoch=epoch))
+            first, last = number * len(shares), epoch == epochs[-1]
+            rows = list(curves.evaluated(steps, advance, first=first, judged=last, epoch=epoch))
             whole = rows[0][1]["value"]
             points += [{**row, "relative": row["value"] / whole if whole else None} for _, row in rows]
             last_step, _ = rows[-1]
             scores[epoch] = sorted(score_rows(last_step), key=lambda row: (row["kind"], row["layer"], row["head"]))
     run.table("points", points)
     run.table("scores", [{"epoch": epoch, **row} for epoch, rows in scores.items() for row in rows])
-    last = np.asarray([row["score"] for row in scores[epochs[-1]]])
+    final = np.asarray([row["score"] for row in scores[epochs[-1]]])
     agreement = [
-        {"epoch": epoch, "rank_correlation": spearman(np.asarray([row["score"] for row in rows]), last)}
+        {"epoch": epoch, "rank_correlation": spearman(np.asarray([row["score"] for row in rows]), final)}
         for epoch, rows in scores.items()
     ]
     run.table("agreement", agreement)

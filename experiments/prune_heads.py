@@ -76,7 +76,7 @@ def procedure(config: PruneHeads, run: Run) -> None:
 
     first, last = table[0], table[-1]
     run.metrics = {
-        "order": config.order, "metric": config.task.metric, config.task.metric: last["value"],
+        "order": config.order, "metric": config.task.metric, **{name: last[name] for name in config.task.metrics},
         "baseline": first["value"], "baseline_low": first["low"], "baseline_high": first["high"],
         "share_within_baseline_band": share_within(table, first["low"]), "kinds": list(kinds),
         **signatures(config.task.metrics),

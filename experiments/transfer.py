@@ -44,14 +44,15 @@ def procedure(config: Transfer, run: Run) -> None:
     from prunekit.support.statistics import pearson
 
     teacher = load_teacher(config, run)
-    sets = []  # both are read before the first is ablated: that may take an hour
+    sets: list[tuple[str, str, Any]] = []  # both are read before the first is ablated: that may take an hour
     for role, task in (("evaluation", config.task), ("second", config.second)):
         rows = recorded_rows(run, role, task, task.evaluation, config.evaluation.examples)
         sets.append((role, f"{task.name} {task.evaluation}", teacher.encode(rows)))
     comparisons = [
         head_comparisons(
             config.task, teacher, examples, run, ("one_off",), config.evaluation,
-            seed=config.seed, tested=False, label=f"ablate heads on {name}", role=role,
+            seed=config.seed, tested=False, beside="" if role == "evaluation" else f"{role}_",
+            label=f"ablate heads on {name}", role=role,
         )["one_off"]
         for role, name, examples in sets
     ]  # fmt: skip

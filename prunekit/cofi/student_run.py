@@ -24,6 +24,7 @@ from prunekit.models.input_tables import positions
 from prunekit.models.masks import Masks
 from prunekit.models.pretrained import on_device
 from prunekit.models.surgery import prune
+from prunekit.runs.beside_trivial import record_beside_trivial
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import evaluation_examples
 from prunekit.runs.teachers import Teacher, new_model
@@ -116,6 +117,7 @@ class StudentRun:
         with run.stage("evaluate dense"):
             whole = self.teacher.model
             dense = cached_evaluation(config.run.folder, config.task, whole, self.evaluation, **self._how())
+            record_beside_trivial(run, config.task, whole, self.evaluation.rows, dense)
         with run.stage("evaluate"):
             found = self._evaluated(small, self.evaluation)
         for stage, evaluated in (("dense", dense), ("final", found)):

@@ -12,7 +12,6 @@ from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
 from prunekit.evaluation.evaluate import Advance, Evaluated, evaluate
 from prunekit.evaluation.row_answers import RowAnswers
-from prunekit.evaluation.trivial import warn_if_trivial
 from prunekit.support.cache import Cache, EntryKind, Json
 from prunekit.support.fingerprints import model_fingerprint
 
@@ -34,8 +33,7 @@ def cached_evaluation(
     precision: str,
     on_rows: Advance,
 ) -> Evaluated:
-    """:func:`prunekit.evaluation.evaluate`, done once for each content of weights and rows; warns of a model that is
-    no better than one answer to everything, as :func:`prunekit.evaluation.trivial.warn_if_trivial` says.
+    """:func:`prunekit.evaluation.evaluate`, done once for each content of weights and rows.
 
     Args:
         folder: of the runs. Processes that want the same wait for each other.
@@ -46,12 +44,10 @@ def cached_evaluation(
         "model": model_fingerprint(model), "examples": examples.fingerprint(), "task": task.beyond_rows(),
         "task of the rows": examples.rows.task.beyond_rows(), **how,
     }  # fmt: skip
-    found = Cache(folder, device).get(
+    return Cache(folder, device).get(
         EVALUATIONS, identity, lambda: evaluate(task, model, examples, device=device, on_rows=on_rows, **how),
         Json(_encoded, _decoded),
     )  # fmt: skip
-    warn_if_trivial(task, model, found.metrics[task.metric], examples.labels)
-    return found
 
 
 def _encoded(result: Evaluated) -> dict[str, Any]:

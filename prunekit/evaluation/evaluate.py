@@ -93,13 +93,23 @@ def _of_rows(task: TaskConfig, model: PreTrainedModel, examples: Examples, how: 
     """Of classification and regression."""
     batches = evaluation_batches(examples, how.batch_size)
     logits = predict(model, batches, device=how.device, precision=how.precision, on_rows=how.on_rows)
-    values = score(task, logits, examples.labels)
+    return evaluated_logits(task, logits, examples.labels, examples.rows.fingerprint())
+
+
+def evaluated_logits(task: TaskConfig, logits: np.ndarray, labels: np.ndarray, rows: str) -> Evaluated:
+    """Of classification and regression, from what a model answered.
+
+    Args:
+        logits: (example, label). labels: (example,).
+        rows: their fingerprint.
+    """
+    values = score(task, logits, labels)
     predicted, metric = metrics.predictions(logits, task.regression), metrics.METRICS[task.metric]
-    given = of_labels(task.kind, examples.rows.fingerprint(), examples.labels, predicted)
+    given = of_labels(task.kind, rows, labels, predicted)
     if metric.is_accuracy:
-        correct = predicted == examples.labels
+        correct = predicted == labels
         return _banded(values, accuracy_band(correct), correct.astype(float), given)
-    return _banded(values, bootstrap_band(metric.resampled, predicted, examples.labels), None, given)
+    return _banded(values, bootstrap_band(metric.resampled, predicted, labels), None, given)
 
 
 def _of_questions(task: TaskConfig, model: PreTrainedModel, examples: Examples, how: Request) -> Evaluated:
@@ -120,10 +130,20 @@ def _of_translation(task: TaskConfig, model: PreTrainedModel, examples: Examples
         model, examples, device=how.device, beams=how.beams, batch_size=how.batch_size, precision=how.precision,
         on_rows=how.on_rows,
     ))  # fmt: skip
-    references = examples.labels.tolist()
+    return evaluated_texts(task, hypotheses, examples.labels.tolist(), examples.rows.fingerprint())
+
+
+def evaluated_texts(
+    task: TaskConfig, hypotheses: Sequence[str], references: Sequence[str], rows: str
+) -> Evaluated:
+    """Of translation, from what a model answered, sentence by sentence.
+
+    Args:
+        rows: their fingerprint.
+    """
     values = translation_scores(hypotheses, references, task.metrics)
     counts = {name: sentence_counts(name, hypotheses, references) for name in task.metrics}
-    given = of_sentences(examples.rows.fingerprint(), [counts])
+    given = of_sentences(rows, [counts])
     return _banded(values, bleu_band(task.metric, hypotheses, references), None, given)
 
 

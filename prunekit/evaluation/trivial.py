@@ -1,41 +1,64 @@
-"""Whether a model is any better than one answer to everything, where nothing else tells that its outputs fit."""
+"""What rows score without a model: the least that a score has to exceed before it says anything.
+
+For each metric of the task the best trivial answer, from the evaluation rows alone:
+
+- classification: the same class for every row; accuracy of the majority, F1 of all positive, 0 by Matthews;
+- regression: any number; correlations with a constant are 0 (:data:`prunekit.data.metrics.METRICS`);
+- questions: no answer to any; the share of questions that have none, 0 where all have one;
+- translation: the source, copied.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 
 from prunekit.config.task import TaskConfig
-from prunekit.data.checked_rows import notice
-from prunekit.data.label_order import is_generic, output_names
+from prunekit.data.answers import question_scores
+from prunekit.data.bleu import translation_scores
+from prunekit.data.checked_rows import Rows
 from prunekit.data.metrics import METRICS
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+Scores = dict[str, float]
+"""By metric of the task, in [0, 1]."""
 
 
-def warn_if_trivial(task: TaskConfig, model: PreTrainedModel, score: float, labels: np.ndarray) -> None:
-    """Say so where a whole classifier whose outputs have no names is not above the best constant answer.
-
-    Its outputs may then stand for the task's labels in another order, which nobody can tell from ``LABEL_0``.
+def trivial_scores(task: TaskConfig, rows: Rows) -> Scores:
+    """The best score of the task's trivial answer, by metric.
 
     Args:
-        score: the model's, by the first metric of the task.
-        labels: of the rows that it was evaluated on, (row,).
+        rows: that the task is evaluated on.
     """
-    if task.kind != "classification" or not is_generic(output_names(model)):
-        return
-    trivial = trivial_score(task, labels)
-    if score <= trivial:
-        notice(
-            f"the whole model's {task.metric} on task {task.name} is {score:.3f}, one answer to all gives "
-            f"{trivial:.3f}; its outputs have no names: if they are not in the order {', '.join(task.labels)}, "
-            "set id2label in its config.json"
-        )
+    return TRIVIAL[task.kind](task, rows)
 
 
-def trivial_score(task: TaskConfig, labels: np.ndarray) -> float:
-    """The best score of one answer to everything, by the first metric of a classification task."""
-    compute = METRICS[task.metric].compute
-    return max(compute(np.full_like(labels, answer), labels) for answer in range(len(task.labels)))
+def _of_classes(task: TaskConfig, rows: Rows) -> Scores:
+    answers = [np.full_like(rows.labels, answer) for answer in range(len(task.labels))]
+    return {name: max(METRICS[name].compute(answer, rows.labels) for answer in answers) for name in task.metrics}
+
+
+def _of_numbers(task: TaskConfig, rows: Rows) -> Scores:
+    constant = np.full_like(rows.labels, rows.labels.mean())
+    return {name: METRICS[name].compute(constant, rows.labels) for name in task.metrics}
+
+
+def _of_questions(task: TaskConfig, rows: Rows) -> Scores:
+    scores = question_scores(rows, [""] * len(rows))
+    return {name: float(scores[name].mean()) for name in task.metrics}
+
+
+def _of_translation(task: TaskConfig, rows: Rows) -> Scores:
+    return translation_scores([source for (source,) in rows.texts], rows.labels.tolist(), task.metrics)
+
+
+TRIVIAL: dict[str, Callable[[TaskConfig, Rows], Scores]] = {
+    "classification": _of_classes, "regression": _of_numbers, "questions": _of_questions,
+    "translation": _of_translation,
+}  # fmt: skip
+"""By kind of task."""
+ANSWERS = {
+    "classification": "one answer to all", "regression": "one answer to all", "questions": "no answer to any",
+    "translation": "copying the source",
+}  # fmt: skip
+"""The trivial answer in words, by kind of task."""

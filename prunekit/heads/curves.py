@@ -116,7 +116,7 @@ def point(
         "heads_kept": int(step.keep.sum()), "heads_total": int((~np.isnan(step.scores)).sum()),
         "achieved_heads": len(step.removed) / (len(step.removed) + int(step.keep.sum())),
         "metric": task.metric, "value": evaluated.metrics[task.metric],
-        "low": evaluated.low, "high": evaluated.high,
+        "low": evaluated.low, "high": evaluated.high, **{name: evaluated.metrics[name] for name in task.metrics},
         "parameters": own.parameters, "achieved_parameters": 1 - own.parameters / dense.parameters,
         "macs": own.macs, "achieved_macs": 1 - own.macs / dense.macs, "length": length,
         **({} if target_length is None else {"target_length": target_length}),

@@ -17,13 +17,14 @@ from prunekit.data.batches import Batch, Examples, evaluation_batches
 from prunekit.data.kinds.translation import Pairs
 from prunekit.data.metrics import predictions
 from prunekit.evaluation.comparison import Comparison, compare
+from prunekit.evaluation.evaluate import evaluated_logits
 from prunekit.evaluation.row_answers import of_labels
-from prunekit.evaluation.trivial import warn_if_trivial
 from prunekit.forward.ablation import ablate_heads
 from prunekit.heads.tables import WHOLE, without
 from prunekit.heads.translation_effects import translation_comparisons
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
+from prunekit.runs.beside_trivial import record_beside_trivial
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
 from prunekit.support.cache import Cache, EntryKind, Tensors
@@ -60,6 +61,7 @@ def head_comparisons(
     *,
     seed: int = 0,
     tested: bool = True,
+    beside: str | None = "",
     label: str = "ablate heads",
     role: str | None = None,
 ) -> dict[str, dict[str, Comparison]]:
@@ -71,16 +73,19 @@ def head_comparisons(
         seed: of the bootstrap, where the metric needs one.
         tested: False where only the metric is needed: tests of translation take most of a second each, and their
             p-values are NaN then.
+        beside: what the names of the trivial answer's scores on these rows begin with in the record; None where they
+            are not recorded.
         role: of the rows, by which all answers go into the record; None where they only decide what is evaluated.
     """
     if isinstance(examples, Pairs):
         return translation_comparisons(
-            task, teacher, examples, run, ablations, evaluation, tested=tested, label=label, role=role
+            task, teacher, examples, run, ablations, evaluation, tested=tested, beside=beside, label=label, role=role
         )
     effects = head_effects(teacher, examples, run, ablations, evaluation.batch_size, label)
     found = {name: compare(task, effects.baseline, effects.ablated[name], examples.labels, seed) for name in ablations}
-    for comparison in found.values():
-        warn_if_trivial(task, teacher.model, comparison.baseline, examples.labels)
+    if beside is not None:
+        whole = evaluated_logits(task, effects.baseline, examples.labels, examples.rows.fingerprint())
+        record_beside_trivial(run, task, teacher.model, examples.rows, whole, prefix=beside)
     if role is not None:
         _keep_answers(task, teacher.model, examples, effects, run, role)
     return {name: {"self": comparison} for name, comparison in found.items()}

@@ -30,7 +30,9 @@ def estimator(config: CurveSettings, teacher: Teacher, evaluation: Examples, run
     if config.order in OF_WEIGHTS:
         return lambda model: OF_WEIGHTS[config.order](model, config.seed)
     if config.order == "oracle":
-        effects = head_comparisons(config.task, teacher, evaluation, run, ("one_off",), config.evaluation, tested=False)
+        effects = head_comparisons(
+            config.task, teacher, evaluation, run, ("one_off",), config.evaluation, tested=False, beside=None
+        )
         # a head whose removal costs most is the most important
         return lambda model: {kind: -comparison.deltas for kind, comparison in effects["one_off"].items()}
     variant = VARIANT_OF[config.order]

@@ -13,12 +13,14 @@ from prunekit.config.task import TaskConfig
 from prunekit.data.bleu import paired_p_values, sentence_counts, untested
 from prunekit.data.kinds.translation import Pairs
 from prunekit.evaluation.comparison import Comparison
+from prunekit.evaluation.evaluate import evaluated_texts
 from prunekit.evaluation.row_answers import of_sentences
 from prunekit.forward.translate import texts, translate
 from prunekit.forward.translation_ablation import TranslationAblation
 from prunekit.heads.tables import WHOLE, without
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
+from prunekit.runs.beside_trivial import record_beside_trivial
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
 from prunekit.support.cache import Cache, EntryKind, Json
@@ -36,12 +38,16 @@ def translation_comparisons(
     evaluation: EvaluationConfig,
     *,
     tested: bool,
+    beside: str | None,
     label: str,
     role: str | None,
 ) -> dict[str, dict[str, Comparison]]:
     """By ablation and attention kind, see :func:`prunekit.heads.effects.head_comparisons`."""
     translations = _translations(teacher, pairs, run, ablations, evaluation, label)
     (baseline,) = translations["baseline"]
+    if beside is not None:
+        whole = evaluated_texts(task, baseline, pairs.labels.tolist(), pairs.rows.fingerprint())
+        record_beside_trivial(run, task, teacher.model, pairs.rows, whole, prefix=beside)
     layout = describe(teacher.model)
     test = paired_p_values if tested else untested
     compared: dict[str, dict[str, Comparison]] = {name: {} for name in ablations}

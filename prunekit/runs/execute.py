@@ -98,6 +98,8 @@ class Run:
     tracker: Tracker
     device: torch.device
     metrics: dict[str, Any] = field(default_factory=dict)
+    beside: dict[str, Any] = field(default_factory=dict)
+    """Metrics that every verb has beside its own (:mod:`prunekit.runs.beside_trivial`)."""
     sparsity: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     teacher: dict[str, Any] | None = None
@@ -235,6 +237,7 @@ def execute(
                 tracker.log(line["step"], {name: value for name, value in line.items() if name != "step"})
             with watching(config.run.quiet_seconds):
                 procedure(config, run)
+            run.metrics |= run.beside
             _check_unchanged(config, content)
         except BaseException as error:
             tracker.abandon()

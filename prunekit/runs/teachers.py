@@ -21,6 +21,7 @@ from prunekit.data.tokenizers import load_tokenizer
 from prunekit.evaluation.evaluate import evaluate, model_record
 from prunekit.models import checkpoints
 from prunekit.models.pretrained import on_device
+from prunekit.runs.beside_trivial import record_beside_trivial
 from prunekit.runs.execute import Run, execute
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import weights_fingerprint
@@ -91,6 +92,7 @@ def finetune(config: Settings, run: Run) -> None:
     if names := kind_of(config.task).output_names(config.task):
         model.config.id2label = dict(enumerate(names))
         model.config.label2id = {name: number for number, name in model.config.id2label.items()}
+    record_beside_trivial(run, config.task, model, evaluation, evaluated)
     checkpoints.save(model, run.folder / "model", tokenizer=tokenizer)
     run.leftovers += [run.folder / name for name in ("checkpoint.safetensors", "best.safetensors")]
     run.metrics = {**evaluated.metrics, "steps": state.step, "created": created}

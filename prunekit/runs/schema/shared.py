@@ -6,6 +6,11 @@ from prunekit.runs.schema.fields import MEASURED, Field, TableSchema, fields
 
 METRICS = Field("accuracy|f1|matthews|pearson|spearman|exact_match|answer_f1|bleu|chrf", "float", "a score of the task")
 """The scores of a task, by their names; which ones there are depends on the task."""
+TRIVIAL = (
+    Field("trivial", "dict", "by metric, the best score without a model: one class, no answer, the source", since=3),
+    Field("above_trivial", "bool", "the 95 % band of the whole model lies above it, by the first metric", since=3),
+)
+"""Of the evaluation rows, for verbs that score a model."""
 SIGNATURES = Field("bleu_signature|chrf_signature", "str", "how sacrebleu counted")
 METRIC = Field("metric", "str", "name of the task's first score")
 LAYER = Field("layer", "int", "layer, from 0", least=0)
@@ -40,6 +45,7 @@ POINT = (
     Field("heads_total", "int", "heads that may go, and those that stay", least=1),
     Field("achieved_heads", "float", "share of the heads that is gone"),
     *VALUE,
+    METRICS,
     *SIZE,
 )
 """A point of a curve of pruned heads."""

@@ -15,7 +15,7 @@ import prunekit
 from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples, model_inputs
-from prunekit.data.checked_rows import Rows, notice
+from prunekit.data.checked_rows import Rows
 from prunekit.data.fit import fitted
 from prunekit.data.kinds import encode, encode_for, kind_of
 from prunekit.data.kinds.translation import Pairs
@@ -23,7 +23,6 @@ from prunekit.data.label_order import align_outputs, is_generic, new_order, outp
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer, load_tokenizer
 from prunekit.evaluation.evaluate import evaluate
-from prunekit.evaluation.trivial import trivial_score, warn_if_trivial
 from prunekit.forward.translate import translate
 from prunekit.models import checkpoints
 from prunekit.models.input_tables import input_tables
@@ -97,23 +96,6 @@ def test_labels_that_are_numbers_are_names_too() -> None:
     assert align_outputs(model, ["2", "1", "0"])
     assert model.get_submodule("classifier").get_parameter("weight").equal(weight.flip(0))
     assert output_names(model) == ["2", "1", "0"]
-
-
-def test_scores_of_one_answer_to_everything() -> None:
-    labels = np.array([0, 1, 1, 1])
-    of = {name: trivial_score(dataclasses.replace(TASK, labels=["no", "yes"], metrics=[name]), labels)
-          for name in ("accuracy", "f1", "matthews")}  # fmt: skip
-    assert of == {"accuracy": 0.75, "f1": pytest.approx(6 / 7), "matthews": 0}
-    assert trivial_score(TASK, np.array([2, 2, 0, 1])) == 0.5
-
-
-@pytest.mark.parametrize(("score", "warned"), [(0.5, True), (0.51, False)])
-def test_a_model_above_one_answer_to_everything(
-    score: float, warned: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    notice.cache_clear()
-    warn_if_trivial(TASK, reader(), score, np.array([2, 2, 0, 1]))
-    assert ("is 0.500, one answer to all gives 0.500" in caplog.text) is warned
 
 
 def test_spellings() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunekit.runs.schema.fields import AnswerSchema, Field, TableSchema, VerbSchema, fields
-from prunekit.runs.schema.shared import ABLATED, HEAD, KIND, LAYER, METRIC, SIGNATURES, TEST
+from prunekit.runs.schema.shared import ABLATED, HEAD, KIND, LAYER, METRIC, SIGNATURES, TEST, TRIVIAL
 
 VERB = VerbSchema(
     "ablate_heads",
@@ -46,5 +46,6 @@ VERB = VerbSchema(
         Field("layers", "int", "layers that were left with one head"),
         Field("layers_significant", "int", "of them, with a significant change"),
         SIGNATURES,
+        *TRIVIAL,
     ),
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from prunekit.runs.schema.fields import AnswerSchema, Field, VerbSchema, fields
-from prunekit.runs.schema.shared import METRICS
+from prunekit.runs.schema.shared import METRICS, TRIVIAL
 
 VERB = VerbSchema(
     "finetune",
     answers=(AnswerSchema("evaluation", "the trained model", ("stage",)),),
     metrics=fields(
         METRICS,
+        *TRIVIAL,
         Field("steps", "int", "of training"),
         Field("created", "list", "parameters that were initialised at random"),
         Field("held_out", "float", "best score on the rows that were held out", nullable=True, optional=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunekit.runs.schema.fields import AnswerSchema, Field, Fields, TableSchema, VerbSchema, fields
-from prunekit.runs.schema.shared import METRIC, POINT, SCORE, SIGNATURES
+from prunekit.runs.schema.shared import METRIC, POINT, SCORE, SIGNATURES, TRIVIAL
 
 EPOCH = Field("epoch", "int", "of training that was finished, from 1", least=1)
 CORRELATION = "rank correlation of the scores with those of the last epoch"
@@ -43,6 +43,7 @@ VERB = VerbSchema(
         Field("first_baseline", "float", "score of the whole model after the first"),
         Field("first_rank_correlation", "float", f"of the first epoch: {CORRELATION}", nullable=True),
         SIGNATURES,
+        *TRIVIAL,
     ),
     log=fields(EPOCH, *POINT),
 )

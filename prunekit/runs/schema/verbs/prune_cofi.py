@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunekit.runs.schema.fields import AnswerSchema, Field, Fields, VerbSchema, fields
-from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KEPT, LATENCY, METRICS, REMAINING, VALUE
+from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KEPT, LATENCY, METRICS, REMAINING, TRIVIAL, VALUE
 
 VERB = VerbSchema(
     "prune_cofi",
@@ -12,6 +12,7 @@ VERB = VerbSchema(
     settings=Fields((Field("sparsity", "float", "share of the prunable parameters that goes"),), open=True),
     metrics=fields(
         *BASELINE,
+        *TRIVIAL,
         *VALUE,
         METRICS,
         *REMAINING,

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from prunekit.runs.schema.fields import AnswerSchema, Field, Fields, TableSchema, VerbSchema, fields
-from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KEPT, LATENCY, LAYER, METRIC, METRICS, REMAINING, VALUE
+from prunekit.runs.schema.shared import (
+    ACHIEVED,
+    BASELINE,
+    KEPT,
+    LATENCY,
+    LAYER,
+    METRIC,
+    METRICS,
+    REMAINING,
+    TRIVIAL,
+    VALUE,
+)
 
 STAGE = (
     Field("stage", "str", "dense, search, rearrange or tune"),
@@ -56,6 +67,7 @@ VERB = VerbSchema(
     metrics=fields(
         METRIC,
         *BASELINE,
+        *TRIVIAL,
         Field("value", "float", "score of the pruned model"),
         METRICS,
         *REMAINING,

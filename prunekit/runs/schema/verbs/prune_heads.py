@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from prunekit.runs.schema.fields import AnswerSchema, Field, Fields, TableSchema, VerbSchema, fields
-from prunekit.runs.schema.shared import ACHIEVED, BASELINE, KIND, LAYER, METRIC, METRICS, POINT, SCORE, SIGNATURES
+from prunekit.runs.schema.shared import (
+    ACHIEVED,
+    BASELINE,
+    KIND,
+    LAYER,
+    METRIC,
+    METRICS,
+    POINT,
+    SCORE,
+    SIGNATURES,
+    TRIVIAL,
+)
 
 VERB = VerbSchema(
     "prune_heads",
@@ -31,6 +42,7 @@ VERB = VerbSchema(
         METRIC,
         METRICS,
         *BASELINE,
+        *TRIVIAL,
         Field("share_within_baseline_band", "float", "up to which no point is below the band"),
         Field("kinds", "list", "of attention whose heads may go", since=1),
         SIGNATURES,

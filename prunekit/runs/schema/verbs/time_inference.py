@@ -53,7 +53,8 @@ VERB = VerbSchema(
     ),
     # a line a batch size and length of encoders, a row of the table of translation
     log=fields(
-        BATCH_SIZE, LENGTH,
+        BATCH_SIZE,
+        LENGTH,
         *(replace(item, optional=True) for item in DECODING if item.name not in (BATCH_SIZE.name, LENGTH.name)),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunekit.runs.schema.fields import AnswerSchema, Field, TableSchema, VerbSchema, fields
-from prunekit.runs.schema.shared import ABLATED, HEAD, KIND, LAYER, METRIC, SIGNATURES
+from prunekit.runs.schema.shared import ABLATED, HEAD, KIND, LAYER, METRIC, SIGNATURES, TRIVIAL
 
 VERB = VerbSchema(
     "transfer",
@@ -35,5 +35,8 @@ VERB = VerbSchema(
         Field("first_baseline", "float", "score of the whole model on the first data"),
         Field("second_baseline", "float", "score of the whole model on the second data"),
         SIGNATURES,
+        *TRIVIAL,
+        Field("second_trivial", "dict", "trivial on the second data", since=3),
+        Field("second_above_trivial", "bool", "above_trivial on the second data", since=3),
     ),
 )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.data.groups import Group, by_teacher
 from analysis.data.loading import Journal
 from analysis.data.quiet import for_verdict
+from analysis.data.trivial import AT_CHANCE, at_chance
 from analysis.render.output import Table, mean_std
+
+NOT_JUDGED = f"not judged: {AT_CHANCE}"
+"""The verdict of runs whose teachers are no better than the trivial answer."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,19 @@ def claims_table(
 
     rows = []
     for claim in claims:
-        group, outcomes, quiet = _judged(claim, runs, journal, title)
+        group, outcomes, left_out, quiet = _judged(claim, runs, journal, title)
         rows.append(
             {
                 "claim": claim.text,
                 "where": claim.where,
                 "published": claim.published,
-                "ours": value_text(claim, outcomes),
-                "verdict": verdict(claim, outcomes),
+                "ours": value_text(claim, outcomes, left_out),
+                "verdict": verdict(claim, outcomes, left_out),
                 f"criterion (for {'every teacher' if claim.over == 'teachers' else 'a task'})": claim.criterion,
-                "setting": "; ".join([setting_text(claim, group, outcomes), *quiet])
-                if group is not None and outcomes
+                "setting": "; ".join(
+                    [setting_text(claim, group, [outcome.subject for outcome in outcomes] or left_out), *quiet]
+                )
+                if group is not None and (outcomes or left_out)
                 else "; ".join(quiet) or "not in the records",
             }
         )
@@ -83,10 +89,11 @@ def claims_table(
 
 def _judged(
     claim: Claim, runs: Mapping[str, list[Group]], journal: Journal, title: str
-) -> tuple[Group | None, list[Outcome], list[str]]:
-    """The runs that a claim is about and what they say; nothing, and a word in ``journal``, where that breaks.
+) -> tuple[Group | None, list[Outcome], list[str], list[str]]:
+    """The runs that a claim is about and what they say, without those whose teacher is at chance; what these are of.
 
-    With them, of a timed claim, what is known of how quiet the machine was.
+    Of a timed claim also what is known of how quiet the machine was. Nothing, and a word in ``journal``, where that
+    breaks.
     """
     quiet: list[str] = []
     try:
@@ -94,16 +101,25 @@ def _judged(
         if group is not None and claim.timed:
             records, words = for_verdict(group.records, claim.stages)
             group, quiet = replace(group, records=records) if records else None, [words] if words else []
-        return group, claim.test(group, journal) if group is not None else [], quiet
+        if group is None:
+            return None, [], [], quiet
+        sound = [record for record in group.records if not at_chance(record)]
+        if len(sound) == len(group.records):
+            return group, claim.test(group, journal), [], quiet
+        outcomes = claim.test(replace(group, records=sound), journal) if sound else []
+        subjects = {outcome.subject for outcome in outcomes}
+        left_out = [o.subject for o in claim.test(group, journal) if o.subject not in subjects or not outcomes]
+        return group if not outcomes else replace(group, records=sound), outcomes, left_out, quiet
     except Exception as error:  # an odd record must not stop the other claims
         journal.fail(f"{title}: {claim.text}", error)
-        return None, [], quiet
+        return None, [], [], quiet
 
 
-def verdict(claim: Claim, outcomes: list[Outcome]) -> str:
-    """``holds``, ``does not hold`` or ``not tested``, and for how many teachers or tasks if for some only."""
+def verdict(claim: Claim, outcomes: list[Outcome], left_out: Sequence[str] = ()) -> str:
+    """``holds``, ``does not hold`` or ``not tested``, and for how many teachers or tasks if for some only; of teachers
+    that are at chance alone (``left_out``), that it is not judged."""
     if not outcomes:
-        return "not tested"
+        return NOT_JUDGED if left_out else "not tested"
     holding = sum(outcome.holds for outcome in outcomes)
     if holding == len(outcomes):
         return "holds"
@@ -113,10 +129,17 @@ def verdict(claim: Claim, outcomes: list[Outcome]) -> str:
     return "does not hold" + some
 
 
-def value_text(claim: Claim, outcomes: list[Outcome]) -> str:
-    """``mean ± std unit, number of teachers; what the number was taken from``, or the number of every task."""
+def value_text(claim: Claim, outcomes: list[Outcome], left_out: Sequence[str] = ()) -> str:
+    """``mean ± std unit, number of teachers; what the number was taken from``, or the number of every task.
+
+    Tasks and teachers that are ``left_out`` are named, and are in no number.
+    """
     if not outcomes:
         return ""
+    return "; ".join([_values(claim, outcomes), *(f"{subject}: not judged ({AT_CHANCE})" for subject in left_out)])
+
+
+def _values(claim: Claim, outcomes: list[Outcome]) -> str:
     if claim.over == "tasks":
         best_first = sorted(outcomes, key=lambda outcome: (not outcome.holds, outcome.subject))
         return "; ".join(_task_text(claim, outcome) for outcome in best_first)
@@ -132,9 +155,9 @@ def _task_text(claim: Claim, outcome: Outcome) -> str:
     return f"{outcome.subject}: {number}" + (f" ({outcome.note})" if outcome.note else "")
 
 
-def setting_text(claim: Claim, group: Group, outcomes: list[Outcome]) -> str:
-    """Model, evaluation rows, seeds and teachers, short: those of the teachers or tasks that were judged."""
-    subjects = {outcome.subject for outcome in outcomes} - {""}
+def setting_text(claim: Claim, group: Group, named: Iterable[str]) -> str:
+    """Model, evaluation rows, seeds and teachers, short: those of the teachers or tasks that are ``named``."""
+    subjects = set(named) - {""}
     teachers = by_teacher(group.records)
     if claim.over == "teachers" and subjects:
         teachers = {teacher: members for teacher, members in teachers.items() if teacher in subjects}

@@ -10,6 +10,7 @@ from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.timings import timings
+from analysis.data.trivial import beside
 from analysis.render.output import Item, Table, file_name
 from analysis.render.style import STRUCTURES
 
@@ -70,6 +71,7 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
         "score": score(frame),
         "change": signed(frame["change"]),
         "runs": frame["runs"].map(str),
+        **beside(frame),
     })  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def words(groups: list[Group], device: str) -> str:
 def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
     """A row a task, structure and requested sparsity, one a task for the teacher, and the published ones.
 
-    ``value`` is in points against the teacher, ``score`` in per cent; times are at the largest batch.
+    ``value`` and ``trivial`` are in points against the teacher, ``score`` in per cent; times are at the largest batch.
     """
     import pandas as pd
 
@@ -57,6 +57,7 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
         if not timed.records:
             continue
         rows = add_timings(cofi_rows([timed], series=structure), times)
+        rows["trivial"] -= rows["value"] - rows["change"]
         rows = rows.assign(score=rows["value"], value=rows["change"])
         parts.append(cofi_means(rows, ["panel", "task", "series", "requested"], ["score", *timed_columns(rows)]))
         metric = str(rows["metric"].iloc[0])
@@ -96,7 +97,7 @@ def letters_of(frame: pd.DataFrame) -> dict[str, str]:
 
 def _teacher(group: Group) -> dict[str, Any]:
     whole = unpruned(group.records)
-    ends = {name: whole[name] - whole["value"] for name in ("value", "low", "high")}
+    ends = {name: whole[name] - whole["value"] for name in ("value", "low", "high", "trivial")}
     return {"series": "unpruned", "speedup": 1.0, "change": 0.0, "score": whole["value"], **whole, **ends}
 
 

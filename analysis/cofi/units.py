@@ -11,6 +11,7 @@ from analysis.cofi.tables import apart, counted, in_order, score, signed, times
 from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.data.trivial import beside
 from analysis.render.output import Item, Table, file_name
 from prunekit.config.choices import UNITS
 
@@ -91,5 +92,6 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
         "published, MNLI / QNLI / SQuAD": [" / ".join(texts).strip("/ ") for texts in zip(
             *(signed(frame[f"published_{task}"]) for task in PUBLISHED), strict=True)],
         "runs": frame["runs"].map(str),
+        **beside(frame),
     }  # fmt: skip
     return pd.DataFrame(shown)

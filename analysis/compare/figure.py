@@ -16,7 +16,7 @@ from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group, by_setting
 from analysis.data.loading import Journal
-from analysis.render.curves import draw_unpruned, mark_disturbed
+from analysis.render.curves import draw_trivial, draw_unpruned, mark_disturbed
 from analysis.render.output import Drawing, Item, file_name
 from analysis.render.panels import MACS_LEFT
 from analysis.render.style import add_caption, add_legend, figure_style, panel_grid
@@ -133,16 +133,16 @@ def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel], words: 
         figure, all_axes = panel_grid(len(chosen), width=3.35, height=2.35, columns=2)
         for letter, axes, panel in zip("abcdef", all_axes, chosen, strict=False):
             rows = panel.of(frame)
-            draw_unpruned(axes, dense)
+            draw_unpruned(axes, dense, f"({letter}) {panel.title}")
             draw_front(axes, rows, panel.cost, more_is_better=panel.more_is_better)
             for method, cells in rows.groupby("method", sort=False):
                 _draw_method(axes, cells.sort_values(panel.cost), panel.cost, str(method))
             if panel.cost == "speedup":
                 mark_disturbed(axes, rows, panel.cost)
-            axes.set_title(f"({letter}) {panel.title}")
             axes.set_xlabel(panel.label)
             axes.set_ylabel(f"{dense['metric']} (%)")
             _scale(axes, rows, panel)
+            draw_trivial(axes, dense)
         add_legend(figure, all_axes)
         add_caption(figure, words)
     return figure

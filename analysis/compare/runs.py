@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from analysis.data.frames import run_rows
 from analysis.data.groups import Group, by_condition, teacher_of
 from analysis.data.loading import Journal, read_tables
 from analysis.data.records import Record
+from analysis.data.trivial import at_chance, trivial_score
 from analysis.kwon import runs as kwon_runs
 
 if TYPE_CHECKING:
@@ -106,11 +108,17 @@ def _points_of_heads(records: list[Record], journal: Journal) -> pd.DataFrame:
                 "seed": record.seed, "value": 100 * point["value"],
                 "change": 100 * (point["value"] - float(record.metrics["baseline"])),
                 "method": f"{record.verb} {record.config['order']}", "asked": point["share"],
-                "run_id": record.run_id,
+                "run_id": record.run_id, "accuracy": 100 * point.get("accuracy", _accuracy(point)),
+                "trivial": 100 * trivial_score(record), "at_chance": at_chance(record),
                 "parameters_percent": 100 * (1 - point["achieved_parameters"]),
                 "macs_percent": 100 * (1 - point["achieved_macs"]), "seconds": seconds_of(record),
             })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _accuracy(point: Mapping[Any, Any]) -> float:
+    """Of a point of a curve that has the task's first metric alone."""
+    return float(point["value"]) if point["metric"] == "accuracy" else math.nan
 
 
 def _usual_heads(records: Sequence[Record]) -> list[Record]:

@@ -10,6 +10,7 @@ from analysis.compare.runs import Comparable
 from analysis.compare.words import ORACLE, method_look
 from analysis.data.averages import unpruned
 from analysis.data.groups import describe
+from analysis.data.trivial import ANSWER, trivial_text
 from analysis.render.output import Table
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def display(top: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Sequenc
     best = top[top["method"] != ORACLE].groupby(["task", "level"])["value"].max()
     rows = []
     for frame, runs in zip(frames, compared, strict=True):
-        dense = unpruned(runs.records)["value"]
+        whole = unpruned(runs.records)
+        dense, trivial = whole["value"], trivial_text(whole["trivial"], whole["at_chance"])
         for method, cells in frame.groupby("method", sort=False):
             row = {"task": f"{runs.task} ({frame['metric'].iloc[0]} {dense:.1f})",
                    "method": method_look(str(method))[0].label}  # fmt: skip
@@ -69,7 +71,7 @@ def display(top: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Sequenc
                 row[_heading(level)] = f"**{text}**" if is_best else text
             took = cells["seconds"].mean()
             row["seconds"] = "" if math.isnan(took) else f"{took:,.0f}"
-            rows.append(row | {"models": str(cells["runs"].sum())})
+            rows.append(row | {"models": str(cells["runs"].sum()), ANSWER: trivial})
     return pd.DataFrame(rows)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.groups import by_teacher
 from analysis.data.records import Record
+from analysis.data.trivial import at_chance, trivial_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,10 +43,14 @@ def mean_interval(values: list[float]) -> tuple[float, float]:
 
 
 def unpruned(records: Sequence[Record]) -> dict[str, Any]:
-    """The unpruned metric in per cent and its 95 % sampling interval, averaged over teachers."""
+    """The unpruned metric in per cent and its 95 % sampling interval, averaged over teachers.
+
+    ``trivial`` is the trivial answer's score in per cent, ``at_chance`` whether a teacher is no better.
+    """
     bands = [
         [float(members[0].metrics[f"baseline{end}"]) for end in ("", "_low", "_high")]
         for members in by_teacher(records).values()
     ]
     value, low, high = (100 * sum(column) / len(bands) for column in zip(*bands, strict=True))
-    return {"value": value, "low": low, "high": high, "teachers": len(bands), "runs": len(records)}
+    beside = {"trivial": 100 * trivial_score(records[0]), "at_chance": any(map(at_chance, records))}
+    return {"value": value, "low": low, "high": high, "teachers": len(bands), "runs": len(records), **beside}

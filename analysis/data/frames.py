@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -10,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.averages import average
 from analysis.data.groups import Group, teacher_of
 from analysis.data.records import Record
+from analysis.data.trivial import at_chance, trivial_score
 
 if TYPE_CHECKING:
     import pandas as pd
+
+BESIDE = ("accuracy", "trivial")
+"""Beside the score of every run, in per cent: its accuracy, of classification, and the trivial answer's score."""
 
 
 def by_device(groups: Sequence[Group]) -> list[list[Group]]:
@@ -29,7 +34,7 @@ def by_device(groups: Sequence[Group]) -> list[list[Group]]:
 
 
 def run_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd.DataFrame:
-    """One row a run: panel, seeds, and the metric before and after in per cent.
+    """One row a run: panel, seeds, the metric before and after in per cent, and what stands beside it.
 
     Arguments:
         columns: further columns, each a function of the record.
@@ -47,6 +52,9 @@ def run_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd.
                 "value": 100 * float(record.metrics["value"]),
                 "change": 100 * (float(record.metrics["value"]) - float(record.metrics["baseline"])),
                 "remaining_percent": 100 * float(record.metrics["remaining_macs"]),
+                "accuracy": 100 * float(record.metrics.get("accuracy", math.nan)),
+                "trivial": 100 * trivial_score(record),
+                "at_chance": at_chance(record),
                 **{name: column(record) for name, column in columns.items()},
             }
             for group in groups
@@ -60,6 +68,9 @@ def means(frame: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) -> p
 
     Arguments:
         also: further columns to average, as the metric is but without an interval.
+
+    Returns:
+        ``by``, the metric's name, value and interval, ``also``, :data:`BESIDE`, and whether a teacher is ``at_chance``.
     """
     import pandas as pd
 
@@ -67,5 +78,6 @@ def means(frame: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) -> p
     # Runs that differ in no number (only in threads, say) count once.
     for keys, members in frame.drop_duplicates([*by, "teacher", "seed"]).groupby(list(by), sort=True):
         row = dict(zip(by, keys, strict=True)) | {"metric": members["metric"].iloc[0]} | average(members)
-        rows.append(row | {name: average(members, name)["value"] for name in also})
+        row |= {name: average(members, name)["value"] for name in (*also, *BESIDE)}
+        rows.append(row | {"at_chance": bool(members["at_chance"].any())})
     return pd.DataFrame(rows)

@@ -9,6 +9,7 @@ from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.timings import speedup
+from analysis.data.trivial import beside
 from analysis.kwon.runs import caption, default_runs, fisher_rows, option
 from analysis.render.machines import each_machine
 from analysis.render.output import Item, Table
@@ -74,5 +75,6 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
         **{title: frame[name].map(per_cent) for name, title in SHARES.items()},
         "metric": [f"{row.metric} {row.value:.1f} ({row.change:+.1f})" for row in frame.itertuples()],
         "runs": frame["runs"].map(str),
+        **beside(frame),
     }
     return pd.DataFrame(shown)

@@ -25,5 +25,6 @@ def ring(axes: Axes, rows: pd.DataFrame, x: str, text: Callable[[float], str], *
     for row in rows[rows["marked"]].to_dict("records"):
         value = text(row[x])
         axes.plot([row[x]], [row["value"]], "o", markersize=8, markerfacecolor="none", markeredgecolor="#222222")
-    axes.text(0.97 if side == "right" else 0.03, 0.05, f"< 1 point: {value}", fontsize=7, transform=axes.transAxes,
-              ha="right" if side == "right" else "left")  # fmt: skip
+    axes.text(0.97 if side == "right" else 0.03, 0.1, f"< 1 point: {value}", fontsize=7, transform=axes.transAxes,
+              ha="right" if side == "right" else "left",
+              bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})  # fmt: skip

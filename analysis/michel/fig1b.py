@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
+from analysis.data.trivial import trivial_score
 from analysis.michel import published
 from analysis.render.output import Drawing, Item
 from analysis.render.style import (
@@ -73,6 +74,7 @@ def single_head_effects(group: Group, journal: Journal) -> pd.DataFrame | None:
                     "metric": one_off["metric"],
                     "examples": one_off["examples"],
                     "baseline": one_off["baseline"],
+                    "trivial": trivial_score(record),
                     "delta_points": 100 * one_off["delta"],
                     "p_value": one_off["p_value"],
                     "significant": one_off["significant"],

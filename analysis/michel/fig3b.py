@@ -11,7 +11,7 @@ from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
 from analysis.data.records import Record
 from analysis.michel import published
-from analysis.render.curves import draw_limit, draw_series, draw_unpruned
+from analysis.render.curves import draw_limit, draw_series, draw_trivial, draw_unpruned
 from analysis.render.output import Drawing, Item
 from analysis.render.style import GREY, ORDERS, add_caption, figure_style, looks_of, metric_axis, new_figure
 
@@ -132,6 +132,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             draw_series(axes, rows, "pruned_percent", look, label=label)
         for percent in limits["pruned_percent"]:
             draw_limit(axes, percent, "published: no noticeable loss\nup to here (WMT14 En-Fr)")
+        draw_trivial(axes, frame[frame["series"] == "unpruned"].iloc[0])
         axes.set_xlabel("heads pruned (%)")
         axes.set_ylabel(metric_axis(frame["metric"].iloc[0]))
         axes.set_xlim(-2, 102)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.michel.fig3b import order_curves, replicates, with_limit, with_unpruned
-from analysis.render.curves import draw_limit, draw_series, draw_unpruned
+from analysis.render.curves import draw_limit, draw_series, draw_trivial, draw_unpruned
 from analysis.render.output import Drawing, Item
 from analysis.render.style import ATTENTION, ORDERS, Look, add_caption, figure_style, metric_axis, new_figure
 
@@ -56,6 +56,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             draw_series(axes, rows, "pruned_percent", Look(label, own.color, own.marker, LINES[str(order)]))
         for percent in frame.loc[frame["series"] == "limit", "pruned_percent"]:
             draw_limit(axes, percent, "published: encoder-decoder\nattention collapses beyond\n(WMT14 En-Fr)")
+        draw_trivial(axes, frame[frame["series"] == "unpruned"].iloc[0])
         axes.set_xlabel("heads of the kind pruned (%)")
         axes.set_ylabel(metric_axis(frame["metric"].iloc[0]))
         axes.set_xlim(-2, 102)

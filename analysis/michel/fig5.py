@@ -9,7 +9,9 @@ from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
+from analysis.data.trivial import trivial_score
 from analysis.michel import published
+from analysis.render.curves import draw_trivial
 from analysis.render.output import Drawing, Item
 from analysis.render.style import (
     BLUE,
@@ -39,6 +41,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     if points is None or agreement is None:
         return []
     frame = drawn(points, agreement, with_published=group.records[0].translation)
+    unpruned = (frame["series"] == "unpruned") & (frame["source"] == "measured")
+    frame.loc[unpruned, "trivial"] = 100 * trivial_score(group.records[0])
     return [Drawing("fig5", plot(frame, group.caption), frame)]
 
 
@@ -114,6 +118,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         _draw_epochs(above, ours[ours["series"] == "unpruned"], BLUE)
         printed = theirs[theirs["series"] == "unpruned"]
         above.plot(printed["epoch"], printed["value"], color=GREY, linestyle=(0, (3, 1)), marker="s", markersize=3)
+        draw_trivial(above, ours[ours["series"] == "unpruned"].iloc[0])
         above.set_ylabel(f"unpruned\n{metric_axis(metric)}")
         above.tick_params(labelbottom=False)
         _draw_epochs(below, ours[ours["series"] == "rank_correlation"], VERMILLION)
@@ -124,9 +129,11 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         below.set_xticks(ticks, [str(epoch) for epoch in ticks])
         below.minorticks_off()
         below.set_xlabel("epoch")
+        entries = [panel.get_legend_handles_labels() for panel in (left, above)]
         figure.legend(
-            *left.get_legend_handles_labels(), loc="outside upper center", ncols=5, columnspacing=1.4, handlelength=2.0
-        )
+            *([entry for both in entries for entry in both[part]] for part in (0, 1)),
+            loc="outside upper center", ncols=5, columnspacing=1.4, handlelength=2.0,
+        )  # fmt: skip
         bands = "Bands: 95 % interval of the mean. " if ours["low"].notna().any() else ""
         grey = "Grey: published, IWSLT14 De-En and another model. " if len(theirs) else ""
         words = "Each model is pruned as it was after the epoch, in the order of its own scores."

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.data.trivial import trivial_words
 from analysis.michel import published
 from analysis.michel.fig1b import single_head_effects
 from analysis.render.output import Item, Table, file_name
@@ -34,7 +35,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     if effects is None:
         return []
     translation = group.records[0].translation
-    caption = f"{MARKS}. " + (PRINTED if translation else "") + group.caption
+    caption = f"{MARKS}. " + (PRINTED if translation else "") + trivial_words(group.records) + group.caption
     tables: list[Item] = []
     for number, (teacher, rows) in enumerate(effects.groupby("teacher")):
         tables.append(

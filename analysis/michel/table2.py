@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.data.trivial import trivial_words
 from analysis.michel import published
 from analysis.michel.table3 import display, examples_chosen_on, kept_one_head, with_published
 from analysis.render.output import Item, Table
@@ -28,6 +29,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             caption="The head that stays is chosen on the evaluation data itself (as in Table 2) or on other "
             f"data{examples_chosen_on(effects)} (as in appendix Table 5). sig.: p < 0.01, paired bootstrap. "
             "Published: another model and language pair, a Transformer for WMT14 En-Fr with 6 layers of 16 heads in "
-            f"encoder and decoder, so layers do not correspond; *: p < 0.01. {group.caption}",
+            f"encoder and decoder, so layers do not correspond; *: p < 0.01. "
+            f"{trivial_words(group.records)}{group.caption}",
         )
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
+from analysis.data.trivial import trivial_score, trivial_words
 from analysis.michel import published
 from analysis.render.output import Item, Table, mean_std
 from analysis.render.style import kinds_in_order
@@ -38,7 +39,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             display=display(effects, printed.assign(kind=ENCODER, significant=False)),
             caption="The head that stays is chosen on validation data (dev, as in Table 3) or on training "
             f"data{examples_chosen_on(effects)} (train, as in its appendix). sig.: p < 0.01. Published: BERT-base "
-            f"(12 layers), MNLI-m, none significant. {group.caption}",
+            f"(12 layers), MNLI-m, none significant. {trivial_words(group.records)}{group.caption}",
         )
     ]
 
@@ -58,6 +59,7 @@ def kept_one_head(group: Group, journal: Journal) -> pd.DataFrame | None:
         parts.append(
             table[list(LAYERS)].assign(
                 teacher=teacher_of(record),
+                trivial=trivial_score(record),
                 layer=table["layer"] + 1,
                 head=table["head"] + 1,
                 delta_points=100 * table["delta"],

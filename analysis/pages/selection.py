@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.averages import mean_interval
 from analysis.data.records import Record
+from analysis.data.trivial import trivial_score
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ class Runs:
         return Runs([*self.records, *further], f"{self.what} and {other.what}")
 
     def __getitem__(self, name: str) -> Numbers:
-        """A metric of each run, or a number of another part of its record (``sparsity.counted``)."""
+        """A metric of each run, a number of another part of its record (``sparsity.counted``), or ``trivial``, what one
+        answer to all of its evaluation rows scores."""
         of: dict[Key, float] = {}
         for record in self.records:
             key = _key(record)
@@ -204,6 +206,8 @@ class Runs:
             value = setting(record, rest)
         elif place in PLACES and rest:
             value = getattr(record, place).get(rest)
+        elif name == "trivial":  # a number: of one metric, whatever the record has
+            value = trivial_score(record)
         else:
             value = record.metrics.get(name)
         if value is None:

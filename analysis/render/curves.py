@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.render.style import GREY, Look
+from analysis.data.trivial import ANSWER, AT_CHANCE, COPIED
+from analysis.render.style import GREY, METRICS, Look
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+DARK = "#666666"
+"""Of the trivial answer's line; published lines are of a lighter grey."""
+ROOM = 0.6
+"""A panel may grow downwards by so much of its height to show the trivial answer."""
 
 
 def draw_series(axes: Axes, rows: pd.DataFrame, x: str, look: Look, *, label: str | None = None) -> None:
@@ -26,8 +32,35 @@ def draw_limit(axes: Axes, percent: float, label: str) -> None:
     axes.axvline(percent, color=GREY, linewidth=1.0, linestyle=(0, (5, 2, 1, 2)), label=label)
 
 
-def draw_unpruned(axes: Axes, row: Any) -> None:
-    """A line at the unpruned metric on its sampling band."""
+def draw_trivial(axes: Axes, row: Any) -> None:
+    """A dashed line at what the trivial answer scores, once all else is drawn; nothing where that is not known.
+
+    Where it lies so far below that it would flatten the curves, a dash and its number stand in the panel instead.
+
+    Arguments:
+        row: with ``trivial``, in the unit of the axis, and the ``metric``.
+    """
+    value = float(row["trivial"])
+    if value != value:  # NaN
+        return
+    style: dict[str, Any] = {"color": DARK, "linewidth": 1.0, "linestyle": (0, (6, 2.5))}
+    low, high = axes.get_ylim()
+    near = low - value <= ROOM * (high - low)
+    entry = axes.axhline(value, zorder=1.5, **style) if near else axes.plot([], [], **style)[0]
+    if not near:
+        axes.legend([entry], [f"{value:.1f}, below"], loc="best", fontsize=6.5, handlelength=2.2, borderpad=0.1)
+    entry.set_label(COPIED if row["metric"] in METRICS else ANSWER)
+
+
+def draw_unpruned(axes: Axes, row: Any, title: str = "") -> None:
+    """A line at the unpruned metric on its sampling band, and the title, which says where the model is at chance.
+
+    All panels that show a task's score begin with it, and end with :func:`draw_trivial`.
+
+    Arguments:
+        row: of :func:`analysis.data.averages.unpruned`, with the ``metric``.
+    """
+    axes.set_title("\n".join(filter(None, [title, f"({AT_CHANCE})" if row["at_chance"] else ""])))
     axes.axhspan(row["low"], row["high"], color="#D9D9D9", alpha=0.6, linewidth=0, label="unpruned, sampling band")
     axes.axhline(row["value"], color="#777777", linewidth=0.7)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from analysis.render.curves import draw_unpruned
+from analysis.render.curves import draw_trivial, draw_unpruned
 from analysis.render.style import add_caption, add_legend, figure_style, panel_grid, panel_title
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def draw_panels(
     with figure_style():
         figure, all_axes = panel_grid(len(panels), width=size[0], height=size[1], columns=int(WIDEST / size[0]))
         for axes, (title, rows) in zip(all_axes, panels, strict=True):
-            draw_unpruned(axes, unpruned_row(rows))
+            draw_unpruned(axes, unpruned_row(rows), panel_title(str(title)))
             curves(axes, rows)
-            axes.set_title(panel_title(str(title)))
+            draw_trivial(axes, unpruned_row(rows))
             axes.set_xlabel(x)
             if x == MACS_LEFT:
                 axes.set_xlim(frame["remaining_percent"].min() - 4, 102)

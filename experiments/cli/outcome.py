@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,19 +69,29 @@ def facts(record: dict[str, Any], config: Any) -> list[tuple[str, str]]:
         band = f" ({_short(metrics['baseline_low'])} to {_short(metrics['baseline_high'])})"
     baseline = f"{own.baseline}{band}" if own.baseline else ""
     rows = [(own.metric, own.score), ("baseline" if own.score else f"baseline {own.metric}", baseline),
-            ("requested", own.requested), ("achieved", own.achieved)]  # fmt: skip
+            ("trivial answer", _trivial(metrics, own.metric)), ("requested", own.requested),
+            ("achieved", own.achieved)]  # fmt: skip
     said = {"metric", "value", own.metric, "baseline", "baseline_low", "baseline_high", "share_within_baseline_band"}
     said |= {"remaining_macs", "remaining_parameters"}  # the other side of what is achieved
+    said |= {name for name in metrics if name.endswith("above_trivial")}
+    curve = own.requested == "every share"  # its end is no result
+    said |= set(metrics.get("trivial", ())) if curve else set()
     rest = {
         name: value for name, value in metrics.items()
         if name not in said and not name.endswith("_signature") and isinstance(value, float | int | str)
     }  # fmt: skip
-    curve = own.requested == "every share"  # its end is no result
     gone = {} if curve else {
         name.replace("achieved", "gone"): value for name, value in record["sparsity"].items()
         if name.startswith("achieved_") or name in ("expected", "counted_as_learned")
     }  # fmt: skip
     return [(name, value) for name, value in [*rows, *_grouped(rest), *_grouped(gone)] if value]
+
+
+def _trivial(metrics: Mapping[str, Any], metric: str) -> str:
+    """What the trivial answer scores, and whether the whole model is no better."""
+    value = metrics.get("trivial", {}).get(metric)
+    chance = "" if metrics.get("above_trivial", True) else " (the whole model is not significantly above it)"
+    return "" if value is None else f"{_short(value)}{chance}"
 
 
 def _grouped(values: dict[str, Any]) -> list[tuple[str, str]]:

@@ -55,6 +55,20 @@ def test_a_curve_tells_of_its_last_point_within_the_band_and_not_of_its_end(tmp_
     assert "0.33" not in str(facts(curve, settings(tmp_path, share=None)))
 
 
+@pytest.mark.parametrize(
+    ("above", "said"), [(True, "0.6838"), (False, "0.6838 (the whole model is not significantly above it)")]
+)
+def test_the_trivial_answer_stands_below_the_baseline(above: bool, said: str) -> None:
+    trivial = {"accuracy": 0.68382, "f1": 0.81223}
+    curve = {"accuracy": 0.33, "f1": 0.1, "share_within_baseline_band": 0.25, **BAND,
+             "trivial": trivial, "above_trivial": above}  # fmt: skip
+    found = facts(record(curve, {"achieved_heads": 1.0}), settings(share=None))
+    assert found == [
+        ("baseline accuracy", "0.9 (0.88 to 0.92)"), ("trivial answer", said), ("requested", "every share"),
+        ("achieved", "heads 0.25 gone within the baseline's band"),
+    ]  # fmt: skip
+
+
 def test_no_value_stands_twice() -> None:
     metrics = {"value": 0.8765432, "accuracy": 0.8765432, "remaining_macs": 0.3, **BAND, "f1": 0.5,
                "seconds_search": 1.5, "seconds_tune": 2.0, "speedup": 1.25,

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from experiments.benchmarks import sweep
+from prunekit.config.task import TaskConfig
+from prunekit.data.rows import load_rows
 from prunekit.models import checkpoints
 from prunekit.support.errors import UserError
 from tests.support.commands import TINY, perform
@@ -56,6 +59,11 @@ def test_transfer_shares_the_ablation(folder: Path) -> None:
     effects = table(folder, record, "effects")
     assert record["metrics"]["heads"] == len(effects) == 4
     assert record["metrics"]["second"] == "demo_mismatched/validation_mismatched"
+    for section, prefix in (("task", ""), ("second", "second_")):
+        task = TaskConfig(**record["config"][section])
+        labels = load_rows(task, task.evaluation).labels
+        assert record["metrics"][f"{prefix}trivial"] == {"accuracy": np.bincount(labels).max() / len(labels)}
+        assert isinstance(record["metrics"][f"{prefix}above_trivial"], bool)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +79,9 @@ def test_prune_heads(folder: Path, order: str) -> None:
     assert kept.groupby("share").heads_kept.sum().tolist() == [4, 3, 2, 1, 0]
     assert sorted(table(folder, record, "scores")["rank"]) == [0, 1, 2, 3]
     assert (points.low <= points.value).all() and (points.value <= points.high).all()
+    assert points.accuracy.tolist() == points.value.tolist()
+    metrics = record["metrics"]
+    assert metrics["above_trivial"] is bool(metrics["baseline_low"] > metrics["trivial"]["accuracy"])
 
 
 def test_one_share_of_a_sweep_is_a_point_of_the_curve(folder: Path) -> None:

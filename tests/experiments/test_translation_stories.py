@@ -115,6 +115,8 @@ def test_head_dynamics(folder: Path) -> None:
     curve = perform("prune_heads", *arguments)
     own = table(folder, curve, "points")
     assert own.value.tolist() == points[points.epoch == 2].value.tolist()  # the last snapshot is the teacher
+    for name in ("trivial", "above_trivial"):
+        assert record["metrics"][name] == curve["metrics"][name]
     assert len(table(folder, record, "scores")) == 2 * 12
 
 

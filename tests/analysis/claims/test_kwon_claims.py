@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -40,6 +41,23 @@ def test_one_task_is_enough_for_up_to(tmp_path: Path) -> None:
     assert str(table.loc["latency", "setting"]).endswith(
         "run seeds: 0; AMD EPYC 7B13 (cpu), 2 threads, float32; not known to be quiet"
     )
+
+
+def test_a_teacher_at_chance_judges_no_claim(tmp_path: Path) -> None:
+    kwon.pruning(tmp_path, MINILM, "rte", constraint=0.5, loss=0.009, remaining=0.4, speedup=1.7)
+    [path] = tmp_path.glob("*/*/result.json")
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"metrics": record["metrics"] | {"above_trivial": False}}))
+    table = judged(tmp_path)
+    assert set(table.loc[["macs", "latency", "seconds"], "verdict"]) == {"not judged: teacher at chance"}
+    assert table.loc["labels", "verdict"] == "not tested"
+    assert (table.loc["macs", "ours"], table.loc["labels", "ours"]) == ("", "")
+    assert table.loc["macs", "setting"] == "minilm-l6; rte validation, 277 rows; teachers: seed 0; run seeds: 0"
+    kwon.pruning(tmp_path, MINILM, "sst2", constraint=0.8, loss=0.001, remaining=0.8, speedup=1.2)
+    table = judged(tmp_path)
+    assert table.loc["macs", "ours"] == "sst2: 1.2 x (-0.1 points); rte: not judged (teacher at chance)"
+    assert table.loc["macs", "verdict"] == "does not hold"
+    assert table.loc["macs", "setting"] == "minilm-l6; sst2 validation, 872 rows; teachers: seed 0; run seeds: 0"
 
 
 def test_nothing_within_a_point_does_not_hold(tmp_path: Path) -> None:

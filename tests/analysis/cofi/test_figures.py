@@ -100,7 +100,7 @@ def test_scores_stand_at_the_sparsity_that_was_counted(tmp_path: Path) -> None:
     teacher = drawing.frame[drawing.frame["series"] == "unpruned"].iloc[0]
     assert (teacher["value"], teacher["teachers"], teacher["counted"]) == (pytest.approx(91.4), 2, 0)
     labels = [text.get_text() for text in drawing.figure.legends[0].texts]
-    assert labels == ["unpruned, sampling band", "CoFi", "Fisher information"]
+    assert labels == ["unpruned, sampling band", "CoFi", "Fisher information", "one answer to all"]
 
 
 def test_missed_targets_are_hollow_and_named(tmp_path: Path) -> None:
@@ -248,6 +248,8 @@ def test_baselines_side_by_side(tmp_path: Path) -> None:
         "score": ["accuracy 88.2 ± 1.4", "accuracy 85.2"],
         "change": ["-3.0", "-6.0"],
         "runs": ["2", "1"],
+        "accuracy": ["", ""],
+        "one answer to all": ["35.0", "35.0"],
     }
     assert len(journal.warnings) == 1
 

@@ -78,11 +78,11 @@ def _of_older_records() -> dict[tuple[str, str], float]:
 
 
 def beside(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """Columns of tables beside the score: accuracy where that is another metric, and the trivial answer's score."""
+    """Columns of tables beside the score: the trivial answer's, and accuracy where the score is by another metric."""
     rows = frame.to_dict("records")
     other = [math.isnan(row["accuracy"]) or row["metric"] == "accuracy" for row in rows]
     accuracy = ["" if same else f"{row['accuracy']:.1f}" for row, same in zip(rows, other, strict=True)]
-    return {"accuracy": accuracy, ANSWER: [trivial_text(row["trivial"], row["at_chance"]) for row in rows]}
+    return {ANSWER: [trivial_text(row["trivial"], row["at_chance"]) for row in rows], "accuracy": accuracy}
 
 
 def trivial_text(percent: float, at_chance: bool) -> str:

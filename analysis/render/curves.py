@@ -48,8 +48,18 @@ def draw_trivial(axes: Axes, row: Any) -> None:
     near = low - value <= ROOM * (high - low)
     entry = axes.axhline(value, zorder=1.5, **style) if near else axes.plot([], [], **style)[0]
     if not near:
-        axes.legend([entry], [f"{value:.1f}, below"], loc="best", fontsize=6.5, handlelength=2.2, borderpad=0.1)
+        note = f"{value:.1f}, below"
+        axes.legend([entry], [note], fontsize=6.5, handlelength=2.2, borderpad=0.1, **_place(axes))
     entry.set_label(COPIED if row["metric"] in METRICS else ANSWER)
+
+
+def _place(axes: Axes) -> dict[str, Any]:
+    """Above the words in a corner of the panel, or else where the curves leave room."""
+    for text in axes.texts:
+        if text.get_transform() == axes.transAxes:
+            x, y = text.get_position()
+            return {"loc": f"lower {text.get_ha()}", "bbox_to_anchor": (x, y + 0.1), "borderaxespad": 0}
+    return {"loc": "best"}
 
 
 def draw_unpruned(axes: Axes, row: Any, title: str = "") -> None:

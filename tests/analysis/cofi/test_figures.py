@@ -248,8 +248,8 @@ def test_baselines_side_by_side(tmp_path: Path) -> None:
         "score": ["accuracy 88.2 ± 1.4", "accuracy 85.2"],
         "change": ["-3.0", "-6.0"],
         "runs": ["2", "1"],
-        "accuracy": ["", ""],
         "one answer to all": ["35.0", "35.0"],
+        "accuracy": ["", ""],
     }
     assert len(journal.warnings) == 1
 

@@ -102,6 +102,8 @@ def test_a_line_where_the_trivial_score_is(tmp_path: Path) -> None:
     assert dashed(sst2) == [] and sst2.get_ylim()[0] > 75
     legend = sst2.get_legend()
     assert legend is not None and [text.get_text() for text in legend.get_texts()] == ["10.0, below"]
+    drawing.figure.draw_without_rendering()
+    assert not legend.get_window_extent().overlaps(sst2.texts[0].get_window_extent())
     assert "one answer to all" in [text.get_text() for text in drawing.figure.legends[0].get_texts()]
     assert drawing.frame.groupby("panel")["trivial"].agg(["min", "max"]).round(6).to_numpy().tolist() == [
         [60, 60], [59, 59], [10, 10],

@@ -34,7 +34,7 @@ Read = Callable[[Any, Batch], Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Scored:
     """A model's scores on a set of rows."""
 
     metrics: dict[str, float]
@@ -45,6 +45,12 @@ class Evaluated:
     """High end of that band."""
     per_row: np.ndarray | None
     """What the first metric is the mean of, (row,) in [0, 1]; None where it is no mean over rows."""
+
+
+@dataclass(frozen=True)
+class Evaluated(Scored):
+    """A model's scores and answers."""
+
     answers: RowAnswers
     """Of this one model, from which the metrics can be computed again."""
 

@@ -20,7 +20,7 @@ from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
 from prunekit.models.masks import Masks
-from prunekit.runs.beside_trivial import evaluated_row, record_beside_trivial
+from prunekit.runs.beside_trivial import record_beside_trivial, scored_row
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.teachers import Teacher
@@ -68,7 +68,7 @@ class StageTable:
             }  # fmt: skip
             self.run.log(len(self.rows), **self.done[stage])
         if stage == "dense":
-            whole = evaluated_row(self.config.task, self.done[stage])
+            whole = scored_row(self.config.task, self.done[stage])
             record_beside_trivial(self.run, self.config.task, model, self.evaluation.rows, whole)
         self.rows.append({name: value for name, value in self.done[stage].items() if name != "step"})
 

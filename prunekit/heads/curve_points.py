@@ -11,7 +11,7 @@ from prunekit.data.batches import Examples
 from prunekit.evaluation.evaluate import evaluate
 from prunekit.heads.curves import Step, point
 from prunekit.models.costs import cost
-from prunekit.runs.beside_trivial import evaluated_row, record_beside_trivial
+from prunekit.runs.beside_trivial import record_beside_trivial, scored_row
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import logged_on_the_same
 
@@ -65,7 +65,7 @@ class CurvePoints:
                 self.done[number] = {**names, **own}
                 self.run.log(number, **self.done[number])
             if judged and not step.removed:
-                whole = evaluated_row(config.task, self.done[number])
+                whole = scored_row(config.task, self.done[number])
                 record_beside_trivial(self.run, config.task, step.model, self.examples.rows, whole)
             advance(1)
             yield step, {name: value for name, value in self.done[number].items() if name != "step"}

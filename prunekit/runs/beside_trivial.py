@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from prunekit.config.task import TaskConfig
 from prunekit.data.checked_rows import Rows, notice
 from prunekit.data.label_order import is_generic, output_names
-from prunekit.evaluation.evaluate import Evaluated
+from prunekit.evaluation.evaluate import Scored
 from prunekit.evaluation.trivial import ANSWERS, trivial_scores
 from prunekit.runs.execute import Run
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def record_beside_trivial(
-    run: Run, task: TaskConfig, model: PreTrainedModel, rows: Rows, whole: Evaluated, *, prefix: str = ""
+    run: Run, task: TaskConfig, model: PreTrainedModel, rows: Rows, whole: Scored, *, prefix: str = ""
 ) -> None:
     """Put the trivial answer's scores on ``rows`` into the run's metrics (``trivial``), and whether the whole model is
     significantly above it (``above_trivial``): its 95 % band by the task's first metric lies above. Say so if not.
@@ -45,6 +45,6 @@ def record_beside_trivial(
     notice(line)
 
 
-def evaluated_row(task: TaskConfig, row: Mapping[str, Any]) -> Evaluated:
+def scored_row(task: TaskConfig, row: Mapping[str, Any]) -> Scored:
     """What a row of a table, fresh or from the log of an interrupted run, says of its model."""
-    return Evaluated({name: row[name] for name in task.metrics}, row["low"], row["high"], None)
+    return Scored({name: row[name] for name in task.metrics}, row["low"], row["high"], None)

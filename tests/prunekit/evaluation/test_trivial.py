@@ -13,9 +13,9 @@ from prunekit.config.task import TaskConfig
 from prunekit.config.task_kinds import TASK_KINDS
 from prunekit.data.checked_rows import Rows, notice
 from prunekit.data.kinds.questions import Answer
-from prunekit.evaluation.evaluate import Evaluated, evaluated_logits
+from prunekit.evaluation.evaluate import Scored, evaluated_logits
 from prunekit.evaluation.trivial import ANSWERS, TRIVIAL, trivial_scores
-from prunekit.runs.beside_trivial import evaluated_row, record_beside_trivial
+from prunekit.runs.beside_trivial import record_beside_trivial, scored_row
 from tests.support.families import tiny
 
 THREE = TaskConfig(name="demo", labels=["entailment", "neutral", "contradiction"])
@@ -72,7 +72,7 @@ def test_what_a_run_records_and_says(
 ) -> None:
     notice.cache_clear()
     run: Any = SimpleNamespace(beside={})
-    whole = Evaluated({"accuracy": value}, low, 0.9, None)
+    whole = Scored({"accuracy": value}, low, 0.9, None)
     record_beside_trivial(run, THREE, tiny("bert"), rows(THREE, [2, 2, 0, 1]), whole)
     assert run.beside == {"trivial": {"accuracy": 0.5}, "above_trivial": not said}
     assert (said in caplog.text) and len(caplog.messages) == bool(said)
@@ -81,7 +81,7 @@ def test_what_a_run_records_and_says(
 
 def test_a_second_set_of_rows(caplog: pytest.LogCaptureFixture) -> None:
     run: Any = SimpleNamespace(beside={"trivial": {"accuracy": 0.5}, "above_trivial": True})
-    whole = Evaluated({"accuracy": 0.3}, 0.2, 0.4, None)
+    whole = Scored({"accuracy": 0.3}, 0.2, 0.4, None)
     second = rows(dataclasses.replace(THREE, name="other"), [1, 1, 1, 0])
     record_beside_trivial(run, THREE, tiny("bert"), second, whole, prefix="second_")
     assert run.beside["trivial"] == {"accuracy": 0.5} and run.beside["above_trivial"]
@@ -91,11 +91,12 @@ def test_a_second_set_of_rows(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_row_of_a_table_stands_for_its_model() -> None:
     row = {"metric": "f1", "value": 0.8, "f1": 0.8, "accuracy": 0.7, "matthews": 0.1, "low": 0.75, "high": 0.85}
-    assert evaluated_row(TWO, row) == Evaluated({"f1": 0.8, "accuracy": 0.7, "matthews": 0.1}, 0.75, 0.85, None)
+    assert scored_row(TWO, row) == Scored({"f1": 0.8, "accuracy": 0.7, "matthews": 0.1}, 0.75, 0.85, None)
 
 
 def test_scores_from_logits() -> None:
     logits = np.asarray([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
-    found = evaluated_logits(dataclasses.replace(TWO, metrics=["accuracy", "f1"]), logits, np.asarray([0, 1, 0, 1]))
+    task = dataclasses.replace(TWO, metrics=["accuracy", "f1"])
+    found = evaluated_logits(task, logits, np.asarray([0, 1, 0, 1]), "rows")
     assert found.metrics == {"accuracy": 0.75, "f1": pytest.approx(0.8)}
     assert 0.3 < found.low < 0.75 < found.high < 0.96

@@ -57,8 +57,8 @@ def _place(axes: Axes) -> dict[str, Any]:
     """Above the words in a corner of the panel, or else where the curves leave room."""
     for text in axes.texts:
         if text.get_transform() == axes.transAxes:
-            x, y = text.get_position()
-            return {"loc": f"lower {text.get_ha()}", "bbox_to_anchor": (x, y + 0.1), "borderaxespad": 0}
+            (x, y), side = text.get_position(), text.get_horizontalalignment()
+            return {"loc": f"lower {side}", "bbox_to_anchor": (x, y + 0.1), "borderaxespad": 0}
     return {"loc": "best"}
 
 

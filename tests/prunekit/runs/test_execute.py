@@ -8,11 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import numpy as np
 import pytest
 import torch
 
 from experiments.cli.verb import named
 from prunekit.config.sections import Experiment, ModelConfig, RunConfig, Settings, TrainConfig
+from prunekit.evaluation.row_answers import of_labels
 from prunekit.runs import provenance
 from prunekit.runs.execute import (
     FORMER_NAMES,
@@ -241,6 +243,10 @@ def test_a_finished_run_whose_teacher_was_trained_again(tmp_path: Path, caplog: 
     def trained(config: Settings, run: Run) -> None:
         run.model = {**model, "fingerprint": weights[0]}
         run.metrics = {"accuracy": 0.5, "steps": 1, "created": []}
+        run.data = [{"role": "evaluation", "name": "demo", "source": "demo", "split": "validation", "rows": 1,
+                     "rows_available": 1, "fingerprint": "f"}]  # fmt: skip
+        answers = of_labels("classification", "f", np.zeros(1, int), np.zeros(1, int))
+        run.answers.add("evaluation", [{"stage": "final"}], answers)
 
     def used(config: Settings, run: Run) -> None:
         run.model, run.teacher = {**model, "fingerprint": weights[0]}, {"run_id": teacher["run_id"], **source}

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from analysis.data.groups import Group, by_teacher
 from analysis.data.loading import Journal
-from analysis.data.quiet import for_verdict
-from analysis.data.trivial import AT_CHANCE, at_chance
+from analysis.data.marks.quiet import for_verdict
+from analysis.data.marks.trivial import AT_CHANCE, at_chance
 from analysis.render.output import Table, mean_std
 
 NOT_JUDGED = f"not judged: {AT_CHANCE}"

@@ -9,8 +9,8 @@ from analysis.cofi.tables import counted, in_order, per_cent, score, signed, tim
 from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.data.marks.trivial import beside
 from analysis.data.timings import timings
-from analysis.data.trivial import beside
 from analysis.render.output import Item, Table, file_name
 from analysis.render.style import STRUCTURES
 

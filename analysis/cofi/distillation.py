@@ -10,7 +10,7 @@ from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, mis
 from analysis.cofi.tables import apart, counted, in_order, score, signed
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.trivial import beside
+from analysis.data.marks.trivial import beside
 from analysis.render.output import Item, Table
 
 if TYPE_CHECKING:

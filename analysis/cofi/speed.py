@@ -11,7 +11,7 @@ from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, mis
 from analysis.data.averages import unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.quiet import comparable_latencies, disturbed_text
+from analysis.data.marks.quiet import comparable_latencies, disturbed_text
 from analysis.data.timings import add_timings, shape_text, timed_columns, timings
 from analysis.render.curves import mark_disturbed
 from analysis.render.machines import each_machine

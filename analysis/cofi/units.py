@@ -11,7 +11,7 @@ from analysis.cofi.tables import apart, counted, in_order, score, signed, times
 from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.trivial import beside
+from analysis.data.marks.trivial import beside
 from analysis.render.output import Item, Table, file_name
 from prunekit.config.choices import UNITS
 

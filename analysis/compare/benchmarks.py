@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.data.columns import columns
 from analysis.data.groups import Group, evaluation_rows
 from analysis.data.loading import Journal, read_tables
-from analysis.data.quiet import disturbed_text
+from analysis.data.marks.quiet import disturbed_text
 from analysis.render.output import Item, Table
 
 if TYPE_CHECKING:

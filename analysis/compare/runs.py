@@ -13,8 +13,8 @@ from analysis.data.columns import columns
 from analysis.data.frames import run_rows
 from analysis.data.groups import Group, by_condition, teacher_of
 from analysis.data.loading import Journal, read_tables
+from analysis.data.marks.trivial import at_chance, trivial_score
 from analysis.data.records import Record
-from analysis.data.trivial import at_chance, trivial_score
 from analysis.kwon import runs as kwon_runs
 
 if TYPE_CHECKING:

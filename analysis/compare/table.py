@@ -10,7 +10,7 @@ from analysis.compare.runs import Comparable
 from analysis.compare.words import ORACLE, method_look
 from analysis.data.averages import unpruned
 from analysis.data.groups import describe
-from analysis.data.trivial import ANSWER, trivial_text
+from analysis.data.marks.trivial import ANSWER, trivial_text
 from analysis.render.output import Table
 
 if TYPE_CHECKING:

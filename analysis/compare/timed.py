@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from analysis.compare.runs import Comparable
 from analysis.compare.seconds import whole_training
 from analysis.data.loading import Journal
-from analysis.data.quiet import disturbed, timed_by
+from analysis.data.marks.quiet import disturbed, timed_by
 from analysis.data.timings import latency_tables
 
 if TYPE_CHECKING:

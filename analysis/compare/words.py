@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from analysis.cofi import runs as cofi_runs
 from analysis.data.groups import describe
-from analysis.data.quiet import disturbed_text
+from analysis.data.marks.quiet import disturbed_text
 from analysis.kwon.seconds import PARTS
 from analysis.render.style import (
     BLACK,

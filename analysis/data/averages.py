@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.data.groups import by_teacher
+from analysis.data.marks.trivial import at_chance, trivial_score
 from analysis.data.records import Record
-from analysis.data.trivial import at_chance, trivial_score
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.averages import average
 from analysis.data.groups import Group, teacher_of
+from analysis.data.marks.trivial import at_chance, trivial_score
 from analysis.data.records import Record
-from analysis.data.trivial import at_chance, trivial_score
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,6 +13,7 @@ from prunekit.runs.schema.fields import TableSchema
 from prunekit.runs.schema.records import damage
 from prunekit.runs.schema.table_rows import rows_expected, rows_problem
 from prunekit.runs.schema.verbs import VERBS
+from prunekit.support.errors import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +135,7 @@ class Record:
         except FileNotFoundError:
             raise DamagedRecordError(f"{path}: missing") from None
         except (OSError, ValueError) as error:
-            raise DamagedRecordError(f"{path}: {_one_line(error)}") from None
+            raise DamagedRecordError(f"{path}: {one_line(str(error))[:160]}") from None
         return lines
 
     def table(self, name: str, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -159,7 +160,7 @@ class Record:
         except FileNotFoundError:
             raise DamagedRecordError(f"{path}: missing") from None
         except (OSError, ValueError) as error:
-            raise DamagedRecordError(f"{path}: {_one_line(error)}") from None
+            raise DamagedRecordError(f"{path}: {one_line(str(error))[:160]}") from None
         absent = [column for column in columns if column not in frame]
         if absent:
             raise DamagedRecordError(f"{path}: no column {', '.join(absent)}")
@@ -205,7 +206,7 @@ def read_record(folder: Path) -> Record | None:
     try:
         result = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:
-        raise DamagedRecordError(f"{path}: {_one_line(error)}") from None
+        raise DamagedRecordError(f"{path}: {one_line(str(error))[:160]}") from None
     try:
         if result["status"] != "finished":
             return None
@@ -216,7 +217,7 @@ def read_record(folder: Path) -> Record | None:
     except KeyError as error:
         raise DamagedRecordError(f"{path}: no field {error}") from None
     except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise DamagedRecordError(f"{path}: a field of the wrong kind ({_one_line(error)})") from None
+        raise DamagedRecordError(f"{path}: a field of the wrong kind ({one_line(str(error))[:160]})") from None
 
 
 def _as_now(result: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -296,7 +297,3 @@ def _provenance(result: Mapping[str, Any]) -> Provenance:
         finished=str(result["finished"]),
         versions={str(name): str(version) for name, version in result["versions"].items()},
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

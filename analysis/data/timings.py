@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.data.loading import Journal, read_tables
-from analysis.data.quiet import comparable_latencies, disturbed, timed_by
+from analysis.data.marks.quiet import comparable_latencies, disturbed, timed_by
 from analysis.data.records import Record
 from prunekit.runs.schema import shared
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.data.marks.trivial import beside
 from analysis.data.timings import speedup
-from analysis.data.trivial import beside
 from analysis.kwon.runs import caption, default_runs, fisher_rows, option
 from analysis.render.machines import each_machine
 from analysis.render.output import Item, Table

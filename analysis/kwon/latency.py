@@ -8,7 +8,7 @@ from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.quiet import comparable_latencies, disturbed_text
+from analysis.data.marks.quiet import comparable_latencies, disturbed_text
 from analysis.data.timings import add_timings, shape_text, timed_columns, timings
 from analysis.kwon.panels import draw_within, ring
 from analysis.kwon.runs import caption, default_runs, fisher_rows, mark_within, option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.data.columns import columns
 from analysis.data.groups import Group, by_condition, by_setting
 from analysis.data.loading import Journal, read_tables
-from analysis.data.quiet import disturbed_text
+from analysis.data.marks.quiet import disturbed_text
 from analysis.render.output import Drawing, Item, file_name
 from analysis.render.style import BLUE, add_caption, figure_style, panel_grid
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.quiet import disturbed_text
+from analysis.data.marks.quiet import disturbed_text
 from analysis.kwon.runs import caption, default_runs, fisher_rows
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item

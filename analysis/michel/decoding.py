@@ -8,7 +8,7 @@ from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
-from analysis.data.quiet import disturbed_text
+from analysis.data.marks.quiet import disturbed_text
 from analysis.render.output import Drawing, Item
 from analysis.render.style import ATTENTION, BLACK, Look, add_caption, add_legend, figure_style, panel_grid
 

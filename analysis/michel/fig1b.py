@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
-from analysis.data.trivial import trivial_score
+from analysis.data.marks.trivial import trivial_score
 from analysis.michel import published
 from analysis.render.output import Drawing, Item
 from analysis.render.style import (

@@ -9,7 +9,7 @@ from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
-from analysis.data.trivial import trivial_score
+from analysis.data.marks.trivial import trivial_score
 from analysis.michel import published
 from analysis.render.curves import draw_trivial
 from analysis.render.output import Drawing, Item

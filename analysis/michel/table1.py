@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.trivial import trivial_words
+from analysis.data.marks.trivial import trivial_words
 from analysis.michel import published
 from analysis.michel.fig1b import single_head_effects
 from analysis.render.output import Item, Table, file_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.trivial import trivial_words
+from analysis.data.marks.trivial import trivial_words
 from analysis.michel import published
 from analysis.michel.table3 import display, examples_chosen_on, kept_one_head, with_published
 from analysis.render.output import Item, Table

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
-from analysis.data.trivial import trivial_score, trivial_words
+from analysis.data.marks.trivial import trivial_score, trivial_words
 from analysis.michel import published
 from analysis.render.output import Item, Table, mean_std
 from analysis.render.style import kinds_in_order

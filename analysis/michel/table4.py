@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.columns import columns
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
-from analysis.data.quiet import disturbed_text
+from analysis.data.marks.quiet import disturbed_text
 from analysis.michel import published
 from analysis.render.output import Drawing, Item, Table
 from analysis.render.style import BLUE, GREY, VERMILLION, Look, add_caption, figure_style, new_figure

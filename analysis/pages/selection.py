@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.data.averages import mean_interval
+from analysis.data.marks.trivial import trivial_score
 from analysis.data.records import Record
-from analysis.data.trivial import trivial_score
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:

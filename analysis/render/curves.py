@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.data.trivial import ANSWER, AT_CHANCE, COPIED
+from analysis.data.marks.trivial import ANSWER, AT_CHANCE, COPIED
 from analysis.render.style import GREY, METRICS, Look
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Write analysis/data/trivial_answers.csv: what the trivial answer scores on the rows of the logged runs.
+"""Write analysis/data/marks/trivial_answers.csv: what the trivial answer scores on the rows of the logged runs.
 
 Records say it themselves since version 3 of their schema; of older ones the rows are read again, and have to be the
 same: python -m experiments.cli.trivial_answers
@@ -17,7 +17,7 @@ from prunekit.support.errors import UserError
 from prunekit.support.files import write_text
 
 ROOT = Path(__file__).parents[2]
-SOURCE, FILE = ROOT / "analysis" / "logged_runs", ROOT / "analysis" / "data" / "trivial_answers.csv"
+SOURCE, FILE = ROOT / "analysis" / "logged_runs", ROOT / "analysis" / "data" / "marks" / "trivial_answers.csv"
 SECTIONS = {"evaluation": "task", "second": "second"}
 """Where the configuration has the task of the rows, by their role."""
 

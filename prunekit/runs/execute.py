@@ -28,6 +28,7 @@ from prunekit.runs.answer_parts import AnswerParts
 from prunekit.runs.finished import read_result, teacher_has_changed
 from prunekit.runs.local_input import local_input
 from prunekit.runs.recorded_shape import with_its_own_model
+from prunekit.runs.run_device import peak_memory, prepare_device
 from prunekit.runs.schema.fields import VERSION
 from prunekit.runs.schema.table_rows import rows_in
 from prunekit.runs.schema.writing import check_answers, check_line, check_record, check_rows
@@ -37,7 +38,6 @@ from prunekit.support.errors import UserError
 from prunekit.support.files import locked, plain, remove, remove_leftovers, write_json, write_text
 from prunekit.support.progress import Advance, bar
 from prunekit.support.quiet import Quietness, watched_stage, watching
-from prunekit.support.timing import process_peak_memory
 from prunekit.training import processes
 
 INPUTS = "inputs.json"
@@ -253,7 +253,7 @@ def execute(
             "data": run.data, "seed": config.run_seed, "scale": config.scale.name,
             "seconds": {**run.seconds, "total": time.perf_counter() - start},
             "quiet": {name: mark.as_dict() for name, mark in run.quiet.items()},
-            "peak_memory_bytes": _peak_memory(device), "device": hardware,
+            "peak_memory_bytes": peak_memory(device), "device": hardware,
             "versions": provenance.library_versions(), "git": provenance.git_state(),
             "started": started, "finished": _now(), **({"input": content} if content else {}),
             "tables": {path.stem: rows_in(path) for path in sorted(folder.glob("tables/*.csv"))},
@@ -287,23 +287,6 @@ def _help(verb: str, folder: Path, config: Settings, procedure: Procedure, devic
         tracker = Tracker("disabled", config.run.project, verb, folder.name, {}, folder)
         procedure(silent, Helper(verb=verb, folder=folder, config=silent, tracker=tracker, device=device))
     return {}
-
-
-def prepare_device(config: Settings) -> torch.device:
-    """The device that the configuration asks for; sets the number of CPU threads."""
-    if config.run.threads is not None:
-        torch.set_num_threads(config.run.threads)
-    wanted = config.run.device
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(wanted)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"run.device: {wanted} is not there, torch sees {torch.cuda.device_count()} CUDA devices")
-    return device
-
-
-def _peak_memory(device: torch.device) -> int:
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process_peak_memory()
 
 
 def _now() -> str:

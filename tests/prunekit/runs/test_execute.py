@@ -23,11 +23,11 @@ from prunekit.runs.execute import (
     Procedure,
     Run,
     execute,
-    prepare_device,
     run_id,
 )
 from prunekit.runs.finished import read_result
 from prunekit.runs.run_data import logged_on_the_same
+from prunekit.runs.run_device import prepare_device
 from prunekit.runs.tracking import Tracker
 from prunekit.support.errors import UserError
 from prunekit.support.quiet import Counters, Machine

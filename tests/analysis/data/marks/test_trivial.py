@@ -16,8 +16,8 @@ from analysis.cofi import baselines, speed
 from analysis.compare import figure as compare
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
+from analysis.data.marks.trivial import FILE, at_chance, trivial_score, trivial_words
 from analysis.data.records import Record, read_record
-from analysis.data.trivial import FILE, at_chance, trivial_score, trivial_words
 from analysis.kwon import budgets, macs
 from analysis.michel import fig3b
 from analysis.render.output import Drawing, Table
@@ -25,7 +25,7 @@ from prunekit.runs.schema.verbs import VERBS
 from tests.support.records import cofi, kwon, michel
 from tests.support.records.frame import MINILM
 
-LOGGED = Path(__file__).parents[3] / "analysis" / "logged_runs"
+LOGGED = Path(__file__).parents[4] / "analysis" / "logged_runs"
 MRPC = "bf2dfd86dd511495"
 """Fingerprint of MRPC's 408 validation rows, of which 279 are positive."""
 

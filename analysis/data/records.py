@@ -13,7 +13,7 @@ from prunekit.runs.schema.fields import TableSchema
 from prunekit.runs.schema.records import damage
 from prunekit.runs.schema.table_rows import rows_expected, rows_problem
 from prunekit.runs.schema.verbs import VERBS
-from prunekit.support.errors import one_line
+from prunekit.support.errors import first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +135,7 @@ class Record:
         except FileNotFoundError:
             raise DamagedRecordError(f"{path}: missing") from None
         except (OSError, ValueError) as error:
-            raise DamagedRecordError(f"{path}: {one_line(str(error))[:160]}") from None
+            raise DamagedRecordError(f"{path}: {first_line(error)}") from None
         return lines
 
     def table(self, name: str, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -160,7 +160,7 @@ class Record:
         except FileNotFoundError:
             raise DamagedRecordError(f"{path}: missing") from None
         except (OSError, ValueError) as error:
-            raise DamagedRecordError(f"{path}: {one_line(str(error))[:160]}") from None
+            raise DamagedRecordError(f"{path}: {first_line(error)}") from None
         absent = [column for column in columns if column not in frame]
         if absent:
             raise DamagedRecordError(f"{path}: no column {', '.join(absent)}")
@@ -206,7 +206,7 @@ def read_record(folder: Path) -> Record | None:
     try:
         result = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:
-        raise DamagedRecordError(f"{path}: {one_line(str(error))[:160]}") from None
+        raise DamagedRecordError(f"{path}: {first_line(error)}") from None
     try:
         if result["status"] != "finished":
             return None
@@ -217,7 +217,7 @@ def read_record(folder: Path) -> Record | None:
     except KeyError as error:
         raise DamagedRecordError(f"{path}: no field {error}") from None
     except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise DamagedRecordError(f"{path}: a field of the wrong kind ({one_line(str(error))[:160]})") from None
+        raise DamagedRecordError(f"{path}: a field of the wrong kind ({first_line(error)})") from None
 
 
 def _as_now(result: Mapping[str, Any]) -> Mapping[str, Any]:

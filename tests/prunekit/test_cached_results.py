@@ -232,14 +232,17 @@ class Evaluations(Kind):
 class Gradients(Kind):
     name = "gradients"
     computes = ("prunekit.fisher.calibration.mask_gradients",)
-    changes: ClassVar = {**MODEL, **INPUTS, **ROWS, "labels": set_to("labels", "predicted")}
+    changes: ClassVar = {
+        **MODEL, **INPUTS, **ROWS, "labels": set_to("labels", "predicted"), "padding": set_to("padded_group", 4),
+        "how much of it": set_to("padded_group", 2),
+    }  # fmt: skip
     free: ClassVar = only(rows_task_fields(set()), WHERE_ROWS_COME_FROM)
 
     def given(self) -> Given:
-        return Given(model=tiny("bert"), examples=sentences(), labels="gold", dtype="float64")
+        return Given(model=tiny("bert"), examples=sentences(), labels="gold", padded_group=None, dtype="float64")
 
     def ask(self, given: Given) -> Any:
-        return cached_gradients(teacher_of(given), given.examples, run_in(given), given.labels)
+        return cached_gradients(teacher_of(given), given.examples, run_in(given), given.labels, given.padded_group)
 
 
 class Ablations(Kind):

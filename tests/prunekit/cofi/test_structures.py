@@ -16,8 +16,11 @@ from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.fisher.alternatives import unit_scores
 from prunekit.fisher.gradients import diagonal, mask_gradients
+from prunekit.fisher.search import most_important
+from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.checkpoints import build
+from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 from tests.support.families import FAMILY_NAMES, tiny
 from tests.support.trainings import SHAPE, TASK
@@ -44,6 +47,16 @@ def test_the_best_units_within_the_parameters(name: str, sparsity: float, exampl
         assert value == pytest.approx(best)
     else:  # rearranged after the search: the same numbers of units
         assert masks.heads_kept * 256 + masks.neurons_kept * 32 <= (1 - sparsity) * size.total
+        assert gradients is not None
+        searched = most_important(scores, model, 256, 32, int((1 - sparsity) * size.total))
+        assert searched is not None
+        assert expected_rise(gradients, masks) < expected_rise(gradients, searched)
+
+
+def expected_rise(gradients: UnitTensors, masks: Masks) -> float:
+    """(1 - m)ᵀ I (1 - m) with all of the Fisher information of a layer's heads, and of its neurons."""
+    gone = ((gradients.heads, ~masks.heads["self"]), (gradients.neurons, ~masks.neurons))
+    return sum(float((rows.double() * off).sum(-1).square().sum()) for rows, off in gone)
 
 
 def best_value(scores: Any, budget: int) -> float:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from prunekit.config.task import TaskConfig
 from prunekit.config.task_kinds import TASK_KINDS
@@ -39,3 +43,20 @@ def test_a_task_of_two_kinds_is_refused() -> None:
         "translation: a task is one of translation, questions and classification, not several; questions=true beside "
         "it asks for answers, leave one of them out"
     ) in [*both.problems()]
+
+
+def test_the_loss_of_a_question_is_the_mean_over_first_and_last_token() -> None:
+    """Each among the tokens of the row; in training, among all places of the batch."""
+    output = SimpleNamespace(start_logits=torch.tensor([[0.0, math.log(3), 9.0]]), end_logits=torch.zeros(1, 3))
+    batch = {
+        "input_ids": torch.ones(1, 3, dtype=torch.long), "attention_mask": torch.tensor([[1, 1, 0]]),
+        "start_positions": torch.tensor([1]), "end_positions": torch.tensor([0]),
+    }  # fmt: skip
+    kind = KINDS["questions"]
+    expected = (math.log(4 / 3) + math.log(2)) / 2
+    torch.testing.assert_close(kind.example_losses(output, batch), torch.tensor([expected]))
+    start = math.log(4 + math.exp(9)) - math.log(3)
+    torch.testing.assert_close(kind.training_loss(output, batch), torch.tensor((start + math.log(3)) / 2))
+    rising = SimpleNamespace(start_logits=output.start_logits, end_logits=torch.arange(3.0)[None])
+    answers = kind.predicted_labels(rising, batch)
+    assert (answers["start_positions"].tolist(), answers["end_positions"].tolist()) == ([1], [1])

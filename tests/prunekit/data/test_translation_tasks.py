@@ -225,6 +225,16 @@ class TestScores:
         assert band.low == pytest.approx(np.quantile(scores, 0.025), abs=0.03)
         assert band.high == pytest.approx(np.quantile(scores, 0.975), abs=0.03)
 
+    def test_the_ends_of_the_band_leave_out_a_fortieth_each(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bleu, "RESAMPLES", 120)
+        scores = []
+        for counts in bootstrap_counts(len(HYPOTHESES), resamples=120, seed=3).astype(int):
+            rows = np.repeat(np.arange(len(HYPOTHESES)), counts)
+            texts = ([HYPOTHESES[row] for row in rows], [REFERENCES[row] for row in rows])
+            scores.append(translation_scores(*texts, ["bleu"])["bleu"])
+        band = bleu_band("bleu", HYPOTHESES, REFERENCES, seed=3)
+        assert (band.low, band.high) == pytest.approx(tuple(np.quantile(scores, [0.025, 0.975])))
+
     def test_paired_test(self) -> None:
         much_worse = [" ".join(reversed(text.split())) for text in HYPOTHESES]
         baseline, values, p_values = paired_p_values("bleu", HYPOTHESES, [HYPOTHESES, much_worse], REFERENCES)

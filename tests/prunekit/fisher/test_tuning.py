@@ -303,8 +303,8 @@ def test_float32_is_close_to_float64() -> None:
     assert_equal(tune(model, masks, calibration(model)), exact.masks, rtol=2e-3)
 
 
-def hopeless(layer: int) -> tuple[PreTrainedModel, Masks]:
-    """In one layer, the output of the neurons that stay would have to be a hundred times as large."""
+def hopeless(layer: int, times: float = 100) -> tuple[PreTrainedModel, Masks]:
+    """In one layer, the output of the neurons that stay would have to be so many times as large."""
     model = tiny("bert")
     masks = Masks.ones(describe(model))
     masks.neurons[layer, 12:] = False
@@ -312,7 +312,7 @@ def hopeless(layer: int) -> tuple[PreTrainedModel, Masks]:
     with torch.no_grad():
         for parameter in (block.ffn_in.weight, block.ffn_in.bias):
             parameter[12:] = parameter[:12]
-        block.ffn_out.weight[:, 12:] = 100 * block.ffn_out.weight[:, :12]
+        block.ffn_out.weight[:, 12:] = times * block.ffn_out.weight[:, :12]
     return model, masks
 
 
@@ -328,6 +328,15 @@ def test_a_sublayer_out_of_range_is_discarded_and_the_next_ones_are_tuned() -> N
     *_, expected = plain_tuning(model, masks, calibration(model), "paper", target=Masks.ones(describe(model)))
     assert_equal(tuned, expected.masks, rtol=1e-9)
     assert not torch.equal(tuned.masks.neurons[2], masks.neurons[2].double())
+
+
+@pytest.mark.parametrize(("times", "status"), [(8, "tuned"), (12, "skipped: scale outside [-10, 10]")])
+def test_the_largest_scale_is_ten(times: float, status: str) -> None:
+    """The neurons that stay have to stand for themselves as well: one more than what went was."""
+    model, masks = hopeless(1, times)
+    row = tune(model, masks, [{name: t.repeat(50, 1) for name, t in calibration(model)[0].items()}]).report[3]
+    assert row["status"] == status
+    assert row["largest_scale"] == pytest.approx(times + 1, abs=0.9)
 
 
 def test_stop_leaves_all_later_sublayers_as_they_are() -> None:

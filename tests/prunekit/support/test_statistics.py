@@ -135,6 +135,8 @@ def test_bootstrap_band_is_near_wilson_for_accuracy() -> None:
     assert band.value == pytest.approx(0.8)
     assert band.low == pytest.approx(wilson.low, abs=0.004)
     assert band.high == pytest.approx(wilson.high, abs=0.004)
+    shares = statistics.bootstrap_counts(2000) @ (answers == labels) / 2000
+    assert (band.low, band.high) == pytest.approx(np.quantile(shares, [0.025, 0.975]))
 
 
 def test_mean_band_by_hand() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -18,8 +19,9 @@ from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build
 from prunekit.support.errors import UserError
+from prunekit.training import finetuning
 from prunekit.training.finetuning import quick_attention, retrain, train
-from prunekit.training.loop import Context, StageState
+from prunekit.training.loop import Context, Stage, StageRun, StageState
 from tests.support.trainings import TASK
 from tests.support.translators import translator
 
@@ -233,3 +235,40 @@ def test_attention_is_eager_only_while_a_translator_trains_in_bfloat16(
         assert model.config._attn_implementation == inside
         raise KilledError
     assert model.config._attn_implementation == "sdpa"
+
+
+def test_only_gradients_that_are_longer_than_allowed_are_shortened(examples: Examples) -> None:
+    """All clipped parameters together, to the length that the stage says; others are left alone."""
+    layers = [torch.nn.Linear(1, 1, bias=False) for _ in range(3)]
+    parameters = [layer.weight for layer in layers]
+    for length, expected in ((0.5, [-0.3, -0.4, -7.0]), (10.0, [-3.0, -4.0, -7.0])):
+        for parameter in parameters:
+            parameter.data.zero_()
+        stage = Stage(
+            name="clip", steps=1, batch_size=2, seed=0, random_seed=0, modules={"layers": torch.nn.ModuleList(layers)},
+            optimizers={"optimizer": torch.optim.SGD(parameters, lr=1.0)},
+            loss=lambda batch, step: ((torch.cat(parameters).flatten() * torch.tensor([3.0, 4.0, 7.0])).sum(), {}),
+            clipped=parameters[:2], max_grad_norm=length,
+        )  # fmt: skip
+        StageRun(stage, Context(examples=examples, device=CPU)).step(np.arange(2))
+        moved = torch.cat(parameters).detach().flatten()
+        torch.testing.assert_close(moved, torch.tensor(expected), atol=1e-4, rtol=0)
+
+
+def test_a_training_takes_seed_and_clipping_from_its_settings(
+    examples: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Stage] = []
+
+    def ran(stage: Stage, context: Context) -> StageState:
+        seen.append(stage)
+        return StageState()
+
+    monkeypatch.setattr(finetuning, "run", ran)
+    model, context = tiny(), Context(examples=examples, device=CPU)
+    train(model, TrainConfig(epochs=1, batch_size=16, seed=7, max_grad_norm=0.25), context)
+    retrain(model, examples, steps=3, batch_size=8, learning_rate=0.01, seed=9)
+    teacher, short = seen
+    assert (teacher.seed, teacher.random_seed, teacher.max_grad_norm) == (7, 8, 0.25)
+    assert [id(parameter) for parameter in teacher.clipped] == [id(parameter) for parameter in model.parameters()]
+    assert (short.seed, short.random_seed, short.steps, short.clipped) == (9, 9, 3, [])

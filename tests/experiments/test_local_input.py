@@ -96,15 +96,17 @@ class Own:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("train.de", "train.en", "dev.csv", "set/a.parquet", "model/config.json", "model/vocab.txt",
-                     "teacher/config.json", "teacher/1.safetensors", "set/.git/head", "set/runs/log"):  # fmt: skip
+        for name in ("train.de", "train.en", "dev.csv", "held.csv", "set/a.parquet", "set/.git/head", "set/runs/log",
+                     "model/config.json", "model/vocab.txt", "teacher/config.json", "teacher/1.safetensors",
+                     ):  # fmt: skip
             (folder / name).parent.mkdir(exist_ok=True, parents=True)
             (folder / name).write_text(name)
         index = json.dumps({"weight_map": {"a": "1.safetensors", "b": "/etc/hostname"}})
         (folder / "teacher" / "model.safetensors.index.json").write_text(index)
 
     def config(self, **task: Any) -> Experiment:
-        files = {"train": f"{self.folder}/train", "validation": f"{self.folder}/dev.csv", "test": "nowhere.csv"}
+        files = {"train": f"{self.folder}/train", "validation": f"{self.folder}/dev.csv", "test": "nowhere.csv",
+                 "held": f"{self.folder}/held.csv"}  # fmt: skip
         data: dict[str, Any] = {"files": files, "columns": ["de", "en"], "translation": True, **task}
         return Experiment(
             model=ModelConfig(name="m", path=f"{self.folder}/model"), task=TaskConfig(name="own", **data),
@@ -118,6 +120,7 @@ class Own:
         ("train.de", "task.files.train", {}),
         ("train.en", "task.files.train", {}),
         ("dev.csv", "task.files.validation", {}),
+        ("held.csv", "task.files.held", {"selection": "held"}),
         ("set/a.parquet", "task.source", {"source": "set"}),
         ("model/config.json", "model.path", {}),
         ("model/vocab.txt", "model.path", {}),

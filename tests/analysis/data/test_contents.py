@@ -122,6 +122,17 @@ def test_what_may_be_the_same_stays(
     assert journal.warnings == []
 
 
+def test_the_second_task_of_a_transfer_has_rows_of_one_content(tmp_path: Path) -> None:
+    def second(fingerprint: str) -> Callable[[Result], None]:
+        own = {"role": "second", "name": "snli", "split": "validation", "fingerprint": fingerprint}
+        return lambda result: result["data"].append({**result["data"][0], **own})
+
+    folders = [edited(michel.transfer(tmp_path, DEMO, seed=n), second(text), n + 1) for n, text in enumerate("abb")]
+    journal = Journal()
+    assert {record.folder for record in load([tmp_path], journal)} == set(folders[1:])
+    assert "whose rows of snli validation" in journal.warnings[-1]
+
+
 def test_teachers_of_other_seeds_and_files_of_other_names_are_others(tmp_path: Path) -> None:
     for seed in (0, 1):
         edited(michel.pruning(tmp_path, DEMO, "random", teacher=seed), weights(f"w{seed}"), day=seed + 1)

@@ -50,8 +50,10 @@ def test_identity_is_of_what_changes_the_result() -> None:
         run_id("v", 1, replace(base, seed=1)),
         run_id("v", 1, replace(base, train=TrainConfig(epochs=4))),
         run_id("v", 1, base, {"name": "another processor"}),
+        run_id("v", 1, replace(base, dtype="float64")),
+        run_id("v", 1, base, content={"teacher": "another content"}),
     ]
-    assert len({run_id("v", 1, base), *others}) == 6
+    assert len({run_id("v", 1, base), *others}) == 8
 
 
 def test_a_setting_at_its_default_is_no_part_of_the_identity() -> None:
@@ -388,6 +390,21 @@ def test_input_that_changes_while_a_run_reads_it_gives_no_record(tmp_path: Path)
         execute("verb", 1, config, changes)
     assert not list(tmp_path.rglob("result.json"))
     assert execute("verb", 1, config, lambda config, run: None)["input"].keys() == {"task.files.train"}
+
+
+def test_input_that_appears_or_goes_while_a_run_works_gives_no_record(tmp_path: Path) -> None:
+    config, path = own_file(tmp_path, "a"), tmp_path / "train.csv"
+
+    def goes(_config: Settings, _run: Run) -> None:
+        path.unlink()
+
+    def appears(_config: Settings, _run: Run) -> None:
+        path.write_text("a")
+
+    for procedure in (goes, appears):
+        with pytest.raises(UserError, match=r"^task\.files\.train: changed while the run read it"):
+            execute("verb", 1, config, procedure)
+    assert not list(tmp_path.rglob("result.json"))
 
 
 def test_a_log_of_other_rows_is_not_gone_on_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

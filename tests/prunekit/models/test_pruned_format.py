@@ -69,6 +69,18 @@ def test_what_transformers_loads_right_stays_as_it_is(tmp_path: Path) -> None:
         assert torch.equal(logits(plain, batch_for(model)), logits(model, batch_for(model)))
 
 
+def test_fewer_units_alone_make_a_folder_a_pruned_one(tmp_path: Path) -> None:
+    """All tensors have their names then, and some another shape."""
+    model = tiny("bert")
+    masks = Masks.ones(describe(model))
+    masks.neurons[0, :3] = False
+    small = prunekit.prune(model, masks)
+    assert small.state_dict().keys() == model.state_dict().keys()
+    prunekit.save(small, tmp_path)
+    assert (tmp_path / PRUNED_WEIGHTS).exists() and not (tmp_path / WEIGHTS).exists()
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "prunekit-bert"
+
+
 def test_folders_of_earlier_versions_load(tmp_path: Path) -> None:
     small = without_sublayers(tiny("bert"))
     prunekit.save(small, tmp_path)

@@ -61,6 +61,19 @@ def quantised(model: Any) -> Any:
         return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
 
 
+class Packed(torch.Tensor):
+    """As libraries of quantisation and of sharding have them: a number of it is not one of the model."""
+
+
+def stored_as(kind: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Any], Any]:
+    def change(model: Any) -> Any:
+        dense = model.bert.encoder.layer[1].output.dense
+        dense.weight = nn.Parameter(kind(dense.weight.detach()), requires_grad=False)
+        return model
+
+    return change
+
+
 def bottleneck(model: Any) -> Any:
     model.bert.encoder.layer[1].output.adapter = nn.Linear(16, 2)
     return model
@@ -101,6 +114,14 @@ WRAPPED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "quantised": (
         quantised,
         "bert.encoder.layer.0.attention.self.query is quantised or split; give the model in float",
+    ),
+    "whole numbers": (
+        stored_as(lambda weight: weight.to(torch.int8)),
+        "bert.encoder.layer.1.output.dense.weight is quantised or split; give the model in floating point",
+    ),
+    "packed numbers": (
+        stored_as(lambda weight: weight.as_subclass(Packed)),
+        "bert.encoder.layer.1.output.dense.weight is quantised or split; give the model in floating point",
     ),
     "masked by torch": (masked, "bert: layer 1 has intermediate.dense.weight_orig, which is not part"),
     "parametrised": (parametrised, "bert: layer 1 has a ParametrizedLinear in place of a linear layer"),

@@ -240,18 +240,18 @@ def test_attention_is_eager_only_while_a_translator_trains_in_bfloat16(
 def test_only_gradients_that_are_longer_than_allowed_are_shortened(examples: Examples) -> None:
     """All clipped parameters together, to the length that the stage says; others are left alone."""
     layers = [torch.nn.Linear(1, 1, bias=False) for _ in range(3)]
-    parameters = [layer.weight for layer in layers]
+    parameters = [layer.get_parameter("weight") for layer in layers]
     for length, expected in ((0.5, [-0.3, -0.4, -7.0]), (10.0, [-3.0, -4.0, -7.0])):
         for parameter in parameters:
             parameter.data.zero_()
         stage = Stage(
             name="clip", steps=1, batch_size=2, seed=0, random_seed=0, modules={"layers": torch.nn.ModuleList(layers)},
             optimizers={"optimizer": torch.optim.SGD(parameters, lr=1.0)},
-            loss=lambda batch, step: ((torch.cat(parameters).flatten() * torch.tensor([3.0, 4.0, 7.0])).sum(), {}),
+            loss=lambda batch, step: ((torch.cat([*parameters]).flatten() * torch.tensor([3.0, 4.0, 7.0])).sum(), {}),
             clipped=parameters[:2], max_grad_norm=length,
         )  # fmt: skip
         StageRun(stage, Context(examples=examples, device=CPU)).step(np.arange(2))
-        moved = torch.cat(parameters).detach().flatten()
+        moved = torch.cat([*parameters]).detach().flatten()
         torch.testing.assert_close(moved, torch.tensor(expected), atol=1e-4, rtol=0)
 
 

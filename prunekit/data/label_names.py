@@ -15,7 +15,7 @@ def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_na
     """Number of each row's label, in the order of ``task.labels``; -1 where a row has none.
 
     A value is the name of a label first, be it text or a number. Where no name is a number, a number is the label's
-    place in ``task.labels``, from 0; of a source that names its numbers the same in another order, the name decides.
+    place in ``task.labels``, from 0; of a source whose names of its numbers share any with the task, the name decides.
     -1 that is no name marks a row without a label.
 
     Args:
@@ -29,7 +29,8 @@ def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_na
     by_number = not any(is_whole(name) for name in task.labels)
     spelled = {_spelling(name): number for number, name in enumerate(task.labels)}
     own = [_spelling(name) for name in source_names]
-    reordered = {str(number): spelled[name] for number, name in enumerate(own)} if set(own) == set(spelled) else {}
+    shared = set(own) & set(spelled)  # one name is enough to say that the source's numbers are its own
+    reordered = {str(number): spelled.get(name) for number, name in enumerate(own)} if shared else {}
     known: dict[tuple[type, Any], int] = {}
 
     def number_of(row: int, label: Any) -> int:
@@ -38,7 +39,12 @@ def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_na
             same = (name for name in named if name.lower() == key.lower())
             key = next(same, str(int(key.lower() == "true")))
         if isinstance(label, int) and key in reordered:
-            return reordered[key]
+            if (place := reordered[key]) is not None:
+                return place
+            raise UserError(
+                f"{where}, row {row}: label {key} is {source_names[label]!r} there, right would be "
+                f"{', '.join(task.labels)}; task.labels=[...] names the labels of the data"
+            )
         if key in named:
             return named[key]
         if key == str(UNLABELLED):

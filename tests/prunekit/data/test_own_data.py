@@ -133,6 +133,18 @@ class TestLabels:
             task = own(Path("unused"), labels)
             assert kind_of(task).checked(task, "train", held).labels.tolist() == numbers
 
+    def test_a_source_with_some_of_the_names(self) -> None:
+        """Its numbers are its own: fewer names are read by name, a number of another name is refused."""
+        features = datasets.Features(
+            {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["yes", "no", "unsure"])}
+        )
+        held = datasets.Dataset.from_dict({"text": list("ab"), "label": [0, 1]}, features=features)
+        task = own(Path("unused"), ["no", "maybe", "yes", "never"])
+        assert kind_of(task).checked(task, "train", held).labels.tolist() == [2, 0]
+        held = datasets.Dataset.from_dict({"text": list("abc"), "label": [0, 1, 2]}, features=features)
+        with pytest.raises(UserError, match="row 2: label 2 is 'unsure' there, right would be no, maybe, yes, never"):
+            kind_of(task).checked(task, "train", held)
+
 
 class TestNumbers:
     @pytest.mark.parametrize("value", ["1_0", "good", "", "nan", None])
@@ -297,7 +309,15 @@ class TestMetrics:
         problems = check(TaskConfig(name="own", files={"train": "x"}, metrics=[metric], **settings))
         if metric not in known:
             (line,) = problems
-            assert line.startswith("metrics: ") and metric in line
+            setting = "metrics: "
+            if kind == "regression":  # what makes a task one of another kind was forgotten
+                setting = next(
+                    name for name, metrics in (
+                        ("labels: ", CLASS_METRICS), ("questions: ", QUESTION_METRICS),
+                        ("translation: ", TRANSLATION_METRICS),
+                    ) if metric in metrics
+                )  # fmt: skip
+            assert line.startswith(setting) and metric in line
             return
         assert problems == []
         if metric in METRICS:

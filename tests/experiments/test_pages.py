@@ -14,7 +14,7 @@ from tests.support.commands import composed
 ROOT = CONF.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
-VERB = re.compile(r"-m experiments\.(\w+)(.*)")
+VERB = re.compile(r"-m experiments\.(?!cli\.)(\w+)(.*)")
 
 
 def code(page: Path) -> list[str]:

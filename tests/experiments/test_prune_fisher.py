@@ -36,7 +36,11 @@ def table(folder: Path, record: dict[str, Any], name: str) -> pd.DataFrame:
 @pytest.mark.parametrize("variant", ["paper", "released"])
 @pytest.mark.parametrize("budget", ["mac", "latency"])
 def test_stages_stay_within_the_budget(folder: Path, variant: str, budget: str) -> None:
-    record = perform("prune_fisher", *SMALL, f"run.folder={folder}", f"variant={variant}", f"budget={budget}")
+    constraint = 0.5 if budget == "mac" else 0.8  # of so small a model's measured time, half may be a layer's least
+    record = perform(
+        "prune_fisher", *SMALL, f"run.folder={folder}", f"variant={variant}", f"budget={budget}",
+        f"constraint={constraint}",
+    )  # fmt: skip
     stages, kept = table(folder, record, "stages"), table(folder, record, "kept")
     assert stages.stage.tolist() == ["dense", "search", "rearrange", "tune"]
     assert (stages.low <= stages.value).all() and (stages.value <= stages.high).all()
@@ -44,7 +48,8 @@ def test_stages_stay_within_the_budget(folder: Path, variant: str, budget: str) 
         assert (stages.achieved_macs[1:] >= 0.5).all()
         assert record["sparsity"]["requested_macs"] == 0.5 <= record["sparsity"]["achieved_macs"]
     else:
-        assert record["sparsity"]["requested_latency"] == 0.5 <= record["sparsity"]["achieved_latency_by_table"] + 1e-9
+        assert record["sparsity"]["requested_latency"] == pytest.approx(0.2)
+        assert record["sparsity"]["achieved_latency_by_table"] >= 0.2 - 1e-9
         timed = table(folder, record, "latency").iloc[-1]
         assert record["sparsity"]["achieved_latency"] == pytest.approx(1 - timed.pruned_ms / timed.dense_ms)
     assert kept[kept.unit == "heads"].total.tolist() == [2, 2]

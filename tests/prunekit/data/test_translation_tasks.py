@@ -100,7 +100,7 @@ class TestSettings:
         task = task_of(tmp_path)
         task.metrics, task.columns = ["accuracy"], ["de"]
         found = check(task)
-        assert any(problem.startswith("metrics: 'accuracy'") for problem in found)
+        assert any(problem.startswith("metrics: accuracy is one of classification") for problem in found)
         assert any(problem.startswith("columns: ['de'] should be two columns") for problem in found)
 
 

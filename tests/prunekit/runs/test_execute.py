@@ -245,6 +245,7 @@ def test_a_finished_run_whose_teacher_was_trained_again(tmp_path: Path, caplog: 
     def trained(config: Settings, run: Run) -> None:
         run.model = {**model, "fingerprint": weights[0]}
         run.metrics = {"accuracy": 0.5, "steps": 1, "created": []}
+        run.beside = {"trivial": {"accuracy": 0.4}, "above_trivial": True}
         run.data = [{"role": "evaluation", "name": "demo", "source": "demo", "split": "validation", "rows": 1,
                      "rows_available": 1, "fingerprint": "f"}]  # fmt: skip
         answers = of_labels("classification", "f", np.zeros(1, int), np.zeros(1, int))

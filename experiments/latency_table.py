@@ -71,7 +71,7 @@ def procedure(config: LatencyTableSettings, run: Run) -> None:
         rows = evaluation_rows(config, run)
         path = config.teacher or config.model.path
         tokenizer = load_tokenizer(dataclasses.replace(config.model, path=path))
-        length, _ = encode_for(model, rows, tokenizer, own_tokenizer=path is not None).mean_lengths
+        length, _ = encode_for(model, rows, tokenizer).mean_lengths
     check_length("length", length, model)
     with run.stage("measure"):
         table = latency_table(

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Examples
+from prunekit.data.tokenizers import is_built_in
 from prunekit.models.input_tables import InputTables
 from prunekit.support.errors import UserError
 
-log = logging.getLogger(__name__)
-
 MOST_UNKNOWN = 0.5
 """Share of the words that a tokenizer may not know."""
+OWN_TOKENIZER = "give the model its own tokenizer"
+OTHER_MODELS = "choose scale=small, or a model that has a tokenizer (as model=minilm-l6)"
 
 
 def check_vocabulary(tokenizer: Any, tables: InputTables) -> None:
@@ -52,11 +53,11 @@ def check_ids(task: str, tokenizer: Any, ids: Sequence[Sequence[int]], words: in
             )
 
 
-def check_words(task: str, tokenizer: Any, ids: Sequence[Sequence[int]], own_tokenizer: bool) -> None:
-    """Refuse a tokenizer that does not know most of the words.
+def check_words(task: str, tokenizer: Any, ids: Sequence[Sequence[int]]) -> None:
+    """Refuse a tokenizer that does not know most of the words: a model would be trained and scored on blanks.
 
     Raises:
-        UserError: it does not, and should: of one that came with the built-in data it is only said.
+        UserError: it does not.
     """
     unknown = tokenizer.unk_token_id
     if unknown is None:
@@ -67,10 +68,22 @@ def check_words(task: str, tokenizer: Any, ids: Sequence[Sequence[int]], own_tok
     share = float((text == unknown).mean()) if len(text) else 0.0
     if share <= MOST_UNKNOWN:
         return
-    message = f"{_named(tokenizer)} does not know {share:.0%} of the words of task {task}"
-    if own_tokenizer:
-        raise UserError(f"{message}; give the model its own tokenizer")
-    log.warning("%s: its words are those of the built-in data, choose a model that has a tokenizer", message)
+    right = f"it has those of the built-in data alone, {OTHER_MODELS}" if is_built_in(tokenizer) else OWN_TOKENIZER
+    raise UserError(f"{_named(tokenizer)} does not know {share:.0%} of the words of task {task}; {right}")
+
+
+def check_length(task: TaskConfig, tokenizer: Any, positions: int) -> None:
+    """Refuse inputs longer than the model.
+
+    Raises:
+        UserError: ``task.max_length`` is more than the model has positions for.
+    """
+    if task.max_length > positions:
+        hint = f"; for other than the built-in data {OTHER_MODELS}"
+        raise UserError(
+            f"task.max_length: {task.max_length} is more than the {positions} positions of this model, "
+            f"give task.max_length={positions} or less{hint if is_built_in(tokenizer) else ''}"
+        )
 
 
 def fitted(examples: Examples, tables: InputTables) -> Examples:
@@ -94,4 +107,6 @@ def fitted(examples: Examples, tables: InputTables) -> Examples:
 
 def _named(tokenizer: Any) -> str:
     name = tokenizer.name_or_path
-    return f"tokenizer of {name}" if name else "the built-in tokenizer"
+    if is_built_in(tokenizer):
+        return "the built-in tokenizer"
+    return f"tokenizer of {name}" if name else "the tokenizer that the training data gave"

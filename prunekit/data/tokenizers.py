@@ -78,6 +78,12 @@ def joint_bpe(texts: Sequence[str], size: int) -> Any:
     )  # fmt: skip
 
 
+def is_built_in(tokenizer: Any) -> bool:
+    """Whether a tokenizer has the words of the built-in data and no others, wherever it was loaded from."""
+    words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    return words == set(demo.vocabulary())
+
+
 def demo_tokenizer() -> Any:
     """One id a word of the demo grammar, with BERT's special tokens and token types."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors

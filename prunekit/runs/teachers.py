@@ -44,11 +44,9 @@ class Teacher:
     tokenizer: Any
     record: dict[str, Any]
     source: dict[str, Any]
-    own_tokenizer: bool = True
-    """The tokenizer came with the model, and not with the built-in data."""
 
     def encode(self, rows: Rows) -> Examples:
-        return encode_for(self.model, rows, self.tokenizer, own_tokenizer=self.own_tokenizer)
+        return encode_for(self.model, rows, self.tokenizer)
 
 
 def finetune(config: Settings, run: Run) -> None:
@@ -59,7 +57,7 @@ def finetune(config: Settings, run: Run) -> None:
     tokenizer = new_tokenizer(config.model, rows)
     model, created = new_model(config.model, config.task, config.train.seed, tokenizer)
     train_rows, held_out = _split(rows, config)
-    encoded = partial(encode_for, model, tokenizer=tokenizer, own_tokenizer=config.model.path is not None)
+    encoded = partial(encode_for, model, tokenizer=tokenizer)
     examples, tested = encoded(train_rows), encoded(evaluation)
     judged = encoded(held_out) if len(held_out) else None
 
@@ -141,8 +139,7 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
         run.model = teacher_record(model, config.teacher)
     else:
         run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
-    own_tokenizer = config.teacher is not None or config.model.path is not None
-    return Teacher(model, tokenizer, run.model, source, own_tokenizer)
+    return Teacher(model, tokenizer, run.model, source)
 
 
 def teacher_record(model: PreTrainedModel, path: str) -> dict[str, Any]:

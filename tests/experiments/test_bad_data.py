@@ -9,7 +9,9 @@ import pytest
 from prunekit.support.errors import UserError
 from tests.support.commands import TINY, called, composed, perform
 
-GOOD = "text,label\n" + "".join(f"row {number},{number % 2}\n" for number in range(64))
+WORDS = [" ".join(("cat", "dog")[number >> bit & 1] for bit in range(6)) for number in range(64)]
+GOOD = "text,label\n" + "".join(f"{text},{number % 2}\n" for number, text in enumerate(WORDS))
+STRANGE = "text,label\n" + "".join(f"row {number},{number % 2}\n" for number in range(64))
 
 
 def own_files(folder: Path, train: str = GOOD) -> list[str]:
@@ -43,6 +45,10 @@ def test_own_files_from_the_command_line(tmp_path: Path) -> None:
         (GOOD, "task.evaluation=dev", "split 'dev': task.files has train, validation, add task.files.dev=PATH"),
         ("text,label\na,7\n", "seed=0", "files train, row 0: label 7 is out of range, right would be 0=negative, 1="),
         ("text,label\n", "seed=0", "files train: the split is empty"),
+        (STRANGE, "seed=0", "the built-in tokenizer does not know 100% of the words of task files; it has those of the "
+                            "built-in data alone, choose scale=small, or a model that has a tokenizer (as model="),
+        (GOOD, "task.max_length=33", "task.max_length: 33 is more than the 32 positions of this model, give "
+                                     "task.max_length=32 or less; for other than the built-in data choose scale=small"),
     ],
 )  # fmt: skip
 def test_own_files_that_are_not_as_told(tmp_path: Path, train: str, override: str, line: str) -> None:

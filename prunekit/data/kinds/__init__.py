@@ -10,7 +10,7 @@ from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples
 from prunekit.data.checked_rows import Rows
-from prunekit.data.fit import check_ids, check_vocabulary, check_words, fitted
+from prunekit.data.fit import check_ids, check_length, check_vocabulary, check_words, fitted
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.kinds.classification import Classification, Regression
 from prunekit.data.kinds.questions import Questions
@@ -50,21 +50,13 @@ def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples
     Raises:
         UserError: ``task.max_length`` is more than the model has positions for.
     """
-    longest = rows.task.max_length
-    if positions is not None and longest > positions:
-        raise UserError(
-            f"task.max_length: {longest} is more than the {positions} positions of this model, "
-            f"give task.max_length={positions} or less"
-        )
+    if positions is not None:
+        check_length(rows.task, tokenizer, positions)
     return kind_of(rows.task).encode(rows, tokenizer)
 
 
-def encode_for(model: PreTrainedModel, rows: Rows, tokenizer: Any, *, own_tokenizer: bool = True) -> Examples:
+def encode_for(model: PreTrainedModel, rows: Rows, tokenizer: Any) -> Examples:
     """:func:`encode`, for a model: checked against its tables, and as wide as they are at most.
-
-    Args:
-        own_tokenizer: False for a tokenizer that came with the built-in data and not with the model; that most words
-            are unknown to it is then a warning.
 
     Raises:
         UserError: ``task.max_length`` is more than the model has positions for, or the tokenizer is not the model's:
@@ -78,7 +70,7 @@ def encode_for(model: PreTrainedModel, rows: Rows, tokenizer: Any, *, own_tokeni
         sides.append((examples.target_ids, tables.target_words))
     for ids, words in sides:
         check_ids(task, tokenizer, ids, words, examples.row_of)
-        check_words(task, tokenizer, ids, own_tokenizer)
+        check_words(task, tokenizer, ids)
     return fitted(examples, tables)
 
 

@@ -114,12 +114,22 @@ def test_a_folder_without_a_tokenizer(family: str, tmp_path: Path) -> None:
         load_tokenizer(ModelConfig(name="x", path=str(tmp_path / "model")))
 
 
-def test_words_that_a_tokenizer_does_not_know(rows: Rows, caplog: pytest.LogCaptureFixture) -> None:
+def test_words_that_a_tokenizer_does_not_know(rows: Rows, tmp_path: Path) -> None:
     foreign = dataclasses.replace(rows, texts=[(f"zz{number}", "yy") for number in range(len(rows))])
-    with pytest.raises(UserError, match=r"does not know 100% of the words of task demo"):
+    right = "it has those of the built-in data alone, choose scale=small"
+    with pytest.raises(UserError, match=rf"^the built-in tokenizer does not know 100% of the words of .*; {right}"):
         encode_for(reader(), foreign, demo_tokenizer())
-    encode_for(reader(), foreign, demo_tokenizer(), own_tokenizer=False)
-    assert "does not know 100% of the words" in caplog.text
+    demo_tokenizer().save_pretrained(tmp_path / "model")  # as the folder of a model that was trained here has it
+    saved = load_tokenizer(ModelConfig(name="x", path=str(tmp_path / "model")))
+    with pytest.raises(UserError, match=rf"^the built-in tokenizer does not know 100% of the words of .*; {right}"):
+        encode_for(reader(), foreign, saved)
+    half = dataclasses.replace(rows, texts=[(f"zz{number}", "dog") for number in range(len(rows))])
+    assert len(encode_for(reader(), half, demo_tokenizer())) == len(rows)  # no more than half of them
+    with pytest.raises(UserError, match=r"^tokenizer of mine does not know 100% .*; give the model its own tokenizer$"):
+        own = demo_tokenizer()
+        own.add_tokens(["surplus"])
+        own.name_or_path = "mine"
+        encode_for(reader(vocab_size=len(own)), foreign, own)
 
 
 def test_ids_beyond_the_tables(rows: Rows) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from prunekit.data.demo import vocabulary
 from prunekit.data.rows import load_rows
 from prunekit.evaluation.evaluate import evaluate
 from prunekit.runs.schema.answer_file import FILE, read_answers
 from tests.support.answers import assert_answered
 from tests.support.commands import TINY, perform
-from tests.support.squad_data import WORDS, generated, written
+from tests.support.squad_data import generated, written
 
 FISHER = ["calibration_examples=32", "batch_sizes=[2]", "repeats=1"]
 COFI = [
@@ -29,7 +30,7 @@ COFI = [
 def regression(folder: Path) -> list[str]:
     random, files = np.random.default_rng(0), []
     for name, rows in (("train", 96), ("validation", 40)):
-        texts = [" ".join(random.choice(WORDS, 6)) for _ in range(rows)]
+        texts = [" ".join(random.choice(vocabulary(), 6)) for _ in range(rows)]
         lines = [f"{text},{random.integers(0, 50) / 10}" for text in texts]
         (folder / f"{name}.csv").write_text("\n".join(["text,score", *lines]) + "\n")
         files.append(f"task.files.{name}={folder}/{name}.csv")
@@ -38,7 +39,7 @@ def regression(folder: Path) -> list[str]:
 
 
 def questions(folder: Path) -> list[str]:
-    files = [f"task.files.{name}={written(folder, generated(48, seed=seed), f'{name}.jsonl')}"
+    files = [f"task.files.{name}={written(folder, generated(48, seed=seed, words=vocabulary()), f'{name}.jsonl')}"
              for seed, name in enumerate(("train", "validation"))]  # fmt: skip
     return [*TINY, "task=questions", *files, "task.max_length=32", "task.stride=8", "task.question_length=8"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import prunekit
+from prunekit.data.demo import vocabulary
 from prunekit.data.kinds.questions import Windows
 from prunekit.data.rows import load_rows
 from prunekit.runs.teachers import load_teacher
@@ -17,7 +18,7 @@ from tests.support.squad_data import generated, written
 
 
 def questions(folder: Path) -> list[str]:
-    files = [f"task.files.{name}={written(folder, generated(48, seed=seed), f'{name}.jsonl')}"
+    files = [f"task.files.{name}={written(folder, generated(48, seed=seed, words=vocabulary()), f'{name}.jsonl')}"
              for seed, name in enumerate(("train", "validation"))]  # fmt: skip
     sizes = ["task.max_length=32", "task.stride=8", "task.question_length=8", "train.evaluation_examples=20"]
     return [*TINY, "task=questions", *files, *sizes, f"run.folder={folder}/runs"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,17 @@ def tokenizer() -> Any:
     )  # fmt: skip
 
 
-def generated(rows: int, *, longest: int = 60, seed: int = 0) -> list[dict[str, Any]]:
+def generated(rows: int, *, longest: int = 60, seed: int = 0, words: Sequence[str] = WORDS) -> list[dict[str, Any]]:
     """Rows as a file has them: contexts of 1 to ``longest`` words, answers of 1 to 3 words in them."""
     generator = np.random.default_rng(seed)
     made = []
     for _ in range(rows):
-        words = [str(word) for word in generator.choice(WORDS, generator.integers(1, longest + 1))]
-        first = int(generator.integers(len(words)))
-        answer = " ".join(words[first : first + int(generator.integers(1, 4))])
-        start = len(" ".join(words[:first])) + (first > 0)
-        question = " ".join(str(word) for word in generator.choice(WORDS, generator.integers(1, 10)))
-        context = " ".join(words) + "."
+        drawn = [str(word) for word in generator.choice(words, generator.integers(1, longest + 1))]
+        first = int(generator.integers(len(drawn)))
+        answer = " ".join(drawn[first : first + int(generator.integers(1, 4))])
+        start = len(" ".join(drawn[:first])) + (first > 0)
+        question = " ".join(str(word) for word in generator.choice(words, generator.integers(1, 10)))
+        context = " ".join(drawn) + "."
         made.append({"question": question, "context": context, "answers": {"text": [answer], "answer_start": [start]}})
     return made
 

@@ -35,11 +35,15 @@ class AblateHeads(Experiment):
 
 def procedure(config: AblateHeads, run: Run) -> None:
     from prunekit.data.bleu import signatures
+    from prunekit.data.rows import load_rows
     from prunekit.heads.effects import head_comparisons
     from prunekit.heads.tables import best_heads, head_rows, layer_rows
     from prunekit.runs.run_data import evaluation_examples, recorded_rows
     from prunekit.runs.teachers import load_teacher
 
+    split = config.task.selection or config.task.train
+    if config.selection_examples and config.task.selection:
+        load_rows(config.task, split)  # read again below, hours later: what is wrong with it is refused now
     teacher = load_teacher(config, run)
     examples = evaluation_examples(config, teacher, run)
     comparisons = head_comparisons(
@@ -59,7 +63,6 @@ def procedure(config: AblateHeads, run: Run) -> None:
         layers += layer_rows(kind, "dev", best_heads(left), left, len(examples), len(examples), config.level)
 
     if config.selection_examples:
-        split = config.task.selection or config.task.train
         chosen = recorded_rows(run, "selection", config.task, split, config.selection_examples, config.seed)
         selection = head_comparisons(
             config.task, teacher, teacher.encode(chosen), run, ("all_but_one",), config.evaluation,

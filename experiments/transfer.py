@@ -38,11 +38,13 @@ def procedure(config: Transfer, run: Run) -> None:
     import numpy as np
 
     from prunekit.data.bleu import signatures
+    from prunekit.data.rows import load_rows
     from prunekit.heads.effects import head_comparisons
     from prunekit.runs.run_data import recorded_rows
     from prunekit.runs.teachers import load_teacher
     from prunekit.support.statistics import pearson
 
+    load_rows(config.second, config.second.evaluation)  # what is wrong with it is refused before a teacher is trained
     teacher = load_teacher(config, run)
     sets: list[tuple[str, str, Any]] = []  # both are read before the first is ablated: that may take an hour
     for role, task in (("evaluation", config.task), ("second", config.second)):

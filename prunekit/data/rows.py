@@ -16,6 +16,8 @@ from prunekit.support.errors import UserError, first_line
 from prunekit.support.extras import of_extra
 
 PARQUET = ".parquet"
+PRESET_SPLITS = ("train", "validation", "test")
+"""That ``conf/task/files.yaml`` names."""
 
 
 def load_rows(task: TaskConfig, split: str, *, labelled: bool = True) -> Rows:
@@ -67,7 +69,8 @@ def _read_file(task: TaskConfig, split: str) -> Any:
     files = {name: path for name, path in task.files.items() if path}
     if split not in files:
         names = ", ".join(files) or "no splits"
-        raise UserError(f"split {split!r}: task.files has {names}, add task.files.{split}=PATH")
+        new = "" if split in {*PRESET_SPLITS, *task.files} else "+"  # as Hydra wants names that no preset has
+        raise UserError(f"split {split!r}: task.files has {names}, add {new}task.files.{split}=PATH")
     path = Path(files[split])
     if path.suffix not in (*READERS, PARQUET):
         table = kind_of(task).read(task, split, path)

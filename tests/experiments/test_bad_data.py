@@ -42,7 +42,7 @@ def test_own_files_from_the_command_line(tmp_path: Path) -> None:
     ("train", "override", "line"),
     [
         (GOOD, "task.columns=[txt]", "files train: no column 'txt', did you mean 'text'? (columns: text, label)"),
-        (GOOD, "task.evaluation=dev", "split 'dev': task.files has train, validation, add task.files.dev=PATH"),
+        (GOOD, "task.evaluation=dev", "split 'dev': task.files has train, validation, add +task.files.dev=PATH"),
         ("text,label\na,7\n", "seed=0", "files train, row 0: label 7 is out of range, right would be 0=negative, 1="),
         ("text,label\n", "seed=0", "files train: the split is empty"),
         (STRANGE, "seed=0", "the built-in tokenizer does not know 100% of the words of task files; it has those of the "
@@ -54,6 +54,23 @@ def test_own_files_from_the_command_line(tmp_path: Path) -> None:
 def test_own_files_that_are_not_as_told(tmp_path: Path, train: str, override: str, line: str) -> None:
     told = refused("prune_heads", tmp_path, *own_files(tmp_path, train), override)
     assert told.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("verb", "overrides", "line"),
+    [
+        ("ablate_heads", ["task.selection=held", "selection_examples=8", "+task.files.held=no/held.csv"],
+         "task.files.held: there is no file no/held.csv"),
+        ("ablate_heads", ["task.selection=held", "selection_examples=8"], "split 'held': task.files has train, valid"),
+        ("transfer", ["second=demo", "second.source=files", "+second.files.validation=no/second.csv",
+                      "second.labels=[negative,positive]", "second.evaluation=validation"],
+         "task.files.validation: there is no file no/second.csv"),
+    ],
+)  # fmt: skip
+def test_a_split_that_is_read_later_is_refused_before_a_teacher_is_trained(
+    tmp_path: Path, verb: str, overrides: list[str], line: str
+) -> None:
+    assert refused(verb, tmp_path, *own_files(tmp_path), *overrides).startswith(line)
 
 
 def test_a_loss_that_is_not_finite(tmp_path: Path) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from experiments.cli.outcome import facts
+from experiments.cli.outcome import curve_points, facts
 from prunekit.config.sections import Settings
 from prunekit.runs.execute import FinishedRecord
 from prunekit.support.progress import console
 
 
 def announce(record: dict[str, Any], config: Settings) -> dict[str, Any]:
-    """Print the facts of a run, the data they are of, and where the record is; returns the record."""
-    data = ", ".join(f"{item['name']} {item['split']} ({item['rows']:,} rows)" for item in record["data"])
+    """Print the facts of a run, the data they are of, and where its record and its models are; returns the record."""
+    data = ", ".join(
+        f"{item['role']}: {item['name']} {item['split']} ({item['rows']:,} rows)" for item in record["data"]
+    )
     model = record["model"]
     label = model.get("name", "") + (" with random weights" if model.get("weights") == "random" else "")
     console.print(Text.assemble((record["verb"], "bold"), f" {label}"), soft_wrap=True)
@@ -24,8 +27,31 @@ def announce(record: dict[str, Any], config: Settings) -> dict[str, Any]:
     for name, value in [*facts(record, config), *([("data", data)] if data else [])]:
         table.add_row(Text(f"  {name}"), Text(value, overflow="fold"))
     console.print(table)
+    if points := curve_points(record, config):
+        console.print(_curve(points, record["metrics"]["metric"]))
     folder = Path(config.run.folder) / record["verb"] / record["run_id"]
     console.print(Text(f"  {record['seconds']['total']:.1f} s, record: {folder}"), soft_wrap=True)
+    for name, model_folder in _models(record, Path(config.run.folder)):
+        console.print(Text(f"  {name}: {model_folder}"), soft_wrap=True)
     if isinstance(record, FinishedRecord):
         console.print(f"  finished before, {record.when}; run.force=true runs it again", soft_wrap=True)
     return record
+
+
+def _curve(points: list[tuple[str, str, str]], metric: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("  heads gone", "heads left", metric):
+        table.add_column(Text(heading), justify="right")
+    for row in points:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _models(record: dict[str, Any], runs: Path) -> Iterator[tuple[str, Path]]:
+    """Folders that :func:`prunekit.load` takes: of the run's own model, and of the teacher that was trained for it."""
+    own = runs / record["verb"] / record["run_id"] / "model"
+    if own.is_dir():
+        yield "model", own
+    trained = (record["teacher"] or {}).get("run_id")
+    if trained and (runs / "finetune" / trained / "model").is_dir():
+        yield "teacher's model", runs / "finetune" / trained / "model"

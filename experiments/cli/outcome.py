@@ -42,7 +42,7 @@ def outcome(record: dict[str, Any], config: Any) -> CellOutcome:
     requested = achieved = ""
     if "share_within_baseline_band" in metrics and config.share is None:
         share = metrics["share_within_baseline_band"]
-        score = _at_share(Path(config.run.folder) / record["verb"] / record["run_id"] / "tables" / "points.csv", share)
+        score = _at_share(table_rows(record, config, "points"), share)
         requested = "every share"
         achieved = f"heads {_short(share)} gone within the baseline's band"
     elif hasattr(config, "constraint"):
@@ -68,13 +68,17 @@ def facts(record: dict[str, Any], config: Any) -> list[tuple[str, str]]:
     if "baseline_low" in metrics:
         band = f" ({_short(metrics['baseline_low'])} to {_short(metrics['baseline_high'])})"
     baseline = f"{own.baseline}{band}" if own.baseline else ""
-    rows = [(own.metric, own.score), ("baseline" if own.score else f"baseline {own.metric}", baseline),
+    curve = own.requested == "every share"  # its end is no result
+    score = own.score
+    if curve and score:
+        share = metrics["share_within_baseline_band"]
+        score += f" with {_short(share)} of the heads gone" if share else " of the whole model"
+    rows = [(own.metric, score), ("baseline" if own.score else f"baseline {own.metric}", baseline),
             ("trivial answer", _trivial(metrics, own.metric)), ("requested", own.requested),
             ("achieved", own.achieved)]  # fmt: skip
     said = {"metric", "value", own.metric, "baseline", "baseline_low", "baseline_high", "share_within_baseline_band"}
     said |= {"remaining_macs", "remaining_parameters"}  # the other side of what is achieved
     said |= {name for name in metrics if name.endswith("above_trivial")}
-    curve = own.requested == "every share"  # its end is no result
     said |= set(metrics.get("trivial", ())) if curve else set()
     rest = {
         name: value for name, value in metrics.items()
@@ -84,7 +88,30 @@ def facts(record: dict[str, Any], config: Any) -> list[tuple[str, str]]:
         name.replace("achieved", "gone"): value for name, value in record["sparsity"].items()
         if name.startswith("achieved_") or name in ("expected", "counted_as_learned")
     }  # fmt: skip
+    timed = table_rows(record, config, "latency")
+    if "speedup" in rest and timed:  # of its last row
+        rest["speedup"] = f"{_short(rest['speedup'])} (batch {timed[-1]['batch_size']}, length {timed[-1]['length']})"
     return [(name, value) for name, value in [*rows, *_grouped(rest), *_grouped(gone)] if value]
+
+
+def curve_points(record: dict[str, Any], config: Any) -> list[tuple[str, str, str]]:
+    """Share of the heads that goes, heads that are left, and score, of every point of a whole curve; none of others."""
+    if "share_within_baseline_band" not in record["metrics"] or config.share is not None:
+        return []
+    return [
+        (_short(float(row["share"])), f"{row['heads_kept']} of {row['heads_total']}", _short(float(row["value"])))
+        for row in table_rows(record, config, "points")
+    ]
+
+
+def table_rows(record: dict[str, Any], config: Any, name: str) -> list[dict[str, str]]:
+    """Of a run's own table; none where it has none, or is a record of another machine."""
+    path = Path(config.run.folder) / record["verb"] / record["run_id"] / "tables" / f"{name}.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            return list(csv.DictReader(lines))
+    except OSError:
+        return []
 
 
 def _trivial(metrics: Mapping[str, Any], metric: str) -> str:
@@ -107,13 +134,9 @@ def _grouped(values: dict[str, Any]) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _at_share(points: Path, share: float) -> float | None:
-    """The score at a share of a curve, from the run's own table."""
-    try:
-        with points.open(encoding="utf-8", newline="") as lines:
-            return next((float(row["value"]) for row in csv.DictReader(lines) if float(row["share"]) == share), None)
-    except OSError:  # a record of another machine
-        return None
+def _at_share(points: list[dict[str, str]], share: float) -> float | None:
+    """The score at a share of a curve."""
+    return next((float(row["value"]) for row in points if float(row["share"]) == share), None)
 
 
 def _short(value: Any) -> str:

@@ -6,9 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from experiments.cli.outcome import CellOutcome, facts, outcome
+from experiments.cli.outcome import CellOutcome, curve_points, facts, outcome
+from tests.support.commands import TINY, perform
 
 BAND = {"baseline": 0.9, "baseline_low": 0.88, "baseline_high": 0.92}
 
@@ -52,7 +54,37 @@ def test_a_curve_tells_of_its_last_point_within_the_band_and_not_of_its_end(tmp_
     found = outcome(curve, settings(tmp_path, share=None))
     achieved = "heads 0.25 gone within the baseline's band"
     assert found == CellOutcome("accuracy", "0.885", "0.9", "every share", achieved)
-    assert "0.33" not in str(facts(curve, settings(tmp_path, share=None)))
+    told = facts(curve, settings(tmp_path, share=None))
+    assert "0.33" not in str(told)
+    assert told[0] == ("accuracy", "0.885 with 0.25 of the heads gone")
+    curve["metrics"]["share_within_baseline_band"] = 0.0
+    assert facts(curve, settings(tmp_path, share=None))[0] == ("accuracy", "0.9 of the whole model")
+    assert curve_points(curve, settings(tmp_path, share=0.25)) == []
+
+
+def test_the_end_of_a_curve_names_its_points_data_and_models(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*TINY, "order=magnitude", "grid=0.5", "save=true", f"run.folder={tmp_path}"]
+    record = perform("prune_heads", *arguments)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    runs, teacher = tmp_path / "prune_heads" / record["run_id"], tmp_path / "finetune" / record["teacher"]["run_id"]
+    assert f"model: {runs}/model" in lines and f"teacher's model: {teacher}/model" in lines
+    points = pd.read_csv(runs / "tables" / "points.csv")
+    assert points.heads_kept.tolist() == [4, 2, 0]
+    place = lines.index("heads gone heads left accuracy")
+    one, two, three = points.value
+    assert lines[place + 1 : place + 4] == [f"0 4 of 4 {one:.4g}", f"0.5 2 of 4 {two:.4g}", f"1 0 of 4 {three:.4g}"]
+    data = next(line for line in " ".join(lines).split("data ") if line.startswith("train: demo train (192 rows)"))
+    assert "evaluation: demo validation_matched (96 rows)" in data
+
+
+def test_a_speedup_is_of_a_batch_and_a_length(tmp_path: Path) -> None:
+    (tmp_path / "some" / "1" / "tables").mkdir(parents=True)
+    (tmp_path / "some" / "1" / "tables" / "latency.csv").write_text("batch_size,length\n1,32\n128,64\n")
+    own = settings(tmp_path, constraint=0.3, budget="mac")
+    told = facts(record({"value": 0.5, "speedup": 1.4086, **BAND}, {"achieved_macs": 0.7}), own)
+    assert ("speedup", "1.409 (batch 128, length 64)") in told
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_the_terminal_shows_names_as_they_are(name: str, monkeypatch: pytest.Mon
     record: dict[str, Any] = {
         "verb": "verb", "run_id": "1", "model": {"name": name}, "metrics": {"metric": name, name: 0.25},
         "sparsity": {"achieved_[x]": 0.5},
-        "data": [{"name": name, "split": "[dev]", "rows": 3}], "seconds": {"total": 1.0},
+        "data": [{"role": "r", "name": name, "split": "[dev]", "rows": 3}], "teacher": None, "seconds": {"total": 1.0},
     }  # fmt: skip
     announce.announce(record, config)
     text = shown.getvalue()

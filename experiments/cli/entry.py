@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_type_hints
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.cli import help, messages
 from experiments.cli.cells import cells_of, shown
-from experiments.cli.composition import CONF, register, typed
+from experiments.cli.composition import CONF, REGISTERED, register, typed
 from experiments.cli.outcome import outcome
 from experiments.cli.sweep import DONE, FAILED, SKIPPED, report
 from experiments.cli.sweeper import require_one_process, require_verb, sweep_of, sweeps
@@ -53,7 +53,7 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
             failures.append(error)  # raised below: Hydra would print lines of its own about it
 
     def composed_main() -> None:
-        arguments = _options()
+        arguments = _options(verb)
         if arguments.help:
             help.show(verb, schema, arguments.overrides)
             return
@@ -81,13 +81,13 @@ def _require_whole(composed: DictConfig) -> None:
         raise UserError(f"hydra.mode=RUN: experiment={name} sweeps, one run would leave what it sweeps unset")
 
 
-def _options() -> argparse.Namespace:
+def _options(verb: str) -> argparse.Namespace:
     """Hydra's options. What is none of them is refused in one line: argparse has a dozen about its usage."""
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
         options = [text for text in parser._option_string_actions if text.startswith("--")]
-        raise UserError(messages.argument_line(message, sys.argv[1:], options))
+        raise UserError(messages.argument_line(message, sys.argv[1:], options, lambda: settings_of(verb)))
 
     parser.error = refuse  # type: ignore[method-assign]
     return parser.parse_args()
@@ -162,7 +162,7 @@ def answered(verb: str, main: Callable[[], None]) -> None:
 
 
 def _user_line(error: BaseException, verb: str) -> str | None:
-    return messages.user_line(error, lambda: settings_of(verb), choices_of)
+    return messages.user_line(error, lambda: settings_of(verb), choices_of, lambda name: is_list(verb, name))
 
 
 def choices_of(group: str) -> list[str]:
@@ -184,6 +184,14 @@ def settings_of(verb: str) -> list[str]:
         return dotted
 
     return [name for name in names(schema, "") if name.partition(".")[0] != "preset"]
+
+
+def is_list(verb: str, name: str) -> bool:
+    """Whether a setting of a verb may be a list."""
+    kind: Any = REGISTERED[verb]
+    for part in name.lstrip("+").split("."):
+        kind = get_type_hints(kind).get(part) if dataclasses.is_dataclass(kind) else None
+    return "list[" in str(kind)
 
 
 def _traceback_wanted() -> bool:

@@ -56,14 +56,18 @@ UNRECOGNIZED = re.compile(r"unrecognized arguments: (?P<arguments>.*)")
 
 Settings = Callable[[], list[str]]
 Choices = Callable[[str], list[str]]
+IsList = Callable[[str], bool]
 
 
-def user_line(error: BaseException, settings: Settings, choices: Choices) -> str | None:
+def user_line(
+    error: BaseException, settings: Settings, choices: Choices, is_list: IsList = lambda name: True
+) -> str | None:
     """One line for an error that the user can mend, None for a defect of ours.
 
     Args:
         settings: all dotted names, asked for near matches.
         choices: the files of a group, likewise.
+        is_list: whether the setting of a name may be a list.
     """
     for link in chain(error):
         if isinstance(link, UserError):
@@ -82,24 +86,30 @@ def user_line(error: BaseException, settings: Settings, choices: Choices) -> str
                 "time); the same command runs what is missing"
             )
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return composition_line(error, settings, choices)
+        return composition_line(error, settings, choices, is_list)
     if NOT_A_NAME.search(str(error)):
         return "a preset (of experiment, model, task, scale and so on) is chosen by its name, as in task=mnli"
     return None
 
 
-def argument_line(message: str, arguments: Sequence[str], options: Sequence[str]) -> str:
+def argument_line(message: str, arguments: Sequence[str], options: Sequence[str], settings: Settings) -> str:
     """What argparse says of the options of a command line, without its lines of usage.
 
     Args:
         arguments: of the command line.
         options: all that there are.
+        settings: all dotted names.
     """
     match = UNRECOGNIZED.search(message)
     if match is None:
         return message
     first = match["arguments"].split()[0]
     if first.startswith("-"):
+        name, equals, value = first.lstrip("-").partition("=")
+        if (setting := name.replace("-", "_")) in settings():
+            after = next(iter(arguments[arguments.index(first) + 1 :]), "=")
+            value = value if equals else "VALUE" if after.startswith("-") or "=" in after else after
+            return f"{first}: settings are written without dashes and with =, write {setting}={value}"
         return f"{first}: there is no such option, {near(first.partition('=')[0], options)}"
     given = [text for text in arguments if text.startswith("-")]
     ordered = [*given, *(text for text in arguments if text not in given)]
@@ -146,7 +156,7 @@ def value_line(text: str, name: str) -> str | None:
     return None
 
 
-def composition_line(error: BaseException, settings: Settings, choices: Choices) -> str:
+def composition_line(error: BaseException, settings: Settings, choices: Choices, is_list: IsList) -> str:
     """Hydra's message about a wrong override in one line, with near matches for a mistyped name."""
     for link in chain(error):
         if isinstance(link, OverrideParseException):
@@ -158,18 +168,26 @@ def composition_line(error: BaseException, settings: Settings, choices: Choices)
         return f"{group}={choice}: there is no such preset, {near(choice, choices(group))}"
     if match := NO_KEY.search(text):
         name = key["name"] if key else match["name"]
-        return f"{name}: there is no such setting, {near(name, settings())}"
+        return f"{name}: there is no such setting, {near_setting(name, settings())}"
     if match := NO_GROUP.search(text):
-        return f"{match['name']}: there is no such setting, {near(match['name'], settings())}"
+        return f"{match['name']}: there is no such setting, {near_setting(match['name'], settings())}"
     if match := AMBIGUOUS.search(text) or NEEDS_SWEEP.search(text):
         name, _, values = match["override"].partition("=")
         if name == "experiment":
             return ONE_PRESET
+        if not is_list(name):
+            return f"{name}: {values} are several values, which is a sweep: add -m, which runs each of them"
         return f"{name}: {values} are several values; -m runs each of them, and a list is written [{values}]"
     if key and (said := value_line(text, key["name"])):
         return said
     line = next(text for link in reversed(chain(error)) if (text := first_line(link)) != "None")
     return f"{key['name']}: {line}" if key and key["name"] not in line else line
+
+
+def near_setting(name: str, settings: Sequence[str]) -> str:
+    """A hint with the closest settings; where none is close, their list is too long for a line."""
+    hint = near(name, settings)
+    return hint if hint.startswith("did you mean") else "--help lists them all"
 
 
 def chain(error: BaseException | None) -> list[BaseException]:

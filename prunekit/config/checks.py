@@ -14,9 +14,13 @@ _SIZES = re.compile(r"(_size|_dim|_layers|_heads|_embeddings|_groups|_num)$|^(di
 
 
 def near(word: str, options: Iterable[str]) -> str:
-    """A hint with the closest of the options, or all of them: ``did you mean 'mnli'?``"""
+    """A hint with the closest of the options, in whatever case, or all of them: ``did you mean 'mnli'?``"""
     options = [str(option) for option in options]
     close = difflib.get_close_matches(str(word), options, n=2, cutoff=0.6)
+    if not close:
+        lower, plain = {option.casefold(): option for option in reversed(options)}, str(word).casefold()
+        found = [plain] if plain in lower else difflib.get_close_matches(plain, lower, n=2, cutoff=0.6)
+        close = [lower[match] for match in found]
     if close:
         return "did you mean " + " or ".join(repr(option) for option in close) + "?"
     return "choose from " + ", ".join(sorted(options))

@@ -20,7 +20,13 @@ from tests.support.commands import TINY, called, command, refused
         ("finetune", "model=bert-bas", "model=bert-bas: there is no such preset, did you mean 'bert-base'"),
         ("finetune", "train.epoch=3", "train.epoch: there is no such setting, did you mean 'train.epochs'"),
         ("finetune", "+train.epoch=3", "train.epoch: there is no such setting, did you mean 'epochs'"),
+        ("finetune", "TRAIN=3", "TRAIN: there is no such setting, did you mean 'train'?"),
+        ("finetune", "zzz=3", "zzz: there is no such setting, --help lists them all"),
         ("finetune", "train.epochs=three", "train.epochs: "),
+        ("prune_heads", "share=0.3,0.5", "share: 0.3,0.5 are several values, which is a sweep: add -m, which runs"),
+        ("prune_heads", "train.seed=0,1", "train.seed: 0,1 are several values, which is a sweep: add -m, which runs"),
+        ("time_inference", "lengths=8,16",
+         "lengths: 8,16 are several values; -m runs each of them, and a list is written [8,16]"),
         ("prune_heads", "share=1.5", "share: 1.5 is outside [0, 1]"),
         ("prune_heads", "order=importanc", "order: 'importanc' is unknown, did you mean 'importance'"),
         ("transfer", "task=sst2", "second.labels: "),
@@ -100,3 +106,9 @@ def test_the_traceback_is_there_for_who_wants_it() -> None:
     done = called("prune_heads", "share=2", PRUNEKIT_TRACEBACK="1")
     assert "Traceback" in done.stderr
     assert done.returncode == 1
+
+
+def test_settings_are_known_in_any_case() -> None:
+    done = command("reproduce", "SCALE=small")
+    assert done.returncode == 2
+    assert done.stderr.startswith("reproduce: SCALE: there is no such setting, did you mean 'scale'?")

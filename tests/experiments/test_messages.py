@@ -98,6 +98,11 @@ def test_a_value_that_needs_quotes_is_shown_with_them(value: str) -> None:
     [
         (["share=0.5", "-m", "seed=0,1"], "seed=0,1: options go before all settings, write -m share=0.5 seed=0,1"),
         (["--multirn", "seed=0"], "--multirn: there is no such option, did you mean '--multirun'"),
+        (["--order", "importance"], "--order: settings are written without dashes and with =, write order=importance"),
+        (["--train.seed=1"], "--train.seed=1: settings are written without dashes and with =, write train.seed=1"),
+        (["--save"], "--save: settings are written without dashes and with =, write save=VALUE"),
+        (["--retrain-steps", "share=1"], "--retrain-steps: settings are written without dashes and with =, write "
+                                         "retrain_steps=VALUE"),
         (["--cfg", "jobs"], "argument --cfg/-c: invalid choice: 'jobs'"),
     ],
 )

@@ -64,9 +64,7 @@ class NumberRule:
         too_high = value >= self.high if self.below else value > self.high
         if not too_low and not too_high:
             return
-        if self.above and self.below:
-            yield f"{name}: {short(value)} is not between {self.low} and {self.high}"
-        elif self.high <= 1:
+        if self.high <= 1 or (self.above and self.below):
             left, right = "(" if self.above else "[", ")" if self.below else "]"
             yield f"{name}: {short(value)} is outside {left}{self.low}, {self.high}{right}"
         elif too_high:

@@ -14,7 +14,7 @@ import numpy as np
 
 from prunekit.config.checks import near
 from prunekit.config.task import TaskConfig
-from prunekit.support.errors import UserError
+from prunekit.support.errors import RowError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +90,9 @@ def checked_texts(where: str, columns: Sequence[str], table: Any) -> list[tuple[
         raise UserError(f"{where}: the split is empty")
     for row, text in enumerate(texts):
         if not all(isinstance(part, str) for part in text):
-            raise UserError(f"{where}, row {row}: {list(columns)} should be text, found {text!r}")
+            raise RowError(where, row, f"{list(columns)} should be text, found {text!r}")
         if not any(part.strip() for part in text):
-            raise UserError(f"{where}, row {row}: there is no text in {', '.join(columns)}, leave the row out")
+            raise RowError(where, row, f"there is no text in {', '.join(columns)}, leave the row out")
     return texts
 
 

@@ -48,8 +48,8 @@ def check_ids(task: str, tokenizer: Any, ids: Sequence[Sequence[int]], words: in
     for example, row in enumerate(ids):
         if max(row, default=0) >= words:
             raise UserError(
-                f"{_named(tokenizer)} gives token {max(row)} in row {row_of[example]} of task {task}, the model's "
-                f"table of embeddings ends at {words - 1}; give the model its own tokenizer"
+                f"{_named(tokenizer)} gives token {max(row)} in row {row_of[example]} (counted from 0) of task {task}, "
+                f"the model's table of embeddings ends at {words - 1}; give the model its own tokenizer"
             )
 
 

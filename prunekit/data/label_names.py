@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunekit.config.task import TaskConfig, is_whole, label_key
-from prunekit.support.errors import UserError
+from prunekit.support.errors import RowError
 
 UNLABELLED = -1
 
@@ -41,9 +41,11 @@ def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_na
         if isinstance(label, int) and key in reordered:
             if (place := reordered[key]) is not None:
                 return place
-            raise UserError(
-                f"{where}, row {row}: label {key} is {source_names[label]!r} there, right would be "
-                f"{', '.join(task.labels)}; task.labels=[...] names the labels of the data"
+            raise RowError(
+                where,
+                row,
+                f"label {key} is {source_names[label]!r} there, right would be "
+                f"{', '.join(task.labels)}; task.labels=[...] names the labels of the data",
             )
         if key in named:
             return named[key]
@@ -51,11 +53,17 @@ def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_na
             return UNLABELLED
         if by_number and is_whole(key) and 0 <= int(key) < len(task.labels):
             return int(key)
+        if label is None or not key:
+            raise RowError(
+                where, row, f"there is no label in {task.label!r}; leave the row out, or give it the label {UNLABELLED}"
+            )
         right = ", ".join(f"{i}={name}" for i, name in enumerate(task.labels)) if by_number else ", ".join(task.labels)
         shown = key if is_whole(key) else repr(label)
-        raise UserError(
-            f"{where}, row {row}: label {shown} is out of range, right would be {right}; "
-            "task.labels=[...] names the labels of the data, task.label= its column"
+        raise RowError(
+            where,
+            row,
+            f"label {shown} is out of range, right would be {right}; "
+            "task.labels=[...] names the labels of the data, task.label= its column",
         )
 
     numbers = []

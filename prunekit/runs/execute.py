@@ -12,7 +12,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -243,6 +243,8 @@ def execute(
             tracker.abandon()
             if isinstance(error, UserError) and {path.name for path in folder.iterdir()} <= {"config.yaml", INPUTS}:
                 shutil.rmtree(folder)  # before anything was done
+                with suppress(OSError):  # unless the verb has other runs
+                    folder.parent.rmdir()
             raise
         sheets = run.answers.join()
         record = {

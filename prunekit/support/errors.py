@@ -8,6 +8,19 @@ class UserError(Exception):
     """
 
 
+class RowError(UserError):
+    """Bad input in a row of data.
+
+    Args:
+        where: task and split.
+        row: counted from 0, as Python and `datasets` do; the message says so.
+        problem: and what would be right.
+    """
+
+    def __init__(self, where: str, row: int, problem: str) -> None:
+        super().__init__(f"{where}, row {row}: {problem} (rows are counted from 0, without a heading)")
+
+
 def first_line(error: BaseException) -> str:
     """Of an exception's message, or its name where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -13,7 +13,7 @@ from prunekit.data.checked_rows import Rows, check_columns, checked_texts, notic
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.label_names import UNLABELLED, label_numbers
 from prunekit.data.losses import at_least_float32, task_loss
-from prunekit.support.errors import UserError
+from prunekit.support.errors import RowError, UserError
 
 
 class Classification(TaskKind):
@@ -91,12 +91,12 @@ class Regression(TaskKind):
 
 
 def _number(label: Any, where: str, row: int) -> float:
+    if label is None or not str(label).strip():
+        raise RowError(where, row, "there is no label; leave the row out")
     try:
         value = float("nan") if "_" in str(label) else float(label)  # Python reads 1_0 as 10
     except (TypeError, ValueError):
         value = float("nan")
     if not np.isfinite(value):
-        raise UserError(
-            f"{where}, row {row}: label {label!r} should be a finite number; task.labels=[...] makes names classes"
-        )
+        raise RowError(where, row, f"label {label!r} should be a finite number; task.labels=[...] makes names classes")
     return value

@@ -20,7 +20,7 @@ from prunekit.data.batches import Batch, Examples, with_padding
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts, notice
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.losses import at_least_float32, task_loss
-from prunekit.support.errors import UserError
+from prunekit.support.errors import RowError, UserError
 
 CHUNK = 512
 """Rows that are tokenised at once; offsets as Python objects take a hundred times the memory of the text."""
@@ -48,18 +48,22 @@ def gold_answers(task: TaskConfig, where: str, texts: list[tuple[str, ...]], col
             pairs = zip(entry["text"], entry["answer_start"], strict=True)
             answers = tuple(Answer(text, int(start)) for text, start in pairs)
         except (TypeError, KeyError, ValueError):
-            raise UserError(
-                f"{where}, row {row}: {task.label} {entry!r} should be "
-                '{"text": ["as in the context", ...], "answer_start": [its first character, ...]}'
+            raise RowError(
+                where,
+                row,
+                f"{task.label} {entry!r} should be "
+                '{"text": ["as in the context", ...], "answer_start": [its first character, ...]}',
             ) from None
         for text, start in answers:
             if not isinstance(text, str) or not text.strip() or start < 0 or not context.startswith(text, start):
-                raise UserError(
-                    f"{where}, row {row}: the answer {text!r} is not in the context at answer_start {start}, "
-                    f"there is {context[max(start, 0) : max(start, 0) + len(str(text))]!r}"
+                raise RowError(
+                    where,
+                    row,
+                    f"the answer {text!r} is not in the context at answer_start {start}, "
+                    f"there is {context[max(start, 0) : max(start, 0) + len(str(text))]!r}",
                 )
         if not answers and task.no_answer is None:
-            raise UserError(f"{where}, row {row}: no answer; task.no_answer=0 takes questions without one")
+            raise RowError(where, row, "no answer; task.no_answer=0 takes questions without one")
         gold[row] = tuple(Answer(text.strip(), start + _leading_spaces(text)) for text, start in answers)
     return gold
 

@@ -23,7 +23,7 @@ from prunekit.data.table_files import text_lines
 from prunekit.data.tokenizers import joint_bpe, load_tokenizer, tokenizer_fingerprint
 from prunekit.models import checkpoints
 from prunekit.models.families.table import TRANSLATORS
-from prunekit.support.errors import UserError
+from prunekit.support.errors import RowError, UserError
 from prunekit.support.extras import of_extra
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def checked_pairs(task: TaskConfig, split: str, table: Any) -> Rows:
     for row, pair in enumerate(pairs):
         for column, text in zip(task.columns, pair, strict=True):
             if not text.strip():
-                raise UserError(f"{where}, row {row}: {column!r} is empty, its partner is {' '.join(pair).strip()!r}")
+                raise RowError(where, row, f"{column!r} is empty, its partner is {' '.join(pair).strip()!r}")
     targets = np.asarray([target for _, target in pairs], dtype=object)
     return Rows(task, split, [(source,) for source, _ in pairs], targets, len(pairs))
 

@@ -195,7 +195,7 @@ def test_all_logged_configurations_pass() -> None:
         ("prune_heads", "run.threads", 10**6, "run.threads: 1000000 is too large, the most is 1,024"),
         ("prune_heads", "train.learning_rate", 0.0, "train.learning_rate: 0.0 must be above 0"),
         ("prune_heads", "train.weight_decay", -1.0, "train.weight_decay: -1.0 must not be negative"),
-        ("prune_cofi", "sparsity", 1.0, "sparsity: 1.0 is not between 0 and 1"),
+        ("prune_cofi", "sparsity", 1.0, "sparsity: 1.0 is outside (0, 1)"),
         ("prune_heads", "model.shape", {"hidden_size": 64, "intermediate_size": 0},
          "model.shape.intermediate_size: 0 is no size, give a whole number of 1 to 10,000,000"),
         ("prune_heads", "model.shape", {"hidden_size": 64, "hidden_dropout_prob": 1.5},

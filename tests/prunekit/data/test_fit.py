@@ -140,7 +140,7 @@ def test_ids_beyond_the_tables(rows: Rows) -> None:
     own.add_tokens(["surplus"])
     assert encode_for(reader(), rows, own).input_ids == encode(rows, own).input_ids  # no row has it
     texts = [*rows.texts[:5], ("surplus", "surplus"), *rows.texts[6:]]
-    with pytest.raises(UserError, match=rf"gives token {size} in row 5 of task demo, .* ends at {size - 1}"):
+    with pytest.raises(UserError, match=rf"{size} in row 5 \(counted from 0\) of task demo, .* ends at {size - 1}"):
         encode_for(reader(), dataclasses.replace(rows, texts=texts), own)
 
 

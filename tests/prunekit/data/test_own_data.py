@@ -113,7 +113,8 @@ class TestLabels:
             (["no", "yes"], [0, "Yes"], "own train, row 1: label 'Yes' is out of range, right would be 0=no, 1=yes"),
             (["no", "yes"], [0, "²"], "own train, row 1: label '²' is out of range"),
             (["no", "yes"], [0, "9" * 5000], "own train, row 1: label '999"),
-            (["no", "yes"], [0, None], "own train, row 1: label None is out of range"),
+            (["no", "yes"], [0, None], "own train, row 1: there is no label in 'label'; leave the row out, or"),
+            (["no", "yes"], [0, " "], "own train, row 1: there is no label in 'label'; leave the row out, or give it"),
             (["no", "yes"], [0, [1]], "own train, row 1: label [1] is out of range"),
             (["no", "yes"], [0, 0.5], "own train, row 1: label 0.5 is out of range"),
         ],
@@ -147,10 +148,15 @@ class TestLabels:
 
 
 class TestNumbers:
-    @pytest.mark.parametrize("value", ["1_0", "good", "", "nan", None])
+    @pytest.mark.parametrize("value", ["1_0", "good", "nan"])
     def test_what_is_no_number_is_named(self, tmp_path: Path, value: Any) -> None:
         line = told(own(table(tmp_path, ".jsonl", [1, value]), [], metrics=["pearson"]))
         assert line.startswith(f"own train, row 1: label {value!r} should be a finite number; task.labels=[...]")
+
+    @pytest.mark.parametrize("value", ["", " ", None])
+    def test_a_row_without_a_number_is_named(self, tmp_path: Path, value: Any) -> None:
+        line = told(own(table(tmp_path, ".jsonl", [1, value]), [], metrics=["pearson"]))
+        assert line.startswith("own train, row 1: there is no label; leave the row out (rows are counted from 0")
 
     def test_one_number_for_all_rows_has_no_correlation(self, tmp_path: Path) -> None:
         line = told(own(table(tmp_path, ".csv", [-1, -1, -1]), [], metrics=["pearson"]))
@@ -195,7 +201,8 @@ class TestTables:
         [
             (".csv", 'text,label\na,0\n"b,1\nc,0\n', "cannot be read, a quotation mark on line 3 never closes"),
             (".csv", "text,label\na\rb,0\n", "cannot be read, line 2: new-line character seen in unquoted field"),
-            (".csv", "text,label\na\n", "own train, row 0: label None is out of range"),
+            (".csv", "text,label\na\n", "own train, row 0: there is no label in 'label'; leave the row out, or "
+                                       "give it the label -1 (rows are counted from 0, without a heading)"),
             (".csv", "label,text\n0\n", "own train, row 0: ['text'] should be text, found (None,)"),
             (".csv", "text,text,label\na,b,0\n", "has 2 columns 'text', each needs a name of its own"),
             (".csv", b"text,label\na,0\n\xff,1\n", "is no UTF-8 text (line 3: "),
@@ -231,7 +238,8 @@ class TestTables:
     def test_rows_without_any_text(self, tmp_path: Path) -> None:
         path = written_as(tmp_path, "one,two,label\na,,1\n,b,0\n , ,1\n")
         assert told(own(path, ["no", "yes"], columns=["one", "two"])) == (
-            "own train, row 2: there is no text in one, two, leave the row out"
+            "own train, row 2: there is no text in one, two, leave the row out (rows are counted from 0, without a "
+            "heading)"
         )
 
     def test_missing_columns_name_their_setting(self, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ class RunConfig:
     threads: int | None = within(None, 1, 1024)
     """CPU threads; null for all cores that this process may use."""
     progress: bool = True
-    """Progress bars, where there is a terminal."""
+    """Progress bars; without a terminal a line a minute."""
     wandb: str = "auto"
     """``auto``: online with a key and offline without one; ``online``, ``offline``, ``disabled``."""
     project: str = "prunekit"

@@ -1,7 +1,8 @@
-"""One progress bar a stage, with rate and time left; silent without a terminal."""
+"""One progress bar a stage, with rate and time left; without a terminal a line a minute."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,9 @@ def plain_console(width: int | None = None) -> Console:
 
 console = plain_console()
 
+LINE_SECONDS = 60.0
+"""Between two lines about a stage where no bar can be drawn."""
+
 Advance = Callable[[int], None]
 """Called with how many more of a stage's items are done."""
 
@@ -36,6 +40,9 @@ Advance = Callable[[int], None]
 @contextmanager
 def bar(label: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
     """A bar of ``total`` items; yields the function that advances it."""
+    if not console.is_terminal:
+        yield _lines(label, total) if shown else lambda done: None
+        return
     columns = (
         TextColumn("{task.description:<34}", markup=False),
         BarColumn(bar_width=28),
@@ -43,6 +50,22 @@ def bar(label: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:
+    with Progress(*columns, console=console, disable=not shown) as progress:
         task = progress.add_task(label, total=total)
         yield lambda done: progress.advance(task, done)
+
+
+def _lines(label: str, total: int) -> Advance:
+    """Counts, and says how far a stage has come where the last line about it is a minute old."""
+    start = last = time.monotonic()
+    ended = 0
+
+    def advance(done: int) -> None:
+        nonlocal last, ended
+        ended += done
+        now = time.monotonic()
+        if now - last >= LINE_SECONDS:
+            last = now
+            console.print(f"{label}: {ended:,} of {total:,} after {(now - start) / 60:.0f} min", soft_wrap=True)
+
+    return advance

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from analysis.catalogue import commands
 from analysis.catalogue.chapters import CHAPTERS, Chapter
 from analysis.claims import papers
-from analysis.data.groups import Group, Setting, by_setting
+from analysis.data.groups import Group, Setting, by_setting, setting_of
 from analysis.render.output import Table
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ class Judged:
     chapter: Chapter
     setting: Setting
     table: Table
-    tasks: tuple[str, ...] = ()
-    """That any of its runs are of."""
+    runs: tuple[Record, ...] = ()
 
     @property
     def tested(self) -> bool:
@@ -44,7 +44,7 @@ def judge(records: Sequence[Record], journal: Journal) -> list[Judged]:
         if chapter.paper:
             for setting, runs in chapter.settings(records).items():
                 table = papers.judged(chapter.paper, chapter.groups(runs), journal, str(setting))
-                judged.append(Judged(chapter, setting, table, tuple(sorted({record.task for record in runs}))))
+                judged.append(Judged(chapter, setting, table, tuple(runs)))
     return judged
 
 
@@ -59,12 +59,12 @@ def table_of_all(judged: Iterable[Judged], records: Sequence[Record], journal: J
         if chapter.paper:
             own = [one for one in judged if one.chapter is chapter]
             place = chapter.usual or usual
-            rows += [row for claim in chapter.list_claims() for row in _rows(chapter, claim, own, place)]
+            rows += [row for claim in chapter.list_claims() for row in _rows(chapter, claim, own, place, records)]
     rows += _albert(records, journal)
     if {row["verdict"] for row in rows} == {NOT_TESTED}:
         return None
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    shown = frame.assign(verdict=frame["verdict"].map("**{}**".format), command=frame["command"].map("`{}`".format))
+    shown = frame.assign(verdict=frame["verdict"].map("**{}**".format), command=frame["command"].map(_as_code))
     return Table(
         name="claims",
         title="What the papers claim and what the runs say",
@@ -96,17 +96,33 @@ def for_terminal(table: Table) -> tuple[Table | None, list[str]]:
     return replace(table, frame=table.frame[tested], display=table.display[tested]), lines
 
 
-def _rows(chapter: Chapter, claim: Claim, judged: Sequence[Judged], usual: Setting | None) -> list[dict[str, str]]:
+def _as_code(command: str) -> str:
+    return f"`{command}`" if command else ""
+
+
+def _rows(
+    chapter: Chapter, claim: Claim, judged: Sequence[Judged], usual: Setting | None, records: Sequence[Record]
+) -> list[dict[str, str]]:
     rows = []
     for one in judged:
         row = _row_of(one.table, claim)
         if row["verdict"] != NOT_TESTED:
-            rows.append({"paper": chapter.title, **row, "command": command(claim, one.setting, one.tasks)})
+            tasks = sorted({record.task for record in one.runs})
+            command = commands.of_claim(claim, one.setting, tasks, one.runs)
+            rows.append({"paper": chapter.title, **row, "command": command})
     if rows:
         return rows
     scored = [one.setting for one in judged if one.setting.weights != "random"]
-    untested = {"paper": chapter.title, **_known(claim)}
-    return [untested | {"command": command(claim, next(iter(scored), usual))}]
+    made = [_command(claim, setting, records) for setting in (*scored, usual)]
+    return [{"paper": chapter.title, **_known(claim), "command": next(filter(None, made), "")}]
+
+
+def _command(claim: Claim, setting: Setting | None, records: Sequence[Record]) -> str:
+    """What would make the runs of a claim in a setting that may have others."""
+    every = setting is not None and not setting.task
+    return commands.of_claim(
+        claim, setting, runs=[record for record in records if setting_of(record, all_tasks=every) == setting]
+    )
 
 
 def _albert(records: Sequence[Record], journal: Journal) -> list[dict[str, str]]:
@@ -114,7 +130,7 @@ def _albert(records: Sequence[Record], journal: Journal) -> list[dict[str, str]]
     timings = [record for record in records if record.verb == "time_inference" and not record.model.shape_of]
     table = papers.judged("albert", {"time_inference": [Group(timings)]}, journal)
     return [
-        {"paper": ALBERT, **_row_of(table, claim), "command": command(claim, None)}
+        {"paper": ALBERT, **_row_of(table, claim), "command": commands.of_claim(claim, None)}
         for claim in papers.read("albert").claims
     ]
 
@@ -130,24 +146,6 @@ def _known(claim: Claim) -> dict[str, str]:
     every = ", for every teacher" if claim.over == "teachers" else ""
     return {"claim": claim.text, "where": claim.where, "published": claim.published, "ours": "",
             "verdict": NOT_TESTED, "criterion": claim.criterion + every, "setting": "not in the records"}  # fmt: skip
-
-
-def command(claim: Claim, setting: Setting | None, tasks: Sequence[str] = ()) -> str:
-    """What makes the runs of a claim in a setting, on ``tasks`` if the claim is judged on several and names none.
-
-    ``{task}`` in the claim's command stands for the setting's task.
-    """
-    verb, overrides = claim.command.split(" ", 1)
-    overrides = overrides.replace("{task}", setting.task if setting is not None else "")
-    several = tasks if claim.over == "tasks" and "task=" not in overrides else ()
-    sweep = "-m " if len(several) > 1 and not overrides.startswith("-m ") else ""
-    words = [f"python -m experiments.{verb} {sweep}{overrides}"]
-    if setting is not None:
-        words += [f"scale={setting.scale}"] if setting.scale else []
-        words.append(f"model={setting.model}")
-        words += [f"task={setting.task or ','.join(several)}"] if setting.task or several else []
-        words += ["model.weights=random"] if setting.weights == "random" else []
-    return " ".join(words)
 
 
 def _usual_setting(records: Sequence[Record]) -> Setting | None:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.catalogue import commands
 from analysis.catalogue.all_claims import for_terminal, judge, table_of_all
 from analysis.catalogue.chapters import CHAPTERS, Chapter, Part
 from analysis.data.groups import Group, Setting, by_setting, folder_names, setting_of
 from analysis.data.loading import Journal, load
+from analysis.data.marks.teacher_names import with_names_of_teachers
 from analysis.data.records import TIMING_VERBS, DamagedRecordError, Record, read_record
 from analysis.render.output import Drawing, Item, Table
 from prunekit.support.errors import UserError
@@ -114,9 +116,10 @@ def draw_each(records: Sequence[Record], journal: Journal) -> Iterator[Made]:
             for one in judged:
                 if one.chapter is chapter and one.setting == setting and one.tested:
                     yield Made(chapter.title, str(setting), folders[setting], "claims", one.table, "", random)
-        for setting in by_setting(filter(chapter.takes, records), all_tasks=True):
+        for setting, runs in by_setting(filter(chapter.takes, records), all_tasks=True).items():
             if chapter.paper and setting.weights != "random" and not _holds(runs_of, setting):
-                journal.missing.append(f"{folders[setting]}: no runs of {chapter.title}; {_command(chapter, setting)}")
+                command = commands.of_chapter(chapter.command, setting, runs)
+                journal.missing.append(f"{folders[setting]}: {_with_command(f'no runs of {chapter.title}', command)}")
     whole = table_of_all(judged, records, journal)
     if whole is not None:
         yield Made(ALL_CLAIMS, "all papers and models", "", "claims", whole)
@@ -133,6 +136,7 @@ def draw_run(run_dir: Path, out: Path) -> list[Path]:
         return []
     if record is None:
         return []
+    [record] = with_names_of_teachers([record])
     journal, paths = Journal(), []
     for part in (part for chapter in CHAPTERS if chapter.takes(record) for part in chapter.parts):
         if part.verb == record.verb and part.one_run:
@@ -163,7 +167,7 @@ def _draw_setting(
         scored = setting.weights != "random" or part.verb in TIMING_VERBS
         expected = chapter.paper and (part.of_paper or groups[part.verb])
         if not made and expected and scored and len(journal.failed) == broken:
-            journal.missing.append(f"{folder}/{part.name}: {_why_not(part, setting, groups[part.verb])}")
+            journal.missing.append(f"{folder}/{part.name}: {_why_not(part, setting, groups[part.verb], records)}")
 
 
 def _attempt(part: Part, group: Group, journal: Journal, folder: str) -> list[Item]:
@@ -200,23 +204,21 @@ def _keep(made: Made, out: Path, drawn: Drawn) -> None:
         drawn.tables.append(made.item)
 
 
-def _why_not(part: Part, setting: Setting, groups: list[Group]) -> str:
+def _why_not(part: Part, setting: Setting, groups: list[Group], others: Sequence[Record]) -> str:
+    """Why there is nothing of a part, and what makes its runs; ``others`` are those that the setting has."""
     if groups:
         runs = sum(len(group.records) for group in groups)
         return f"{part.needs or 'nothing to draw'} in the {runs} {part.verb} run(s)"
-    task = f" task={setting.task}" if setting.task else ""
-    own = f" {part.overrides}".format(task=setting.task) if part.overrides else ""
-    command = f"python -m experiments.{part.verb} model={setting.model}{task}{own}"
-    return f"no {part.verb} runs; run {command}" + (f" scale={setting.scale}" if setting.scale else "")
+    return _with_command(f"no {part.verb} runs", commands.of_part(part.verb, part.overrides, setting, others))
+
+
+def _with_command(why: str, command: str) -> str:
+    return why + (f"; run {command}" if command else "")
 
 
 def _holds(settings: Iterable[Setting], model: Setting) -> bool:
     """Is any of the settings one of this model, weights and scale?"""
     return any(replace(setting, task="") == model for setting in settings)
-
-
-def _command(chapter: Chapter, setting: Setting) -> str:
-    return f"run {chapter.command}" + (f" SCALE={setting.scale}" if setting.scale else "")
 
 
 def report(drawn: Drawn, console: Console) -> None:

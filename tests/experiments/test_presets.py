@@ -14,8 +14,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from analysis.catalogue.all_claims import command
 from analysis.catalogue.chapters import CHAPTERS
+from analysis.catalogue.commands import of_claim
 from analysis.claims import papers
 from analysis.data.groups import Setting
 from experiments.cli.cells import Cell, cells_of, parts_of
@@ -188,13 +188,13 @@ def commands_of_claims() -> list[str]:
     of_translation = [claim for chapter in CHAPTERS if chapter.translation for claim in chapter.list_claims()]
     assert (len(of_encoders), len(of_translation)) == (25, 14)
     small = Setting("minilm-l6", "pretrained", "", "small")
-    lines = {command(claim, small, ("mnli", "sst2")) for claim in of_encoders}
-    lines |= {command(claim, None) for claim in of_encoders}
+    lines = {of_claim(claim, small, ("mnli", "sst2")) for claim in of_encoders}
+    lines |= {of_claim(claim, None) for claim in of_encoders}
     for setting in (
         Setting("marian-small", "scratch", "multi30k", "small"),
         Setting("marian-demo", "scratch", "demo_translation", "demo"),
     ):
-        lines |= {command(claim, setting) for claim in of_translation}
+        lines |= {of_claim(claim, setting) for claim in of_translation}
     return sorted(lines)
 
 

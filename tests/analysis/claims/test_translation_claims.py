@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.catalogue.all_claims import command, judge, table_of_all
+from analysis.catalogue.all_claims import judge, table_of_all
+from analysis.catalogue.commands import of_claim
 from analysis.claims import papers
 from analysis.data.groups import Group, Setting
 from analysis.data.loading import Journal, load
@@ -166,7 +167,7 @@ def test_untested_claims_name_a_translation_model_whatever_else_is_there(tmp_pat
 def test_command_puts_the_task_where_the_claim_asks_for_it() -> None:
     [claim] = [claim for claim in papers.read("translation").claims if claim.evidence == "transfer"]
     setting = Setting("marian-demo", "scratch", "demo_translation", "demo")
-    assert "second=demo_translation" in command(claim, setting)
+    assert "second=demo_translation" in of_claim(claim, setting)
 
 
 def test_published_numbers_come_from_the_papers_tables() -> None:

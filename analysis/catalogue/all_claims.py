@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NOT_TESTED = "not tested"
 ALBERT = "Lan et al. 2019 (ALBERT)"
+OF_COMMANDS = "Commands make the runs; `python -m analysis` then judges them."
 COLUMNS = ("paper", "claim", "where", "published", "ours", "verdict", "criterion", "setting", "command")
 
 
@@ -71,8 +72,9 @@ def table_of_all(judged: Iterable[Judged], records: Sequence[Record], journal: J
         frame=frame,
         display=shown,
         caption="A row a claim and model with runs that test it. Criteria are ours. Captions of the claims tables of "
-        "each model say how numbers are averaged. Commands make the runs; `python -m analysis` then judges them.",
+        "each model say how numbers are averaged. " + OF_COMMANDS,
         narrow=("paper", "claim", "setting", "verdict"),
+        of_other_columns=(OF_COMMANDS,),
     )
 
 

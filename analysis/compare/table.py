@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 LEVELS = (75.0, 50.0, 25.0, 10.0)
 """Per cent of the MACs that may remain. Heads alone reach only the first: the FFNs hold most MACs."""
 
+SECONDS = (
+    "Seconds: of pruning itself, the mean of its runs, of what is distilled the longest, as runs of a seed share their "
+    "warm-up; empty where not recorded or of another machine. "
+)
+
 
 def best_within(frame: pd.DataFrame, level: float) -> pd.DataFrame:
     """Each method's row of the highest score among those with at most ``level`` per cent of the MACs."""
@@ -41,10 +46,10 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], words:
         display=display(best, frames, compared),
         caption="Cells: mean score (points against the unpruned model of the same teacher; MACs that it really has). "
         "Bold: the best of a task, never the oracle, which knows the evaluation data. The best is chosen by the scores "
-        "shown, among runs that exist; where a method has none so small, its fewest MACs are told. Seconds: of pruning "
-        "itself, the mean of its runs, of what is distilled the longest, as runs of a seed share their warm-up; empty "
-        f"where not recorded or of another machine. {' '.join(dict.fromkeys(words))} {describe(records)}",
+        "shown, among runs that exist; where a method has none so small, its fewest MACs are told. "
+        f"{SECONDS}{' '.join(dict.fromkeys(words))} {describe(records)}",
         narrow=("task", "method", *map(_heading, LEVELS)),
+        of_other_columns=(SECONDS,),
     )  # fmt: skip
 
 

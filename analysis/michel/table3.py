@@ -39,9 +39,17 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             display=display(effects, printed.assign(kind=ENCODER, significant=False)),
             caption="The head that stays is chosen on validation data (dev, as in Table 3) or on training "
             f"data{examples_chosen_on(effects)} (train, as in its appendix). sig.: p < 0.01. Published: BERT-base "
-            f"(12 layers), MNLI-m, none significant. {trivial_words(group.records)}{group.caption}",
+            f"(12 layers), MNLI-m, none significant{only_published(effects, printed)}. "
+            f"{trivial_words(group.records)}{group.caption}",
         )
     ]
+
+
+def only_published(effects: pd.DataFrame, printed: pd.DataFrame) -> str:
+    """Which rows are of layers that only the paper's model has; empty where ours has as many."""
+    ours, theirs = int(effects["layer"].max()), int(printed["layer"].max())
+    rows = f"rows {ours + 1} to {theirs} are" if ours + 1 < theirs else f"row {theirs} is"
+    return f"; {rows} of layers that only it has" if ours < theirs else ""
 
 
 def examples_chosen_on(effects: pd.DataFrame) -> str:

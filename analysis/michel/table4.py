@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 TIMINGS = columns("time_inference", "timings")
 PUBLISHED_SHARE = 0.5
+QUARTILES = "median and quartiles"
+"""What figures show of the repeats."""
+SPREAD = "median ± half the distance between the quartiles"
+"""What cells of the table do."""
+UNIT = "examples/s"
 VARIANTS = {
     "gated": Look("gated (masked)", VERMILLION, "s", (0, (3, 1))),
     "pruned": Look("physically pruned", BLUE, "o", "-"),
@@ -31,7 +36,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     if frame is None:
         return []
     shares = sorted(frame.loc[frame["variant"] != "original", "share"].unique())
-    device = f"{group.records[0].device}; {int(frame['repeats'].max())} repeats, median and quartiles"
+    device = f"{group.records[0].device}; {int(frame['repeats'].max())} repeats, {QUARTILES}"
     device += f". {text}".rstrip(". ") if (text := disturbed_text(group.records, "Among these")) else ""
     items: list[Item] = [
         Table(
@@ -39,13 +44,13 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             title="Table 4: examples per second, original, gated and physically pruned",
             frame=frame,
             display=display(frame),
-            caption=f"{device}. Gains are over the original. Published: BERT-base, GTX 1080 Ti, "
-            f"length not stated. {group.caption}",
+            caption=f"{device.replace(QUARTILES, SPREAD)}. Gains are over the original. Published: BERT-base, "
+            f"GTX 1080 Ti, length not stated. {group.caption}",
             narrow=(
                 "heads removed",
                 "length",
                 "batch",
-                "original",
+                f"original, {UNIT}",
                 "gated gain",
                 "pruned gain",
                 "published gain",
@@ -107,11 +112,11 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
             "heads removed": f"{100 * share:.0f} %",
             "length": f"{length} (mean)" if label == "mean" else str(length),
             "batch": str(batch),
-            "original": _speed(base),
+            f"original, {UNIT}": _speed(base),
         }
         for variant in VARIANTS:
             timing = changed.get((variant, share, cell))
-            row[variant] = _speed(timing)
+            row[f"{variant}, {UNIT}"] = _speed(timing)
             row[f"{variant} gain"] = f"{100 * timing['gain']:+.1f} %" if timing else ""
         row["peak MB, original / pruned"] = " / ".join(
             f"{timing['peak_memory_mb']:.0f}" if timing else "-" for timing in (base, pruned)

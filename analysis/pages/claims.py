@@ -64,17 +64,17 @@ def paper_table(rows: Sequence[TestedClaim], paper: str) -> str:
     return "\n".join(lines)
 
 
-def headline(rows: Sequence[TestedClaim], chosen: Sequence[tuple[str, str]]) -> str:
+def headline(rows: Sequence[TestedClaim], chosen: Sequence[Sequence[str]]) -> str:
     """A few claims of all papers.
 
     Arguments:
-        chosen: paper and the first words of the claim.
+        chosen: paper, the first words of the claim, and what the verdict does not say, if anything.
 
     Raises:
         UserError: words that begin no tested claim of the paper, or several.
     """
     lines = _heading(("claim", "paper", "published", "ours", "verdict"))
-    for paper, words in chosen:
+    for paper, words, *remark in chosen:
         matches = [row for row in rows if row.paper == paper and row.cells["claim"].startswith(words)]
         if len(matches) != 1:
             raise UserError(f"headline: {len(matches)} tested claims of {paper} begin with {words!r}, one should")
@@ -82,6 +82,7 @@ def headline(rows: Sequence[TestedClaim], chosen: Sequence[tuple[str, str]]) -> 
         verdict = f"**{cells['verdict']}**"
         if cells["verdict"] == "holds" and _SINGLE.search(cells["ours"]):
             verdict = "met once"  # a single training decides nothing
+        verdict += f" ({remark[0]})" if remark else ""
         lines.append(_line([cells["claim"], matches[0].title, cells["published"], cells["ours"], verdict]))
     return "\n".join(lines)
 

@@ -5,7 +5,7 @@ What a template can use:
 - ``runs(VERB, task=..., ...)``: runs by their settings (:mod:`analysis.pages.selection`), and of these
   ``["value"].mean``, ``.only``, ``.interval`` and so on;
 - filters that write numbers: ``percent``, ``points``, ``signed``, ``fixed``, ``thousands``, ``minutes``, ``hours``;
-- ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS], ...])``: tables of claims;
+- ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS, REMARK], ...])``: tables of claims, remarks may be left out;
 - ``table(NAME, model=..., task=...)``: a table that ``python -m analysis`` makes, its caption above it.
 
 A name that is not there, a selection without a run and a number that a run lacks are errors, so that no page says

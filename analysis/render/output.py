@@ -47,6 +47,8 @@ class Table:
     caption: str
     narrow: tuple[str, ...] = ()
     """Columns for the terminal, where the whole table would be too wide; all of them if empty."""
+    of_other_columns: tuple[str, ...] = ()
+    """Parts of the caption that are about columns which ``narrow`` leaves out."""
 
     def save(self, folder: Path, suffix: str = "") -> list[Path]:
         """Write CSV and Markdown; returns the two paths."""
@@ -86,7 +88,16 @@ class Table:
             table.add_row(*map(bold, row))
         console.print(Text(self.title, "bold"))
         console.print(table)
-        console.print(Text(f"{self.caption}\n", "dim"))
+        console.print(Text(f"{self._caption_of(shown, in_bold=console.is_terminal)}\n", "dim"))
+
+    def _caption_of(self, shown: pd.DataFrame, *, in_bold: bool) -> str:
+        """The caption without what is about columns and bold that are not shown."""
+        caption = self.caption
+        for part in self.of_other_columns if self.narrow else ():
+            caption = caption.replace(part, "")
+        if not in_bold or not shown.map(lambda cell: "**" in str(cell)).any(axis=None):
+            caption = BOLD.sub("", caption)
+        return caption.strip()
 
 
 def in_markdown(text: str) -> str:
@@ -100,6 +111,8 @@ def in_markdown(text: str) -> str:
 
 
 LONGEST_SUFFIX = 80
+BOLD = re.compile(r"Bold: [^.]*\. ")
+"""The sentence of a caption that says what is bold."""
 Item = Drawing | Table
 
 

@@ -146,9 +146,7 @@ def test_every_preset_changes_the_configuration_or_names_a_sweep(path: Path) -> 
 
 def test_every_figure_and_table_has_a_preset() -> None:
     drawn = {f"{chapter.paper}/{part.name}".lstrip("/") for chapter in CHAPTERS for part in chapter.parts}
-    by_verb = {
-        f"{chapter.paper}/{part.name}".lstrip("/"): part.verbs for chapter in CHAPTERS for part in chapter.parts
-    }
+    by_verb = {f"{chapter.paper}/{part.name}".lstrip("/"): part.verbs for chapter in CHAPTERS for part in chapter.parts}
     named_by_presets = set()
     for path in EXPERIMENTS:
         preset = preset_named(path.stem)
@@ -215,7 +213,9 @@ def test_the_command_of_every_claim_composes(part: slice) -> None:
 @pytest.mark.parametrize("scale", SCALES_OF_RUNS)
 def test_every_run_of_cofi_composes(scale: str) -> None:
     made = [settings for name in PAPERS["cofi"].presets for _, settings in runs_of(name, scale)]
-    assert len({run_id("prune_cofi", 0, config) for config in made}) >= 9
+    distinct = len({run_id("prune_cofi", 0, config) for config in made})
+    assert distinct >= 9
+    assert scale != "small" or f" of the {distinct} of CoFi" in (CONF.parent / "README.md").read_text(encoding="utf-8")
     assert {config.structure for config in made} == set(STRUCTURES)
 
 

@@ -13,7 +13,7 @@ from analysis.data.loading import Journal, load
 from analysis.michel import table1, table3, table4
 from analysis.render.output import Table
 from tests.support.records import michel
-from tests.support.records.frame import DEMO, MINILM
+from tests.support.records.frame import BERT, DEMO, MINILM
 
 
 def group(root: Path) -> Group:
@@ -46,6 +46,10 @@ def test_table3_has_the_published_rows_and_all_teachers(tmp_path: Path) -> None:
     assert shown["published (train)"] == "-0.26"
     assert rows.loc["7", "head (dev)"] == "" and rows.loc["9", "published (dev)"] == "-0.96"
     assert (drawn.frame["source"] == "published").sum() == 24
+    assert "none significant; rows 7 to 12 are of layers that only it has. " in drawn.caption
+    michel.ablation(tmp_path / "whole", BERT)
+    [whole] = table3.draw(group(tmp_path / "whole"), Journal())
+    assert isinstance(whole, Table) and "none significant. " in whole.caption
 
 
 def test_table4_compares_with_the_original_of_the_same_cell(tmp_path: Path) -> None:
@@ -57,6 +61,12 @@ def test_table4_compares_with_the_original_of_the_same_cell(tmp_path: Path) -> N
     assert row["gain_low"] == pytest.approx(1.21 * 0.985 / 1.02 - 1)
     shown = table4.display(frame)
     assert len(shown) == 16
+    assert [name for name in shown if name.endswith(", examples/s")] == [
+        f"{variant}, examples/s" for variant in ("original", "gated", "pruned")
+    ]
+    table = table4.draw(group(tmp_path), Journal())[0]
+    assert isinstance(table, Table) and set(table.narrow) <= set(shown)
+    assert " repeats, median ± half the distance between the quartiles. Gains" in table.caption
     assert shown.iloc[-1]["pruned gain"] == "+21.0 %" and shown.iloc[-1]["published gain"] == "+17.5 %"
     assert shown.iloc[-1]["gated gain"] == "-1.0 %"
 

@@ -10,6 +10,7 @@ from analysis.catalogue import pictures
 from analysis.data.loading import Journal, load
 from analysis.pages.__main__ import LOGGED, ROOT, main
 from analysis.pages.fill import SUFFIX, TEMPLATES, pages
+from prunekit.config.choices import STRUCTURES
 from prunekit.support.errors import UserError
 from tests.support.records import michel
 from tests.support.records.frame import BERT, MINILM
@@ -21,6 +22,23 @@ def test_the_committed_pages_are_what_the_logged_runs_give() -> None:
     assert len(filled) == len(list(TEMPLATES.rglob(f"*{SUFFIX}"))) == 7
     for path, text in filled.items():
         assert (ROOT / path).read_text(encoding="utf-8") == text, f"{path} is stale"
+
+
+def test_times_of_presets_are_those_of_the_logged_runs() -> None:
+    records = [record for record in load([LOGGED], Journal()) if record.verb == "prune_cofi"]
+    for preset, structures, task in (("sparsity", ("learned",), None), ("baselines", STRUCTURES, "sst2")):
+        text = (ROOT / "conf" / "experiment" / f"cofi_{preset}.yaml").read_text(encoding="utf-8")
+        minutes = [
+            record.seconds["total"] / 60
+            for record in records
+            if record.config["structure"] in structures and task in (None, record.task)
+            and (task is None or record.config["sparsity"] == 0.9)
+            and len(record.config["units"]) == 4 and record.config["learn_from"] == "teacher"
+        ]  # fmt: skip
+        assert f"small {min(minutes):.0f} to {max(minutes):.0f} minutes a cell (one core)" in text
+    hours = sum(record.seconds["total"] for record in records) / len(records) * 24 / 3600
+    scale = (ROOT / "conf" / "scale" / "demo.yaml").read_text(encoding="utf-8")
+    assert f"MNLI and RTE; about {round(2 * hours) / 2} hours on one core" in scale
 
 
 def written(folder: Path, text: str, name: str = "README.md") -> Path:
@@ -42,7 +60,7 @@ def test_a_template_asks_for_numbers_and_tables(tmp_path: Path, runs: Path) -> N
     text = (
         '{% set own = runs("prune_heads", order="importance") %}\n'
         '{{ own.cells("points", "value", share=0.4).each | percent }}, {{ own["baseline"].mean | points }}\n'
-        '{{ headline([["michel", "Attention holds"]]) }}\n{{ claims("michel") }}\n'
+        '{{ headline([["michel", "Attention holds", "a remark"]]) }}\n{{ claims("michel") }}\n'
         '{{ table("table4", model="minilm", task="mnli") }}\n'
     ).replace('"minilm"', f'"{MINILM["name"]}"')
     [(path, filled)] = pages(load([runs], Journal()), written(tmp_path, text)).items()
@@ -50,6 +68,7 @@ def test_a_template_asks_for_numbers_and_tables(tmp_path: Path, runs: Path) -> N
     lines = filled.splitlines()
     assert lines[0] == "68.0, 69.0 and 73.0 %, 72.0"
     assert lines[3].startswith("| Attention holds about a third of all parameters | Michel et al. 2019 |")
+    assert lines[3].endswith("** (a remark) |")
     assert "1. up to at least 40 %, every point" in filled
     assert "| heads removed | length | batch |" in filled
 

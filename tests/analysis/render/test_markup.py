@@ -44,10 +44,7 @@ def test_the_terminal_shows_names_as_they_are(name: str, monkeypatch: pytest.Mon
     announce.announce(record, config)
     text = shown.getvalue()
     assert (
-        text.count(name) == 3
-        and "gone [x]" in text
-        and "[dev] (3 rows)" in text
-        and f"{tmp_path}/a[b]/verb/1" in text
+        text.count(name) == 3 and "gone [x]" in text and "[dev] (3 rows)" in text and f"{tmp_path}/a[b]/verb/1" in text
     )
     with sweep.watched(tmp_path, [name, "plain"]):
         sweep.report(0, sweep.FAILED, 1.0, f"reason {name}")
@@ -105,3 +102,18 @@ def test_all_of_an_odd_model_is_drawn(tmp_path: Path, monkeypatch: pytest.Monkey
     assert drawn.figures and "<b>[/red]" in shown.getvalue()
     assert all("<b>" not in path.read_text() for path in (tmp_path / "out").rglob("*.md"))
     assert draw_run(run, tmp_path / "one")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_captions_say_nothing_of_what_is_not_shown(terminal: bool) -> None:
+    frame = pd.DataFrame({"task": ["rte"], "score": ["**70.1**"], "seconds": ["3"]})
+    caption = "Cells: scores. Bold: the best of a task, never the oracle. Seconds: of pruning. minilm-l6."
+    table = Table(
+        "t", "T", frame, frame, caption, narrow=("task", "score"), of_other_columns=("Seconds: of pruning. ",)
+    )
+    console = Console(width=200, file=io.StringIO(), force_terminal=terminal, no_color=True)
+    table.show(console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "Cells: scores. " in shown and "minilm-l6." in shown and "Seconds" not in shown
+    assert ("Bold: the best" in shown) == terminal
+    assert caption in table.markdown()

@@ -61,7 +61,7 @@ def test_table4_compares_with_the_original_of_the_same_cell(tmp_path: Path) -> N
     assert row["gain_low"] == pytest.approx(1.21 * 0.985 / 1.02 - 1)
     shown = table4.display(frame)
     assert len(shown) == 16
-    assert [name for name in shown if name.endswith(", examples/s")] == [
+    assert [name for name in map(str, shown) if name.endswith(", examples/s")] == [
         f"{variant}, examples/s" for variant in ("original", "gated", "pruned")
     ]
     table = table4.draw(group(tmp_path), Journal())[0]

@@ -161,7 +161,8 @@ def test_token_types(rows: Rows) -> None:
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_positions_that_are_no_multiple_of_the_padding(family: str, rows: Rows) -> None:
-    most = 22 if family in ("roberta", "xlm-roberta", "camembert", "data2vec-text") else 21  # these count from padding on
+    counts_from_padding = family in ("roberta", "xlm-roberta", "camembert", "data2vec-text")
+    most = 22 if counts_from_padding else 21
     model = reader(family, max_position_embeddings=most)
     task = dataclasses.replace(TASK, max_length=21)
     long: list[tuple[str, ...]] = [(f"{text} {text}", other) for text, other in rows.texts]

@@ -49,7 +49,8 @@ def test_a_teacher_at_chance_judges_no_claim(tmp_path: Path) -> None:
     record = json.loads(path.read_text())
     path.write_text(json.dumps(record | {"metrics": record["metrics"] | {"above_trivial": False}}))
     table = judged(tmp_path)
-    assert set(table.loc[["macs", "latency", "seconds"], "verdict"]) == {"not judged: teacher at chance"}
+    assert set(table.loc[["macs", "latency"], "verdict"]) == {"not judged: teacher at chance"}
+    assert table.loc["seconds", "verdict"] == "holds", "seconds are the same whatever the teacher knows"
     assert table.loc["labels", "verdict"] == "not tested"
     assert (table.loc["macs", "ours"], table.loc["labels", "ours"]) == ("", "")
     assert table.loc["macs", "setting"] == "minilm-l6; rte validation, 277 rows; teachers: seed 0; run seeds: 0"

@@ -9,6 +9,8 @@ from prunekit.config.task import TaskConfig, is_whole, label_key
 from prunekit.support.errors import RowError
 
 UNLABELLED = -1
+MEANING = {"true": "yes", "false": "no"}
+"""A label's name that a truth value stands for as well as for its own."""
 
 
 def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_names: Sequence[str] = ()) -> list[int]:
@@ -35,8 +37,8 @@ def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_na
 
     def number_of(row: int, label: Any) -> int:
         key = label_key(label)
-        if key not in named and key.lower() in ("true", "false"):  # as tables write yes and no, in either case
-            same = (name for name in named if name.lower() == key.lower())
+        if key not in named and key.lower() in MEANING:  # tables write yes and no like that, in either case
+            same = (name for name in named if name.lower() in (key.lower(), MEANING[key.lower()]))
             key = next(same, str(int(key.lower() == "true")))
         if isinstance(label, int) and key in reordered:
             if (place := reordered[key]) is not None:

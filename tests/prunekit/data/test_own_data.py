@@ -82,6 +82,8 @@ class TestLabels:
             (["no", "yes"], [True, False], [1, 0]),
             (["True", "False"], [True, False], [0, 1]),
             (["True", "False"], ["true", "false"], [0, 1]),
+            (["Yes", "No"], ["true", "False"], [0, 1]),
+            (["no", "yes"], ["true", "False"], [1, 0]),
         ],
     )
     def test_names_come_before_numbers_in_every_format(

@@ -67,7 +67,7 @@ def procedure(config: TimeInference, run: Run) -> None:
     pruned, masks, gone = without_lowest(original, scores, describe(original).kinds, config.share)
     models = {"original": original, "gated": copy.deepcopy(original), "pruned": pruned}
     lengths = {str(length): length for length in config.lengths if length <= positions(original)}
-    typical = config.lengths[0]
+    typical = next(iter(lengths.values()), 0)  # the mean length takes its place where it is timed
     if teacher is not None and config.mean_length:
         typical = lengths["mean"] = evaluation_examples(config, teacher, run).mean_lengths[0]
     rows: list[dict[str, Any]] = []

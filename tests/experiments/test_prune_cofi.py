@@ -146,7 +146,7 @@ def test_without_distillation(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("sparsity=0", r"sparsity: 0.* between 0 and 1"),
+        ("sparsity=0", r"sparsity: 0.* outside \(0, 1\)"),
         ("units=[head]", r"units: 'head' is unknown, did you mean 'heads'"),
         ("units=[]", r"units: it is empty, choose from hidden, layers, heads, neurons"),
         ("units=[neurons]", r"sparsity: 0.5 is out of reach for gates of neurons; they reach 0.* to 0.\d+"),

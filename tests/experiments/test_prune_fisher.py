@@ -147,8 +147,8 @@ def test_the_pruned_model_computes_what_tuned_gates_compute(folder: Path) -> Non
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("constraint=0", r"constraint: 0.* between 0 and 1"),
-        ("constraint=1", r"constraint: 1.* between 0 and 1"),
+        ("constraint=0", r"constraint: 0.* outside \(0, 1\)"),
+        ("constraint=1", r"constraint: 1.* outside \(0, 1\)"),
         ("budget=flops", r"budget: .*mac"),
         ("score=fischer", r"score: .*fisher"),
         ("labels=none", r"labels: .*gold"),

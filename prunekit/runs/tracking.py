@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from prunekit.runs.schema.answer_file import FILE
-from prunekit.support.errors import UserError
+from prunekit.support.errors import UserError, first_line
 from prunekit.support.extras import of_extra
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Tracker:
                 return
             except Exception as error:  # W&B raises many kinds; none of them may stop a run
                 then = "without it" if attempt == "offline" else "offline, `wandb sync` uploads it later"
-                log.warning("Weights & Biases is not available (%s); going on %s", _first_line(error), then)
+                log.warning("Weights & Biases is not available (%s); going on %s", first_line(error), then)
                 Tracker.unreachable = True
                 wandb.teardown()  # or the next attempt is told that the run's id is in use
 
@@ -127,7 +127,7 @@ class Tracker:
             action()
         except Exception as error:
             if not self.complained:
-                log.warning("Weights & Biases: %s; the record on disk loses nothing", _first_line(error))
+                log.warning("Weights & Biases: %s; the record on disk loses nothing", first_line(error))
             self.complained = True
 
 
@@ -141,7 +141,3 @@ def _has_key() -> bool:
         return netrc.netrc().authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
         return False
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

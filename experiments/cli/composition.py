@@ -72,6 +72,12 @@ def typed(composed: DictConfig, schema: type[Config], overrides: Sequence[str] =
     problems = check(config)
     if getattr(config, "shape_of", None) is not None and _chooses_model(overrides):
         problems.append("model: a shape is timed of its own run's model, leave out model or shape_of")
+    model = getattr(config, "model", None)
+    if isinstance(model, ModelConfig) and model.weights == "pretrained" and _names(overrides, "model.shape"):
+        problems.append(
+            f"model.shape: the weights of {model.path} have their own sizes; leave it out, or build the sizes with "
+            "model.weights=scratch or random"
+        )
     if problems:
         raise UserError("; ".join(problems))
     return config
@@ -84,8 +90,16 @@ def _take_the_teachers_model(config: Any) -> None:
 
 def _chooses_model(overrides: Sequence[str]) -> bool:
     """Whether a command line says anything of the model but how its attention is computed."""
-    names = [override.lstrip("+~").partition("=")[0] for override in overrides]
-    return any(name.partition(".")[0] == "model" and name != "model.attention" for name in names)
+    return any(name.partition(".")[0] == "model" and name != "model.attention" for name in _named(overrides))
+
+
+def _names(overrides: Sequence[str], setting: str) -> bool:
+    """Whether a command line sets ``setting`` or a part of it."""
+    return any(f"{name}.".startswith(f"{setting}.") for name in _named(overrides))
+
+
+def _named(overrides: Sequence[str]) -> list[str]:
+    return [override.lstrip("+~").partition("=")[0] for override in overrides]
 
 
 def preset_named(name: str) -> Preset:

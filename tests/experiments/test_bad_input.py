@@ -72,6 +72,15 @@ def test_timed_lengths_beyond_the_positions(verb: str, overrides: list[str], mes
     assert not list(tmp_path.glob(f"{verb}/*"))
 
 
+@pytest.mark.parametrize("setting", ["model.shape.num_hidden_layers=3", "model.shape={hidden_size: 64}"])
+def test_sizes_beside_pretrained_weights(setting: str, tmp_path: Path) -> None:
+    chosen = ["model=minilm-l6", setting, f"run.folder={tmp_path}"]
+    assert refused("finetune", *chosen) == (
+        "model.shape: the weights of sentence-transformers/all-MiniLM-L6-v2 have their own sizes; leave it out, or "
+        "build the sizes with model.weights=scratch or random"
+    )
+
+
 def test_an_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     line = refused("finetune", *TINY, f"run.folder={tmp_path}/file")

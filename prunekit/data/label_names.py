@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,10 +30,11 @@ def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_na
     """
     named = {label_key(name): number for number, name in enumerate(task.labels)}
     by_number = not any(is_whole(name) for name in task.labels)
-    spelled = {_spelling(name): number for number, name in enumerate(task.labels)}
-    own = [_spelling(name) for name in source_names]
-    shared = set(own) & set(spelled)  # one name is enough to say that the source's numbers are its own
-    reordered = {str(number): spelled.get(name) for number, name in enumerate(own)} if shared else {}
+    spelling = spelled if len({spelled(name) for name in task.labels}) == len(task.labels) else str
+    places = {spelling(name): number for number, name in enumerate(task.labels)}
+    own = [spelling(name) for name in source_names]
+    shared = set(own) & set(places)  # one name is enough to say that the source's numbers are its own
+    reordered = {str(number): places.get(name) for number, name in enumerate(own)} if shared else {}
     known: dict[tuple[type, Any], int] = {}
 
     def number_of(row: int, label: Any) -> int:
@@ -77,5 +79,6 @@ def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_na
     return numbers
 
 
-def _spelling(name: str) -> str:
-    return name.strip().casefold().replace("-", "_").replace(" ", "_")
+def spelled(name: str) -> str:
+    """A label's name without case, spaces, hyphens and underscores: ``not_entailment`` is ``NOT ENTAILMENT``."""
+    return re.sub(r"[\s_-]+", "", name).casefold()

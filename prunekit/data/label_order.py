@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from prunekit.data.label_names import spelled
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,10 +33,9 @@ def is_generic(names: Sequence[str]) -> bool:
 def new_order(names: Sequence[str], labels: Sequence[str]) -> list[int] | None:
     """The output that each label has, by the names of outputs; None where names and labels are not the same ones.
 
-    Names that are not the same to the letter are compared without case, spaces, hyphens and underscores:
-    ``not_entailment`` is ``NOT ENTAILMENT``.
+    Names that are not the same to the letter are compared by :func:`~prunekit.data.label_names.spelled`.
     """
-    for spelling in (str, _spelled):
+    for spelling in (str, spelled):
         places = {spelling(name): place for place, name in enumerate(names)}
         wanted = [spelling(label) for label in labels]
         if len(places) == len(names) == len(wanted) and places.keys() == set(wanted):
@@ -71,10 +71,6 @@ def check_outputs(model: PreTrainedModel, labels: Sequence[str], where: str, tas
             f"{where} has the outputs {', '.join(output_names(model))}, task {task} the labels {', '.join(labels)}; "
             "give a model that was fine-tuned for this task, or name task.labels as the model does"
         )
-
-
-def _spelled(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name).casefold()
 
 
 def _permute(model: PreTrainedModel, order: list[int]) -> None:

@@ -136,6 +136,14 @@ class TestLabels:
             task = own(Path("unused"), labels)
             assert kind_of(task).checked(task, "train", held).labels.tolist() == numbers
 
+    def test_labels_that_differ_in_spelling_alone_are_read_to_the_letter(self) -> None:
+        features = datasets.Features(
+            {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["ab", "a b"])}
+        )
+        held = datasets.Dataset.from_dict({"text": list("cd"), "label": [0, 1]}, features=features)
+        task = own(Path("unused"), ["a b", "ab"])
+        assert kind_of(task).checked(task, "train", held).labels.tolist() == [1, 0]
+
     def test_a_source_with_some_of_the_names(self) -> None:
         """Its numbers are its own: fewer names are read by name, a number of another name is refused."""
         features = datasets.Features(

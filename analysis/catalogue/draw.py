@@ -51,7 +51,7 @@ class Drawn:
     """What was made: files by kind, the tables themselves, and what could not be made."""
 
     figures: list[Path] = field(default_factory=list)
-    """PDF, PNG and CSV of every figure."""
+    """PDF, PNG, CSV and Markdown of every figure."""
     table_files: list[Path] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -231,7 +231,8 @@ def report(drawn: Drawn, console: Console) -> None:
             shown.show(console)
     for line in untested:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-    _list(console, "figures", " (also as .pdf and .csv)", [str(p) for p in drawn.figures if p.suffix == ".png"])
+    pictures = [str(path) for path in drawn.figures if path.suffix == ".png"]
+    _list(console, "figures", " (also as .pdf and .csv; .md says what each is of)", pictures)
     _list(console, "tables", " (also as .csv)", [str(p) for p in drawn.table_files if p.suffix == ".md"])
     if drawn.missing:
         _list(console, "not drawn", "", drawn.missing)

@@ -33,8 +33,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             frame=frame,
             display=display(frame),
             caption="Gone: of the prunable parameters, without embeddings. Speed-ups are measured over the teacher at "
-            "the smallest and the largest batch timed. Scores: mean ± standard deviation over runs; change: points "
-            f"against the teacher. {starred}{device}. {caption(groups)}",
+            "the smallest and the largest batch timed. Scores: mean ± standard deviation (no interval) over runs; "
+            f"change: points against the teacher. {starred}{device}. {caption(groups)}",
         ))  # fmt: skip
     return items
 

@@ -42,7 +42,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         frame=frame,
         display=display(frame),
         caption="Without the teacher's predictions a student learns from gold labels. "
-        "Gone: of the prunable parameters. Scores: mean ± standard deviation over runs; "
+        "Gone: of the prunable parameters. Scores: mean ± standard deviation (no interval) over runs; "
         "against full: in points, with the same teacher and seed. "
         "Published: BERT-base at 95 %, mean of SST-2, QNLI, MNLI and SQuAD, in points against full. "
         f"{starred}{caption(groups)}",

@@ -1,37 +1,40 @@
-"""The curves of CoFi and its baselines in one panel, hollow where a target was missed."""
+"""The curves of CoFi and its baselines in one panel, starred where a target was missed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.render.style import STRUCTURES, Look, looks_of
+from analysis.render.curves import draw_series
+from analysis.render.style import STRUCTURES, looks_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
 
-def draw_structures(axes: Axes, rows: pd.DataFrame, x: str) -> None:
-    """A curve for every structure in ``rows``, in the order of the sparsity asked for."""
+STARRED = "Starred: target missed. "
+
+
+def draw_structures(axes: Axes, rows: pd.DataFrame, x: str, *, limits: tuple[float, float] | None = None) -> None:
+    """A curve for every structure in ``rows``, in the order of the sparsity asked for.
+
+    Arguments:
+        limits: of what the axis can have, where that is not the metric's range.
+    """
     measured = rows.dropna(subset=["requested"])
     looks = {**STRUCTURES, **looks_of(STRUCTURES, measured["series"])}
     for place, (series, look) in enumerate(looks.items()):
-        curve = measured[measured["series"] == series]
+        curve = measured[measured["series"] == series].sort_values("requested")
         if len(curve):
-            draw_points(axes, curve.sort_values("requested"), x, look, layer=3 - place / len(looks))
+            draw_series(axes, curve, x, look, bars=True, limits=limits, markersize=4.2, linewidth=1.1,
+                        zorder=3 - place / len(looks))  # fmt: skip
+            for row in curve[curve["missed"] > 0].to_dict("records"):
+                axes.annotate("*", (row[x], row["value"]), xytext=(3.5, 0), textcoords="offset points", fontsize=9)
 
 
-def draw_points(axes: Axes, rows: pd.DataFrame, x: str, look: Look, *, layer: float) -> None:
-    """Markers on a line, with bars for the intervals that are known, above what has a lower ``layer``."""
-    style: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 4.2, "zorder": layer}
-    axes.plot(rows[x], rows["value"], linestyle=look.line, linewidth=1.1, label=look.label, **style)
-    known = rows.dropna(subset=["low"])
-    if len(known):
-        spread = [known["value"] - known["low"], known["high"] - known["value"]]
-        axes.errorbar(known[x], known["value"], yerr=spread, fmt="none", ecolor=look.color, elinewidth=0.8,
-                      capsize=1.6, zorder=layer)  # fmt: skip
-    hollow = rows[rows["missed"] > 0]
-    axes.plot(hollow[x], hollow["value"], linestyle="", markerfacecolor="white", **style)
+def any_missed(frame: pd.DataFrame) -> str:
+    """A sentence for the caption where a point is starred."""
+    return STARRED if "missed" in frame and (frame["missed"] > 0).any() else ""
 
 
 def structure_label(row: Any) -> str:

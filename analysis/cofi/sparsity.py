@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.cofi.panels import draw_structures, structure_label
+from analysis.cofi.panels import any_missed, draw_structures, structure_label
 from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, missed_text, structure
 from analysis.data.averages import unpruned
 from analysis.data.groups import Group
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+ASIDE = 0.9
+"""Per cent of the parameters that the points of two baselines are set apart by; CoFi itself stays where it is."""
+
 
 def draw(group: Group, journal: Journal) -> list[Item]:
     """CoFi and its baselines, every other setting at its default."""
@@ -24,7 +27,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     if not groups:
         return []
     frame = curves(groups)
-    return [Drawing("cofi_sparsity", plot(frame, caption(groups)), frame)]
+    beside = f"{missed_text(frame, 'Starred', structure_label)}{caption(groups)}"
+    return [Drawing("cofi_sparsity", plot(frame), frame, beside)]
 
 
 def curves(groups: list[Group]) -> pd.DataFrame:
@@ -44,10 +48,19 @@ def curves(groups: list[Group]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def plot(frame: pd.DataFrame, words: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     def panel(axes: Axes, rows: pd.DataFrame) -> None:
-        draw_structures(axes, rows, "counted")
+        draw_structures(axes, _set_apart(rows), "counted")
+        axes.set_xlim(least - 5, 100)
 
-    hollow = missed_text(frame, "Hollow", structure_label)
-    counted = "Embeddings are not prunable and not counted."
-    return draw_panels(frame, "parameters gone (%)", panel, f"{hollow}{counted} {words}", intervals="Bars")
+    least = frame.loc[frame["series"] != "unpruned", "counted"].min()
+    key = f"{any_missed(frame)}Embeddings are not prunable and not counted. Baselines are set apart sideways."
+    return draw_panels(frame, "parameters gone (%)", panel, key, intervals="Bars", size=(2.25, 1.95))
+
+
+def _set_apart(rows: pd.DataFrame) -> pd.DataFrame:
+    """The structures of a panel side by side, as they are gone by nearly the same share: baselines by turns to the left
+    and to the right of CoFi."""
+    baselines = [series for series in rows["series"].unique() if series not in ("learned", "unpruned")]
+    steps = {series: (number // 2 + 1) * (1 if number % 2 else -1) for number, series in enumerate(baselines)}
+    return rows.assign(counted=rows["counted"] + ASIDE * rows["series"].map(steps).fillna(0))

@@ -6,18 +6,18 @@ from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 from analysis.cofi import published
-from analysis.cofi.panels import draw_structures, structure_label
+from analysis.cofi.panels import any_missed, draw_structures, structure_label
 from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, missed_text, structure
 from analysis.data.averages import unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import comparable_latencies, disturbed_text
 from analysis.data.timings import add_timings, shape_text, timed_columns, timings
-from analysis.render.curves import mark_disturbed
+from analysis.render.curves import crossed_out, mark_disturbed
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
-from analysis.render.panels import draw_panels
-from analysis.render.style import GREY
+from analysis.render.panels import draw_panels, unpruned_row
+from analysis.render.style import GREY, metric_range
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,14 +33,17 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 
     def make(name: str, groups: list[Group], device: str) -> Item | None:
         frame = curves(groups, journal)
-        return None if frame is None else Drawing(name, plot(frame, words(groups, device)), frame)
+        return None if frame is None else Drawing(name, plot(frame), frame, words(frame, groups, device))
 
     return each_machine("cofi_speed", default_runs(group.records, free=["structure"]), make)
 
 
-def words(groups: list[Group], device: str) -> str:
+def words(frame: pd.DataFrame, groups: list[Group], device: str) -> str:
     records = comparable_latencies([record for group in groups for record in group.records])
-    return f"{device}. {disturbed_text(records, 'Crossed out')}{caption(groups)}"
+    starred = missed_text(frame, "Starred", structure_label)
+    measured = f"Changes are against the teacher. Measured over it at {shape_text(frame)}, on {device}."
+    marks = disturbed_text(records, "Crossed out")
+    return f"{starred}{_left_out_text(frame)}{measured} {marks}{caption(groups)}"
 
 
 def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
@@ -66,12 +69,14 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
     return pd.concat([part for part in parts if len(part)], ignore_index=True) if parts else None
 
 
-def plot(frame: pd.DataFrame, below: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     letters = letters_of(frame)
 
     def panel(axes: Axes, rows: pd.DataFrame) -> None:
         _draw_published(axes, rows, letters)
-        draw_structures(axes, rows, "speedup")
+        teacher = unpruned_row(rows)["score"]
+        lowest, highest = metric_range(str(rows["metric"].iloc[0]))
+        draw_structures(axes, rows, "speedup", limits=(lowest - teacher, highest - teacher))
         mark_disturbed(axes, rows, "speedup")
         axes.set_xscale("log", base=2)
         most = max(2.0, rows["speedup"].max())
@@ -80,12 +85,10 @@ def plot(frame: pd.DataFrame, below: str) -> Figure:
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
 
-    hollow = missed_text(frame, "Hollow", structure_label)
-    measured = f"Measured over the teacher at {shape_text(frame)}, on {below}"
+    key = f"{any_missed(frame)}{crossed_out(frame)}{_published_text(frame, letters)}"
     return draw_panels(
-        frame, "measured speed-up (x)", panel, f"{hollow}{_published_text(frame, letters)}{measured}",
-        y="against the teacher (points)", intervals="Bars", size=(3.0, 2.5),
-    )  # fmt: skip
+        frame, "measured speed-up (x)", panel, key, y="change (points)", intervals="Bars", size=(3.6, 2.2)
+    )
 
 
 def letters_of(frame: pd.DataFrame) -> dict[str, str]:
@@ -119,7 +122,7 @@ def _draw_published(axes: Axes, rows: pd.DataFrame, letters: dict[str, str]) -> 
                   label="CoFi, published: BERT-base, V100")  # fmt: skip
     if len(others):
         axes.plot(others["speedup"], others["value"], color=GREY, linestyle="", marker=".", markersize=4,
-                  label="others, published: see below")  # fmt: skip
+                  label="others, published")  # fmt: skip
     for row in others.itertuples():
         left = "without" in str(row.method)  # beside its namesake, often at the same place
         axes.annotate(letters[str(row.method)], (row.speedup, row.value), xytext=(-2.5 if left else 2.5, 0),
@@ -128,12 +131,15 @@ def _draw_published(axes: Axes, rows: pd.DataFrame, letters: dict[str, str]) -> 
 
 
 def _published_text(frame: pd.DataFrame, letters: dict[str, str]) -> str:
+    """What the grey points are."""
     if not (frame["series"] == PUBLISHED_CURVE).any():
         return ""
     named = ", ".join(f"{letter} {name}" for name, letter in letters.items())
+    return f"Grey: published, against their own teachers{': ' if named else ''}{named}."
+
+
+def _left_out_text(frame: pd.DataFrame) -> str:
+    """Which tasks the paper has with another metric."""
     overlaid = frame.loc[frame["series"] == PUBLISHED_CURVE, "task"]
     left_out = sorted({*frame["task"]} & {*published.curve()["task"]} - {*overlaid})
-    return (
-        f"Grey: printed in the paper, against its own teacher{': ' if named else ''}{named}. "
-        + (f"Published with another metric: {', '.join(left_out)}. " if left_out else "")
-    )
+    return f"Published with another metric: {', '.join(left_out)}. " if len(overlaid) and left_out else ""

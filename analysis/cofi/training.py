@@ -52,7 +52,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             frame = history(one, journal)
             if frame is not None:
                 name = file_name("cofi_training", one.title)
-                items.append(Drawing(name, plot(frame, one.caption), frame))
+                items.append(Drawing(name, plot(frame), frame, one.caption))
     return items
 
 
@@ -74,7 +74,7 @@ def history(group: Group, journal: Journal) -> pd.DataFrame | None:
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def plot(frame: pd.DataFrame, words: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     requested = sorted(frame["requested"].unique())
     logged = {name: title for name, title in PANELS.items() if frame[name].notna().any()}
     with figure_style():
@@ -82,16 +82,17 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
         for axes, (name, title) in zip(all_axes, logged.items(), strict=True):
             for number, share in enumerate(requested):
                 runs = frame[frame["requested"] == share].groupby("run")
+                label = f"{100 * share:g} % requested" + (f" ({len(runs)} runs)" if len(runs) > 1 else "")
                 for at, (_, rows) in enumerate(runs):
                     color = COLORS[number % len(COLORS)]
-                    _lines(axes, rows, name, color, f"{100 * share:g} % requested" if not at else "_")
+                    _lines(axes, rows, name, color, label if not at else "_")
             _end_of_stages(axes, frame)
             axes.set_title(title)
             axes.set_xlabel("step")
         add_legend(figure, all_axes)
         add_caption(
-            figure, "Dashed: the target of sparsity, the multiplier of the square, the loss on predictions (solid: on "
-            f"layers). Upright lines: pruning begins, the pruned model is fine-tuned. {words}",
+            figure, "A line a run. Dashed: the target of sparsity, the multiplier of the square, the loss on "
+            "predictions (solid: on layers). Upright lines: pruning begins, the pruned model is fine-tuned.",
         )  # fmt: skip
     return figure
 

@@ -41,9 +41,9 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             title="Table 4: CoFi without masks of some units",
             frame=frame,
             display=display(frame),
-            caption=f"Gone: of the prunable parameters. Scores: mean ± standard deviation over runs; against all: in "
-            "points, with the same teacher and seed. Speed-ups are measured at the largest batch. Published: "
-            f"BERT-base, in points against all units. {starred}{device}. {caption(groups)}",
+            caption=f"Gone: of the prunable parameters. Scores: mean ± standard deviation (no interval) over runs; "
+            "against all: in points, with the same teacher and seed. Speed-ups are measured at the largest batch. "
+            f"Published: BERT-base, in points against all units. {starred}{device}. {caption(groups)}",
         ))  # fmt: skip
     return items
 

@@ -11,12 +11,21 @@ from analysis.compare.front import draw_front, on_front
 from analysis.compare.runs import Comparable, comparable, lengths, run_points
 from analysis.compare.table import LEVELS, best_within, table
 from analysis.compare.timed import add_times
-from analysis.compare.words import ORACLE, caption, macs_text, method_look, rank
+from analysis.compare.words import FAMILIES, ORACLE, caption, letter_of, letters_text, macs_text, method_look, rank
 from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group, by_setting
 from analysis.data.loading import Journal
-from analysis.render.curves import draw_trivial, draw_unpruned, mark_disturbed
+from analysis.render.curves import (
+    SINGLE,
+    any_single,
+    crossed_out,
+    draw_line,
+    draw_series,
+    draw_trivial,
+    draw_unpruned,
+    mark_disturbed,
+)
 from analysis.render.output import Drawing, Item, file_name
 from analysis.render.panels import MACS_LEFT
 from analysis.render.style import add_caption, add_legend, figure_style, panel_grid
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
 SIZES = {"parameters_percent": "parameters that remain (%)", "macs_percent": MACS_LEFT}
 TICKS = {4.0: (1, 1.5, 2, 3, 4), math.inf: (1, 2, 4, 8, 16, 32, 64)}
 """Of speed-ups, by the largest up to which they are used."""
+NEAR = 0.05
+"""Letters so close, in shares of a panel, are set apart."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +85,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         points, timed = add_times(run_points(runs, journal), runs, journal)
         frame, chosen, counted = cells_of(points), panels(points), lengths(runs, journal)
         words = caption(runs, frame, timed, counted, level_of(chosen))
-        items.append(Drawing(file_name("compare", runs.task), plot(frame, runs, chosen, words),
-                             with_fronts(frame, chosen, runs)))  # fmt: skip
+        figure = plot(frame, runs, chosen)
+        items.append(Drawing(file_name("compare", runs.task), figure, with_fronts(frame, chosen, runs), words))
         cells.append(frame)
         compared.append(runs)
         macs.append(macs_text(counted))
@@ -127,7 +138,8 @@ def with_fronts(frame: pd.DataFrame, chosen: Sequence[Panel], runs: Comparable) 
     return pd.concat([frame, pd.DataFrame([_dense(frame, runs)])], ignore_index=True)
 
 
-def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel], words: str) -> Figure:
+def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel]) -> Figure:
+    """A panel a cost. The score's axis is of the methods themselves: baselines may leave it below."""
     dense = _dense(frame, runs)
     with figure_style():
         figure, all_axes = panel_grid(len(chosen), width=3.35, height=2.35, columns=2)
@@ -135,29 +147,50 @@ def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel], words: 
             rows = panel.of(frame)
             draw_unpruned(axes, dense, f"({letter}) {panel.title}")
             draw_front(axes, rows, panel.cost, more_is_better=panel.more_is_better)
-            for method, cells in rows.groupby("method", sort=False):
-                _draw_method(axes, cells.sort_values(panel.cost), panel.cost, str(method))
+            by_method = rows.sort_values(panel.cost).groupby("method", sort=False)
+            methods = sorted(((str(method), cells) for method, cells in by_method), key=lambda pair: rank(pair[0]))
+            itself = [(method, cells) for method, cells in methods if method_look(method)[1]]
+            for method, cells in itself:
+                draw_series(axes, cells, panel.cost, method_look(method)[0], bars=True, markersize=4.4, zorder=3)
+            if itself and panel.level is None:
+                axes.set_ylim(axes.get_ylim())  # what the curves of baselines must not stretch
+            _scale(axes, rows, panel)
+            _draw_baselines(axes, [pair for pair in methods if not method_look(pair[0])[1]], panel.cost)
             if panel.cost == "speedup":
                 mark_disturbed(axes, rows, panel.cost)
             axes.set_xlabel(panel.label)
             axes.set_ylabel(f"{dense['metric']} (%)")
-            _scale(axes, rows, panel)
             draw_trivial(axes, dense)
         add_legend(figure, all_axes)
-        add_caption(figure, words)
+        add_caption(figure, key(frame))
     return figure
 
 
-def _draw_method(axes: Axes, rows: pd.DataFrame, cost: str, method: str) -> None:
-    look, main = method_look(method)
-    style: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 4.4 if main else 3.2}
-    axes.plot(rows[cost], rows["value"], linestyle=look.line, linewidth=1.3 if main else 0.8, label=look.label,
-              zorder=3 if main else 2, **style)  # fmt: skip
-    known = rows.dropna(subset=["low"])
-    if len(known):
-        spread = [known["value"] - known["low"], known["high"] - known["value"]]
-        axes.errorbar(known[cost], known["value"], yerr=spread, fmt="none", ecolor=look.color, elinewidth=0.7,
-                      capsize=1.4, zorder=2)  # fmt: skip
+def key(frame: pd.DataFrame) -> str:
+    """The caption: how to read it."""
+    words = ["Bars: 95 % interval of the mean." if frame["low"].notna().any() else ""]
+    words += [SINGLE if any_single(frame) else "", letters_text(frame["method"].unique()), crossed_out(frame).strip()]
+    return " ".join(filter(None, words))
+
+
+def _draw_baselines(axes: Axes, baselines: Sequence[tuple[str, pd.DataFrame]], cost: str) -> None:
+    """Thin curves in the colours of their methods, each with its letter beside the point that is nearest to the middle
+    of the panel's height, or at its lower edge if all of it is below."""
+    for method, rows in baselines:
+        draw_line(axes, rows, cost, FAMILIES[method.partition(" ")[0]][2], markersize=3, linewidth=0.7, zorder=2.5)
+    low, high = axes.get_ylim()
+    taken: list[tuple[float, float]] = []
+    for method, rows in baselines:
+        inside = rows[rows["value"].between(low, high)]
+        place = rows.iloc[0] if inside.empty else inside.loc[(inside["value"] - (low + high) / 2).abs().idxmin()]
+        point = (float(place[cost]), max(float(place["value"]), low))
+        x, y = axes.transAxes.inverted().transform(axes.transData.transform(point))
+        aside = sum(abs(x - a) < NEAR and abs(y - b) < NEAR for a, b in taken)
+        taken.append((x, y))
+        axes.annotate(
+            letter_of(method) + ("" if len(inside) else "\u2193"), point, xytext=(-3 - 7 * aside, 3), fontsize=6.5,
+            textcoords="offset points", ha="right", va="bottom", color=FAMILIES[method.partition(" ")[0]][2].color,
+        )  # fmt: skip
 
 
 def _scale(axes: Axes, rows: pd.DataFrame, panel: Panel) -> None:

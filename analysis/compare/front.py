@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analysis.render.style import BLACK
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -31,5 +33,5 @@ def draw_front(axes: Axes, frame: pd.DataFrame, cost: str, *, more_is_better: bo
     front = frame[frame[f"front_{cost}"]].sort_values([cost, "value"])
     if len(front):
         # A model of better cost serves as well: to the right of its share, to the left of its speed-up.
-        style: dict[str, Any] = {"color": "#B9B9B9", "linewidth": 3.2, "zorder": 1, "solid_capstyle": "round"}
+        style: dict[str, Any] = {"color": BLACK, "linewidth": 1.0, "linestyle": (0, (1, 1)), "zorder": 1.9}
         axes.step(front[cost], front["value"], where="pre" if more_is_better else "post", label="Pareto front", **style)

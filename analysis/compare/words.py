@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.cofi import runs as cofi_runs
 from analysis.data.groups import describe
 from analysis.data.marks.quiet import disturbed_text
 from analysis.kwon.seconds import PARTS
-from analysis.render.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    OWN_COLORS,
-    PURPLE,
-    SKY,
-    STRUCTURES,
-    VERMILLION,
-    Look,
-)
+from analysis.render.style import BLUE, GREEN, STRUCTURES, VERMILLION, Look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,23 +18,24 @@ if TYPE_CHECKING:
     from analysis.compare.runs import Comparable
     from analysis.compare.timed import Timed
 
-FAMILIES: Mapping[str, tuple[str, str, str, str | tuple[int, tuple[float, ...]]]] = {
-    "prune_heads": ("importance", "heads by", "o", (0, (1, 1.3))),
-    "prune_fisher": ("fisher", "Fisher pruning by", "s", (0, (4, 1.5))),
-    "prune_cofi": ("learned", "distilled:", "^", "-"),
+FAMILIES: Mapping[str, tuple[str, str, Look]] = {
+    "prune_heads": ("importance", "heads by", Look("other orders of heads", GREEN, "o", (0, (1, 1.3)))),
+    "prune_fisher": ("fisher", "Fisher pruning by", Look("Fisher pruning's baselines", VERMILLION, "s", (0, (4, 1.5)))),
+    "prune_cofi": ("learned", "distilled:", Look("CoFi's baselines", BLUE, "^", "-")),
 }
-"""By verb: what chooses the units in the method itself, words, and the marker and line of all its curves."""
-COLORS = {
-    "importance": GREEN,
-    "oracle": ORANGE,
-    "fisher": VERMILLION,
-    "magnitude": PURPLE,
-    "random": BLACK,
-    "learned": BLUE,
-    "layers": SKY,
-    "dense": GREY,
+"""By verb: what chooses the units in the method itself, words, and the look of all its curves, named as that of its
+baselines."""
+LETTERS = {
+    "importance": "i",
+    "oracle": "o",
+    "fisher": "f",
+    "magnitude": "m",
+    "random": "r",
+    "learned": "c",
+    "layers": "l",
+    "dense": "d",
 }
-"""By what chooses the units, whatever the method."""
+"""Beside the curves of baselines, by what chooses their units; what has no letter stands there by its name."""
 ORACLE = "prune_heads oracle"
 """It knows the labels that it is evaluated on."""
 NAMES = {"fisher": "Fisher information", "magnitude": "weight magnitude", "random": "chance"}
@@ -53,32 +43,42 @@ TITLES = {"prune_heads": "heads", "prune_fisher": "Fisher pruning", "prune_cofi"
 
 
 def method_look(method: str) -> tuple[Look, bool]:
-    """The look of ``VERB CHOICE``, and whether it is a method itself or a baseline of one."""
+    """The look of ``VERB CHOICE``, and whether it is a method itself or a baseline of one, which is of its colour."""
     verb, _, choice = method.partition(" ")
-    itself, words, marker, line = FAMILIES[verb]
+    itself, words, look = FAMILIES[verb]
     name = NAMES.get(choice, choice)
     if verb == "prune_cofi":
         name = STRUCTURES[choice].label if choice in STRUCTURES else choice
     plain = {"prune_fisher": "Fisher pruning", "prune_cofi": name}.get(verb) if choice == itself else None
-    own = OWN_COLORS[sum(choice.encode()) % len(OWN_COLORS)]
-    return Look(plain or f"{words} {name}", COLORS.get(choice, own), marker, line), choice == itself
+    return replace(look, label=plain or f"{words} {name}"), choice == itself
+
+
+def letter_of(method: str) -> str:
+    """What stands beside the curve of a baseline."""
+    choice = method.partition(" ")[2]
+    return LETTERS.get(choice, choice)
+
+
+def letters_text(methods: Iterable[str]) -> str:
+    """A sentence for the caption: what the letters of these methods' baselines are."""
+    choices = {method.partition(" ")[2] for method in methods if not method_look(method)[1]}
+    names = {"learned": "CoFi", "layers": "whole layers", "dense": "small dense Transformer"} | NAMES
+    named = [f"{sign} {names.get(choice, choice)}" for choice, sign in LETTERS.items() if choice in choices]
+    return f"Small: baselines (\u2193: below the panel), units by {', '.join(named)}." if named else ""
 
 
 def rank(method: str) -> tuple[int, bool, int]:
     """For sorting: by verb, the method itself before its baselines."""
     verb, _, choice = method.partition(" ")
-    place = list(COLORS).index(choice) if choice in COLORS else len(COLORS)
+    place = list(LETTERS).index(choice) if choice in LETTERS else len(LETTERS)
     return list(FAMILIES).index(verb), choice != FAMILIES[verb][0], place
 
 
 def caption(
     runs: Comparable, frame: pd.DataFrame, timed: Timed, lengths: Mapping[str, list[int]], level: float | None
 ) -> str:
-    """What is drawn, what is not comparable in it, and what could not be drawn."""
-    words = ["Grey strip: 95 % sampling interval of the unpruned model."]
-    if frame["low"].notna().any():
-        words.append("Bars: 95 % interval of the mean over repeated runs.")
-    words.append("Grey steps: Pareto front of the drawn points. Parameters with embeddings.")
+    """Beside the figure: what is not comparable in it, and what could not be drawn."""
+    words = ["Parameters with embeddings."]
     words.append(macs_text(lengths))
     words.append(_speed_text(runs, timed))
     words.append(_seconds_text(runs, frame, timed, level))

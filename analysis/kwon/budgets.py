@@ -39,8 +39,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             frame=frame,
             display=display(frame),
             caption="MACs and parameters are counted on the saved model, parameters with embeddings; latency is the "
-            f"whole model's at the largest batch timed, by table that of its layers. Means over seeds. {device}. "
-            f"{caption(groups)}",
+            f"whole model's at the largest batch timed, by table that of its layers. Means over as many runs "
+            f"as the column says. {device}. {caption(groups)}",
         )
 
     return each_machine("kwon_budgets", default_runs(group.records, free=["budget"]), make)

@@ -29,7 +29,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     if not groups:
         return []
     frame = curves(groups)
-    return [Drawing("kwon_calibration", plot(frame, caption(groups)), frame)]
+    return [Drawing("kwon_calibration", plot(frame), frame, caption(groups))]
 
 
 def curves(groups: list[Group]) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def curves(groups: list[Group]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def plot(frame: pd.DataFrame, words: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     numbers = sorted(frame["calibration_examples"].dropna().unique())
     constraints = sorted(frame["constraint"].dropna().unique(), reverse=True)
     looks = {
@@ -56,12 +56,13 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
 
     def panel(axes: Axes, rows: pd.DataFrame) -> None:
         for constraint, curve in rows.dropna(subset=["constraint"]).groupby("constraint"):
-            draw_series(axes, curve, "calibration_examples", looks[float(str(constraint))])
+            draw_series(axes, curve, "calibration_examples", looks[float(str(constraint))], bars=len(constraints) > 1)
         axes.set_xscale("log", base=2)
         axes.set_xticks(numbers, [f"{number:.0f}" for number in numbers], rotation=45)
         axes.minorticks_off()
 
-    return draw_panels(frame, "calibration examples", panel, f"Every seed draws its own examples. {words}")
+    intervals = "Bars" if len(constraints) > 1 else "Bands"
+    return draw_panels(frame, "calibration examples", panel, "Every seed draws its own examples.", intervals=intervals)
 
 
 def _swept(group: Group) -> Group | None:

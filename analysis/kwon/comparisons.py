@@ -12,7 +12,7 @@ from analysis.data.loading import Journal
 from analysis.data.records import Record
 from analysis.kwon.runs import caption, default_runs, fisher_rows, option, stages_run
 from analysis.kwon.stages import at_stage, stage_values
-from analysis.render.curves import draw_series
+from analysis.render.curves import draw_series, runs_text
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import MACS_LEFT, draw_panels
 from analysis.render.style import COMPARED, looks_of
@@ -48,7 +48,7 @@ def _draw(name: str, field: str, group: Group, journal: Journal) -> list[Item]:
     frame = curves(groups, field, journal)
     if frame is None:
         return []
-    return [Drawing(name, plot(frame, field, rearranged(groups, field) + caption(groups)), frame)]
+    return [Drawing(name, plot(frame, field), frame, rearranged(groups, field) + caption(groups))]
 
 
 def rearranged(groups: list[Group], field: str) -> str:
@@ -103,15 +103,17 @@ def curves(groups: list[Group], field: str, journal: Journal) -> pd.DataFrame | 
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def plot(frame: pd.DataFrame, field: str, words: str) -> Figure:
-    runs = frame.groupby("series")["runs"].max()
-    looks = looks_of(COMPARED[field], runs.index.difference(["unpruned"]))
+def plot(frame: pd.DataFrame, field: str) -> Figure:
+    values = frame["series"].unique()
+    looks = looks_of(COMPARED[field], [value for value in values if value != "unpruned"])
+    repeated = frame[(frame["series"] != "unpruned") & frame["low"].notna()]["series"].nunique() > 1
 
     def panel(axes: Axes, rows: pd.DataFrame) -> None:
         for value, look in looks.items():
             curve = rows[rows["series"] == value]
             if len(curve):
-                label = look.label + (f" ({runs[value]} runs)" if runs[value] > 1 else "")
-                draw_series(axes, curve, "remaining_percent", look, label=label)
+                of_all = frame.loc[frame["series"] == value, "runs"]
+                label = f"{look.label}{runs_text(of_all)}"
+                draw_series(axes, curve, "remaining_percent", look, label=label, bars=repeated)
 
-    return draw_panels(frame, MACS_LEFT, panel, words)
+    return draw_panels(frame, MACS_LEFT, panel, intervals="Bars" if repeated else "Bands")

@@ -8,7 +8,7 @@ from analysis.data.groups import Group
 from analysis.data.kept_units import kept_units
 from analysis.data.loading import Journal
 from analysis.kwon.runs import caption, default_runs
-from analysis.render.heatmap import draw_map
+from analysis.render.heatmap import draw_map, runs_of_columns
 from analysis.render.output import Drawing, Item, file_name
 from analysis.render.style import add_caption, figure_style, new_figure
 
@@ -25,15 +25,14 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     for one in default_runs(group.records):
         frame = kept_units(one, "constraint", journal)
         if frame is not None:
-            figure = plot(frame, caption([one]))
-            items.append(Drawing(file_name("kwon_kept", one.title), figure, frame))
+            items.append(Drawing(file_name("kwon_kept", one.title), plot(frame), frame, caption([one])))
     return items
 
 
-def plot(frame: pd.DataFrame, words: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     constraints, layers = sorted(frame["constraint"].unique()), sorted(frame["layer"].unique())
     with figure_style():
-        figure = new_figure(max(4.4, 1.6 + 0.62 * len(constraints)), 1.35 + 0.2 * len(layers))
+        figure = new_figure(max(4.4, 1.6 + 0.62 * len(constraints)), 1.1 + 0.2 * len(layers))
         for axes, unit in zip(figure.subplots(1, len(UNITS), sharey=True), UNITS, strict=True):
             rows = frame[frame["unit"] == unit]
             grid = rows.pivot(index="layer", columns="constraint", values="kept").reindex(layers)[constraints]
@@ -51,6 +50,5 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
             axes.set_title(f"{unit} kept of {most:,.0f}")
             axes.set_xlabel("MACs that may remain (%)")
         figure.axes[0].set_ylabel("layer")
-        runs = int(frame["runs"].max())
-        add_caption(figure, (f"Mean of {runs} runs. " if runs > 1 else "") + words)
+        add_caption(figure, runs_of_columns(frame, "constraint"))
     return figure

@@ -10,9 +10,9 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import comparable_latencies, disturbed_text
 from analysis.data.timings import add_timings, shape_text, timed_columns, timings
-from analysis.kwon.panels import draw_within, ring
+from analysis.kwon.panels import draw_within, ring, ring_text
 from analysis.kwon.runs import caption, default_runs, fisher_rows, mark_within, option
-from analysis.render.curves import draw_series, mark_disturbed
+from analysis.render.curves import crossed_out, draw_series, mark_disturbed
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels
@@ -32,8 +32,9 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         if frame is None:
             return None
         records = comparable_latencies([record for one in groups for record in one.records])
-        words = f"{device}. {disturbed_text(records, 'Crossed out')}{caption(groups)}"
-        return Drawing(name, plot(frame, words), frame)
+        measured = f"Over the dense model at {shape_text(frame)}. {device}."
+        beside = f"{measured} {disturbed_text(records, 'Crossed out')}{caption(groups)}"
+        return Drawing(name, plot(frame), frame, beside)
 
     return each_machine("kwon_latency", default_runs(group.records, free=["budget"]), make)
 
@@ -63,7 +64,7 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def plot(frame: pd.DataFrame, words: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     def panel(axes: Axes, rows: pd.DataFrame) -> None:
         draw_within(axes, rows)
         for series, look in BUDGETS.items():
@@ -74,9 +75,8 @@ def plot(frame: pd.DataFrame, words: str) -> Figure:
         axes.set_xlim(left=min(0.95, rows["speedup"].min() - 0.05))
         ring(axes, rows, "speedup", "{:.2f} x".format, side="left")
 
-    ringed = "Ringed: the fastest that loses less than 1 point on average."
-    words = f"{ringed} Over the dense model at {shape_text(frame)}. {words}"
-    return draw_panels(frame, "measured speed-up (x)", panel, words)
+    key = f"{crossed_out(frame)}{ring_text(frame, 'the fastest model')}"
+    return draw_panels(frame, "measured speed-up (x)", panel, key)
 
 
 def _budget(record: Any) -> str:

@@ -8,7 +8,8 @@ from analysis.data.columns import columns
 from analysis.data.groups import Group, by_condition, by_setting
 from analysis.data.loading import Journal, read_tables
 from analysis.data.marks.quiet import disturbed_text
-from analysis.render.output import Drawing, Item, file_name
+from analysis.render.curves import SINGLE
+from analysis.render.output import Drawing, Item, count_range, file_name
 from analysis.render.style import BLUE, add_caption, figure_style, panel_grid
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             frame = latencies(one, journal)
             if frame is not None:
                 name = file_name("kwon_latency_table", one.title) if items else "kwon_latency_table"
-                items.append(Drawing(name, plot(frame, caption(one)), frame))
+                items.append(Drawing(name, plot(frame), frame, caption(one)))
     return items
 
 
@@ -44,17 +45,17 @@ def caption(group: Group) -> str:
     return f"{record.device}; {shape}. {disturbed_text([record], 'Beware')}{group.caption}"
 
 
-def plot(frame: pd.DataFrame, words: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     panels = [(name, rows) for name in UNITS if len(rows := frame[frame["sublayer"] == name])]
     with figure_style():
         figure, all_axes = panel_grid(len(panels), width=2.5)
         for axes, (sublayer, rows) in zip(all_axes, panels, strict=True):
-            axes.plot(rows["units"], rows["median_ms"], color=BLUE, marker="o", markersize=2.6)
+            axes.plot(rows["units"], rows["median_ms"], color=BLUE, marker="o", markersize=2.6, markerfacecolor="white")
             axes.fill_between(rows["units"], rows["low_ms"], rows["high_ms"], color=BLUE, alpha=0.2, linewidth=0)
             axes.set_ylim(bottom=0)
             axes.set_title("one attention sublayer" if sublayer == "attention" else "one FFN sublayer")
             axes.set_xlabel(f"{UNITS[sublayer]} left")
             axes.set_ylabel("latency (ms)")
-        repeats = int(frame["repeats"].max())
-        add_caption(figure, f"Median and spread (band) of {repeats} repeats; markers: measured widths. {words}")
+        repeats = count_range(frame["repeats"])
+        add_caption(figure, f"{SINGLE} Markers: measured widths, median of {repeats} repeats; band: quartiles.")
     return figure

@@ -8,7 +8,7 @@ from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.kwon.panels import draw_within, ring
+from analysis.kwon.panels import draw_within, ring, ring_text
 from analysis.kwon.runs import caption, default_runs, fisher_rows, mark_within
 from analysis.render.curves import draw_series
 from analysis.render.output import Drawing, Item
@@ -30,7 +30,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         return []
     _tell_uneven(groups, journal)
     frame = curves(groups)
-    return [Drawing("kwon_macs", plot(frame, caption(groups)), frame)]
+    return [Drawing("kwon_macs", plot(frame), frame, caption(groups))]
 
 
 def curves(groups: list[Group]) -> pd.DataFrame:
@@ -51,14 +51,13 @@ def curves(groups: list[Group]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def plot(frame: pd.DataFrame, words: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     def panel(axes: Axes, rows: pd.DataFrame) -> None:
         draw_within(axes, rows)
         draw_series(axes, rows[rows["series"] == "pruned"], "remaining_percent", PRUNED)
         ring(axes, rows, "remaining_percent", "{:.0f} %".format, side="right")
 
-    ringed = "Ringed: the fewest MACs that lose less than 1 point on average."
-    return draw_panels(frame, MACS_LEFT, panel, f"{ringed} {words}")
+    return draw_panels(frame, MACS_LEFT, panel, ring_text(frame, "the model of fewest MACs"))
 
 
 def _tell_uneven(groups: list[Group], journal: Journal) -> None:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from analysis.kwon.runs import TOLERANCE
 from analysis.render.panels import unpruned_row
 
+ONE_RUN = " (1 run)"
+"""After what a single run gave."""
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -20,11 +23,23 @@ def draw_within(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def ring(axes: Axes, rows: pd.DataFrame, x: str, text: Callable[[float], str], *, side: str) -> None:
-    """Ring the marked point of ``rows`` and tell its ``x`` in the lower corner on the ``side`` that curves leave."""
+    """Ring the marked point of ``rows`` and tell its ``x`` in the lower corner on the ``side`` that curves leave.
+
+    Of a single run that is said: one run is no average.
+    """
     value = "none"
     for row in rows[rows["marked"]].to_dict("records"):
-        value = text(row[x])
+        value = text(row[x]) + (ONE_RUN if row["runs"] == 1 else "")
         axes.plot([row[x]], [row["value"]], "o", markersize=8, markerfacecolor="none", markeredgecolor="#222222")
     axes.text(0.97 if side == "right" else 0.03, 0.1, f"< 1 point: {value}", fontsize=7, transform=axes.transAxes,
               ha="right" if side == "right" else "left",
               bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})  # fmt: skip
+
+
+def ring_text(frame: pd.DataFrame, what: str) -> str:
+    """A sentence for the caption: what is ringed, and that it was chosen by what it is reported on."""
+    marked = frame[frame["marked"]]
+    single = (marked["runs"] == 1).any()
+    mean = "on average over its runs" if (marked["runs"] > 1).any() else ""
+    words = f"{mean}{', or in its only run' if mean else 'in its only run'}" if single or not mean else mean
+    return f"Ringed: {what} that loses less than 1 point {words}, chosen by the scores shown."

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from analysis.data.records import Record
 
+SHIFTS = {"search": -1.2, "rearrange": 0.0, "tune": 1.2}
+"""Per cent of MACs that points of a stage are set aside by, so that intervals do not hide one another."""
 STAGES = columns("prune_fisher", "stages", "stage", "metric", "value")
 
 
@@ -30,7 +32,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     frame = curves(groups, journal)
     if frame is None:
         return []
-    return [Drawing("kwon_stages", plot(frame, caption(groups)), frame)]
+    return [Drawing("kwon_stages", plot(frame), frame, caption(groups))]
 
 
 def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
@@ -70,11 +72,13 @@ def at_stage(rows: pd.DataFrame, values: dict[str, dict[str, float]], stage: str
     return rows.assign(value=after, change=after - dense)
 
 
-def plot(frame: pd.DataFrame, words: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     def panel(axes: Axes, rows: pd.DataFrame) -> None:
         for stage, look in PRUNING_STAGES.items():
             curve = rows[rows["series"] == stage]
             if len(curve):
-                draw_series(axes, curve, "remaining_percent", look)
+                draw_series(axes, curve.assign(remaining_percent=curve["remaining_percent"] + SHIFTS[stage]),
+                            "remaining_percent", look, bars=True)  # fmt: skip
 
-    return draw_panels(frame, MACS_LEFT, panel, f"Each stage builds on the one before. {words}")
+    key = "Each stage builds on the one before; points of one budget are set apart sideways."
+    return draw_panels(frame, MACS_LEFT, panel, key, intervals="Bars")

@@ -9,7 +9,8 @@ from analysis.data.groups import Group, teacher_of
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import disturbed_text
-from analysis.render.output import Drawing, Item
+from analysis.render.curves import SINGLE, draw_line
+from analysis.render.output import Drawing, Item, count_range
 from analysis.render.style import ATTENTION, BLACK, Look, add_caption, add_legend, figure_style, panel_grid
 
 if TYPE_CHECKING:
@@ -24,8 +25,13 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     frame = speedups(group, journal)
     if frame is None:
         return []
-    words = f"{group.records[0].device}. {disturbed_text(group.records, 'Among these')}{group.caption}"
-    return [Drawing("decoding", plot(frame, words), frame)]
+    first = frame.iloc[0]
+    beside = (
+        f"Beam search of {first['beams']} beams, {first['words']} words from sources of {first['length']} tokens, "
+        f"original and physically pruned in turn. {group.records[0].device}. "
+        f"{disturbed_text(group.records, 'Among these')}{group.caption}"
+    )
+    return [Drawing("decoding", plot(frame), frame, beside)]
 
 
 def speedups(group: Group, journal: Journal) -> pd.DataFrame | None:
@@ -33,33 +39,27 @@ def speedups(group: Group, journal: Journal) -> pd.DataFrame | None:
     return join_tables(group.records, "decoding", DECODING, journal, teacher=teacher_of)
 
 
-def plot(frame: pd.DataFrame, caption: str) -> Figure:
-    """A panel a batch size; teachers are drawn over one another."""
+def plot(frame: pd.DataFrame) -> Figure:
+    """A panel a batch size, all of the same axes; teachers are drawn over one another, as single runs."""
     sizes = sorted(set(frame["batch_size"]))
     with figure_style():
-        figure, panels = panel_grid(len(sizes), width=2.4, height=2.1)
+        figure, panels = panel_grid(len(sizes), width=2.4, height=2.1, shared=True)
         for axes, size in zip(panels, sizes, strict=True):
             here = frame[frame["batch_size"] == size]
             axes.axhline(1, color="#777777", linewidth=0.7)
             for (_, kinds), rows in here.groupby(["teacher", "kinds"], sort=False):
                 look = ATTENTION.get(str(kinds), ALL_KINDS)
                 rows = rows.sort_values("achieved_heads")
-                x = 100 * rows["achieved_heads"]
-                axes.plot(
-                    x, rows["speedup"], color=look.color, marker=look.marker, linestyle=look.line, label=look.label
-                )
-                axes.fill_between(
-                    x, rows["speedup_low"], rows["speedup_high"], color=look.color, alpha=0.12, linewidth=0
-                )
+                rows = rows.assign(removed=100 * rows["achieved_heads"], runs=1)
+                draw_line(axes, rows, "removed", look, y="speedup")
+                low, high = rows["speedup_low"], rows["speedup_high"]
+                axes.fill_between(rows["removed"], low, high, color=look.color, alpha=0.12, linewidth=0)
             axes.set_title(f"batch {size}: {here['original_words_per_second'].median():,.0f} words/s")
             axes.set_xlabel("heads of the kinds removed (%)")
-            axes.set_ylabel("times faster")
+            axes.set_xticks(sorted({round(100 * share) for share in frame["achieved_heads"]}))
+        panels[0].set_ylabel("times faster")
         add_legend(figure, panels)
-        first = frame.iloc[0]
-        add_caption(
-            figure,
-            f"Beam search of {first['beams']} beams, {first['words']} words from sources of {first['length']} tokens, "
-            "original and physically pruned in turn; above each panel the words a second of the original; bands: "
-            f"quartiles of paired rounds. {caption}",
-        )
+        rounds = count_range(frame["repeats"])
+        add_caption(figure, f"{SINGLE} Bands: quartiles of {rounds} paired rounds. Above each panel: words a second "
+                    "of the original model.")  # fmt: skip
     return figure

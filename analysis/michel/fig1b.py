@@ -54,7 +54,7 @@ def draw(group: Group, journal: Journal, name: str = "fig1b") -> list[Item]:
     frame = ours.assign(source="measured")
     if group.records[0].translation:
         frame = pd.concat([frame, published.single_heads()], ignore_index=True)
-    return [Drawing(name, plot(frame, group.caption), frame)]
+    return [Drawing(name, plot(frame), frame, group.caption)]
 
 
 def single_head_effects(group: Group, journal: Journal) -> pd.DataFrame | None:
@@ -95,7 +95,7 @@ def kind_of_head(effects: pd.DataFrame) -> pd.Series:
     return pd.Series(kinds, index=effects.index)
 
 
-def plot(frame: pd.DataFrame, caption: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     import numpy as np
     from matplotlib.ticker import MaxNLocator
 
@@ -134,7 +134,8 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2 if len(printed) else 3,
             columnspacing=1.0, handlelength=1.2, handletextpad=0.5,
         )  # fmt: skip
-        add_caption(figure, f"Bars are {edges[1] - edges[0]:.3g} points wide. {caption}")
+        models = f"{teachers} models" if teachers > 1 else "One model"
+        add_caption(figure, f"Bars are {edges[1] - edges[0]:.3g} points wide. {models}.")
     return figure
 
 

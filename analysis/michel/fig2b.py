@@ -38,7 +38,7 @@ def draw(group: Group, journal: Journal, name: str = "fig2b") -> list[Item]:
     same = all(corpus == record.task for corpus, record in zip(corpora, group.records, strict=True))
     sets, printed = published.transfer(translation=group.records[0].translation)
     words = [f"Published: r = {printed} ({sets}).", *([ONE_DOMAIN] if same else []), group.caption]
-    return [Drawing(name, plot(frame, " ".join(words)), frame)]
+    return [Drawing(name, plot(frame), frame, " ".join(words))]
 
 
 def effects(group: Group, journal: Journal) -> pd.DataFrame | None:
@@ -76,7 +76,7 @@ def effects(group: Group, journal: Journal) -> pd.DataFrame | None:
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def plot(frame: pd.DataFrame, caption: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     """A least-squares line a teacher; points look as their teacher, or as their kind of attention if there are several.
     """
     import numpy as np
@@ -113,7 +113,8 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         axes.set_ylabel(f"change on\n{second} (points)")
         columns = 2 if several and not by_kind else 1
         figure.legend(loc="outside upper center", ncols=columns, columnspacing=1.2, handletextpad=0.3)
-        add_caption(figure, f"One point a head, least-squares line. {caption}")
+        models = "a line a model" if several else "one model"
+        add_caption(figure, f"One point a head; least-squares line, {models}.")
     return figure
 
 

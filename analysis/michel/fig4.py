@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.michel.fig3b import order_curves, replicates, with_limit, with_unpruned
-from analysis.render.curves import draw_limit, draw_series, draw_trivial, draw_unpruned
+from analysis.michel.fig3b import (
+    RUN,
+    draw_runs,
+    explain_runs,
+    order_curves,
+    replicates,
+    run_curves,
+    with_limit,
+    with_unpruned,
+)
+from analysis.render.curves import draw_limit, draw_line, draw_trivial, draw_unpruned, runs_text
 from analysis.render.output import Drawing, Item
 from analysis.render.style import ATTENTION, ORDERS, Look, add_caption, figure_style, metric_axis, new_figure
 
@@ -25,7 +34,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     frame = curves(Group(members), journal)
     if frame is None:
         return []
-    return [Drawing("fig4", plot(frame, Group(members, group.label).caption), frame)]
+    return [Drawing("fig4", plot(frame), frame, f"Published: WMT14 En-Fr. {Group(members, group.label).caption}")]
 
 
 def curves(group: Group, journal: Journal) -> pd.DataFrame | None:
@@ -36,7 +45,8 @@ def curves(group: Group, journal: Journal) -> pd.DataFrame | None:
     for kind in ATTENTION:
         points = replicates([record for record in group.records if record.config.get("kinds") == [kind]], journal)
         if points is not None:
-            parts.append(order_curves(points).assign(kind=kind))
+            each = run_curves(points)
+            parts += [rows.assign(kind=kind) for rows in (order_curves(points), each) if len(rows)]
     if not parts:
         return None
     frame = pd.concat(parts, ignore_index=True)
@@ -44,28 +54,26 @@ def curves(group: Group, journal: Journal) -> pd.DataFrame | None:
     return with_limit(whole, "enc-dec") if "enc-dec" in set(frame["kind"]) else whole
 
 
-def plot(frame: pd.DataFrame, caption: str) -> Figure:
-    pruned = frame[~frame["series"].isin(["unpruned", "limit"])]
+def plot(frame: pd.DataFrame) -> Figure:
+    pruned = frame[(frame["source"] == "measured") & (frame["series"] != "unpruned")]
+    each = frame[frame["source"] == RUN]
     with figure_style():
         figure = new_figure(6.2, 3.3)
         axes = figure.subplots()
         draw_unpruned(axes, frame[frame["series"] == "unpruned"].iloc[0])
         for (kind, order), rows in pruned.groupby(["kind", "series"], sort=False):
-            own, runs = ATTENTION[str(kind)], int(rows["runs"].max())
-            label = f"{own.label},\n{ORDERS[str(order)].label}" + (f" ({runs} runs)" if runs > 1 else "")
-            draw_series(axes, rows, "pruned_percent", Look(label, own.color, own.marker, LINES[str(order)]))
+            own = ATTENTION[str(kind)]
+            label = f"{own.label},\n{ORDERS[str(order)].label}{runs_text(rows['runs'])}"
+            look = Look(label, own.color, own.marker, LINES[str(order)])
+            draw_runs(axes, each[(each["kind"] == kind) & (each["series"] == order)], look)
+            draw_line(axes, rows, "pruned_percent", look)
         for percent in frame.loc[frame["series"] == "limit", "pruned_percent"]:
-            draw_limit(axes, percent, "published: encoder-decoder\nattention collapses beyond\n(WMT14 En-Fr)")
+            draw_limit(axes, percent, "published: encoder-decoder\nattention collapses beyond")
         draw_trivial(axes, frame[frame["series"] == "unpruned"].iloc[0])
         axes.set_xlabel("heads of the kind pruned (%)")
         axes.set_ylabel(metric_axis(frame["metric"].iloc[0]))
         axes.set_xlim(-2, 102)
         axes.xaxis.set_ticks(range(0, 101, 10))
         figure.legend(loc="outside right upper", labelspacing=0.7, handlelength=2.6)
-        bands = " Bands: 95 % interval of the mean." if pruned["low"].notna().any() else ""
-        add_caption(
-            figure,
-            "Heads of one kind of attention pruned, all others kept. Grey strip: 95 % sampling interval of the "
-            f"unpruned model.{bands} {caption}",
-        )
+        add_caption(figure, f"Heads of one kind of attention pruned, all others kept. {explain_runs(frame)}")
     return figure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from analysis.data.averages import average
@@ -11,17 +13,20 @@ from analysis.data.joined import join_tables
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import trivial_score
 from analysis.michel import published
-from analysis.render.curves import draw_trivial
+from analysis.render.curves import SINGLE, any_single, draw_series, draw_trivial
 from analysis.render.output import Drawing, Item
 from analysis.render.style import (
     BLUE,
     GREY,
     MARKERS,
     VERMILLION,
+    Look,
     add_caption,
+    add_legend,
     figure_style,
     metric_axis,
     metric_name,
+    metric_range,
     new_figure,
 )
 
@@ -32,8 +37,8 @@ if TYPE_CHECKING:
 
 POINTS = columns("head_dynamics", "points", "epoch", "share", "metric", "value", "achieved_heads")
 AGREEMENT = columns("head_dynamics", "agreement", "epoch", "rank_correlation")
-HIGHEST = 130.0
-"""Per cent of the unpruned metric that the axis shows at most: a model that has learnt nothing yet has any."""
+LEARNT = 0.25
+"""Of what the best epoch has above the trivial answer: with less, a model's per cent of its own score say nothing."""
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
@@ -43,7 +48,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     frame = drawn(points, agreement, with_published=group.records[0].translation)
     unpruned = (frame["series"] == "unpruned") & (frame["source"] == "measured")
     frame.loc[unpruned, "trivial"] = 100 * trivial_score(group.records[0])
-    return [Drawing("fig5", plot(frame, group.caption), frame)]
+    return [Drawing("fig5", plot(frame), frame, f"{_grey(frame)}{group.caption}")]
 
 
 def replicates(group: Group, journal: Journal) -> pd.DataFrame | None:
@@ -97,7 +102,27 @@ def drawn(points: pd.DataFrame, agreement: pd.DataFrame, *, with_published: bool
     return pd.concat([frame, theirs, late], ignore_index=True)
 
 
-def plot(frame: pd.DataFrame, caption: str) -> Figure:
+def unlearnt(frame: pd.DataFrame) -> dict[int, float]:
+    """The unpruned metric of the epochs after which the model had next to nothing that pruning could take."""
+    whole = frame[(frame["series"] == "unpruned") & (frame["source"] == "measured")].set_index("epoch")
+    above = whole["value"] - whole["trivial"].fillna(0.0)
+    return whole.loc[above < LEARNT * above.max(), "value"].to_dict()
+
+
+def left_out_text(frame: pd.DataFrame) -> str:
+    """Which epochs have no curve, and why."""
+    epochs = unlearnt(frame)
+    metric = metric_name(str(frame["metric"].iloc[0]))
+    names = ", ".join(f"epoch {epoch} ({metric} {value:.1f})" for epoch, value in epochs.items())
+    return f"Without a curve, as it had learnt next to nothing: {names}." if epochs else ""
+
+
+def _grey(frame: pd.DataFrame) -> str:
+    published_too = (frame["source"] == "published").any()
+    return "Grey: published, IWSLT14 De-En and another model. " if published_too else ""
+
+
+def plot(frame: pd.DataFrame) -> Figure:
     from matplotlib.gridspec import GridSpec
 
     ours, theirs = (frame[frame["source"] == source] for source in ("measured", "published"))
@@ -107,7 +132,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         grid = GridSpec(2, 2, figure=figure, width_ratios=(1.5, 1))
         left, above = figure.add_subplot(grid[:, 0]), figure.add_subplot(grid[0, 1])
         below = figure.add_subplot(grid[1, 1], sharex=above)
-        _draw_curves(left, ours[ours["series"] == "relative"])
+        _draw_curves(left, ours[ours["series"] == "relative"], unlearnt(frame))
         late = theirs[theirs["series"] == "relative"]
         if len(late):
             left.vlines(
@@ -115,13 +140,13 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
                 label="published, from epoch 10 on",
             )  # fmt: skip
         left.set_ylabel(f"{metric_name(metric)}, relative to the unpruned model (%)")
-        _draw_epochs(above, ours[ours["series"] == "unpruned"], BLUE)
+        _draw_epochs(above, ours[ours["series"] == "unpruned"], BLUE, metric_range(metric))
         printed = theirs[theirs["series"] == "unpruned"]
         above.plot(printed["epoch"], printed["value"], color=GREY, linestyle=(0, (3, 1)), marker="s", markersize=3)
         draw_trivial(above, ours[ours["series"] == "unpruned"].iloc[0])
         above.set_ylabel(f"unpruned\n{metric_axis(metric)}")
         above.tick_params(labelbottom=False)
-        _draw_epochs(below, ours[ours["series"] == "rank_correlation"], VERMILLION)
+        _draw_epochs(below, ours[ours["series"] == "rank_correlation"], VERMILLION, (-1.0, 1.0))
         below.set_ylabel("rank correlation with\nthe last epoch")
         below.set_ylim(min(-0.05, ours.loc[ours["series"] == "rank_correlation", "value"].min() - 0.05), 1.05)
         ticks = sorted({*ours["epoch"], *printed["epoch"].tail(1)})
@@ -129,40 +154,38 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         below.set_xticks(ticks, [str(epoch) for epoch in ticks])
         below.minorticks_off()
         below.set_xlabel("epoch")
-        entries = [panel.get_legend_handles_labels() for panel in (left, above)]
-        figure.legend(
-            *([entry for both in entries for entry in both[part]] for part in (0, 1)),
-            loc="outside upper center", ncols=5, columnspacing=1.4, handlelength=2.0,
-        )  # fmt: skip
-        bands = "Bands: 95 % interval of the mean. " if ours["low"].notna().any() else ""
-        grey = "Grey: published, IWSLT14 De-En and another model. " if len(theirs) else ""
-        words = "Each model is pruned as it was after the epoch, in the order of its own scores."
-        add_caption(figure, f"{words} {bands}{grey}{caption}")
+        add_legend(figure, [left, above])
+        words = ["Each model is pruned as it was after the epoch, in the order of its own scores."]
+        words += ["Bands: 95 % interval of the mean."] if ours["low"].notna().any() else []
+        words += [SINGLE if any_single(ours) else "", left_out_text(frame)]
+        add_caption(figure, " ".join(filter(None, words)))
     return figure
 
 
-def _draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
-    """A curve an epoch, from light to dark, so that the order of epochs shows in grey too."""
+def _draw_curves(axes: Axes, rows: pd.DataFrame, left_out: Collection[int]) -> None:
+    """A curve an epoch, from light to dark, so that the order of epochs shows in grey too.
+
+    An epoch of ``left_out`` keeps its place among them and has no curve.
+    """
     from matplotlib import colormaps
+    from matplotlib.colors import to_hex
 
     epochs = sorted(set(rows["epoch"]))
     shades = colormaps["viridis_r"]
     for number, epoch in enumerate(epochs):
+        if epoch in left_out:
+            continue
         curve = rows[(rows["epoch"] == epoch) & rows["value"].notna()]
         color = shades(0.12 + 0.88 * number / max(len(epochs) - 1, 1))
-        axes.plot(
-            curve["pruned_percent"], curve["value"], color=color, marker=MARKERS[number % len(MARKERS)],
-            label=f"epoch {epoch}",
-        )  # fmt: skip
-        axes.fill_between(curve["pruned_percent"], curve["low"], curve["high"], color=color, alpha=0.15, linewidth=0)
+        look = Look(f"epoch {epoch}", str(to_hex(color)), MARKERS[number % len(MARKERS)], "-")
+        draw_series(axes, curve, "pruned_percent", look, limits=(0.0, math.inf))
     axes.axhline(100, color="#777777", linewidth=0.7)
     axes.set_xlabel("heads pruned (%)")
     axes.set_xlim(-2, max(92, rows["pruned_percent"].max() + 2))
     axes.xaxis.set_ticks(range(0, 101, 10))
-    axes.set_ylim(-3, min(HIGHEST, max(105, rows["value"].max() + 5)))
+    axes.set_ylim(-3, max(105, rows.loc[~rows["epoch"].isin(left_out), "value"].max() + 3))
 
 
-def _draw_epochs(axes: Axes, rows: pd.DataFrame, color: str) -> None:
+def _draw_epochs(axes: Axes, rows: pd.DataFrame, color: str, limits: tuple[float, float]) -> None:
     """A value over epochs."""
-    axes.plot(rows["epoch"], rows["value"], color=color, marker="o")
-    axes.fill_between(rows["epoch"], rows["low"], rows["high"], color=color, alpha=0.15, linewidth=0)
+    draw_series(axes, rows, "epoch", Look("_", color, "o", "-"), limits=limits)

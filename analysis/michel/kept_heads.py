@@ -32,7 +32,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     frame = counts(members, journal)
     if frame is None:
         return []
-    return [Drawing("kept_heads", plot(frame, order, members.caption), frame)]
+    return [Drawing("kept_heads", plot(frame, order), frame, members.caption)]
 
 
 def counts(group: Group, journal: Journal) -> pd.DataFrame | None:
@@ -53,14 +53,14 @@ def counts(group: Group, journal: Journal) -> pd.DataFrame | None:
     return grouped.agg(heads_kept=("heads_kept", "mean"), heads=("heads", "mean"), teachers=("teacher", "nunique"))
 
 
-def plot(frame: pd.DataFrame, order: str, caption: str) -> Figure:
+def plot(frame: pd.DataFrame, order: str) -> Figure:
     kinds = kinds_in_order(frame["kind"])
     grid = frame.pivot(index=["kind", "layer"], columns="share", values="heads_kept").loc[kinds]
     names = [f"{kind} {layer}" if len(kinds) > 1 else str(layer) for kind, layer in grid.index]
     heads = float(frame["heads"].max())
     whole = bool((grid % 1 == 0).all(axis=None))
     with figure_style():
-        figure = new_figure(max(4.2, 1.4 + 0.27 * grid.shape[1]), 1.25 + 0.2 * grid.shape[0])
+        figure = new_figure(max(4.2, 1.4 + 0.27 * grid.shape[1]), 1.0 + 0.2 * grid.shape[0])
         axes = figure.subplots()
         draw_map(
             axes,
@@ -74,6 +74,6 @@ def plot(frame: pd.DataFrame, order: str, caption: str) -> Figure:
         axes.set_xlabel("heads pruned (%)")
         axes.set_ylabel("layer")
         teachers = int(frame["teachers"].max())
-        mean = f", mean of {teachers} teachers" if teachers > 1 else ""
-        add_caption(figure, f"Heads kept, pruned by {ORDERS[order].label}{mean}. {caption}")
+        mean = f"mean of {teachers} teachers" if teachers > 1 else "one teacher"
+        add_caption(figure, f"Heads kept, pruned by {ORDERS[order].label}; {mean}.")
     return figure

@@ -10,7 +10,7 @@ from analysis.data.groups import Group, by_teacher, of_all_kinds
 from analysis.data.loading import Journal, read_tables
 from analysis.michel.fig3b import order_of
 from analysis.render.heatmap import draw_map
-from analysis.render.output import Drawing, Item
+from analysis.render.output import Drawing, Item, count_range
 from analysis.render.style import ORDERS, add_caption, figure_style, looks_of, new_figure
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     frame = agreement(group, journal)
     if frame is None:
         return []
-    return [Drawing("order_agreement", plot(frame, group.caption), frame)]
+    return [Drawing("order_agreement", plot(frame), frame, group.caption)]
 
 
 def agreement(group: Group, journal: Journal) -> pd.DataFrame | None:
@@ -56,7 +56,7 @@ def agreement(group: Group, journal: Journal) -> pd.DataFrame | None:
     )
 
 
-def plot(frame: pd.DataFrame, caption: str) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     import numpy as np
 
     looks = looks_of(ORDERS, [*frame["first"], *frame["second"]])
@@ -68,7 +68,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
     # A triangle without its empty first row and last column.
     grid, down, across = grid[1:, :-1], labels[1:], labels[:-1]
     with figure_style():
-        figure = new_figure(2.6 + 0.45 * len(across), 1.7 + 0.32 * len(down))
+        figure = new_figure(max(3.9, 2.6 + 0.45 * len(across)), 1.45 + 0.32 * len(down))
         axes = figure.subplots()
         draw_map(
             axes,
@@ -83,5 +83,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
             bar="Kendall's tau",
         )
         axes.set_xticks(range(len(across)), across, rotation=30, ha="right", rotation_mode="anchor")
-        add_caption(figure, f"1: the same order, 0: unrelated; mean over teachers and seeds. {caption}")
+        single = frame["pairs"].max() == 1
+        pairs = "a single pair of runs" if single else f"mean of {count_range(frame['pairs'])} pairs of runs"
+        add_caption(figure, f"1: the same order, 0: unrelated. A cell: {pairs}.")
     return figure

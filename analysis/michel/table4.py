@@ -10,7 +10,8 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
 from analysis.data.marks.quiet import disturbed_text
 from analysis.michel import published
-from analysis.render.output import Drawing, Item, Table
+from analysis.render.curves import SINGLE
+from analysis.render.output import Drawing, Item, Table, count_range
 from analysis.render.style import BLUE, GREY, VERMILLION, Look, add_caption, figure_style, new_figure
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     if frame is None:
         return []
     shares = sorted(frame.loc[frame["variant"] != "original", "share"].unique())
-    device = f"{group.records[0].device}; {int(frame['repeats'].max())} repeats, {QUARTILES}"
+    device = f"{group.records[0].device}; {count_range(frame['repeats'])} repeats, {QUARTILES}"
     device += f". {text}".rstrip(". ") if (text := disturbed_text(group.records, "Among these")) else ""
     items: list[Item] = [
         Table(
@@ -62,9 +63,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         if share == PUBLISHED_SHARE:
             drawn = with_published(drawn)
         name = "speed" if number == 0 else f"speed_{100 * share:.0f}-percent"
-        bars = f"{100 * share:.0f} % of heads pruned; bars: from the quartiles of both timings."
-        caption = f"{bars} {device}. {group.caption}"
-        items.append(Drawing(name, plot(drawn, caption), drawn))
+        items.append(Drawing(name, plot(drawn, share), drawn, f"{device}. {group.caption}"))
     return items
 
 
@@ -135,7 +134,7 @@ def with_published(drawn: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([drawn, rows.assign(variant="published", share=PUBLISHED_SHARE)], ignore_index=True)
 
 
-def plot(frame: pd.DataFrame, caption: str) -> Figure:
+def plot(frame: pd.DataFrame, share: float) -> Figure:
     import numpy as np
 
     measured = frame[frame["variant"] != "published"]
@@ -162,6 +161,7 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
                     yerr=100 * spread,
                     color=look.color,
                     marker=look.marker,
+                    markerfacecolor="white",
                     linestyle=look.line,
                     elinewidth=0.8,
                     label=look.label,
@@ -172,7 +172,11 @@ def plot(frame: pd.DataFrame, caption: str) -> Figure:
         all_axes[0].set_ylabel("gain in speed (%)")
         handles, labels = all_axes[0].get_legend_handles_labels()
         figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=2)
-        add_caption(figure, caption)
+        add_caption(
+            figure,
+            f"{100 * share:.0f} % of heads pruned. {SINGLE} Median of {count_range(measured['repeats'])} repeats a "
+            "cell; bars: from the quartiles of both timings.",
+        )
     return figure
 
 

@@ -6,7 +6,8 @@ What a template can use:
   ``["value"].mean``, ``.only``, ``.interval`` and so on;
 - filters that write numbers: ``percent``, ``points``, ``signed``, ``fixed``, ``thousands``, ``minutes``, ``hours``;
 - ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS, REMARK], ...])``: tables of claims, remarks may be left out;
-- ``table(NAME, model=..., task=...)``: a table that ``python -m analysis`` makes, its caption above it.
+- ``table(NAME, model=..., task=...)``: a table that ``python -m analysis`` makes, its caption above it;
+- ``caption(NAME)``: how to read a picture of ``docs/`` and what it is of, to stand below it.
 
 A name that is not there, a selection without a run and a number that a run lacks are errors, so that no page says
 what the records do not.
@@ -22,13 +23,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from analysis.catalogue.all_claims import judge
 from analysis.catalogue.chapters import CHAPTERS
+from analysis.catalogue.pictures import PICTURES
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.records import Record
 from analysis.pages import claims
 from analysis.pages.selection import select
 from analysis.pages.words import FILTERS
-from analysis.render.output import Table
+from analysis.render.output import Drawing, Table, file_name, in_markdown
 from prunekit.support.errors import UserError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -53,6 +55,7 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
         claims=partial(claims.paper_table, rows),
         headline=partial(claims.headline, rows),
         table=partial(table, records),
+        caption=partial(caption, records),
     )
     return {
         place(path.relative_to(templates)): _filled(environment, path.relative_to(templates))
@@ -88,6 +91,27 @@ def table(records: Sequence[Record], name: str, model: str, task: str = "") -> s
     if len(tables) != 1:
         raise UserError(f"table {name!r} of {model} {task}: the records give {len(tables)} of it, one is meant")
     return f"{tables[0].caption}\n\n{tables[0].rows()}"
+
+
+def caption(records: Sequence[Record], picture: str) -> str:
+    """The whole caption of a picture, by its name in ``docs/``: what is printed in it and what stands beside it.
+
+    Raises:
+        UserError: there is no such picture, or the records do not give it.
+    """
+    if picture not in PICTURES:
+        raise UserError(f"caption {picture!r}: no such picture; there are {', '.join(PICTURES)}")
+    folder, name = PICTURES[picture].split("/")
+    for chapter in CHAPTERS:
+        for setting, own in chapter.settings(records).items():
+            if setting.folder == folder and setting.weights != "random":
+                groups = chapter.groups(own)
+                for part in (part for part in chapter.parts if name.startswith(part.name)):
+                    for group in [Group(own)] if part.beside else groups[part.verb]:
+                        for item in part.draw(group, Journal()):
+                            if isinstance(item, Drawing) and file_name(item.name, group.suffix) == name:
+                                return in_markdown(item.caption)
+    raise UserError(f"caption {picture!r}: the records do not give this picture")
 
 
 def _filled(environment: Environment, template: Path) -> str:

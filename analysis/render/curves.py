@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analysis.data.marks.trivial import ANSWER, AT_CHANCE, COPIED
-from analysis.render.style import GREY, METRICS, Look
+from analysis.render.style import GREY, METRICS, Look, metric_range
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,16 +15,64 @@ DARK = "#666666"
 """Of the trivial answer's line; published lines are of a lighter grey."""
 ROOM = 0.6
 """A panel may grow downwards by so much of its height to show the trivial answer."""
+SINGLE = "Hollow: a single run."
+"""For the captions of figures with such points (:func:`any_single`)."""
 
 
-def draw_series(axes: Axes, rows: pd.DataFrame, x: str, look: Look, *, label: str | None = None) -> None:
-    """The curve of ``rows`` over the column ``x``, and its band where there is one."""
-    axes.plot(
-        rows[x], rows["value"], color=look.color, marker=look.marker, linestyle=look.line,
-        label=look.label if label is None else label,
-    )  # fmt: skip
-    if rows["low"].notna().any():
-        axes.fill_between(rows[x], rows["low"], rows["high"], color=look.color, alpha=0.15, linewidth=0)
+def draw_line(
+    axes: Axes, rows: pd.DataFrame, x: str, look: Look, *, y: str = "value", label: str | None = None, **style: Any
+) -> None:
+    """The curve of ``rows`` over the column ``x``.
+
+    Markers are filled where several runs were averaged and hollow where there is a single one (``runs``), in every
+    figure.
+    """
+    style = {"color": look.color, "marker": look.marker, "linestyle": look.line} | style
+    single = rows["runs"] == 1
+    face = "white" if single.all() else style["color"]
+    axes.plot(rows[x], rows[y], label=look.label if label is None else label, markerfacecolor=face, **style)
+    if single.any() and not single.all():
+        hollow = style | {"linestyle": "", "markerfacecolor": "white"}
+        axes.plot(rows.loc[single, x], rows.loc[single, y], **hollow)
+
+
+def any_single(frame: pd.DataFrame) -> bool:
+    """Is a point of it that of a single run?"""
+    return bool((frame["runs"] == 1).any())
+
+
+def runs_text(runs: pd.Series) -> str:
+    """For a legend: how many runs the points of a curve are the mean of; nothing of single runs, which are hollow.
+
+    >>> import pandas as pd
+    >>> runs_text(pd.Series([3, 3])), runs_text(pd.Series([1, 3])), runs_text(pd.Series([1, 1]))
+    (' (3 runs)', ' (1 to 3 runs)', '')
+    """
+    least, most = int(runs.min()), int(runs.max())
+    return "" if most == 1 else f" ({most} runs)" if least == most else f" ({least} to {most} runs)"
+
+
+def draw_series(
+    axes: Axes, rows: pd.DataFrame, x: str, look: Look, *, label: str | None = None, bars: bool = False,
+    limits: tuple[float, float] | None = None, **style: Any,
+) -> None:  # fmt: skip
+    """The curve of ``rows`` over the column ``x``, and its intervals where there are some.
+
+    Arguments:
+        bars: draw intervals as bars: where several series of a panel have some, bands hide one another.
+        limits: of what the axis can have; those of the metric if none are given. No interval is drawn beyond.
+    """
+    draw_line(axes, rows, x, look, label=label, **style)
+    known = rows.dropna(subset=["low"])
+    if known.empty:
+        return
+    lowest, highest = limits or metric_range(str(rows["metric"].iloc[0]))
+    low, high = known["low"].clip(lowest, highest), known["high"].clip(lowest, highest)
+    if bars:
+        axes.errorbar(known[x], known["value"], yerr=[known["value"] - low, high - known["value"]], fmt="none",
+                      ecolor=look.color, elinewidth=0.8, capsize=1.6, zorder=style.get("zorder", 2))  # fmt: skip
+    else:
+        axes.fill_between(known[x], low, high, color=look.color, alpha=0.15, linewidth=0)
 
 
 def draw_limit(axes: Axes, percent: float, label: str) -> None:
@@ -71,8 +119,14 @@ def draw_unpruned(axes: Axes, row: Any, title: str = "") -> None:
         row: of :func:`analysis.data.averages.unpruned`, with the ``metric``.
     """
     axes.set_title("\n".join(filter(None, [title, f"({AT_CHANCE})" if row["at_chance"] else ""])))
-    axes.axhspan(row["low"], row["high"], color="#D9D9D9", alpha=0.6, linewidth=0, label="unpruned, sampling band")
+    axes.axhspan(row["low"], row["high"], color="#D9D9D9", alpha=0.6, linewidth=0, label="unpruned, 95 % sampling band")
     axes.axhline(row["value"], color="#777777", linewidth=0.7)
+
+
+def crossed_out(frame: pd.DataFrame) -> str:
+    """A sentence for the caption where :func:`mark_disturbed` marks something."""
+    marks = "disturbed" in frame and (frame["disturbed"] > 0).any()
+    return "Crossed out: timed beside other work. " if marks else ""
 
 
 def mark_disturbed(axes: Axes, rows: pd.DataFrame, x: str, y: str = "value") -> None:

@@ -7,7 +7,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from matplotlib.axes import Axes
+
+
+def runs_of_columns(frame: pd.DataFrame, column: str) -> str:
+    """A sentence for the caption: of how many ``runs`` each column of a map is the mean.
+
+    Arguments:
+        column: whose values, shares, are the columns of the map.
+    """
+    runs = frame.groupby(column)["runs"].max()
+    if runs.nunique() == 1:
+        return f"Every column: mean of {runs.iloc[0]} runs." if runs.iloc[0] > 1 else "Every column: a single run."
+    words = {1: "a single run"}
+    parts = [
+        f"{', '.join(f'{100 * share:g}' for share in runs.index[runs == number])} %: "
+        f"{words.get(number, f'mean of {number} runs')}"
+        for number in sorted(runs.unique())
+    ]
+    return "; ".join(parts) + "."
 
 
 def draw_map(

@@ -20,20 +20,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure and the one frame it was drawn from."""
+    """A figure, the one frame it was drawn from, and the words that belong beside it."""
 
     name: str
     figure: Figure
     frame: pd.DataFrame
+    beside: str = ""
+    """What is not in the picture: data, models, seeds, machines, and what else is to be known."""
 
     def save(self, folder: Path, suffix: str = "", kinds: Sequence[str] = KINDS) -> list[Path]:
-        """Write PDF, PNG and CSV, or some of them; returns their paths."""
-        return save_figure(self.figure, self.frame, folder / file_name(self.name, suffix), kinds)
+        """Write PDF, PNG, CSV and Markdown, or some of them; returns their paths."""
+        name = file_name(self.name, suffix)
+        paths = save_figure(self.figure, self.frame, folder / name, kinds)
+        if "md" in kinds:
+            paths.append(folder / f"{name}.md")
+            paths[-1].write_text(f"![{name}]({name}.png)\n\n{in_markdown(self.caption)}\n", encoding="utf-8")
+        return paths
+
+    @property
+    def key(self) -> str:
+        """The small print in the picture, as one line: how to read it."""
+        return " ".join(self.figure.get_supxlabel().split())
 
     @property
     def caption(self) -> str:
-        """The small print below the figure, as one line."""
-        return " ".join(self.figure.get_supxlabel().split())
+        """The small print and the words beside it."""
+        return f"{self.key} {self.beside}".strip()
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,17 @@ def file_name(name: str, suffix: str) -> str:
         # Cut names could meet; the hash keeps them apart.
         words = f"{words[:LONGEST_SUFFIX]}-{hashlib.sha256(suffix.encode()).hexdigest()[:8]}"
     return one_name(f"{name}_{words}" if words else name)
+
+
+def count_range(counts: pd.Series) -> str:
+    """How many, as the least and the most where they differ.
+
+    >>> import pandas as pd
+    >>> count_range(pd.Series([5, 100, 40])), count_range(pd.Series([1000, 1000]))
+    ('5 to 100', '1,000')
+    """
+    least, most = int(counts.min()), int(counts.max())
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def mean_std(values: list[float], digits: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from analysis.render.curves import draw_trivial, draw_unpruned
+from analysis.render.curves import SINGLE, any_single, draw_trivial, draw_unpruned
 from analysis.render.style import add_caption, add_legend, figure_style, panel_grid, panel_title
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def draw_panels(
     frame: pd.DataFrame,
     x: str,
     curves: Callable[[Axes, pd.DataFrame], None],
-    words: str,
+    key: str = "",
     *,
     y: str = "(%)",
     intervals: str = "Bands",
@@ -34,7 +34,7 @@ def draw_panels(
         frame: rows of curves, and one row a panel with ``series`` unpruned.
         x: the label of the horizontal axis.
         curves: draws the rows of one panel.
-        words: the caption; what the strip and the intervals are is added before it.
+        key: what else the caption says of how to read it, after intervals and single runs.
         y: the label of the vertical axis, after the metric.
         intervals: how the interval of the mean is drawn.
         size: of a panel, in inches.
@@ -51,7 +51,7 @@ def draw_panels(
                 axes.set_xlim(frame["remaining_percent"].min() - 4, 102)
             axes.set_ylabel(f"{rows['metric'].iloc[0]} {y}")
         add_legend(figure, all_axes)
-        add_caption(figure, f"{explain(frame, intervals)} {words}")
+        add_caption(figure, f"{explain(frame, intervals)} {key}".strip())
     return figure
 
 
@@ -60,10 +60,12 @@ def unpruned_row(rows: pd.DataFrame) -> pd.Series:
 
 
 def explain(frame: pd.DataFrame, intervals: str = "Bands") -> str:
-    """What the grey strip and the intervals are."""
-    strip = "Grey strip: 95 % sampling interval of the unpruned model."
+    """What the intervals and hollow markers are."""
     drawn = frame[frame["series"] != "unpruned"]
-    if not drawn["low"].notna().any():
-        return strip
-    over = "teachers" if drawn["teachers"].max() > 2 else "seeds"
-    return f"{strip} {intervals}: 95 % interval of the mean over {over}."
+    words = []
+    if drawn["low"].notna().any():
+        over = "teachers" if drawn["teachers"].max() > 2 else "seeds"
+        words.append(f"{intervals}: 95 % interval of the mean over {over}.")
+    if any_single(drawn):
+        words.append(SINGLE)
+    return " ".join(words)

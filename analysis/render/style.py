@@ -37,7 +37,7 @@ ORDERS = {
     "importance_stepwise": Look("importance, re-estimated", GREEN, "^", (0, (5, 1, 1, 1))),
     "oracle": Look("oracle (single-head ablation)", VERMILLION, "D", (0, (3, 1))),
     "magnitude": Look("weight magnitude", PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
-    "random": Look("random", BLACK, "x", (0, (1, 1.5))),
+    "random": Look("random", BLACK, "X", (0, (1, 1.5))),
 }
 BUDGETS = {
     "mac": Look("budget of MACs", BLUE, "o", "-"),
@@ -53,7 +53,7 @@ COMPARED = {
         "fisher": Look("Fisher information", BLUE, "o", "-"),
         "importance": Look("importance (Michel et al.)", GREEN, "^", (0, (5, 1, 1, 1))),
         "magnitude": Look("weight magnitude", PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
-        "random": Look("random", BLACK, "x", (0, (1, 1.5))),
+        "random": Look("random", BLACK, "X", (0, (1, 1.5))),
     },
     "variant": {
         "paper": Look("as in the paper", BLUE, "o", "-"),
@@ -81,12 +81,16 @@ ATTENTION = {
 }
 """Kinds of attention of an encoder-decoder, in the paper's order."""
 OWN_COLORS = (ORANGE, "#882255", "#117733", "#AA4499", "#44AA99", "#999933")
-OWN_MARKERS = ("*", "P", "X", "h", "d", "<")
+OWN_MARKERS = ("*", "P", "p", "h", "d", "<")
 """Of what is in no table of looks: grey is for published lines."""
 METRICS = {"bleu": "BLEU", "chrf": "chrF2"}
 """Metrics of translation as papers write them: a score of 0.36 is 36 points, not per cent."""
-KINDS = ("pdf", "png", "csv")
-"""Files of every figure."""
+CORRELATIONS = ("matthews", "pearson", "spearman")
+"""Metrics that may be negative; all others are from 0 to 1."""
+KINDS = ("pdf", "png", "csv", "md")
+"""Files of every figure; ``md`` is the picture with the words that belong beside it."""
+CAPTION_LINES = 2
+"""As much as is printed in the picture itself."""
 TEACHERS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "^", "s", "D", "v", "P")
 
@@ -149,19 +153,27 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height))
 
 
-def panel_grid(count: int, *, width: float = 2.05, height: float = 1.75, columns: int = 4) -> tuple[Figure, list[Axes]]:
-    """A figure of ``count`` equal panels in rows of at most ``columns``, with room for legend and caption."""
-    across = min(count, columns)
-    down = math.ceil(count / across)
-    figure = new_figure(max(4.4, 0.25 + width * across), 1.25 + height * down)
-    axes = list(figure.subplots(down, across, squeeze=False).flat)
+def panel_grid(
+    count: int, *, width: float = 2.05, height: float = 1.75, columns: int = 4, shared: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` equal panels with room for legend and caption.
+
+    Rows are as even as they can be with at most ``columns`` panels in each: four in three columns are two and two.
+
+    Arguments:
+        shared: all panels have the same two axes.
+    """
+    down = math.ceil(count / columns)
+    across = math.ceil(count / down)
+    figure = new_figure(max(4.4, 0.25 + width * across), 1.0 + height * down)
+    axes = list(figure.subplots(down, across, squeeze=False, sharex=shared, sharey=shared).flat)
     for unused in axes[count:]:
         unused.remove()
     return figure, axes[:count]
 
 
 def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend above all panels, with every label once, in as many columns as fit."""
+    """One legend above all panels, with every label once, in the fewest rows that fit, all about equally long."""
     entries: dict[str, Any] = {}
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
@@ -169,8 +181,9 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     handles, labels = list(entries.values()), list(entries)
     if not entries:
         return
-    entry = 0.5 + 0.052 * max(map(len, labels))  # inches
+    entry = 0.5 + 0.052 * max(len(line) for label in labels for line in label.splitlines())  # inches
     columns = max(1, int(figure.get_size_inches()[0] / entry))
+    columns = math.ceil(len(labels) / math.ceil(len(labels) / columns))
     figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.4)
 
 
@@ -188,6 +201,15 @@ def metric_name(metric: str) -> str:
     return METRICS.get(metric, metric)
 
 
+def metric_range(metric: str) -> tuple[float, float]:
+    """The lowest and the highest score that there is, as figures have it: no interval is drawn beyond.
+
+    >>> metric_range("accuracy"), metric_range("pearson")
+    ((0.0, 100.0), (-100.0, 100.0))
+    """
+    return (-100.0 if metric in CORRELATIONS else 0.0), 100.0
+
+
 def metric_axis(metric: str) -> str:
     """The label of an axis on which the metric is 100 times what records hold.
 
@@ -202,14 +224,22 @@ def panel_title(text: str) -> str:
 
 
 def add_caption(figure: Figure, text: str) -> None:
-    """Small print below the axes, wrapped to the figure's width."""
+    """Small print below the axes, wrapped to the figure's width: how to read what is drawn, in at most two lines.
+
+    What else there is to say (data, models, machines) stands beside the picture.
+
+    Raises:
+        ValueError: it does not fit.
+    """
     width = int(figure.get_size_inches()[0] * 23.5)
-    wrapped = textwrap.fill(text, width, break_on_hyphens=False)
-    figure.supxlabel(wrapped, x=0.012, ha="left", fontsize=5.5, color="#555555", linespacing=1.25)
+    lines = textwrap.wrap(text, width, break_on_hyphens=False)
+    if len(lines) > CAPTION_LINES:
+        raise ValueError(f"a caption of {len(lines)} lines where {CAPTION_LINES} are printed: {text!r}")
+    figure.supxlabel("\n".join(lines), x=0.012, ha="left", fontsize=5.5, color="#555555", linespacing=1.25)
 
 
 def save_figure(figure: Figure, frame: pd.DataFrame, path: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
-    """Write ``path`` with each of the endings ``kinds``; CSV holds the drawn numbers.
+    """Write ``path`` with each of the endings ``kinds`` but ``md``; CSV holds the drawn numbers.
 
     Equal numbers give equal bytes: no file has a date in it.
     """

@@ -12,9 +12,9 @@ from analysis.render.style import save_figure
 
 
 def caption_of(drawing: Item) -> str:
-    """The caption of a figure as one line."""
+    """All that a figure says in words, in it and beside it."""
     assert isinstance(drawing, Drawing)
-    return " ".join(drawing.figure.get_supxlabel().split())
+    return drawing.caption
 
 
 def corner_of(drawing: Item) -> str:

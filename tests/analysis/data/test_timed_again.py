@@ -27,7 +27,7 @@ def figure(root: Path, part: object, verb: str = "") -> Drawing:
 
 
 def words(item: Drawing) -> str:
-    return " ".join(item.figure._supxlabel.get_text().split())  # type: ignore[attr-defined]
+    return item.caption
 
 
 def pruned(frame: pd.DataFrame) -> pd.DataFrame:

@@ -253,7 +253,7 @@ def test_a_latency_table_of_random_weights_stands_alone(tmp_path: Path, monkeypa
     monkeypatch.setattr(output, "save_figure", only_csv)
     kwon.latency_table(tmp_path / "runs", BERT | {"weights": "random"}, teacher=None)
     drawn = draw_all([tmp_path / "runs"], tmp_path / "figures")
-    assert [path.name for path in drawn.figures] == ["kwon_latency_table.csv"]
+    assert [path.name for path in drawn.figures] == ["kwon_latency_table.csv", "kwon_latency_table.md"]
     assert drawn.tables == [] and drawn.missing == []
 
 

@@ -27,7 +27,7 @@ def shifted(by: float) -> dict[float, float]:
     return {share: value + by for share, value in GRID.items()}
 
 
-def test_everything_is_drawn_as_three_files(demo_drawn: tuple[Path, Drawn]) -> None:
+def test_everything_is_drawn_as_four_files(demo_drawn: tuple[Path, Drawn]) -> None:
     folder, drawn = demo_drawn
     names = ["fig1b", "fig2b", "fig3b", "kept_heads", "order_agreement", "speed"]
     assert sorted({path.stem for path in drawn.figures}) == names
@@ -35,6 +35,8 @@ def test_everything_is_drawn_as_three_files(demo_drawn: tuple[Path, Drawn]) -> N
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert not pd.read_csv(folder / f"{name}.csv").empty
+        picture, _, words = (folder / f"{name}.md").read_text().splitlines()
+        assert picture == f"![{name}]({name}.png)" and "scale demo (generated data, not a reproduction)" in words
     assert drawn.missing == [
         "demo: no runs of Kwon et al. 2022; run make reproduce-fisher SCALE=demo",
         "demo: no runs of Xia et al. 2022; run make reproduce-cofi SCALE=demo",
@@ -47,7 +49,7 @@ def test_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     michel.timing(tmp_path / "runs", DEMO)
     first, second = (draw_all([tmp_path / "runs"], tmp_path / name) for name in ("first", "second"))
     files = [*first.figures, *first.table_files]
-    assert len(files) == len(second.figures) + len(second.table_files) == 16
+    assert len(files) == len(second.figures) + len(second.table_files) == 18
     for path in files:
         other = tmp_path / "second" / path.relative_to(tmp_path / "first")
         assert path.read_bytes() == other.read_bytes(), path.name

@@ -189,7 +189,7 @@ def test_kind_by_kind_shows_two_orders_a_kind_and_the_unpruned_model_once(tmp_pa
     translation.pruning(tmp_path, "oracle", ["enc-enc"])
     translation.pruning(tmp_path, "importance")
     drawing = one(fig4.draw(group(tmp_path), Journal()))
-    frame = drawing.frame
+    frame = drawing.frame[drawing.frame["source"] != "run"]
     assert (frame["series"] == "unpruned").sum() == 1
     assert set(frame["series"]) == {"importance", "random", "unpruned", "limit"}
     assert frame.loc[frame["series"] == "limit", ["kind", "pruned_percent"]].values.tolist() == [["enc-dec", 60]]

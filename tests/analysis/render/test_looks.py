@@ -87,7 +87,7 @@ def test_a_new_structure_has_its_curve() -> None:
     axes = new_figure(2, 2).subplots()
     rows = pd.DataFrame({
         "series": ["learned", "own", "unpruned", "published"], "requested": [60.0, 60.0, None, None],
-        "x": 1.0, "value": 1.0, "low": None, "high": None, "missed": 0,
+        "x": 1.0, "value": 1.0, "low": None, "high": None, "missed": 0, "runs": 1, "metric": "accuracy",
     })  # fmt: skip
     draw_structures(axes, rows, "x")
     labels = [str(line.get_label()) for line in axes.get_lines()]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from analysis.catalogue import commands
 from analysis.catalogue.chapters import CHAPTERS, Chapter
 from analysis.claims import papers
+from analysis.claims.table import MEANING, NUMBERS, SHOWN
+from analysis.claims.verdicts import NOT_TESTED
 from analysis.data.groups import Group, Setting, by_setting, setting_of
 from analysis.render.output import Table
 
@@ -17,10 +19,9 @@ if TYPE_CHECKING:
     from analysis.data.loading import Journal
     from analysis.data.records import Record
 
-NOT_TESTED = "not tested"
 ALBERT = "Lan et al. 2019 (ALBERT)"
 OF_COMMANDS = "Commands make the runs; `python -m analysis` then judges them."
-COLUMNS = ("paper", "claim", "where", "published", "ours", "verdict", "criterion", "setting", "command")
+COLUMNS = ("paper", *SHOWN, *NUMBERS, "command")
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,15 @@ def table_of_all(judged: Iterable[Judged], records: Sequence[Record], journal: J
     if {row["verdict"] for row in rows} == {NOT_TESTED}:
         return None
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    shown = frame.assign(verdict=frame["verdict"].map("**{}**".format), command=frame["command"].map(_as_code))
+    shown = frame.drop(columns=list(NUMBERS)).assign(
+        verdict=frame["verdict"].map("**{}**".format), command=frame["command"].map(_as_code)
+    )
     return Table(
         name="claims",
         title="What the papers claim and what the runs say",
         frame=frame,
         display=shown,
-        caption="A row a claim and model with runs that test it. Criteria are ours. Captions of the claims tables of "
-        "each model say how numbers are averaged. " + OF_COMMANDS,
+        caption=f"A row a claim and model with runs that test it. Criteria are ours. {MEANING} {OF_COMMANDS}",
         narrow=("paper", "claim", "setting", "verdict"),
         of_other_columns=(OF_COMMANDS,),
     )
@@ -140,14 +142,14 @@ def _albert(records: Sequence[Record], journal: Journal) -> list[dict[str, str]]
 def _row_of(table: Table, claim: Claim) -> dict[str, str]:
     """What a claims table says of a claim."""
     row = table.frame[table.frame["claim"] == claim.text].iloc[0]
-    return _known(claim) | {name: str(row[name]) for name in ("ours", "verdict", "setting")}
+    return {name: str(row[name]) for name in (*SHOWN, *NUMBERS)}
 
 
 def _known(claim: Claim) -> dict[str, str]:
     """What is known of a claim without runs."""
-    every = ", for every teacher" if claim.over == "teachers" else ""
-    return {"claim": claim.text, "where": claim.where, "published": claim.published, "ours": "",
-            "verdict": NOT_TESTED, "criterion": claim.criterion + every, "setting": "not in the records"}  # fmt: skip
+    known = {"claim": claim.text, "where": claim.where, "published": claim.published, "verdict": NOT_TESTED,
+             "criterion": claim.criterion, "setting": "not in the records", "unit": claim.unit}  # fmt: skip
+    return dict.fromkeys((*SHOWN, *NUMBERS), "") | known
 
 
 def _usual_setting(records: Sequence[Record]) -> Setting | None:

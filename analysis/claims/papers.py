@@ -6,13 +6,22 @@ published claims are looked up, if that is not the file's own name.
 
 Of a claim:
 
-- ``claim``, ``where``, ``published``, ``criterion``: texts, in which ``{name}`` stands for a value of ``given`` or
-  ``printed``, formatted as Python does;
+- ``claim``, ``where``, ``published``, ``effect``: texts, in which ``{name}`` stands for a value of ``given`` or
+  ``printed``, or for ``{margin}``, formatted as Python does;
+- ``effect``: what is measured, ``margin``: where it must lie, in ``unit`` (two numbers to be within), ``side``: on
+  which side, above, at least, below or within. The claim holds if the whole 95 % interval of the effect lies there,
+  does not hold if all of it lies beyond, and is undecided otherwise;
+- ``resample``: what another repetition of the experiment would draw anew, which the interval is over: teachers, seeds
+  (of training), draws (of examples that a method calibrates on, without training), repeats (of a timing of one model),
+  or nothing (a count). Scores are resampled over their evaluation rows as well. One teacher, seed or draw decides
+  nothing;
 - ``printed``: published values by name: a row of ``published/PAPER_claims.csv``; ``percent_of`` such a row, a share;
   or ``computed``, a function of :mod:`analysis.claims.published`, with its arguments;
 - ``evidence``: the runs, a function of :mod:`analysis.claims.evidence`; ``judge``: a function of
-  :mod:`analysis.claims.criteria`; ``given``: what these two ask for, each by its name: margins, sparsity, protocol;
-- ``unit``, ``digits`` of our number; ``timed``, ``stages``, ``once`` as in :class:`~analysis.claims.claim.Claim`;
+  :mod:`analysis.claims.criteria`; ``given``: what these two ask for, each by its name: sparsity, protocol;
+- ``unit``, ``digits`` of our number; ``timed``, ``stages``, ``once`` as in :class:`~analysis.claims.claim.Claim`.
+  Several tasks are judged at once, with ``once`` also the budgets among which the best is enough: intervals are then
+  corrected for their number (:mod:`analysis.claims.verdicts`);
 - ``command``: what makes the runs, ``VERB OVERRIDES``, without model and scale; ``{task}`` stands for the task.
 """
 
@@ -26,8 +35,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.claims import criteria, evidence, published
-from analysis.claims.claim import Claim, claims_table
+from analysis.claims.claim import RESAMPLED, SIDES, WITHIN, Claim, Margin
 from analysis.claims.registry import CRITERIA, EVIDENCE, PUBLISHED, Runs
+from analysis.claims.table import claims_table
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.published import claim as published_claim
@@ -38,7 +48,10 @@ __all__ = ["FOLDER", "PaperClaims", "criteria", "evidence", "judged", "published
 
 FOLDER = Path(__file__).parent
 OF_PAPER = ("table", "title", "caption", "over", "claims")
-OF_CLAIM = ("claim", "where", "published", "evidence", "judge", "criterion", "unit", "digits", "command")
+OF_CLAIM = (
+    "claim", "where", "published", "evidence", "judge", "effect", "margin", "side", "resample", "unit", "digits",
+    "command",
+)  # fmt: skip
 OPTIONAL = ("printed", "given", "timed", "stages", "once")
 OVER = ("teachers", "tasks", "models")
 
@@ -93,7 +106,9 @@ def _claim(item: Mapping[str, Any], over: str, source: str, place: str) -> Claim
     judge = CRITERIA[_one_of(item["judge"], CRITERIA, f"{place}: judge")]
     own, theirs = _arguments(judge, given, place), _arguments(find, given, place)
     _check_names(given, {*own, *theirs}, (), f"{place}: given")
+    margin = _margin(item["margin"], item["side"], f"{place}: margin")
     values = {name: _printed(value, source, place) for name, value in item.get("printed", {}).items()} | given
+    values["margin"] = margin
 
     def text(key: str) -> str:
         try:
@@ -104,9 +119,22 @@ def _claim(item: Mapping[str, Any], over: str, source: str, place: str) -> Claim
     return Claim(
         text=text("claim"), where=item["where"], published=text("published"), evidence=item["evidence"],
         find=partial(_joined, find, theirs), test=partial(judge, **own), unit=item["unit"], digits=item["digits"],
-        criterion=text("criterion"), command=item["command"], timed=item.get("timed", False), over=over,
+        effect=text("effect"), margin=margin, side=_one_of(item["side"], SIDES, f"{place}: side"),
+        resample=_one_of(item["resample"], RESAMPLED, f"{place}: resample"), command=item["command"],
+        timed=item.get("timed", False), over=over,
         stages=tuple(item.get("stages", ())), once=item.get("once", False),
     )  # fmt: skip
+
+
+def _margin(value: Any, side: str, place: str) -> Margin:
+    """A number, two rising ones to be within."""
+    pair = isinstance(value, list)
+    numbers = value if pair else [value]
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
+        raise UserError(f"{place}: {value!r} is no number")
+    if pair != (side == WITHIN) or (pair and not (len(value) == 2 and value[0] < value[1])):
+        raise UserError(f"{place}: {value!r}; it is one number, for side: {WITHIN} two that rise")
+    return (float(value[0]), float(value[1])) if pair else value
 
 
 def _joined(find: Callable[..., list[Group]], arguments: Mapping[str, Any], runs: Runs) -> Group | None:

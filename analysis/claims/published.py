@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analysis.claims import registry
-from analysis.claims.claim import Outcome
 from analysis.claims.criteria import albert, michel
 from analysis.cofi import published as of_cofi
 from analysis.michel import published as of_michel
@@ -30,13 +29,13 @@ class PublishedRange:
 
 
 @registry.published
-def rerun_advantage(*, beyond: float) -> Outcome:
+def rerun_advantage(*, beyond: float) -> michel.Advantage:
     """Mean advantage of importance over oracle above ``beyond`` per cent, from an independent rerun's curves."""
     curves = of_michel.pruning_curves()
     by_order = {order: rows.set_index("share")["value"] for order, rows in curves.groupby("order")}
-    outcome = michel.advantage(by_order["importance"], by_order["oracle"], beyond / 100)
-    assert outcome is not None
-    return outcome
+    mean = michel.advantage(by_order["importance"], by_order["oracle"], beyond / 100)
+    assert mean is not None
+    return mean
 
 
 @registry.published

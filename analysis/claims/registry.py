@@ -23,7 +23,7 @@ Runs = Mapping[str, list[Group]]
 
 
 def criterion(function: Criterion) -> Criterion:
-    """``(group, journal, *, ...)`` to one outcome a teacher or task; none where the records cannot tell."""
+    """``(group, journal, *, ...)`` to one outcome, or one a task; none where the records cannot tell."""
     CRITERIA[f"{function.__module__.rpartition('.')[2]}.{function.__name__}"] = function
     return function
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from analysis.catalogue.all_claims import NOT_TESTED, Judged
+from analysis.catalogue import commands
+from analysis.catalogue.all_claims import Judged
+from analysis.claims.table import OURS, fixed
+from analysis.claims.verdicts import NOT_TESTED
 from prunekit.support.errors import UserError
 
-COLUMNS = ("claim", "where", "published", "ours", "verdict")
-_SINGLE = re.compile(r"\b1 (run|pair)\b")
+if TYPE_CHECKING:
+    from analysis.claims.claim import Claim
+
+MANY = 3
+"""Tasks that fit into a row."""
+COLUMNS = ("claim", "where", "published", OURS, "n", "verdict")
 
 
 @dataclass(frozen=True)
@@ -22,9 +29,13 @@ class TestedClaim:
     title: str
     """``Michel et al. 2019``."""
     cells: dict[str, str]
+    brief: dict[str, str]
+    """The same where all tasks would not fit."""
     criterion: str
     setting: tuple[str, ...]
     """Model, data, teachers, machine."""
+    command: str
+    """What makes its runs."""
 
 
 def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
@@ -33,13 +44,31 @@ def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
     for one in judged:
         if not one.tested or one.setting.weights == "random":
             continue
-        criterion = next(column for column in map(str, one.table.frame.columns) if column.startswith("criterion"))
-        for _, row in one.table.frame.iterrows():
+        tasks = sorted({record.task for record in one.runs})
+        for claim, (_, row) in zip(one.chapter.list_claims(), one.table.frame.iterrows(), strict=True):
             if row["verdict"] != NOT_TESTED:
                 cells = {name: str(row[name]) for name in COLUMNS}
                 words = tuple(str(row["setting"]).split("; "))
-                tested.append(TestedClaim(one.chapter.paper, one.chapter.title, cells, str(row[criterion]), words))
+                command = commands.of_claim(claim, one.setting, tasks, one.runs)
+                brief = in_brief(cells, str(row["estimate"]), claim)
+                own = (cells, brief, str(row["criterion"]), words, command)
+                tested.append(TestedClaim(one.chapter.paper, one.chapter.title, *own))
     return tested
+
+
+def in_brief(cells: Mapping[str, str], estimates: str, claim: Claim) -> dict[str, str]:
+    """Of many tasks only the range of their numbers, without intervals, and what they have in common.
+
+    Arguments:
+        estimates: ``task: number; ...``, as the CSV has them.
+    """
+    numbers = [float(part.rpartition(": ")[2]) for part in estimates.split("; ") if part]
+    if len(numbers) <= MANY:
+        return dict(cells)
+    runs = {part.rpartition(": ")[2].partition(", ")[0] for part in cells["n"].split("; ")}
+    low, high = (fixed(end, claim.digits) for end in (min(numbers), max(numbers)))
+    own = f"{low} to {high} {claim.unit} ({len(numbers)} {claim.over})"
+    return {**cells, OURS: own, "n": f"{runs.pop()} a task" if len(runs) == 1 else f"{len(numbers)} {claim.over}"}
 
 
 def paper_table(rows: Sequence[TestedClaim], paper: str) -> str:
@@ -55,11 +84,12 @@ def paper_table(rows: Sequence[TestedClaim], paper: str) -> str:
     lines = [f"Setting: {'; '.join(shared)}.", ""] if shared else []
     lines += _heading(COLUMNS)
     for number, row in enumerate(own, 1):
-        verdict = f"**{row.cells['verdict']}** <sup>{number}</sup>"
+        verdict = f"{_bold(row.cells['verdict'])} <sup>{number}</sup>"
         lines.append(_line([*(row.cells[name] for name in COLUMNS[:-1]), verdict]))
-    lines += ["", "Criteria, and what the setting above does not say:", ""]
+    lines += ["", "Criteria, what the setting above does not say, and the command that makes the runs:", ""]
     for number, row in enumerate(own, 1):
         rest = [word for word in row.setting if word not in shared]
+        rest += [f"`{row.command}`"] if row.command else []
         lines.append(f"{number}. {row.criterion}" + (f" ({'; '.join(rest)})" if rest else ""))
     return "\n".join(lines)
 
@@ -73,18 +103,26 @@ def headline(rows: Sequence[TestedClaim], chosen: Sequence[Sequence[str]]) -> st
     Raises:
         UserError: words that begin no tested claim of the paper, or several.
     """
-    lines = _heading(("claim", "paper", "published", "ours", "verdict"))
+    lines = _heading(("claim", "published", OURS, "n", "verdict"))
     for paper, words, *remark in chosen:
         matches = [row for row in rows if row.paper == paper and row.cells["claim"].startswith(words)]
         if len(matches) != 1:
             raise UserError(f"headline: {len(matches)} tested claims of {paper} begin with {words!r}, one should")
-        cells = matches[0].cells
-        verdict = f"**{cells['verdict']}**"
-        if cells["verdict"] == "holds" and _SINGLE.search(cells["ours"]):
-            verdict = "met once"  # a single training decides nothing
-        verdict += f" ({remark[0]})" if remark else ""
-        lines.append(_line([cells["claim"], matches[0].title, cells["published"], cells["ours"], verdict]))
+        cells = matches[0].brief
+        verdict = _bold(cells["verdict"]) + (f" ({remark[0]})" if remark else "")
+        claim = f"{cells['claim']} ({matches[0].title.replace(' et al.', '')})"
+        lines.append(_line([claim, cells["published"], cells[OURS], cells["n"], verdict]))
     return "\n".join(lines)
+
+
+def _bold(verdict: str) -> str:
+    """The verdict stands out from its reason.
+
+    >>> _bold("undecided: only 1 seed")
+    '**undecided**: only 1 seed'
+    """
+    first, colon, reason = verdict.partition(": ")
+    return f"**{first}**{colon}{reason}"
 
 
 def _shared(rows: Sequence[TestedClaim]) -> list[str]:

@@ -5,6 +5,7 @@ What a template can use:
 - ``runs(VERB, task=..., ...)``: runs by their settings (:mod:`analysis.pages.selection`), and of these
   ``["value"].mean``, ``.only``, ``.interval`` and so on;
 - filters that write numbers: ``percent``, ``points``, ``signed``, ``fixed``, ``thousands``, ``minutes``, ``hours``;
+- ``meaning``: what a verdict means;
 - ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS, REMARK], ...])``: tables of claims, remarks may be left out;
 - ``table(NAME, model=..., task=...)``: a table that ``python -m analysis`` makes, its caption above it;
 - ``caption(NAME)``: how to read a picture of ``docs/`` and what it is of, to stand below it.
@@ -24,6 +25,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from analysis.catalogue.all_claims import judge
 from analysis.catalogue.chapters import CHAPTERS
 from analysis.catalogue.pictures import PICTURES
+from analysis.claims.table import MEANING
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.records import Record
@@ -53,6 +55,7 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
     environment.globals.update(
         runs=partial(select, records),
         claims=partial(claims.paper_table, rows),
+        meaning=MEANING,
         headline=partial(claims.headline, rows),
         table=partial(table, records),
         caption=partial(caption, records),

@@ -195,6 +195,19 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
     return float(stats.spearmanr(first, second).statistic)
 
 
+def spearman_error(first: np.ndarray, second: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> float:
+    """Standard error of :func:`spearman` over pairs: of its bootstrap (Efron 1979), ranks taken anew in each resample.
+
+    Args:
+        first, second: (pairs,).
+    """
+    drawn = np.random.default_rng(seed).integers(len(first), size=(resamples, len(first)))
+    ranks = [stats.rankdata(values[drawn], axis=1) for values in (first, second)]
+    one, two = (rank - rank.mean(1, keepdims=True) for rank in ranks)
+    scale = np.sqrt((one**2).sum(1) * (two**2).sum(1))
+    return float(np.std((one * two).sum(1)[scale > 0] / scale[scale > 0], ddof=1))
+
+
 def pearson(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     """Pearson's r and its two-sided p-value under the hypothesis of no correlation (exact for normal
     variables).

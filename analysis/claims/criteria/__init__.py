@@ -1,9 +1,9 @@
-"""When does a claim hold? One function a claim, one module a paper; margins come from the files of claims.
+"""What is the effect that a claim is about, and how sure is it? One function a claim; its file has the margin.
 
-A function takes the runs and returns one :class:`~analysis.claims.claim.Outcome` a teacher or task, or an empty list
-when the records cannot tell.
+A function takes the runs and returns one :class:`~analysis.claims.claim.Outcome`, one a task where several are judged,
+or an empty list when the records cannot tell.
 """
 
-from analysis.claims.criteria import albert, cofi, kwon, michel, shapes, translation
+from analysis.claims.criteria import albert, cofi, kwon, michel, shapes, timings, translation
 
-__all__ = ["albert", "cofi", "kwon", "michel", "shapes", "translation"]
+__all__ = ["albert", "cofi", "kwon", "michel", "shapes", "timings", "translation"]

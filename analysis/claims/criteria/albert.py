@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
+from analysis.claims.criteria.timings import relative_error
 from analysis.claims.evidence import PAIR
+from analysis.claims.intervals import fixed
 from analysis.claims.registry import criterion
 from analysis.data import published
 from analysis.data.groups import Group
@@ -18,10 +21,9 @@ if TYPE_CHECKING:
     from analysis.data.records import Record
 
 
-
 @criterion
-def factorised(group: Group, journal: Journal, *, within: float) -> list[Outcome]:
-    """BERT's word embeddings over ALBERT's and their projection; holds ``within`` per cent of the published ratio.
+def factorised(group: Group, journal: Journal) -> list[Outcome]:
+    """BERT's word embeddings over ALBERT's and their projection, in per cent of the published ratio.
 
     The published one rounds BERT's vocabulary down.
     """
@@ -30,11 +32,11 @@ def factorised(group: Group, journal: Journal, *, within: float) -> list[Outcome
         return []
     albert, bert = (float(size or 0) for size in sizes)
     ratio, printed = bert / albert, published_ratio()
-    return [Outcome(ratio, abs(ratio / printed - 1) <= within / 100, f"{_millions(bert)} to {_millions(albert)}")]
+    return [Outcome(fixed(100 * ratio / printed), f"{ratio:.1f} x, {_millions(bert)} to {_millions(albert)}")]
 
 
 @criterion
-def shared(group: Group, journal: Journal, *, above: float) -> list[Outcome]:
+def shared(group: Group, journal: Journal) -> list[Outcome]:
     """Per cent that the layers have in what layers and word embeddings save together."""
     embeddings = [_embedding(record) for record in _one_each(group)]
     layers = [_layers(record) for record in _one_each(group)]
@@ -44,19 +46,22 @@ def shared(group: Group, journal: Journal, *, above: float) -> list[Outcome]:
     by_sharing, by_factors = bert - albert, large - small
     note = f"layers {_millions(bert)} to {_millions(albert)}, embeddings {_millions(large)} to {_millions(small)}"
     portion = 100 * by_sharing / (by_sharing + by_factors)
-    return [Outcome(portion, portion > above, note)]
+    return [Outcome(fixed(portion), note)]
 
 
 @criterion
-def not_faster(group: Group, journal: Journal, *, above: float) -> list[Outcome]:
-    """ALBERT's median time over BERT's, unpruned, the geometric mean over common shapes."""
+def not_faster(group: Group, journal: Journal) -> list[Outcome]:
+    """ALBERT's median time over BERT's, unpruned, the geometric mean over common shapes.
+
+    Cannot hold where ALBERT's layers have not fewer parameters.
+    """
     import numpy as np
 
     cell = ["batch_size", "length"]
     times: dict[str, pd.DataFrame] = {}
     for record, table in read_tables(group.records, "timings", TIMINGS, journal):
         original = table[table["variant"] == "original"].drop_duplicates(cell)
-        times.setdefault(record.model.name, original[[*cell, "median_ms"]])
+        times.setdefault(record.model.name, original.assign(error=relative_error(original)))
     layers = [_layers(record) for record in _one_each(group)]
     if set(times) != set(PAIR) or None in layers:
         return []
@@ -65,10 +70,14 @@ def not_faster(group: Group, journal: Journal, *, above: float) -> list[Outcome]
         return []
     ratios = both["median_ms_albert"] / both["median_ms_bert"]
     mean = float(np.exp(np.log(ratios).mean()))
+    errors = both[["error_albert", "error_bert"]].to_numpy()
+    error = mean * float(np.sqrt((errors**2).sum())) / len(both)
+    repeats = int(both[["repeats_albert", "repeats_bert"]].to_numpy().min())
     albert, bert = (float(size or 0) for size in layers)
     span = f"{ratios.min():.2f} to {ratios.max():.2f} over {len(ratios)} shapes" if len(ratios) > 1 else "1 shape"
     note = f"{span}; layers {_millions(bert)} to {_millions(albert)} parameters"
-    return [Outcome(mean, mean > above and albert < bert, note)]
+    margin = None if albert < bert else math.inf
+    return [Outcome(fixed(mean, error, repeats), note, margin=margin)]
 
 
 def published_ratio() -> float:

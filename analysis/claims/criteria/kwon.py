@@ -2,73 +2,120 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
+from analysis.claims.intervals import Largest
 from analysis.claims.registry import criterion
+from analysis.claims.replicates import estimate
+from analysis.claims.row_errors import ScoreOnRows, Scores, difference
+from analysis.data.columns import columns
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.kwon import comparisons, latency, macs
+from analysis.data.records import DamagedRecordError
+from analysis.data.timings import add_timings, timings
+from analysis.kwon import comparisons
 from analysis.kwon import seconds as kwon_seconds
 from analysis.kwon.runs import default_runs, fisher_rows, option
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.data.records import Record
+
+DENSE = "dense"
+STAGES = columns("prune_fisher", "stages", "stage", "value", "low", "high")
+
+
 @criterion
 def fewer_macs(group: Group, journal: Journal, *, at_least: float) -> list[Outcome]:
-    """Largest reduction of MACs with less than one point lost, mean over runs; rounded to a digit, as printed."""
-    frame = macs.curves(default_runs(group.records))
-    return [
-        _reached(rows, 100 / rows["remaining_percent"], at_least, digits=1)
-        for _, rows in frame[frame["series"] == "pruned"].groupby("panel", sort=False)
-    ]
+    """Change in points at the best budget that lowers MACs at least so much; the factor to one digit, as printed."""
+    outcomes = []
+    for one in default_runs(group.records):
+        rows = _rows(one)
+        rows["factor"] = 100 / rows["remaining_percent"]
+        outcomes += _best(one, rows, at_least, 1, journal)
+    return outcomes
 
 
 @criterion
 def faster(group: Group, journal: Journal, *, at_least: float) -> list[Outcome]:
-    """Largest measured speed-up with less than one point lost, whatever the budget; to two digits, as printed."""
-    frame = latency.curves(default_runs(group.records, free=["budget"]), journal)
-    if frame is None:
-        return []
-    pruned = frame[frame["series"] != "unpruned"]
-    return [
-        _reached(rows, rows["speedup"], at_least, digits=2)
-        for _, rows in pruned.groupby("panel", sort=False)
-    ]
-
-
-@criterion
-def seconds(group: Group, journal: Journal, *, below: float) -> list[Outcome]:
-    """Mean seconds of pruning."""
-    frame = kwon_seconds.seconds(default_runs(group.records))
-    return [
-        Outcome(row["total"], row["total"] < below, subject=row["panel"])
-        for row in frame.to_dict("records")
-    ]
-
-
-@criterion
-def predicted_labels(group: Group, journal: Journal, *, above: float) -> list[Outcome]:
-    """Mean change in points when predicted labels replace gold ones in the same run."""
+    """Change in points at the best budget, of either kind, that is measured to be at least so much faster; the factor
+    to two digits, as printed."""
     outcomes = []
-    for one in comparisons.compared(group, "labels"):
-        rows = fisher_rows([one], labels=lambda record: option(record, "labels"))
-        cells = rows.pivot_table(index=["constraint", "teacher", "seed"], columns="labels", values="value").dropna()
-        if len(cells):
-            differences = cells["predicted"] - cells["gold"]
-            note = f"{len(cells)} pairs, {differences.min():+.1f} to {differences.max():+.1f}"
-            outcomes.append(Outcome(differences.mean(), differences.mean() > above, note, one.title))
+    for one in default_runs(group.records, free=["budget"]):
+        times = timings(one.records, journal)
+        rows = _rows(one)
+        rows = add_timings(rows[rows["run_id"].isin(times)], times).rename(columns={"speedup": "factor"})
+        outcomes += _best(one, rows, at_least, 2, journal)
     return outcomes
 
 
-def _reached(rows: pd.DataFrame, ratios: pd.Series, published: float, *, digits: int) -> Outcome:
-    """The largest of ``ratios`` among the rows that lose less than one point, against the published one."""
-    title = str(rows["panel"].iloc[0])
-    inside = ratios[rows["within_1_point"]]
-    if inside.empty:
-        lost = rows["change"].to_numpy()[ratios.to_numpy().argmin()]
-        return Outcome(math.nan, False, f"{lost:+.1f} points at {ratios.min():.{digits}f} x", title)
-    row = rows[rows["within_1_point"]].iloc[inside.to_numpy().argmax()]
-    return Outcome(inside.max(), round(inside.max(), digits) >= published, f"{row['change']:+.1f} points", title)
+@criterion
+def seconds(group: Group, journal: Journal) -> list[Outcome]:
+    """Mean seconds of pruning, over budgets."""
+    outcomes = []
+    for one in default_runs(group.records):
+        total = {r.run_id: sum(kwon_seconds.of_stage(r, part) for part in kwon_seconds.PARTS) for r in one.records}
+        rows = _rows(one)
+        outcomes.append(Outcome(estimate(rows.assign(total=rows["run_id"].map(total)), "total"), subject=one.title))
+    return outcomes
+
+
+@criterion
+def predicted_labels(group: Group, journal: Journal) -> list[Outcome]:
+    """Change in points when predicted labels replace gold ones in the same run, the mean over budgets."""
+    outcomes = []
+    for one in comparisons.compared(group, "labels"):
+        rows = fisher_rows([one], labels=lambda record: option(record, "labels"), run_id=lambda record: record.run_id)
+        cell = ["constraint", "teacher", "seed"]
+        gold, predicted = (rows[rows["labels"] == name].drop_duplicates(cell) for name in ("gold", "predicted"))
+        cells = predicted.merge(gold, on=cell, suffixes=("", "_gold"))
+        if len(cells):
+            cells["difference"] = cells["value"] - cells["value_gold"]
+            records = {record.run_id: record for record in one.records}
+            ends = zip(cells["run_id"], cells["run_id_gold"], strict=True)
+            scores = [[_stage(records[run], journal, last=True) for run in both] for both in ends]
+            low, high = cells["difference"].min(), cells["difference"].max()
+            note = f"{cells['constraint'].nunique()} budgets, {low:+.1f} to {high:+.1f}"
+            outcomes.append(Outcome(estimate(cells, "difference", scores, difference), note, one.title))
+    return outcomes
+
+
+def _rows(group: Group) -> pd.DataFrame:
+    """A row a run; runs that differ in no number count once."""
+    rows = fisher_rows([group], budget=lambda record: option(record, "budget"), run_id=lambda record: record.run_id)
+    return rows.drop_duplicates(["budget", "constraint", "teacher", "seed"])
+
+
+def _best(group: Group, rows: pd.DataFrame, at_least: float, digits: int, journal: Journal) -> list[Outcome]:
+    """Of the budgets whose mean factor is large enough, that which loses least; all that were looked at are counted.
+
+    Nothing where no budget is.
+    """
+    records = {record.run_id: record for record in group.records}
+    budgets = list(rows.groupby(["budget", "constraint"]))
+    effects, factors = [], []
+    for _, members in budgets:
+        if round(members["factor"].mean(), digits) >= at_least:
+            scores = [[_stage(records[run], journal, last=True), _stage(records[run], journal, last=False)]
+                      for run in members["run_id"]]  # fmt: skip
+            effects.append(estimate(members, "change", scores, difference))
+            factors.append(members["factor"].mean())
+    if not effects:
+        return []
+    best = Largest(effects)
+    note = f"at {factors[effects.index(best.main)]:.{digits}f} x"
+    return [Outcome(best, note, group.title, cells=len(budgets))]
+
+
+def _stage(record: Record, journal: Journal, *, last: bool) -> ScoreOnRows:
+    """The model as it was before, or in the end; without a band where the table of stages cannot be used."""
+    scores = Scores(record, journal)
+    try:
+        stages = record.table("stages", STAGES)
+    except DamagedRecordError as error:
+        journal.warn(f"no band over rows: {error}")
+        return scores.of({"value": record.metrics["value" if last else "baseline"]})
+    row = (stages[stages["stage"] != DENSE].iloc[-1] if last else stages[stages["stage"] == DENSE].iloc[0]).to_dict()
+    return scores.of(row, stage=row["stage"])

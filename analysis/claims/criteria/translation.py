@@ -1,177 +1,204 @@
-"""When does a claim of Michel et al. 2019 on translation hold? Judged per teacher, from records alone.
+"""When does a claim of Michel et al. 2019 on translation hold? Judged over teachers, from records alone.
 
 The claims that the paper makes of BERT as well are judged by :mod:`analysis.claims.criteria.michel`.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import math
+from typing import Any
 
 from analysis.claims.claim import Outcome
-from analysis.claims.criteria.michel import one_head_layers
+from analysis.claims.criteria.curves import Curve, curves_of
+from analysis.claims.criteria.head_changes import layer_changes, single_head_changes
+from analysis.claims.intervals import over_runs, share_of
 from analysis.claims.registry import criterion
-from analysis.data.groups import Group
-from analysis.data.loading import Journal
-from analysis.michel import fig1b, fig3b, fig5, table3
-
-if TYPE_CHECKING:
-    import pandas as pd
+from analysis.claims.replicates import beside, of_teachers
+from analysis.claims.row_errors import ScoreOnRows, Scores
+from analysis.data.columns import columns
+from analysis.data.groups import Group, teacher_of
+from analysis.data.loading import Journal, read_tables
 
 ENCODER, CROSS, DECODER = "enc-enc", "enc-dec", "dec-dec"
+DYNAMICS = columns("head_dynamics", "points", "epoch", "share", "value", "low", "high")
 
 
 @criterion
-def single_heads(group: Group, journal: Journal, *, above: float) -> list[Outcome]:
-    """Per cent of encoder self-attention heads without a significant change when removed alone."""
-    outcomes = []
-    for teacher, heads in _effects(group, journal).items():
-        own = heads[heads["kind"] == ENCODER]
-        unchanged, all_unchanged = int((~own["significant"]).sum()), int((~heads["significant"]).sum())
-        note = f"{unchanged} of {len(own)} enc-enc heads, {all_unchanged} of {len(heads)} of all kinds"
-        percent = 100 * unchanged / len(own)
-        outcomes.append(Outcome(percent, percent > above, note, teacher))
-    return outcomes
-
-
-@criterion
-def improvements(group: Group, journal: Journal, *, low: float, high: float) -> list[Outcome]:
+def improvements(group: Group, journal: Journal) -> list[Outcome]:
     """Per cent of encoder self-attention heads with a significant change whose removal raises BLEU.
 
-    Holds from ``low`` to ``high``; not judged where no change is significant.
+    Of each teacher with Wilson's interval over these heads; not judged where no change is significant.
     """
-    outcomes = []
-    for teacher, heads in _effects(group, journal).items():
-        significant = heads[(heads["kind"] == ENCODER) & heads["significant"]]
-        if len(significant):
-            better = int((significant["delta_points"] > 0).sum())
-            percent = 100 * better / len(significant)
-            outcomes.append(Outcome(percent, low <= percent <= high, f"{better} of {len(significant)} heads", teacher))
-    return outcomes
+    from prunekit.support.statistics import accuracy_band
 
-
-@criterion
-def half_of_layers(group: Group, journal: Journal, *, protocol: str, at_least: float) -> list[Outcome]:
-    """As :func:`analysis.claims.criteria.michel.one_head_layers`, but half is enough."""
-    outcomes = one_head_layers(group, journal, protocol=protocol, above=at_least)
-    return [replace(outcome, holds=outcome.number >= at_least) for outcome in outcomes]
+    changes = single_head_changes(group, journal)
+    if changes is None:
+        return []
+    shares, notes = {}, []
+    significant = changes[(changes["kind"] == ENCODER) & changes["significant"]]
+    for teacher, heads in significant.groupby("teacher"):
+        better = (heads["delta_points"] > 0).to_numpy()
+        band = accuracy_band(better)
+        shares[str(teacher)] = (100 * float(band.low), 100 * float(band.value), 100 * float(band.high))
+        notes.append(f"{better.sum()} of {len(better)} heads")
+    if not shares:
+        return []
+    most = int(significant.groupby("teacher").size().max())
+    effect = share_of(list(shares.values()), "heads", most, "heads")
+    return [Outcome(effect, ", ".join(notes), members=tuple(shares))]
 
 
 @criterion
 def last_cross_layer(group: Group, journal: Journal, *, protocol: str) -> list[Outcome]:
-    """Change in points with one head left in the last layer of encoder-decoder attention.
-
-    Holds if it is a significant loss, and larger than that of any other layer of any kind.
-    """
-    layers = table3.kept_one_head(group, journal)
-    if layers is None:
+    """Change in points with one head left in the last layer of encoder-decoder attention, less that of the worst other
+    layer of any kind: of all of them, so that the interval is corrected for their number."""
+    changes = layer_changes(group, journal)
+    if changes is None:
         return []
-    outcomes = []
-    for teacher, rows in layers[layers["protocol"] == protocol].groupby("teacher"):
-        *others, last = rows.assign(cross=rows["kind"] == CROSS).sort_values(["cross", "layer"]).to_dict("records")
-        worst = min(others, key=lambda row: float(row["delta_points"]))
-        holds = last["significant"] and last["delta_points"] < min(0, worst["delta_points"])
-        note = f"worst of the others {worst['delta_points']:+.2f}, {worst['kind']} {worst['layer']}"
-        outcomes.append(Outcome(float(last["delta_points"]), bool(holds), note, str(teacher)))
-    return outcomes
+    values, errors, notes, others = {}, [], [], 1
+    for teacher, rows in changes[changes["protocol"] == protocol].groupby("teacher"):
+        *rest, last = rows.assign(cross=rows["kind"] == CROSS).sort_values(["cross", "layer"]).to_dict("records")
+        worst = min(rest, key=lambda row: float(row["delta_points"]))
+        values[str(teacher)] = float(last["delta_points"] - worst["delta_points"])
+        errors.append(math.hypot(last["error"], worst["error"]))
+        ends = f"{last['delta_points']:+.2f} against {worst['delta_points']:+.2f}"
+        notes.append(f"{ends}, {worst['kind']} {worst['layer']}")
+        others = len(rest)
+    if not values:
+        return []
+    rows_at_hand = max(item.rows for record in group.records for item in record.data if item.role == "evaluation")
+    by = str(changes["by"].iloc[0])
+    own = over_runs(list(values.values()), sum(errors) / len(errors), rows_at_hand, by)
+    return [Outcome(own, "; ".join(notes), members=tuple(values), cells=others)]
 
 
 @criterion
 def most_sensitive(group: Group, journal: Journal) -> list[Outcome]:
     """Per cent of BLEU that encoder-decoder attention keeps less than the worse of the other kinds, pruned alone.
 
-    A mean over all shares between none and all; holds if positive.
+    A mean over all shares between none and all.
     """
-    outcomes = []
+    values, scores, notes = {}, [], []
     for teacher, curves in _kinds(group, journal).items():
-        bleu = {kind: float(curve[(curve.index > 0) & (curve.index < 1)].mean()) for kind, curve in curves.items()}
-        difference = min(bleu[ENCODER], bleu[DECODER]) - bleu[CROSS]
-        note = "kept on average: " + ", ".join(f"{kind} {bleu[kind]:.0f} %" for kind in (ENCODER, CROSS, DECODER))
-        outcomes.append(Outcome(difference, difference > 0, note, teacher))
-    return outcomes
+        kept = {kind: _kept(curve) for kind, curve in curves.items()}
+        inner = sorted(set.intersection(*({s for s in of if 0 < s < 1} for of in kept.values())))
+        if not inner:
+            continue
+        mean = {kind: sum(of[share] for share in inner) / len(inner) for kind, of in kept.items()}
+        worse = min((ENCODER, DECODER), key=lambda kind: mean[kind])
+        values[teacher] = mean[worse] - mean[CROSS]
+        kinds = ", ".join(f"{kind} {mean[kind]:.0f} %" for kind in (ENCODER, CROSS, DECODER))
+        notes.append(f"kept on average: {kinds}")
+        ends = [curves[kind].of(0.0)[0] for kind in (worse, CROSS)]
+        scores += [[curves[worse].of(share)[0], ends[0], curves[CROSS].of(share)[0], ends[1]] for share in inner]
+    if not values:
+        return []
+    own = of_teachers(values, scores, _more_left)
+    return [Outcome(own, "; ".join(notes), members=tuple(values))]
 
 
 @criterion
-def catastrophe(group: Group, journal: Journal, *, pruned: float, below: float) -> list[Outcome]:
+def catastrophe(group: Group, journal: Journal, *, pruned: float) -> list[Outcome]:
     """Per cent of BLEU left with ``pruned`` per cent of the encoder-decoder heads gone."""
-    return [
-        Outcome(bleu[CROSS], bleu[CROSS] < below, subject=teacher)
-        for teacher, bleu in _remaining(group, journal, pruned / 100).items()
-    ]
+    return _left(group, journal, pruned / 100, (CROSS,))
 
 
 @criterion
-def bearable(group: Group, journal: Journal, *, pruned: float, at_least: float) -> list[Outcome]:
+def bearable(group: Group, journal: Journal, *, pruned: float) -> list[Outcome]:
     """Per cent of BLEU left with ``pruned`` per cent of the heads of encoder or decoder gone, the lower one."""
-    outcomes = []
-    for teacher, bleu in _remaining(group, journal, pruned / 100).items():
-        lower = min(bleu[ENCODER], bleu[DECODER])
-        note = ", ".join(f"{kind} {bleu[kind]:.0f} %" for kind in (ENCODER, DECODER))
-        outcomes.append(Outcome(lower, lower >= at_least, note, teacher))
-    return outcomes
+    return _left(group, journal, pruned / 100, (ENCODER, DECODER))
 
 
 @criterion
-def late_redundancy(group: Group, journal: Journal, *, pruned: float, at_least: float) -> list[Outcome]:
-    """Per cent of BLEU left with ``pruned`` per cent of all heads gone after the last epoch."""
-    outcomes = []
-    for teacher, bleu in _dynamics(group, journal, pruned / 100).items():
-        failing = bleu.index[bleu < at_least]
-        since = bleu.index[bleu.index > failing.max()] if len(failing) else bleu.index
-        from_epoch = f"; at least {at_least} % from epoch {since[0]} on" if len(since) else ""
-        outcomes.append(Outcome(float(bleu.iloc[-1]), bool(len(since)), f"epoch {bleu.index[-1]}{from_epoch}", teacher))
-    return outcomes
+def late_redundancy(group: Group, journal: Journal, *, pruned: float, keep: float) -> list[Outcome]:
+    """Per cent of BLEU left with ``pruned`` per cent of all heads gone after the last epoch: more than ``keep``, and
+    more than after the first epoch that scores at all, or it has nothing to do with being late."""
+    late, margins, differences, scores, notes = {}, {}, {}, [], []
+    for teacher, epochs in _dynamics(group, journal, pruned / 100).items():
+        (first, early), (last, own) = min(epochs.items()), max(epochs.items())
+        late[teacher] = _percent(*own)
+        margins[teacher] = max(keep, _percent(*early)) if last > first else keep
+        differences[teacher] = late[teacher] - margins[teacher]
+        scores.append([*own, *early])
+        notes.append(f"epoch {last}; {_percent(*early):.0f} % after epoch {first}")
+    if not late:
+        return []
+    least = max(margins.values()) == keep  # then the margin is the same whatever the rows
+    apart = of_teachers(differences, scores, _left_alone if least else _more_left)
+    own_estimate, margin = beside(late, margins, apart)
+    return [Outcome(own_estimate, "; ".join(notes), members=tuple(late), margin=margin)]
 
 
 @criterion
-def early_need(group: Group, journal: Journal, *, pruned: float, below: float, gain: float) -> list[Outcome]:
-    """Per cent of BLEU left with ``pruned`` per cent of all heads gone after the first epoch that scores at all.
-
-    Holds ``below``, if the last epoch leaves at least ``gain`` per cent of BLEU more.
-    """
-    outcomes = []
-    for teacher, bleu in _dynamics(group, journal, pruned / 100).items():
-        if len(bleu) > 1:
-            first, last = float(bleu.iloc[0]), float(bleu.iloc[-1])
-            note = f"epoch {bleu.index[0]}; {last:.0f} % after epoch {bleu.index[-1]}"
-            holds = first < below and last - first >= gain
-            outcomes.append(Outcome(first, holds, note, teacher))
-    return outcomes
-
-
-def _effects(group: Group, journal: Journal) -> dict[str, pd.DataFrame]:
-    effects = fig1b.single_head_effects(group, journal)
-    return {} if effects is None else {str(teacher): rows for teacher, rows in effects.groupby("teacher")}
+def early_need(group: Group, journal: Journal, *, pruned: float) -> list[Outcome]:
+    """Per cent of BLEU that pruning ``pruned`` per cent of all heads leaves more after the last epoch than after the
+    first that scores at all."""
+    values, scores, notes = {}, [], []
+    for teacher, epochs in _dynamics(group, journal, pruned / 100).items():
+        (first, early), (last, late) = min(epochs.items()), max(epochs.items())
+        if last > first:
+            values[teacher] = _percent(*late) - _percent(*early)
+            scores.append([*late, *early])
+            notes.append(f"{_percent(*early):.0f} % after epoch {first}, {_percent(*late):.0f} % after epoch {last}")
+    if not values:
+        return []
+    own = of_teachers(values, scores, _more_left)
+    return [Outcome(own, "; ".join(notes), members=tuple(values))]
 
 
-def _kinds(group: Group, journal: Journal) -> dict[str, dict[str, pd.Series]]:
-    """BLEU in per cent of the unpruned by share pruned of one kind by importance, of teachers with all kinds."""
-    by_teacher: dict[str, dict[str, pd.Series]] = {}
+def _more_left(pruned: Any, whole: Any, other_pruned: Any, other_whole: Any) -> Any:
+    """In per cent of the unpruned."""
+    return 100 * (pruned / whole - other_pruned / other_whole)
+
+
+def _left_alone(pruned: Any, whole: Any, *_: Any) -> Any:
+    return 100 * pruned / whole
+
+
+def _left(group: Group, journal: Journal, share: float, kinds: tuple[str, ...]) -> list[Outcome]:
+    """What the most sensitive of some kinds keeps with a share of its heads pruned."""
+    values, scores, notes = {}, [], []
+    for teacher, curves in _kinds(group, journal).items():
+        if all(share in curve for curve in curves.values()):
+            kept = {kind: _kept(curves[kind])[share] for kind in kinds}
+            lowest = min(kinds, key=lambda kind: kept[kind])
+            values[teacher] = kept[lowest]
+            scores.append([curves[lowest].of(share)[0], curves[lowest].of(0.0)[0]])
+            notes.append(", ".join(f"{kind} {kept[kind]:.0f} %" for kind in kinds) if len(kinds) > 1 else "")
+    if not values:
+        return []
+    own = of_teachers(values, scores, _left_alone)
+    return [Outcome(own, "; ".join(filter(None, notes)), members=tuple(values))]
+
+
+def _kinds(group: Group, journal: Journal) -> dict[str, dict[str, Curve]]:
+    """The curve by importance of each kind pruned alone, of teachers with all kinds."""
+    by_teacher: dict[str, dict[str, Curve]] = {}
     for kind in (ENCODER, CROSS, DECODER):
-        points = fig3b.replicates([r for r in group.records if r.config.get("kinds") == [kind]], journal)
-        if points is not None:
-            for teacher, rows in points[points["order"] == "importance"].groupby("teacher"):
-                curve = rows.groupby("share")["value"].mean().sort_index()
-                if 0.0 in curve.index and curve[0.0] > 0:
-                    by_teacher.setdefault(str(teacher), {})[kind] = 100 * curve / curve[0.0]
+        records = [record for record in group.records if record.config.get("kinds") == [kind]]
+        for teacher, curve in curves_of(records, journal, order="importance").items():
+            if 0.0 in curve and curve[0.0] > 0:
+                by_teacher.setdefault(teacher, {})[kind] = curve
     return {teacher: curves for teacher, curves in by_teacher.items() if len(curves) == 3}
 
 
-def _remaining(group: Group, journal: Journal, share: float) -> dict[str, dict[str, float]]:
-    """What each kind keeps with a share of its heads pruned, of teachers whose curves have that share."""
-    by_teacher = {}
-    for teacher, curves in _kinds(group, journal).items():
-        if all(share in curve.index for curve in curves.values()):
-            by_teacher[teacher] = {kind: float(curve[share]) for kind, curve in curves.items()}
-    return by_teacher
+def _kept(curve: Curve) -> dict[float, float]:
+    """Per cent of the unpruned by share."""
+    return {share: 100 * curve[share] / curve[0.0] for share in curve.shares}
 
 
-def _dynamics(group: Group, journal: Journal, share: float) -> dict[str, pd.Series]:
-    """BLEU in per cent of the unpruned model's by epoch, with a share of all heads pruned; epochs without any left out.
-    """
-    points = fig5.replicates(group, journal)
-    if points is None:
-        return {}
-    there = points[(points["share"] == share) & points["relative"].notna()]
-    bleu = there.groupby(["teacher", "epoch"])["relative"].mean()
-    return {teacher: bleu[teacher] for teacher in bleu.index.unique("teacher")}
+def _dynamics(group: Group, journal: Journal, share: float) -> dict[str, dict[int, tuple[ScoreOnRows, ScoreOnRows]]]:
+    """The pruned and the unpruned model of every epoch that scores at all, by teacher."""
+    by_teacher: dict[str, dict[int, tuple[ScoreOnRows, ScoreOnRows]]] = {}
+    for record, table in read_tables(group.records, "points", DYNAMICS, journal):
+        scores, epochs = Scores(record, journal), by_teacher.setdefault(teacher_of(record), {})
+        for epoch, rows in table.groupby("epoch"):
+            points = {float(row["share"]): scores.of(row, epoch=int(row["epoch"]), share=float(row["share"]))
+                      for row in rows.to_dict("records")}  # fmt: skip
+            if share in points and 0.0 in points and points[0.0].value > 0:
+                epochs.setdefault(int(str(epoch)), (points[share], points[0.0]))
+    return {teacher: epochs for teacher, epochs in sorted(by_teacher.items()) if epochs}
+
+
+def _percent(pruned: ScoreOnRows, whole: ScoreOnRows) -> float:
+    return 100 * pruned.value / whole.value

@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from analysis.claims import papers
-from analysis.claims.claim import Outcome, claims_table
+from analysis.claims.claim import Outcome
+from analysis.claims.intervals import fixed
 from analysis.claims.registry import CRITERIA, EVIDENCE, PUBLISHED
+from analysis.claims.table import claims_table
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from prunekit.support.errors import UserError
@@ -49,10 +51,23 @@ def test_a_claim_is_filled_in_and_its_margins_reach_the_criterion() -> None:
 
 def test_margins_in_words_are_those_that_judge() -> None:
     changed = content("kwon")
-    changed["claims"][2]["given"] = {"below": 60}
+    changed["claims"][2] |= {"margin": 60}
     claim = papers.parse(changed, "kwon").claims[2]
-    assert claim.criterion.endswith("below 60 s for every task")
-    assert isinstance(claim.test, partial) and claim.test.keywords == {"below": 60}
+    assert (claim.margin, claim.side, claim.resample) == (60, "below", "draws")
+    assert claim.criterion.endswith("over budgets: below 60, for every task")
+    assert papers.read("kwon").claims[0].criterion.endswith(" x: above -1, for one task or more")
+    claim = papers.read("michel").claims[-1]
+    assert claim.margin == (28.3, 38.3) and claim.criterion.endswith(": within 28.3 to 38.3")
+    assert papers.read("cofi").claims[0].text == "At 95 % sparsity the model is more than 10 x faster"
+
+
+def test_no_claim_on_training_is_over_anything_but_trainings() -> None:
+    """What is resampled: teachers, where each is another training; seeds, where each student is; draws never train."""
+    resampled = {name: [claim["resample"] for claim in content(name)["claims"]] for name in FILES}
+    assert set(resampled["cofi"]) == {"seeds"} and set(resampled["kwon"]) == {"draws"}
+    assert set(resampled["translation"]) == {"teachers"}
+    assert resampled["michel"] == ["teachers"] * 6 + ["repeats"] * 2 + ["nothing"]
+    assert resampled["albert"] == ["nothing", "nothing", "repeats"]
 
 
 Change = Callable[[dict[str, Any]], Any]
@@ -67,8 +82,13 @@ Change = Callable[[dict[str, Any]], Any]
         (lambda c: c.update(over="runs"), r"michel.yaml: over: runs is none of teachers, tasks, models"),
         (lambda c: c["claims"][0].update(judge="michel.none"), r"claim 1: judge: michel.none is none of "),
         (lambda c: c["claims"][0].update(evidence="all"), r"claim 1: evidence: all is none of "),
-        (lambda c: c["claims"][0].update(given={}), r"claim 1: single_heads asks for above, which is not given"),
-        (lambda c: c["claims"][0]["given"].update(below=3), r"claim 1: given: unknown key below; there are above"),
+        (lambda c: c["claims"][0].update(given={}), r"claim 1: single_heads asks for loss, kind, which is not given"),
+        (lambda c: c["claims"][0]["given"].update(below=3), r"claim 1: given: unknown key below; there are kind, loss"),
+        (lambda c: c["claims"][0].update(margin="half"), r"claim 1: margin: 'half' is no number"),
+        (lambda c: c["claims"][0].update(margin=[1, 2]), r"claim 1: margin: \[1, 2\]; it is one number, for "),
+        (lambda c: c["claims"][8].update(margin=[3, 2]), r"claim 9: margin: \[3, 2\]; .* two that rise"),
+        (lambda c: c["claims"][0].update(side="over"), r"claim 1: side: over is none of above, at least, "),
+        (lambda c: c["claims"][0].update(resample="tasks"), r"claim 1: resample: tasks is none of teachers, seeds, "),
         (lambda c: c["claims"][3].update(published="r = {s}"), r"claim 4: published: 'r = {s}' cannot be filled in"),
         (lambda c: c["claims"][3].update(printed={"r": "no such"}), r"michel_claims.csv has no claim 'no such'"),
         (lambda c: c["claims"][5]["printed"].update(rerun={"computed": "x"}), r"claim 6: computed: x is none of "),
@@ -91,7 +111,7 @@ def test_one_claim_that_breaks_stops_no_other(tmp_path: Path, monkeypatch: pytes
         raise ZeroDivisionError("division by zero")
 
     broken = replace(first, find=lambda runs: group, test=breaks)
-    sound = replace(second, find=lambda runs: group, test=lambda *_: [Outcome(3.0, True)])
+    sound = replace(second, find=lambda runs: group, test=lambda *_: [Outcome(fixed(60.0))])
     table = claims_table("claims", "Claims", [broken, sound], {}, journal, "")
     assert list(table.frame["verdict"]) == ["not tested", "holds"]
     assert journal.failed == [f"could not be drawn: Claims: {first.text}: ZeroDivisionError: division by zero"]

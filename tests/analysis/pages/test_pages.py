@@ -67,9 +67,11 @@ def test_a_template_asks_for_numbers_and_tables(tmp_path: Path, runs: Path) -> N
     assert path == Path("README.md")
     lines = filled.splitlines()
     assert lines[0] == "68.0, 69.0 and 73.0 %, 72.0"
-    assert lines[3].startswith("| Attention holds about a third of all parameters | Michel et al. 2019 |")
-    assert lines[3].endswith("** (a remark) |")
-    assert "1. up to at least 40 %, every point" in filled
+    assert lines[3].startswith("| Attention holds about a third of all parameters (Michel 2019) | about 1/3 | ")
+    assert lines[3].endswith(" | counted | **does not hold** (a remark) |")
+    assert "1. change of the score with 40 % of the heads removed by importance: above -1 (" in filled
+    assert "`python -m experiments.prune_heads -m experiment=michel_fig3b order=importance" in filled
+    assert "| 3 teachers, 2,000 rows | **undecided**: needs " in filled
     assert "| heads removed | length | batch |" in filled
 
 

@@ -175,7 +175,7 @@ def everything(root: Path) -> None:
     ablation(root)
     transfer(root)
     for order in ("importance", "oracle"):
-        pruning(root, order)
+        pruning(root, order, values={0.0: BLEU, 0.2: 0.34, 0.5: 0.30, 0.8: 0.20, 1.0: 0.01})
     for kind in KINDS:
         for order in ("importance", "random"):
             pruning(root, order, [kind])

@@ -1,0 +1,88 @@
+"""When does a claim on the speed of one model hold? Its own repeats say how sure a median is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis.claims.claim import Outcome
+from analysis.claims.intervals import Estimate, Largest, fixed
+from analysis.claims.registry import criterion
+from analysis.data.groups import Group
+from analysis.data.loading import Journal
+from analysis.michel import table4
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUARTILES = 1.349
+"""The quartiles of a normal variable are so many standard deviations apart."""
+OF_MEDIAN = 1.2533
+"""The standard error of the median of normal variables over that of their mean."""
+
+
+def relative_error(rows: pd.DataFrame) -> pd.Series:
+    """Standard error of each median, as a share of it, from the quartiles and the number of repeats."""
+    spread = (rows["high_ms"] - rows["low_ms"]) / QUARTILES
+    error: pd.Series = OF_MEDIAN * spread / rows["repeats"] ** 0.5 / rows["median_ms"]
+    return error
+
+
+@criterion
+def large_batch_gain(group: Group, journal: Journal, *, batch: int) -> list[Outcome]:
+    """Best gain in per cent with half of the heads removed, at ``batch`` or more."""
+    frame = _half_pruned(group, journal)
+    if frame is None or not (frame["batch_size"] >= batch).any():
+        return []
+    large = frame[frame["batch_size"] >= batch]
+    best = large.sort_values("gain").iloc[-1]
+    note = f"batch {best['batch_size']}, length {best['length']}"
+    return [Outcome(Largest(_gains(large)), note, cells=len(large))]
+
+
+@criterion
+def batch_one_gain(group: Group, journal: Journal) -> list[Outcome]:
+    """Gain in per cent with half of the heads removed at batch 1."""
+    frame = _half_pruned(group, journal)
+    if frame is None or not (frame["batch_size"] == 1).any():
+        return []
+    one = frame[frame["batch_size"] == 1].iloc[:1]
+    return [Outcome(_gains(one)[0], f"length {one['length'].iloc[0]}")]
+
+
+@criterion
+def attention_share(group: Group, journal: Journal) -> list[Outcome]:
+    """Per cent of all parameters that sit in attention: counted."""
+    outcomes = {}
+    for record in group.records:
+        share = record.metrics.get("attention_parameter_share")
+        if share is not None:
+            layers = record.metrics.get("attention_share_of_layers")
+            note = f"without embeddings {100 * layers:.1f} %" if layers is not None else ""
+            outcomes[share] = Outcome(fixed(100 * share), note)
+    return list(outcomes.values())
+
+
+def _gains(rows: pd.DataFrame) -> list[Estimate]:
+    """In per cent, each with the error of both its medians."""
+    return [
+        fixed(100 * row["gain"], 100 * (1 + row["gain"]) * row["error"], int(row["repeats"]))
+        for row in rows.to_dict("records")
+    ]
+
+
+def _half_pruned(group: Group, journal: Journal) -> pd.DataFrame | None:
+    """The removed variant at half of the heads, at length 128 (as released) or else the longest; ``error`` is that of
+    the ratio of both times, as a share of it."""
+    frame = table4.gains(group, journal)
+    if frame is None:
+        return None
+    cell = ["batch_size", "length", "length_label"]
+    frame = frame.assign(error=relative_error(frame))
+    whole = frame.loc[frame["variant"] == "original", [*cell, "error"]]
+    frame = frame[(frame["variant"] == "pruned") & (frame["share"] == table4.PUBLISHED_SHARE)]
+    if frame.empty:
+        return None
+    frame = frame.merge(whole, on=cell, suffixes=("", "_0"))
+    frame["error"] = (frame["error"] ** 2 + frame["error_0"] ** 2) ** 0.5
+    lengths = set(frame["length"])
+    return frame[frame["length"] == (128 if 128 in lengths else max(lengths))]

@@ -1,0 +1,265 @@
+"""The intervals that verdicts rest on: of means over teachers, seeds and draws, with what rows add, and of counts.
+
+Two things vary. Runs do: another teacher, seed or draw gives another number. And the rows that all of them were
+evaluated on are a sample, too, the same one for all. The variance of a mean of n runs is s² / n + r², where s is the
+standard deviation over runs and r the standard error over rows, with the degrees of freedom of Welch and Satterthwaite:
+
+    (s² / n + r²)² / ((s² / n)² / (n - 1) + r⁴ / (rows - 1))
+
+That is the variance of a bootstrap over runs and rows. Its quantiles are Student's, because percentiles of a bootstrap
+over three runs cover far less than they promise. One run has no spread: whatever its rows say, its interval is endless.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+POWER = 0.8
+"""Probability with which as many runs or rows as are named would decide, if effect and spread are as they seem."""
+ANSWERS, TESTS, BANDS = "answers", "p-values", "bands"
+"""Of models to the same rows, pair by pair; recorded of a paired test; of two scores as if independent: too wide."""
+MOST_RUNS = 10_000
+MOST_ROWS = 10_000_000
+ENDLESS = 10**12
+MORE = -1
+
+
+class Interval(NamedTuple):
+    low: float
+    high: float
+
+
+class Needed(NamedTuple):
+    """How many would decide; 0 for as many as there are."""
+
+    runs: int
+    rows: int
+    """:data:`MORE` where they have to settle single units first."""
+
+
+class Effect(Protocol):
+    """A number and how sure it is."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def main(self) -> Estimate:
+        """The estimate whose runs and rows stand for all of it."""
+        ...
+
+    def interval(self, confidence: float) -> Interval: ...
+
+    def alone(self, confidence: float) -> Interval | None:
+        """Of a single run, what its rows say; None where they say nothing."""
+        ...
+
+    @property
+    def alone_of(self) -> str:
+        """What says so: rows, heads, repeats."""
+        ...
+
+    def toward(self, margin: float) -> Estimate:
+        """What has to clear the margin."""
+        ...
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The mean of a number over runs."""
+
+    value: float
+    runs: int = 1
+    """Teachers, seeds or draws that it is the mean of."""
+    spread: float = math.nan
+    """Standard deviation over them; NaN of one."""
+    rows_error: float = 0.0
+    """Standard error over what all runs have in common: evaluation rows, of a fixed model the repeats of a timing."""
+    rows: int = 0
+    """How many; none where they are not resampled."""
+    by: str = ""
+    """What the rows' error was taken from: :data:`ANSWERS`, :data:`TESTS` or :data:`BANDS`."""
+    fixed: bool = False
+    """Of these very models: nothing is said of another training, so that one run decides."""
+    of: str = ""
+    """What the runs are, where they are not what the claim resamples: ``teachers``."""
+    rows_of: str = "rows"
+    """What the rows are, if no evaluation rows: heads, repeats."""
+
+    @property
+    def main(self) -> Estimate:
+        return self
+
+    @property
+    def single(self) -> bool:
+        """One run that says nothing of others."""
+        return self.runs < 2 and not self.fixed
+
+    def error(self, runs: float = 0, rows: float = 0) -> tuple[float, float]:
+        """Standard error and degrees of freedom, of so many runs or rows as there are if none are named."""
+        between = 0.0 if self.fixed or self.runs < 2 else self.spread**2 / (runs or self.runs)
+        within = self.rows_error**2 * (self.rows / rows if rows else 1)
+        total = between + within
+        if not total:
+            return 0.0, math.inf
+        lost = between**2 / ((runs or self.runs) - 1) if between else 0.0
+        lost += within**2 / max((rows or self.rows) - 1, 1) if within else 0.0
+        return math.sqrt(total), total**2 / lost
+
+    def interval(self, confidence: float) -> Interval:
+        return Interval(-math.inf, math.inf) if self.single else self._around(confidence)
+
+    def alone(self, confidence: float) -> Interval | None:
+        return self._around(confidence) if self.rows_error else None
+
+    @property
+    def alone_of(self) -> str:
+        return self.rows_of
+
+    def toward(self, margin: float) -> Estimate:
+        return self
+
+    def _around(self, confidence: float) -> Interval:
+        from scipy import stats
+
+        error, freedom = self.error()
+        half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error if error else 0.0
+        return Interval(self.value - half, self.value + half)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of units that each run knows only within bounds: those that its rows leave undecided may be either."""
+
+    low: Estimate
+    seen: Estimate
+    high: Estimate
+    alone_of: str
+    """What would settle more of them: rows, or more units."""
+
+    @property
+    def value(self) -> float:
+        return self.seen.value
+
+    @property
+    def main(self) -> Estimate:
+        return self.seen
+
+    def interval(self, confidence: float) -> Interval:
+        return Interval(self.low.interval(confidence).low, self.high.interval(confidence).high)
+
+    def alone(self, confidence: float) -> Interval | None:
+        return Interval(self.low.value, self.high.value)
+
+    def toward(self, margin: float) -> Estimate:
+        return self.low if self.value > margin else self.high
+
+
+@dataclass(frozen=True)
+class Largest:
+    """The largest of several effects: its interval is simultaneous if each has been corrected for all of them."""
+
+    of: Sequence[Estimate]
+
+    @property
+    def value(self) -> float:
+        return self.main.value
+
+    @property
+    def main(self) -> Estimate:
+        return max(self.of, key=lambda one: one.value)
+
+    def interval(self, confidence: float) -> Interval:
+        each = [one.interval(confidence) for one in self.of]
+        return Interval(max(one.low for one in each), max(one.high for one in each))
+
+    def alone(self, confidence: float) -> Interval | None:
+        return self.main.alone(confidence)
+
+    @property
+    def alone_of(self) -> str:
+        return self.main.rows_of
+
+    def toward(self, margin: float) -> Estimate:
+        return self.main
+
+
+def over_runs(
+    values: Sequence[float], rows_error: float = 0.0, rows: int = 0, by: str = "", *, of: str = "",
+    rows_of: str = "rows",
+) -> Estimate:  # fmt: skip
+    """The mean of one value a run; a rows' error that is not known (NaN) is left out, and so are its rows."""
+    import numpy as np
+
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    error = (0.0, 0, "") if math.isnan(rows_error) else (rows_error, rows, by)
+    return Estimate(float(np.mean(values)), len(values), spread, *error, of=of, rows_of=rows_of)
+
+
+def fixed(value: float, error: float = 0.0, repeats: int = 0) -> Estimate:
+    """Of one model, timed so often; of a count there is neither an error nor a repeat."""
+    return Estimate(value, rows_error=error, rows=repeats, fixed=True, rows_of="repeats")
+
+
+def share_of(
+    values: Sequence[tuple[float, float, float]], units: str, number: int, alone_of: str = "rows", by: str = ""
+) -> Share:
+    """A share of so many units, in each run: the least that it can be, as it seems, the most."""
+    low, seen, high = (
+        over_runs(column, 0.0, number, by, rows_of=units) for column in zip(*values, strict=True)
+    )  # fmt: skip
+    return Share(low, seen, high, alone_of)
+
+
+def needed(effect: Effect, margin: float, confidence: float) -> Needed | None:
+    """The runs with which the interval clears the margin; if no number of them would do the rows; if neither, both.
+
+    At a power of :data:`POWER` if the effect and its spread are as they seem. None where no number would do, or one
+    run says nothing of the spread.
+    """
+    one = effect.toward(margin)
+    distance = abs(one.value - margin)
+    if one.single or effect.value == margin:
+        return None
+    if (one.value - margin) * (effect.value - margin) <= 0:
+        return Needed(0, MORE)
+    varies = not one.fixed and one.spread > 0
+    if varies and (runs := _least(lambda n: power(one, distance, confidence, runs=n), one.runs + 1, MOST_RUNS)):
+        return Needed(runs, 0)
+    if not one.rows_error:
+        return None
+    if rows := _least(lambda n: power(one, distance, confidence, rows=n), one.rows + 1, MOST_ROWS):
+        return Needed(0, rows)
+    certain = (1 + POWER) / 2  # of endless rows, so that not endlessly many are needed
+    if not varies or not (runs := _least(
+        lambda n: power(one, distance, confidence, runs=n, rows=ENDLESS), one.runs + 1, MOST_RUNS, certain
+    )):  # fmt: skip
+        return None
+    rows = _least(lambda n: power(one, distance, confidence, runs=runs, rows=n), one.rows + 1, MOST_ROWS)
+    return Needed(runs, rows) if rows else None
+
+
+def power(one: Estimate, distance: float, confidence: float, *, runs: int = 0, rows: int = 0) -> float:
+    """The probability that the interval clears a margin at ``distance`` from the true effect."""
+    from scipy import stats
+
+    error, freedom = one.error(runs, rows)
+    if not error:
+        return 1.0
+    bound = float(stats.t.ppf((1 + confidence) / 2, freedom))
+    if distance / error > bound + 12:  # beyond the range of the noncentral distribution
+        return 1.0
+    return float(stats.nct.sf(bound, freedom, distance / error))
+
+
+def _least(power_of: Callable[[int], float], low: int, high: int, wanted: float = POWER) -> int:
+    """The smallest number with enough power between two, by bisection; 0 if even the largest has too little."""
+    if power_of(high) < wanted:
+        return 0
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power_of(middle) >= wanted else (middle + 1, high)
+    return high

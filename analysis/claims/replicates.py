@@ -1,0 +1,58 @@
+"""One value a run from frames of runs: what an interval over teachers, seeds or draws is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from analysis.claims.claim import TEACHERS
+from analysis.claims.intervals import Estimate, over_runs
+from analysis.claims.row_errors import ScoreOnRows, row_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUN = ["teacher", "seed"]
+
+
+def values_of(rows: pd.DataFrame, column: str = "value") -> list[float]:
+    """A teacher's mean where there are several teachers, because its runs are not independent, else a seed's."""
+    by = RUN[:1] if rows["teacher"].nunique() > 1 else RUN
+    values: list[float] = rows.groupby(by)[column].mean().tolist()
+    return values
+
+
+def estimate(
+    rows: pd.DataFrame,
+    column: str = "value",
+    scores: Sequence[Sequence[ScoreOnRows]] = (),
+    effect: Callable[..., Any] | None = None,
+) -> Estimate:
+    """The mean of a column over runs, and over rows where ``scores`` say what it is made of, as ``effect(...)``."""
+    values = values_of(rows, column)
+    of = TEACHERS if rows["teacher"].nunique() > 1 else ""
+    if effect is None:
+        return over_runs(values, of=of)
+    error = row_error(scores, effect)
+    return over_runs(values, error.error, error.rows, error.by, of=of)
+
+
+def of_teachers(
+    values: Mapping[str, float], scores: Sequence[Sequence[ScoreOnRows]] = (), effect: Callable[..., Any] | None = None
+) -> Estimate:
+    """The same of one value a teacher."""
+    if effect is None:
+        return over_runs(list(values.values()))
+    error = row_error(scores, effect)
+    return over_runs(list(values.values()), error.error, error.rows, error.by)
+
+
+def beside(own: Mapping[str, float], margins: Mapping[str, float], difference: Estimate) -> tuple[Estimate, float]:
+    """Numbers and a margin that teachers have each their own of: the means, with the spread of the differences.
+
+    Arguments:
+        difference: of the number and the margin.
+    """
+    value, margin = (sum(numbers.values()) / len(numbers) for numbers in (own, margins))
+    return replace(difference, value=value), margin

@@ -1,0 +1,224 @@
+"""The table of a paper's claims: published, ours with its interval, what the interval is of, and the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from analysis.claims.claim import Claim, Outcome
+from analysis.claims.intervals import ANSWERS, BANDS, TESTS
+from analysis.claims.verdicts import (
+    CONFIDENCE,
+    UNDECIDED,
+    Ruling,
+    confidence_of,
+    decides_at,
+    ends,
+    number_text,
+    rule,
+    verdict,
+)
+from analysis.data.groups import Group, by_teacher
+from analysis.data.loading import Journal
+from analysis.data.marks.quiet import for_verdict
+from analysis.data.marks.trivial import AT_CHANCE, at_chance
+from analysis.render.output import Table
+
+OURS = "ours (95 % interval)"
+SHOWN = ("claim", "where", "published", OURS, "n", "verdict", "criterion", "setting")
+MEANING = (
+    "A claim holds if the 95 % interval of its effect lies wholly on its side of the margin, does not hold if wholly "
+    "on the other, and is undecided otherwise, with what would decide it at 80 % power. One training run decides "
+    "nothing."
+)
+"""Of a verdict, for captions."""
+ROWS = {
+    ANSWERS: "rows paired by answers",
+    TESTS: "rows paired by recorded p-values",
+    BANDS: "rows not paired, no answers recorded",
+}
+NUMBERS = ("estimate", "low", "high", "margin", "unit", "correction", "decides_at")
+"""Columns of the CSV beside those that are shown."""
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """What the runs say of a claim."""
+
+    group: Group | None = None
+    outcomes: Sequence[Outcome] = ()
+    left_out: Sequence[str] = ()
+    """Teachers or tasks that are at chance."""
+    quiet: Sequence[str] = field(default_factory=tuple)
+    """What is known of how quiet the machine was."""
+
+
+def claims_table(
+    name: str, title: str, claims: Iterable[Claim], runs: Mapping[str, list[Group]], journal: Journal, caption: str
+) -> Table:
+    """A row a claim, with the verdict and the setting of the runs that gave it."""
+    import pandas as pd
+
+    frame = pd.DataFrame([_row(claim, _judged(claim, runs, journal, title)) for claim in claims])
+    shown = frame[list(SHOWN)].assign(verdict=frame["verdict"].map("**{}**".format))
+    words = " ".join(filter(None, [caption, MEANING]))
+    return Table(name, title, frame, shown, words, narrow=("claim", "published", OURS, "verdict"))
+
+
+def _row(claim: Claim, judged: JudgedClaim) -> dict[str, str]:
+    rulings = rule(claim, judged.outcomes)
+    named = [name for outcome in judged.outcomes for name in names(claim, outcome)]
+    setting = "; ".join(judged.quiet) or "not in the records"
+    if judged.group is not None and (rulings or judged.left_out):
+        words = [setting_text(claim, judged.group, named or judged.left_out), rows_text(rulings), *judged.quiet]
+        setting = "; ".join(filter(None, words))
+    return {
+        "claim": claim.text,
+        "where": claim.where,
+        "published": claim.published,
+        OURS: ours(claim, rulings, judged.left_out),
+        "n": counted(claim, rulings),
+        "verdict": verdict(claim, rulings, judged.left_out, "; ".join(judged.quiet)),
+        "criterion": claim.criterion,
+        "setting": setting,
+        "estimate": each(rulings, lambda r: f"{r.outcome.effect.value:.6g}"),
+        "low": each(rulings, lambda r: f"{r.interval.low:.6g}"),
+        "high": each(rulings, lambda r: f"{r.interval.high:.6g}"),
+        "margin": each(rulings, lambda r: f"{claim.side} {' to '.join(f'{end:.6g}' for end in ends(r.margin))}"),
+        "unit": claim.unit,
+        "correction": correction(judged.outcomes),
+        "decides_at": each(rulings, lambda r: decides_at(claim, r)),
+    }
+
+
+def _judged(claim: Claim, runs: Mapping[str, list[Group]], journal: Journal, title: str) -> JudgedClaim:
+    """Judged without runs whose teacher is at chance. (A claim about the seconds of stages has no score, and all runs
+    judge it.) Nothing, and a word in ``journal``, where that breaks."""
+    quiet: list[str] = []
+    try:
+        group = claim.find(runs)
+        if group is not None and claim.timed:
+            records, words = for_verdict(group.records, claim.stages)
+            group, quiet = replace(group, records=records) if records else None, [words] if words else []
+        if group is None:
+            return JudgedClaim(quiet=quiet)
+        # how long pruning takes is the same whatever the model knows
+        sound = [record for record in group.records if claim.stages or not at_chance(record)]
+        if len(sound) == len(group.records):
+            return JudgedClaim(group, claim.test(group, journal), [], quiet)
+        outcomes = claim.test(replace(group, records=sound), journal) if sound else []
+        judged = {name for outcome in outcomes for name in names(claim, outcome)}
+        every = [name for outcome in claim.test(group, journal) for name in names(claim, outcome)]
+        left_out = [name for name in every if name not in judged or not outcomes]
+        return JudgedClaim(replace(group, records=sound) if outcomes else group, outcomes, left_out, quiet)
+    except Exception as error:  # an odd record must not stop the other claims
+        journal.fail(f"{title}: {claim.text}", error)
+        return JudgedClaim()
+
+
+def names(claim: Claim, outcome: Outcome) -> tuple[str, ...]:
+    """The teachers or the task that an outcome is of."""
+    return outcome.members if claim.over == "teachers" else (outcome.subject,)
+
+
+def ours(claim: Claim, rulings: Sequence[Ruling], left_out: Sequence[str] = ()) -> str:
+    """``value (low to high) unit``, and what the number was taken from; a part a task.
+
+    Tasks and teachers that are ``left_out`` are named, and are in no number.
+    """
+    if not rulings:
+        return ""
+    order = [ruling for state in ("holds", UNDECIDED, "does not hold") for ruling in rulings if ruling.state == state]
+    return "; ".join(
+        [*(_part(claim, ruling) for ruling in order), *(f"{name}: not judged ({AT_CHANCE})" for name in left_out)]
+    )
+
+
+def _part(claim: Claim, ruling: Ruling) -> str:
+    outcome = ruling.outcome
+    text = f"{fixed(outcome.effect.value, claim.digits)}{interval_text(claim, ruling)} {claim.unit}"
+    text += f" ({outcome.note})" if outcome.note else ""
+    return f"{outcome.subject}: {text}" if outcome.subject else text
+
+
+def interval_text(claim: Claim, ruling: Ruling) -> str:
+    """In brackets; of one run that of its rows, which says so; nothing of a count."""
+    main, interval = ruling.outcome.effect.main, ruling.interval
+    if main.fixed and not main.rows:
+        return ""
+    if not main.single:
+        return f" ({fixed(interval.low, claim.digits)} to {fixed(interval.high, claim.digits)})"
+    alone = ruling.outcome.effect.alone(CONFIDENCE)
+    if alone is None:
+        return ""
+    ends = f"{fixed(alone.low, claim.digits)} to {fixed(alone.high, claim.digits)}"
+    return f" ({ruling.outcome.effect.alone_of} alone {ends})"
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number without a minus before nothing.
+
+    >>> fixed(-0.04, 1), fixed(2.25, 1), fixed(-math.inf, 1)
+    ('0.0', '2.2', '-∞')
+    """
+    text = f"{value:.{digits}f}".replace("inf", "∞")
+    if math.isinf(value):
+        return text
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def counted(claim: Claim, rulings: Sequence[Ruling]) -> str:
+    """What the intervals are of; of tasks that differ one by one."""
+    texts: dict[str, list[str]] = {}
+    for ruling in rulings:
+        texts.setdefault(number_text(claim, ruling), []).append(ruling.outcome.subject)
+    if len(texts) < 2:
+        return next(iter(texts), "")
+    return "; ".join(f"{', '.join(subjects)}: {text}" for text, subjects in texts.items())
+
+
+def each(rulings: Sequence[Ruling], text: Callable[[Ruling], str]) -> str:
+    """A cell of the CSV: the number, or one a task."""
+    if len(rulings) == 1:
+        return text(rulings[0])
+    return "; ".join(f"{ruling.outcome.subject}: {cell}" for ruling in rulings if (cell := text(ruling)))
+
+
+def correction(outcomes: Sequence[Outcome]) -> str:
+    """How the intervals allow for being several."""
+    number = sum(outcome.cells for outcome in outcomes)
+    return "" if number < 2 else f"Bonferroni over {number}, {100 * confidence_of(outcomes):.2f} % each"
+
+
+def rows_text(rulings: Sequence[Ruling]) -> str:
+    """How rows were resampled, if they were, and the correction."""
+    mains = [ruling.outcome.effect.main for ruling in rulings]
+    words = [ROWS[by] for by in dict.fromkeys(main.by for main in mains) if by]
+    words.append(correction([ruling.outcome for ruling in rulings]))
+    return "; ".join(filter(None, words))
+
+
+def setting_text(claim: Claim, group: Group, named: Iterable[str]) -> str:
+    """Model, evaluation rows, seeds and teachers, short: those of the teachers or tasks that are ``named``."""
+    subjects = set(named) - {""}
+    teachers = by_teacher(group.records)
+    if claim.over == "teachers" and subjects:
+        teachers = {teacher: members for teacher, members in teachers.items() if teacher in subjects}
+    records = [record for members in teachers.values() for record in members]
+    if claim.over == "tasks":
+        tasks = {subject.partition(" (")[0] for subject in subjects}
+        records = [record for record in records if record.task in tasks]
+    models = dict.fromkeys((record.model.name, record.model.weights) for record in records)
+    words = [" and ".join(name + (" (random weights)" if weights == "random" else "") for name, weights in models)]
+    data = [d for record in records for d in record.data if d.role in ("evaluation", "second")]
+    words += dict.fromkeys(f"{d.name} {d.split}, {d.rows:,} rows" for d in data)
+    if any(record.teacher_seed is not None for record in records):
+        words.append("teachers: " + ", ".join(teachers))
+    if claim.over == "tasks":
+        words.append("run seeds: " + ", ".join(map(str, sorted({record.seed for record in records}))))
+    if claim.timed:
+        words.append(", ".join(dict.fromkeys(record.device for record in records)))
+    return "; ".join(words)
+
+

@@ -1,0 +1,155 @@
+"""Holds, does not hold, or undecided: an interval beside a margin that was stated before.
+
+A claim holds if the whole 95 % interval of its effect lies on its side of the margin, does not hold if all of it lies
+on the other, and is undecided otherwise. Where several outcomes are judged at once (tasks, or the budgets among which
+the best is enough), each interval is one of 1 - 0.05 / k (Bonferroni), k being their number, so that all of them are
+right together with a probability of 95 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.claims.claim import ABOVE, AT_LEAST, BELOW, NOTHING, WITHIN, Claim, Margin, Outcome
+from analysis.claims.intervals import MORE, Interval, Needed, needed
+from analysis.data.marks.quiet import UNKNOWN
+from analysis.data.marks.trivial import AT_CHANCE
+
+HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
+NOT_TESTED = "not tested"
+NOT_JUDGED = f"not judged: {AT_CHANCE}"
+"""The verdict of runs whose teachers are no better than the trivial answer."""
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """An outcome with its interval and what follows."""
+
+    outcome: Outcome
+    interval: Interval
+    margin: Margin
+    state: str
+    """Of the three, by the interval alone."""
+    needed: Needed | None
+    """Of an undecided one."""
+
+
+def rule(claim: Claim, outcomes: Sequence[Outcome]) -> list[Ruling]:
+    """Every outcome beside its margin, all at once."""
+    confidence = confidence_of(outcomes)
+    rulings = []
+    for outcome in outcomes:
+        margin = claim.margin if outcome.margin is None else outcome.margin
+        interval = outcome.effect.interval(confidence)
+        state = position(interval, claim.side, margin)
+        more = None
+        if state == UNDECIDED:
+            nearest = min(ends(margin), key=lambda end: abs(outcome.effect.value - end))
+            more = needed(outcome.effect, nearest, confidence)
+        rulings.append(Ruling(outcome, interval, margin, state, more))
+    return rulings
+
+
+def confidence_of(outcomes: Sequence[Outcome]) -> float:
+    """Of each interval, so that all of them together have :data:`CONFIDENCE`."""
+    return 1 - (1 - CONFIDENCE) / max(1, sum(outcome.cells for outcome in outcomes))
+
+
+def position(interval: Interval, side: str, margin: Margin) -> str:
+    """Where an interval lies."""
+    low, high = interval
+    first, last = ends(margin)[0], ends(margin)[-1]
+    inside, outside = {
+        ABOVE: (low > first, high <= first),
+        AT_LEAST: (low >= first, high < first),
+        BELOW: (high < first, low >= first),
+        WITHIN: (low >= first and high <= last, high < first or low > last),
+    }[side]
+    return HOLDS if inside else FAILS if outside else UNDECIDED
+
+
+def ends(margin: Margin) -> tuple[float, ...]:
+    return margin if isinstance(margin, tuple) else (margin,)
+
+
+def verdict(claim: Claim, rulings: Sequence[Ruling], left_out: Sequence[str] = (), quiet: str = "") -> str:
+    """The verdict in words, with why it is undecided.
+
+    Arguments:
+        left_out: teachers or tasks that are at chance.
+        quiet: what is known of how quiet the machine was.
+    """
+    if not rulings:
+        return NOT_JUDGED if left_out else NOT_TESTED
+    if UNKNOWN in quiet:
+        return f"{UNDECIDED}: {UNKNOWN}"
+    states = [ruling.state for ruling in rulings]
+    holding = states.count(HOLDS)
+    count = f"{holding} of {len(states)} {claim.over}"
+    if claim.once and holding:
+        return HOLDS + (f" (for {count})" if holding < len(states) else "")
+    if holding == len(states):
+        return HOLDS
+    failed = all(state == FAILS for state in states) if claim.once else FAILS in states
+    if failed:
+        return FAILS + (f" (holds for {count})" if holding else "")
+    return f"{UNDECIDED}: {reasons(claim, rulings)}"
+
+
+def reasons(claim: Claim, rulings: Sequence[Ruling]) -> str:
+    """Why it is undecided: how few there are, or how many it would need."""
+    open_ones = [ruling for ruling in rulings if ruling.state == UNDECIDED]
+    known = [ruling for ruling in open_ones if ruling.needed is not None]
+    if claim.once and known:  # one is enough: the one that needs least
+        open_ones = [min(known, key=lambda ruling: tuple(ruling.needed or ()))]
+    texts: dict[str, list[str]] = {}
+    for ruling in open_ones:
+        texts.setdefault(decides_at(claim, ruling), []).append(ruling.outcome.subject)
+    if len(texts) == 1 and len(open_ones) == len(rulings):
+        return next(iter(texts))
+    each = [f"{', '.join(filter(None, subjects))}: {text}" for text, subjects in texts.items()]
+    return "; ".join(text.removeprefix(": ") for text in each)
+
+
+def decides_at(claim: Claim, ruling: Ruling) -> str:
+    """What would decide an undecided outcome; empty of others."""
+    if ruling.state != UNDECIDED:
+        return ""
+    if ruling.outcome.effect.main.single:
+        return f"only 1 {singular(claim.resample)}"
+    if ruling.needed is None:
+        return "no number would decide"
+    runs, rows = ruling.needed
+    words = [f"{runs:,} {ruling.outcome.effect.main.of or claim.resample}"] if runs else []
+    words += [f"{'more' if rows == MORE else f'{rounded(rows):,}'} {ruling.outcome.effect.alone_of}"] if rows else []
+    return f"needs {' and '.join(words)}"
+
+
+def singular(word: str) -> str:
+    return word.removesuffix("s")
+
+
+def number_text(claim: Claim, ruling: Ruling) -> str:
+    """What the interval is of: ``3 teachers, 1,000 rows``."""
+    if claim.resample == NOTHING:
+        return "counted"
+    main = ruling.outcome.effect.main
+    words = []
+    if not main.fixed:
+        runs = main.of or claim.resample
+        words.append(f"{main.runs} {runs if main.runs > 1 else singular(runs)}")
+    if main.rows:
+        words.append(f"{main.rows:,} {main.rows_of}")
+    return ", ".join(words)
+
+
+def rounded(number: int) -> int:
+    """To two digits, upwards.
+
+    >>> rounded(12345), rounded(99), rounded(1010)
+    (13000, 99, 1100)
+    """
+    step = 10 ** max(len(str(number)) - 2, 0)
+    return -(-number // step) * step

@@ -1,0 +1,152 @@
+"""Intervals of verdicts: against SciPy, plain loops, and how often they hold what they promise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.claims import intervals
+from analysis.claims.intervals import MORE, Estimate, Largest, Needed, fixed, needed, over_runs, share_of
+from analysis.compare.pairs import resampled_differences
+
+
+def test_over_runs_is_students_interval() -> None:
+    values = [2.0, 3.5, 1.0, 4.0]
+    for confidence in (0.95, 0.99):
+        low, high = over_runs(values).interval(confidence)
+        mean, error = np.mean(values), stats.sem(values)
+        assert (low, high) == pytest.approx(stats.t.interval(confidence, 3, loc=mean, scale=error), abs=1e-12)
+
+
+def test_one_run_decides_nothing_but_shows_what_its_rows_say() -> None:
+    one = over_runs([-6.5], rows_error=1.5, rows=872)
+    assert one.single and one.interval(0.95) == (-math.inf, math.inf)
+    assert one.alone(0.95) == pytest.approx(stats.t.interval(0.95, 871, loc=-6.5, scale=1.5))
+    assert over_runs([-6.5]).alone(0.95) is None
+    assert needed(one, 0.0, 0.95) is None
+
+
+def test_a_fixed_model_is_decided_by_its_repeats_and_a_count_is_certain() -> None:
+    assert fixed(24.0, 2.0, 10).interval(0.95) == pytest.approx(stats.t.interval(0.95, 9, loc=24, scale=2))
+    assert fixed(15.6).interval(0.95) == (15.6, 15.6)
+
+
+def test_runs_and_rows_add_their_variances_as_welch_and_satterthwaite_have_it() -> None:
+    """Two samples whose means are subtracted are the textbook's case: SciPy's test gives the degrees of freedom."""
+    runs, rows = np.array([1.0, 3.0, 2.5]), np.random.default_rng(0).normal(0, 9.0, 40)
+    one = over_runs(runs.tolist(), rows_error=float(stats.sem(rows)), rows=40)
+    test = stats.ttest_ind(runs, rows, equal_var=False)
+    error, freedom = one.error()
+    assert freedom == pytest.approx(test.df, rel=1e-9)
+    assert error == pytest.approx(abs((runs.mean() - rows.mean()) / test.statistic), rel=1e-9)
+    low, high = one.interval(0.95)
+    assert high - low == pytest.approx(np.diff(test.confidence_interval(0.95))[0], rel=1e-9)
+
+
+def test_the_error_is_that_of_a_bootstrap_over_teachers_and_rows() -> None:
+    """Of k teachers it has (k - 1) / k of the variance between them: that much is added."""
+    random, values = np.random.default_rng(5), np.array([1.0, 3.0, 2.2, 0.4, 2.9])
+    of_rows = random.normal(0.0, 0.8, 40_000)
+    first = {str(teacher): (value + of_rows)[None] for teacher, value in enumerate(values)}
+    second = {teacher: np.zeros_like(drawn) for teacher, drawn in first.items()}
+    drawn = resampled_differences(first, second, np.random.default_rng(1))
+    one = over_runs(values.tolist(), rows_error=float(of_rows.std()), rows=1000)
+    assert one.error()[0] ** 2 == pytest.approx(drawn.var() + values.var(ddof=1) / 5**2, rel=0.02)
+
+
+@pytest.mark.parametrize("runs", [3, 5])
+def test_coverage_over_runs_and_common_rows(runs: int) -> None:
+    """Of three runs on the same 200 rows, where percentiles of a bootstrap over runs and rows cover far less."""
+    random, trials, covered, percentile = np.random.default_rng(7), 800, 0, 0
+    for _ in range(trials):
+        of_rows = random.normal(size=200)
+        values = random.normal(0.0, 0.15, runs) + of_rows.mean()
+        one = over_runs(values.tolist(), rows_error=float(stats.sem(of_rows)), rows=200)
+        low, high = one.interval(0.95)
+        covered += low <= 0 <= high
+        drawn = values[random.integers(runs, size=(400, runs))].mean(1) + random.normal(0, one.rows_error, 400)
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        percentile += low <= 0 <= high
+    assert 0.93 <= covered / trials <= 0.985
+    assert percentile / trials < covered / trials - 0.015
+
+
+def test_a_share_is_as_wide_as_what_its_units_leave_open() -> None:
+    triples = [(50.0, 60.0, 80.0), (60.0, 70.0, 90.0), (55.0, 75.0, 85.0)]
+    share = share_of(triples, "heads", 40)
+    low, seen, high = np.array(triples).T
+    assert share.value == pytest.approx(seen.mean())
+    assert share.interval(0.95).low == pytest.approx(stats.t.interval(0.95, 2, loc=low.mean(), scale=stats.sem(low))[0])
+    upper = stats.t.interval(0.95, 2, loc=high.mean(), scale=stats.sem(high))[1]
+    assert share.interval(0.95).high == pytest.approx(upper)
+    assert needed(share, 58.0, 0.95) == Needed(0, MORE), "its units have to be settled first"
+    assert needed(share, 40.0, 0.95) is not None
+    alone = share_of(triples[:1], "heads", 40)
+    assert alone.main.single and alone.alone(0.95) == (50, 80)
+
+
+def test_the_largest_of_several_is_covered_when_each_is_corrected() -> None:
+    """Ten effects of which all are 0: the best of them looks better, its interval does not."""
+    random, trials, covered, naive = np.random.default_rng(3), 400, 0, 0
+    for _ in range(trials):
+        each = [over_runs(random.normal(size=4).tolist()) for _ in range(10)]
+        largest = Largest(each)
+        low, _ = largest.interval(1 - 0.05 / 10)
+        covered += low <= 0
+        naive += largest.main.interval(0.95).low <= 0
+    assert covered / trials >= 0.945
+    assert naive / trials < 0.9
+    assert Largest(each).interval(0.9).high == max(one.interval(0.9).high for one in each)
+
+
+@pytest.mark.parametrize("distance", [1.0, 0.6])
+def test_as_many_runs_as_are_named_decide_four_times_in_five(distance: float) -> None:
+    one = Estimate(distance, runs=3, spread=1.0)
+    found = needed(one, 0.0, 0.95)
+    assert found is not None and found.rows == 0
+    random, decided = np.random.default_rng(0), {}
+    for runs in (found.runs - 1, found.runs):
+        drawn = random.normal(distance, 1.0, (40_000, runs))
+        error = drawn.std(1, ddof=1) / math.sqrt(runs)
+        decided[runs] = float((drawn.mean(1) - stats.t.ppf(0.975, runs - 1) * error > 0).mean())
+    assert decided[found.runs] >= 0.8 - 0.006
+    assert decided[found.runs - 1] < 0.8 + 0.006
+
+
+def test_rows_are_named_where_no_number_of_runs_would_do() -> None:
+    one = fixed(0.7, 1.0, 900)
+    found = needed(one, 0.0, 0.95)
+    assert found is not None and found.runs == 0
+    assert found.rows == pytest.approx(900 * ((stats.norm.isf(0.025) + stats.norm.isf(0.2)) / 0.7) ** 2, rel=0.01)
+    common = over_runs([0.69, 0.7, 0.71], rows_error=1.0, rows=900)
+    both = needed(common, 0.0, 0.95)
+    assert both is not None and both.runs == 0 and both.rows >= found.rows
+    stricter = needed(one, 0.0, 1 - 0.05 / 49)
+    assert stricter is not None and stricter.rows > 1.9 * found.rows
+
+
+def test_runs_and_rows_are_named_together_where_neither_would_do_alone() -> None:
+    one = over_runs([-0.6, 0.7, 1.9], rows_error=1.5, rows=900)
+    confidence = 1 - 0.05 / 40
+    found = needed(one, 0.0, confidence)
+    assert found is not None and found.runs > 3 and found.rows > 900
+    assert intervals.power(one, one.value, confidence, runs=found.runs, rows=found.rows) >= 0.8
+    assert intervals.power(one, one.value, confidence, runs=found.runs, rows=found.rows - 1) < 0.8
+    assert intervals.power(one, one.value, confidence, runs=10_000) < 0.8
+    assert intervals.power(one, one.value, confidence, rows=10_000_000) < 0.8
+
+
+def test_no_number_decides_an_effect_at_the_margin() -> None:
+    assert needed(Estimate(2.0, runs=3, spread=1.0), 2.0, 0.95) is None
+    assert needed(Estimate(2.0 + 1e-5, runs=3, spread=1.0), 2.0, 0.95) is None
+
+
+def test_power_is_that_of_the_noncentral_distribution() -> None:
+    one = Estimate(0.5, runs=4, spread=1.0)
+    expected = stats.nct.sf(stats.t.ppf(0.975, 15), 15, 0.5 * math.sqrt(16))
+    assert intervals.power(one, 0.5, 0.95, runs=16) == pytest.approx(expected)
+    assert intervals.power(fixed(1.0), 1.0, 0.95, rows=5) == 1.0
+    assert intervals.power(fixed(1.0, 0.01, 100), 1.0, 0.95, rows=100) == 1.0

@@ -84,7 +84,7 @@ def verdict(claim: Claim, rulings: Sequence[Ruling], left_out: Sequence[str] = (
     if not rulings:
         return NOT_JUDGED if left_out else NOT_TESTED
     if UNKNOWN in quiet:
-        return f"{UNDECIDED}: {UNKNOWN}"
+        return f"{UNDECIDED}: machine {UNKNOWN}"
     states = [ruling.state for ruling in rulings]
     holding = states.count(HOLDS)
     count = f"{holding} of {len(states)} {claim.over}"
@@ -99,11 +99,17 @@ def verdict(claim: Claim, rulings: Sequence[Ruling], left_out: Sequence[str] = (
 
 
 def reasons(claim: Claim, rulings: Sequence[Ruling]) -> str:
-    """Why it is undecided: how few there are, or how many it would need."""
+    """Why it is undecided: how few there are, or how many it would need.
+
+    Where one is enough, that of those that seem to hold which needs least; if none does, of all, which have to be
+    decided together, that which needs most.
+    """
     open_ones = [ruling for ruling in rulings if ruling.state == UNDECIDED]
     known = [ruling for ruling in open_ones if ruling.needed is not None]
-    if claim.once and known:  # one is enough: the one that needs least
-        open_ones = [min(known, key=lambda ruling: tuple(ruling.needed or ()))]
+    if claim.once and known:
+        seem = [ruling for ruling in known if _seems(claim, ruling) == HOLDS]
+        chosen = min(seem, key=_effort) if seem else max(known, key=_effort)
+        open_ones = [chosen] if seem or len(known) == len(open_ones) else open_ones
     texts: dict[str, list[str]] = {}
     for ruling in open_ones:
         texts.setdefault(decides_at(claim, ruling), []).append(ruling.outcome.subject)
@@ -111,6 +117,15 @@ def reasons(claim: Claim, rulings: Sequence[Ruling]) -> str:
         return next(iter(texts))
     each = [f"{', '.join(filter(None, subjects))}: {text}" for text, subjects in texts.items()]
     return "; ".join(text.removeprefix(": ") for text in each)
+
+
+def _seems(claim: Claim, ruling: Ruling) -> str:
+    value = ruling.outcome.effect.value
+    return position(Interval(value, value), claim.side, ruling.margin)
+
+
+def _effort(ruling: Ruling) -> tuple[int, ...]:
+    return tuple(ruling.needed or ())
 
 
 def decides_at(claim: Claim, ruling: Ruling) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.catalogue import commands
 from analysis.catalogue.all_claims import Judged
@@ -30,7 +31,7 @@ class TestedClaim:
     """``Michel et al. 2019``."""
     cells: dict[str, str]
     brief: dict[str, str]
-    """The same where all tasks would not fit."""
+    """The same for who is in a hurry."""
     criterion: str
     setting: tuple[str, ...]
     """Model, data, teachers, machine."""
@@ -50,25 +51,41 @@ def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
                 cells = {name: str(row[name]) for name in COLUMNS}
                 words = tuple(str(row["setting"]).split("; "))
                 command = commands.of_claim(claim, one.setting, tasks, one.runs)
-                brief = in_brief(cells, str(row["estimate"]), claim)
+                brief = in_brief(cells, row, claim)
                 own = (cells, brief, str(row["criterion"]), words, command)
                 tested.append(TestedClaim(one.chapter.paper, one.chapter.title, *own))
     return tested
 
 
-def in_brief(cells: Mapping[str, str], estimates: str, claim: Claim) -> dict[str, str]:
-    """Of many tasks only the range of their numbers, without intervals, and what they have in common.
+def in_brief(cells: Mapping[str, str], row: Mapping[Any, Any], claim: Claim) -> dict[str, str]:
+    """The number with its interval alone, without what single runs and rows say beside it; of many tasks only the range
+    of their numbers, and what they have in common.
 
     Arguments:
-        estimates: ``task: number; ...``, as the CSV has them.
+        row: of the CSV.
     """
-    numbers = [float(part.rpartition(": ")[2]) for part in estimates.split("; ") if part]
-    if len(numbers) <= MANY:
-        return dict(cells)
-    runs = {part.rpartition(": ")[2].partition(", ")[0] for part in cells["n"].split("; ")}
-    low, high = (fixed(end, claim.digits) for end in (min(numbers), max(numbers)))
-    own = f"{low} to {high} {claim.unit} ({len(numbers)} {claim.over})"
-    return {**cells, OURS: own, "n": f"{runs.pop()} a task" if len(runs) == 1 else f"{len(numbers)} {claim.over}"}
+    estimates, lows, highs = (_by_subject(str(row[name])) for name in ("estimate", "low", "high"))
+    if len(estimates) > MANY:
+        runs = {part.rpartition(": ")[2].partition(", ")[0] for part in cells["n"].split("; ")}
+        low, high = (fixed(end, claim.digits) for end in (min(estimates.values()), max(estimates.values())))
+        own = f"{low} to {high} {claim.unit} ({len(estimates)} {claim.over})"
+        return {**cells, OURS: own, "n": f"{runs.pop()} a task" if len(runs) == 1 else f"{len(estimates)} {claim.over}"}
+    parts = []
+    for subject, value in estimates.items():
+        low, high = lows[subject], highs[subject]
+        known = low < high < math.inf and low > -math.inf
+        ends = f" ({fixed(low, claim.digits)} to {fixed(high, claim.digits)})" if known else ""
+        parts.append(f"{f'{subject}: ' if subject else ''}{fixed(value, claim.digits)}{ends} {claim.unit}")
+    return {**cells, OURS: "; ".join(parts)}
+
+
+def _by_subject(text: str) -> dict[str, float]:
+    """
+    >>> _by_subject("a: 1.5; b: inf"), _by_subject("2")
+    ({'a': 1.5, 'b': inf}, {'': 2.0})
+    """
+    parts = [part.rpartition(": ") for part in text.split("; ") if part]
+    return {subject: float(number) for subject, _, number in parts}
 
 
 def paper_table(rows: Sequence[TestedClaim], paper: str) -> str:
@@ -110,7 +127,8 @@ def headline(rows: Sequence[TestedClaim], chosen: Sequence[Sequence[str]]) -> st
             raise UserError(f"headline: {len(matches)} tested claims of {paper} begin with {words!r}, one should")
         cells = matches[0].brief
         verdict = _bold(cells["verdict"]) + (f" ({remark[0]})" if remark else "")
-        claim = f"{cells['claim']} ({matches[0].title.replace(' et al.', '')})"
+        title = matches[0].title.replace(" et al.", "").replace(" (", ", ").removesuffix(")")
+        claim = f"{cells['claim']} ({title})"
         lines.append(_line([claim, cells["published"], cells[OURS], cells["n"], verdict]))
     return "\n".join(lines)
 

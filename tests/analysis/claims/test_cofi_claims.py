@@ -50,7 +50,7 @@ def test_one_training_run_decides_nothing(tmp_path: Path) -> None:
     table = judged(tmp_path)
     tested = table[table["verdict"] != "not tested"]
     assert set(tested.index) == set(CLAIMS) - {"tasks"}
-    assert set(tested["verdict"]) == {"undecided: only 1 seed", "undecided: not known to be quiet"}
+    assert set(tested["verdict"]) == {"undecided: only 1 seed", "undecided: machine not known to be quiet"}
     assert table.loc["random", "low"] == "-inf" and "rows alone" in table.loc["random", OURS]
 
 

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from analysis.claims import papers
+from analysis.claims.criteria.head_changes import single_head_changes
 from analysis.claims.table import OURS, ours
 from analysis.claims.verdicts import verdict
 from analysis.data.groups import Group
@@ -169,23 +170,22 @@ def test_heads_that_surely_cost_a_point_speak_against_it(tmp_path: Path) -> None
 
 
 def test_errors_of_heads_come_from_answers_where_there_are_some(tmp_path: Path) -> None:
-    """No head changes more than one answer of 300, so all surely cost less than a point, whatever the table's p."""
-    folder = heads(tmp_path, [-0.9] * 16, teacher=0)
+    """Every head gains one answer of 300: surely no loss of a point, of which p-values of 0.9 would say nothing."""
+    folder = heads(tmp_path, [100 / ROWS] * 16, teacher=0, p_value=0.9)
+    [outcome] = outcomes("michel.single_heads", group(tmp_path))
+    assert outcome.note.startswith("0 of 16 surely")
     wrong = np.arange(ROWS) < 90
     models: list[tuple[dict[str, Any], RowAnswers]] = [({"ablation": "none"}, answers(wrong))]
     for layer in range(4):
         for head in range(4):
             words = dict(zip(ABLATED, ("one_off", "self", layer, head), strict=True))
-            models.append((words, answers(wrong ^ (np.arange(ROWS) == 100 + 4 * layer + head))))
+            models.append((words, answers(wrong & (np.arange(ROWS) != 4 * layer + head))))
     add_answers(folder, *models)
-    path = folder / "tables" / "heads.csv"
-    table = pd.read_csv(path)
-    table.loc[table["ablation"] == "one_off", "delta"] = -1 / ROWS
-    table.to_csv(path, index=False)
     [outcome] = outcomes("michel.single_heads", group(tmp_path))
-    expected = 1 / ROWS + stats.norm.isf(0.025) * (1 / ROWS * (1 - 1 / ROWS) / ROWS) ** 0.5
-    assert (100 * expected > 1) == (outcome.note.startswith("0 of 16 surely"))
-    assert outcome.effect.value == 100
+    assert outcome.note.startswith("16 of 16 surely")
+    changes = single_head_changes(group(tmp_path), Journal())
+    assert changes is not None and set(changes["by"]) == {"answers"}
+    assert changes["error"].to_numpy() == pytest.approx(100 * (1 / ROWS * (1 - 1 / ROWS) / ROWS) ** 0.5, rel=0.1)
 
 
 def test_a_gain_of_a_layer_is_no_loss_and_its_own_choice_is_corrected_for(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_speed_claims_rest_on_the_repeats_of_a_quiet_machine(tmp_path: Path) -> 
     runs = {"time_inference": [group(tmp_path)]}
     frame = papers.judged("michel", runs, Journal(), "a setting").frame.set_index("claim")
     speed = frame[frame.index.str.contains("speeds inference up")]["verdict"]
-    assert list(speed) == ["undecided: not known to be quiet"] * 2
+    assert list(speed) == ["undecided: machine not known to be quiet"] * 2
     mark_quiet(folder, {"time inference": 0.0})
     frame = papers.judged("michel", {"time_inference": [group(tmp_path)]}, Journal(), "a setting").frame
     at_one = frame[frame["claim"].str.contains("at batch 1")].iloc[0]

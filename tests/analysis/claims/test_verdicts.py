@@ -54,7 +54,8 @@ def test_the_interval_is_one_of_95_per_cent_with_two_sides() -> None:
 def test_one_run_and_unknown_machines_decide_nothing() -> None:
     one = Outcome(over_runs([40.0], 0.1, 1000))
     assert judged(CLAIM, one) == "undecided: only 1 seed"
-    assert judged(CLAIM, at(9, 1), quiet="not known to be quiet; 1 run left out") == "undecided: not known to be quiet"
+    unknown = judged(CLAIM, at(9, 1), quiet="not known to be quiet; 1 run left out")
+    assert unknown == "undecided: machine not known to be quiet"
     assert judged(CLAIM, at(9, 1), quiet="1 run beside other work left out") == "holds"
     assert verdict(CLAIM, []) == "not tested"
     assert verdict(CLAIM, [], ["rte"]) == "not judged: teacher at chance"
@@ -80,6 +81,11 @@ def test_the_best_is_corrected_for_all_that_were_looked_at() -> None:
     assert confidence_of([many]) == pytest.approx(1 - 0.05 / 49)
     assert judged(best, few) == "holds"
     assert judged(best, many).startswith("undecided: needs ")
+    near, nearer = (Outcome(Largest([Estimate(at, 3, 2.0)]), subject="near", cells=1) for at in (-1.5, -0.5))
+    far = Outcome(Largest([Estimate(1.0, 3, 9.0)]), subject="far")
+    assert judged(best, near, nearer, far).startswith("undecided: near: needs "), "one that seems to hold is enough"
+    both = [near, Outcome(Largest([Estimate(-1.2, 3, 2.0)]), subject="nearest")]
+    assert judged(best, *both).startswith("undecided: nearest: needs "), "all that seem not to hold are needed"
     lost = Outcome(Largest([Estimate(-9.0, 3, 0.3)]), subject="b")
     assert judged(best, few, lost) == "holds (for 1 of 2 tasks)"
     assert judged(best, lost, replace(lost, subject="c")) == "does not hold"

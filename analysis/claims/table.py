@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from analysis.claims.claim import Claim, Outcome
 from analysis.claims.intervals import ANSWERS, BANDS, TESTS
 from analysis.claims.verdicts import (
-    CONFIDENCE,
     UNDECIDED,
     Ruling,
     confidence_of,
@@ -149,7 +148,7 @@ def interval_text(claim: Claim, ruling: Ruling) -> str:
         return ""
     if not main.single:
         return f" ({fixed(interval.low, claim.digits)} to {fixed(interval.high, claim.digits)})"
-    alone = ruling.outcome.effect.alone(CONFIDENCE)
+    alone = ruling.outcome.effect.alone(ruling.confidence)
     if alone is None:
         return ""
     ends = f"{fixed(alone.low, claim.digits)} to {fixed(alone.high, claim.digits)}"

@@ -34,6 +34,8 @@ class Ruling:
     """Of the three, by the interval alone."""
     needed: Needed | None
     """Of an undecided one."""
+    confidence: float
+    """Of the interval, which allows for all outcomes that are judged at once."""
 
 
 def rule(claim: Claim, outcomes: Sequence[Outcome]) -> list[Ruling]:
@@ -48,7 +50,7 @@ def rule(claim: Claim, outcomes: Sequence[Outcome]) -> list[Ruling]:
         if state == UNDECIDED:
             nearest = min(ends(margin), key=lambda end: abs(outcome.effect.value - end))
             more = needed(outcome.effect, nearest, confidence)
-        rulings.append(Ruling(outcome, interval, margin, state, more))
+        rulings.append(Ruling(outcome, interval, margin, state, more, confidence))
     return rulings
 
 
@@ -156,7 +158,7 @@ def number_text(claim: Claim, ruling: Ruling) -> str:
         runs = main.of or claim.resample
         words.append(f"{main.runs} {runs if main.runs > 1 else singular(runs)}")
     if main.rows:
-        words.append(f"{main.rows:,} {main.rows_of}")
+        words.append(f"{main.rows:,} {main.rows_of if main.rows > 1 else singular(main.rows_of)}")
     return ", ".join(words)
 
 

@@ -105,6 +105,8 @@ def test_what_would_decide_and_what_was_judged_in_words() -> None:
     [rows] = rule(replace(CLAIM, resample="repeats"), [Outcome(fixed(0.7, 1.0, 900))])
     assert decides_at(CLAIM, rows) == "needs 15,000 repeats"
     assert number_text(CLAIM, rows) == "900 repeats"
+    one = rule(CLAIM, [Outcome(fixed(0.0, 1.0, 1))])[0]
+    assert number_text(CLAIM, one) == "1 repeat"
     [certain] = rule(replace(CLAIM, resample="nothing"), [Outcome(fixed(5.0))])
     assert (certain.state, decides_at(CLAIM, certain)) == ("holds", "")
     assert number_text(replace(CLAIM, resample="nothing"), certain) == "counted"

@@ -71,11 +71,13 @@ def in_brief(cells: Mapping[str, str], row: Mapping[Any, Any], claim: Claim) -> 
         own = f"{low} to {high} {claim.unit} ({len(estimates)} {claim.over})"
         return {**cells, OURS: own, "n": f"{runs.pop()} a task" if len(runs) == 1 else f"{len(estimates)} {claim.over}"}
     parts = []
+    only = cells[OURS].partition(": ")[0] if claim.over == "tasks" else ""  # the CSV does not name a single task
     for subject, value in estimates.items():
         low, high = lows[subject], highs[subject]
         known = low < high < math.inf and low > -math.inf
         ends = f" ({fixed(low, claim.digits)} to {fixed(high, claim.digits)})" if known else ""
-        parts.append(f"{f'{subject}: ' if subject else ''}{fixed(value, claim.digits)}{ends} {claim.unit}")
+        name = subject or only
+        parts.append(f"{f'{name}: ' if name else ''}{fixed(value, claim.digits)}{ends} {claim.unit}")
     return {**cells, OURS: "; ".join(parts)}
 
 

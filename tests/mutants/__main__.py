@@ -1,0 +1,118 @@
+"""Small wrong changes of the library, and whether its tests notice: ``python -m tests.mutants [out=FOLDER] [...]``.
+
+A seeded sample of every package (``size=60 seed=0``) is tried in a copy of the tree, each mutant against those files of
+its package's own tests that run its line, the quickest first, until one fails; those that live are then tried against
+tests of commands. What is done is in ``FOLDER/mutants.jsonl``, a line a mutant, and not done again, so a run that was
+stopped (or ends by itself after ``seconds=``) goes on; ``FOLDER/report.md`` is written after every mutant. ``again=FILE``
+tries those that lived in other results, for tests that were written since.
+"""
+
+from __future__ import annotations
+
+import compileall
+import json
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from tests.mutants import lines, report, server
+from tests.mutants.areas import AREAS, ROOT, SEED, SIZE, Area, Mutant, in_turns, sample
+
+MARGIN, FLOOR = 3.0, 60.0
+"""A mutant may take so many times what its tests take on the code as it is, and so many seconds more."""
+
+
+def copied(tree: Path) -> None:
+    """The files that git knows, as they are now."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tree / name)
+    # By the hash of their source: a mutant of the same size and second is compiled anew.
+    compileall.compile_dir(tree, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+
+
+def tried(mutant: Mutant, files: list[lines.TestFile], tree: Path, folder: Path) -> report.Line:
+    """What becomes of a mutant."""
+    running = [file for file in files if file.passed and mutant.mutation.line in file.lines.get(mutant.module, ())]
+    path = tree / mutant.module
+    whole = path.read_text("utf-8")
+    verdict, by, cpu = "survived" if running else "no test runs it", "", 0.0
+    try:
+        path.write_text(mutant.mutation.apply(whole), encoding="utf-8")
+        for file in sorted(running, key=lambda file: file.cpu):
+            limit = MARGIN * file.cpu + FLOOR
+            work = partial(server.tests, [file.name])
+            outcome = server.forked(work, tree, folder / "last.log", cpu=limit, seconds=20 * limit)
+            cpu += outcome.cpu
+            if outcome.status:
+                failed = outcome.status in (1, 2)
+                verdict = "killed" if failed else "timed out" if outcome.timed_out else f"ended with {outcome.status}"
+                by = file.name
+                break
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    return {**report.described(mutant, whole), "verdict": verdict, "by": by, "cpu": round(cpu, 1)}
+
+
+def chosen(areas: list[Area], size: int, seed: int, again: str | None, tree: Path) -> list[Mutant]:
+    """The sample, an area after the other in turns; or those of it that lived."""
+    mutants = list(in_turns([sample(area, size, seed, tree) for area in areas]))
+    if again is None:
+        return mutants
+    alive = {key for key, line in report.read(Path(again)).items() if line["verdict"] in report.ALIVE}
+    return [mutant for mutant in mutants if mutant.key in alive]
+
+
+def rounds(mutants: list[Mutant], done: dict[str, report.Line]) -> Iterator[tuple[bool, Mutant]]:
+    """What is left to do: every mutant against the near tests, and who lives against the far ones."""
+    for mutant in mutants:
+        if mutant.key not in done:
+            yield False, mutant
+    for mutant in mutants:
+        if done[mutant.key]["verdict"] in report.ALIVE and not done[mutant.key]["far"]:
+            yield True, mutant
+
+
+def main(arguments: list[str]) -> None:
+    given = dict(argument.split("=", 1) for argument in arguments)
+    folder = Path(given.pop("out", "build/mutants")).resolve()
+    size, seed, seconds = int(given.pop("size", SIZE)), int(given.pop("seed", SEED)), float(given.pop("seconds", "inf"))
+    only, again = given.pop("areas", ",".join(area.name for area in AREAS)).split(","), given.pop("again", None)
+    if given:
+        raise SystemExit(f"{', '.join(given)}: unknown, right would be out=, size=, seed=, areas=, seconds= or again=")
+    tree, results, end = folder / "tree", folder / "mutants.jsonl", time.monotonic() + seconds
+    if not tree.exists():
+        copied(folder / "tree.new")
+        (folder / "tree.new").rename(tree)
+    os.environ.update(PYTHONDONTWRITEBYTECODE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
+    sys.dont_write_bytecode = True
+    server.import_libraries()
+    areas = {area.name: area for area in AREAS if area.name in only}
+    known, done = dict[str, lines.TestFile](), report.read(results)
+    for far, mutant in rounds(chosen(list(areas.values()), size, seed, again, tree), done):
+        names = areas[mutant.area].test_files(far=far, root=tree)
+        for name in names:
+            if name not in known and time.monotonic() < end:
+                known[name] = lines.measured(name, tree, folder)
+                if not known[name].passed:
+                    print(f"{name}: fails on the code as it is, left out", flush=True)
+        if time.monotonic() > end:
+            break
+        line = done[mutant.key] = {**tried(mutant, [known[name] for name in names], tree, folder), "far": far}
+        with results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        (folder / "report.md").write_text(report.page(areas, done.values(), report.equivalents()), encoding="utf-8")
+        print(f"{mutant.area} {mutant.number}: {line['verdict']}, {line['cpu']} s, {mutant.module}:{line['line']}", flush=True)
+    print((folder / "report.md").read_text("utf-8"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

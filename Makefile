@@ -9,7 +9,7 @@ READY := .venv/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all lint figures report readme reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
+.PHONY: help setup test test-all lint mutants figures report readme reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -34,6 +34,9 @@ lint: $(READY)  ## Check style, types, and which package imports which
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
+
+mutants: $(READY)  ## Try small wrong changes of the library on its tests (hours, goes on where it stopped)
+	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m tests.mutants
 
 figures: $(READY)  ## Redraw all figures and tables from the logged runs, into figures/logged
 	$(BIN)/python -m analysis source=analysis/logged_runs out=figures/logged

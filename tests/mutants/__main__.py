@@ -3,8 +3,8 @@
 A seeded sample of every package (``size=60 seed=0``) is tried in a copy of the tree, each mutant against those files of
 its package's own tests that run its line, the quickest first, until one fails; those that live are then tried against
 tests of commands. What is done is in ``FOLDER/mutants.jsonl``, a line a mutant, and not done again, so a run that was
-stopped (or ends by itself after ``seconds=``) goes on; ``FOLDER/report.md`` is written after every mutant. ``again=FILE``
-tries those that lived in other results, for tests that were written since.
+stopped (or ends by itself after ``seconds=``) goes on; ``FOLDER/report.md`` is written after every mutant.
+``again=FILE`` tries those that lived in other results, for tests that were written since.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def copied(tree: Path) -> None:
 
 def tried(mutant: Mutant, files: list[lines.TestFile], tree: Path, folder: Path) -> report.Line:
     """What becomes of a mutant."""
-    running = [file for file in files if file.passed and mutant.mutation.line in file.lines.get(mutant.module, ())]
+    own = set(mutant.mutation.statement)
+    running = [file for file in files if file.passed and not own.isdisjoint(file.lines.get(mutant.module, ()))]
     path = tree / mutant.module
     whole = path.read_text("utf-8")
     verdict, by, cpu = "survived" if running else "no test runs it", "", 0.0
@@ -110,7 +111,7 @@ def main(arguments: list[str]) -> None:
         with results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         (folder / "report.md").write_text(report.page(areas, done.values(), report.equivalents()), encoding="utf-8")
-        print(f"{mutant.area} {mutant.number}: {line['verdict']}, {line['cpu']} s, {mutant.module}:{line['line']}", flush=True)
+        print(f"{mutant.area} {mutant.number}: {line['verdict']} in {line['cpu']} s, {mutant.key}", flush=True)
     print((folder / "report.md").read_text("utf-8"))
 
 

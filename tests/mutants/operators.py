@@ -44,6 +44,8 @@ class Mutation:
     operator: str
     line: int
     """The first one that is changed, counted from 1."""
+    statement: range
+    """Lines of the statement that it is in, of which one runs where it does; of a compound one, those of its head."""
     start: int
     end: int
     text: str
@@ -58,7 +60,7 @@ def mutations(source: str) -> list[Mutation]:
     encoded, offsets, different = source.encode(), [0], dict[tuple[int, int, str], Mutation]()
     for line in encoded.splitlines(keepends=True):
         offsets.append(offsets[-1] + len(line))
-    for node in _computing(ast.parse(source)):
+    for node, statement in _computing(ast.parse(source), range(0)):
         for operator, old, new in _changes(node):
             start = offsets[old.lineno - 1] + old.col_offset
             end = offsets[(old.end_lineno or 0) - 1] + (old.end_col_offset or 0)
@@ -66,21 +68,28 @@ def mutations(source: str) -> list[Mutation]:
             if not isinstance(new, ast.stmt | ast.Slice | ast.Constant | ast.Name | ast.Call):
                 text = f"({text})"
             if ast.unparse(old) != ast.unparse(new):
-                different.setdefault((start, end, text), Mutation(operator, old.lineno, start, end, text))
+                different.setdefault((start, end, text), Mutation(operator, old.lineno, statement, start, end, text))
     return sorted(different.values(), key=lambda one: (one.start, one.end, one.text))
 
 
-def _computing(node: ast.AST) -> Iterator[Place]:
-    """Below a node, what computes."""
+def _computing(node: ast.AST, statement: range) -> Iterator[tuple[Place, range]]:
+    """Below a node, what computes, each with the lines of its statement."""
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "type_params", "bases"):
             continue
         for child in value if isinstance(value, list) else [value]:
             if not isinstance(child, ast.AST) or _for_people(child):
                 continue
+            within = _lines(child) if isinstance(child, ast.stmt) else statement
             if isinstance(child, Place):
-                yield child
-            yield from _computing(child)
+                yield child, within
+            yield from _computing(child, within)
+
+
+def _lines(node: ast.stmt) -> range:
+    body = getattr(node, "body", None)
+    end = max(body[0].lineno, node.lineno + 1) if body else (node.end_lineno or node.lineno) + 1
+    return range(node.lineno, end)
 
 
 def _for_people(node: ast.AST) -> bool:
@@ -160,8 +169,8 @@ def _calls(node: ast.Call) -> Iterator[tuple[str, Place, Place]]:
     if name in OTHERS and (name != "sum" or isinstance(node.func, ast.Attribute)):  # Python has no other for its sum
         func = _with(node.func, **{"id" if isinstance(node.func, ast.Name) else "attr": OTHERS[name]})
         yield "function", node, _with(node, func=func)
-    first = node.args[:2]
-    if len(first) == 2 and name != "isinstance" and not any(isinstance(one, ast.Starred) or _text(one) for one in first):
+    first = [one for one in node.args[:2] if not isinstance(one, ast.Starred) and not _text(one)]
+    if len(first) == 2 and name != "isinstance":
         yield "arguments swapped", node, _with(node, args=[first[1], first[0], *node.args[2:]])
     for place, keyword in enumerate(node.keywords):
         if keyword.arg is not None and not _text(keyword.value):

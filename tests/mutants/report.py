@@ -6,6 +6,7 @@ import ast
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,8 @@ def _place(line: Line) -> tuple[str, str, str, str]:
 def changed(line: Line) -> str:
     """What differs, in one line: the part in common at both ends is cut to a few characters."""
     before, after = " ".join(line["before"].split()), " ".join(line["after"].split())
-    try:
+    with suppress(SyntaxError):
         before = ast.unparse(ast.parse(before))  # quotes and brackets as in the text after
-    except SyntaxError:
-        pass
     if len(before) + len(after) < 120:
         return f"{before} -> {after}"
     common = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import resource
@@ -9,16 +10,19 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 LIBRARIES = (
     "torch", "transformers", "transformers.models.auto.modeling_auto", "transformers.models.bert.modeling_bert",
-    "datasets", "pandas", "scipy.stats", "sklearn.metrics", "hydra", "wandb", "sacrebleu", "rich.progress",
-    "pytest",
+    "datasets", "pandas", "scipy.stats", "sklearn.metrics", "hydra", "hypothesis", "wandb", "sacrebleu",
+    "rich.progress", "pytest",
 )  # fmt: skip
 """What costs seconds to import and is the same for all mutants."""
 
+PLUGINS = ("cacheprovider", "hypothesispytest", "xdist", "anyio")
+"""Of pytest, that take a second to import and are of no use here."""
 HOUSE, ROOT = ("prunekit", "analysis", "experiments", "tests"), Path(__file__).parents[2]
 
 
@@ -40,6 +44,7 @@ class Outcome:
 def import_libraries() -> None:
     for name in LIBRARIES:
         importlib.import_module(name)
+    gc.freeze()  # so that collections in a fork leave it alone
 
 
 def forked(work: Callable[[], int], cwd: Path, log: Path, *, cpu: float, seconds: float) -> Outcome:
@@ -73,10 +78,8 @@ def forked(work: Callable[[], int], cwd: Path, log: Path, *, cpu: float, seconds
             late = True
             os.killpg(child, signal.SIGKILL)
         time.sleep(0.02)
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what the tests have started and left
-    except ProcessLookupError:
-        pass
     status, used = os.waitstatus_to_exitcode(ended[1]), ended[2].ru_utime + ended[2].ru_stime
     late = late or status in (-signal.SIGXCPU, -signal.SIGKILL)
     return Outcome(status, used, time.monotonic() - start, late)
@@ -86,5 +89,5 @@ def tests(files: list[str]) -> int:
     """Run test files until one fails, in this process."""
     import pytest
 
-    imported = "ignore::pytest.PytestAssertRewriteWarning"  # of plugins that libraries have imported before pytest could
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-W", imported, "--tb=line", *files]))
+    plugins = [part for name in PLUGINS for part in ("-p", f"no:{name}")]
+    return int(pytest.main(["-x", "-q", *plugins, "--tb=line", *files]))

@@ -1,0 +1,141 @@
+"""The mutants themselves: what is changed, what is left alone, and that a sample is the same again."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.mutants import report
+from tests.mutants.areas import AREAS, ROOT, Area, in_turns, sample
+from tests.mutants.operators import mutations
+
+
+def changes(source: str) -> set[str]:
+    return {one.apply(source) for one in mutations(source)}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("a < b", {"(a <= b)", "(a >= b)"}),
+        ("a is None", {"(a is not None)"}),
+        ("x - y", {"(x + y)"}),
+        ("x // y", {"(x * y)"}),
+        ("p and q or r", {"(p or q) or r", "((p and q) and r)"}),
+        ("not a", {"a"}),
+        ("(not (a or b))", {"((a or b))", "(not ((a and b)))"}),
+        ("k = 3", {"k = 4", "k = 2"}),
+        ("k = 0.5", {"k = 1.0", "k = 0.25"}),
+        ("k = True", {"k = False"}),
+        ("min(x)", {"max(x)", "pass"}),
+        ("y = t.sum(dim)", {"y = t.mean(dim)"}),
+        ("y = f(a, b, c)", {"y = f(b, a, c)"}),
+        ("y = f(a, k=b)", {"y = f(a)"}),
+        ("y = x[:n]", {"y = x[:(n + 1)]"}),
+        ("y = a if c else b", {"y = (b if c else a)"}),
+        ("if ok:\n    y = x", {"if (not ok):\n    y = x"}),
+        ("t.a = x", {"pass"}),
+        ("t += x", {"pass", "t -= x"}),
+        ("größe = é - b  # naïve", {"größe = (é + b)  # naïve"}),
+        ("y = (a\n     + b)", {"y = ((a - b))"}),
+    ],
+)
+def test_an_operator(source: str, expected: set[str]) -> None:
+    assert changes(source) == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""About 3 things, not 4."""',
+        "raise UserError(f'{a + 1} is too much' if a > 3 else 'no')",
+        "log.warning('%d', a + 1)",
+        "warnings.warn('x', stacklevel=2)",
+        "x = f'{a + 1:>3}'",
+        "def f(a: Literal[3] | None) -> tuple[int, Literal[4]]: ...",
+        "x: Literal[3, 4]",
+        "Kind = Literal[3, 4]",
+        "if TYPE_CHECKING:\n    N = 3",
+        "if __name__ == '__main__':\n    main(3)",
+        "__all__ = ['a'] + ['b']",
+        "@lru_cache(maxsize=3)\ndef f(): ...",
+        "y = isinstance(a, b)",
+        "y = f('a', 'b', label='c')",
+    ],
+)
+def test_what_people_read_is_left_alone(source: str) -> None:
+    assert changes(source) == set()
+
+
+def test_a_mutant_runs_where_its_statement_does() -> None:
+    """Python counts a statement of several lines as one or another of them."""
+    source = "x = f(\n    a,\n    3,\n)\nif (\n    a < b\n):\n    y = 4\n"
+    places = {one.line: one.statement for one in mutations(source)}
+    assert places == {1: range(1, 5), 3: range(1, 5), 6: range(5, 8), 8: range(8, 9)}
+
+
+def test_every_mutant_of_a_package_is_python_and_differs_in_its_line() -> None:
+    area = next(area for area in AREAS if area.name == "fisher")
+    for mutant in sample(area, size=40):
+        source = (ROOT / mutant.module).read_text("utf-8")
+        changed = mutant.mutation.apply(source)
+        assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source))
+        line = mutant.mutation.line
+        assert changed.splitlines()[: line - 1] == source.splitlines()[: line - 1]
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> Area:
+    (tmp_path / "one.py").write_text("".join(f"a{n} = b + c\n" for n in range(20)), encoding="utf-8")
+    (tmp_path / "two.py").write_text("".join(f"a{n} = b < c\n" for n in range(20)), encoding="utf-8")
+    return Area("small", "*.py", (), ())
+
+
+def test_a_seed_gives_the_same_sample(area: Area, tmp_path: Path) -> None:
+    first, again, other = (sample(area, 12, seed, tmp_path) for seed in (0, 0, 1))
+    assert [one.key for one in first] == [one.key for one in again] != [one.key for one in other]
+    assert sample(area, 5, 0, tmp_path) == first[:5]
+    everything = sample(area, 1000, 0, tmp_path)
+    assert len({one.key for one in everything}) == len(everything) == 20 + 2 * 20
+
+
+def test_areas_take_turns(area: Area, tmp_path: Path) -> None:
+    long, short = sample(area, 3, 0, tmp_path), sample(area, 1, 1, tmp_path)
+    assert list(in_turns([long, short])) == [long[0], short[0], long[1], long[2]]
+
+
+def test_areas_name_modules_and_tests_that_are_there() -> None:
+    for own in AREAS:
+        assert own.modules()
+        for far in (False, True):
+            assert own.test_files(far=far)
+            assert all((ROOT / name).is_file() for name in own.test_files(far=far))
+
+
+def test_the_report_counts() -> None:
+    """8 of 10 dead: Wilson's interval, by its formula, is 49.0 % to 94.3 %."""
+    lines = [
+        {"area": "a", "module": "m.py", "line": n, "code": f"x = {n}", "before": str(n), "after": str(n + 1),
+         "operator": "value", "verdict": verdict}
+        for n, verdict in enumerate(["killed"] * 7 + ["timed out", "survived", "no test runs it"])
+    ]  # fmt: skip
+    page = report.page(["a", "empty"], lines, {("m.py", "x = 8", "8", "9"): "it is not read"})
+    assert "| a | 10 | 8 | 80.0% | 49.0% to 94.3% | 1 | 88.9% |" in page.splitlines()
+    assert "empty" not in page
+    assert "- `m.py:8` value, equivalent: it is not read" in page.splitlines()
+    assert "- `m.py:9` value, no test runs it" in page.splitlines()
+    assert "- `m.py:7` timed out: `7 -> 8`" in page.splitlines()
+
+
+def test_equivalent_mutants_are_mutants() -> None:
+    """Of the code as it is: an entry whose code is gone is gone as well."""
+    for module, code, before, after in report.equivalents():
+        source = (ROOT / module).read_text("utf-8")
+        encoded = source.encode()
+        assert any(
+            source.splitlines()[one.line - 1].strip() == code
+            and (encoded[one.start : one.end].decode(), one.text) == (before, after)
+            for one in mutations(source)
+        ), (module, code, before, after)

@@ -1,10 +1,11 @@
 """Small wrong changes of the library, and whether its tests notice: ``python -m tests.mutants [out=FOLDER] [...]``.
 
 A seeded sample of every package (``size=60 seed=0``) is tried in a copy of the tree, each mutant against those files of
-its package's own tests that run its line, the quickest first, until one fails; those that live are then tried against
-tests of commands. What is done is in ``FOLDER/mutants.jsonl``, a line a mutant, and not done again, so a run that was
-stopped (or ends by itself after ``seconds=``) goes on; ``FOLDER/report.md`` is written after every mutant.
-``again=FILE`` tries those that lived in other results, for tests that were written since.
+tests that run its line, until one fails: the whole sample against the package's own tests that import its module, who
+lives against the other own ones, and who still lives against tests of commands. What is done is in
+``FOLDER/mutants.jsonl``, a line a mutant, and not done again, so a run that was stopped (or ends by itself after
+``seconds=``) goes on; ``FOLDER/report.md`` is written after every mutant. ``again=FILE`` tries those that lived in
+other results, for tests that were written since.
 """
 
 from __future__ import annotations
@@ -24,8 +25,24 @@ from pathlib import Path
 from tests.mutants import lines, report, server
 from tests.mutants.areas import AREAS, ROOT, SEED, SIZE, Area, Mutant, in_turns, sample
 
+TIERS = 3
 MARGIN, FLOOR = 3.0, 60.0
 """A mutant may take so many times what its tests take on the code as it is, and so many seconds more."""
+
+
+class Known:
+    """Files of tests, each run once on the code as it is before it judges a mutant."""
+
+    def __init__(self, tree: Path, folder: Path) -> None:
+        self._tree, self._folder = tree, folder
+        self._files: dict[str, lines.TestFile] = {}
+
+    def __call__(self, name: str) -> lines.TestFile:
+        if name not in self._files:
+            file = self._files[name] = lines.measured(name, self._tree, self._folder)
+            if not file.passed:
+                print(f"{name}: fails on the code as it is, left out", flush=True)
+        return self._files[name]
 
 
 def copied(tree: Path) -> None:
@@ -39,27 +56,27 @@ def copied(tree: Path) -> None:
     compileall.compile_dir(tree, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
 
 
-def tried(mutant: Mutant, files: list[lines.TestFile], tree: Path, folder: Path) -> report.Line:
+def tried(mutant: Mutant, names: list[str], known: Known, tree: Path, folder: Path) -> report.Line:
     """What becomes of a mutant."""
-    own = set(mutant.mutation.statement)
-    running = [file for file in files if file.passed and not own.isdisjoint(file.lines.get(mutant.module, ()))]
-    path = tree / mutant.module
+    path, own = tree / mutant.module, set(mutant.mutation.statement)
     whole = path.read_text("utf-8")
-    verdict, by, cpu = "survived" if running else "no test runs it", "", 0.0
-    try:
-        path.write_text(mutant.mutation.apply(whole), encoding="utf-8")
-        for file in sorted(running, key=lambda file: file.cpu):
-            limit = MARGIN * file.cpu + FLOOR
+    verdict, by, cpu = "no test runs it", "", 0.0
+    for file in map(known, names):
+        if not file.passed or own.isdisjoint(file.lines.get(mutant.module, ())):
+            continue
+        limit = MARGIN * file.cpu + FLOOR
+        try:
+            path.write_text(mutant.mutation.apply(whole), encoding="utf-8")
             work = partial(server.tests, [file.name])
             outcome = server.forked(work, tree, folder / "last.log", cpu=limit, seconds=20 * limit)
-            cpu += outcome.cpu
-            if outcome.status:
-                failed = outcome.status in (1, 2)
-                verdict = "killed" if failed else "timed out" if outcome.timed_out else f"ended with {outcome.status}"
-                by = file.name
-                break
-    finally:
-        path.write_text(whole, encoding="utf-8")
+        finally:
+            path.write_text(whole, encoding="utf-8")
+        verdict, cpu = "survived", cpu + outcome.cpu
+        if outcome.status:
+            failed = outcome.status in (1, 2)
+            verdict = "killed" if failed else "timed out" if outcome.timed_out else f"ended with {outcome.status}"
+            by = file.name
+            break
     return {**report.described(mutant, whole), "verdict": verdict, "by": by, "cpu": round(cpu, 1)}
 
 
@@ -72,14 +89,13 @@ def chosen(areas: list[Area], size: int, seed: int, again: str | None, tree: Pat
     return [mutant for mutant in mutants if mutant.key in alive]
 
 
-def rounds(mutants: list[Mutant], done: dict[str, report.Line]) -> Iterator[tuple[bool, Mutant]]:
-    """What is left to do: every mutant against the near tests, and who lives against the far ones."""
-    for mutant in mutants:
-        if mutant.key not in done:
-            yield False, mutant
-    for mutant in mutants:
-        if done[mutant.key]["verdict"] in report.ALIVE and not done[mutant.key]["far"]:
-            yield True, mutant
+def rounds(mutants: list[Mutant], done: dict[str, report.Line]) -> Iterator[tuple[int, Mutant]]:
+    """What is left to do: every mutant against the nearest tests, and who lives against the next ones."""
+    for tier in range(TIERS):
+        for mutant in mutants:
+            line = done.get(mutant.key, {"verdict": report.ALIVE[0], "tier": -1})
+            if line["verdict"] in report.ALIVE and line["tier"] < tier:
+                yield tier, mutant
 
 
 def main(arguments: list[str]) -> None:
@@ -97,17 +113,15 @@ def main(arguments: list[str]) -> None:
     sys.dont_write_bytecode = True
     server.import_libraries()
     areas = {area.name: area for area in AREAS if area.name in only}
-    known, done = dict[str, lines.TestFile](), report.read(results)
-    for far, mutant in rounds(chosen(list(areas.values()), size, seed, again, tree), done):
-        names = areas[mutant.area].test_files(far=far, root=tree)
-        for name in names:
-            if name not in known and time.monotonic() < end:
-                known[name] = lines.measured(name, tree, folder)
-                if not known[name].passed:
-                    print(f"{name}: fails on the code as it is, left out", flush=True)
+    known, done = Known(tree, folder), report.read(results)
+    for tier, mutant in rounds(chosen(list(areas.values()), size, seed, again, tree), done):
         if time.monotonic() > end:
             break
-        line = done[mutant.key] = {**tried(mutant, [known[name] for name in names], tree, folder), "far": far}
+        names = areas[mutant.area].test_files(mutant.module, tree)[tier]
+        line, before = tried(mutant, names, known, tree, folder), done.get(mutant.key)
+        if before and before["verdict"] == "survived" and line["verdict"] == "no test runs it":
+            line = {**line, "verdict": "survived"}
+        done[mutant.key] = line = {**line, "tier": tier}
         with results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         (folder / "report.md").write_text(report.page(areas, done.values(), report.equivalents()), encoding="utf-8")

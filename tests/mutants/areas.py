@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -30,23 +31,37 @@ class Area:
     def modules(self, root: Path = ROOT) -> list[str]:
         return sorted(str(path.relative_to(root)) for path in root.glob(self.sources))
 
-    def test_files(self, *, far: bool, root: Path = ROOT) -> list[str]:
-        paths = [root / name for name in (self.far if far else self.near)]
-        files = [file for path in paths for file in (sorted(path.rglob("test_*.py")) if path.is_dir() else [path])]
-        return [str(file.relative_to(root)) for file in files]
+    def test_files(self, module: str, root: Path = ROOT) -> list[list[str]]:
+        """Files of tests for a module, in tiers: own ones that import it, other own ones, and tests of commands."""
+        own, others = (list(_files(names, root)) for names in (self.near, self.far))
+        dotted = module.removesuffix(".py").replace("/", ".")
+        package, _, name = dotted.rpartition(".")
+        imported = re.compile(rf"{re.escape(dotted)}\b|from {re.escape(package)} import .*\b{name}\b")
+        direct = [file for file in own if imported.search((root / file).read_text("utf-8"))]
+        direct.sort(key=lambda file: Path(file).stem != f"test_{name}")
+        return [direct, [file for file in own if file not in direct], others]
+
+
+def _files(names: Iterable[str], root: Path) -> Iterator[str]:
+    for path in (root / name for name in names):
+        for file in sorted(path.rglob("test_*.py")) if path.is_dir() else [path]:
+            yield str(file.relative_to(root))
 
 
 CACHED = "tests/prunekit/test_cached_results.py"
 STORIES = ("tests/experiments/test_stories.py", "tests/experiments/test_translation_stories.py")
+SETTINGS = (
+    "tests/prunekit/config/test_ranges.py", "tests/experiments/test_help.py", "tests/experiments/test_bad_input.py",
+)  # fmt: skip
 AREAS = (
     Area("cofi", "prunekit/cofi/**/*.py", ("tests/prunekit/cofi",), (
-        "tests/experiments/test_cofi_step.py", CACHED, "tests/experiments/test_prune_cofi.py",
+        "tests/experiments/test_cofi_step.py", CACHED, "tests/experiments/test_prune_cofi.py", *SETTINGS,
     )),
     Area("fisher", "prunekit/fisher/**/*.py", ("tests/prunekit/fisher",), (
-        "tests/experiments/test_latency_table.py", CACHED, "tests/experiments/test_prune_fisher.py",
+        "tests/experiments/test_latency_table.py", CACHED, "tests/experiments/test_prune_fisher.py", *SETTINGS,
     )),
     Area("heads", "prunekit/heads/**/*.py", ("tests/prunekit/heads", "tests/prunekit/forward"), (
-        "tests/experiments/test_hand_built.py", CACHED, *STORIES,
+        "tests/experiments/test_hand_built.py", CACHED, *STORIES, *SETTINGS,
     )),
     Area("models", "prunekit/models/**/*.py", ("tests/prunekit/models",), ("tests/prunekit/test_face.py", CACHED)),
     Area("evaluation", "prunekit/evaluation/**/*.py", (

@@ -1,8 +1,8 @@
 """Small wrong changes of a module, each a piece of its text put in another's place.
 
 Changed is what computes: operators, numbers, truth values, arguments, statements. Left out is what people read or
-checkers do (docstrings and every other string, what is raised, warned of or logged, annotations), since no number can
-come out wrong by it.
+checkers do (docstrings and every other string, what is raised, warned of or logged, annotations, assertions and the
+``strict`` of ``zip``), since no number can come out wrong by it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ PAIRS = (
 )  # fmt: skip
 """Names of functions and methods that are taken for each other."""
 OTHERS = {**dict(PAIRS), **{second: first for first, second in PAIRS}, "median": "max", "softmax": "sigmoid"}
-MESSAGES = {"print", "warn", "warning", "info", "debug", "error", "getLogger", "progress", "cast", "TypeVar", "NewType"}
+MESSAGES = {
+    "print", "warn", "warning", "info", "debug", "error", "getLogger", "progress", "advance", "cast", "TypeVar", "NewType",
+}  # fmt: skip
 """Calls that are for people, or for checkers of types."""
 
 Place = ast.expr | ast.stmt
@@ -93,7 +95,9 @@ def _lines(node: ast.stmt) -> range:
 
 
 def _for_people(node: ast.AST) -> bool:
-    if isinstance(node, ast.Raise | ast.Import | ast.ImportFrom | ast.JoinedStr):
+    if isinstance(node, ast.Raise | ast.Assert | ast.Import | ast.ImportFrom | ast.JoinedStr):
+        return True
+    if isinstance(node, ast.keyword) and node.arg == "strict":
         return True
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         return True
@@ -173,7 +177,7 @@ def _calls(node: ast.Call) -> Iterator[tuple[str, Place, Place]]:
     if len(first) == 2 and name != "isinstance":
         yield "arguments swapped", node, _with(node, args=[first[1], first[0], *node.args[2:]])
     for place, keyword in enumerate(node.keywords):
-        if keyword.arg is not None and not _text(keyword.value):
+        if keyword.arg not in (None, "strict") and not _text(keyword.value):
             yield "keyword dropped", node, _with(node, keywords=node.keywords[:place] + node.keywords[place + 1 :])
 
 

@@ -67,7 +67,7 @@ def page(areas: Iterable[str], lines: Iterable[Line], reasons: Mapping[tuple[str
             )
     for line in (line for line in every if line["verdict"] in ALIVE):
         reason = reasons.get(_place(line))
-        verdict = f"equivalent: {reason}" if reason else line["verdict"]
+        verdict = f"equivalent: {reason}" if reason else f"{line['verdict']} (tests up to tier {line['tier']})"
         alive += [f"- `{line['module']}:{line['line']}` {line['operator']}, {verdict}", f"  `{changed(line)}`"]
     late = [line for line in every if line["verdict"] not in (*ALIVE, "killed")]
     ends = [f"- `{line['module']}:{line['line']}` {line['verdict']}: `{changed(line)}`" for line in late]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import report
+from tests.mutants.__main__ import TIERS
 from tests.mutants.areas import AREAS, ROOT, Area, in_turns, sample
 from tests.mutants.operators import mutations
 
@@ -62,6 +63,9 @@ def test_an_operator(source: str, expected: set[str]) -> None:
         "__all__ = ['a'] + ['b']",
         "@lru_cache(maxsize=3)\ndef f(): ...",
         "y = isinstance(a, b)",
+        "y = zip(*a, strict=True)",
+        "assert n == 3, n + 1",
+        "advance(1)",
         "y = f('a', 'b', label='c')",
     ],
 )
@@ -109,23 +113,36 @@ def test_areas_take_turns(area: Area, tmp_path: Path) -> None:
 def test_areas_name_modules_and_tests_that_are_there() -> None:
     for own in AREAS:
         assert own.modules()
-        for far in (False, True):
-            assert own.test_files(far=far)
-            assert all((ROOT / name).is_file() for name in own.test_files(far=far))
+        for module in own.modules():
+            tiers = own.test_files(module)
+            files = [file for tier in tiers for file in tier]
+            assert len(tiers) == TIERS
+            assert len(set(files)) == len(files)
+            assert all((ROOT / file).is_file() for file in files)
+            assert tiers[0] or tiers[1]
+
+
+def test_tests_that_import_a_module_come_first() -> None:
+    area = next(area for area in AREAS if area.name == "fisher")
+    direct, others, far = area.test_files("prunekit/fisher/search.py")
+    assert direct[0] == "tests/prunekit/fisher/test_search.py"
+    assert "tests/prunekit/fisher/test_alternatives.py" in direct
+    assert "tests/prunekit/fisher/test_gradients.py" in others
+    assert "tests/experiments/test_prune_fisher.py" in far
 
 
 def test_the_report_counts() -> None:
     """8 of 10 dead: Wilson's interval, by its formula, is 49.0 % to 94.3 %."""
     lines = [
         {"area": "a", "module": "m.py", "line": n, "code": f"x = {n}", "before": str(n), "after": str(n + 1),
-         "operator": "value", "verdict": verdict}
+         "operator": "value", "verdict": verdict, "tier": 2}
         for n, verdict in enumerate(["killed"] * 7 + ["timed out", "survived", "no test runs it"])
     ]  # fmt: skip
     page = report.page(["a", "empty"], lines, {("m.py", "x = 8", "8", "9"): "it is not read"})
     assert "| a | 10 | 8 | 80.0% | 49.0% to 94.3% | 1 | 88.9% |" in page.splitlines()
     assert "empty" not in page
     assert "- `m.py:8` value, equivalent: it is not read" in page.splitlines()
-    assert "- `m.py:9` value, no test runs it" in page.splitlines()
+    assert "- `m.py:9` value, no test runs it (tests up to tier 2)" in page.splitlines()
     assert "- `m.py:7` timed out: `7 -> 8`" in page.splitlines()
 
 

@@ -31,7 +31,8 @@ PAIRS = (
 """Names of functions and methods that are taken for each other."""
 OTHERS = {**dict(PAIRS), **{second: first for first, second in PAIRS}, "median": "max", "softmax": "sigmoid"}
 MESSAGES = {
-    "print", "warn", "warning", "info", "debug", "error", "getLogger", "progress", "advance", "cast", "TypeVar", "NewType",
+    "print", "warn", "warning", "info", "debug", "error", "getLogger", "progress", "advance", "cast", "TypeVar",
+    "NewType",
 }  # fmt: skip
 """Calls that are for people, or for checkers of types."""
 

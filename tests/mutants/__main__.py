@@ -1,8 +1,8 @@
 """Small wrong changes of the library, and whether its tests notice: ``python -m tests.mutants [out=FOLDER] [...]``.
 
 A seeded sample of every package (``size=60 seed=0``) is tried in a copy of the tree, each mutant against those files of
-tests that run its line, until one fails: the whole sample against the package's own tests that import its module, who
-lives against the other own ones, and who still lives against tests of commands. What is done is in
+tests that run its line, until one fails: the whole sample against tests that import its module, who lives against the
+other ones of its package, and who still lives against tests of commands. What is done is in
 ``FOLDER/mutants.jsonl``, a line a mutant, and not done again, so a run that was stopped (or ends by itself after
 ``seconds=``) goes on; ``FOLDER/report.md`` is written after every mutant. ``again=FILE`` tries those that lived in
 other results, for tests that were written since.

@@ -32,14 +32,14 @@ class Area:
         return sorted(str(path.relative_to(root)) for path in root.glob(self.sources))
 
     def test_files(self, module: str, root: Path = ROOT) -> list[list[str]]:
-        """Files of tests for a module, in tiers: own ones that import it, other own ones, and tests of commands."""
+        """Files of tests for a module, in tiers: those that import it, other own ones, and tests of commands."""
         own, others = (list(_files(names, root)) for names in (self.near, self.far))
         dotted = module.removesuffix(".py").replace("/", ".")
         package, _, name = dotted.rpartition(".")
         imported = re.compile(rf"{re.escape(dotted)}\b|from {re.escape(package)} import .*\b{name}\b")
-        direct = [file for file in own if imported.search((root / file).read_text("utf-8"))]
+        direct = [file for file in own + others if imported.search((root / file).read_text("utf-8"))]
         direct.sort(key=lambda file: Path(file).stem != f"test_{name}")
-        return [direct, [file for file in own if file not in direct], others]
+        return [direct, *([file for file in files if file not in direct] for files in (own, others))]
 
 
 def _files(names: Iterable[str], root: Path) -> Iterator[str]:

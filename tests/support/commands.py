@@ -22,6 +22,7 @@ from experiments.cli.composition import CONF, register, typed
 from experiments.cli.verb import named
 from experiments.reproduce import Reproduce, settings_of
 from tests.support.answers import assert_answered
+from tests.support.summaries import assert_summed_up
 
 TINY = [
     "run.wandb=disabled",
@@ -36,11 +37,14 @@ TINY = [
 
 
 def perform(verb: str, *overrides: str) -> dict[str, Any]:
-    """Run a verb in this process and return its record, whose scores its answers give as well."""
+    """Run a verb in this process and return its record, whose scores its answers give as well, and which sums up its
+    tables."""
     config = composed(verb, *overrides)
     record: dict[str, Any] = named(verb).perform(config)
     if record and "answers" in record:
         assert_answered(Path(config.run.folder) / verb / record["run_id"])
+    if record and record.get("status") == "finished":
+        assert_summed_up(record, Path(config.run.folder) / verb / record["run_id"])
     return record
 
 

@@ -37,6 +37,19 @@ def test_gradients_of_a_draw_are_those_of_finite_differences() -> None:
     assert (gradient > 0).any()
 
 
+def test_uniform_numbers_stay_a_millionth_from_their_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate of log α equal to minus the logit of the last uniform number is then drawn in the middle, at 0.5."""
+    monkeypatch.setattr(torch, "rand", lambda shape, **how: torch.tensor([0.0, 1.0, 0.5], dtype=torch.float64))
+    last = math.log((1 - 1e-6) / 1e-6)
+    log_alpha = torch.tensor([last, -last, 0.0], dtype=torch.float64)
+    assert sample(log_alpha).tolist() == pytest.approx([0.5, 0.5, 0.5], abs=1e-9)
+
+
+def test_probabilities_stay_a_millionth_from_0_and_1() -> None:
+    ends = probability_of_zero(torch.tensor([-50.0, 50.0], dtype=torch.float64))
+    assert ends.tolist() == pytest.approx([1 - 1e-6, 1e-6], rel=1e-9)
+
+
 def test_deterministic_gates_have_the_expected_zeros() -> None:
     log_alpha = torch.tensor([[-4.0, 3.0, -4.0, 0.0], [4.0, 4.0, 4.0, 4.0], [-4.6, -4.6, -4.6, -4.6]])
     gates = deterministic(log_alpha)

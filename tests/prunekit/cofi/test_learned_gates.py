@@ -72,6 +72,15 @@ def test_start_is_seeded_and_nearly_open() -> None:
     assert torch.equal(Gates(model, ("neurons",), seed=1).log_alpha["neurons"], same.log_alpha["neurons"])
 
 
+def test_start_of_every_group() -> None:
+    """Around 10, neurons around 0, with a deviation of 0.01."""
+    model = tiny("bert", hidden_size=64, intermediate_size=512)
+    for name, log_alpha in Gates(model).log_alpha.items():
+        assert log_alpha.mean().item() == pytest.approx(0 if name == "neurons" else 10, abs=0.02), name
+    neurons = Gates(model).log_alpha["neurons"]
+    assert neurons.std().item() == pytest.approx(0.01, rel=0.1) and neurons.numel() == 3 * 512
+
+
 def test_bad_input() -> None:
     model = tiny("bert")
     with pytest.raises(UserError, match="units: head given, there are hidden, layers, heads, neurons"):

@@ -33,6 +33,22 @@ def test_floor_protects_the_best_of_each_layer() -> None:
     assert keep_mask(scores, 4, floor=1).sum() == 2
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_masks_by_a_plain_loop(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    scores = generator.permutation(15.0 * np.arange(15)).reshape(3, 5)
+    scores[1, 4] = scores[2, 0] = np.nan
+    places = [(layer, head) for layer in range(3) for head in range(5) if not np.isnan(scores[layer, head])]
+    for floor in range(4):
+        best = set[tuple[int, int]]()
+        for layer in range(3):
+            best |= set(sorted((place for place in places if place[0] == layer), key=lambda at: -scores[at])[:floor])
+        for count in range(14):
+            going = sorted((place for place in places if place not in best), key=lambda at: scores[at])[:count]
+            expected = {place for place in places if place not in going}
+            assert set(zip(*np.nonzero(keep_mask(scores, count, floor)), strict=True)) == expected
+
+
 def test_missing_heads_are_never_kept() -> None:
     scores = np.array([[0.5, np.nan], [0.1, 0.2]])
     assert keep_mask(scores, 1).tolist() == [[True, False], [False, True]]

@@ -20,7 +20,7 @@ from prunekit.support.errors import UserError
 from tests.support.commands import TINY, composed, perform
 
 NOT_NUMBERS = ("seconds", "quiet", "peak_memory_bytes", "started", "finished", "git")
-SMALL = [*TINY, "calibration_examples=64", "batch_sizes=[2]", "repeats=1"]
+SMALL = [*TINY, "calibration_examples=64", "batch_sizes=[1,2]", "repeats=1"]
 
 
 @pytest.fixture(scope="module")

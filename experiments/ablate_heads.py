@@ -80,7 +80,7 @@ def procedure(config: AblateHeads, run: Run) -> None:
         "worst_single_head_delta": min(deltas), "best_single_head_delta": max(deltas), "heads": len(deltas),
         "heads_significant": sum(row["significant"] for row in one_off),
         "heads_significant_bh": sum(row["significant_bh"] for row in one_off),
-        "layers": sum(len(left.values) for left in one_left.values()),
+        "layers": sum(row["protocol"] == "dev" for row in layers),
         "layers_significant": sum(row["significant"] for row in layers if row["protocol"] == "dev"),
         **signatures(config.task.metrics),
     }  # fmt: skip

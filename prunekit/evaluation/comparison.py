@@ -14,7 +14,8 @@ from prunekit.support.statistics import mcnemar, paired_bootstrap
 
 @dataclass(frozen=True)
 class Comparison:
-    """A metric of many models beside one baseline's; arrays have the leading axes of the models' logits."""
+    """A metric of many models beside one baseline's; arrays have the leading axes of the models' logits, and are NaN
+    where there is no model."""
 
     metric: str
     baseline: float
@@ -29,16 +30,18 @@ def compare(
     """Test every model against the baseline: exact McNemar for accuracy, paired bootstrap for other metrics.
 
     Args:
-        baseline: logits (example, label). ablated: logits (..., example, label).
+        baseline: logits (example, label).
+        ablated: logits (..., example, label), NaN where there is no such model, as of heads that a pruned model does
+            not have; NaN is what that then has.
     """
     metric = METRICS[task.metric]
     base, others = predictions(baseline, task.regression), predictions(ablated, task.regression)
     value = score(task, baseline, labels)[task.metric]
-    values = np.empty(others.shape[:-1])
-    for place in np.ndindex(values.shape):
-        values[place] = metric.compute(others[place], labels)
+    there = ~np.isnan(ablated).all((-2, -1))
+    values, p_values = np.full(there.shape, np.nan), np.full(there.shape, np.nan)
+    values[there] = [metric.compute(one, labels) for one in others[there]]
     if metric.is_accuracy:
-        p_values = mcnemar(base == labels, others == labels)
+        p_values[there] = mcnemar(base == labels, others[there] == labels)
     else:
-        p_values = paired_bootstrap(metric.resampled, base, others, labels, seed=seed)
+        p_values[there] = paired_bootstrap(metric.resampled, base, others[there], labels, seed=seed)
     return Comparison(task.metric, value, values, values - value, p_values)

@@ -20,7 +20,7 @@ def without(ablation: str, kind: str, layer: int, head: int) -> dict[str, Any]:
 
 def head_rows(kind: str, ablation: str, comparison: Comparison, examples: int, level: float) -> list[dict[str, Any]]:
     """One row a head of a kind: what the metric becomes and whether that is significant."""
-    discovered = benjamini_hochberg(comparison.p_values, level=level)
+    discovered = _discovered(comparison.p_values, level)
     layers, heads = comparison.values.shape
     return [
         {
@@ -37,16 +37,19 @@ def head_rows(kind: str, ablation: str, comparison: Comparison, examples: int, l
 
 
 def best_heads(comparison: Comparison) -> np.ndarray:
-    """The head of each layer with the highest value, (layer,)."""
-    best: np.ndarray = np.nanargmax(comparison.values, axis=1)
+    """The head of each layer with the highest value, (layer,); -1 for a layer that has none."""
+    best: np.ndarray = np.where(np.isnan(comparison.values), -np.inf, comparison.values).argmax(1)
+    best[np.isnan(comparison.values).all(1)] = -1
     return best
 
 
 def layer_rows(
     kind: str, protocol: str, chosen: np.ndarray, comparison: Comparison, selection: int, examples: int, level: float
 ) -> list[dict[str, Any]]:
-    """One row a layer of a kind: the head that was chosen to stay alone, tested on the evaluation data (Table 3)."""
-    discovered = benjamini_hochberg(comparison.p_values[range(len(chosen)), chosen], level=level)
+    """One row a layer of a kind that has heads: the one that was chosen to stay alone, tested on the evaluation data
+    (Table 3)."""
+    p_values = np.where(chosen < 0, np.nan, comparison.p_values[range(len(chosen)), chosen])
+    discovered = _discovered(p_values, level)
     return [
         {
             "kind": kind, "layer": layer, "protocol": protocol, "head": int(head), "selection_examples": selection,
@@ -56,4 +59,13 @@ def layer_rows(
             "significant": bool(comparison.p_values[layer, head] < level), "significant_bh": bool(discovered[layer]),
         }
         for layer, head in enumerate(chosen)
+        if head >= 0
     ]  # fmt: skip
+
+
+def _discovered(p_values: np.ndarray, level: float) -> np.ndarray:
+    """Which are significant among all that there are; what is NaN is no test."""
+    discovered, tested = np.zeros(p_values.shape, bool), ~np.isnan(p_values)
+    if tested.any():
+        discovered[tested] = benjamini_hochberg(p_values[tested], level=level)
+    return discovered

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -16,7 +17,10 @@ from prunekit.data.checked_rows import notice
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.forward.ablation import Ablation, ablate_heads
 from prunekit.models import checkpoints
+from prunekit.models.blocks import describe
 from prunekit.models.families.table import FAMILIES
+from prunekit.models.masks import Masks
+from prunekit.models.surgery import prune
 from prunekit.runs.own_teacher import with_the_teachers_model
 from prunekit.support.errors import UserError
 from tests.support.commands import composed, perform, refused
@@ -59,6 +63,22 @@ def test_outputs_without_names_that_are_no_better_than_one_answer(
         "significantly above that (95 % band from 0.204), so it judges no claim; its outputs have no names: "
         "if they are not in the order entailment, neutral, contradiction, set id2label in its config.json"
     )
+
+
+def test_a_teacher_that_is_pruned_has_rows_of_its_own_heads(tmp_path: Path) -> None:
+    """Of four heads a layer, three are left in the first and none in the second."""
+    whole = checkpoints.load(saved(tmp_path / "whole", LABELS))
+    masks = Masks.ones(describe(whole))
+    masks.heads["self"][0, 1] = False
+    masks.heads["self"][1] = False
+    checkpoints.save(prune(whole, masks), tmp_path / "small", tokenizer=demo_tokenizer())
+    arguments = [*SMALL, f"run.folder={tmp_path}/runs", f"teacher={tmp_path}/small"]
+    record = perform("ablate_heads", *arguments, "selection_examples=20")
+    tables = tmp_path / "runs" / "ablate_heads" / record["run_id"] / "tables"
+    heads, layers = pd.read_csv(tables / "heads.csv"), pd.read_csv(tables / "layers.csv")
+    assert list(zip(heads.layer, heads["head"], strict=True)) == [(0, 0), (0, 1), (0, 2)] * 2
+    assert layers.layer.tolist() == [0, 0] and layers.protocol.tolist() == ["dev", "train"]
+    assert (record["metrics"]["heads"], record["metrics"]["layers"]) == (3, 1)
 
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24}
@@ -130,6 +150,7 @@ def test_a_student_starts_from_the_model_that_was_chosen() -> None:
 def test_outputs_that_are_no_numbers_are_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher = saved(tmp_path / "mine", LABELS)
     arguments = [*SMALL, "selection_examples=null", f"run.folder={tmp_path}/runs", f"teacher={teacher}"]
+
     def without_numbers(*given: Any, **how: Any) -> Ablation:
         found = ablate_heads(*given, **how)
         logits = {mode: values.clone() for mode, values in found.logits.items()}

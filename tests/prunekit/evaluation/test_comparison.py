@@ -43,6 +43,19 @@ def test_accuracy_by_counting() -> None:
     assert (found.deltas[1, 1], found.p_values[1, 1]) == (0, 1)
 
 
+@pytest.mark.parametrize("task", [THREE, TWO])
+def test_heads_that_are_not_there_have_no_numbers(task: TaskConfig) -> None:
+    """A pruned model has layers of fewer heads; what is there is tested as it is alone."""
+    baseline, others, labels = problem(len(task.labels))
+    alone = compare(task, baseline, others[:, 0], labels)
+    others[1, 1] = np.nan
+    found = compare(task, baseline, others, labels)
+    for name in ("values", "deltas", "p_values"):
+        own = getattr(found, name)
+        assert np.isnan(own).tolist() == [[False, False], [False, True]]
+        assert np.array_equal(own[:, 0], getattr(alone, name))
+
+
 def f1(answers: np.ndarray, labels: np.ndarray) -> float:
     both, either = ((answers == 1) & (labels == 1)).sum(), (answers == 1).sum() + (labels == 1).sum()
     return 2 * both / either if either else 0.0

@@ -56,5 +56,17 @@ def test_a_row_a_layer_with_the_head_that_was_chosen() -> None:
     assert [(row["significant"], row["significant_bh"]) for row in rows] == [(False, True), (True, True)]
 
 
+def test_a_layer_without_heads_has_no_row() -> None:
+    values = np.array([[NAN, NAN], [0.1, 0.3]])
+    pruned = Comparison("f1", 0.8, values, values - 0.8, np.array([[NAN, NAN], [0.5, 0.001]]))
+    assert best_heads(pruned).tolist() == [-1, 1]
+    [row] = layer_rows("self", "dev", best_heads(pruned), pruned, 5, 5, 0.01)
+    assert (row["layer"], row["head"], row["p_value"], row["significant_bh"]) == (1, 1, 0.001, True)
+    assert [row["layer"] for row in head_rows("self", "one_off", pruned, 5, 0.01)] == [1, 1]
+    empty = Comparison("f1", 0.8, values[:1], values[:1], values[:1])
+    assert layer_rows("self", "dev", best_heads(empty), empty, 5, 5, 0.01) == []
+    assert head_rows("self", "one_off", empty, 5, 0.01) == []
+
+
 def test_words_that_tell_an_answer() -> None:
     assert without("one_off", "enc-dec", 3, 5) == {"ablation": "one_off", "kind": "enc-dec", "layer": 3, "head": 5}

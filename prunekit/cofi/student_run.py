@@ -132,8 +132,9 @@ class StudentRun:
             })  # fmt: skip
         with run.stage("measure latency"):
             timed = latency_rows(
-                whole, small, config.batch_sizes, self.length, repeats=config.repeats, device=run.device
-            )
+                whole, small, config.batch_sizes, self.length, repeats=config.repeats, device=run.device,
+                precision=config.dtype,
+            )  # fmt: skip
         before, after = (cost(model, self.length) for model in (whole, small))
         run.table("latency", [{**row, "mac_speedup": before.macs / max(1, after.macs)} for row in timed])
         stages = {f"steps_{name}": progress.step for name, progress in pruned.stages.items()}

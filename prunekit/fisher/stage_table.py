@@ -100,8 +100,9 @@ class StageTable:
         })  # fmt: skip
         with run.stage("measure latency"):
             timed = latency_rows(
-                self.teacher.model, small, config.batch_sizes, self.length, repeats=config.repeats, device=run.device
-            )
+                self.teacher.model, small, config.batch_sizes, self.length, repeats=config.repeats, device=run.device,
+                precision=config.dtype,
+            )  # fmt: skip
         first, last = self.rows[0], self.rows[-1]
         run.table("latency", [{**row, "mac_speedup": first["macs"] / max(1, last["macs"])} for row in timed])
         totals = {

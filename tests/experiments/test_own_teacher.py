@@ -22,6 +22,7 @@ from prunekit.models.families.table import FAMILIES
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.runs.own_teacher import with_the_teachers_model
+from prunekit.support.devices import autocast
 from prunekit.support.errors import UserError
 from tests.support.commands import composed, perform, refused
 from tests.support.families import tiny
@@ -79,6 +80,27 @@ def test_a_teacher_that_is_pruned_has_rows_of_its_own_heads(tmp_path: Path) -> N
     assert list(zip(heads.layer, heads["head"], strict=True)) == [(0, 0), (0, 1), (0, 2)] * 2
     assert layers.layer.tolist() == [0, 0] and layers.protocol.tolist() == ["dev", "train"]
     assert (record["metrics"]["heads"], record["metrics"]["layers"]) == (3, 1)
+
+
+@pytest.mark.parametrize("verb", ["prune_heads", "prune_fisher"])
+def test_the_precision_that_was_asked_for_is_that_of_every_score_and_speed(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def watched(place: str) -> Any:
+        def entered(device: Any, precision: str) -> Any:
+            seen.append((place, precision))
+            return autocast(device, precision)
+
+        return entered
+
+    places = ["evaluate", "speed"] if verb == "prune_fisher" else ["evaluate"]
+    for place in places:
+        monkeypatch.setattr(f"prunekit.evaluation.{place}.autocast", watched(place))
+    teacher = f"teacher={saved(tmp_path / 'mine', LABELS)}"
+    perform(verb, *SMALL, *OTHERS[verb], "dtype=bfloat16", f"run.folder={tmp_path}/runs", teacher)
+    assert set(seen) == {(place, "bfloat16") for place in places}
 
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24}

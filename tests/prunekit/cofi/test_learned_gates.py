@@ -12,6 +12,7 @@ from prunekit.config.choices import UNITS
 from prunekit.support.errors import UserError
 from tests.support.families import batch_for, logits, tiny
 from tests.support.trainings import learned
+from tests.support.translators import translator
 
 
 def test_gated_and_removed_agree(model: PreTrainedModel) -> None:
@@ -87,6 +88,8 @@ def test_bad_input() -> None:
         Gates(model, ("head",))
     with pytest.raises(UserError, match="units: none given"):
         Gates(model, ())
+    with pytest.raises(UserError, match="marian is an encoder-decoder; this works with encoders only"):
+        Gates(translator("marian"))
     masks = prunekit.Masks.ones(prunekit.describe(model))
     masks.heads["self"][0, 0] = False
     with pytest.raises(UserError, match="it is pruned already"):

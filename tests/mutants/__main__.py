@@ -15,17 +15,19 @@ import json
 import os
 import py_compile
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from tests.mutants import lines, report, server
 from tests.mutants.areas import AREAS, ROOT, SEED, SIZE, Area, Mutant, in_turns, sample
 
-TIERS = 3
+TIERS, KEPT = 3, ".kept"
 MARGIN, FLOOR = 3.0, 60.0
 """A mutant may take so many times what its tests take on the code as it is, and so many seconds more."""
 
@@ -56,21 +58,35 @@ def copied(tree: Path) -> None:
     compileall.compile_dir(tree, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
 
 
+@contextmanager
+def changed(path: Path, text: str) -> Iterator[None]:
+    """A file with other text; :func:`restored` undoes it where this process is killed."""
+    kept = path.with_name(f"{path.name}{KEPT}")
+    shutil.copy2(path, kept)
+    try:
+        path.write_text(text, encoding="utf-8")
+        yield
+    finally:
+        kept.replace(path)
+
+
+def restored(tree: Path) -> None:
+    """Undo the mutant that a killed run has left."""
+    for kept in tree.rglob(f"*{KEPT}"):
+        kept.replace(kept.with_name(kept.name.removesuffix(KEPT)))
+
+
 def tried(mutant: Mutant, names: list[str], known: Known, tree: Path, folder: Path) -> report.Line:
     """What becomes of a mutant."""
-    path, own = tree / mutant.module, set(mutant.mutation.statement)
-    whole = path.read_text("utf-8")
+    own, whole = set(mutant.mutation.statement), (tree / mutant.module).read_text("utf-8")
     verdict, by, cpu = "no test runs it", "", 0.0
     for file in map(known, names):
         if not file.passed or own.isdisjoint(file.lines.get(mutant.module, ())):
             continue
         limit = MARGIN * file.cpu + FLOOR
-        try:
-            path.write_text(mutant.mutation.apply(whole), encoding="utf-8")
+        with changed(tree / mutant.module, mutant.mutation.apply(whole)):
             work = partial(server.tests, [file.name])
             outcome = server.forked(work, tree, folder / "last.log", cpu=limit, seconds=20 * limit)
-        finally:
-            path.write_text(whole, encoding="utf-8")
         verdict, cpu = "survived", cpu + outcome.cpu
         if outcome.status:
             failed = outcome.status in (1, 2)
@@ -109,6 +125,8 @@ def main(arguments: list[str]) -> None:
     if not tree.exists():
         copied(folder / "tree.new")
         (folder / "tree.new").rename(tree)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that tests that run end with it
+    restored(tree)
     os.environ.update(PYTHONDONTWRITEBYTECODE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
     sys.dont_write_bytecode = True
     server.import_libraries()

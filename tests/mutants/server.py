@@ -57,6 +57,7 @@ def forked(work: Callable[[], int], cwd: Path, log: Path, *, cpu: float, seconds
     if child == 0:
         try:
             os.setpgid(0, 0)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_CPU, (int(cpu) + 1, int(cpu) + 5))
             file = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
             os.dup2(file, 1)
@@ -73,13 +74,15 @@ def forked(work: Callable[[], int], cwd: Path, log: Path, *, cpu: float, seconds
             status = 3
         os._exit(status)
     late = False
-    while not (ended := os.wait4(child, os.WNOHANG))[0]:
-        if time.monotonic() - start > seconds and not late:
-            late = True
-            os.killpg(child, signal.SIGKILL)
-        time.sleep(0.02)
-    with suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # what the tests have started and left
+    try:
+        while not (ended := os.wait4(child, os.WNOHANG))[0]:
+            if time.monotonic() - start > seconds and not late:
+                late = True
+                os.killpg(child, signal.SIGKILL)
+            time.sleep(0.02)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # with what the tests have started and left
     status, used = os.waitstatus_to_exitcode(ended[1]), ended[2].ru_utime + ended[2].ru_stime
     late = late or status in (-signal.SIGXCPU, -signal.SIGKILL)
     return Outcome(status, used, time.monotonic() - start, late)

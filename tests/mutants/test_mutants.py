@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.mutants import report
-from tests.mutants.__main__ import TIERS
+from tests.mutants.__main__ import TIERS, changed, restored
 from tests.mutants.areas import AREAS, ROOT, Area, in_turns, sample
 from tests.mutants.operators import mutations
+from tests.mutants.server import forked
 
 
 def changes(source: str) -> set[str]:
@@ -129,6 +133,36 @@ def test_tests_that_import_a_module_come_first() -> None:
     assert "tests/prunekit/fisher/test_alternatives.py" in direct
     assert "tests/prunekit/fisher/test_gradients.py" in others
     assert "tests/experiments/test_prune_fisher.py" in far
+
+
+def test_a_mutant_is_undone_even_by_the_next_run(tmp_path: Path) -> None:
+    path = tmp_path / "package" / "one.py"
+    path.parent.mkdir()
+    path.write_text("a = 1\n", encoding="utf-8")
+    with pytest.raises(ZeroDivisionError), changed(path, "a = 2\n"):
+        assert path.read_text("utf-8") == "a = 2\n"
+        raise ZeroDivisionError
+    assert path.read_text("utf-8") == "a = 1\n"
+    killed = changed(path, "a = 2\n")
+    killed.__enter__()
+    restored(tmp_path)
+    assert [(one.name, one.read_text("utf-8")) for one in path.parent.iterdir()] == [("one.py", "a = 1\n")]
+
+
+def test_processes_end_with_their_work_and_their_time(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    def writes() -> int:
+        os.write(1, str(Path.cwd()).encode())
+        return 7
+
+    outcome = forked(writes, tmp_path, log, cpu=30, seconds=60)
+    assert (outcome.status, outcome.passed, outcome.timed_out) == (7, False, False)
+    assert log.read_text("utf-8") == str(tmp_path)
+    late = forked(lambda: time.sleep(60) or 0, tmp_path, log, cpu=30, seconds=0.2)
+    assert late.timed_out and late.status == -signal.SIGKILL and late.seconds < 30
+    assert forked(lambda: 1 // 0, tmp_path, log, cpu=30, seconds=60).status == 3
+    assert "ZeroDivisionError" in log.read_text("utf-8")
 
 
 def test_the_report_counts() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from prunekit.data.batches import Examples, evaluation_batches
+from prunekit.data.batches import Examples, evaluation_batches, model_inputs
 from prunekit.data.kinds import encode
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
@@ -30,9 +30,8 @@ def alone(model: Any, examples: Examples) -> np.ndarray:
     model = copy.deepcopy(model).eval()
     found = []
     for row in range(len(examples)):
-        batch = examples.batch([row])
         with torch.no_grad():
-            found.append(model(**{name: batch[name] for name in batch if name not in ("labels", "index")}).logits[0])
+            found.append(model(**model_inputs(examples.batch([row]))).logits[0])
     return torch.stack(found).float().numpy()
 
 

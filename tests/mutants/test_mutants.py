@@ -143,8 +143,14 @@ def test_a_mutant_is_undone_even_by_the_next_run(tmp_path: Path) -> None:
         assert path.read_text("utf-8") == "a = 2\n"
         raise ZeroDivisionError
     assert path.read_text("utf-8") == "a = 1\n"
-    killed = changed(path, "a = 2\n")
-    killed.__enter__()
+
+    def killed() -> int:
+        with changed(path, "a = 2\n"):
+            os._exit(0)
+
+    forked(killed, tmp_path, tmp_path / "log", cpu=30, seconds=60)
+    (tmp_path / "log").unlink()
+    assert path.read_text("utf-8") == "a = 2\n"
     restored(tmp_path)
     assert [(one.name, one.read_text("utf-8")) for one in path.parent.iterdir()] == [("one.py", "a = 1\n")]
 

@@ -27,6 +27,8 @@ from pathlib import Path
 from tests.mutants import lines, report, server
 from tests.mutants.areas import AREAS, ROOT, SEED, SIZE, Area, Mutant, in_turns, sample
 
+BROKEN = 3
+"""Files of tests that may fail on the code as it is (of time, on a busy machine) before nothing more is tried."""
 TIERS, KEPT = 3, ".kept"
 MARGIN, FLOOR = 3.0, 60.0
 """A mutant may take so many times what its tests take on the code as it is, and so many seconds more."""
@@ -38,12 +40,16 @@ class Known:
     def __init__(self, tree: Path, folder: Path) -> None:
         self._tree, self._folder = tree, folder
         self._files: dict[str, lines.TestFile] = {}
+        self.failing: list[str] = []
 
     def __call__(self, name: str) -> lines.TestFile:
         if name not in self._files:
             file = self._files[name] = lines.measured(name, self._tree, self._folder)
             if not file.passed:
                 print(f"{name}: fails on the code as it is, left out", flush=True)
+                self.failing.append(name)
+                if len(self.failing) > BROKEN:
+                    raise SystemExit(f"{', '.join(self.failing)} fail on the code as it is: mend them first")
         return self._files[name]
 
 

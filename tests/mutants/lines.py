@@ -25,7 +25,7 @@ class TestFile:
 
 
 def measured(name: str, tree: Path, folder: Path) -> TestFile:
-    """Run it once on the code as it is; later calls read what the first one saw.
+    """Run it once on the code as it is; later calls read what the first one that passed saw.
 
     Args:
         tree: a copy of the repository.
@@ -55,7 +55,8 @@ def measured(name: str, tree: Path, folder: Path) -> TestFile:
 
     outcome = server.forked(work, tree, kept.with_suffix(".log"), cpu=LIMIT, seconds=10 * LIMIT)
     file = TestFile(name, outcome.passed, outcome.cpu, _lines(data, tree))
-    kept.write_text(json.dumps(vars(file)), encoding="utf-8")
+    if file.passed:
+        kept.write_text(json.dumps(vars(file)), encoding="utf-8")
     return file
 
 

@@ -93,4 +93,5 @@ def tests(files: list[str]) -> int:
     import pytest
 
     plugins = [part for name in PLUGINS for part in ("-p", f"no:{name}")]
-    return int(pytest.main(["-x", "-q", *plugins, "--tb=line", *files]))
+    imported = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of plugins' packages that libraries have imported
+    return int(pytest.main(["-x", "-q", *plugins, *imported, "--tb=line", *files]))

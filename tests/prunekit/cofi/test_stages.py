@@ -122,6 +122,28 @@ def test_multipliers_ascend_and_gates_descend(cofi: Cofi) -> None:
     assert bool((log_alpha.detach() < old).all())
 
 
+@pytest.mark.parametrize(
+    ("gates", "multipliers", "epochs", "expected"),
+    [
+        (0.3, 0.7, 6, (0.3, 0.7)), (0.3, None, 6, (0.3, 0.3)),
+        (None, None, 6, (0.01 * 3000 / 12,) * 2), (None, None, 1500, (0.01, 0.01)), (None, None, 2000, (0.01, 0.01)),
+    ],
+)  # fmt: skip
+def test_gates_and_multipliers_have_rates_of_their_own_and_no_decay(
+    examples: Examples, gates: float | None, multipliers: float | None, epochs: int, expected: tuple[float, float]
+) -> None:
+    """Of 64 examples in batches of 32: short schedules have a rate above 0.01, in proportion to 3,000 steps."""
+    student = replace(HOW.student, gates_learning_rate=gates, multipliers_learning_rate=multipliers,
+                      prune_epochs=epochs)  # fmt: skip
+    models = build("bert", SHAPE, 3, seed=1), build("bert", SHAPE, 3, seed=2)
+    context = Context(examples=examples, device=torch.device("cpu"))
+    stage = Cofi(*models, replace(HOW, student=student), lambda model: 0.0, context).pruning_stage(0)
+    groups = [group for name in ("gates_optimizer", "constraint_optimizer")
+              for group in stage.optimizers[name].param_groups]  # fmt: skip
+    assert [group["lr"] for group in groups] == pytest.approx(expected)
+    assert [(group["weight_decay"], group["maximize"]) for group in groups] == [(0, False), (0, True)]
+
+
 @pytest.mark.parametrize("weight", [0.25, 0.9])
 def test_the_prediction_weight_is_of_the_answers(examples: Examples, weight: float) -> None:
     teacher, student = build("bert", SHAPE, 3, seed=1), build("bert", SHAPE, 3, seed=2)

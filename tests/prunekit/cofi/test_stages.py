@@ -96,6 +96,17 @@ def test_gradients_of_all_that_is_trained_of_the_student_are_clipped(cofi: Cofi)
         assert stage.max_grad_norm == 1.0
 
 
+def test_weights_of_the_student_and_of_the_map_decay_and_nothing_else_does(cofi: Cofi) -> None:
+    for name, stage in all_stages(cofi).items():
+        whose = "model" if name in ("train", "finetune") else "student"
+        groups, model = stage.optimizers[f"{whose}_optimizer"].param_groups, stage.modules[whose]
+        decay = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        both = {id(parameter): parameter.ndim for parameter in (*trained, *stage.modules["layers"].parameters())}
+        assert decay == {number: 0.01 if dimensions == 2 else 0.0 for number, dimensions in both.items()}
+        assert set(decay.values()) == {0.0, 0.01}
+
+
 def test_only_the_last_stage_of_a_fixed_shape_is_judged(cofi: Cofi) -> None:
     stages = all_stages(cofi)
     assert {name for name, stage in stages.items() if stage.score is not None} == {"prune", "finetune"}

@@ -1,0 +1,43 @@
+"""Teachers: on which rows they are trained and chosen, and what is left of their training."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from prunekit.data.kinds import encode_for
+from prunekit.data.rows import load_rows
+from prunekit.data.tokenizers import load_tokenizer
+from prunekit.evaluation.evaluate import evaluate
+from prunekit.models import checkpoints
+from tests.support.commands import TINY, composed, perform
+
+SMALL = [override for override in TINY if not override.startswith("train.epochs")]
+
+
+def test_the_best_weights_are_chosen_on_rows_that_are_not_trained_on(tmp_path: Path) -> None:
+    own = [*SMALL, f"run.folder={tmp_path}", "train.keep=best", "train.held_out=50", "train.epochs=2", "train.seed=3"]
+    record, config = perform("finetune", *own), composed("finetune", *own)
+    assert [(item["role"], item["rows"]) for item in record["data"]] == [("train", 142), ("evaluation", 96)]
+    rows = load_rows(config.task, config.task.train)
+    order = np.random.default_rng(3).permutation(192)
+    left = rows.take(sorted(order[50:].tolist()))
+    assert left.record("train")["fingerprint"] == record["data"][0]["fingerprint"]
+    folder = tmp_path / "finetune" / record["run_id"] / "model"
+    model, tokenizer = checkpoints.load(folder), load_tokenizer(dataclasses.replace(config.model, path=str(folder)))
+    examples = encode_for(model, rows.take(sorted(order[:50].tolist())), tokenizer)
+    found = evaluate(config.task, model, examples, device=torch.device("cpu")).metrics["accuracy"]
+    assert found == record["metrics"]["held_out"]
+    assert 0 < record["metrics"]["best_step"] <= record["metrics"]["steps"] == 10
+
+
+def test_snapshots_are_the_model_as_it_was(tmp_path: Path) -> None:
+    own = [*SMALL, f"run.folder={tmp_path}", "train.epochs=3", "train.snapshots=[1,3]"]
+    home = tmp_path / "finetune" / perform("finetune", *own)["run_id"]
+    assert sorted(path.name for path in (home / "epochs").iterdir()) == ["1", "3"]
+    final, first, last = (checkpoints.load(home / name).state_dict() for name in ("model", "epochs/1", "epochs/3"))
+    assert all(torch.equal(final[name], last[name]) for name in final)
+    assert any(not torch.equal(final[name], first[name]) for name in final)

@@ -147,6 +147,7 @@ def test_a_mutant_is_undone_even_by_the_next_run(tmp_path: Path) -> None:
     def killed() -> int:
         with changed(path, "a = 2\n"):
             os._exit(0)
+        return 0
 
     forked(killed, tmp_path, tmp_path / "log", cpu=30, seconds=60)
     (tmp_path / "log").unlink()
@@ -162,10 +163,14 @@ def test_processes_end_with_their_work_and_their_time(tmp_path: Path) -> None:
         os.write(1, str(Path.cwd()).encode())
         return 7
 
+    def sleeps() -> int:
+        time.sleep(60)
+        return 0
+
     outcome = forked(writes, tmp_path, log, cpu=30, seconds=60)
     assert (outcome.status, outcome.passed, outcome.timed_out) == (7, False, False)
     assert log.read_text("utf-8") == str(tmp_path)
-    late = forked(lambda: time.sleep(60) or 0, tmp_path, log, cpu=30, seconds=0.2)
+    late = forked(sleeps, tmp_path, log, cpu=30, seconds=0.2)
     assert late.timed_out and late.status == -signal.SIGKILL and late.seconds < 30
     assert forked(lambda: 1 // 0, tmp_path, log, cpu=30, seconds=60).status == 3
     assert "ZeroDivisionError" in log.read_text("utf-8")

@@ -148,9 +148,10 @@ def main(arguments: list[str]) -> None:
         done[mutant.key] = line = {**line, "tier": tier}
         with results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        (folder / "report.md").write_text(report.page(areas, done.values(), report.equivalents()), encoding="utf-8")
+        page = report.page(areas, done.values(), report.equivalents())
+        (folder / "report.md").write_text(page, encoding="utf-8")
         print(f"{mutant.area} {mutant.number}: {line['verdict']} in {line['cpu']} s, {mutant.key}", flush=True)
-    print((folder / "report.md").read_text("utf-8"))
+    print(report.page(areas, done.values(), report.equivalents()))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ lint: $(READY)  ## Check style, types, and which package imports which
 	$(BIN)/mypy
 
 mutants: $(READY)  ## Try small wrong changes of the library on its tests (hours, goes on where it stopped)
-	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m tests.mutants
+	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m tests.support.mutants
 
 figures: $(READY)  ## Redraw all figures and tables from the logged runs, into figures/logged
 	$(BIN)/python -m analysis source=analysis/logged_runs out=figures/logged

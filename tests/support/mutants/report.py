@@ -12,7 +12,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from tests.mutants.areas import Mutant
+from tests.support.mutants.areas import Mutant
 
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 """Mutants that no test can notice, with the reason."""

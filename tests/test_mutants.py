@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import report
-from tests.mutants.__main__ import TIERS, changed, restored
-from tests.mutants.areas import AREAS, ROOT, Area, in_turns, sample
-from tests.mutants.operators import mutations
-from tests.mutants.server import forked
+from tests.support.mutants import report
+from tests.support.mutants.__main__ import TIERS, changed, restored
+from tests.support.mutants.areas import AREAS, ROOT, Area, in_turns, sample
+from tests.support.mutants.operators import mutations
+from tests.support.mutants.server import forked
 
 
 def changes(source: str) -> set[str]:

@@ -23,7 +23,7 @@ LIBRARIES = (
 
 PLUGINS = ("cacheprovider", "hypothesispytest", "xdist", "anyio")
 """Of pytest, that take a second to import and are of no use here."""
-HOUSE, ROOT = ("prunekit", "analysis", "experiments", "tests"), Path(__file__).parents[2]
+HOUSE, ROOT = ("prunekit", "analysis", "experiments", "tests"), Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)

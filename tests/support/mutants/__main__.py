@@ -1,4 +1,4 @@
-"""Small wrong changes of the library, and whether its tests notice: ``python -m tests.mutants [out=FOLDER] [...]``.
+"""Small wrong changes of the library, and whether its tests notice: ``python -m tests.support.mutants [out=FOLDER]``.
 
 A seeded sample of every package (``size=60 seed=0``) is tried in a copy of the tree, each mutant against those files of
 tests that run its line, until one fails: the whole sample against tests that import its module, who lives against the
@@ -24,8 +24,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.mutants import lines, report, server
-from tests.mutants.areas import AREAS, ROOT, SEED, SIZE, Area, Mutant, in_turns, sample
+from tests.support.mutants import lines, report, server
+from tests.support.mutants.areas import AREAS, ROOT, SEED, SIZE, Area, Mutant, in_turns, sample
 
 BROKEN = 3
 """Files of tests that may fail on the code as it is (of time, on a busy machine) before nothing more is tried."""

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants import server
+from tests.support.mutants import server
 
 LIMIT = 1200.0
 """Seconds a file may take; those with longer ones run too rarely to be worth it."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from tests.mutants.operators import Mutation, mutations
+from tests.support.mutants.operators import Mutation, mutations
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIZE, SEED = 60, 0
 """Mutants a package, and what chooses them."""
 

@@ -48,13 +48,13 @@ def procedure(config: LatencyTableSettings, run: Run) -> None:
     from prunekit.data.kinds import encode_for
     from prunekit.data.tokenizers import load_tokenizer
     from prunekit.evaluation.evaluate import model_record
-    from prunekit.fisher.latency import SUBLAYERS, latency_table
     from prunekit.models import checkpoints
     from prunekit.models.blocks import call_order
     from prunekit.models.input_tables import check_length
     from prunekit.models.pretrained import on_device
     from prunekit.runs.run_data import evaluation_rows
     from prunekit.runs.teachers import new_model, teacher_record
+    from prunekit.stages.search.latency import SUBLAYERS, latency_table
 
     model: PreTrainedModel
     if config.teacher is not None:

@@ -6,6 +6,7 @@ python -m experiments.prune_fisher -m scale=small constraint=0.3,0.5,0.7 seed=0,
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from prunekit.runs.execute import Run
 
 
+TIMED = ("gradients", "search", "rearrange", "tune")
+"""Stages whose seconds are those of pruning."""
+
+
 @dataclass(kw_only=True)
 class PruneFisher(FisherSettings):
     """One budget for heads and neurons together."""
@@ -25,18 +30,19 @@ class PruneFisher(FisherSettings):
 def procedure(config: PruneFisher, run: Run) -> None:
     from prunekit.data.batches import evaluation_batches
     from prunekit.data.rows import load_rows
-    from prunekit.fisher.alternatives import unit_scores
-    from prunekit.fisher.calibration import cached_gradients, draw
-    from prunekit.fisher.gradients import by_batch, released_group
-    from prunekit.fisher.rearrange import rearrange
-    from prunekit.fisher.stage_table import StageTable
-    from prunekit.fisher.tuning import check_tunable, tune
     from prunekit.models import checkpoints
     from prunekit.models.blocks import blocks
     from prunekit.models.pretrained import on_device
     from prunekit.models.surgery import prune
     from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import load_teacher
+    from prunekit.stages.calibration import cached_gradients, draw
+    from prunekit.stages.refine.rearrange import rearrange
+    from prunekit.stages.refit.tuning import check_tunable, tune
+    from prunekit.stages.score.gradients import by_batch, released_group
+    from prunekit.stages.score.unit_scores import unit_scores
+    from prunekit.stages.search.under_budget import search
+    from prunekit.stages.stage_table import StageTable
 
     teacher = load_teacher(config, run)
     if config.tune:
@@ -56,9 +62,9 @@ def procedure(config: PruneFisher, run: Run) -> None:
         gradients = cached_gradients(teacher, examples, run, config.labels, padded)
         gradients = by_batch(gradients, group) if released else gradients
     scores = unit_scores(config.score, teacher.model, gradients, config.seed)
-    search = stages.search(scores)
+    budget = stages.budget()
     with run.stage("search"):
-        masks = search(config.constraint)
+        masks = search(scores, teacher.model, budget, variant=config.variant)
     stages.evaluate("search", prune(teacher.model, masks))
     if config.rearrange and gradients is not None:
         with run.stage("rearrange"):
@@ -66,11 +72,14 @@ def procedure(config: PruneFisher, run: Run) -> None:
         stages.evaluate("rearrange", prune(teacher.model, masks))
     report: list[dict[str, Any]] = []
     if config.tune:
+        assistant = None
+        if config.target == "assistant":
+            larger = dataclasses.replace(budget, constraint=config.constraint**0.5)
+            assistant = search(scores, teacher.model, larger, variant=config.variant)
         with run.stage("tune", 2 * len(blocks(teacher.model))) as advance:
             tuned = tune(
-                teacher.model, masks, evaluation_batches(examples, 32),
-                target=config.target, variant=config.variant, on_failure=config.on_failure, progress=advance,
-                assistant=search(config.constraint**0.5) if config.target == "assistant" else None,
+                teacher.model, masks, evaluation_batches(examples, 32), target=config.target, assistant=assistant,
+                variant=config.variant, on_failure=config.on_failure, progress=advance,
             )  # fmt: skip
         masks, report = tuned.masks, tuned.report
         run.table("tuning", report)
@@ -79,7 +88,11 @@ def procedure(config: PruneFisher, run: Run) -> None:
     small = on_device(checkpoints.load(run.folder / "model", attention=config.model.attention), run.device)
     if config.tune:
         stages.evaluate("tune", small)  # what was saved is what is evaluated
-    stages.finish(masks, small, report)
+    stages.finish(masks, small, TIMED)
+    run.metrics |= {
+        "sublayers_tuned": sum(row["status"] == "tuned" for row in report),
+        "sublayers_not_tuned": sum(row["status"] != "tuned" for row in report),
+    }
 
 
 def revision(config: PruneFisher) -> int:

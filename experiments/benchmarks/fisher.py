@@ -20,13 +20,13 @@ from experiments.benchmarks.paired import BenchmarkCase, Results, paired
 from experiments.benchmarks.plain.fisher import plain_gradients, plain_rearrange, plain_search
 from experiments.benchmarks.plain.tuning import plain_tune
 from prunekit.data.batches import Batch, Examples, evaluation_batches, model_inputs, to_device
-from prunekit.fisher.gradients import GROUP, by_batch, diagonal, mask_gradients
-from prunekit.fisher.rearrange import rearrange
-from prunekit.fisher.search import mac_search
-from prunekit.fisher.tuning import tune
 from prunekit.models.blocks import blocks
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
+from prunekit.stages.refine.rearrange import rearrange
+from prunekit.stages.refit.tuning import tune
+from prunekit.stages.score.gradients import GROUP, by_batch, diagonal, mask_gradients
+from prunekit.stages.search.mac_search import mac_search
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

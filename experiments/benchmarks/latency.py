@@ -19,11 +19,11 @@ from experiments.benchmarks.shapes import Shape
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.data.batches import evaluation_batches
 from prunekit.evaluation.speed import forward_calls, rounds
-from prunekit.fisher.gradients import diagonal, mask_gradients
-from prunekit.fisher.search import mac_search
 from prunekit.models.costs import cost
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
+from prunekit.stages.score.gradients import diagonal, mask_gradients
+from prunekit.stages.search.mac_search import mac_search
 from prunekit.support.timing import interleaved
 
 CONSTRAINTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

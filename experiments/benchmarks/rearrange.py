@@ -13,10 +13,10 @@ from torch import Tensor
 
 from experiments.benchmarks.paired import BenchmarkCase, Results, paired
 from experiments.benchmarks.plain.fisher import plain_rearrange
-from prunekit.fisher.rearrange import rearrange
-from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
+from prunekit.stages.refine.rearrange import rearrange
+from prunekit.stages.units import UnitTensors
 
 
 def compare(case: BenchmarkCase) -> Results:

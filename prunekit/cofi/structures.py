@@ -16,13 +16,13 @@ from torch import Tensor
 
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.data.batches import Examples, evaluation_batches
-from prunekit.fisher.alternatives import unit_scores
-from prunekit.fisher.gradients import diagonal, mask_gradients
-from prunekit.fisher.rearrange import rearrange
-from prunekit.fisher.search import most_important
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
+from prunekit.stages.refine.rearrange import rearrange
+from prunekit.stages.score.gradients import diagonal, mask_gradients
+from prunekit.stages.score.unit_scores import unit_scores
+from prunekit.stages.search.mac_search import most_important
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:

@@ -11,6 +11,12 @@ VARIANTS = ("paper", "released")
 
 BUDGETS = ("mac", "latency")
 """What a constraint of Fisher pruning is a share of."""
+ALL_BUDGETS = (*BUDGETS, "parameters")
+"""Of all methods."""
+REFINEMENTS = ("none", "rearrange", "swap")
+"""How units are exchanged within a sublayer after a search."""
+REFITS = ("none", "scales", "weights", "bias")
+"""What of a sublayer is fitted once its units are chosen."""
 UNIT_SCORES = ("fisher", "importance", "magnitude", "random")
 """Importance of heads and neurons under one budget."""
 NEED_GRADIENTS = ("fisher", "importance")

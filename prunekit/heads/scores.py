@@ -17,9 +17,10 @@ from prunekit.data.batches import Batch
 from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.derivatives import of_classifier, of_translation
 from prunekit.forward.frozen import frozen_for_evaluation
-from prunekit.models.blocks import attention_blocks, describe
+from prunekit.models.blocks import describe
 from prunekit.models.families.table import check_classifier
 from prunekit.models.masks import Masks
+from prunekit.stages.score.magnitude import head_magnitude
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -97,20 +98,6 @@ def head_importance(
         if normalise:
             mean /= mean.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
         scores[kind] = mean.masked_fill(~exists[kind], torch.nan).cpu()
-    return scores
-
-
-def head_magnitude(model: PreTrainedModel) -> dict[str, Tensor]:
-    """L2 norm of all weights that belong to a head: its rows of the query, key and value matrices, and its
-    columns of the output matrix (no biases)."""
-    exists = Masks.ones(describe(model)).heads
-    scores = {kind: torch.full(mask.shape, torch.nan, dtype=torch.float64) for kind, mask in exists.items()}
-    for block in attention_blocks(model):
-        if block.q is None or block.k is None or block.v is None:
-            continue
-        matrices = [block.q.weight, block.k.weight, block.v.weight, block.o.get_parameter("weight").T]
-        by_head = torch.cat([m.detach().double().unflatten(0, (block.heads, -1)) for m in matrices], 1)
-        scores[block.kind][block.layer, : block.heads] = by_head.flatten(1).norm(dim=1).cpu()
     return scores
 
 

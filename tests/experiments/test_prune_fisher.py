@@ -106,7 +106,7 @@ def test_a_sweep_evaluates_the_unpruned_model_once(folder: Path, monkeypatch: py
 
 
 def test_an_interrupted_run_ends_with_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import prunekit.fisher.stage_table as stages
+    import prunekit.stages.stage_table as stages
 
     def numbers(record: dict[str, Any]) -> str:
         kept = {name: value for name, value in record.items() if name not in NOT_NUMBERS}

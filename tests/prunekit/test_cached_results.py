@@ -25,12 +25,12 @@ from prunekit.data.kinds.questions import gold_answers, windows
 from prunekit.data.kinds.translation import encode_pairs
 from prunekit.data.tokenizers import joint_bpe
 from prunekit.evaluation.cached import cached_evaluation
-from prunekit.fisher.calibration import cached_gradients
-from prunekit.fisher.latency import latency_table
 from prunekit.forward.ablation import ablate_heads
 from prunekit.heads.effects import head_comparisons, head_effects
 from prunekit.runs.execute import Run
 from prunekit.runs.teachers import Teacher
+from prunekit.stages.calibration import cached_gradients
+from prunekit.stages.search.latency import latency_table
 from prunekit.support import cache as caches
 from prunekit.support.cache import Cache
 from prunekit.support.devices import describe_device
@@ -231,7 +231,7 @@ class Evaluations(Kind):
 
 class Gradients(Kind):
     name = "gradients"
-    computes = ("prunekit.fisher.calibration.mask_gradients",)
+    computes = ("prunekit.stages.calibration.mask_gradients",)
     changes: ClassVar = {
         **MODEL, **INPUTS, **ROWS, "labels": set_to("labels", "predicted"), "padding": set_to("padded_group", 4),
         "how much of it": set_to("padded_group", 2),
@@ -308,7 +308,7 @@ MODELS: list[dict[str, Any]] = [
 
 class Tables(Kind):
     name = "latency"
-    computes = ("prunekit.fisher.latency._measured",)
+    computes = ("prunekit.stages.search.latency._measured",)
     measured = True
     changes: ClassVar = {
         **{

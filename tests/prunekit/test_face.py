@@ -41,10 +41,10 @@ def test_importing_the_library_does_not_wait_for_torch() -> None:
 
 def test_fisher_pruning_in_five_lines() -> None:
     """As the README shows it."""
-    from prunekit.fisher.gradients import diagonal, mask_gradients
-    from prunekit.fisher.rearrange import rearrange
-    from prunekit.fisher.search import mac_search
-    from prunekit.fisher.tuning import tune
+    from prunekit.stages.refine.rearrange import rearrange
+    from prunekit.stages.refit.tuning import tune
+    from prunekit.stages.score.gradients import diagonal, mask_gradients
+    from prunekit.stages.search.mac_search import mac_search
 
     model = tiny("bert")
     batches = [batch_for(model, seed=seed) | {"labels": torch.tensor([0, 1, 2, 0])} for seed in range(3)]

@@ -27,15 +27,15 @@ from prunekit.config.sections import check
 from prunekit.config.task import TaskConfig
 from prunekit.data.kinds import KINDS, example_losses
 from prunekit.data.losses import target_losses
-from prunekit.fisher.gradients import diagonal, mask_gradients
-from prunekit.fisher.latency import latency_table
-from prunekit.fisher.rearrange import rearrange
-from prunekit.fisher.search import mac_search
-from prunekit.fisher.tuning import tune
 from prunekit.forward.ablation import ablate_heads
 from prunekit.forward.translate import translate
 from prunekit.forward.translation_ablation import TranslationAblation
 from prunekit.models.families.table import ENCODERS, FAMILIES, TRANSLATORS
+from prunekit.stages.refine.rearrange import rearrange
+from prunekit.stages.refit.tuning import tune
+from prunekit.stages.score.gradients import diagonal, mask_gradients
+from prunekit.stages.search.latency import latency_table
+from prunekit.stages.search.mac_search import mac_search
 from prunekit.support.errors import UserError
 from tests.support.commands import composed
 from tests.support.families import COPIES, batch_for, shape_of, tiny

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import prunekit
-from prunekit.fisher.gradients import mask_gradients
 from prunekit.forward.ablation import ablate_heads
+from prunekit.stages.score.gradients import mask_gradients
 from prunekit.support.errors import UserError
 from tests.support.families import batch_for, tiny
 

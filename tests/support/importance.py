@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from prunekit.fisher.latency import LatencyTable, Subject
-from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
+from prunekit.stages.search.latency import LatencyTable, Subject
+from prunekit.stages.units import UnitTensors
 from tests.support.families import HEADS, HIDDEN
 
 

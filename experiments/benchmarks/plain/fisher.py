@@ -10,18 +10,18 @@ from torch import Tensor
 
 from prunekit.data.batches import Batch, model_inputs
 from prunekit.data.kinds import example_losses
-from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.costs import cost, head_macs, neuron_macs
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
+from prunekit.stages.units import UnitTensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
 def plain_rearrange(gradients: UnitTensors, masks: Masks) -> Masks:
-    """:func:`prunekit.fisher.rearrange.rearrange`, with the sum of gradients built again for every candidate.
+    """:func:`prunekit.stages.refine.rearrange.rearrange`, with the sum of gradients built again for every candidate.
 
     In the precision of the gradients.
     """

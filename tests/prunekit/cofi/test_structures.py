@@ -14,13 +14,13 @@ from prunekit.data.batches import Examples, evaluation_batches
 from prunekit.data.kinds import encode
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
-from prunekit.fisher.alternatives import unit_scores
-from prunekit.fisher.gradients import diagonal, mask_gradients
-from prunekit.fisher.search import most_important
-from prunekit.fisher.units import UnitTensors
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.checkpoints import build
 from prunekit.models.masks import Masks
+from prunekit.stages.score.gradients import diagonal, mask_gradients
+from prunekit.stages.score.unit_scores import unit_scores
+from prunekit.stages.search.mac_search import most_important
+from prunekit.stages.units import UnitTensors
 from prunekit.support.errors import UserError
 from tests.support.families import FAMILY_NAMES, tiny
 from tests.support.trainings import SHAPE, TASK

@@ -13,9 +13,9 @@ from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 
 import prunekit
 from prunekit.evaluation.evaluate import predict
-from prunekit.fisher.gradients import mask_gradients
-from prunekit.fisher.tuning import tune
 from prunekit.forward.ablation import ablate_heads
+from prunekit.stages.refit.tuning import tune
+from prunekit.stages.score.gradients import mask_gradients
 from prunekit.support.errors import UserError
 from tests.support.families import VOCABULARY, batch_for, tiny
 from tests.support.translators import pairs_for, translator

@@ -11,11 +11,12 @@ from transformers import PreTrainedModel
 
 import prunekit
 from prunekit.data.losses import task_loss
-from prunekit.fisher.gradients import mask_gradients
 from prunekit.forward.ablation import ablate_heads
-from prunekit.heads.scores import head_importance, head_magnitude, random_scores
+from prunekit.heads.scores import head_importance, random_scores
 from prunekit.models.blocks import blocks
 from prunekit.models.masks import Masks
+from prunekit.stages.score.gradients import mask_gradients
+from prunekit.stages.score.magnitude import head_magnitude
 from prunekit.support.errors import UserError
 from tests.support.families import HEADS, LABELS, assert_left_as_it_was, batch_for, logits, one_by_one, tiny
 

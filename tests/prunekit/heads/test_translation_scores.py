@@ -11,10 +11,11 @@ from transformers import AutoModel, PreTrainedModel
 
 import prunekit
 from prunekit.data.losses import target_losses
-from prunekit.heads.scores import head_importance, head_magnitude, random_scores
+from prunekit.heads.scores import head_importance, random_scores
 from prunekit.models.blocks import attention_blocks, describe
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
+from prunekit.stages.score.magnitude import head_magnitude
 from prunekit.support.errors import UserError
 from tests.support.families import ATTENTIONS
 from tests.support.masks import hook_count

@@ -18,10 +18,6 @@ import prunekit
 from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.cofi.structures import whole_layers
-from prunekit.fisher.alternatives import unit_scores
-from prunekit.fisher.gradients import mask_gradients
-from prunekit.fisher.latency import latency_table
-from prunekit.fisher.tuning import tune
 from prunekit.forward.ablation import ablate_heads
 from prunekit.models.blocks import attention_blocks, blocks, call_order, describe, ffn_blocks, set_probability_dropout
 from prunekit.models.checkpoints import attach_head, build, load, save
@@ -29,6 +25,10 @@ from prunekit.models.empty_sublayers import HeadlessAttention
 from prunekit.models.masks import Masks
 from prunekit.models.pruned_format import PRUNED_WEIGHTS
 from prunekit.models.surgery import prune
+from prunekit.stages.refit.tuning import tune
+from prunekit.stages.score.gradients import mask_gradients
+from prunekit.stages.score.unit_scores import unit_scores
+from prunekit.stages.search.latency import latency_table
 from prunekit.support.errors import UserError
 from tests.support.families import ATTENTIONS, HIDDEN
 from tests.support.masks import hook_count, row_of, soft_masks

@@ -21,8 +21,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.bert.modeling_bert import BertModel, BertPreTrainedModel
 
 import prunekit
-from prunekit.fisher.gradients import mask_gradients
 from prunekit.models.families.table import ENCODERS, FAMILIES
+from prunekit.stages.score.gradients import mask_gradients
 from prunekit.support.errors import UserError
 from tests.support.entries import entries, refused
 from tests.support.families import COPIES, LABELS, batch_for, shape_of, tiny

@@ -6,6 +6,7 @@ from prunekit.runs.schema.fields import VerbSchema
 from prunekit.runs.schema.verbs import (
     ablate_heads,
     benchmark,
+    compress,
     finetune,
     head_dynamics,
     latency_table,
@@ -20,7 +21,7 @@ from prunekit.runs.schema.verbs import (
 VERBS: dict[str, VerbSchema] = {
     module.VERB.name: module.VERB
     for module in (
-        ablate_heads, benchmark, finetune, head_dynamics, latency_table, prune_cofi, prune_fisher, prune_heads,
-        time_decoding, time_inference, transfer,
+        ablate_heads, benchmark, compress, finetune, head_dynamics, latency_table, prune_cofi, prune_fisher,
+        prune_heads, time_decoding, time_inference, transfer,
     )
 }  # fmt: skip

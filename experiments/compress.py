@@ -1,0 +1,78 @@
+"""Prune heads and neurons to a budget by any method of ``prunekit/methods/``.
+
+python -m experiments.compress method=fisher constraint=0.5 budget=mac task=sst2
+python -m experiments.compress -m method=fisher,flap,magnitude,random constraint=0.3,0.5,0.7 seed=0,1,2
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from experiments.cli.verb import verb
+from prunekit.methods.common.settings import CompressSettings
+
+if TYPE_CHECKING:
+    from prunekit.runs.execute import Run
+
+
+@dataclass(kw_only=True)
+class Compress(CompressSettings):
+    """One method, one budget."""
+
+
+def procedure(config: Compress, run: Run) -> None:
+    from prunekit.data.rows import load_rows
+    from prunekit.methods.common.chosen import chosen_stages
+    from prunekit.methods.common.problem import Problem
+    from prunekit.methods.common.registry import method
+    from prunekit.models import checkpoints
+    from prunekit.models.pretrained import on_device
+    from prunekit.runs.run_data import evaluation_examples
+    from prunekit.runs.teachers import load_teacher
+    from prunekit.stages.calibration import cached_statistics, calibration_batches, draw
+    from prunekit.stages.stage_table import StageTable
+
+    own = method(config.method.name, config.method.options)
+    refine, refit = chosen_stages(config.method.name, own, config.refine, config.refit, config.uniform)
+    teacher = load_teacher(config, run)
+    stages = StageTable(config, run, teacher, evaluation_examples(config, teacher, run))
+    labelled = own.labels and config.labels == "gold"
+    training = load_rows(config.task, config.task.train, labelled=labelled)
+    calibration = draw(training, config.calibration_examples, config.seed)
+    run.data.append(calibration.record("calibration"))
+    examples = teacher.encode(calibration)
+    stages.evaluate("dense", teacher.model)
+    problem = Problem(
+        model=teacher.model, batches=calibration_batches(examples), budget=stages.budget(), seed=config.seed,
+        labels=config.labels, refine=refine, refit=refit, uniform=config.uniform, stage=run.stage,
+        keep=lambda *what: cached_statistics(teacher, examples, run, *what),
+    )  # fmt: skip
+    before = set(run.seconds)
+    outcome = None
+    for following in own.compress(problem):
+        if outcome is not None:
+            stages.evaluate(outcome.stage, outcome.smaller(teacher.model))
+        outcome = following
+    assert outcome is not None
+    timed = [name for name in run.seconds if name not in before and not name.startswith("evaluate ")]
+    if outcome.report:
+        run.table("refit", outcome.report)
+    checkpoints.save(outcome.smaller(teacher.model), run.folder / "model", tokenizer=teacher.tokenizer)
+    small = on_device(checkpoints.load(run.folder / "model", attention=config.model.attention), run.device)
+    stages.evaluate(outcome.stage, small)  # what was saved is what is evaluated
+    stages.finish(outcome.masks, small, timed)
+    run.metrics |= {
+        "method": config.method.name, "refine": refine, "refit": refit,
+        "sublayers_refitted": sum(row["status"] == "tuned" for row in outcome.report),
+        "sublayers_not_refitted": sum(row["status"] != "tuned" for row in outcome.report),
+    }  # fmt: skip
+
+
+main = verb(
+    "compress", Compress, procedure, revision=1,
+    measures_time=lambda config: config.budget == "latency",  # the machine then decides which masks are found
+)  # fmt: skip
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Methods of pruning, a file each, on one footing. See :mod:`prunekit.methods.common.method`."""

@@ -1,0 +1,1 @@
+"""What makes a file a method, and what runs it."""

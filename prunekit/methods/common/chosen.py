@@ -1,0 +1,32 @@
+"""The stages that a method is asked for, if it can have them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prunekit.config.checks import near
+from prunekit.config.choices import REFINEMENTS, REFITS
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from prunekit.methods.common.method import Method
+
+
+def chosen_stages(name: str, method: Method, refine: str, refit: str, uniform: bool) -> tuple[str, str]:
+    """The stages of refinement and of refitting, with the method's own for ``auto``.
+
+    Raises:
+        UserError: an unknown stage (with near ones), or one that the method cannot use (with those that it can).
+    """
+    chosen = []
+    for setting, value, known, fitting in (
+        ("refine", refine, REFINEMENTS, method.refinements), ("refit", refit, REFITS, method.refits),
+    ):  # fmt: skip
+        if value not in ("auto", *known):
+            raise UserError(f"{setting}: {value!r} is unknown, {near(value, ('auto', *known))}")
+        if value != "auto" and value not in fitting:
+            raise UserError(f"{setting}: method={name} cannot use {value}, it can use {', '.join(fitting)}")
+        chosen.append(fitting[0] if value == "auto" else value)
+    if uniform and not method.uniform:
+        raise UserError(f"uniform: method={name} has no uniform shape, use uniform=false")
+    return chosen[0], chosen[1]

@@ -1,0 +1,70 @@
+"""What a method of pruning is: its paper, what it needs, and one function from a problem to a smaller model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor
+
+from prunekit.methods.common.problem import Problem
+from prunekit.models.masks import Masks
+from prunekit.models.surgery import prune
+from prunekit.stages.refit.replaced import replaced
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage of a method left: all of the smaller model, not what changed since the stage before."""
+
+    stage: str
+    """Its name in records: ``search``, ``rearrange``, ``swap``, ``scales``, ``weights``, ``bias`` or one of its own."""
+    masks: Masks
+    """Over the units of the whole model; soft where units are scaled."""
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    """Parameters of the whole model that are others, by name and in its own shape; columns of removed units do not
+    matter."""
+    report: list[dict[str, Any]] = field(default_factory=list)
+    """A row a sublayer, as the table ``refit`` has them; empty where nothing was fitted."""
+
+    def smaller(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The physically smaller copy of the whole model."""
+        with replaced(model, self.weights):
+            return prune(model, self.masks)
+
+
+class Method(ABC):
+    """A method. Its fields are its options, with their defaults; ranges are declared with them
+    (:mod:`prunekit.config.ranges`)."""
+
+    paper: ClassVar[str]
+    """Where it is from, in a line."""
+    labels: ClassVar[bool]
+    """It needs labels of the calibration data."""
+    gradients: ClassVar[bool]
+    """It needs derivatives of the loss."""
+    training: ClassVar[bool] = False
+    """It trains weights by gradient descent."""
+    units: ClassVar[tuple[str, ...]] = ("heads", "neurons")
+    """What it removes."""
+    families: ClassVar[tuple[str, ...] | None] = None
+    """Families of :mod:`prunekit.models.families` that it can prune; None: all encoders."""
+    refinements: ClassVar[tuple[str, ...]] = ("none",)
+    """Stages of refinement that fit it; the first one is its own."""
+    refits: ClassVar[tuple[str, ...]] = ("none",)
+    """Stages of refitting that fit it; the first one is its own."""
+    uniform: ClassVar[bool] = False
+    """It can keep the same numbers of heads and neurons in every layer."""
+
+    @abstractmethod
+    def compress(self, problem: Problem) -> Iterator[Outcome]:
+        """The smaller model after every stage; the last one is the result. It leaves ``problem.model`` as it is.
+
+        Raises:
+            UserError: a budget out of reach (with the reachable range), or a model that it cannot prune.
+        """

@@ -1,0 +1,76 @@
+"""The methods that there are: a method is registered by its file in ``prunekit/methods/``."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prunekit.config.checks import near
+from prunekit.config.ranges import field_problems
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from prunekit.methods.common.method import Method
+
+FOLDER = Path(__file__).parent.parent
+PARTS = {"paper": str, "labels": bool, "gradients": bool}
+"""What a method has to say of itself."""
+
+
+def names() -> tuple[str, ...]:
+    """Of all methods, as their files are called."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_")))
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of ``prunekit/methods/NAME.py``.
+
+    Raises:
+        UserError: an unknown name (with near ones), or a file that lacks a part of what a method is.
+    """
+    from prunekit.methods.common.method import Method
+
+    if name not in names():
+        raise UserError(f"method: {name!r} is unknown, {near(name, names())}")
+    module = importlib.import_module(f"prunekit.methods.{name}")
+    own = [
+        one for one in vars(module).values()
+        if inspect.isclass(one) and issubclass(one, Method) and one.__module__ == module.__name__
+    ]  # fmt: skip
+    where = f"prunekit/methods/{name}.py"
+    if len(own) != 1:
+        raise UserError(f"{where}: it has {len(own)} classes that are a Method, one is needed")
+    [found] = own
+    missing = [
+        *(f"{part} ({kind.__name__})" for part, kind in PARTS.items() if type(getattr(found, part, None)) is not kind),
+        *(f"{part}()" for part in sorted(found.__abstractmethods__)),
+    ]
+    if missing:
+        raise UserError(f"{where}: {found.__name__} lacks {', '.join(missing)}")
+    return found
+
+
+def method(name: str, options: Mapping[str, Any] | None = None) -> Method:
+    """A method with its options.
+
+    Raises:
+        UserError: as :func:`method_class`, an unknown option (with near ones), or one outside its range.
+    """
+    found: Any = method_class(name)
+    known = {item.name: item for item in dataclasses.fields(found)} if dataclasses.is_dataclass(found) else {}
+    for option, value in (options or {}).items():
+        if option not in known:
+            hint = near(option, known) if known else f"{name} has none"
+            raise UserError(f"method.options.{option}: there is no such option of {name}, {hint}")
+        default = known[option].default
+        if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
+            kind = type(default).__name__
+            raise UserError(f"method.options.{option}: {value!r} is no {kind}, as its default {default!r} is")
+        for problem in field_problems(known[option], value):
+            raise UserError(f"method.options.{problem}")
+    made: Method = found(**(options or {}))
+    return made

@@ -1,0 +1,1 @@
+"""What methods of pruning have in common: scores, searches under a budget, refinement, refitting."""

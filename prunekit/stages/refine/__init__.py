@@ -1,0 +1,1 @@
+"""Units exchanged within a sublayer, after a search."""

@@ -1,0 +1,1 @@
+"""Weights of what stays, fitted to the outputs of the whole model."""

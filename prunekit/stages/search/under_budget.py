@@ -1,0 +1,45 @@
+"""The search for the most important units, whatever the kind of budget."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from prunekit.models.blocks import blocks, describe
+from prunekit.models.masks import Masks
+from prunekit.stages.search.budget import Budget
+from prunekit.stages.search.latency_search import latency_search
+from prunekit.stages.search.mac_search import mac_search, most_important
+from prunekit.stages.search.uniform import uniform_search
+from prunekit.stages.units import UnitTensors
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def search(
+    scores: UnitTensors, model: PreTrainedModel, budget: Budget, *, uniform: bool = False, variant: str = "paper"
+) -> Masks:
+    """The masks that keep most importance, summed over units, within a budget.
+
+    Args:
+        scores: additive and not negative: heads (layer, head), neurons (layer, neuron).
+        uniform: as many heads in every layer, and as many neurons.
+        variant: of a search under MACs, see :func:`~prunekit.stages.search.mac_search.mac_search`.
+
+    Raises:
+        UserError: a constraint out of reach (with the reachable range), scores that are negative, not finite or of
+            another model.
+    """
+    if uniform:
+        return uniform_search(scores, model, budget)
+    if budget.table is not None:
+        return latency_search(scores, model, budget.table, budget.constraint)
+    if budget.kind == "mac":
+        return mac_search(scores, model, budget.length, budget.constraint, variant=variant)
+    hidden, size = describe(model).hidden, blocks(model)[0].head_size
+    head, neuron = 4 * hidden * size, 2 * hidden
+    masks = most_important(scores, model, head, neuron, math.floor(budget.limit(model)))
+    if masks is None:
+        raise budget.out_of_reach(model, min(head, neuron))
+    return masks

@@ -24,6 +24,7 @@ class Compress(CompressSettings):
 def procedure(config: Compress, run: Run) -> None:
     from prunekit.data.rows import load_rows
     from prunekit.methods.common.chosen import chosen_stages
+    from prunekit.methods.common.compression import check_family
     from prunekit.methods.common.problem import Problem
     from prunekit.methods.common.registry import method
     from prunekit.models import checkpoints
@@ -36,6 +37,7 @@ def procedure(config: Compress, run: Run) -> None:
     own = method(config.method.name, config.method.options)
     refine, refit = chosen_stages(config.method.name, own, config.refine, config.refit, config.uniform)
     teacher = load_teacher(config, run)
+    check_family(config.method.name, own.families, teacher.model)
     stages = StageTable(config, run, teacher, evaluation_examples(config, teacher, run))
     labelled = own.labels and config.labels == "gold"
     training = load_rows(config.task, config.task.train, labelled=labelled)

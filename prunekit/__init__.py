@@ -1,4 +1,4 @@
-"""Pruning of Transformers: three papers on one footing.
+"""Pruning of Transformers: three papers, and any other method, on one footing.
 
 The names below are imported when they are first used, so that `import prunekit` does not wait for torch.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prunekit.heads.scores import head_importance as head_importance
+    from prunekit.methods.common.compression import compress as compress
     from prunekit.models.blocks import describe as describe
     from prunekit.models.checkpoints import load as load
     from prunekit.models.checkpoints import save as save
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Masks": "models.masks",
     "UserError": "support.errors",
+    "compress": "methods.common.compression",
     "cost": "models.costs",
     "describe": "models.blocks",
     "gated": "models.gates",

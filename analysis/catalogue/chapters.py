@@ -105,6 +105,8 @@ class Chapter:
         return by_verb
 
 
+COMPARED = ("prune_heads", "compress", "prune_cofi")
+"""Verbs whose models are compared with those of Fisher pruning."""
 NO_DEFAULT = "none of the default setting"
 NO_JOINT = "none with all kinds of attention ranked together"
 CHAPTERS = (
@@ -186,8 +188,8 @@ CHAPTERS = (
     Chapter(
         title="All methods",
         parts=(
-            Part("compare", "prune_fisher", figure.draw, one_run=False, beside=("prune_heads", "prune_cofi")),
-            Part("paired", "prune_fisher", paired_table.draw, one_run=False, beside=("prune_heads", "prune_cofi")),
+            Part("compare", "prune_fisher", figure.draw, one_run=False, beside=COMPARED),
+            Part("paired", "prune_fisher", paired_table.draw, one_run=False, beside=COMPARED),
         ),
         all_tasks=True,
     ),

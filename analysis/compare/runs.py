@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 VARIANTS = ("importance_released", "importance_stepwise")
 """Orders of heads that are left out of the comparison: variants of the first."""
+OWN_STAGES = {"budget": "mac", "refine": "auto", "refit": "auto", "uniform": False, "labels": "gold"}
+"""Of the runs of `compress` that are compared: each method as it is."""
 POINTS = columns("prune_heads", "points", "share", "metric", "value", "achieved_macs", "achieved_parameters")
 NUMBERS = ("parameters_percent", "macs_percent", "seconds")
 """What a run has beside its score; its speed-up depends on machine and batch."""
@@ -72,7 +74,7 @@ def run_points(runs: Comparable, journal: Journal) -> pd.DataFrame:
     import pandas as pd
 
     parts = [_points_of_heads(runs.members.get("prune_heads", []), journal)]
-    for verb in ("prune_fisher", "prune_cofi"):
+    for verb in ("prune_fisher", "compress", "prune_cofi"):
         members = runs.members.get(verb, [])
         parts.append(run_rows(
             [Group(members)],
@@ -90,7 +92,7 @@ def lengths(runs: Comparable, journal: Journal) -> dict[str, list[int]]:
     """The lengths of the sequences that each verb's shares of MACs are counted for."""
     of_verb: dict[str, set[int]] = {}
     for verb, members in runs.members.items():
-        table = {"prune_heads": "points", "prune_fisher": "stages", "prune_cofi": "latency"}[verb]
+        table = {"prune_heads": "points", "prune_cofi": "latency"}.get(verb, "stages")
         for _, rows in read_tables(members, table, {}, journal):
             if "length" in rows:
                 of_verb.setdefault(verb, set()).update(map(int, rows["length"]))
@@ -146,9 +148,19 @@ def _usual_cofi(records: Sequence[Record]) -> list[Record]:
     return groups[0].records if groups else []
 
 
+def _usual_compress(records: Sequence[Record]) -> list[Record]:
+    """All methods with a budget of MACs and stages of their own; of each the condition with the most runs."""
+    chosen = [r for r in records if all(r.config.get(name) == value for name, value in OWN_STAGES.items())]
+    by_method: dict[str, list[Record]] = {}
+    for record in chosen:
+        by_method.setdefault(_chosen_by(record), []).append(record)
+    return [record for members in by_method.values() for record in by_condition(members)[0].records]
+
+
 USUAL: dict[str, Callable[[Sequence[Record]], list[Record]]] = {
     "prune_heads": _usual_heads,
     "prune_fisher": _usual_fisher,
+    "compress": _usual_compress,
     "prune_cofi": _usual_cofi,
 }
 """The verbs that are compared, and which of their runs."""
@@ -157,6 +169,8 @@ USUAL: dict[str, Callable[[Sequence[Record]], list[Record]]] = {
 def _chosen_by(record: Record) -> str:
     if record.verb == "prune_cofi":
         return cofi_runs.structure(record)
+    if record.verb == "compress":
+        return str(record.config["method"]["name"])
     return str(kwon_runs.option(record, "score"))
 
 

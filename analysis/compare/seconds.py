@@ -20,10 +20,11 @@ def seconds_of(record: Record) -> float:
     """Seconds of one run; NaN where its record does not say.
 
     Of heads: what ranking them took, for the whole curve (weights and chance take none that is recorded); of Fisher
-    pruning: gradients, search, rearrangement and tuning; of CoFi and its baselines: scores and all training.
+    pruning: gradients, search, rearrangement and tuning; of other methods: all their stages; of CoFi and its baselines:
+    scores and all training.
     """
     took = record.seconds
-    if record.verb == "prune_fisher":
+    if record.verb in ("prune_fisher", "compress"):
         return float(record.metrics.get("seconds_pruning", math.nan))
     if record.verb == "prune_cofi":
         return took["train"] + took.get("scores", 0.0) if "train" in took else math.nan

@@ -10,7 +10,7 @@ from analysis.cofi import runs as cofi_runs
 from analysis.data.groups import describe
 from analysis.data.marks.quiet import disturbed_text
 from analysis.kwon.seconds import PARTS
-from analysis.render.style import BLUE, GREEN, STRUCTURES, VERMILLION, Look
+from analysis.render.style import BLUE, GREEN, PURPLE, STRUCTURES, VERMILLION, Look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FAMILIES: Mapping[str, tuple[str, str, Look]] = {
     "prune_heads": ("importance", "heads by", Look("other orders of heads", GREEN, "o", (0, (1, 1.3)))),
     "prune_fisher": ("fisher", "Fisher pruning by", Look("Fisher pruning's baselines", VERMILLION, "s", (0, (4, 1.5)))),
+    "compress": ("", "pruned by", Look("other methods", PURPLE, "D", (0, (5, 1, 1, 1)))),
     "prune_cofi": ("learned", "distilled:", Look("CoFi's baselines", BLUE, "^", "-")),
 }
 """By verb: what chooses the units in the method itself, words, and the look of all its curves, named as that of its
@@ -38,8 +39,11 @@ LETTERS = {
 """Beside the curves of baselines, by what chooses their units; what has no letter stands there by its name."""
 ORACLE = "prune_heads oracle"
 """It knows the labels that it is evaluated on."""
-NAMES = {"fisher": "Fisher information", "magnitude": "weight magnitude", "random": "chance"}
-TITLES = {"prune_heads": "heads", "prune_fisher": "Fisher pruning", "prune_cofi": "CoFi and its baselines"}
+NAMES = {"fisher": "Fisher information", "magnitude": "weight magnitude", "random": "chance", "flap": "FLAP"}
+TITLES = {
+    "prune_heads": "heads", "prune_fisher": "Fisher pruning", "compress": "other methods without training",
+    "prune_cofi": "CoFi and its baselines",
+}  # fmt: skip
 
 
 def method_look(method: str) -> tuple[Look, bool]:
@@ -117,6 +121,7 @@ def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: fl
     parts = {
         "prune_heads": "ranking the heads, for a whole curve",
         "prune_fisher": "gradients, search, rearrangement and tuning",
+        "compress": "all stages of the method",
         "prune_cofi": "all training, with the warm-up that runs of a seed share",
     }
     recorded = frame.groupby("method", sort=False)["seconds"].apply(lambda seconds: bool(seconds.notna().any()))

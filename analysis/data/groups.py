@@ -21,6 +21,9 @@ AXES = {
         "constraint", "budget", "score", "variant", "labels", "calibration_examples", "rearrange", "tune", "target",
         "on_failure",
     ),
+    "compress": (
+        "constraint", "budget", "labels", "calibration_examples", "refine", "refit", "uniform", "method.name",
+    ),
     "prune_cofi": (
         "sparsity", "structure", "units", "matching", "learn_from", "variant", "prediction_weight",
     ),

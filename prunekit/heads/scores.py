@@ -20,7 +20,7 @@ from prunekit.forward.frozen import frozen_for_evaluation
 from prunekit.models.blocks import describe
 from prunekit.models.families.table import check_classifier
 from prunekit.models.masks import Masks
-from prunekit.stages.score.magnitude import head_magnitude
+from prunekit.stages.score.head_magnitude import head_magnitude
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:

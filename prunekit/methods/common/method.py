@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Compression:
     """What a stage of a method left: all of the smaller model, not what changed since the stage before."""
 
     stage: str
@@ -62,7 +62,7 @@ class Method(ABC):
     """It can keep the same numbers of heads and neurons in every layer."""
 
     @abstractmethod
-    def compress(self, problem: Problem) -> Iterator[Outcome]:
+    def compress(self, problem: Problem) -> Iterator[Compression]:
         """The smaller model after every stage; the last one is the result. It leaves ``problem.model`` as it is.
 
         Raises:

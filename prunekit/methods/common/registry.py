@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prunekit import methods
 from prunekit.config.checks import near
 from prunekit.config.ranges import field_problems
 from prunekit.support.errors import UserError
@@ -16,14 +17,14 @@ from prunekit.support.errors import UserError
 if TYPE_CHECKING:
     from prunekit.methods.common.method import Method
 
-FOLDER = Path(__file__).parent.parent
 PARTS = {"paper": str, "labels": bool, "gradients": bool}
 """What a method has to say of itself."""
 
 
 def names() -> tuple[str, ...]:
     """Of all methods, as their files are called."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_")))
+    files = (path for folder in methods.__path__ for path in Path(folder).glob("*.py"))
+    return tuple(sorted({path.stem for path in files if not path.stem.startswith("_")}))
 
 
 def method_class(name: str) -> type[Method]:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar
 
-from prunekit.methods.common.method import Method, Outcome
+from prunekit.methods.common.method import Compression, Method
 from prunekit.methods.common.problem import Problem
 from prunekit.models.blocks import blocks
 from prunekit.models.masks import Masks
@@ -34,16 +34,16 @@ class ScoredMethod(Method):
         """The masks that keep most of the scores within the budget."""
         return search(scores, problem.model, problem.budget, uniform=problem.uniform)
 
-    def compress(self, problem: Problem) -> Iterator[Outcome]:
+    def compress(self, problem: Problem) -> Iterator[Compression]:
         if problem.refit in ("scales", "weights"):
             check_tunable(problem.model, "refit=none or refit=bias")  # before anything is computed
         scores = self.scores(problem)
         with problem.stage("search", 0):
             masks = self.search(scores, problem)
-        yield Outcome("search", masks)
+        yield Compression("search", masks)
         if problem.refine != "none":
             masks = refined(problem, masks)
-            yield Outcome(problem.refine, masks)
+            yield Compression(problem.refine, masks)
         if problem.refit != "none":
             yield refitted(problem, masks)
 
@@ -59,12 +59,12 @@ def refined(problem: Problem, masks: Masks) -> Masks:
         return swap(problem.model, masks, statistics, progress=advance)
 
 
-def refitted(problem: Problem, masks: Masks) -> Outcome:
+def refitted(problem: Problem, masks: Masks) -> Compression:
     """What the problem's stage of refitting makes of masks."""
     if problem.refit == "bias":
         statistics = problem.inputs()
         with problem.stage("bias", 0):
-            return Outcome("bias", masks, compensated(problem.model, masks, statistics))
+            return Compression("bias", masks, compensated(problem.model, masks, statistics))
     with problem.stage(problem.refit, 2 * len(blocks(problem.model))) as advance:
         tuned = tune(problem.model, masks, problem.batches, refit=problem.refit, progress=advance)
-    return Outcome(problem.refit, tuned.masks, tuned.weights, tuned.report)
+    return Compression(problem.refit, tuned.masks, tuned.weights, tuned.report)

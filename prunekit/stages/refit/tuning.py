@@ -143,6 +143,7 @@ def tune(
                         columns = (own[: wide.shape[1] // equations.size] != 0).repeat_interleave(equations.size)
                         weights[name] = torch.zeros_like(wide)
                         weights[name][:, columns.to(wide.device)] = projection.weight
+                        own[own != 0] = 1  # what it was is part of the weights
                 elif (scales := _scales(row, equations, variant)) is not None:
                     projection.weight *= scales.to(projection.weight).repeat_interleave(equations.size)
                     own[own != 0] *= scales.to(own)

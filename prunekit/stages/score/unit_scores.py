@@ -16,7 +16,7 @@ from prunekit.models.blocks import blocks, describe
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.stages.score.gradients import diagonal
-from prunekit.stages.score.magnitude import head_magnitude
+from prunekit.stages.score.head_magnitude import head_magnitude
 from prunekit.stages.units import UnitTensors
 from prunekit.support.errors import UserError
 

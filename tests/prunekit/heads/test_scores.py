@@ -16,7 +16,7 @@ from prunekit.heads.scores import head_importance, random_scores
 from prunekit.models.blocks import blocks
 from prunekit.models.masks import Masks
 from prunekit.stages.score.gradients import mask_gradients
-from prunekit.stages.score.magnitude import head_magnitude
+from prunekit.stages.score.head_magnitude import head_magnitude
 from prunekit.support.errors import UserError
 from tests.support.families import HEADS, LABELS, assert_left_as_it_was, batch_for, logits, one_by_one, tiny
 

@@ -15,7 +15,7 @@ from prunekit.heads.scores import head_importance, random_scores
 from prunekit.models.blocks import attention_blocks, describe
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
-from prunekit.stages.score.magnitude import head_magnitude
+from prunekit.stages.score.head_magnitude import head_magnitude
 from prunekit.support.errors import UserError
 from tests.support.families import ATTENTIONS
 from tests.support.masks import hook_count

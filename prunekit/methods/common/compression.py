@@ -1,0 +1,120 @@
+"""Any method from Python: ``prunekit.compress``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from prunekit.data.batches import Batch
+from prunekit.methods.common.chosen import chosen_stages
+from prunekit.methods.common.method import Compression
+from prunekit.methods.common.problem import Keep, Problem, computed
+from prunekit.methods.common.registry import method as named_method
+from prunekit.models.families.table import encoder_of
+from prunekit.stages.search.budget import Budget
+from prunekit.stages.search.latency import LatencyTable
+from prunekit.support.cache import Cache, EntryKind, Tensors
+from prunekit.support.errors import UserError
+from prunekit.support.fingerprints import fingerprint, model_fingerprint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def compress(
+    model: PreTrainedModel, batches: Iterable[Batch], method: str = "fisher", constraint: float = 0.5,
+    budget: str = "mac", **how: Any,
+) -> PreTrainedModel:  # fmt: skip
+    """A physically smaller copy of a fine-tuned model, by any method of ``prunekit/methods/``.
+
+    Args:
+        model: an encoder, pruned before or not; it stays as it is.
+        batches: to look at, as :func:`prunekit.data.batches.evaluation_batches` makes them: ``input_ids``,
+            ``attention_mask``, ``token_type_ids`` where the family has them, and labels where the method needs them.
+        constraint: share of the budget that may remain, in (0, 1).
+        budget: ``mac``, ``latency`` or ``parameters``.
+        how: see :func:`compressions`.
+
+    Raises:
+        UserError: what the method cannot do: an unknown name or stage, a constraint out of reach (with the reachable
+            range), batches or a model that it cannot read.
+    """
+    *_, last = compressions(model, batches, method, constraint, budget, **how)
+    return last.smaller(model)
+
+
+def compressions(
+    model: PreTrainedModel,
+    batches: Iterable[Batch],
+    method: str = "fisher",
+    constraint: float = 0.5,
+    budget: str = "mac",
+    *,
+    options: Mapping[str, Any] | None = None,
+    refine: str = "auto",
+    refit: str = "auto",
+    uniform: bool = False,
+    labels: str = "gold",
+    seed: int = 0,
+    length: int | None = None,
+    table: LatencyTable | None = None,
+    folder: str | Path | None = None,
+) -> list[Compression]:
+    """What every stage of a method leaves, masks and weights; the last one is the result.
+
+    Args:
+        options: of the method.
+        refine, refit: stages, ``auto`` for the method's own.
+        uniform: the same numbers of heads and of neurons in every layer.
+        labels: ``gold``, or ``predicted`` by the model itself.
+        seed: of what the method draws.
+        length: tokens that MACs are counted for; None for the mean of the batches.
+        table: of :func:`prunekit.stages.search.latency.latency_table`, for ``budget="latency"``.
+        folder: whose cache keeps what does not depend on the budget, so that a second budget takes seconds.
+    """
+    own = named_method(method, options)
+    refine, refit = chosen_stages(method, own, refine, refit, uniform)
+    check_family(method, own.families, model)
+    if isinstance(batches, Mapping):
+        raise UserError("batches: one batch was given, write [batch]; an iterable of batches is needed")
+    listed = list(batches)
+    if not listed:
+        raise UserError("batches: there are none, at least one example is needed")
+    if length is None:
+        masks = [batch["attention_mask"] for batch in listed if "attention_mask" in batch]
+        rows = sum(len(mask) for mask in masks)
+        length = max(1, round(sum(int(mask.sum()) for mask in masks) / max(1, rows)))
+    keep = computed if folder is None else kept_in(folder, model, listed)
+    problem = Problem(
+        model=model, batches=listed, budget=Budget(constraint, budget, length, table), seed=seed, labels=labels,
+        refine=refine, refit=refit, uniform=uniform, keep=keep,
+    )  # fmt: skip
+    training = model.training
+    model.eval()
+    try:
+        return list(own.compress(problem))
+    finally:
+        model.train(training)
+
+
+def check_family(name: str, families: tuple[str, ...] | None, model: PreTrainedModel) -> None:
+    """Raise a :class:`UserError` for a model that a method cannot prune."""
+    encoder_of(model.config)
+    if families is not None and model.config.model_type not in families:
+        raise UserError(f"method={name} prunes {', '.join(families)}; this model is a {model.config.model_type}")
+
+
+def kept_in(folder: str | Path, model: PreTrainedModel, batches: list[Batch]) -> Keep:
+    """Keeps what is computed from a model and batches in the cache of a folder."""
+
+    def keep(
+        kind: EntryKind, _stage: str, identity: Mapping[str, Any], compute: Callable[[], Mapping[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        whole = {"model": model_fingerprint(model), "examples": fingerprint([*map(dict, batches)]), **identity}
+        form: Tensors[dict[str, Tensor]] = Tensors(lambda tensors: (tensors, {}), lambda tensors, _notes: tensors)
+        return Cache(folder, model.device).get(kind, whole, lambda: dict(compute()), form)
+
+    return keep

@@ -1,0 +1,119 @@
+"""Any method from its command to its record, at the smallest size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from experiments.compress import main
+from prunekit.methods.common.registry import names
+from prunekit.models import checkpoints
+from prunekit.models.costs import cost
+from prunekit.support.errors import UserError
+from tests.support.commands import TINY, composed, perform
+
+SMALL = [*TINY, "calibration_examples=64", "batch_sizes=[2]", "repeats=1"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run folder for the file: the teacher is trained once."""
+    return tmp_path_factory.mktemp("runs")
+
+
+def table(folder: Path, record: dict[str, Any], name: str) -> pd.DataFrame:
+    return pd.read_csv(folder / record["verb"] / record["run_id"] / "tables" / f"{name}.csv")
+
+
+def masks(folder: Path, record: dict[str, Any]) -> Any:
+    return json.loads((folder / record["verb"] / record["run_id"] / "masks" / "masks.json").read_text())
+
+
+@pytest.mark.parametrize("score", ["fisher", "magnitude", "random"])
+def test_it_is_what_prune_fisher_does(folder: Path, score: str) -> None:
+    own = perform("compress", *SMALL, f"run.folder={folder}", f"method={score}")
+    paper = perform("prune_fisher", *SMALL, f"run.folder={folder}", f"score={score}")
+    assert masks(folder, own) == masks(folder, paper)
+    for name in ("value", "baseline", "remaining_macs", "remaining_parameters", "accuracy", "trivial", "above_trivial"):
+        assert own["metrics"][name] == paper["metrics"][name]
+    assert own["sparsity"] == paper["sparsity"]
+    columns = ["stage", "value", "macs", "parameters", "low", "high"]
+    ours, theirs = table(folder, own, "stages")[columns], table(folder, paper, "stages")[columns]
+    assert ours.replace("scales", "tune").equals(theirs)
+    assert table(folder, own, "refit").equals(table(folder, paper, "tuning"))
+    assert own["metrics"]["sublayers_refitted"] == paper["metrics"]["sublayers_tuned"]
+    timed = ("gradients", "search", "rearrange", "scales")
+    spent = sum(own["metrics"].get(f"seconds_{name}", 0.0) for name in timed)
+    assert own["metrics"]["seconds_pruning"] == pytest.approx(spent)
+    if score == "fisher":  # and the gradients were taken once for both
+        assert len(list(folder.glob("cache/gradients/*"))) == 1
+        assert own["metrics"]["seconds_gradients"] == paper["metrics"]["seconds_gradients"]
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_record_of_every_method(folder: Path, name: str) -> None:
+    record = perform("compress", *SMALL, f"run.folder={folder}", f"method={name}", "constraint=0.4")
+    stages = table(folder, record, "stages")
+    assert stages.stage.iloc[0] == "dense" and stages.achieved_macs.iloc[-1] >= 0.6
+    assert record["metrics"]["method"] == name and record["config"]["method"]["name"] == name
+    assert record["metrics"]["value"] == stages.value.iloc[-1]
+    small = checkpoints.load(folder / "compress" / record["run_id"] / "model")
+    assert cost(small, int(stages.length.iloc[0])).macs == stages.macs.iloc[-1]
+    assert {item["role"] for item in record["data"]} == {"train", "evaluation", "calibration"}
+
+
+@pytest.mark.parametrize(
+    ("refine", "refit", "stages"),
+    [
+        ("none", "weights", ["dense", "search", "weights"]),
+        ("swap", "weights", ["dense", "search", "swap", "weights"]),
+        ("rearrange", "bias", ["dense", "search", "rearrange", "bias"]),
+        ("none", "none", ["dense", "search"]),
+    ],
+)
+def test_stages_combine(folder: Path, refine: str, refit: str, stages: list[str]) -> None:
+    record = perform("compress", *SMALL, f"run.folder={folder}", f"refine={refine}", f"refit={refit}")
+    assert table(folder, record, "stages").stage.tolist() == stages
+    assert (record["metrics"]["refine"], record["metrics"]["refit"]) == (refine, refit)
+    assert record["sparsity"]["achieved_macs"] >= 0.5
+
+
+@pytest.mark.parametrize("budget", ["parameters", "latency"])
+def test_other_budgets(folder: Path, budget: str) -> None:
+    chosen = ["method=magnitude", f"budget={budget}", "constraint=0.8", "refit=none"]
+    record = perform("compress", *SMALL, f"run.folder={folder}", *chosen)
+    assert record["sparsity"][f"requested_{budget}"] == pytest.approx(0.2)
+    if budget == "latency":
+        assert record["sparsity"]["achieved_latency_by_table"] >= 0.2 - 1e-9
+
+
+def test_a_uniform_shape(folder: Path) -> None:
+    record = perform("compress", *SMALL, f"run.folder={folder}", "method=flap", "uniform=true")
+    kept = table(folder, record, "kept")
+    assert kept.groupby("unit").kept.nunique().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["method=flap", "refine=rearrange"], "refine: method=flap cannot use rearrange, it can use none, swap"),
+        (["refine=swop"], "refine: 'swop' is unknown, did you mean 'swap'?"),
+        (["+method.options.damping=1"], "method.options.damping: there is no such option of fisher, fisher has none"),
+        (["budget=flops"], "budget: 'flops' is unknown"),
+        (["task=demo_translation"], "translation"),
+    ],
+)
+def test_bad_settings_are_said_before_anything_is_computed(tmp_path: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        main.execute(composed("compress", *SMALL, f"run.folder={tmp_path}", *overrides))
+    assert message in str(refused.value) and "\n" not in str(refused.value)
+    assert not list(tmp_path.glob("finetune/*")) and not list(tmp_path.glob("compress/*"))
+
+
+def test_a_constraint_out_of_reach_says_the_range(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"it can go down to 0\.\d+"):
+        perform("compress", *SMALL, f"run.folder={folder}", "constraint=0.0001")

@@ -1,0 +1,115 @@
+"""Budgets of every kind, and searches under them, against trying everything."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+
+import prunekit
+from prunekit.models.blocks import describe
+from prunekit.models.masks import Masks
+from prunekit.stages.search.budget import Budget
+from prunekit.stages.search.under_budget import search
+from prunekit.stages.search.uniform import uniform_share
+from prunekit.stages.units import UnitTensors
+from prunekit.support.errors import UserError
+from tests.support.families import tiny
+
+SHAPE = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 4, "intermediate_size": 3}
+
+
+def scores(seed: int, layers: int = 2, heads: int = 2, neurons: int = 3) -> UnitTensors:
+    generator = torch.Generator().manual_seed(seed)
+    return UnitTensors(
+        40 * torch.rand(layers, heads, generator=generator, dtype=torch.float64),
+        torch.rand(layers, neurons, generator=generator, dtype=torch.float64),
+    )
+
+
+def worth(values: UnitTensors, masks: Masks) -> float:
+    return float((values.heads * masks.heads["self"]).sum() + (values.neurons * masks.neurons).sum())
+
+
+@pytest.mark.parametrize("family", ["bert", "albert"])
+def test_costs_are_those_of_pruned_models(family: str) -> None:
+    model = tiny(family)
+    masks = Masks.ones(describe(model))
+    masks.heads["self"][0, 1:3] = False
+    masks.neurons[1, 5:] = False
+    small = prunekit.prune(model, masks)
+    macs = prunekit.cost(small, 11).macs / prunekit.cost(model, 11).macs
+    assert Budget(0.5, "mac", 11).share(model, masks) == pytest.approx(macs)
+
+    def matrices(one: object) -> int:
+        return sum(
+            value.numel()
+            for name, value in one.named_parameters()  # type: ignore[attr-defined]
+            if value.dim() == 2 and ("layer" in name) and "embedding" not in name
+        )
+
+    assert Budget(0.5, "parameters", 11).share(model, masks) == pytest.approx(matrices(small) / matrices(model))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("constraint", [0.3, 0.55, 0.8])
+def test_a_search_under_parameters_finds_the_best_of_all_masks(seed: int, constraint: float) -> None:
+    model, values = tiny("bert", exactly=None, **SHAPE), scores(seed)
+    budget = Budget(constraint, "parameters", 9)
+    best = 0.0
+    for bits in product((False, True), repeat=10):
+        masks = Masks.ones(describe(model))
+        masks.heads["self"] = torch.tensor(bits[:4]).view(2, 2)
+        masks.neurons = torch.tensor(bits[4:]).view(2, 3)
+        if budget.share(model, masks) <= constraint:
+            best = max(best, worth(values, masks))
+    found = search(values, model, budget)
+    assert budget.share(model, found) <= constraint
+    assert worth(values, found) == pytest.approx(best)
+
+
+@pytest.mark.parametrize("kind", ["mac", "parameters"])
+@pytest.mark.parametrize("constraint", [0.3, 0.5, 0.9])
+def test_a_uniform_search_finds_the_best_of_all_uniform_masks(kind: str, constraint: float) -> None:
+    model, values = tiny("bert", **SHAPE), scores(1)
+    budget = Budget(constraint, kind, 9)
+    best = -1.0
+    for heads, neurons in product(range(1, 3), range(1, 4)):
+        masks = Masks.ones(describe(model))
+        for row, mask, number in (
+            *((values.heads[i], masks.heads["self"][i], heads) for i in range(2)),
+            *((values.neurons[i], masks.neurons[i], neurons) for i in range(2)),
+        ):
+            for unit in sorted(range(len(row)), key=lambda unit, row=row: float(row[unit]))[: len(row) - number]:
+                mask[unit] = False
+        if budget.share(model, masks) <= constraint:
+            best = max(best, worth(values, masks))
+    if best < 0:
+        with pytest.raises(UserError, match="leaves no room for a head and a neuron in every layer"):
+            search(values, model, budget, uniform=True)
+        return
+    found = search(values, model, budget, uniform=True)
+    assert len(set(found.heads["self"].sum(1).tolist())) == len(set(found.neurons.sum(1).tolist())) == 1
+    assert worth(values, found) == pytest.approx(best)
+    assert best <= worth(values, search(values, model, budget)) + 1e-9  # a free shape is never worse
+
+
+def test_a_uniform_share_is_the_same_of_heads_and_neurons() -> None:
+    model = tiny("bert")
+    masks = uniform_share(scores(0, 3, 4, 24), model, Budget(0.5, "mac", 9))
+    heads, neurons = masks.heads["self"].sum(1), masks.neurons.sum(1)
+    assert heads.tolist() == [2, 2, 2] and 11 <= neurons[0] <= 12 and len(set(neurons.tolist())) == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"kind": "flops"}, "budget: 'flops' is unknown, choose from latency, mac, parameters"),
+        ({"kind": "latency"}, "a latency table is needed with budget=latency"),
+        ({"constraint": 1.0}, r"constraint: 1.0 is outside \(0, 1\)"),
+    ],
+)
+def test_budgets_that_are_none(how: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Budget(**{"constraint": 0.5, "kind": "mac", "length": 9, **how})  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 # Every target sets up what it needs by itself.
 PYTHON ?= python3
 SCALE ?= demo
+METHOD ?= fisher
 OVERRIDES ?=
 BIN := .venv/bin
 READY := .venv/.installed
@@ -9,7 +10,7 @@ READY := .venv/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all lint mutants figures report readme reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
+.PHONY: help setup test test-all lint mutants compare figures report readme reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -37,6 +38,10 @@ lint: $(READY)  ## Check style, types, and which package imports which
 
 mutants: $(READY)  ## Try small wrong changes of the library on its tests (hours, goes on where it stopped)
 	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m tests.support.mutants
+
+compare: $(READY)  ## Prune with all methods and print the rank of METHOD=mine (default fisher)
+	$(BIN)/python -m experiments.compress experiment=compare_methods scale=$(SCALE) $(OVERRIDES)
+	$(BIN)/python -m analysis rank method=$(METHOD)
 
 figures: $(READY)  ## Redraw all figures and tables from the logged runs, into figures/logged
 	$(BIN)/python -m analysis source=analysis/logged_runs out=figures/logged

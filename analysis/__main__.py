@@ -3,6 +3,7 @@
     python -m analysis [source=runs] [out=figures]
     python -m analysis check [source=runs]     holds records to their schema instead
     python -m analysis pair one=RUN other=RUN  compares two runs on the same rows, answer by answer
+    python -m analysis rank method=NAME        ranks a method of `compress` among all others
 
 source  folders of run records, separated by commas: a whole folder (runs), one verb's (runs/prune_heads),
         or a single run; the logged runs of this repository are in analysis/logged_runs;
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analysis.catalogue import check, options, two_runs
+from analysis.catalogue import check, method_rank, options, two_runs
 
 DEFAULTS = {"source": "runs", "out": "figures"}
 
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
         return check.main(arguments[1:])
     if list(arguments[:1]) == ["pair"]:
         return two_runs.main(arguments[1:])
+    if list(arguments[:1]) == ["rank"]:
+        return method_rank.main(arguments[1:])
     return options.run(draw, __doc__, DEFAULTS, arguments)
 
 

@@ -32,8 +32,9 @@ class TimeInference(TimingSettings):
     """Also at the mean length of the evaluation data (needs a tokenizer, so not for random weights)."""
 
     shape_of: str | None = path_setting()
-    """Folder of a finished run of `prune_cofi` or `prune_fisher`: times a model of the shape that it pruned to, with
-    random weights, and the whole one. Model and task are those of that run, `share` and `mean_length` play no part."""
+    """Folder of a finished run of `prune_cofi`, `prune_fisher` or `compress`: times a model of the shape that it pruned
+    to, with random weights, and the whole one. Model and task are those of that run, `share` and `mean_length` play no
+    part."""
 
     def problems(self) -> Any:
         yield from super().problems()

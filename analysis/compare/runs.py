@@ -42,8 +42,8 @@ class Comparable:
         return [record for runs in self.members.values() for record in runs]
 
 
-def comparable(records: Sequence[Record]) -> Comparable | None:
-    """The runs of one task that the most methods share; None where there are no two methods to compare.
+def comparable(records: Sequence[Record], fewest: int = 2) -> Comparable | None:
+    """The runs of one task that the most methods share; None where fewer verbs than ``fewest`` are to be compared.
 
     Of several teachers those count whose runs exist for all of the methods found.
     """
@@ -58,7 +58,7 @@ def comparable(records: Sequence[Record]) -> Comparable | None:
         usual = {verb: chosen_runs for verb, runs in by_verb.items() if (chosen_runs := USUAL[verb](runs))}
         alike.setdefault((rows, frozenset(usual)), []).extend(record for runs in usual.values() for record in runs)
     shared = [(len(verbs), len(runs), rows) for (rows, verbs), runs in alike.items()]
-    if not shared or max(shared)[0] < 2:
+    if not shared or max(shared)[0] < fewest:
         return None
     chosen = next(runs for (rows, verbs), runs in alike.items() if (len(verbs), len(runs), rows) == max(shared))
     members = {verb: [record for record in chosen if record.verb == verb] for verb in USUAL}

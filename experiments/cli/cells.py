@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from prunekit.methods.common import registry
 from prunekit.support.errors import UserError
 
 Cell = dict[str, str]
@@ -88,6 +89,7 @@ def register_resolvers() -> None:
     """What presets take from lists of the scale."""
     resolvers: dict[str, Callable[..., Any]] = {
         "sweep": _sweep, "first": _first, "spread": _spread, "pairs": _pairs, "alone": _alone,
+        "methods": _methods,
     }  # fmt: skip
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
@@ -117,6 +119,11 @@ def _pairs(mapping: Mapping[str, Sequence[Any]]) -> list[list[Any]]:
 def _alone(mapping: Mapping[str, Any]) -> list[list[Any]]:
     """``${alone:${scale.alone}}``: each key as a list of one beside its value."""
     return [[[key], value] for key, value in mapping.items()]
+
+
+def _methods() -> str:
+    """``${methods:}``: every method that there is a file of."""
+    return ",".join(registry.names())
 
 
 def _plain(node: Any) -> Any:

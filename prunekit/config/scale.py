@@ -61,6 +61,8 @@ class ScaleConfig:
     """Budgets at which scores, labels and variants are compared; some of ``constraints``."""
     tasks: list[str] = field(default_factory=list)
     """Tasks of the Fisher experiments; none: the scale's own task only."""
+    compared_tasks: list[str] = field(default_factory=list)
+    """Tasks on which all methods are compared; none: the scale's own task only."""
     sparsities: dict[str, list[float]] = within({}, 0, 1, above=True, below=True)
     """Of the CoFi experiments, by task."""
     compared_sparsity: float = within(0.95, 0, 1, above=True, below=True)

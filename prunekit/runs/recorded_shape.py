@@ -19,7 +19,7 @@ from prunekit.support.errors import UserError
 AnySettings = TypeVar("AnySettings", bound=Settings)
 Section = TypeVar("Section")
 
-VERBS = ("prune_cofi", "prune_fisher")
+VERBS = ("prune_cofi", "prune_fisher", "compress")
 """Whose records have the units of one pruned model."""
 
 
@@ -84,7 +84,7 @@ def read_shape(folder: str | Path) -> RecordedShape:
     """The shape in a run's folder.
 
     Raises:
-        UserError: no finished and undamaged record of `prune_cofi` or `prune_fisher`.
+        UserError: no finished and undamaged record of one of :data:`VERBS`.
     """
     folder = Path(folder)
     for problem in folder_problems(folder):

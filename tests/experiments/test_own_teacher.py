@@ -33,6 +33,7 @@ OTHERS = {
     "transfer": ["second.evaluation_rows=32"],
     "prune_heads": ["order=magnitude", "share=0.5"],
     "prune_fisher": ["tune=false", "calibration_examples=8", "repeats=1", "batch_sizes=[1]"],
+    "compress": ["method=flap", "calibration_examples=8", "repeats=1", "batch_sizes=[1]"],
 }
 
 

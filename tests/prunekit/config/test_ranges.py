@@ -95,7 +95,7 @@ def bases(verb: str) -> list[Any]:
     given = [TRANSLATION] if verb == "time_decoding" else [[]]
     if verb in ("finetune", "ablate_heads", "prune_heads", "head_dynamics"):
         given.append(TRANSLATION)
-    if verb in ("finetune", "prune_fisher", "prune_cofi"):
+    if verb in ("finetune", "prune_fisher", "compress", "prune_cofi"):
         given.append(["task=squad"])
     return [settings(verb, *overrides) for overrides in given]
 

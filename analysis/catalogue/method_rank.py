@@ -1,0 +1,60 @@
+"""Rank one method of `compress` among all others, on the same rows.
+
+    python -m analysis rank method=mine [source=runs]
+
+method  as its file in prunekit/methods/ is called
+source  folders of run records, separated by commas, of this and of other repositories
+Of every task and budget: its rank by the mean score, its score less each rival's with the 95 % interval over rows (and
+over teachers and seeds where there are several), and the seconds that pruning took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from analysis.catalogue import options
+from analysis.compare.ranking import Standing, standings
+from prunekit.config.checks import near
+from prunekit.support.errors import UserError
+
+DEFAULTS = {"method": "", "source": "runs"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit status: 0, or 2 after one line about bad input."""
+    return options.run(tell, __doc__, DEFAULTS, arguments)
+
+
+def tell(chosen: Mapping[str, str]) -> None:
+    """Print a paragraph a task and budget.
+
+    Raises:
+        UserError: no record of the method, or none of another on the same rows.
+    """
+    from analysis.data.loading import Journal, load
+
+    journal, method = Journal(), chosen["method"]
+    records = load(options.source_folders(chosen["source"], Path("figures") / ".wandb"), journal)
+    names = {str(record.config["method"]["name"]) for record in records if record.verb == "compress"}
+    if method not in names:
+        hint = near(method, names) if names else "run experiments.compress first"
+        raise UserError(f"method: {method!r} has no run of compress in {chosen['source']}, {hint}")
+    found = list(standings(method, records, journal))
+    if not found:
+        raise UserError(f"method: no other method has pruned the models of {method} in {chosen['source']}")
+    for standing in found:
+        print("\n".join(lines(method, standing)))
+
+
+def lines(method: str, own: Standing) -> list[str]:
+    """A standing in words."""
+    head = (
+        f"{own.task} at {own.constraint:g}: {method} is {own.rank} of {own.of} with {own.metric} "
+        f"{100 * own.value:.2f}, {own.seconds:.1f} s"
+    )
+    return [head] + [
+        f"  against {name} ({100 * value:.2f}, {seconds:.1f} s): {100 * pair.difference:+.2f} "
+        f"({100 * pair.low:+.2f} to {100 * pair.high:+.2f}), {pair.test} p = {pair.p_value:.3g}"
+        for name, value, seconds, pair in own.rivals
+    ]

@@ -1,0 +1,103 @@
+"""The method of ``docs/extending.md`` is added by doing what the page says, and works."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import prunekit
+from prunekit import methods
+from prunekit.methods.common.compression import compressions
+from prunekit.methods.common.registry import method, method_class, names
+from prunekit.stages.score.gradients import mask_gradients
+from prunekit.stages.score.unit_scores import unit_scores
+from prunekit.stages.search.budget import Budget
+from prunekit.stages.search.under_budget import search
+from prunekit.support.errors import UserError
+from tests.support.commands import CONF, TINY, perform
+from tests.support.families import batch_for, tiny
+
+PAGE = (CONF.parent / "docs" / "extending.md").read_text(encoding="utf-8")
+
+
+def block(language: str, number: int = 0) -> str:
+    section = PAGE.partition("## A method of pruning")[2].partition("\n## ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", section, flags=re.DOTALL)[number]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """One more folder of methods."""
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path / "methods")])
+    (tmp_path / "methods").mkdir()
+    before = set(sys.modules)
+    yield tmp_path / "methods"
+    for name in set(sys.modules) - before:
+        if name.startswith("prunekit.methods.") and name.count(".") == 2:
+            del sys.modules[name]
+
+
+def test_the_method_of_the_page_in_two_files(folder: Path, tmp_path: Path) -> None:
+    code = block("python")
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 30
+    (folder / "derivative.py").write_text(code, encoding="utf-8")
+    preset = tmp_path / "conf" / "method" / "derivative.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text(block("yaml"), encoding="utf-8")
+    assert "derivative" in names()
+    record = perform(
+        "compress", *TINY, "calibration_examples=64", "batch_sizes=[2]", "repeats=1", f"run.folder={tmp_path / 'runs'}",
+        f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "method=derivative", "method.options.power=2",
+    )  # fmt: skip
+    assert record["metrics"]["method"] == "derivative" and record["sparsity"]["achieved_macs"] >= 0.5
+    assert record["config"]["method"] == {"name": "derivative", "options": {"power": 2}}
+
+
+def test_it_is_the_importance_of_prune_fisher(folder: Path) -> None:
+    (folder / "derivative.py").write_text(block("python"), encoding="utf-8")
+    model = tiny("bert")
+    rows = batch_for(model, 8)
+    rows["labels"] = torch.arange(8) % 3
+    [first, *_] = compressions(model, [rows], "derivative", 0.4, length=9)
+    scores = unit_scores("importance", model, mask_gradients(model, [rows]))
+    masks = search(scores, model, Budget(0.4, "mac", 9))
+    assert torch.equal(first.masks.neurons, masks.neurons)
+    assert torch.equal(first.masks.heads["self"], masks.heads["self"])
+    assert prunekit.describe(prunekit.compress(model, [rows], "derivative", 0.4)).neurons < 72
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lacks"),
+    [
+        ("    paper: ClassVar[str]", "    source: ClassVar[str]", r"Derivative lacks paper \(str\)"),
+        ("    labels: ClassVar[bool] = True", "    labels: ClassVar[bool] = 1", r"Derivative lacks labels \(bool\)"),
+        ("    def scores(", "    def score(", r"Derivative lacks scores\(\)"),
+        ("class Derivative(ScoredMethod)", "class Derivative", "it has 0 classes that are a Method, one is needed"),
+    ],
+)
+def test_a_file_that_lacks_a_part_says_which(folder: Path, old: str, new: str, lacks: str) -> None:
+    code = block("python")
+    assert old in code
+    (folder / "derivative.py").write_text(code.replace(old, new), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"^prunekit/methods/derivative.py: {lacks}"):
+        method_class("derivative")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pover": 1.0}, "method.options.pover: there is no such option of derivative, did you mean 'power'"),
+        ({"power": 0.0}, "method.options.power: 0.0 must be above 0"),
+        ({"power": "two"}, "method.options.power: 'two' is no float, as its default 1.0 is"),
+    ],
+)
+def test_an_option_that_is_none(folder: Path, options: dict[str, object], message: str) -> None:
+    (folder / "derivative.py").write_text(block("python"), encoding="utf-8")
+    assert method("derivative", {"power": 2}) != method("derivative")
+    with pytest.raises(UserError, match=message):
+        method("derivative", options)

@@ -2,7 +2,7 @@
 
 python -m experiments.prune_cofi scale=small task=sst2 sparsity=0.9
 python -m experiments.prune_cofi -m sparsity=0.6,0.75,0.9,0.95 seed=0,1,2
-python -m experiments.prune_cofi -m sparsity=0.9 structure=learned,random,fisher,magnitude,layers,dense
+python -m experiments.prune_cofi -m sparsity=0.9 structure=learned,random,fisher,magnitude,layers,dense,flap
 """
 
 from __future__ import annotations
@@ -14,14 +14,23 @@ from typing import TYPE_CHECKING
 
 from experiments.cli.verb import verb
 from prunekit.cofi.settings import CofiSettings
+from prunekit.config.choices import STRUCTURES
+from prunekit.methods.common import registry
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from prunekit.cofi.student_run import StudentRun
+    from prunekit.models.masks import Masks
     from prunekit.runs.execute import Run
 
 
 @dataclass(kw_only=True)
 class PruneCofi(CofiSettings):
     """One target sparsity."""
+
+    def structures(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*STRUCTURES, *registry.names())))
 
 
 def procedure(config: PruneCofi, run: Run) -> None:
@@ -33,11 +42,26 @@ def procedure(config: PruneCofi, run: Run) -> None:
     teacher = load_teacher(config, run)
     shape = learned_shape(config) if config.structure == "random" else None
     student = StudentRun(config, run, teacher)
+    start = one_shot(config, run, student) if config.structure not in STRUCTURES else None
     with run.stage("train", student.steps) as student.advance:
-        pruned = student.train(shape)
+        pruned = student.train(shape, start)
     checkpoints.save(pruned.model, run.folder / "model", tokenizer=teacher.tokenizer)
     small = checkpoints.load(run.folder / "model", attention=config.model.attention)
     student.finish(pruned, on_device(small, run.device))  # what was saved is what is evaluated and timed
+
+
+def one_shot(config: PruneCofi, run: Run, student: StudentRun) -> tuple[PreTrainedModel, Masks]:
+    """What a method without training makes of the teacher, and the masks by which it was cut."""
+    from prunekit.methods.common.compression import compressions
+    from prunekit.stages.calibration import calibration_batches
+
+    whole, batches = student.teacher.model, calibration_batches(student.calibration)
+    with run.stage("scores"):
+        *_, last = compressions(
+            whole, batches, config.structure, 1 - config.sparsity, "parameters", seed=config.seed,
+            folder=config.run.folder,
+        )  # fmt: skip
+    return last.smaller(whole), last.masks.kept()
 
 
 def learned_shape(config: PruneCofi) -> dict[str, list[int]]:

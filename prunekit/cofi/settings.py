@@ -21,7 +21,8 @@ class CofiSettings(Experiment):
     """Share of the prunable parameters that goes, in (0, 1); embeddings are not prunable."""
     structure: str = "learned"
     """What stays: ``learned``, or of a baseline that is trained as long: ``random`` units in the shape of the learned
-    model, the best heads and neurons by ``fisher`` or ``magnitude``, whole ``layers``, a small ``dense`` model."""
+    model, the best heads and neurons by ``fisher`` or ``magnitude``, whole ``layers``, a small ``dense`` model; or by
+    another method of ``prunekit/methods/``, which is trained on from the weights that the method leaves."""
     variant: str = "paper"
     """``paper``, or ``released``: as the authors' code computes it."""
     units: list[str] = field(default_factory=lambda: list(UNITS))
@@ -52,10 +53,14 @@ class CofiSettings(Experiment):
     def starts_from_model(self) -> bool:
         return self.student.start == "pretrained"
 
+    def structures(self) -> tuple[str, ...]:
+        """What ``structure`` may be."""
+        return STRUCTURES
+
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         yield from without_translation(self.task)
-        yield from one_of("structure", self.structure, STRUCTURES)
+        yield from one_of("structure", self.structure, self.structures())
         yield from one_of("variant", self.variant, VARIANTS)
         if not self.units:
             yield f"units: it is empty, choose from {', '.join(UNITS)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,10 +73,19 @@ class StudentRun:
         student = self.config.student
         return student.steps(len(self.examples), student.epochs)
 
-    def train(self, shape: dict[str, list[int]] | None = None) -> Pruned:
-        """The student of the run's structure, trained; ``shape`` is the learned model's, for ``random``."""
+    def train(
+        self, shape: dict[str, list[int]] | None = None, start: tuple[PreTrainedModel, Masks] | None = None
+    ) -> Pruned:
+        """The student of the run's structure, trained.
+
+        Args:
+            shape: of the learned model, for ``random``.
+            start: of another method: the smaller model, and the bool masks by which it was cut.
+        """
         config, whole = self.config, self.teacher.model
         recipe = config.recipe
+        if start is not None:
+            return train_fixed(whole, *start, recipe, self._score, self._context(recipe, start[0]))
         if config.structure in ("learned", "random"):
             student = self._student()
             context, runs = self._context(recipe, student), Path(config.run.folder)
@@ -93,9 +103,14 @@ class StudentRun:
         config, model = self.config, self.teacher.model
         if config.structure == "layers":
             return whole_layers(model, config.sparsity)
-        chosen = np.random.default_rng(config.seed).permutation(len(self.examples))[:CALIBRATION]
         with self.run.stage("scores"):
-            return scored(model, config.structure, config.sparsity, self.examples.take(np.sort(chosen)))
+            return scored(model, config.structure, config.sparsity, self.calibration)
+
+    @cached_property
+    def calibration(self) -> Examples:
+        """What a method looks at that chooses units before any training."""
+        chosen = np.random.default_rng(self.config.seed).permutation(len(self.examples))[:CALIBRATION]
+        return self.examples.take(np.sort(chosen))
 
     def _context(self, recipe: Recipe, student: PreTrainedModel) -> Context:
         run, config = self.run, self.config

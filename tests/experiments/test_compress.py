@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from analysis.catalogue import method_rank
+from analysis.compare.runs import comparable, run_points
+from analysis.compare.words import method_look
+from analysis.data.loading import Journal, load
 from experiments.compress import main
 from prunekit.methods.common.registry import names
 from prunekit.models import checkpoints
@@ -64,6 +69,28 @@ def test_a_record_of_every_method(folder: Path, name: str) -> None:
     small = checkpoints.load(folder / "compress" / record["run_id"] / "model")
     assert cost(small, int(stages.length.iloc[0])).macs == stages.macs.iloc[-1]
     assert {item["role"] for item in record["data"]} == {"train", "evaluation", "calibration"}
+
+
+def test_records_are_ranked_and_compared_pair_by_pair(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("fisher", "flap", "random"):
+        perform("compress", *SMALL, f"run.folder={folder}", f"method={name}", "constraint=0.4")
+    perform("prune_fisher", *SMALL, f"run.folder={folder}", "constraint=0.4")
+    capsys.readouterr()
+    assert method_rank.main(["method=flap", f"source={folder}"]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "at 0.4" in line or line.startswith("  against")]
+    assert re.match(r"demo at 0.4: flap is [1-9] of [3-9] with accuracy \d+\.\d\d, \d+\.\d s$", said[0])
+    assert any(re.match(r"  against fisher \(\d+\.\d\d, \d+\.\d s\): [+-]\d+\.\d\d \([+-]", line) for line in said)
+    assert method_rank.main(["method=flop", f"source={folder}"]) == 2
+    assert "method: 'flop' has no run of compress in" in capsys.readouterr().err
+
+    records = [record for record in load([folder], Journal()) if record.verb in ("prune_fisher", "compress")]
+    runs = comparable(records)
+    assert runs is not None and set(runs.members) == {"prune_fisher", "compress"}
+    points = run_points(runs, Journal())
+    assert {"compress fisher", "compress flap", "compress random", "prune_fisher fisher"} <= set(points["method"])
+    assert points["seconds"].notna().all() and (points["macs_percent"] <= 80).all()
+    looks = [method_look(str(method)) for method in sorted(set(points["method"]))]
+    assert len({look.label for look, _ in looks}) == len(looks)
 
 
 @pytest.mark.parametrize(

@@ -102,12 +102,16 @@ def test_the_released_variant_and_other_units(folder: Path) -> None:
     assert [item["role"] for item in record["data"]] == ["train", "evaluation", "distillation"]
 
 
-@pytest.mark.parametrize("structure", ["fisher", pytest.param("magnitude", marks=pytest.mark.slow), "layers", "dense"])
+BASELINES = ["fisher", pytest.param("magnitude", marks=pytest.mark.slow), "flap", "layers", "dense"]
+
+
+@pytest.mark.parametrize("structure", BASELINES)
 def test_baselines_are_trained_as_long(folder: Path, structure: str) -> None:
     record = perform("prune_cofi", *SMALL, f"run.folder={folder}", f"structure={structure}")
     kept = table(folder, record, "kept").groupby("unit").kept.sum()
     assert record["metrics"]["steps_train"] == 70 and record["metrics"]["steps_finetune"] == 10
-    assert record["sparsity"]["counted"] == pytest.approx(0.5, abs=0.1)
+    # one threshold ends at the first unit that does not fit, which may be a head, 0.17 of this model
+    assert record["sparsity"]["counted"] == pytest.approx(0.5, abs=0.17 if structure == "flap" else 0.1)
     assert "expected" not in record["sparsity"]
     reached = abs(record["sparsity"]["counted"] - 0.5) <= 0.01
     assert record["metrics"]["reached_target"] == reached == ("missed" not in record["metrics"])

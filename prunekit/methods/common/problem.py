@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -66,6 +66,8 @@ class Problem:
     """Computes tensors that do not depend on the budget once for each model and set of examples: with a folder of runs,
     in its cache. ``compute`` times itself by :attr:`stage`."""
 
+    _kept: dict[tuple[Any, ...], dict[str, Tensor]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
     @property
     def rows(self) -> int:
         """Of all batches."""
@@ -80,7 +82,7 @@ class Problem:
                 own = mask_gradients(self.model, self.batches, labels=self.labels, progress=advance)
             return {"heads": own.heads, "neurons": own.neurons}
 
-        kept = self.keep(GRADIENTS, "gradients", {"labels": self.labels, "padded_group": None}, compute)
+        kept = self._once(GRADIENTS, "gradients", {"labels": self.labels, "padded_group": None}, compute)
         return UnitTensors(kept["heads"], kept["neurons"])
 
     def inputs(self, *, products: bool = False) -> dict[str, Tensor]:
@@ -91,4 +93,13 @@ class Problem:
             with self.stage("inputs", self.rows) as advance:
                 return input_statistics(self.model, self.batches, products=products, progress=advance)
 
-        return self.keep(INPUTS, "inputs", {"products": products}, compute)
+        return self._once(INPUTS, "inputs", {"products": products}, compute)
+
+    def _once(
+        self, kind: EntryKind, stage: str, identity: Mapping[str, Any], compute: Callable[[], Mapping[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """By :attr:`keep`, which counts the seconds of the stage: several stages of a method may ask for the same."""
+        key = (kind.name, *sorted(identity.items()))
+        if key not in self._kept:
+            self._kept[key] = self.keep(kind, stage, identity, compute)
+        return self._kept[key]

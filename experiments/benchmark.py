@@ -5,6 +5,7 @@ python -m experiments.benchmark scale=small benchmark=importance examples=128
 python -m experiments.benchmark scale=small benchmark=fisher repeats=1
 python -m experiments.benchmark scale=small benchmark=latency evaluation.batch_size=32
 python -m experiments.benchmark model=bert-base benchmark=rearrange
+python -m experiments.benchmark model=bert-base benchmark=ziplm
 python -m experiments.benchmark scale=small task=sst2 benchmark=cofi_step evaluation.batch_size=32
 python -m experiments.benchmark scale=small task=multi30k model=marian-small benchmark=ablation_translation
 python -m experiments.benchmark benchmark=sweep repeats=1
@@ -31,14 +32,14 @@ OWN_REVISION = {"latency": 2}
 """Of a benchmark that has changed by itself."""
 EXAMPLES = {
     "ablation": 256, "importance": 512, "fisher": 2048, "latency": 512, "rearrange": 64, "cofi_step": 192,
-    "ablation_translation": 128, "sweep": 2048, "analysis": 10_000,
+    "ablation_translation": 128, "sweep": 2048, "analysis": 10_000, "ziplm": 4096,
 }  # fmt: skip
 """Of each benchmark; of ``rearrange``: rows of gradients, of ``sweep``: calibration examples of a cell, of
-``analysis``: run records."""
+``analysis``: run records, of ``ziplm``: tokens that it makes."""
 FROM_TRAINING = ("fisher", "latency", "cofi_step")
 """Take examples of the training split."""
 OF_TRANSLATION = ("ablation_translation",)
-OF_SHAPES = ("rearrange", "sweep", "analysis")
+OF_SHAPES = ("rearrange", "sweep", "analysis", "ziplm")
 """Need no trained model and no data: ``sweep`` starts commands that have their own, ``analysis`` reads what is logged.
 """
 
@@ -51,7 +52,7 @@ class Benchmark(Experiment):
     benchmark: str = "ablation"
     """Which: ``ablation``, ``importance``, ``fisher``, ``rearrange``, ``cofi_step``: of its training, in batches of
     ``evaluation.batch_size``, ``latency``: of pruned models, ``ablation_translation``, ``sweep``: of Fisher pruning
-    with two processes, or ``analysis``: of thousands of records."""
+    with two processes, ``analysis``: of thousands of records, or ``ziplm``: the order in which it removes neurons."""
     examples: int | None = within(None, 1, EXAMPLES_AT_MOST)
     """Examples of the evaluation split (``fisher``, ``cofi_step`` and ``latency``: of the training split); null for
     the benchmark's own number."""

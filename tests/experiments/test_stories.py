@@ -215,6 +215,17 @@ def test_rearrangement_is_timed_without_a_teacher(folder: Path) -> None:
     assert record["teacher"] is None and record["model"]["weights"] == "random"
 
 
+def test_second_order_removal_is_timed_without_a_teacher(folder: Path) -> None:
+    record = perform(
+        "benchmark", *TINY, f"run.folder={folder}", "benchmark=ziplm", "examples=300", "repeats=1",
+        "model.shape.intermediate_size=200",
+    )  # fmt: skip
+    metrics = record["metrics"]
+    assert metrics["neurons"] == 200 and metrics["same_masks"] and metrics["different_units"] == 0
+    assert metrics["max_score_difference"] < 1e-9 and metrics["max_weight_difference"] < 1e-9
+    assert metrics["ratio_plain"] > 0 and record["teacher"] is None
+
+
 def test_thousands_of_records_are_drawn_as_one_by_one(folder: Path) -> None:
     record = perform(
         "benchmark", *TINY, f"run.folder={folder}", "benchmark=analysis", "examples=100", "repeats=1"

@@ -48,6 +48,7 @@ def mask_gradients(
     *,
     labels: str = "gold",
     padding: bool = False,
+    losses_of: Callable[[Any, Batch], Tensor] | None = None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> UnitTensors:
     """Each example's derivatives of its loss by the gates of all heads and neurons, at gates of 1.
@@ -63,6 +64,8 @@ def mask_gradients(
         labels: ``gold`` or ``predicted``.
         padding: let places without a token compete for a question's answer, as the released code does; the
             derivatives then depend on how its rows are padded.
+        losses_of: a loss of one's own, (row,), from a model's output and a batch, in place of the task's; labels are
+            not needed then.
         progress: called with the number of rows done since the last call.
 
     Returns:
@@ -83,17 +86,21 @@ def mask_gradients(
     places: list[Tensor] = []
     with frozen_for_evaluation(model), ExitStack() as hooks:
         collector = _Collector(model, ones, hooks)
-        for batch in checked_batches(model, batches, scored=labels == "gold"):
+        for batch in checked_batches(model, batches, targets=losses_of is None, scored=labels == "gold"):
             batch = to_device(batch, model.device)
             rows = len(batch["input_ids"])
-            kind = kind_of_batch(batch)
-            if not kind.fits(model):
-                name = type(model).__name__
-                raise UserError(f"mask gradients: these targets need {kind.needs}, the model is a {name}")
+            if losses_of is None:
+                kind = kind_of_batch(batch)
+                if not kind.fits(model):
+                    name = type(model).__name__
+                    raise UserError(f"mask gradients: these targets need {kind.needs}, the model is a {name}")
             collector.start(rows)
             output = _output(model, batch, check=not places)
-            answers = with_padding(batch) if padding else batch
-            losses = example_losses(output, predicted_labels(output, answers) if labels == "predicted" else answers)
+            if losses_of is None:
+                answers = with_padding(batch) if padding else batch
+                losses = example_losses(output, predicted_labels(output, answers) if labels == "predicted" else answers)
+            else:
+                losses = losses_of(output, batch)
             collector.backward(losses.sum())
             heads.append(collector.heads)
             neurons.append(collector.neurons)

@@ -1,0 +1,108 @@
+"""What units know that the rest of a model does not (K-prune, Park et al. 2024), and which of them a budget keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from prunekit.data.batches import Batch, model_inputs
+from prunekit.data.losses import at_least_float32
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+OUTPUTS = ("logits", "start_logits", "end_logits")
+WHOLE = "whole_"
+"""Before the name of an output of the whole model in a batch."""
+
+
+def divergences(output: Any, batch: Batch, temperature: float) -> Tensor:
+    """How far each example's prediction is from the whole model's, (row,).
+
+    KL(whole ‖ own) at a temperature, times its square; of question answering the mean over first and last token of the
+    answer, padding left out; of regression, which has no distribution, the squared difference.
+
+    Args:
+        batch: with the whole model's outputs, from :func:`with_whole_outputs`.
+    """
+    parts = []
+    for name in OUTPUTS:
+        if WHOLE + name not in batch:
+            continue
+        own = at_least_float32(getattr(output, name))
+        whole = batch[WHOLE + name].to(own)
+        if name != "logits":  # a place of the text each
+            tokens = batch["attention_mask"].bool()
+            own, whole = own.masked_fill(~tokens, -1e4), whole.masked_fill(~tokens, -1e4)
+        if own.shape[-1] == 1:
+            return (own - whole).square().sum(-1)
+        logs = [F.log_softmax(logits / temperature, -1) for logits in (own, whole)]
+        parts.append(F.kl_div(*logs, reduction="none", log_target=True).sum(-1) * temperature**2)
+    return torch.stack(parts).mean(0)
+
+
+@torch.no_grad()
+def with_whole_outputs(model: PreTrainedModel, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Batches with what the whole model, in eval mode, answers to them."""
+    for batch in batches:
+        output = model(**model_inputs(batch, model.device))
+        yield batch | {WHOLE + name: output[name].cpu() for name in OUTPUTS if name in output}
+
+
+def unit_knowledge(
+    weight: Tensor,
+    squared_gradients: Tensor,
+    squares: Tensor,
+    *,
+    flops: float,
+    predictive: float,
+    representational: float,
+    importance: float = 1.0,
+) -> Tensor:
+    """K of the units of a sublayer, (unit,), float64.
+
+    K = (λ_pred ½ E[(∂KL/∂m)²] + λ_rep mean_j E[x_j²] mean_i W_ij²) / FLOPs, the mean over the features j of the unit;
+    of a head times μ.
+
+    Args:
+        weight: of the output projection, (d, feature).
+        squared_gradients: mean over examples of the squared derivative by the unit's gate, (unit,).
+        squares: mean over tokens of the squared features, (feature,).
+        flops: of one unit.
+        predictive, representational: λ_pred and λ_rep.
+        importance: μ for heads.
+    """
+    by_feature = squares.double() * weight.double().square().mean(0)
+    units = len(squared_gradients)
+    represented = by_feature.view(units, -1).mean(1)
+    knowledge = predictive * squared_gradients.double() / 2 + representational * represented
+    return importance * knowledge / flops
+
+
+def kept_by_threshold(
+    knowledge: Mapping[str, Tensor], costs: Mapping[str, float], budget: float, place: str
+) -> tuple[Tensor, float]:
+    """The units of one sublayer above the one threshold at which all units together fit a budget.
+
+    Args:
+        knowledge: K of all units that are not decided on yet, the sublayer's own among them, by sublayer, (unit,).
+        costs: of one unit of a sublayer.
+        budget: what all that are kept may cost.
+
+    Returns:
+        bool, (unit,), and the least K that is kept anywhere; infinity where nothing is.
+    """
+    places = list(knowledge)
+    values = torch.cat([knowledge[one] for one in places]).cpu()
+    prices = torch.cat([values.new_full((len(knowledge[one]),), costs[one]) for one in places])
+    order = values.argsort(descending=True, stable=True)
+    fitting = int((prices[order].cumsum(0) <= budget).sum())
+    kept = torch.zeros(len(values), dtype=torch.bool)
+    kept[order[:fitting]] = True
+    start = sum(len(knowledge[one]) for one in places[: places.index(place)])
+    threshold = float(values[order[fitting - 1]]) if fitting else float("inf")
+    return kept[start : start + len(knowledge[place])], threshold

@@ -1,0 +1,179 @@
+"""ZipLM on whole models: weights of every stitched level, budgets from one calibration, the local search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from prunekit.methods.common.method import Compression
+from prunekit.methods.common.problem import Problem
+from prunekit.methods.ziplm import Ziplm, some
+from prunekit.models.blocks import blocks
+from prunekit.models.gates import gated
+from prunekit.stages.levels.database import LevelDatabase, take_levels
+from prunekit.stages.refit.replaced import replaced
+from prunekit.stages.score.projection_inputs import input_statistics, projections
+from prunekit.stages.search.budget import Budget
+from prunekit.support.cache import EntryKind
+from prunekit.support.errors import UserError
+from tests.support.families import batch_for, logits, tiny
+from tests.support.second_order import best_weight
+
+LENGTH = 9
+
+
+def batches_for(model: PreTrainedModel) -> list[dict[str, Tensor]]:
+    return [batch_for(model, 8, LENGTH, seed) for seed in range(4)]
+
+
+def outcomes(model: PreTrainedModel, constraint: float, *, kind: str = "mac", **options: Any) -> list[Compression]:
+    budget = Budget(constraint, kind, LENGTH)
+    return list(Ziplm(search_steps=5, **options).compress(Problem(model, batches_for(model), budget)))
+
+
+def inputs_of(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Inputs of every output projection, (token, feature), by ``LAYER.SUBLAYER``; of all calls of a shared layer."""
+    seen: dict[str, list[Tensor]] = {}
+    mask = torch.ones(0)
+
+    def watch(place: str) -> Any:
+        return lambda _module, x: seen.setdefault(place, []).append(x[0][mask])
+
+    hooks = [
+        projection.register_forward_pre_hook(watch(f"{block.layer}.{name}"))
+        for block in blocks(model)
+        for name, projection, _, _ in projections(block)
+    ]
+    for batch in batches_for(model):
+        mask = batch["attention_mask"].bool()
+        logits(model, batch)
+    for hook in hooks:
+        hook.remove()
+    return {place: torch.cat(parts) for place, parts in seen.items()}
+
+
+@pytest.mark.parametrize("family", ["bert", "albert"])
+def test_weights_and_errors_of_a_stitched_model(family: str) -> None:
+    """Every pruned sublayer has the weights of least damped error, and its error is the measured one."""
+    model = tiny(family)
+    *_, last = outcomes(model, 0.5)
+    inputs, small, changed = inputs_of(model), last.smaller(model), 0
+    for whole, own in zip(blocks(model), blocks(small), strict=True):
+        for (name, projection, units, size), (_, pruned, left, _) in zip(
+            projections(whole), projections(own), strict=True
+        ):
+            x, weight = inputs[f"{whole.layer}.{name}"], projection.get_parameter("weight").detach()
+            hessian = 2 * x.T @ x / len(x)
+            hessian += 0.01 * hessian.diagonal().mean() * torch.eye(len(hessian), dtype=torch.float64)
+            mask = last.masks.heads["self"] if name == "attention" else last.masks.neurons
+            kept = mask[whole.layer, :units].repeat_interleave(size).nonzero().flatten().tolist()
+            best = best_weight(hessian, weight, kept)
+            [row] = [one for one in last.report if (one["layer"], one["sublayer"]) == (whole.layer, name)]
+            assert row["units"] == left == len(kept) // size
+            error = float((x @ (best - weight).T).norm() / (x @ weight.T).norm())
+            assert row["error_after"] == pytest.approx(error, rel=1e-6, abs=1e-7)
+            if left:
+                torch.testing.assert_close(pruned.get_parameter("weight").detach(), best[:, kept], rtol=1e-6, atol=1e-8)
+                changed += left < units
+    assert changed >= 2
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "electra", "albert"])
+@pytest.mark.parametrize("kind", ["mac", "parameters"])
+def test_budget_met_and_gated_is_removed(family: str, kind: str) -> None:
+    model = tiny(family)
+    for constraint in (0.2, 0.7):
+        steps = outcomes(model, constraint, kind=kind)
+        assert [step.stage for step in steps] == ["stitch", "search"]
+        for step in steps:
+            assert 0.6 * constraint < Budget(constraint, kind, LENGTH).share(model, step.masks) <= constraint
+            with replaced(model, step.weights), gated(model, step.masks):
+                expected = logits(model, batch_for(model))
+            torch.testing.assert_close(logits(step.smaller(model), batch_for(model)), expected, rtol=0, atol=1e-9)
+
+
+def test_updates_are_worth_it() -> None:
+    """The model with the same units but their old weights is further from the whole model."""
+    model = tiny("bert")
+    [step] = list(Ziplm(search_steps=0).compress(Problem(model, batches_for(model), Budget(0.6, "mac", LENGTH))))
+    whole = torch.cat([logits(model, batch) for batch in batches_for(model)])
+    with gated(model, step.masks):
+        old = torch.cat([logits(model, batch) for batch in batches_for(model)])
+    new = torch.cat([logits(step.smaller(model), batch) for batch in batches_for(model)])
+    assert (new - whole).norm() < 0.8 * (old - whole).norm()
+
+
+def test_one_calibration_serves_all_budgets() -> None:
+    model = tiny("bert")
+    calls: list[Mapping[str, Any]] = []
+    entry: dict[str, Tensor] = {}
+
+    def keep(
+        kind: EntryKind, stage: str, identity: Mapping[str, Any], compute: Callable[[], Mapping[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        if not entry:
+            entry.update(compute())
+        calls.append({"kind": kind.name, "stage": stage, **identity})
+        return dict(entry)
+
+    for constraint in (0.3, 0.5, 0.9):
+        problem = Problem(model, batches_for(model), Budget(constraint, "mac", LENGTH), keep=keep)
+        own = list(Ziplm(search_steps=3).compress(problem))
+        alone = list(Ziplm(search_steps=3).compress(Problem(model, batches_for(model), problem.budget)))
+        for step, other in zip(own, alone, strict=True):
+            assert torch.equal(step.masks.neurons, other.masks.neurons)
+            assert step.weights.keys() == other.weights.keys()
+            assert all(torch.equal(value, other.weights[name]) for name, value in step.weights.items())
+    assert calls == 3 * [{"kind": "levels", "stage": "levels", "damping": 0.01, "ratio": 0.9}]
+
+
+def test_database_by_name_is_the_same_again() -> None:
+    model = tiny("bert", num_hidden_layers=11)
+    database = take_levels(model, input_statistics(model, batches_for(model), products=True))
+    again = LevelDatabase.from_tensors(database.to_tensors())
+    assert list(again.sublayers) == list(database.sublayers)
+    assert again.rows() == database.rows()
+    first = again.rows()[0]
+    assert (first["layer"], first["sublayer"], first["error"]) == (0, "attention", 0)
+    assert len(again.rows()) == 11 * (5 + len(database.sublayers["0.ffn"].counts))
+
+
+def test_the_search_is_judged_on_what_it_was_given() -> None:
+    """Its result diverges no more from the whole model's predictions than the start, on these rows."""
+    model = tiny("bert")
+    batches = batches_for(model)
+    problem = Problem(model, batches, Budget(0.4, "mac", LENGTH))
+    start, found = list(Ziplm(search_steps=25, search_examples=10_000).compress(problem))
+    whole = torch.cat([logits(model, batch) for batch in batches]).log_softmax(-1)
+
+    def divergence(step: Compression) -> float:
+        own = torch.cat([logits(step.smaller(model), batch) for batch in batches]).log_softmax(-1)
+        return float((whole.exp() * (whole - own)).sum(-1).mean())
+
+    assert divergence(found) < divergence(start)
+
+
+def test_some_batches() -> None:
+    batches = [{"input_ids": torch.full((4, 2), at)} for at in range(10)]
+    assert [int(one["input_ids"][0, 0]) for one in some(batches, 12)] == [0, 4, 9]
+    assert some(batches, 40) == some(batches, 1000) == batches
+    assert len(some(batches, 1)) == 1
+
+
+def test_a_budget_without_room_for_a_unit() -> None:
+    with pytest.raises(UserError, match="leaves no room for a single unit; it can go down to"):
+        outcomes(tiny("bert"), 1e-4)
+
+
+def test_inputs_that_are_not_finite() -> None:
+    model = tiny("bert")
+    statistics = input_statistics(model, batches_for(model), products=True)
+    statistics["1.ffn.products"] = statistics["1.ffn.products"] * np.inf
+    with pytest.raises(UserError, match="the inputs of layer 1's ffn output are not finite"):
+        take_levels(model, statistics)

@@ -1,0 +1,134 @@
+"""Sublayer by sublayer by what units know, each refitted to the whole model's residual stream (Park et al. 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from prunekit.config.choices import VARIANTS
+from prunekit.config.ranges import within
+from prunekit.methods.common.method import Compression, Method
+from prunekit.methods.common.problem import Problem
+from prunekit.models.blocks import Block, blocks, describe
+from prunekit.models.families.table import ENCODERS
+from prunekit.models.masks import Masks
+from prunekit.stages.refit.replaced import module_names
+from prunekit.stages.refit.residual_refit import Refit, ResidualStreams
+from prunekit.stages.refit.tuning import check_tunable
+from prunekit.stages.score.gradients import GROUP, by_batch, diagonal, mask_gradients
+from prunekit.stages.score.knowledge import divergences, kept_by_threshold, unit_knowledge, with_whole_outputs
+from prunekit.stages.score.projection_inputs import projections
+from prunekit.support.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kprune(Method):
+    """Knowledge scores on the model as it is by then, one threshold for all that remains, least squares.
+
+    Latency is no sum over units, so it can be no budget here; layers that several depths share cannot be refitted.
+    """
+
+    paper: ClassVar[str] = "Park et al. 2024, Accurate Retraining-free Pruning for Pretrained Encoder-based Models"
+    labels: ClassVar[bool] = False
+    gradients: ClassVar[bool] = True
+    families: ClassVar[tuple[str, ...] | None] = tuple(name for name in ENCODERS if name != "albert")
+    predictive: float = within(1.0, 0, 1e6)
+    """λ_pred: what a unit does to predictions."""
+    representational: float = within(2.5e-4, 0, 1e6)
+    """λ_rep: what a unit does to the residual stream."""
+    head_weight: float = within(64.0, 0, 1e6)
+    """μ: times the scores of heads."""
+    temperature: float = within(2.0, 0, 1e3, above=True)
+    """Of the predictions that are compared."""
+    damping: float = within(0.01, 0, 1, above=True)
+    """λ of the least squares, as a share of the mean of the products' diagonal; not for ``variant=released``."""
+    variant: str = "paper"
+    """``paper``: gradients are squared example by example, least squares are damped; ``released``: as the authors' code
+    has it, squared for groups of 32 examples, and undamped."""
+
+    def compress(self, problem: Problem) -> Iterator[Compression]:
+        model, budget = problem.model, problem.budget
+        if self.variant not in VARIANTS:
+            raise UserError(f"method.options.variant: {self.variant!r}, there are {', '.join(VARIANTS)}")
+        if budget.kind == "latency":
+            raise UserError("budget: method=kprune gives every unit its own cost, use budget=mac or budget=parameters")
+        check_tunable(model, "another method")
+        whole = blocks(model)
+        costs = {
+            f"{block.layer}.{sublayer}": float(cost[1])
+            for block, pair in zip(whole, zip(*[iter(budget.costs(model))] * 2, strict=True), strict=True)
+            for (sublayer, _, units, _), cost in zip(projections(block), pair, strict=True)
+            if units
+        }
+        left = budget.limit(model)
+        if min(costs.values()) > left:
+            raise budget.out_of_reach(model, min(costs.values()))
+        names = module_names(model)
+        result = Compression("search", Masks.ones(describe(model)))
+        with ExitStack() as files, problem.stage("search", 2 * len(whole)) as advance, torch.no_grad():
+            answered = list(with_whole_outputs(model, problem.batches))
+            tokens = 2**12 if model.device.type == "cpu" else 2**16
+            streams = ResidualStreams(model, problem.batches, tokens, files)
+            now = result.smaller(model)
+            for block in whole:
+                for sublayer, projection, units, size in projections(block):
+                    kept = torch.ones(units, dtype=torch.bool)
+                    if units:
+                        place = f"{block.layer}.{sublayer}"
+                        knowledge = self._knowledge(now, answered, streams, block.layer, sublayer, costs)
+                        kept, _ = kept_by_threshold(knowledge, costs, left, place)
+                        left -= costs[place] * int(kept.sum())
+                    features = kept.repeat_interleave(size).nonzero().flatten().to(model.device)
+                    damping = None if self.variant == "released" else self.damping
+                    refit = streams.refit(sublayer, blocks(now)[block.layer], block, features, damping)
+                    result = _with(result, block, sublayer, kept, features, refit, names.get(projection))
+                    now = result.smaller(model)
+                    streams.advance(sublayer, blocks(now)[block.layer])
+                    advance(1)
+        yield result
+
+    def _knowledge(
+        self, now: Any, answered: Any, streams: ResidualStreams, layer: int, sublayer: str, costs: dict[str, float]
+    ) -> dict[str, Tensor]:
+        """K of the units of a sublayer and of all after it, by ``LAYER.SUBLAYER``."""
+        gradients = mask_gradients(now, answered, losses_of=partial(divergences, temperature=self.temperature))
+        squared = diagonal(by_batch(gradients, GROUP) if self.variant == "released" else gradients)
+        later = blocks(now)[layer:]
+        squares = streams.squares(later, sublayer)
+        return {
+            place: unit_knowledge(
+                projection.get_parameter("weight"),
+                (squared.heads if name == "attention" else squared.neurons)[block.layer, :units],
+                squares[place].cpu(), flops=costs[place], predictive=self.predictive,
+                representational=self.representational,
+                importance=self.head_weight if name == "attention" else 1.0,
+            )
+            for block in later
+            for name, projection, units, _ in projections(block)
+            if (place := f"{block.layer}.{name}") in squares
+        }  # fmt: skip
+
+
+def _with(
+    result: Compression, block: Block, sublayer: str, kept: Tensor, features: Tensor, refit: Refit, name: str | None
+) -> Compression:
+    """What was pruned before, and one sublayer more."""
+    heads = {kind: mask.clone() for kind, mask in result.masks.heads.items()}
+    masks = Masks(heads, result.masks.neurons.clone(), result.masks.layers, result.masks.hidden)
+    (heads["self"] if sublayer == "attention" else masks.neurons)[block.layer, : len(kept)] = kept
+    weights = dict(result.weights)
+    if len(features):
+        weight = torch.zeros_like((block.o if sublayer == "attention" else block.ffn_out).get_parameter("weight"))
+        weight[:, features] = refit.weight
+        weights[f"{name}.weight"] = weight.detach()
+    row = {
+        "layer": block.layer, "sublayer": sublayer, "status": refit.status, "units": int(kept.sum()),
+        "error_before": refit.error_before, "error_after": refit.error_after, "largest_scale": None,
+    }  # fmt: skip
+    return Compression(result.stage, masks, weights, [*result.report, row])

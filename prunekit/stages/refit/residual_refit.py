@@ -1,0 +1,196 @@
+"""New output weights for what is left of a sublayer, so that the residual stream is again what it is in the whole model
+(Park et al. 2024, knowledge reconstruction).
+
+With F the features of the units that stay, b the bias of the projection, R the residual stream that enters a sublayer
+of the pruned model and R* the one that leaves that of the whole model, before its LayerNorm, the new weights W'
+minimise
+
+    ‖F W'ᵀ - (R* - R - b)‖² + λ ‖W' - W‖²
+
+over all tokens, so that errors of earlier sublayers are made up for, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from prunekit.data.batches import Batch, model_inputs
+from prunekit.forward.checked_batches import checked_batches
+from prunekit.forward.replay import context, equal_length_groups, first_layer_input
+from prunekit.models.blocks import Block, describe
+from prunekit.stages.refit.token_file import TokenFile
+from prunekit.stages.score.projection_inputs import SUBLAYERS, projections
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+DAMPING = 0.01
+"""λ, as a share of the mean of FᵀF's diagonal."""
+
+
+@dataclass(frozen=True)
+class Refit:
+    """The new weights of a sublayer."""
+
+    weight: Tensor
+    """(d, feature that stays); those at hand where there is no finite solution."""
+    status: str
+    error_before: float
+    """‖output - R*‖ / ‖R*‖ with the weights at hand."""
+    error_after: float
+
+
+class ResidualStreams:
+    """Hidden states of a pruned and of the whole model after the same number of sublayers, for all tokens."""
+
+    def __init__(self, model: PreTrainedModel, batches: Iterable[Batch], max_tokens: int, files: ExitStack) -> None:
+        """Run the embeddings, which both models share.
+
+        Args:
+            model: in eval mode.
+            batches: padding on the right.
+            max_tokens: how many tokens run at once; a single row may be longer.
+            files: closes the temporary files.
+
+        Raises:
+            UserError: no rows, or padding that is not on the right.
+        """
+        width = describe(model).hidden
+        self.now, self.whole = (files.enter_context(TokenFile(width, model.dtype, model.device)) for _ in range(2))
+        self.groups: list[tuple[int, int]] = []
+        """(rows, length) of rows of one length, in the order of the files."""
+        start = 0
+        checked = checked_batches(model, batches, targets=False)
+        for group in equal_length_groups((model_inputs(batch, model.device) for batch in checked), max_tokens):
+            x = first_layer_input(model, group)
+            for file in (self.now, self.whole):
+                file.write(start, x.flatten(0, 1))
+            self.groups.append((x.shape[0], x.shape[1]))
+            start += x.shape[0] * x.shape[1]
+        if not self.groups:
+            raise UserError("refit: no examples to fit to, at least one is needed")
+
+    def squares(self, layers: list[Block], first: str) -> dict[str, Tensor]:
+        """Mean over tokens of the squared features of a sublayer and all after it that have units, by
+        ``LAYER.SUBLAYER``, (feature,), float64.
+
+        Args:
+            layers: of the pruned model, from the one on that the hidden states are at.
+            first: the sublayer of that one that the hidden states are the input of.
+        """
+        sums: dict[str, Tensor] = {}
+        tokens = 0
+        for start, rows, length in self._pieces():
+            x = self.now.read(start, rows * length).unflatten(0, (rows, length))
+            for block in layers:
+                for sublayer, projection, units, _ in projections(block):
+                    if block is layers[0] and SUBLAYERS.index(sublayer) < SUBLAYERS.index(first):
+                        continue
+                    features = features_of(block, sublayer, x)
+                    if units:
+                        place, own = f"{block.layer}.{sublayer}", features.double().square().sum((0, 1))
+                        sums[place] = own + sums[place] if place in sums else own
+                    x = _normed(block, sublayer, x + projection(features))
+            tokens += rows * length
+        return {place: own / tokens for place, own in sums.items()}
+
+    def refit(self, sublayer: str, now: Block, whole: Block, kept: Tensor, damping: float | None = DAMPING) -> Refit:
+        """New weights for what stays of a sublayer; the whole model's states go on to the next sublayer.
+
+        Args:
+            now: the layer of the pruned model, this sublayer with all of its units.
+            whole: that of the whole model.
+            kept: features that stay, (kept,).
+            damping: λ as a share of the mean of FᵀF's diagonal; None for the solution of least length without it.
+        """
+        projection = output_projection(now, sublayer)
+        weight = projection.weight[:, kept] if len(kept) else None
+        bias = getattr(projection, "bias", None)
+        width = self.now.width
+        products, moments = (
+            torch.zeros(len(kept), columns, dtype=torch.float64, device=kept.device) for columns in (len(kept), width)
+        )
+        missing = wanted_squares = 0.0
+        for start, rows, length in self._pieces():
+            x, other = (file.read(start, rows * length).unflatten(0, (rows, length)) for file in (self.now, self.whole))
+            wanted = other + output_projection(whole, sublayer)(features_of(whole, sublayer, other))
+            rest = (wanted - x).flatten(0, 1)
+            rest = rest if bias is None else rest - bias
+            if weight is not None:
+                features = features_of(now, sublayer, x)[..., kept].flatten(0, 1)
+                rest = rest - features @ weight.T
+                products += features.T @ features
+                moments += features.T @ rest
+            missing += float(rest.square().sum(dtype=torch.float64))
+            wanted_squares += float(wanted.square().sum(dtype=torch.float64))
+            self.whole.write(start, _normed(whole, sublayer, wanted).flatten(0, 1))
+        before = math.sqrt(missing / max(wanted_squares, 1e-300))
+        if weight is None:
+            return Refit(torch.empty(width, 0, dtype=self.now.dtype), "skipped: no units left", before, before)
+        change = _solved(products, moments, weight.double().T, damping)
+        if change is None:
+            return Refit(weight.clone(), "skipped: no finite solution", before, before)
+        left = missing - 2 * float((change * moments).sum()) + float((change * (products @ change)).sum())
+        after = math.sqrt(max(left, 0.0) / max(wanted_squares, 1e-300))
+        return Refit((weight.double() + change.T).to(weight.dtype), "tuned", before, after)
+
+    def advance(self, sublayer: str, now: Block) -> None:
+        """Take the pruned model's states through a sublayer that is as it stays."""
+        for start, rows, length in self._pieces():
+            x = self.now.read(start, rows * length).unflatten(0, (rows, length))
+            y = x + output_projection(now, sublayer)(features_of(now, sublayer, x))
+            self.now.write(start, _normed(now, sublayer, y).flatten(0, 1))
+
+    def _pieces(self) -> Iterator[tuple[int, int, int]]:
+        """First token, rows and their length."""
+        start = 0
+        for rows, length in self.groups:
+            yield start, rows, length
+            start += rows * length
+
+
+def output_projection(block: Block, sublayer: str) -> Any:
+    """The module that reads the features of a sublayer's units."""
+    return block.o if sublayer == "attention" else block.ffn_out
+
+
+def features_of(block: Block, sublayer: str, x: Tensor) -> Tensor:
+    """What the output projection of a sublayer reads, (row, token, feature), from rows without padding."""
+    return context(block, x) if sublayer == "attention" else block.activation(block.ffn_in(x))
+
+
+def _normed(block: Block, sublayer: str, x: Tensor) -> Tensor:
+    return block.attention_norm(x) if sublayer == "attention" else block.ffn_norm(x)
+
+
+def _solved(matrix: Tensor, moments: Tensor, weight: Tensor, damping: float | None) -> Tensor | None:
+    """The change of Wᵀ, (feature, d), float64; None where there is no finite one.
+
+    Args:
+        matrix: FᵀF.
+        moments: Fᵀ(what is missing with the weights at hand).
+        weight: Wᵀ.
+    """
+    try:
+        if damping is None:
+            values, vectors = torch.linalg.eigh(matrix)
+            live = values > len(values) * torch.finfo(values.dtype).eps * values.max()
+            inverse = torch.where(live, 1 / values.where(live, torch.ones_like(values)), 0.0)
+            solved = vectors @ (inverse[:, None] * (vectors.T @ (moments + matrix @ weight))) - weight
+        else:
+            mean = float(matrix.diagonal().mean())
+            if mean == 0:  # nothing ever fires
+                return torch.zeros_like(moments)
+            damped = matrix + damping * mean * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+            solved = torch.cholesky_solve(moments, torch.linalg.cholesky(damped))
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return None
+    return solved if bool(solved.isfinite().all()) else None

@@ -1,0 +1,190 @@
+"""K-prune against a plain loop: whole models, one row at a time, least squares written out."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from prunekit.methods.common.method import Compression
+from prunekit.methods.common.problem import Problem
+from prunekit.methods.kprune import Kprune
+from prunekit.models.blocks import Block, blocks
+from prunekit.models.costs import head_macs, neuron_macs
+from prunekit.models.gates import gated
+from prunekit.models.masks import Masks
+from prunekit.stages.search.budget import Budget
+from prunekit.support.errors import UserError
+from tests.support.families import HEADS, HIDDEN, LAYERS, NEURONS, batch_for, logits, one_by_one, tiny
+
+LENGTH = 9
+PREDICTIVE, REPRESENTATIONAL, MU, TEMPERATURE, DAMPING = 0.7, 3e-3, 5.0, 2.0, 0.02
+
+
+def compressed(model: PreTrainedModel, batches: list[Any], constraint: float, **options: Any) -> Compression:
+    method = Kprune(
+        predictive=PREDICTIVE, representational=REPRESENTATIONAL, head_weight=MU, temperature=TEMPERATURE,
+        damping=DAMPING, **options,
+    )  # fmt: skip
+    *_, last = method.compress(Problem(model, batches, Budget(constraint, "mac", LENGTH)))
+    return last
+
+
+class Plain:
+    """The same, written out. A unit that is gone has columns of zeros."""
+
+    def __init__(
+        self, model: PreTrainedModel, rows: list[dict[str, Tensor]], constraint: float, released: bool
+    ) -> None:
+        self.whole, self.now, self.rows, self.released = model, copy.deepcopy(model), rows, released
+        size = HIDDEN // HEADS
+        self.cost = {"attention": head_macs(HIDDEN, size, LENGTH), "ffn": neuron_macs(HIDDEN, LENGTH)}
+        self.size = {"attention": size, "ffn": 1}
+        self.number = {"attention": HEADS, "ffn": NEURONS}
+        self.left = constraint * LAYERS * sum(self.cost[one] * self.number[one] for one in self.cost)
+        self.kept: dict[tuple[int, str], list[int]] = {}
+        places = [(layer, sublayer) for layer in range(LAYERS) for sublayer in ("attention", "ffn")]
+        for at, place in enumerate(places):
+            scores = self.scores(places[at:])
+            ranked = sorted(scores, key=lambda unit: -scores[unit])
+            spent, kept = 0.0, []
+            for unit in ranked:
+                if spent + self.cost[unit[1]] > self.left:
+                    break
+                spent += self.cost[unit[1]]
+                kept += [unit[2]] if unit[:2] == place else []
+            self.kept[place] = sorted(kept)
+            self.left -= len(kept) * self.cost[place[1]]
+            self.fit(place)
+
+    def projection(self, model: PreTrainedModel, layer: int, sublayer: str) -> Any:
+        block = blocks(model)[layer]
+        return block.o if sublayer == "attention" else block.ffn_out
+
+    def scores(self, places: list[tuple[int, str]]) -> dict[tuple[int, str, int], float]:
+        own, gradients = self.inputs(self.now), self.gradients()
+        scores = {}
+        for layer, sublayer in places:
+            weight, size = self.projection(self.now, layer, sublayer).weight.detach(), self.size[sublayer]
+            features = own[layer, sublayer]
+            for unit in range(self.number[sublayer]):
+                columns = range(unit * size, (unit + 1) * size)
+                seen = [
+                    sum(float(x) ** 2 for x in features[:, j]) / len(features) * float(weight[:, j].square().mean())
+                    for j in columns
+                ]
+                gradient = gradients[sublayer][:, layer, unit]
+                known = PREDICTIVE * float(gradient.square().mean()) / 2 + REPRESENTATIONAL * sum(seen) / size
+                scores[layer, sublayer, unit] = known / self.cost[sublayer] * (MU if sublayer == "attention" else 1)
+        return scores
+
+    def gradients(self) -> dict[str, Tensor]:
+        by_row: dict[str, list[Tensor]] = {"attention": [], "ffn": []}
+        for row in self.rows:
+            heads = torch.ones(LAYERS, HEADS, dtype=torch.float64, requires_grad=True)
+            neurons = torch.ones(LAYERS, NEURONS, dtype=torch.float64, requires_grad=True)
+            ones = torch.ones(LAYERS)
+            with gated(self.now, Masks({"self": heads}, neurons, {"self": ones, "ffn": ones})):
+                own = F.log_softmax(self.now(**row).logits / TEMPERATURE, -1)
+            other = F.log_softmax(logits(self.whole, row) / TEMPERATURE, -1)
+            loss = (other.exp() * (other - own)).sum() * TEMPERATURE**2
+            for name, gradient in zip(by_row, torch.autograd.grad(loss, (heads, neurons)), strict=True):
+                by_row[name].append(gradient)
+        stacked = {name: torch.stack(rows) for name, rows in by_row.items()}
+        if self.released:
+            stacked = {name: torch.stack([g.mean(0) for g in rows.split(32)]) for name, rows in stacked.items()}
+        return stacked
+
+    def inputs(self, model: PreTrainedModel) -> dict[tuple[int, str], Tensor]:
+        """Of every output projection, over all tokens; and of every LayerNorm, the residual stream after a sublayer,
+        as ``norm attention`` and ``norm ffn``; and of every layer as ``in``."""
+        seen: dict[tuple[int, str], list[Tensor]] = {}
+        with ExitStack() as hooks, torch.no_grad():
+
+            def watch(block: Block, name: str, module: Any) -> None:
+                def before(_module: Any, inputs: Any, kwargs: Any) -> None:
+                    x = inputs[0] if inputs else kwargs["hidden_states"]
+                    seen.setdefault((block.layer, name), []).append(x[0].clone())
+
+                hooks.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
+
+            for block in blocks(model):
+                for name, module in (
+                    ("attention", block.o), ("ffn", block.ffn_out), ("norm attention", block.attention_norm),
+                    ("norm ffn", block.ffn_norm), ("in attention", block.module), ("in ffn", block.ffn_in),
+                ):  # fmt: skip
+                    watch(block, name, module)
+            for row in self.rows:
+                model(**row)
+        return {place: torch.cat(parts) for place, parts in seen.items()}
+
+    def fit(self, place: tuple[int, str]) -> None:
+        layer, sublayer = place
+        size = self.size[sublayer]
+        columns = [unit * size + at for unit in self.kept[place] for at in range(size)]
+        own, wanted = self.inputs(self.now), self.inputs(self.whole)[layer, f"norm {sublayer}"]
+        projection = self.projection(self.now, layer, sublayer)
+        target = wanted - own[layer, f"in {sublayer}"] - projection.bias
+        features, before = own[place][:, columns], projection.weight[:, columns].T
+        weight = torch.zeros_like(projection.weight)
+        with torch.no_grad():
+            if columns and self.released:
+                weight[:, columns] = (torch.linalg.pinv(features) @ target).T
+            elif columns:
+                products = features.T @ features
+                root = (DAMPING * products.diagonal().mean()).sqrt() * torch.eye(len(columns), dtype=torch.float64)
+                damped, wanted = torch.cat([features, root]), torch.cat([target, root @ before])
+                weight[:, columns] = torch.linalg.lstsq(damped, wanted).solution.T
+            projection.weight.copy_(weight)
+
+
+@pytest.mark.parametrize(("constraint", "variant"), [(0.5, "paper"), (0.2, "paper"), (0.6, "released")])
+def test_it_is_the_plain_loop(constraint: float, variant: str) -> None:
+    model = tiny("bert")
+    batches = [batch_for(model, 8, LENGTH, seed) for seed in range(5)]
+    plain = Plain(model, one_by_one(batches), constraint, variant == "released")
+    result = compressed(model, batches, constraint, variant=variant)
+    for layer in range(LAYERS):
+        for sublayer, mask in (("attention", result.masks.heads["self"]), ("ffn", result.masks.neurons)):
+            assert mask[layer].nonzero().flatten().tolist() == plain.kept[layer, sublayer], (layer, sublayer)
+    assert 0 < sum(map(len, plain.kept.values())) < LAYERS * (HEADS + NEURONS)
+    for batch in batches:
+        torch.testing.assert_close(logits(result.smaller(model), batch), logits(plain.now, batch), rtol=1e-6, atol=1e-8)
+
+
+def test_the_refit_is_worth_it_and_says_by_how_much() -> None:
+    model = tiny("distilbert")
+    report = compressed(model, [batch_for(model, 8, LENGTH, seed) for seed in range(3)], 0.5).report
+    assert [(row["layer"], row["sublayer"]) for row in report] == [
+        (layer, sublayer) for layer in range(LAYERS) for sublayer in ("attention", "ffn")
+    ]
+    fitted = [row for row in report if row["status"] == "tuned"]
+    assert len(fitted) >= LAYERS
+    assert all(row["error_after"] <= row["error_before"] for row in fitted)
+    assert sum(row["error_after"] for row in fitted) < 0.8 * sum(row["error_before"] for row in fitted)
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "options", "message"),
+    [
+        ("albert", "mac", {}, "one layer cannot be fitted to the outputs of several"),
+        ("bert", "mac", {"variant": "theirs"}, "method.options.variant: 'theirs'"),
+    ],
+)
+def test_what_it_cannot_do(family: str, kind: str, options: dict[str, Any], message: str) -> None:
+    model = tiny(family)
+    problem = Problem(model, [batch_for(model)], Budget(0.5, kind, LENGTH))
+    with pytest.raises(UserError, match=message):
+        list(Kprune(**options).compress(problem))
+
+
+def test_a_budget_without_room_for_a_unit() -> None:
+    model = tiny("bert")
+    with pytest.raises(UserError, match="leaves no room for a single unit; it can go down to"):
+        list(Kprune().compress(Problem(model, [batch_for(model)], Budget(1e-4, "mac", LENGTH))))

@@ -32,7 +32,7 @@ from prunekit.cofi.pruning import pruning_loss
 from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.data.batches import Batch, Examples, to_device
-from prunekit.models.blocks import call_order, describe
+from prunekit.models.blocks import call_order, describe, set_attention
 from prunekit.support.timing import interleaved
 from prunekit.training.loop import Loss as TrainingLoss
 
@@ -123,7 +123,7 @@ def variants_of(
     student = noisy(teacher, seed)
     plain_teacher, plain_student = copy.deepcopy(teacher), copy.deepcopy(student)
     for plain in (plain_teacher, plain_student):
-        plain.set_attn_implementation("eager")  # no other returns attention maps
+        set_attention(plain, "eager")  # no other returns attention maps
     size, hidden = PrunableSize.of(teacher), describe(teacher).hidden
     mapping = nn.Linear(hidden, hidden, bias=False, device=device, dtype=model.dtype)
     asking, keeping = (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from prunekit.models.blocks import Block, blocks
+from prunekit.models.blocks import Block, blocks, install_attention
 from prunekit.models.masks import Masks
 from prunekit.models.residual import embedding_writer, stream_readers
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 Put = Callable[[Tensor | None, Tensor], None]
-"""Takes a parameter of the model, and what stands in its place in this call."""
+"""Takes a parameter or a buffer of the model, and what stands in its place in this call."""
 
 
 class SlimModel:
@@ -34,8 +34,9 @@ class SlimModel:
         Args:
             model: not pruned; its modules stay the same.
         """
+        install_attention(model)
         self.model, self.blocks = model, blocks(model)
-        self.names = {id(parameter): name for name, parameter in model.named_parameters()}
+        self.names = {id(tensor): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
         self.writer: Any = embedding_writer(model)
         self.readers = stream_readers(model)
         self.norms: list[Any] = [norm for block in self.blocks for norm in (block.attention_norm, block.ffn_norm)]
@@ -120,7 +121,11 @@ class SlimModel:
 def _attention(block: Block, masks: Masks, hidden: Tensor | None, put: Put) -> None:
     sublayer = masks.layers[block.kind][block.layer]
     heads = masks.heads[block.kind][block.layer, : block.heads]
-    rows = _features((heads != 0) & (sublayer != 0), block.head_size)
+    on = (heads != 0) & (sublayer != 0)
+    rows = _features(on, block.head_size)
+    if rows is not None and block.bias_of_all is not None:
+        remaining = block.module.get_submodule(block.paths.computing).get_buffer("remaining")
+        put(remaining, remaining[on])
     for projection in (block.q, block.k, block.v):
         assert projection is not None
         put(projection.weight, _columns(projection.weight if rows is None else projection.weight[rows], hidden))

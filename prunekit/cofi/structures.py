@@ -19,6 +19,7 @@ from prunekit.data.batches import Examples, evaluation_batches
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
+from prunekit.models.pretrained import from_shape
 from prunekit.stages.refine.rearrange import rearrange
 from prunekit.stages.score.gradients import diagonal, mask_gradients
 from prunekit.stages.score.unit_scores import unit_scores
@@ -116,6 +117,6 @@ def small_dense(teacher: PreTrainedModel, sparsity: float, seed: int) -> PreTrai
     architecture: Any = type(teacher)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = architecture._from_config(config, attn_implementation=config._attn_implementation)
+        model = from_shape(architecture._from_config, config, config._attn_implementation)
     return model.to(teacher.device)
 

@@ -98,6 +98,10 @@ def context(block: AttentionBlock, x: Tensor, mask: Tensor | None = None) -> Ten
         for projection in (block.q, block.k, block.v)
     )
     keys = None if mask is None else mask[:, None, None, :]
+    bias = block.bias(x)
+    if bias is not None:
+        bias = bias.to(q.dtype)
+        keys = bias if keys is None else bias.masked_fill(~keys, -torch.inf)
     return F.scaled_dot_product_attention(q, k, v, keys).transpose(1, 2).flatten(2)
 
 
@@ -113,6 +117,9 @@ def first_token_context(block: Block, x: Tensor, mask: Tensor | None = None) -> 
     q = block.q(x[:, 0]).unflatten(-1, by_head)
     k, v = (projection.weight.unflatten(0, by_head) for projection in (block.k, block.v))
     scores = torch.einsum("rhk,hkd->rhd", q, k) @ x.transpose(1, 2) * block.head_size**-0.5
+    bias = block.bias(x)
+    if bias is not None:
+        scores = scores + bias[:, :, 0].to(scores.dtype)
     if mask is not None:
         scores = scores.masked_fill(~mask[:, None, :], -torch.inf)
     mixed = scores.softmax(-1) @ x

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,17 @@ class AttentionBlock(Sublayer):
     heads: int
     """Heads that are left."""
     head_size: int
+    bias_of_all: Callable[[Tensor], Tensor] | None
+    """What the heads of the unpruned model add to their scores, from the layer's input, (row, token, d), to
+    (1, head, query, key); None in families without."""
+
+    def bias(self, x: Tensor) -> Tensor | None:
+        """What the heads that are left add to their scores, (1, head, query, key), for the layer's input,
+        (row, token, d); None in families without."""
+        if self.bias_of_all is None:
+            return None
+        remaining = getattr(self.module.get_submodule(self.paths.computing), "remaining", None)
+        return self.bias_of_all(x) if remaining is None else self.bias_of_all(x)[:, remaining]
 
     @property
     def attention_removed(self) -> bool:
@@ -92,7 +104,7 @@ class Block(AttentionBlock, FFNBlock):
 def attention_blocks(model: PreTrainedModel) -> list[AttentionBlock]:
     """The attention sublayers of a task model or base model, pruned or not: kind by kind, in the order of mask rows."""
     sublayers = [
-        _attention_block(paths, stack, row, calls, layer, model.config)
+        _attention_block(paths, stack, row, calls, layer, model)
         for stack, row, calls, layer in _layers(model)
         for paths in stack.attention
     ]
@@ -159,6 +171,33 @@ def set_probability_dropout(model: PreTrainedModel, p: float) -> None:
             setattr(holder, name, p)
 
 
+def attention_for_transformers(config: PreTrainedConfig, attention: str) -> str:
+    """The implementation to build or load a model with, for :func:`set_attention` afterwards: transformers has no
+    fused attention for families whose heads have a bias."""
+    return "eager" if _has_bias(config) else attention
+
+
+def set_attention(model: PreTrainedModel, attention: str) -> None:
+    """Run a model with an attention implementation, ``sdpa`` or ``eager``, from now on."""
+    if _has_bias(model.config):
+        install_attention(model)
+        model.config._attn_implementation = attention
+    else:
+        model.set_attn_implementation(attention)
+
+
+def install_attention(model: PreTrainedModel) -> None:
+    """Give a model in place the attention that its heads need to be removed one by one, where that is not
+    transformers'; its outputs stay as they are."""
+    for block in attention_blocks(model):
+        if block.paths.bias is not None and block.heads:
+            block.paths.bias.install(attrgetter(block.paths.computing)(block.module), model.config)
+
+
+def _has_bias(config: PreTrainedConfig) -> bool:
+    return any(paths.bias for stack in family_of(config).stacks for paths in stack.attention)
+
+
 def _layers(model: PreTrainedModel) -> Iterator[tuple[Stack, int, tuple[int, ...], nn.Module]]:
     """Of every physical layer: its stack, its row there, the positions that it serves, and the layer."""
     family = family_of(model.config)
@@ -183,9 +222,9 @@ def _entries(root: nn.Module, path: str) -> list[nn.Module]:
 
 
 def _attention_block(
-    paths: AttentionPaths, stack: Stack, row: int, calls: tuple[int, ...], layer: nn.Module, config: PreTrainedConfig
+    paths: AttentionPaths, stack: Stack, row: int, calls: tuple[int, ...], layer: nn.Module, model: PreTrainedModel
 ) -> AttentionBlock:
-    head_size = config.hidden_size // getattr(config, stack.heads)
+    head_size = model.config.hidden_size // getattr(model.config, stack.heads)
     attention = attrgetter(paths.attention)(layer)
     q = k = v = None
     if isinstance(attention, HeadlessAttention):
@@ -199,6 +238,7 @@ def _attention_block(
         layer=row, calls=calls, module=layer, in_decoder=stack.decoder, kind=paths.kind, paths=paths,
         q=q, k=k, v=v, o=o, attention_norm=norm,
         heads=0 if q is None else q.out_features // head_size, head_size=head_size,
+        bias_of_all=None if q is None or paths.bias is None else partial(paths.bias.scores, model.base_model),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from transformers.initialization import no_init_weights
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import GENERATION_CONFIG_NAME
 
-from prunekit.models.blocks import describe
+from prunekit.models.blocks import describe, set_attention
 from prunekit.models.families.table import (
     ENCODERS,
     TRANSLATORS,
@@ -29,7 +29,15 @@ from prunekit.models.families.table import (
     translator_of,
     unsupported,
 )
-from prunekit.models.pretrained import check_attention, from_pretrained, in_one_line, model_class, read_config, some
+from prunekit.models.pretrained import (
+    check_attention,
+    from_pretrained,
+    from_shape,
+    in_one_line,
+    model_class,
+    read_config,
+    some,
+)
 from prunekit.models.pruned_format import WEIGHTS, has_its_own_shape, rename, weights_file
 from prunekit.models.surgery import shrink, skip_norms
 from prunekit.models.surgery_record import SurgeryRecord
@@ -242,7 +250,7 @@ def _random(head: Any, family: str, shape: dict[str, Any], seed: int, attention:
             if config.hidden_size % getattr(config, heads):
                 raise ValueError(f"hidden size {config.hidden_size} and {getattr(config, heads)} heads")
         torch.manual_seed(seed)
-        model = head.from_config(config, attn_implementation=attention)
+        model = from_shape(head.from_config, config, attention)
     return model.eval()
 
 
@@ -281,7 +289,7 @@ def _load_pruned(
             )
     model.load_state_dict(tensors, strict=False)
     model.tie_weights()
-    model.set_attn_implementation(attention)
+    set_attention(model, attention)
     if model.can_generate():
         with in_one_line(f"{path}/{GENERATION_CONFIG_NAME}"):
             model.generation_config = GenerationConfig.from_pretrained(str(path))

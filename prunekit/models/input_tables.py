@@ -42,6 +42,8 @@ def input_tables(model: PreTrainedModel) -> InputTables:
     embeddings, own, *types = tables
     if own.padding_idx is not None:  # RoBERTa counts positions from the padding id on
         positions -= own.padding_idx + 1
+        if model.config.pad_token_id != own.padding_idx:  # MPNet's is 1 for any tokenizer: then padding counts, too
+            places = positions
     words = embeddings.num_embeddings
     return InputTables(positions, places, words, words, types[0].num_embeddings if types else 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from prunekit.config.choices import ATTENTIONS
+from prunekit.models.blocks import attention_for_transformers, set_attention
 from prunekit.models.families.table import FAMILIES, family_of, head_of_class, unsupported
 from prunekit.models.pruned_format import plain_config
 from prunekit.models.weight_files import check_weight_files
@@ -114,7 +115,7 @@ def from_pretrained(
         model, info = architecture.from_pretrained(
             str(path),
             config=config,
-            attn_implementation=attention,
+            attn_implementation=attention_for_transformers(config, attention),
             dtype=dtype,
             use_safetensors=True,
             ignore_mismatched_sizes=True,  # reported below; transformers would have filled them at random
@@ -128,7 +129,19 @@ def from_pretrained(
             f"{path}: {some(lost)} of the checkpoint has no place in a {type(model).__name__} as config.json describes "
             "it; merge adapters, other variants of a family are not supported"
         )
+    set_attention(model, attention)
     return model.eval(), sorted(info["missing_keys"])
+
+
+def from_shape(make: Callable[..., Any], config: PreTrainedConfig, attention: str) -> PreTrainedModel:
+    """A model with random weights.
+
+    Args:
+        make: transformers' function of a configuration and ``attn_implementation=``.
+    """
+    model: PreTrainedModel = make(config, attn_implementation=attention_for_transformers(config, attention))
+    set_attention(model, attention)
+    return model
 
 
 def _without_a_place(model: PreTrainedModel, unexpected: Iterable[str], created: Iterable[str]) -> list[str]:

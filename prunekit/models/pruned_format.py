@@ -10,6 +10,7 @@ is resumed; there, concrete classes are stopped by a size that is none.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from functools import wraps
@@ -37,8 +38,10 @@ def has_its_own_shape(model: PreTrainedModel) -> bool:
     """Whether a model is not of the shape that transformers builds from its configuration."""
     if not hasattr(model.config, "prunekit"):
         return False
+    config = copy.deepcopy(model.config)
+    config._attn_implementation = "eager"  # which every family of transformers has
     with torch.device("meta"):
-        plain = type(model)(model.config).state_dict()
+        plain = type(model)(config).state_dict()
     own = model.state_dict()
     return {name: own[name].shape for name in own} != {name: plain[name].shape for name in plain}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from prunekit.models.blocks import AttentionBlock, FFNBlock, attention_blocks, describe, ffn_blocks
+from prunekit.models.blocks import AttentionBlock, FFNBlock, attention_blocks, describe, ffn_blocks, install_attention
 from prunekit.models.empty_sublayers import BiasOnly, FirstFeature, HeadlessAttention, SkippedNorm
 from prunekit.models.masks import Masks
 from prunekit.models.residual import shrink_residual
@@ -49,6 +49,7 @@ def prune(model: PreTrainedModel, masks: Masks) -> PreTrainedModel:
 @torch.no_grad()
 def shrink(model: PreTrainedModel, masks: Masks) -> None:
     """Cut a model in place, without a record; :func:`prune` is for users."""
+    install_attention(model)
     for block in attention_blocks(model):
         shrink_attention(
             block, masks.heads[block.kind][block.layer, : block.heads], masks.layers[block.kind][block.layer]
@@ -87,10 +88,13 @@ def shrink_attention(block: AttentionBlock, heads: Tensor, sublayer: Tensor) -> 
         for path, projection in ((paths.q, block.q), (paths.k, block.k), (paths.v, block.v)):
             layer.set_submodule(path, _keep_rows(projection, rows))
         layer.set_submodule(paths.o, _keep_columns(block.o, rows, gates, sublayer))
+        if paths.bias is not None:
+            computing: Any = layer.get_submodule(paths.computing)
+            computing.remaining = computing.remaining[heads != 0]
         return
     attention: Any = layer.get_submodule(paths.attention)
     if block.heads:
-        computing: Any = layer.get_submodule(paths.q.rpartition(".")[0])
+        computing = layer.get_submodule(paths.computing)
         replaced = type(computing)
         dropout = layer.get_submodule(paths.attention_dropout) if paths.attention_dropout else nn.Identity()
     else:

@@ -36,14 +36,16 @@ def examples() -> Examples:
     return encode(load_rows(TASK, "train"), demo_tokenizer()).take(range(24))
 
 
-def teacher() -> Any:
+def teacher(family: str = "bert") -> Any:
     """Four layers in double precision, without dropout."""
-    return build("bert", SHAPE | {"num_hidden_layers": 4}, 3, seed=1).double()
+    return build(family, SHAPE | {"num_hidden_layers": 4}, 3, seed=1).double()
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_plain_and_fast_steps_are_the_same(examples: Examples, state: str) -> None:
-    model, batches = teacher(), in_order(examples, 8, CPU)
+@pytest.mark.parametrize(
+    ("state", "family"), [*((state, "bert") for state in STATES), ("60 % expected sparsity", "mpnet")]
+)
+def test_plain_and_fast_steps_are_the_same(examples: Examples, state: str, family: str) -> None:
+    model, batches = teacher(family), in_order(examples, 8, CPU)
     variants, _ = variants_of(model, examples, CPU, seed=0)
     losses: dict[str, Tensor] = {}
     sparsity = STATES[state]
@@ -74,7 +76,7 @@ def test_a_variant_begins_anew(examples: Examples) -> None:
     assert torch.equal(*taken)
 
 
-@pytest.mark.parametrize("family", ["bert", "electra", "albert"])
+@pytest.mark.parametrize("family", ["bert", "electra", "albert", "mpnet"])
 def test_plain_gates_are_those_of_the_library(family: str) -> None:
     model = tiny(family)
     gates = gates_at(model, 0.5, seed=1)

@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from prunekit.models.families.table import ENCODERS
+from prunekit.models.pretrained import from_shape
 
 COPIES = ("xlm-roberta", "camembert", "data2vec-text")
 """Families with the layers, embeddings and heads of RoBERTa under another name."""
@@ -60,7 +61,7 @@ def tiny(
         exactly: arguments of the configuration, in place of all that this module gives.
     """
     config = CONFIG_MAPPING[family](**(exactly or {**shape_of(family), **changes}))
-    model = head.from_config(config, attn_implementation=attention)
+    model = from_shape(head.from_config, config, attention)
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):

@@ -59,7 +59,7 @@ class Layer(nn.Module):
             self.out = _copy(block.o)
         if block.neurons:
             self.ffn_in, self.ffn_out = _copy(block.ffn_in), _copy(block.ffn_out)
-        self.neurons = block.neurons
+        self.neurons, self.bias = block.neurons, block.bias
         self.register_buffer("attention_rest", _bias(block.o))
         self.register_buffer("ffn_rest", _bias(block.ffn_out))
         self.attention_norm, self.ffn_norm = block.attention_norm, block.ffn_norm
@@ -70,7 +70,8 @@ class Layer(nn.Module):
         if self.heads:
             shape = (rows, tokens, self.heads, self.head_size)
             q, k, v = (part(x).view(shape).transpose(1, 2) for part in self.qkv)
-            attended = self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(rows, tokens, -1))
+            seen = F.scaled_dot_product_attention(q, k, v, self.bias(x)).transpose(1, 2)
+            attended = self.out(seen.reshape(rows, tokens, -1))
         y = self.attention_norm(x if attended is None else x + attended)
         changed: Any = self.ffn_out(self.activation(self.ffn_in(y))) if self.neurons else self.ffn_rest
         return self.ffn_norm(y if changed is None else y + changed)

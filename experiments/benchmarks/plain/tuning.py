@@ -6,6 +6,7 @@ and both again for the FFN. LSMR solves the normal equations, with its usual tol
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,8 +100,9 @@ def watched_calls(*modules: Any) -> Iterator[list[tuple[Tensor, dict[str, Any]]]
     """First input and all other arguments by name, of modules as they run, in their order."""
     given: list[tuple[Tensor, dict[str, Any]]] = []
 
-    def keep(_module: Any, args: tuple[Any, ...], others: dict[str, Any]) -> None:
-        named = dict(zip(("attention_mask",), args[1:], strict=False)) | others
+    def keep(module: Any, args: tuple[Any, ...], others: dict[str, Any]) -> None:
+        names = [*inspect.signature(module.forward).parameters][1:]
+        named = dict(zip(names, args[1:], strict=False)) | others
         named.pop("hidden_states", None)
         given.append((layer_input(args, others), named))
 

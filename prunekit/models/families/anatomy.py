@@ -13,6 +13,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class HeadBias:
+    """What every head adds to its scores besides queries times keys, from parameters outside its projections, as
+    relative positions are.
+
+    The parameters are a table of all heads that layers share: they stay whole, and a pruned layer takes what belongs
+    to the heads that it has left. So its attention has to know which these are, and to be of any width.
+    """
+
+    scores: Callable[[Any, Tensor], Tensor]
+    """From the base model and the layer's input, (row, token, d), to (1, head of the unpruned model, query, key)."""
+    argument: str
+    """Of the attention's call, by which transformers gives these scores."""
+    install: Callable[[Any, Any], None]
+    """Turns the module of transformers that has the projections, given with the configuration, in place into one that
+    has as many heads as they have, a buffer ``remaining``, (head,): their indices in the unpruned model, and both
+    attention implementations. What was turned stays as it is."""
+
+
+@dataclass(frozen=True)
 class AttentionPaths:
     """Where the parts of an attention sublayer are; from a layer."""
 
@@ -29,6 +48,12 @@ class AttentionPaths:
     attention_dropout: str | None
     """Dropout between ``o`` and the residual, if it is a module inside ``attention``."""
     attention_norm: str
+    bias: HeadBias | None = None
+
+    @property
+    def computing(self) -> str:
+        """The module that has the projections of queries, keys and values."""
+        return self.q.rpartition(".")[0]
 
     @property
     def norm_inside(self) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from prunekit.models.families.anatomy import AttentionPaths, Encoder, FFNPaths, Residual, Stack
+from prunekit.models.families.anatomy import AttentionPaths, Encoder, FFNPaths, HeadBias, Residual, Stack
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -35,6 +35,17 @@ def _distilbert_head(model: Any, hidden: Tensor) -> Tensor:
 def _albert_head(model: Any, hidden: Tensor) -> Tensor:
     base = model.albert
     return model.classifier(model.dropout(base.pooler_activation(base.pooler(hidden[:, 0]))))
+
+
+def _mpnet_scores(base: Any, x: Tensor) -> Tensor:
+    bias: Tensor = base.encoder.compute_position_bias(x[:1])
+    return bias
+
+
+def _biased_attention(attention: Any, config: Any) -> None:
+    from prunekit.models.families.biased_attention import BiasedAttention  # transformers' MPNet, which few models need
+
+    BiasedAttention.in_place_of(attention, config)
 
 
 _BERT_STACK = Stack(
@@ -80,6 +91,24 @@ _DISTILBERT_STACK = Stack(
         ffn_out="ffn.lin2",
         ffn_norm="output_layer_norm",
     ),
+)
+_MPNET_STACK = Stack(
+    layers="encoder.layer.*",
+    attention=(
+        AttentionPaths(
+            kind="self",
+            q="attention.attn.q",
+            k="attention.attn.k",
+            v="attention.attn.v",
+            o="attention.attn.o",
+            attention="attention",
+            probability_dropout="attention.attn.dropout",
+            attention_dropout="attention.dropout",
+            attention_norm="attention.LayerNorm",
+            bias=HeadBias(_mpnet_scores, "position_bias", _biased_attention),
+        ),
+    ),
+    ffn=_BERT_STACK.ffn,
 )
 _ALBERT_STACK = Stack(
     layers="encoder.albert_layer_groups.*.albert_layers.*",
@@ -174,6 +203,16 @@ ROWS = (
     _roberta("xlm-roberta"),
     _roberta("camembert"),
     _roberta("data2vec-text"),
+    Encoder(
+        model_type="mpnet",
+        stacks=(_MPNET_STACK,),
+        embeddings=("embeddings",),
+        head_parameters=("classifier.", "qa_outputs."),
+        residual=Residual(_TABLES[:2], _NORM, None, ("pooler.dense",)),
+        task_heads={**_TASK_HEADS, "ForSequenceClassification": ("classifier.dense",)},
+        classify=_classifier_head,
+        ordinary={"relative_attention_num_buckets": 32},  # transformers counts in 32 whatever is configured
+    ),
     Encoder(
         model_type="albert",
         stacks=(_ALBERT_STACK,),

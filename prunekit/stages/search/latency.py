@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from prunekit.evaluation.speed import rounds
-from prunekit.models.blocks import Block, blocks, describe
+from prunekit.models.blocks import Block, blocks, describe, install_attention
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import shrink_attention, shrink_ffn
@@ -176,6 +176,7 @@ def _decoded(subject: Subject, content: dict[str, Any]) -> LatencyTable:
 def _measured(
     model: PreTrainedModel, subject: Subject, stride: int, warmup: int, repeats: int, turns: int
 ) -> LatencyTable:
+    install_attention(model)
     widest_attention = max(blocks(model), key=lambda block: block.heads)
     widest_ffn = max(blocks(model), key=lambda block: block.neurons)
     x = torch.randn(subject.batch_size, subject.length, subject.hidden, device=model.device, dtype=model.dtype)
@@ -211,13 +212,20 @@ def _repeat(sublayer: Callable[[Tensor], Tensor], x: Tensor, turns: int) -> None
 
 
 def attention_sublayer(block: Block, heads: int) -> Callable[[Tensor], Tensor]:
-    """A copy of a layer's attention with its first heads alone, residual and LayerNorm included."""
-    block = copy.deepcopy(block)
+    """A copy of a layer's attention with its first heads alone, residual and LayerNorm included.
+
+    A bias of the heads is computed once for all calls of one length, as a model does for all of its layers.
+    """
+    of_all, bias = block.bias_of_all, block.paths.bias
+    block = copy.deepcopy(replace(block, bias_of_all=None))  # which holds the whole model
+    given: dict[int, dict[str, Tensor]] = {}
     shrink_attention(block, torch.arange(block.heads) < heads, torch.tensor(True))
     attention = block.module.get_submodule(block.paths.attention).eval()
 
     def run(x: Tensor) -> Tensor:
-        output = attention(x)[0]
+        if of_all is not None and bias is not None and x.shape[1] not in given:
+            given[x.shape[1]] = {bias.argument: of_all(x)}
+        output = attention(x, **given.get(x.shape[1], {}))[0]
         return output if block.paths.norm_inside else block.attention_norm(x + output)
 
     return run

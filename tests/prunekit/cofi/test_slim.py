@@ -86,7 +86,8 @@ def test_open_gates_are_the_model_itself_and_nothing_stays(model: PreTrainedMode
     with blocks(model)[-1].module.register_forward_pre_hook(fails), pytest.raises(ZeroDivisionError):
         SlimModel(model)(drawn(model)[1], batch)
     assert sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()) == hooks
-    torch.testing.assert_close(model(**batch).logits, expected, rtol=0, atol=0)
+    with torch.no_grad():  # as before: a fused attention whose mask has a gradient is another kernel
+        torch.testing.assert_close(model(**batch).logits, expected, rtol=0, atol=0)
 
 
 def test_nothing_is_on_in_a_group() -> None:

@@ -19,7 +19,7 @@ def test_equations_are_the_model_s_layers(model: PreTrainedModel) -> None:
     seen: list[tuple[Tensor, Tensor]] = []
 
     def keep(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.append((inputs[0], output))
+        seen.append((inputs[0], output if isinstance(output, Tensor) else output[0]))
 
     hooks = [block.module.register_forward_hook(keep) for block in blocks(model)]
     with torch.no_grad():

@@ -57,7 +57,8 @@ def test_encoder_decoders(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_fused_attention_shows_none(family: str) -> None:
     small = without_first_layer(tiny(family, "sdpa"))
-    assert small(**batch_for(small), output_attentions=True).attentions == ()
+    shown = small(**batch_for(small), output_attentions=True).attentions
+    assert shown == ((None,) * len(shown) if family == "mpnet" else ())  # transformers' MPNet asks every layer
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)

@@ -15,6 +15,7 @@ from transformers import BertConfig, BertForMaskedLM, GPT2Config, PreTrainedMode
 from prunekit.models.blocks import describe
 from prunekit.models.checkpoints import attach_head, load, save
 from prunekit.models.masks import Masks
+from prunekit.models.pretrained import from_shape
 from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
@@ -58,7 +59,8 @@ def test_round_trip(model: PreTrainedModel, pruned: bool, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("pruned", [False, True])
 def test_base_models_round_trip(model: PreTrainedModel, pruned: bool, tmp_path: Path) -> None:
-    base: PreTrainedModel = type(base_of(model))(model.config).double().eval()
+    make: Any = type(base_of(model))._from_config
+    base = from_shape(make, model.config, model.config._attn_implementation).double().eval()
     if pruned:
         base = prune(base, uneven_masks(base))
     save(base, tmp_path)

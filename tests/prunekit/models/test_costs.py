@@ -64,7 +64,8 @@ def test_embeddings_and_the_rest(family: str) -> None:
     assert cost.embeddings == sum(size for name, size in parts.items() if "embedding" in name)
     heads = sum(size for name, size in parts.items() if "classifier" in name or "pooler" in name)
     norms = 2 * 2 * HIDDEN * (2 if family == "albert" else LAYERS)
-    assert cost.other == heads + norms
+    biases = 32 * HEADS if family == "mpnet" else 0  # of relative positions, one table for all layers
+    assert cost.other == heads + norms + biases
 
 
 def test_removing_heads_saves_what_the_formula_says() -> None:

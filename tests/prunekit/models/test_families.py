@@ -34,13 +34,16 @@ from tests.support.masks import uneven_masks
 
 
 def first_input(model: PreTrainedModel, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Hidden states and attention mask as the first layer gets them."""
-    seen: list[tuple[Tensor, Tensor]] = []
+    """Hidden states and attention mask as the first layer gets them, the mask with what is added to the scores."""
+    seen: list[tuple[Tensor, ...]] = []
     with blocks(model)[call_order(model)[0]].module.register_forward_pre_hook(
-        lambda _module, inputs: seen.append(inputs[:2])
+        lambda _module, inputs: seen.append(inputs)
     ):
         logits(model, batch)
-    return seen[0]
+    x, mask, *bias = seen[0]
+    for scores in bias:
+        mask = torch.where(mask, scores, -torch.inf) if mask.dtype == torch.bool else mask + scores
+    return x, mask
 
 
 def attention_output(block: Block, x: Tensor, mask: Tensor) -> Tensor:

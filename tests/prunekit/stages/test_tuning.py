@@ -211,7 +211,7 @@ def test_an_assistant_as_target(variant: str) -> None:
         assert (row["error_before"], row["error_after"]) == pytest.approx(problem.errors, rel=1e-9)
 
 
-@pytest.mark.parametrize("family", ["bert", "distilbert"])
+@pytest.mark.parametrize("family", ["bert", "distilbert", "mpnet"])
 def test_the_benchmark_s_plain_implementation(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hooks and six passes a layer; with an exact solver it finds the same scales."""
     exact = staticmethod(lambda matrix, right, damp: (damped_least_squares(matrix, right), 1))

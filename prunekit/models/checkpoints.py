@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoModelForSeq2SeqLM,
-    GenerationConfig,
-    PreTrainedConfig,
-)
+from transformers import AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedConfig
 from transformers.initialization import no_init_weights
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import GENERATION_CONFIG_NAME

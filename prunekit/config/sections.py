@@ -92,6 +92,9 @@ class TrainConfig:
     inputs, because torch then has a fused kernel for attention."""
     precision: str = "float32"
     """``float32``, or ``bfloat16`` for autocast."""
+    attention: str | None = None
+    """Attention implementation while it trains, ``sdpa`` or ``eager``; null for the model's own, but eager where an
+    encoder-decoder trains in bfloat16 on a CPU."""
     keep: str = "last"
     """``last`` weights, as the papers do, or the ``best`` by the metric on a held-out slice of the training data."""
     held_out: int = within(1000, 1, EXAMPLES)
@@ -109,6 +112,8 @@ class TrainConfig:
                 yield f"snapshots: {epoch} is outside [1, {self.epochs}], the epochs of this training"
         yield from one_of("precision", self.precision, PRECISIONS)
         yield from one_of("keep", self.keep, ("last", "best"))
+        if self.attention is not None:
+            yield from one_of("attention", self.attention, ATTENTIONS)
 
 
 @dataclass(kw_only=True)
@@ -133,8 +138,9 @@ class RunConfig:
     """Run again although a finished record is there."""
     device: str = "auto"
     """``auto``: cuda where there is one, cpu elsewhere; ``cpu``, ``cuda`` or ``cuda:N``."""
-    threads: int | None = within(None, 1, 1024)
-    """CPU threads; null for all cores that this process may use."""
+    threads: int | str | None = within(None, 1, 1024)
+    """CPU threads; null for all cores that this process may use, ``auto`` for those of them that other processes leave
+    free as it starts (runs that measure time are another run with another number)."""
     progress: bool = True
     """Progress bars; without a terminal a line a minute."""
     wandb: str = "auto"
@@ -149,6 +155,8 @@ class RunConfig:
 
     def problems(self) -> Iterator[str]:
         yield from one_of("wandb", self.wandb, ("auto", "online", "offline", "disabled"))
+        if isinstance(self.threads, str) and self.threads != "auto":
+            yield f"threads: {self.threads!r} is neither a number nor auto"
         if re.fullmatch(r"mps(:\d+)?", self.device):
             yield f"device: {self.device} has no float64, which scores are summed in; use cpu"
         elif not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):

@@ -6,13 +6,14 @@ import torch
 
 from prunekit.config.sections import Settings
 from prunekit.support.errors import UserError
+from prunekit.support.quiet import free_cpus
 from prunekit.support.timing import process_peak_memory
 
 
 def prepare_device(config: Settings) -> torch.device:
     """The device that the configuration asks for; sets the number of CPU threads."""
     if config.run.threads is not None:
-        torch.set_num_threads(config.run.threads)
+        torch.set_num_threads(free_cpus() if isinstance(config.run.threads, str) else config.run.threads)
     wanted = config.run.device
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"

@@ -26,7 +26,7 @@ from prunekit.runs.execute import Run, execute
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import weights_fingerprint
 from prunekit.training import processes
-from prunekit.training.finetuning import quick_attention, steps_in, train
+from prunekit.training.finetuning import steps_in, train, training_attention
 from prunekit.training.loop import Context
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def finetune(config: Settings, run: Run) -> None:
         "start": weights_fingerprint(model), "examples": examples.fingerprint(),
         "held-out rows": held_out.fingerprint(),
     }  # fmt: skip
-    attention = quick_attention(model, run.device, config.train.precision)
+    attention = training_attention(model, run.device, config.train)
     with attention, run.stage("train", steps_in(len(examples), config.train)) as advance:
         context = Context(
             examples=examples, device=run.device, folder=run.folder, checkpoint_seconds=config.run.checkpoint_seconds,
@@ -98,6 +98,16 @@ def finetune(config: Settings, run: Run) -> None:
         run.metrics |= {"held_out": state.best, "best_step": state.best_step}
     run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
     run.data = [train_rows.record("train"), evaluation.record("evaluation")]
+
+
+def untrained(config: Experiment, run: Run) -> Teacher:
+    """What the fine-tuning of a teacher starts from: its pretrained weights, or random ones, and a new task head."""
+    rows = load_rows(config.task, config.task.train).sample(config.train.examples)
+    tokenizer = new_tokenizer(config.model, rows)
+    model, _ = new_model(config.model, config.task, config.train.seed, tokenizer)
+    on_device(model, run.device)
+    run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
+    return Teacher(model, tokenizer, run.model, {"run_id": None})
 
 
 def load_teacher(config: Experiment, run: Run) -> Teacher:

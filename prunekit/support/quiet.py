@@ -5,6 +5,7 @@ Where the kernel does not count (another system than Linux, some sandboxes), qui
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import time
@@ -169,6 +170,22 @@ class Machine:
 
 MACHINE = Machine()
 """This one."""
+
+
+def free_cpus(machine: Machine | None = None, usable: int | None = None) -> int:
+    """How many CPUs of those that this process may use others leave free at the moment, one at least.
+
+    A CPU counts if at least three quarters of it are free; all count where the kernel does not say. Threads that share
+    a CPU with another process keep all others of their process waiting.
+
+    Args:
+        usable: CPUs that this process may use; those that the system lets it.
+    """
+    machine = machine or MACHINE
+    if usable is None:
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    taken = (machine.look() or 0.0) * (machine.cpus or usable)
+    return max(1, math.floor(usable - taken + 0.25))
 
 
 @dataclass

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from prunekit.support import quiet, timing
-from prunekit.support.quiet import BUSY, WINDOW, Counters, Machine, Quietness, Watch, watched_stage, watching
+from prunekit.support.quiet import (
+    BUSY,
+    WINDOW,
+    Counters,
+    Machine,
+    Quietness,
+    Watch,
+    free_cpus,
+    watched_stage,
+    watching,
+)
 
 CPUS = 2
 
@@ -161,3 +171,17 @@ def test_nobody_watches_outside_of_a_run() -> None:
     with watched_stage() as watched:
         pass
     assert watched.quiet is None
+
+
+@pytest.mark.parametrize(
+    ("others", "usable", "free"),
+    [(0.0, 2, 2), (0.2, 2, 2), (0.3, 2, 1), (1.0, 2, 1), (2.0, 2, 1), (0.0, 1, 1), (1.0, 1, 1)],
+)
+def test_a_cpu_is_free_if_others_leave_most_of_it(tmp_path: Path, others: float, usable: int, free: int) -> None:
+    invented = Invented(tmp_path, lambda clock: others)
+    assert free_cpus(invented.machine, usable) == free
+
+
+def test_all_cpus_are_free_where_the_kernel_does_not_say(tmp_path: Path) -> None:
+    machine = Machine(proc=tmp_path / "none", sys=tmp_path / "none", sleep=lambda seconds: None)
+    assert free_cpus(machine, 3) == 3

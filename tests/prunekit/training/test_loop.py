@@ -20,8 +20,9 @@ from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build
 from prunekit.support.errors import UserError
 from prunekit.training import finetuning
-from prunekit.training.finetuning import quick_attention, retrain, train
+from prunekit.training.finetuning import retrain, train, training_attention
 from prunekit.training.loop import Context, Stage, StageRun, StageState
+from tests.support import families
 from tests.support.trainings import TASK
 from tests.support.translators import translator
 
@@ -224,14 +225,19 @@ def test_retraining_moves_the_weights_the_same_way_every_time(examples: Examples
 
 
 @pytest.mark.parametrize(
-    ("family", "precision", "inside"),
-    [("marian", "bfloat16", "eager"), ("marian", "float32", "sdpa"), ("bert", "bfloat16", "sdpa")],
-)
-def test_attention_is_eager_only_while_a_translator_trains_in_bfloat16(
-    family: str, precision: str, inside: str
+    ("family", "precision", "attention", "inside"),
+    [
+        ("marian", "bfloat16", None, "eager"), ("marian", "float32", None, "sdpa"), ("bert", "bfloat16", None, "sdpa"),
+        ("marian", "bfloat16", "sdpa", "sdpa"), ("bert", "bfloat16", "eager", "eager"),
+        ("bert", "float32", "eager", "eager"), ("mpnet", "bfloat16", "eager", "eager"),
+    ],
+)  # fmt: skip
+def test_attention_is_eager_only_while_a_translator_trains_in_bfloat16_or_a_recipe_says_so(
+    family: str, precision: str, attention: str | None, inside: str
 ) -> None:
-    model = translator(family) if family == "marian" else tiny()
-    with pytest.raises(KilledError), quick_attention(model, CPU, precision):
+    model = translator(family) if family == "marian" else families.tiny(family)
+    config = TrainConfig(precision=precision, attention=attention)
+    with pytest.raises(KilledError), training_attention(model, CPU, config):
         assert model.config._attn_implementation == inside
         raise KilledError
     assert model.config._attn_implementation == "sdpa"

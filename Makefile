@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 	@echo
-	@echo "SCALE=demo|small|paper chooses the size (default demo), OVERRIDES='...' adds Hydra overrides."
+	@echo "SCALE=demo|small|base|paper chooses the size (default demo), OVERRIDES='...' adds Hydra overrides."
 
 setup: $(READY)  ## Make a virtual environment in .venv with everything pinned
 

@@ -1,4 +1,4 @@
-"""The sizes of demo, small and paper, typed: a section of every configuration (:mod:`prunekit.config.sections`)."""
+"""The sizes of the scales, typed: a section of every configuration (:mod:`prunekit.config.sections`)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class TranslationScale:
 
 @dataclass(kw_only=True)
 class ScaleConfig:
-    """The sizes in which demo, small and paper differ (``conf/scale/``). Other sections take them from here."""
+    """The sizes in which demo, small, base and paper differ (``conf/scale/``). Other sections take them from here."""
 
     name: str = "custom"
-    """demo, small or paper."""
+    """demo, small, base or paper."""
     evaluation_examples: int | None = within(None, 1, EXAMPLES)
     """Rows of the evaluation split; null for all."""
     importance_examples: int | None = within(10000, 1, EXAMPLES)

@@ -31,8 +31,9 @@ from tests.support.commands import composed
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml") if path.stem not in ("files", "questions"))
-SCALES = ("demo", "small", "paper")
-SCALES_OF_RUNS = ("demo", "small", pytest.param("paper", marks=pytest.mark.slow))
+SCALES = ("demo", "small", "base", "paper")
+SLOW_SCALES = [pytest.param(name, marks=pytest.mark.slow) for name in ("base", "paper")]
+SCALES_OF_RUNS = ("demo", "small", *SLOW_SCALES)
 """Where every cell of every preset is made. What the paper's scale makes of a verb the fast tests see as well."""
 VERBS = sorted(path.stem for path in CONF.glob("*.yaml"))
 MACHINE = {"type": "cpu", "name": "fixed", "threads": 1}
@@ -111,7 +112,7 @@ def test_values_after_files_are_what_hydra_composes() -> None:
 
 def test_counts() -> None:
     """Raised by whoever adds a file: a preset that no test finds is a preset that no test checks."""
-    assert (len(EXPERIMENTS), len(MODELS), len(TASKS)) == (32, 12, 18)
+    assert (len(EXPERIMENTS), len(MODELS), len(TASKS)) == (32, 13, 18)
     assert sorted(path.stem for path in (CONF / "scale").glob("*.yaml")) == sorted(SCALES)
 
 
@@ -233,7 +234,9 @@ def test_decoding_composes_at_every_scale(scale: str, model: str) -> None:
 def test_every_verb_composes_at_every_scale(verb: str, scale: str) -> None:
     config = composed(verb, f"scale={scale}")
     assert config.scale.name == scale
-    assert config.model.name == {"demo": "demo", "small": "minilm-l6", "paper": "bert-base"}[scale]
+    assert config.model.name == {
+        "demo": "demo", "small": "minilm-l6", "base": "mpnet-base", "paper": "bert-base",
+    }[scale]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -266,6 +269,19 @@ def test_a_model_brings_its_recipe_and_a_task_what_is_special_to_it() -> None:
     assert recipe("scale=small", "task=squad") == (1, 16, 1.5e-4)
     assert recipe("scale=paper") == recipe("scale=small", "model=bert-base") == (3, 32, 2e-5)
     assert recipe("scale=small", "task=sst2", "train.epochs=5") == (5, 32, 1.5e-4)
+    assert recipe("scale=base") == recipe("scale=base", "task=sst2") == (1, 32, 3e-5)
+    assert recipe("scale=base", "task=mrpc") == (3, 32, 3e-5)
+
+
+def test_base_size_evaluates_2000_rows_of_mnli_and_all_of_tasks_with_fewer() -> None:
+    """Records of other numbers of rows cannot be joined; SQuAD, which has more, is evaluated whole."""
+    for task in ("mnli", "sst2"):
+        assert composed("prune_heads", "scale=base", f"task={task}").evaluation.examples == 2000
+    assert composed("prune_fisher", "scale=base", "task=squad").evaluation.examples is None
+    assert composed("prune_heads", "scale=base").scale.teacher_seeds == [0, 1, 2]
+    assert composed("reproduce", "scale=base").scale.translation.task == ""
+    trained = [composed("finetune", *overrides).train.attention for overrides in (["scale=base"], ["scale=small"])]
+    assert trained == ["eager", None]
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "recipe").glob("*/*.yaml")), ids=lambda path: path.stem)
@@ -286,5 +302,6 @@ def test_partners_of_the_scales() -> None:
     assert told == {
         "demo": ("demo", "validation_matched", "demo_mismatched", "validation_mismatched"),
         "small": ("mnli", "validation_matched", "snli", "validation"),
+        "base": ("mnli", "validation_matched", "snli", "validation"),
         "paper": ("mnli", "validation_matched", "mnli_mismatched", "validation_mismatched"),
     }

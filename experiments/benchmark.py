@@ -8,6 +8,8 @@ python -m experiments.benchmark model=bert-base benchmark=rearrange
 python -m experiments.benchmark model=bert-base benchmark=ziplm
 python -m experiments.benchmark scale=small task=sst2 benchmark=cofi_step evaluation.batch_size=32
 python -m experiments.benchmark scale=small task=multi30k model=marian-small benchmark=ablation_translation
+python -m experiments.benchmark scale=base task=mrpc benchmark=finetune repeats=1
+python -m experiments.benchmark scale=paper benchmark=estimate repeats=1
 python -m experiments.benchmark benchmark=sweep repeats=1
 python -m experiments.benchmark benchmark=analysis
 """
@@ -32,14 +34,16 @@ OWN_REVISION = {"latency": 2}
 """Of a benchmark that has changed by itself."""
 EXAMPLES = {
     "ablation": 256, "importance": 512, "fisher": 2048, "latency": 512, "rearrange": 64, "cofi_step": 192,
-    "ablation_translation": 128, "sweep": 2048, "analysis": 10_000, "ziplm": 4096,
+    "ablation_translation": 128, "finetune": 1600, "sweep": 2048, "analysis": 10_000, "ziplm": 4096,
+    "estimate": 392_702,
 }  # fmt: skip
 """Of each benchmark; of ``rearrange``: rows of gradients, of ``sweep``: calibration examples of a cell, of
-``analysis``: run records, of ``ziplm``: tokens that it makes."""
-FROM_TRAINING = ("fisher", "latency", "cofi_step")
+``analysis``: run records, of ``ziplm``: tokens that it makes, of ``estimate``: rows that a teacher is trained on, as many
+as MNLI has."""
+FROM_TRAINING = ("fisher", "latency", "cofi_step", "finetune")
 """Take examples of the training split."""
 OF_TRANSLATION = ("ablation_translation",)
-OF_SHAPES = ("rearrange", "sweep", "analysis", "ziplm")
+OF_SHAPES = ("rearrange", "sweep", "analysis", "ziplm", "estimate")
 """Need no trained model and no data: ``sweep`` starts commands that have their own, ``analysis`` reads what is logged.
 """
 
@@ -52,10 +56,12 @@ class Benchmark(Experiment):
     benchmark: str = "ablation"
     """Which: ``ablation``, ``importance``, ``fisher``, ``rearrange``, ``cofi_step``: of its training, in batches of
     ``evaluation.batch_size``, ``latency``: of pruned models, ``ablation_translation``, ``sweep``: of Fisher pruning
-    with two processes, ``analysis``: of thousands of records, or ``ziplm``: the order in which it removes neurons."""
+    with two processes, ``finetune``: of a teacher as ``train`` says, ``analysis``: of thousands of records,
+    ``ziplm``: the order in which it removes neurons, or ``estimate``: seconds and memory of every verb at this model's
+    true shape, on random weights."""
     examples: int | None = within(None, 1, EXAMPLES_AT_MOST)
-    """Examples of the evaluation split (``fisher``, ``cofi_step`` and ``latency``: of the training split); null for
-    the benchmark's own number."""
+    """Examples of the evaluation split (``fisher``, ``cofi_step``, ``latency`` and ``finetune``: of the training
+    split); null for the benchmark's own number."""
     repeats: int = within(3, 1, ROUNDS)
     """Rounds; in each, every implementation runs once (``latency``: up to 20 times as many for small inputs)."""
     warmup: int = within(0, 0, ROUNDS)
@@ -90,7 +96,7 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     """The model and the examples of a benchmark, and how many."""
     from prunekit.evaluation.evaluate import model_record
     from prunekit.runs.run_data import recorded_rows
-    from prunekit.runs.teachers import load_teacher, new_model
+    from prunekit.runs.teachers import load_teacher, new_model, untrained
 
     size = config.examples or EXAMPLES[config.benchmark]
     if config.benchmark in OF_SHAPES:
@@ -98,7 +104,7 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
         model, _ = new_model(shaped, config.task, config.seed)
         run.model = model_record(model, config.model.name, config.model.path, "random")
         return model, None, size
-    teacher = load_teacher(config, run)
+    teacher = untrained(config, run) if config.benchmark == "finetune" else load_teacher(config, run)
     split = config.task.train if config.benchmark in FROM_TRAINING else config.task.evaluation
     return teacher.model, teacher.encode(recorded_rows(run, "evaluation", config.task, split, size)), size
 

@@ -15,7 +15,7 @@ from transformers.models.mpnet.modeling_mpnet import MPNetSelfAttention
 
 import prunekit
 from prunekit.cofi.slim import SlimModel
-from prunekit.fisher.latency import latency_table
+from prunekit.stages.search.latency import latency_table
 from prunekit.models.blocks import blocks, set_attention
 from prunekit.models.families.biased_attention import BiasedAttention
 from prunekit.models.masks import Masks

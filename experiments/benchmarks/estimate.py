@@ -24,7 +24,7 @@ from prunekit.cofi.distillation import DistillationObjective
 from prunekit.cofi.recipe import Recipe, StudentConfig
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.config.sections import Experiment
-from prunekit.data.batches import Examples, evaluation_batches, to_device
+from prunekit.data.batches import Batch, Examples, evaluation_batches, to_device
 from prunekit.data.checked_rows import Rows
 from prunekit.evaluation.evaluate import evaluate
 from prunekit.stages.score.gradients import mask_gradients
@@ -79,7 +79,8 @@ def steps_of(
 ) -> dict[str, tuple[Callable[[], Any], int]]:
     """By name, what is measured, and how many steps or rows it is."""
     train = dataclasses.replace(config.train, epochs=1, keep="last", snapshots=[])
-    batches, examples = {}, {}
+    batches: dict[str, list[Batch]] = {}
+    examples: dict[str, Examples] = {}
     for name, rows in ROWS.items():
         examples[name] = random_examples(model, config, rows, seed)
         batches[name] = [to_device(batch, device) for batch in evaluation_batches(examples[name], batch_size)]

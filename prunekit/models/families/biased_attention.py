@@ -46,7 +46,7 @@ class BiasedAttention(MPNetSelfAttention):
         position_bias: Tensor | None = None,
         output_attentions: bool = False,
         **_: Any,
-    ) -> tuple[Tensor, ...]:
+    ) -> tuple[Tensor | None, ...]:
         """
         Args:
             attention_mask: added to the scores, or bool, True for what is attended; broadcast against (row, head,
@@ -74,7 +74,7 @@ class BiasedAttention(MPNetSelfAttention):
         if torch.compiler.is_exporting():  # strides of the fused kernel are not those of what a graph has in its place
             context = context.clone(memory_format=torch.contiguous_format)
         output = self.o(context.flatten(2))
-        return (output, weights) if output_attentions else (output,)  # type: ignore[return-value]
+        return (output, weights) if output_attentions else (output,)
 
 
 def _of_heads(bias: Tensor, remaining: Tensor) -> Tensor:

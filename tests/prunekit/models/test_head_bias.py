@@ -28,10 +28,11 @@ def stock(model: PreTrainedModel) -> PreTrainedModel:
     """The same weights in transformers' own modules, none of them replaced."""
     config = copy.deepcopy(model.config)
     config._attn_implementation = "eager"
-    own = MPNetForSequenceClassification(config).to(model.dtype).eval()
+    own: Any = MPNetForSequenceClassification(config).to(model.dtype).eval()
     own.load_state_dict(model.state_dict())
     assert {type(layer.attention.attn) for layer in own.mpnet.encoder.layer} == {MPNetSelfAttention}
-    return own
+    plain: PreTrainedModel = own
+    return plain
 
 
 def attentions(model: Any) -> list[Any]:
@@ -185,7 +186,8 @@ def test_attention_can_be_changed_on_the_spot() -> None:
         set_attention(model, attention)
         assert model.config._attn_implementation == attention
         torch.testing.assert_close(logits(model, batch_for(model)), expected, rtol=0, atol=1e-10)
-    maps = (set_attention(model, "eager"), model(**batch_for(model), output_attentions=True).attentions)[1]
+    set_attention(model, "eager")
+    maps = model(**batch_for(model), output_attentions=True).attentions
     assert len(maps) == LAYERS and all(torch.allclose(one.sum(-1), torch.ones_like(one[..., 0])) for one in maps)
 
 

@@ -34,7 +34,8 @@ def test_what_is_measured_is_the_layer_of_a_pruned_model(model: PreTrainedModel,
     with torch.no_grad():
         first = blocks(model)[0]
         output = ffn_sublayer(first, neurons)(attention_sublayer(first, heads)(x))
-        bias = [model.base_model.encoder.compute_position_bias(x)] if model.config.model_type == "mpnet" else []
+        base: Any = model.base_model
+        bias = [base.encoder.compute_position_bias(x)] if model.config.model_type == "mpnet" else []
         layer = blocks(prune(model, masks))[0].module(x, None, *bias)
     torch.testing.assert_close(output, layer if torch.is_tensor(layer) else layer[0], rtol=0, atol=1e-12)
     assert all(tensor.equal(before[name]) for name, tensor in model.state_dict().items())

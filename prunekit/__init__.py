@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from prunekit.models.checkpoints import load as load
     from prunekit.models.checkpoints import save as save
     from prunekit.models.costs import cost as cost
+    from prunekit.models.export.exporting import export as export
     from prunekit.models.gates import gated as gated
     from prunekit.models.masks import Masks as Masks
     from prunekit.models.surgery import prune as prune
@@ -26,6 +27,7 @@ _HOMES = {
     "compress": "methods.common.compression",
     "cost": "models.costs",
     "describe": "models.blocks",
+    "export": "models.export.exporting",
     "gated": "models.gates",
     "head_importance": "heads.scores",
     "load": "models.checkpoints",

@@ -32,5 +32,11 @@ DIRECTIONS = ("distillation", "printed")
 """Of the divergence between two predictions."""
 ANSWERS = ("teacher", "labels")
 """What a student's answers are compared to."""
+EXPORT_FORMATS = ("native", "plain", "padded", "onnx")
+"""In which a model is taken away."""
+EXPORT_PRECISIONS = ("float32", "int8")
+"""Of ONNX graphs."""
+RUNTIMES = ("torch", "compile", "onnx", "onnx-int8")
+"""In which a model is timed."""
 STRUCTURES = ("learned", "random", "fisher", "magnitude", "layers", "dense")
 """Where the shape of the student comes from: CoFi, and its baselines."""

@@ -35,8 +35,7 @@ from prunekit.models.pretrained import (
     some,
 )
 from prunekit.models.pruned_format import WEIGHTS, has_its_own_shape, rename, weights_file
-from prunekit.models.surgery import shrink, skip_norms
-from prunekit.models.surgery_record import SurgeryRecord
+from prunekit.models.surgery import cut_as_recorded
 from prunekit.models.weight_files import check_weight_files
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
@@ -80,7 +79,7 @@ def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> N
         if name not in model.all_tied_weights_keys
     }
     with in_one_line(f"{folder}: cannot save the model there"):
-        if folder.exists() and not _holds_a_model(folder):
+        if folder.exists() and not holds_a_model(folder):
             raise UserError(f"{folder}: holds something else than a saved model; give a new folder")
         with atomic_path(folder) as temporary:
             temporary.mkdir()
@@ -94,10 +93,15 @@ def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> N
                 tokenizer.save_pretrained(temporary)
 
 
-def _holds_a_model(folder: Path) -> bool:
+def holds_a_model(folder: Path, also: frozenset[str] = frozenset()) -> bool:
+    """Whether a folder is empty or has nothing but a saved model, and so may be replaced.
+
+    Args:
+        also: other suffixes of its files.
+    """
     files = list(folder.iterdir())
     return not files or (
-        folder / "config.json" in files and all(file.is_file() and file.suffix in SUFFIXES for file in files)
+        folder / "config.json" in files and all(file.is_file() and file.suffix in SUFFIXES | also for file in files)
     )
 
 
@@ -257,12 +261,9 @@ def _load_pruned(
     with in_one_line(f"{path}/config.json"), no_init_weights():
         model: Any = architecture(config)
     try:
-        record = SurgeryRecord.from_json(config.prunekit)
-        masks = record.masks(model)
+        cut_as_recorded(model)
     except UserError as error:
         raise UserError(f"{path}/config.json: prunekit record: {error}") from None
-    shrink(model, masks)
-    skip_norms(model, record.skipped)
     check_weight_files(path)
     with in_one_line(f"{path}: unreadable weights"):
         weights = weights_file(path)

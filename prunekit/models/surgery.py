@@ -77,6 +77,17 @@ def skip_norms(model: PreTrainedModel, sublayers: dict[str, list[int]]) -> None:
             ffn.module.set_submodule(ffn.ffn_paths.ffn_norm, SkippedNorm(ffn.ffn_norm.normalized_shape[0]))
 
 
+def cut_as_recorded(model: PreTrainedModel) -> None:
+    """Cut a model of the original sizes in place to what the record in its configuration has left.
+
+    Raises:
+        UserError: a damaged record, or one that does not fit the model.
+    """
+    record = SurgeryRecord.from_json(model.config.prunekit)
+    shrink(model, record.masks(model))
+    skip_norms(model, record.skipped)
+
+
 def shrink_attention(block: AttentionBlock, heads: Tensor, sublayer: Tensor) -> None:
     """Cut the attention of one layer in place by the masks of its heads, (head,), and of the sublayer, ()."""
     paths, layer = block.paths, block.module

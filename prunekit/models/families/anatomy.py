@@ -82,6 +82,10 @@ class Stack:
     ffn: FFNPaths
     heads: str = "num_attention_heads"
     """Field of the configuration: heads of an attention that was not pruned."""
+    neurons: str = "intermediate_size"
+    """Field of the configuration: neurons of an FFN that was not pruned."""
+    depth: str = "num_hidden_layers"
+    """Field of the configuration: layers."""
     decoder: bool = False
 
 

@@ -66,12 +66,16 @@ _TRANSLATION_STACKS = (
         attention=(_translation_attention("enc-enc", "self_attn"),),
         ffn=_TRANSLATION_FFN,
         heads="encoder_attention_heads",
+        neurons="encoder_ffn_dim",
+        depth="encoder_layers",
     ),
     Stack(
         layers="decoder.layers.*",
         attention=(_translation_attention(CROSS, "encoder_attn"), _translation_attention("dec-dec", "self_attn")),
         ffn=_TRANSLATION_FFN,
         heads="decoder_attention_heads",
+        neurons="decoder_ffn_dim",
+        depth="decoder_layers",
         decoder=True,
     ),
 )

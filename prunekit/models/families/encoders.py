@@ -91,6 +91,7 @@ _DISTILBERT_STACK = Stack(
         ffn_out="ffn.lin2",
         ffn_norm="output_layer_norm",
     ),
+    neurons="hidden_dim",
 )
 _MPNET_STACK = Stack(
     layers="encoder.layer.*",

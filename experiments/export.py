@@ -1,0 +1,75 @@
+"""Take a pruned model away: as stock transformers loads it, as ONNX Runtime runs it, or on the Hub.
+
+    python -m experiments.export source=runs/prune_fisher/RUN_ID format=onnx out=out/pruned
+    python -m experiments.export source=runs/prune_cofi/RUN_ID format=onnx precision=int8 out=out/int8
+    python -m experiments.export source=runs/prune_cofi/RUN_ID out=out/pruned push_to=NAME/REPOSITORY
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from experiments.cli.entry import run_main
+from prunekit.config.checks import one_of
+from prunekit.config.choices import EXPORT_FORMATS, EXPORT_PRECISIONS
+from prunekit.config.ranges import path_setting
+from prunekit.config.sections import Settings
+
+
+@dataclass(kw_only=True)
+class Export(Settings):
+    """The model of a run, or of any saved one, for others; with a model card."""
+
+    source: str | None = path_setting()
+    """Folder of a finished run of `prune_heads` (with ``save=true``), `prune_fisher`, `prune_cofi` or `finetune`, whose
+    record the model card tells of; or a folder or Hub id of a model."""
+    out: str = path_setting("exported", written=True)
+    """Folder that is written; as a whole, or not at all."""
+    format: str = "native"
+    """``native``: for `import prunekit.auto`; ``plain``: stock transformers loads it, where all layers are alike;
+    ``padded``: stock transformers loads any shape, with zeros where layers differ; ``onnx``: for ONNX Runtime."""
+    precision: str = "float32"
+    """Of ``onnx``: ``float32``, or ``int8`` for weights in 8 bits, quantised after training."""
+    push_to: str | None = None
+    """Repository on the Hub, ``NAME/REPOSITORY``, that the folder is uploaded to; it is created if it is not there."""
+    private: bool = False
+    """A repository that is created is private."""
+
+    def problems(self) -> Iterator[str]:
+        yield from one_of("format", self.format, EXPORT_FORMATS)
+        yield from one_of("precision", self.precision, EXPORT_PRECISIONS)
+        if self.source is None:
+            yield "source: give the folder of a run or of a saved model, or a Hub id"
+        if self.precision != "float32" and self.format != "onnx":
+            yield f"precision: {self.precision} is of format=onnx, format={self.format} has the model's own"
+        if self.push_to is not None and self.push_to.count("/") != 1:
+            yield f"push_to: {self.push_to!r} is no repository, give NAME/REPOSITORY"
+        if self.private and self.push_to is None:
+            yield "private: is about the repository of push_to, give that too"
+
+
+def perform(config: Export) -> None:
+    import prunekit
+    from prunekit.models.export.hub import push
+    from prunekit.runs.model_facts import run_model
+    from prunekit.support.progress import console
+
+    given = run_model(str(config.source))
+    model = prunekit.load(given.path)
+    written = prunekit.export(
+        model, config.out, config.format, precision=config.precision, tokenizer=given.tokenizer(), facts=given.facts
+    )
+    console.print(
+        f"{written.folder}: {written.format}, {written.precision}, {written.bytes / 1e6:.1f} MB; outputs differ by "
+        f"{written.difference:.1g} of the largest",
+        soft_wrap=True,
+    )
+    for phrase in written.lost:
+        console.print(f"  no smaller where it is padded: {phrase}", soft_wrap=True)
+    if config.push_to is not None:
+        console.print(f"{push(written.folder, config.push_to, private=config.private)}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run_main("export", Export, perform)

@@ -1,0 +1,177 @@
+"""ONNX graphs of models, pruned or not, of any batch size and length; in float32, or with weights in int8.
+
+An encoder is ``model.onnx``. A translation model is two graphs: ``encoder.onnx`` reads a source once, ``decoder.onnx``
+gives the scores of every next word of targets of any length, from which any decoding is a loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from prunekit.models.checkpoints import is_translator
+from prunekit.models.input_tables import input_tables
+from prunekit.models.pretrained import in_one_line
+from prunekit.support.errors import UserError
+from prunekit.support.extras import of_extra
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MODEL, READER, WRITER = "model.onnx", "encoder.onnx", "decoder.onnx"
+Inputs = dict[str, Tensor]
+
+
+class _Positional(nn.Module):
+    """A model that takes its inputs by position and gives the outputs of these names, as graphs have it."""
+
+    def __init__(self, model: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.inputs, self.outputs = model, inputs, outputs
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        output = self.model(**dict(zip(self.inputs, inputs, strict=True)))
+        return tuple(output[name] for name in self.outputs)
+
+
+class _Decoder(nn.Module):
+    """Of a translation model, what comes after its encoder."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, decoder_input_ids: Tensor, encoder_hidden_states: Tensor, encoder_attention_mask: Tensor) -> Any:
+        return self.model(
+            decoder_input_ids=decoder_input_ids, encoder_outputs=(encoder_hidden_states,),
+            attention_mask=encoder_attention_mask, use_cache=False,
+        )  # fmt: skip
+
+
+def write_graphs(model: PreTrainedModel, folder: Path, precision: str = "float32") -> list[Path]:
+    """Write the graphs of a model in eval mode into a folder that is there.
+
+    Args:
+        precision: ``float32``, or ``int8``: weights of linear layers in int8, their inputs quantised as they come
+            (dynamic quantisation of ONNX Runtime).
+
+    Returns:
+        the files.
+
+    Raises:
+        UserError: a task head without a graph, a model that is not in float32 or too large for one file, or packages
+            that are not installed.
+    """
+    with of_extra("onnx"):
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    if model.dtype != torch.float32:
+        raise UserError(f"format: graphs are of float32, the model is of {str(model.dtype).removeprefix('torch.')}")
+    if sum(parameter.numel() * 4 for parameter in model.parameters()) > 1.9 * 2**30:
+        raise UserError("format: an ONNX file holds 2 GiB at most, this model has more")
+    paths = []
+    for name, module, inputs, outputs in _parts(model):
+        path = folder / name
+        _write(module, inputs, outputs, path)
+        if precision == "int8":
+            _quantise(path)
+        paths.append(path)
+    return paths
+
+
+def random_inputs(model: PreTrainedModel, rows: int, length: int, seed: int = 0) -> Inputs:
+    """Random tokens for a model, padded at the end but for the first row."""
+    tables = input_tables(model)
+    length = min(length, tables.positions)
+    generator = torch.Generator().manual_seed(seed)
+    low = min(5, tables.words - 1)
+    ids = torch.randint(low, tables.words, (rows, length), generator=generator)
+    lengths = torch.randint(1, length + 1, (rows, 1), generator=generator)
+    lengths[0] = length
+    mask = (torch.arange(length) < lengths).long()
+    pad = model.config.pad_token_id or 0
+    inputs = {"input_ids": ids * mask + pad * (1 - mask), "attention_mask": mask}
+    if tables.token_types > 1:
+        inputs["token_type_ids"] = (torch.arange(length) >= lengths // 2).long() * mask
+    return {name: tensor.to(model.device) for name, tensor in inputs.items()}
+
+
+def random_targets(model: PreTrainedModel, rows: int, length: int, seed: int = 0) -> Tensor:
+    """Random starts of targets, (row, token), for a translation model."""
+    words = input_tables(model).target_words
+    ids = torch.randint(min(5, words - 1), words, (rows, length), generator=torch.Generator().manual_seed(seed + 1))
+    ids[:, 0] = model.config.decoder_start_token_id
+    return ids.to(model.device)
+
+
+def _parts(model: PreTrainedModel) -> Iterator[tuple[str, nn.Module, Inputs, list[str]]]:
+    """Of every graph: its file, what it runs, inputs by name, names of outputs."""
+    inputs = random_inputs(model, 2, 8)
+    if is_translator(model):
+        encoder: Any = model.base_model.encoder
+        with torch.no_grad():
+            hidden = encoder(**inputs).last_hidden_state
+        yield READER, encoder, inputs, ["last_hidden_state"]
+        given = {
+            "decoder_input_ids": random_targets(model, 2, 5), "encoder_hidden_states": hidden,
+            "encoder_attention_mask": inputs["attention_mask"],
+        }  # fmt: skip
+        yield WRITER, _Decoder(model), given, ["logits"]
+        return
+    if model.config.is_encoder_decoder or "MultipleChoice" in type(model).__name__:
+        raise UserError(
+            f"format: {type(model).__name__} has no ONNX graph here; encoders that answer about one input have, and "
+            "translation models"
+        )
+    with torch.no_grad():
+        output = model(**inputs)
+    yield MODEL, model, inputs, [name for name, value in output.items() if isinstance(value, Tensor)]
+
+
+def _write(module: nn.Module, inputs: Inputs, outputs: list[str], path: Path) -> None:
+    axes = {name: {axis: torch.export.Dim.DYNAMIC for axis in range(2)} for name in inputs}
+    with in_one_line("format: the model cannot be written as an ONNX graph"), _quietly():
+        torch.onnx.export(
+            _Positional(module, list(inputs), outputs).eval(),
+            tuple(inputs.values()),
+            path,
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_shapes=(tuple(axes.values()),),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _quantise(path: Path) -> None:
+    """Weights in int8, in place."""
+    with of_extra("onnx"):
+        import onnx
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    graph = onnx.load(path)
+    del graph.graph.value_info[:]  # shapes that the exporter wrote, and quantisation infers otherwise
+    onnx.save(graph, path)
+    with in_one_line("precision: the graph cannot be written in int8"), _quietly():
+        quantize_dynamic(path, path, weight_type=QuantType.QInt8, per_channel=True)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what the libraries say of their own ways."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.setLevel(level)

@@ -1,0 +1,42 @@
+"""Exported folders on the Hugging Face Hub, or another server with its face (``HF_ENDPOINT``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
+
+from prunekit.support.errors import UserError, first_line
+
+
+def push(folder: str | Path, repository: str, *, private: bool = False) -> str:
+    """Upload a folder; the repository is created if it is not there.
+
+    Args:
+        repository: ``NAME/REPOSITORY``.
+
+    Returns:
+        its address.
+
+    Raises:
+        UserError: the Hub cannot be reached or does not take it (no token, no permission, a name that is none); the
+            folder is as it was, and the line says how to try again.
+    """
+    api = HfApi()
+    again = f"{folder} has everything, try again with: hf upload {repository} {folder} ."
+    try:
+        created = api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(repo_id=created.repo_id, folder_path=folder, commit_message="Upload a pruned model")
+    except HFValidationError as error:
+        raise UserError(f"push_to: {repository!r} is no repository ({first_line(error)}); {again}") from error
+    except LocalTokenNotFoundError as error:
+        raise UserError(f"push_to: there is no token, `hf auth login` asks for one; {again}") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else None
+        wrong = "the token is missing, or may not write there" if status in (401, 403) else first_line(error)
+        raise UserError(f"push_to: the Hub did not take {repository} ({wrong}); {again}") from error
+    except (OSError, httpx.HTTPError, OfflineModeIsEnabled) as error:
+        raise UserError(f"push_to: the Hub cannot be reached ({first_line(error)}); {again}") from error
+    return str(created)

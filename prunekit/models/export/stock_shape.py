@@ -1,0 +1,184 @@
+"""The shape in which stock transformers can hold a pruned model, and what does not fit it without zeros.
+
+A stock model has one hidden size D, in every layer n heads of size D / n and one number of neurons, and a LayerNorm
+after every sublayer. A pruned one is written in the smallest such shape that holds it:
+
+- heads and neurons that a layer lacks are zeros; heads may be wider than they were, with zeros, too;
+- a layer of which nothing is left, its LayerNorms neither, is left out;
+- mean and variance of a LayerNorm change with zeros in the stream. Where dimensions of the stream are gone, D is their
+  number, or a multiple of it where heads or a pooler need more: every dimension is then in the stream several times,
+  which leaves mean and variance as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from prunekit.models.blocks import AttentionBlock, FFNBlock, attention_blocks, describe, ffn_blocks
+from prunekit.models.empty_sublayers import SkippedNorm
+from prunekit.models.families.anatomy import Encoder, Stack
+from prunekit.models.families.table import family_of
+from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+MOST_COPIES = 4
+"""Of the stream: beyond, nobody would want the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerParts:
+    """One physical layer with its sublayers."""
+
+    attention: tuple[AttentionBlock, ...]
+    ffn: FFNBlock
+
+    @property
+    def gone(self) -> bool:
+        """Whether the layer gives its input back."""
+        norms = [*(block.attention_norm for block in self.attention), self.ffn.ffn_norm]
+        return all(isinstance(norm, SkippedNorm) for norm in norms)
+
+
+@dataclass(frozen=True)
+class StockShape:
+    """Where a pruned model goes."""
+
+    config: PreTrainedConfig
+    """Of a stock model."""
+    copies: int
+    """How often the stream has each of its dimensions."""
+    layers: tuple[LayerParts, ...]
+    """Of the pruned model, those that are written."""
+    lost: tuple[str, ...]
+    """Where the stock model is larger than the pruned one, a phrase each; nowhere if empty."""
+
+
+def layers_of(model: PreTrainedModel) -> list[LayerParts]:
+    """The physical layers of a model, pruned or not, an encoder-decoder's encoder first."""
+    attention = attention_blocks(model)
+    return [
+        LayerParts(tuple(block for block in attention if block.module is ffn.module), ffn) for ffn in ffn_blocks(model)
+    ]
+
+
+def outer_names(model: PreTrainedModel) -> list[str]:
+    """Names in the state dict of what is in no layer: embeddings, pooler, task head."""
+    inside = {part.ffn.module for part in layers_of(model)}
+    prefixes = tuple(f"{name}." for name, module in model.named_modules() if module in inside)
+    return [name for name in model.state_dict() if not name.startswith(prefixes)]
+
+
+def stock_shape(model: PreTrainedModel) -> StockShape:
+    """The smallest shape of stock transformers that holds a model, of copies of its stream the fewest.
+
+    Raises:
+        UserError: no shape does, or a LayerNorm is gone whose place cannot be filled.
+    """
+    check_skipped(model)
+    layers = tuple(_remaining(model))
+    hidden = describe(model).hidden
+    for copies in range(1, MOST_COPIES + 1):
+        config = copy.deepcopy(model.config)
+        if hasattr(config, "prunekit"):
+            del config.prunekit
+        config.hidden_size = copies * hidden
+        if all(_fill_sizes(config, stack, layers) for stack in family_of(model.config).stacks) and _fits(model, config):
+            return StockShape(config, copies, layers, tuple(_lost(model, config, copies, layers)))
+    raise UserError(
+        f"format: a stock {model.config.model_type} with a hidden size of {hidden}, or up to {MOST_COPIES} times as "
+        "much, has no number of heads that holds these; use format=native or format=onnx"
+    )
+
+
+def check_skipped(model: PreTrainedModel) -> None:
+    """Refuse removed sublayers without LayerNorm where a stock model's LayerNorm cannot be made to give its input back.
+
+    Raises:
+        UserError: layers that are shared, or an encoder-decoder's of which something is left.
+    """
+    for part in layers_of(model):
+        norms = [*(block.attention_norm for block in part.attention), part.ffn.ffn_norm]
+        some = any(isinstance(norm, SkippedNorm) for norm in norms)
+        whole_family = isinstance(family_of(model.config), Encoder) or part.gone
+        if some and not (whole_family and len(part.ffn.calls) == 1):
+            raise UserError(
+                f"format: layer {part.ffn.layer} has lost a LayerNorm, which stock {model.config.model_type} cannot do "
+                "without there; use format=native or format=onnx"
+            )
+
+
+def _remaining(model: PreTrainedModel) -> list[LayerParts]:
+    """Without layers of which nothing is left; of a stack one at least."""
+    layers = layers_of(model)
+    remaining = [part for part in layers if not part.gone]
+    for decoder in sorted({part.ffn.in_decoder for part in layers}):
+        if not any(part.ffn.in_decoder == decoder for part in remaining):
+            remaining.append(next(part for part in layers if part.ffn.in_decoder == decoder))
+    return sorted(remaining, key=layers.index)
+
+
+def _fill_sizes(config: Any, stack: Stack, layers: tuple[LayerParts, ...]) -> bool:
+    """Give the configuration the sizes of a stack; False if no number of heads holds what is left."""
+    own = [part for part in layers if part.ffn.in_decoder == stack.decoder]
+    if all(len(part.ffn.calls) == 1 for part in own):  # shared layers all stay
+        setattr(config, stack.depth, len(own))
+    setattr(config, stack.neurons, max(1, *(part.ffn.neurons for part in own)))
+    blocks = [block for part in own for block in part.attention]
+    size, most = blocks[0].head_size, max(1, *(block.heads for block in blocks))
+    before = getattr(config, stack.heads)
+    exactly = [most] if most * size == config.hidden_size else []
+    for heads in (*exactly, before, *range(most, config.hidden_size + 1)):
+        if heads >= most and config.hidden_size % heads == 0 and config.hidden_size // heads >= size:
+            setattr(config, stack.heads, heads)
+            return True
+    return False
+
+
+def _fits(model: PreTrainedModel, config: PreTrainedConfig) -> bool:
+    """Whether embeddings, pooler and task head have room in a stock model."""
+    shapes = stock_shapes(model, config)
+    own = model.state_dict()
+    return all(
+        name in shapes and all(have <= room for have, room in zip(own[name].shape, shapes[name], strict=True))
+        for name in outer_names(model)
+    )
+
+
+def stock_shapes(model: PreTrainedModel, config: PreTrainedConfig) -> dict[str, torch.Size]:
+    """Of every tensor of a stock model of the same class."""
+    with torch.device("meta"):
+        stock: nn.Module = type(model)(config)
+    return {name: tensor.shape for name, tensor in stock.state_dict().items()}
+
+
+def _lost(model: PreTrainedModel, config: Any, copies: int, layers: tuple[LayerParts, ...]) -> list[str]:
+    lost = []
+    hidden = describe(model).hidden
+    if copies > 1:
+        lost.append(f"hidden size {hidden}: every dimension is there {copies} times, {config.hidden_size} in all")
+    for stack in family_of(model.config).stacks:
+        own = [part for part in layers if part.ffn.in_decoder == stack.decoder]
+        for paths in stack.attention:
+            blocks = [block for part in own for block in part.attention if block.kind == paths.kind]
+            if any(block.heads * block.head_size != config.hidden_size for block in blocks):
+                counts, heads = ", ".join(str(block.heads) for block in blocks), getattr(config, stack.heads)
+                width = config.hidden_size // heads
+                wider = "" if width == blocks[0].head_size else f" of size {width} instead of {blocks[0].head_size}"
+                lost.append(f"{paths.kind} heads by layer {counts}: each layer has {heads}{wider}")
+        neurons = [part.ffn.neurons for part in own]
+        if any(count != getattr(config, stack.neurons) for count in neurons):
+            counts, where = ", ".join(map(str, neurons)), " of the decoder" if stack.decoder else ""
+            lost.append(f"neurons{where} by layer {counts}: each layer has {getattr(config, stack.neurons)}")
+    if copies == 1:
+        shapes, own_state = stock_shapes(model, config), model.state_dict()
+        for name in outer_names(model):
+            if shapes[name] != own_state[name].shape:
+                lost.append(f"{name} of {tuple(own_state[name].shape)}: it is {tuple(shapes[name])}")
+    return lost

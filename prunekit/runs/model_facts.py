@@ -1,0 +1,221 @@
+"""What a run's record says of the model that it left, for the model card."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult
+
+from prunekit.config.sections import ModelConfig
+from prunekit.data.tokenizers import load_tokenizer
+from prunekit.models.export.card import PIPELINES, Facts
+from prunekit.runs.schema.checking import folder_problems
+from prunekit.support.errors import UserError
+
+METHODS = {
+    "finetune": "Fine-tuned, not pruned",
+    "prune_heads": "Heads in the order of a score (Michel et al. 2019)",
+    "prune_fisher": "Heads and neurons by Fisher information, rearranged and tuned without training (Kwon et al. 2022)",
+    "prune_cofi": "Layers, heads, neurons and hidden dimensions by learned masks, distilled (CoFi, Xia et al. 2022)",
+}
+"""By verb, of those that leave a model."""
+BASES = {
+    "google-bert/": "apache-2.0", "distilbert/": "apache-2.0", "google/electra-": "apache-2.0",
+    "albert/albert-": "apache-2.0", "FacebookAI/": "mit", "sentence-transformers/": "apache-2.0",
+    "Helsinki-NLP/": "cc-by-4.0",
+}  # fmt: skip
+"""Licences of base models, by the start of their name on the Hub."""
+UNKNOWN = "unknown"
+TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "source.spm", "spiece.model")
+"""Files by one of which a folder has a tokenizer."""
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """A model of a finished run, or any other."""
+
+    path: str
+    """Folder or Hub id."""
+    facts: Facts
+
+    def tokenizer(self) -> Any:
+        """The one beside the model; None where there is none."""
+        if Path(self.path).is_dir() and not any((Path(self.path) / name).exists() for name in TOKENIZERS):
+            return None
+        return load_tokenizer(ModelConfig(path=self.path))
+
+
+def run_model(source: str) -> RunModel:
+    """The model in a run's folder, and what its record says of it; of any other model that alone.
+
+    Raises:
+        UserError: no finished run that leaves a model, or its weights are gone (with the command that makes them).
+    """
+    folder = Path(source)
+    if folder.name == "model" and (folder.parent / "result.json").exists():
+        folder = folder.parent
+    if not (folder / "result.json").exists():
+        if (folder / "config.yaml").exists():
+            raise UserError(f"source: {source} is a run that is not finished; the command that began it goes on")
+        return RunModel(source, Facts())
+    for problem in folder_problems(folder):
+        raise UserError(f"source: {problem}; give the folder of a finished run")
+    record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    if record["verb"] not in METHODS:
+        raise UserError(f"source: {source} is a run of {record['verb']}, which leaves no model; {', '.join(METHODS)} do")
+    if not (folder / "model" / "config.json").exists():
+        save = " save=true" if record["verb"] == "prune_heads" else ""
+        raise UserError(f"source: {source} has no weights; they come back with: {command(record)}{save} run.force=true")
+    return RunModel(str(folder / "model"), _facts(folder, record))
+
+
+def command(record: Mapping[str, Any]) -> str:
+    """A command that does the run of a record again: its scale, model and task, and every setting of its own."""
+    config = record["config"]
+    words = [f"python -m experiments.{record['verb']}"]
+    words += [f"scale={record['scale']}"] if record["scale"] else []
+    words += [f"task={config['task']['name']}"]
+    words += [f"teacher={config['teacher']}"] if config.get("teacher") else [f"model={config['model']['name']}"]
+    words += [
+        f"{name}={_spelled(value)}"
+        for name, value in config.items()
+        if not isinstance(value, dict | list) and value is not None and name != "teacher"
+    ]
+    return " ".join([*words, f"train.seed={config['train']['seed']}"])
+
+
+def _spelled(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _facts(source: Path, record: Mapping[str, Any]) -> Facts:
+    config, task = record["config"], record["config"]["task"]
+    base = record["model"]["path"]
+    on_hub = base is not None and not Path(str(base)).exists()
+    title = f"{record['model']['name']} on {task['name']}, {_sizes(record)}"
+    score = _score(source, record)
+    metadata: dict[str, Any] = {"license": next((BASES[name] for name in BASES if str(base).startswith(name)), UNKNOWN)}
+    metadata |= {"base_model": base} if on_hub else {}
+    source_of_data = str(task["source"])
+    if "/" in source_of_data and not Path(source_of_data).exists():
+        metadata["datasets"] = [source_of_data]
+    sections = {"What it is": "\n".join(_what(record)), "Score": "\n".join(_score_lines(record, score))}
+    if latency := list(_latency(source, record)):
+        sections["Speed"] = "\n".join(latency)
+    sections["Data"] = "\n".join(_data(record))
+    sections["How it was made"] = "\n".join(_made(record))
+    results = [] if score is None else [_result(record, config, score)]
+    return Facts(title, metadata, results, sections)
+
+
+def _sizes(record: Mapping[str, Any]) -> str:
+    gone = record["sparsity"].get("achieved_parameters")
+    return "whole" if gone is None else f"{gone:.0%} of its parameters pruned"
+
+
+def _what(record: Mapping[str, Any]) -> Iterator[str]:
+    base = record["model"]["path"] or f"a {record['model']['family']} of its own shape"
+    yield f"- Method: {METHODS[record['verb']]}."
+    yield f"- Base model: {base}."
+    if teacher := record["teacher"]:
+        name = f"run finetune/{teacher['run_id']}" if teacher.get("run_id") else teacher.get("path")
+        yield f"- Teacher: {name}, {record['model']['parameters']:,} parameters."
+    for name, value in record["sparsity"].items():
+        if name.startswith("achieved_") and isinstance(value, int | float):
+            yield f"- {name.removeprefix('achieved_').replace('_', ' ').capitalize()} that are gone: {value:.1%}."
+
+
+@dataclass(frozen=True)
+class _Score:
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+
+
+def _score(source: Path, record: Mapping[str, Any]) -> _Score | None:
+    """Of the model that was left, with its band where the record has one."""
+    metrics = record["metrics"]
+    tables = {"prune_fisher": "stages", "prune_heads": "points"}
+    if table := tables.get(record["verb"]):
+        last = _rows(source / "tables" / f"{table}.csv")[-1]
+        return _Score(last["metric"], float(last["value"]), float(last["low"]), float(last["high"]))
+    if "value" in metrics:
+        return _Score(metrics["metric"], metrics["value"], metrics.get("low"), metrics.get("high"))
+    first = record["config"]["task"]["metrics"][0]
+    return _Score(first, metrics[first], None, None) if first in metrics else None
+
+
+def _score_lines(record: Mapping[str, Any], score: _Score | None) -> Iterator[str]:
+    if score is None:
+        yield "The record has none."
+        return
+    metrics, rows = record["metrics"], next(item["rows"] for item in record["data"] if item["role"] == "evaluation")
+    yield f"On {rows:,} evaluation rows, with 95 % bands:"
+    yield ""
+    yield f"| | {score.metric} | low | high |"
+    yield "|---|---|---|---|"
+    yield f"| this model | {_number(score.value)} | {_number(score.low)} | {_number(score.high)} |"
+    if "baseline" in metrics:
+        ends = (metrics["baseline_low"], metrics["baseline_high"])
+        yield f"| its teacher | {_number(metrics['baseline'])} | {_number(ends[0])} | {_number(ends[1])} |"
+    if score.metric in metrics.get("trivial", {}):
+        yield f"| the best answer without a model | {_number(metrics['trivial'][score.metric])} | | |"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _latency(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
+    path = source / "tables" / "latency.csv"
+    if not path.exists():
+        return
+    device = record["device"]
+    where = f"{device['name']}, {device['threads']} threads, {device['dtype']}"
+    yield f"Measured in PyTorch on {where}; dense and pruned in turn:"
+    yield ""
+    yield "| batch | tokens | dense, ms | this model, ms | speed-up |"
+    yield "|---|---|---|---|---|"
+    for row in _rows(path):
+        times = " | ".join(f"{float(row[name]):.2f}" for name in ("dense_ms", "pruned_ms", "speedup"))
+        yield f"| {row['batch_size']} | {row['length']} | {times} |"
+    if any(stage.get("disturbed") for stage in (record.get("quiet") or {}).values()):
+        yield ""
+        yield "Other processes were at work on that machine meanwhile."
+
+
+def _data(record: Mapping[str, Any]) -> Iterator[str]:
+    yield "| role | data | split | rows | of |"
+    yield "|---|---|---|---|---|"
+    for item in record["data"]:
+        yield f"| {item['role']} | {item['source']} | {item['split']} | {item['rows']:,} | {item['rows_available']:,} |"
+
+
+def _made(record: Mapping[str, Any]) -> Iterator[str]:
+    versions = record["versions"]
+    yield f"Run {record['verb']}/{record['run_id']} of {record['finished'][:10]}:"
+    yield ""
+    yield f"    {command(record)}"
+    yield ""
+    yield f"PyTorch {versions['torch']}, transformers {versions['transformers']}; commit {record['git']['commit']}."
+
+
+def _result(record: Mapping[str, Any], config: Mapping[str, Any], score: _Score) -> EvalResult:
+    data = next(item for item in record["data"] if item["role"] == "evaluation")
+    kinds = {"questions": PIPELINES["ForQuestionAnswering"], "translation": PIPELINES["MTModel"]}
+    task = next((kinds[name] for name in kinds if config["task"].get(name)), PIPELINES["ForSequenceClassification"])
+    return EvalResult(
+        task_type=task, dataset_type=str(data["source"]), dataset_name=str(data["name"]), metric_type=score.metric,
+        metric_value=score.value, dataset_split=str(data["split"]),
+    )  # fmt: skip
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

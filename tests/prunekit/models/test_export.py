@@ -1,0 +1,284 @@
+"""Exported models give the outputs of the pruned ones, in stock transformers and in ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
+
+import prunekit
+from prunekit.models.export.card import Facts
+from prunekit.models.export.sessions import Session
+from prunekit.models.export.stock_model import stock_model
+from prunekit.models.export.stock_shape import stock_shape
+from prunekit.support.errors import UserError
+from tests.support.families import FAMILY_NAMES, batch_for, logits, tiny
+from tests.support.masks import uneven_masks
+from tests.support.translators import TRANSLATORS, pairs_for, translator, uneven, word_logits
+
+
+def pruned(family: str = "bert", hidden: bool = True, dtype: torch.dtype = torch.float64, **options: Any) -> Any:
+    """Unevenly, with dimensions of the stream or without."""
+    model = tiny(family, dtype=dtype, **options)
+    masks = uneven_masks(model)
+    if not hidden:
+        masks.hidden = None
+    return prunekit.prune(model, masks)
+
+
+def even(model: PreTrainedModel) -> PreTrainedModel:
+    """Half of the neurons of every layer, and a whole layer with its LayerNorms."""
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    masks.neurons[:, ::2] = False
+    masks.layers["self"][1] = masks.layers["ffn"][1] = False
+    masks.skip_norms = True
+    return prunekit.prune(model, masks)
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["stream whole", "stream cut"])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_padded_models_load_in_stock_transformers_with_equal_outputs(family: str, hidden: bool, tmp_path: Path) -> None:
+    small = pruned(family, hidden)
+    written = prunekit.export(small, tmp_path / "out", "padded")
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
+    assert loaded.config.model_type == family and not hasattr(loaded.config, "prunekit")
+    assert type(loaded) is type(small) and loaded.dtype == torch.float64
+    batch = batch_for(small, rows=5, length=11, seed=3)
+    torch.testing.assert_close(logits(loaded, batch), logits(small, batch), rtol=0, atol=1e-12)
+    assert written.parameters == loaded.num_parameters() > small.num_parameters()
+    assert written.difference < 1e-12
+    copied = [phrase for phrase in written.lost if "hidden size 13: every dimension is there 2 times, 26" in phrase]
+    assert bool(copied) == hidden
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "No smaller where it is padded" in card and all(phrase in card for phrase in written.lost)
+
+
+@pytest.mark.parametrize("family", TRANSLATORS)
+def test_padded_translators(family: str, tmp_path: Path) -> None:
+    small = prunekit.prune(model := translator(family), uneven(model))
+    prunekit.export(small, tmp_path / "out", "padded")
+    loaded = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out").eval()
+    torch.testing.assert_close(word_logits(loaded, pairs_for()), word_logits(small, pairs_for()), rtol=0, atol=1e-12)
+    words = pairs_for()["input_ids"]
+    torch.testing.assert_close(
+        loaded.generate(words, num_beams=2, max_new_tokens=6), small.generate(words, num_beams=2, max_new_tokens=6)
+    )
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
+def test_plain_models_have_their_true_sizes(family: str, tmp_path: Path) -> None:
+    small = even(tiny(family))
+    written = prunekit.export(small, tmp_path / "out", "plain")
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
+    assert torch.equal(logits(loaded, batch_for(small)), logits(small, batch_for(small)))
+    assert loaded.num_parameters() == small.num_parameters() == written.parameters and written.lost == ()
+    layout = prunekit.describe(loaded)
+    assert (layout.calls, [shape.neurons for shape in layout.ffn]) == (2, [12, 12])
+
+
+def test_shared_layers_are_plain_where_they_are_alike(tmp_path: Path) -> None:
+    model = tiny("albert")
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    masks.neurons[:, :7] = False
+    small = prunekit.prune(model, masks)
+    prunekit.export(small, tmp_path / "out", "plain")
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
+    assert loaded.config.intermediate_size == 17 and loaded.config.num_hidden_layers == 4
+    assert torch.equal(logits(loaded, batch_for(small)), logits(small, batch_for(small)))
+
+
+def test_a_stream_and_its_heads_that_fit_are_plain(tmp_path: Path) -> None:
+    """No pooler reads the stream here: three of four heads of size 4, and 12 of 16 dimensions."""
+    model = tiny("bert", head=AutoModelForQuestionAnswering, num_labels=2)
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    masks.heads["self"][:, 1] = False
+    assert masks.hidden is not None
+    masks.hidden[::4] = False
+    small = prunekit.prune(model, masks)
+    prunekit.export(small, tmp_path / "out", "plain")
+    loaded = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "out").eval()
+    assert (loaded.config.hidden_size, loaded.config.num_attention_heads) == (12, 3)
+    with torch.no_grad():
+        ours, theirs = (one(**batch_for(small)).start_logits for one in (small, loaded))
+    assert torch.equal(ours, theirs)
+
+
+def test_wider_heads_are_scaled() -> None:
+    """One head of size 4 in each layer, and 8 of 16 dimensions: two heads of size 4 hold it, or one of size 8."""
+    model = tiny("bert", head=AutoModelForQuestionAnswering, num_labels=2)
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    masks.heads["self"][:, 1:] = False
+    assert masks.hidden is not None
+    masks.hidden[8:] = False
+    small = prunekit.prune(model, masks)
+    shape = stock_shape(small)
+    assert (shape.config.hidden_size, shape.config.num_attention_heads, shape.copies) == (8, 1, 1)
+    assert shape.lost == ("self heads by layer 1, 1, 1: each layer has 1 of size 8 instead of 4",)
+    loaded = stock_model(small, shape)
+    with torch.no_grad():
+        ours, theirs = (one(**batch_for(small)).start_logits for one in (small, loaded))
+    torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "sublayers", [[("self", 1)], [("ffn", 0)], [("self", 0)], [("ffn", 1), ("self", 2), ("ffn", 2)]]
+)
+@pytest.mark.parametrize("family", ["bert", "distilbert"])
+def test_norms_that_are_gone_are_filled_in(family: str, sublayers: list[tuple[str, int]]) -> None:
+    model = tiny(family)
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    for kind, layer in sublayers:
+        masks.layers[kind][layer] = False
+    masks.skip_norms = True
+    small = prunekit.prune(model, masks)
+    batch = batch_for(small)
+    written = logits(stock_model(small, stock_shape(small)), batch)
+    torch.testing.assert_close(written, logits(small, batch), rtol=0, atol=1e-9)
+    with_norms = prunekit.prune(model, prunekit.Masks(masks.heads, masks.neurons, masks.layers, masks.hidden))
+    assert (written - logits(with_norms, batch)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("family", ["electra", "albert", "marian"])
+def test_norms_that_cannot_be_filled_in_are_refused(family: str) -> None:
+    model = translator(family) if family in TRANSLATORS else tiny(family)
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    next(iter(masks.layers.values()))[0] = False
+    masks.skip_norms = True
+    small = prunekit.prune(model, masks)
+    with pytest.raises(UserError, match=r"^format: .*LayerNorm.*; use format=native or format=onnx$"):
+        stock_model(small, stock_shape(small))
+
+
+def test_what_is_in_the_way_of_plain_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^format: stock bert has no such shape: self heads by layer 0, 2, 2: each"):
+        prunekit.export(pruned(hidden=False), tmp_path / "out", "plain")
+    with pytest.raises(UserError, match=r"hidden size 13: every dimension is there 2 times, 26 in all; self heads"):
+        prunekit.export(pruned(), tmp_path / "out", "plain")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "tflite"}, "format: 'tflite' is not one of native, plain, padded, onnx"),
+        ({"precision": "int4"}, "precision: 'int4' is not one of float32, int8"),
+        ({"precision": "int8"}, "precision: int8 is of format=onnx, format=native has the model's own"),
+        ({"format": "onnx"}, "format: graphs are of float32, the model is of float64"),
+    ],
+)
+def test_bad_choices(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^{message}$"):
+        prunekit.export(pruned(), tmp_path / "out", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_replaces_a_saved_model_and_nothing_else(tmp_path: Path) -> None:
+    small = pruned()
+    prunekit.export(small, tmp_path / "out", "padded")
+    prunekit.export(small, tmp_path / "out", "native")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "README.md", "config.json", "prunekit.safetensors",
+    ]  # fmt: skip
+    (tmp_path / "out" / "thesis.tex").touch()
+    with pytest.raises(UserError, match="holds something else than a saved model; give a new folder"):
+        prunekit.export(small, tmp_path / "out", "padded")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="holds something else"):
+        prunekit.export(small, tmp_path / "file")
+    assert (tmp_path / "out" / "thesis.tex").exists() and len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_export_that_answers_otherwise_is_not_written(tmp_path: Path) -> None:
+    """Here gates that hooks put on the model, and no file can hold."""
+    small = pruned(hidden=False).train()
+    masks = prunekit.Masks.ones(prunekit.describe(small), torch.float64)
+    masks.hidden = None
+    masks.neurons[0] *= 0.5
+    with prunekit.gated(small, masks), pytest.raises(UserError, match=r"outputs of padded differ.* nothing was wr"):
+        prunekit.export(small, tmp_path / "out", "padded")
+    assert list(tmp_path.iterdir()) == [] and all(module.training for module in small.modules())
+
+
+def test_a_bare_model_and_its_card(tmp_path: Path) -> None:
+    small = pruned().base_model
+    written = prunekit.export(small, tmp_path / "out", "native", facts=Facts("Cut", {"license": "mit"}))
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "license: mit" in card and "# Cut\n" in card and "self heads of size 4, by layer: 0, 2, 2" in card
+    assert f"{small.num_parameters():,} parameters" in card and written.difference == 0
+
+
+def test_a_graph_that_cannot_run_is_one_line(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 999)], ir_version=9)
+    onnx.save(model, tmp_path / "new.onnx")
+    with pytest.raises(UserError, match=r"new.onnx: ONNX Runtime [\d.]+ cannot run .*[oO]pset.*; export it") as raised:
+        Session(tmp_path / "new.onnx")
+    assert "\n" not in str(raised.value)
+    (tmp_path / "text.onnx").write_text("no graph")
+    with pytest.raises(UserError, match="cannot run this graph on this machine"):
+        Session(tmp_path / "text.onnx")
+    with pytest.raises(UserError, match="there is no such file"):
+        Session(tmp_path / "absent.onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_pruned_encoders_in_onnx_runtime(family: str, tmp_path: Path) -> None:
+    small = pruned(family, dtype=torch.float32)
+    written = prunekit.export(small, tmp_path / "out", "onnx")
+    assert written.difference < 1e-5
+    session = Session(tmp_path / "out" / "model.onnx")
+    for rows, length in ((1, 3), (4, 9), (7, 20)):
+        batch = batch_for(small, rows, length, seed=rows)
+        [found] = session(batch).values()
+        np.testing.assert_allclose(found, logits(small, batch).numpy(), rtol=0, atol=1e-5)
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["model_type"] == family and config["architectures"] == [type(small).__name__]
+    with pytest.raises(OSError, match="no file named"):  # and nothing is invented in place of weights
+        AutoModel.from_pretrained(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_int8_is_smaller_and_near(tmp_path: Path) -> None:
+    model = tiny("bert", dtype=torch.float32, hidden_size=64, intermediate_size=256)
+    small = prunekit.prune(model, uneven_masks(model))
+    whole, small8 = (
+        prunekit.export(small, tmp_path / name, "onnx", precision=name) for name in ("float32", "int8")
+    )
+    assert small8.bytes < 0.8 * whole.bytes
+    assert 0 < small8.difference < 0.5
+    assert "weights in int8" in (tmp_path / "int8" / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", TRANSLATORS)
+def test_translators_in_onnx_runtime_decode_alike(family: str, tmp_path: Path) -> None:
+    small = prunekit.prune(model := translator(family, dtype=torch.float32), uneven(model))
+    prunekit.export(small, tmp_path / "out", "onnx")
+    encoder, decoder = (Session(tmp_path / "out" / f"{part}.onnx") for part in ("encoder", "decoder"))
+    batch = {name: pairs_for()[name][:1] for name in ("input_ids", "attention_mask")}
+    hidden = encoder(batch)["last_hidden_state"]
+    words = np.full((1, 1), small.config.decoder_start_token_id)
+    for _ in range(6):
+        given = {"encoder_hidden_states": hidden, "encoder_attention_mask": batch["attention_mask"]}
+        scores = decoder({"decoder_input_ids": words, **given})["logits"]
+        with torch.no_grad():
+            expected = small(**batch, decoder_input_ids=torch.from_numpy(words)).logits
+        np.testing.assert_allclose(scores, expected.numpy(), rtol=0, atol=1e-5 * float(expected.abs().max()))
+        words = np.concatenate([words, scores[:, -1:].argmax(-1)], 1)
+    assert words.shape == (1, 7)

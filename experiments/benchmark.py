@@ -3,7 +3,7 @@
 python -m experiments.benchmark scale=small benchmark=ablation
 python -m experiments.benchmark scale=small benchmark=importance examples=128
 python -m experiments.benchmark scale=small benchmark=fisher repeats=1
-python -m experiments.benchmark scale=small benchmark=latency evaluation.batch_size=32
+python -m experiments.benchmark scale=small benchmark=latency evaluation.batch_size=32 runtime=onnx
 python -m experiments.benchmark model=bert-base benchmark=rearrange
 python -m experiments.benchmark model=bert-base benchmark=ziplm
 python -m experiments.benchmark scale=small task=sst2 benchmark=cofi_step evaluation.batch_size=32
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from experiments.cli.verb import verb
 from prunekit.config.checks import one_of
+from prunekit.config.choices import RUNTIMES
 from prunekit.config.ranges import EXAMPLES as EXAMPLES_AT_MOST
 from prunekit.config.ranges import ROUNDS, within
 from prunekit.config.sections import Experiment
@@ -66,11 +67,18 @@ class Benchmark(Experiment):
     """Rounds; in each, every implementation runs once (``latency``: up to 20 times as many for small inputs)."""
     warmup: int = within(0, 0, ROUNDS)
     """Rounds that are not counted."""
+    runtime: str = "torch"
+    """In which models run (``latency`` only): ``torch``, ``compile``, ``onnx`` or ``onnx-int8``."""
 
     def problems(self) -> Any:
         yield from super().problems()
         yield from without_questions(self.task)
         yield from one_of("benchmark", self.benchmark, EXAMPLES)
+        yield from one_of("runtime", self.runtime, RUNTIMES)
+        if self.runtime != "torch" and self.benchmark != "latency":
+            yield f"runtime: {self.runtime} is of benchmark=latency, others run in torch"
+        if "onnx" in self.runtime and (self.dtype != "float32" or "cuda" in self.run.device):
+            yield "runtime: ONNX Runtime is timed on CPUs, from float32; use dtype=float32 and run.device=cpu"
         if self.benchmark in OF_TRANSLATION and not self.task.translation:
             yield f"task: {self.task.name} is no translation, benchmark={self.benchmark} needs one"
         elif self.benchmark not in OF_TRANSLATION:
@@ -86,7 +94,7 @@ def procedure(config: Benchmark, run: Run) -> None:
     bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
     rows, metrics = bench.compare(BenchmarkCase(
         model, examples, size, batch_size=config.evaluation.batch_size, seed=config.seed, repeats=config.repeats,
-        warmup=config.warmup, run=run,
+        warmup=config.warmup, run=run, runtime=config.runtime,
     ))  # fmt: skip
     run.table("repeats", rows)
     run.metrics = metrics | median_ratios(rows)

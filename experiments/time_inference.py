@@ -2,16 +2,18 @@
 
 python -m experiments.time_inference scale=small
 python -m experiments.time_inference model=bert-base model.weights=random share=0.3
+python -m experiments.time_inference scale=small runtimes=[torch,onnx,onnx-int8]
 python -m experiments.time_inference scale=small shape_of=analysis/logged_runs/prune_cofi/060d10eea87a25cb
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import verb
-from prunekit.config.checks import twice
+from prunekit.config.checks import one_of, twice
+from prunekit.config.choices import RUNTIMES
 from prunekit.config.ranges import LENGTH, path_setting, within
 from prunekit.config.task import without_questions
 from prunekit.heads.settings import TimingSettings
@@ -36,8 +38,21 @@ class TimeInference(TimingSettings):
     to, with random weights, and the whole one. Model and task are those of that run, `share` and `mean_length` play no
     part."""
 
+    runtimes: list[str] = field(default_factory=lambda: ["torch"])
+    """In which models run: ``torch``, ``compile`` (`torch.compile`), ``onnx`` and ``onnx-int8`` (ONNX Runtime). With
+    others than torch, the whole and the pruned model are timed in turn in all of them, and records say how fast each
+    is in its fastest, as it would be served."""
+
     def problems(self) -> Any:
         yield from super().problems()
+        for runtime in self.runtimes:
+            yield from one_of("runtimes", runtime, RUNTIMES)
+        yield from twice("runtimes", self.runtimes)
+        if not self.runtimes:
+            yield f"runtimes: give one at least, of {', '.join(RUNTIMES)}"
+        exported = any("onnx" in runtime for runtime in self.runtimes)
+        if exported and (self.dtype != "float32" or "cuda" in self.run.device):
+            yield "runtimes: ONNX Runtime is timed on CPUs, from float32; use dtype=float32 and run.device=cpu"
         yield from without_questions(self.task)
         if self.shape_of is not None and self.teacher is not None:
             yield "teacher: a shape is timed with random weights, leave out teacher or shape_of"
@@ -51,6 +66,7 @@ def procedure(config: TimeInference, run: Run) -> None:
 
     from prunekit.cofi.shape_models import time_shape
     from prunekit.heads.inference_speed import forward_rows, throughput_ratio
+    from prunekit.heads.runtime_speed import time_runtimes
     from prunekit.heads.timing_subject import timed_model, timed_scores, without_lowest
     from prunekit.models.blocks import describe
     from prunekit.models.costs import cost
@@ -60,7 +76,7 @@ def procedure(config: TimeInference, run: Run) -> None:
     from prunekit.runs.run_data import evaluation_examples
 
     if config.shape_of is not None:
-        return time_shape(read_shape(config.shape_of), config.lengths, config, run)
+        return time_shape(read_shape(config.shape_of), config.lengths, config, run, config.runtimes)
     original, teacher = timed_model(config, run)
     if teacher is None or not config.mean_length:
         check_length("lengths", min(config.lengths), original)
@@ -83,15 +99,16 @@ def procedure(config: TimeInference, run: Run) -> None:
                 run.log(len(rows), batch_size=batch_size, length=length)
                 advance(1)
     run.table("timings", rows)
-    dense, left = cost(original, typical), cost(pruned, typical)
     at_last_length = {
         size: throughput_ratio([row for row in rows if row["batch_size"] == size], "pruned", "original")
         for size in config.batch_sizes
     }
+    dense, left = cost(original, typical), cost(pruned, typical)
     run.metrics = {
         "attention_parameter_share": dense.attention / dense.parameters,
         "attention_share_of_layers": dense.attention / (dense.attention + dense.ffn),
         **{f"speedup_batch_{size}": ratio for size, ratio in at_last_length.items()},
+        **time_runtimes(original, pruned, config.runtimes, list(lengths.values()), config, run),
     }
     run.sparsity = {
         "requested_heads": config.share,

@@ -2,7 +2,7 @@
 
 Models are pruned by Fisher information to seven budgets of MACs, and by rule to two shapes that CoFi could leave of a
 model: 95 % of the prunable parameters gone, from all layers alike or mostly with whole sublayers. They are timed at
-batch 1 and at the benchmark's batch size, at the mean length of the data, without padding.
+batch 1 and at the benchmark's batch size, at the mean length of the data, without padding, all in one runtime.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from experiments.benchmarks.plain.hand_built import HandBuilt
 from experiments.benchmarks.shapes import Shape
 from prunekit.cofi.sparsity import PrunableSize
 from prunekit.data.batches import evaluation_batches
+from prunekit.evaluation.runtimes import in_runtime
 from prunekit.evaluation.speed import forward_calls, rounds
 from prunekit.models.costs import cost
 from prunekit.models.masks import Masks
@@ -38,6 +39,7 @@ SHAPES = (
 
 def compare(case: BenchmarkCase) -> Results:
     model, length = case.model, case.data.mean_lengths[0]
+    unpruned = in_runtime(model, case.runtime)
     dense = cost(model, length).macs
     rows: list[Row] = []
     metrics: dict[str, Any] = {"length": length, "max_logit_difference": 0.0}
@@ -48,11 +50,13 @@ def compare(case: BenchmarkCase) -> Results:
             hand_built = HandBuilt(pruned).eval()
             promised = dense / cost(pruned, length).macs
             metrics["max_logit_difference"] = max(metrics["max_logit_difference"], _difference(pruned, hand_built))
+            others = (("unpruned", unpruned), ("hand-built", in_runtime(hand_built, case.runtime)))
+            small = in_runtime(pruned, case.runtime)
             metrics[f"sparsity_{key}"] = float(PrunableSize.of(model).sparsity(masks))
             for batch_size in sizes:
                 where, ratios = f"{name}, batch {batch_size}", {}
-                for what, other in (("unpruned", model), ("hand-built", hand_built)):
-                    added = compared(f"{where}: {what}", *in_turn(other, pruned, batch_size, length, case))
+                for what, other in others:
+                    added = compared(f"{where}: {what}", *in_turn(other, small, batch_size, length, case))
                     ratios[what] = statistics.median(row["ratio"] for row in added)
                     rows += added
                 metrics[f"share_of_promise_{key}_batch_{batch_size}"] = ratios["unpruned"] / promised

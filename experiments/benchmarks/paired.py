@@ -36,6 +36,8 @@ class BenchmarkCase:
     repeats: int
     warmup: int
     run: Run
+    runtime: str = "torch"
+    """In which models of ``latency`` run."""
 
     @property
     def device(self) -> torch.device:

@@ -10,6 +10,7 @@ from prunekit.data.kinds import new_tokenizer
 from prunekit.data.rows import load_rows
 from prunekit.evaluation.evaluate import model_record
 from prunekit.evaluation.speed import latency_rows
+from prunekit.heads.runtime_speed import time_runtimes
 from prunekit.heads.settings import TimingSettings
 from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
@@ -55,7 +56,9 @@ def shaped(dense: PreTrainedModel, shape: RecordedShape, seed: int) -> PreTraine
     return small.eval()
 
 
-def time_shape(shape: RecordedShape, lengths: list[int], config: TimingSettings, run: Run) -> None:
+def time_shape(
+    shape: RecordedShape, lengths: list[int], config: TimingSettings, run: Run, runtimes: list[str]
+) -> None:
     """Procedure of `time_inference` for a recorded shape: dense and pruned in turn, at every length and batch size.
 
     Raises:
@@ -82,6 +85,7 @@ def time_shape(shape: RecordedShape, lengths: list[int], config: TimingSettings,
                 advance(1)
     run.table("latency", rows)
     run.metrics = {f"speedup_batch_{row['batch_size']}": row["speedup"] for row in rows if row["length"] == fitting[-1]}
+    run.metrics |= time_runtimes(dense, small, runtimes, fitting, config, run)
     run.sparsity = {
         "achieved_heads": 1 - describe(small).heads / describe(dense).heads,
         "achieved_parameters": 1 - shape.remaining_parameters, "achieved_macs": 1 - shape.remaining_macs,

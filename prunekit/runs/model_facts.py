@@ -67,7 +67,8 @@ def run_model(source: str) -> RunModel:
         raise UserError(f"source: {problem}; give the folder of a finished run")
     record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     if record["verb"] not in METHODS:
-        raise UserError(f"source: {source} is a run of {record['verb']}, which leaves no model; {', '.join(METHODS)} do")
+        leave = ", ".join(METHODS)
+        raise UserError(f"source: {source} is a run of {record['verb']}, which leaves no model; right would be {leave}")
     if not (folder / "model" / "config.json").exists():
         save = " save=true" if record["verb"] == "prune_heads" else ""
         raise UserError(f"source: {source} has no weights; they come back with: {command(record)}{save} run.force=true")

@@ -38,7 +38,7 @@ class _Positional(nn.Module):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         output = self.model(**dict(zip(self.inputs, inputs, strict=True)))
-        return tuple(output[name] for name in self.outputs)
+        return (output,) if isinstance(output, Tensor) else tuple(output[name] for name in self.outputs)
 
 
 class _Decoder(nn.Module):
@@ -78,11 +78,8 @@ def write_graphs(model: PreTrainedModel, folder: Path, precision: str = "float32
         raise UserError("format: an ONNX file holds 2 GiB at most, this model has more")
     paths = []
     for name, module, inputs, outputs in _parts(model):
-        path = folder / name
-        _write(module, inputs, outputs, path)
-        if precision == "int8":
-            _quantise(path)
-        paths.append(path)
+        write_graph(module, inputs, outputs, folder / name, precision)
+        paths.append(folder / name)
     return paths
 
 
@@ -135,7 +132,14 @@ def _parts(model: PreTrainedModel) -> Iterator[tuple[str, nn.Module, Inputs, lis
     yield MODEL, model, inputs, [name for name, value in output.items() if isinstance(value, Tensor)]
 
 
-def _write(module: nn.Module, inputs: Inputs, outputs: list[str], path: Path) -> None:
+def write_graph(
+    module: nn.Module, inputs: Inputs, outputs: list[str], path: Path, precision: str = "float32"
+) -> None:
+    """Write what a module computes from inputs by name, the first two axes of each of any size.
+
+    Args:
+        outputs: names in what it gives; one of any name where it gives a tensor.
+    """
     axes = {name: {axis: torch.export.Dim.DYNAMIC for axis in range(2)} for name in inputs}
     with in_one_line("format: the model cannot be written as an ONNX graph"), _quietly():
         torch.onnx.export(
@@ -149,6 +153,8 @@ def _write(module: nn.Module, inputs: Inputs, outputs: list[str], path: Path) ->
             external_data=False,
             verbose=False,
         )
+    if precision == "int8":
+        _quantise(path)
 
 
 def _quantise(path: Path) -> None:

@@ -119,9 +119,9 @@ def register_all() -> None:
 
 def _known_to(family: str) -> Iterator[tuple[Any, str]]:
     """Auto classes, and the name of the family's class that each makes; only those with a task head of the table."""
-    for auto in vars(modeling_auto).values():
+    for label, auto in vars(modeling_auto).items():
         mapping = getattr(auto, "_model_mapping", None)
-        if mapping is None or not auto.__name__.startswith("AutoModel"):
+        if mapping is None or not label.startswith("AutoModel"):
             continue
         known = mapping._model_mapping.get(family, ())  # by name: asking the mapping imports every model
         for name in known if isinstance(known, (tuple, list)) else (known,):

@@ -37,8 +37,8 @@ class Session:
         except Exception as error:  # of a dozen classes without a common one
             reason = first_line(error).rpartition("&) ")[2].rpartition("] : ")[2]  # without where in its source
             raise UserError(
-                f"{path}: ONNX Runtime {onnxruntime.__version__} cannot run this graph on this machine ({reason}); export "
-                "it again with the versions that are installed here"
+                f"{path}: ONNX Runtime {onnxruntime.__version__} cannot run this graph on this machine ({reason}); "
+                "export it again with the versions that are installed here"
             ) from error
         self.inputs = [item.name for item in self._session.get_inputs()]
         self.outputs = [item.name for item in self._session.get_outputs()]

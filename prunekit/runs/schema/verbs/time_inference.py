@@ -36,6 +36,24 @@ VERB = VerbSchema(
         TableSchema(
             "decoding", "of translation: a row a size, kinds and share", fields(*DECODING), optional=True, keys=DECODED
         ),
+        TableSchema(
+            "runtimes",
+            "the whole and the pruned model in turn in every runtime, where there is one beside torch",
+            fields(
+                Field("variant", "str", "original or pruned"),
+                Field("runtime", "str", "torch, compile, onnx or onnx-int8"),
+                BATCH_SIZE,
+                LENGTH,
+                Field("median_ms", "float", "milliseconds", least=MEASURED),
+                Field("low_ms", "float", "lower quartile"),
+                Field("high_ms", "float", "upper quartile"),
+                Field("repeats", "int", "rounds"),
+                Field("fastest", "bool", "no other runtime has a smaller median for this model, batch and length"),
+            ),
+            optional=True,
+            since=4,
+            keys=("variant", "runtime", "batch_size", "length"),
+        ),
         replace(LATENCY, meaning="of a recorded shape, dense and pruned in turn", optional=True, since=3),
     ),
     metrics=fields(
@@ -43,7 +61,8 @@ VERB = VerbSchema(
         Field("attention_share_of_layers", "float", "of the parameters of layers", optional=True),
         Field("words", "int", "tokens of a translation", optional=True),
         Field("beams", "int", "of beam search", optional=True),
-        Field("speedup_*", "float", "pruned over original"),
+        Field("speedup_*", "float", "pruned over original, of a runtime, or as served: each in its fastest"),
+        Field("runtime_*", "str", "the fastest of a model"),
     ),
     sparsity=fields(
         Field("requested_heads", "float", "share of the heads; not of a recorded shape", optional=True),

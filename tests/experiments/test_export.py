@@ -1,0 +1,180 @@
+"""The verb `export`, and the Hub: folders that others load, uploaded to a server of this machine and loaded from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import prunekit
+from prunekit.data.tokenizers import demo_tokenizer
+from prunekit.models.export.hub import push
+from prunekit.support.errors import UserError
+from tests.support.commands import command
+from tests.support.families import batch_for, logits, tiny
+from tests.support.hub_server import TOKEN, Hub, hub
+from tests.support.masks import uneven_masks
+
+ROOT = Path(__file__).parents[2]
+LOGGED = ROOT / "analysis" / "logged_runs"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Hub]:
+    with hub() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pruned model's folder, with a tokenizer."""
+    model = tiny("bert", dtype=torch.float32, vocab_size=len(demo_tokenizer()))
+    folder = tmp_path_factory.mktemp("source") / "small"
+    prunekit.save(prunekit.prune(model, uneven_masks(model)), folder, demo_tokenizer())
+    return folder
+
+
+def on_hub(server: Hub | None, home: Path, **more: str) -> dict[str, str]:
+    """An environment in which that server is the Hub."""
+    own = {"HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    own |= {"HF_ENDPOINT": server.url if server else "http://127.0.0.1:9", **more}
+    kept = {name: value for name, value in os.environ.items() if name not in ("HF_TOKEN", "HF_HUB_CACHE")}
+    return kept | own | {"PYTHONPATH": str(ROOT)}
+
+
+def exported(*words: str, environment: dict[str, str] | None = None) -> Any:
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.export", *words], capture_output=True, text=True, check=False, cwd=ROOT,
+        env=environment,
+    )  # fmt: skip
+
+
+LOAD = """
+import sys, json, torch, prunekit
+name = sys.argv[1]
+batch = {key: torch.tensor(value) for key, value in json.loads(sys.argv[2]).items()}
+by_prunekit = prunekit.load(name)
+import prunekit.auto
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+by_transformers = AutoModelForSequenceClassification.from_pretrained(name)
+assert len(AutoTokenizer.from_pretrained(name)) == by_transformers.config.vocab_size
+by_transformers.push_to_hub("me/again")
+again = AutoModelForSequenceClassification.from_pretrained("me/again")
+with torch.no_grad():
+    print(json.dumps([model(**batch).logits.tolist() for model in (by_prunekit, by_transformers, again)]))
+"""
+
+
+def test_a_model_goes_to_the_hub_and_comes_back(server: Hub, source: Path, tmp_path: Path) -> None:
+    environment = on_hub(server, tmp_path / "home", HF_TOKEN=TOKEN)
+    done = exported(f"source={source}", f"out={tmp_path / 'out'}", "push_to=me/small", environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert f"{server.url}/me/small" in done.stdout
+    files = server.repositories["me/small"]
+    assert set(files) >= {"README.md", "config.json", "prunekit.safetensors", "tokenizer.json"}
+    written = tmp_path / "out"
+    assert all((written / name).read_bytes() == content for name, content in files.items() if "git" not in name)
+    small = prunekit.load(source)
+    batch = batch_for(small)
+    words = [sys.executable, "-c", LOAD, "me/small", json.dumps({key: value.tolist() for key, value in batch.items()})]
+    back = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    assert back.returncode == 0, back.stderr
+    for answers in json.loads(back.stdout.splitlines()[-1]):
+        assert torch.equal(torch.tensor(answers), logits(small, batch))
+
+
+@pytest.mark.parametrize(
+    ("reachable", "token", "message"),
+    [
+        (True, "", "the token is missing, or may not write there|there is no token"),
+        (True, "hf_wrong", "the token is missing, or may not write there"),
+        (False, TOKEN, "the Hub cannot be reached"),
+    ],
+)
+@pytest.mark.slow
+def test_what_cannot_be_uploaded_is_on_disk(
+    reachable: bool, token: str, message: str, server: Hub, source: Path, tmp_path: Path
+) -> None:
+    environment = on_hub(server if reachable else None, tmp_path / "home", HF_TOKEN=token)
+    done = exported(f"source={source}", f"out={tmp_path / 'out'}", "push_to=me/none", environment=environment)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    pattern = rf"^export: push_to: .*({message}).*; .*out has everything, try again with: hf upload me/none "
+    assert re.search(pattern, done.stderr), done.stderr
+    assert logits(prunekit.load(tmp_path / "out"), batch_for(prunekit.load(source))).shape == (4, 3)
+
+
+def test_offline_is_one_line(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=r"^push_to: the Hub cannot be reached .*hf upload me/small"):
+        push(source, "me/small")
+
+
+def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
+    """Everything but the weights, which no logged run has, is that of the record."""
+    from prunekit.models.export.card import Facts
+    from prunekit.runs.model_facts import run_model
+
+    run = next(iter(sorted((LOGGED / "prune_fisher").iterdir())))
+    with pytest.raises(UserError, match=r"has no weights; they come back with: python -m experiments.prune_fisher sca"):
+        run_model(str(run))
+    copy = tmp_path / run.name
+    (copy / "tables").mkdir(parents=True)
+    for path in run.rglob("*"):
+        if path.is_file():
+            (copy / path.relative_to(run)).write_bytes(path.read_bytes())
+    small = prunekit.prune(model := tiny("bert", dtype=torch.float32), uneven_masks(model))
+    prunekit.save(small, copy / "model")
+    facts: Facts = run_model(str(copy)).facts
+    written = prunekit.export(small, tmp_path / "out", "padded", facts=facts)
+    head, text = (written.folder / "README.md").read_text().split("\n---\n", 1)
+    data = yaml.safe_load(head.removeprefix("---\n"))
+    record = json.loads((run / "result.json").read_text())
+    assert data["license"] == "apache-2.0" and data["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
+    assert data["datasets"] == ["nyu-mll/glue"] and data["pipeline_tag"] == "text-classification"
+    [result] = data["model-index"][0]["results"]
+    assert result["metrics"][0]["value"] == record["metrics"]["value"]
+    assert result["metrics"][0]["type"] == record["metrics"]["metric"]
+    for phrase in (
+        f"| this model | {record['metrics']['value']:.4f} |", f"| its teacher | {record['metrics']['baseline']:.4f} |",
+        "| calibration | nyu-mll/glue stsb | train | 2,048 | 5,749 |", "constraint=0.7", "Kwon et al. 2022",
+        "Macs that are gone: 30.0%", "Measured in PyTorch on AMD EPYC, 1 threads, float32", record["git"]["commit"],
+    ):  # fmt: skip
+        assert phrase in text, phrase
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["format=tflite", "source=x"], "format"),
+        ([], "source: give the folder of a run or of a saved model"),
+        (["source=x", "precision=int8"], "precision: int8 is of format=onnx"),
+        (["source=x", "push_to=name"], "push_to: 'name' is no repository, give NAME/REPOSITORY"),
+        (["source=x", "private=true"], "private: is about the repository of push_to"),
+    ],
+)
+def test_bad_settings(words: list[str], message: str, tmp_path: Path) -> None:
+    done = command("export", *words, f"out={tmp_path / 'out'}")
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sources_that_are_none(tmp_path: Path) -> None:
+    from prunekit.runs.model_facts import run_model
+
+    other = next(iter(sorted((LOGGED / "transfer").iterdir())))
+    with pytest.raises(UserError, match="is a run of transfer, which leaves no model; right would be finetune, "):
+        run_model(str(other))
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(UserError, match="is a run that is not finished; the command that began it goes on"):
+        run_model(str(tmp_path))

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from experiments.cli.entry import run_main
+from experiments.cli.verb import Command
 from prunekit.config.checks import one_of
 from prunekit.config.choices import EXPORT_FORMATS, EXPORT_PRECISIONS
 from prunekit.config.ranges import path_setting
 from prunekit.config.sections import Settings
+from prunekit.support.errors import UserError
 
 
 @dataclass(kw_only=True)
@@ -39,8 +42,6 @@ class Export(Settings):
     def problems(self) -> Iterator[str]:
         yield from one_of("format", self.format, EXPORT_FORMATS)
         yield from one_of("precision", self.precision, EXPORT_PRECISIONS)
-        if self.source is None:
-            yield "source: give the folder of a run or of a saved model, or a Hub id"
         if self.precision != "float32" and self.format != "onnx":
             yield f"precision: {self.precision} is of format=onnx, format={self.format} has the model's own"
         if self.push_to is not None and self.push_to.count("/") != 1:
@@ -49,17 +50,29 @@ class Export(Settings):
             yield "private: is about the repository of push_to, give that too"
 
 
+def pictures(run: Path | None) -> dict[str, bytes]:
+    """Of the units that a run kept, layer by layer, as PNG by name."""
+    import analysis
+
+    with TemporaryDirectory() as folder:
+        drawn = [] if run is None else analysis.draw_run(run, Path(folder))
+        return {path.name: path.read_bytes() for path in drawn if path.suffix == ".png" and "kept" in path.name}
+
+
 def perform(config: Export) -> None:
     import prunekit
     from prunekit.models.export.hub import push
     from prunekit.runs.model_facts import run_model
     from prunekit.support.progress import console
 
-    given = run_model(str(config.source))
+    if config.source is None:
+        raise UserError("source: give the folder of a run or of a saved model, or a Hub id")
+    given = run_model(config.source)
     model = prunekit.load(given.path)
     written = prunekit.export(
-        model, config.out, config.format, precision=config.precision, tokenizer=given.tokenizer(), facts=given.facts
-    )
+        model, config.out, config.format, precision=config.precision, tokenizer=given.tokenizer(), facts=given.facts,
+        pictures=pictures(given.run),
+    )  # fmt: skip
     console.print(
         f"{written.folder}: {written.format}, {written.precision}, {written.bytes / 1e6:.1f} MB; outputs differ by "
         f"{written.difference:.1g} of the largest",
@@ -71,5 +84,7 @@ def perform(config: Export) -> None:
         console.print(f"{push(written.folder, config.push_to, private=config.private)}", soft_wrap=True)
 
 
+main = Command("export", Export, perform)
+
 if __name__ == "__main__":
-    run_main("export", Export, perform)
+    main()

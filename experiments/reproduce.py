@@ -18,9 +18,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from experiments.cli.cells import cells_of, parts_of
 from experiments.cli.composition import preset_named, register, typed
-from experiments.cli.entry import run_main
 from experiments.cli.sweeper import sweeps
-from experiments.cli.verb import named
+from experiments.cli.verb import Command, named
 from prunekit.config.checks import one_of
 from prunekit.config.ranges import path_setting
 from prunekit.config.sections import Settings
@@ -116,5 +115,7 @@ def settings_of(verb: str, overrides: Sequence[str]) -> Any:
     return typed(compose(verb, list(overrides)), schema, overrides)
 
 
+main = Command("reproduce", Reproduce, perform)
+
 if __name__ == "__main__":
-    run_main("reproduce", Reproduce, perform)
+    main()

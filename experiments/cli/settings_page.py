@@ -5,7 +5,6 @@ python -m experiments.cli.settings_page
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -43,10 +42,7 @@ def verbs() -> list[str]:
 
 def schema_of(verb: str) -> type[Any]:
     """The class of a verb's settings."""
-    if verb == "reproduce":
-        schema: type[Any] = importlib.import_module("experiments.reproduce").Reproduce
-        return schema
-    schema = named(verb).settings
+    schema: type[Any] = named(verb).settings
     return schema
 
 
@@ -56,7 +52,7 @@ def _shared() -> Iterator[str]:
     own, *others = sorted(sections(Experiment()), key=lambda section: bool(section.name))
     for section in others:
         yield from _section(section, section.name)
-    yield "\n### Of all but `finetune` and `reproduce`\n"
+    yield "\n### Of all but `finetune`, `export` and `reproduce`\n"
     yield from _table(own.settings)
 
 

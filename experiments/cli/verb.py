@@ -49,6 +49,19 @@ class Verb:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Command:
+    """A verb that makes no run of its own. Calling it answers the command line."""
+
+    name: str
+    settings: type[Any]
+    """The schema of ``conf/NAME.yaml``."""
+    perform: Callable[[Any], None]
+
+    def __call__(self) -> None:
+        run_main(self.name, self.settings, self.perform)
+
+
 def verb(
     name: str,
     settings: type[Any],

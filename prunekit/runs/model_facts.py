@@ -42,6 +42,8 @@ class RunModel:
     path: str
     """Folder or Hub id."""
     facts: Facts
+    run: Path | None = None
+    """Folder of the run, if it is of one."""
 
     def tokenizer(self) -> Any:
         """The one beside the model; None where there is none."""
@@ -72,7 +74,7 @@ def run_model(source: str) -> RunModel:
     if not (folder / "model" / "config.json").exists():
         save = " save=true" if record["verb"] == "prune_heads" else ""
         raise UserError(f"source: {source} has no weights; they come back with: {command(record)}{save} run.force=true")
-    return RunModel(str(folder / "model"), _facts(folder, record))
+    return RunModel(str(folder / "model"), _facts(folder, record), folder)
 
 
 def command(record: Mapping[str, Any]) -> str:

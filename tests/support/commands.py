@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-from experiments.cli.composition import CONF, register, typed
+from experiments.cli.composition import CONF
 from experiments.cli.verb import named
-from experiments.reproduce import Reproduce, settings_of
+from experiments.reproduce import settings_of
 from tests.support.answers import assert_answered
 from tests.support.summaries import assert_summed_up
 
@@ -51,9 +51,6 @@ def perform(verb: str, *overrides: str) -> dict[str, Any]:
 def composed(verb: str, *overrides: str) -> Any:
     """The typed configuration of a command line; of a sweep, without what it sweeps."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        if verb == "reproduce":
-            register(verb, Reproduce)
-            return typed(compose(verb, list(overrides)), Reproduce)
         return settings_of(verb, overrides)
 
 

@@ -21,7 +21,6 @@ import yaml
 
 from experiments.cli.composition import CONF
 from experiments.cli.verb import named
-from experiments.reproduce import Reproduce
 from prunekit.config.ranges import finite, numbers
 from prunekit.config.sections import check
 from tests.support.commands import composed
@@ -141,9 +140,8 @@ def test_all_fields(verb: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_number_has_a_range(verb: str) -> None:
     """So that whoever adds a field says what it may be."""
-    schema = Reproduce if verb == "reproduce" else named(verb).settings
     without = [
-        name for name, section, kind in fields_of(schema())
+        name for name, section, kind in fields_of(named(verb).settings())
         if any(word in str(kind) for word in ("int", "float"))
         and "rule" not in next(item for item in dataclasses.fields(section) if name.endswith(item.name)).metadata
     ]  # fmt: skip

@@ -52,7 +52,8 @@ SUFFIXES = {".json", ".jinja", ".model", ".safetensors", ".txt"}
 def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> None:
     """Write safetensors and config.json, the surgery record inside, for :func:`load`; all of it or nothing.
 
-    transformers loads the folder of a model that has the shape of its configuration, and refuses a pruned one's.
+    transformers loads the folder of a model that has the shape of its configuration, and refuses a pruned one's, until
+    :mod:`prunekit.auto` is imported.
     Settings of ``generate`` are saved beside them where a model has it.
 
     Args:

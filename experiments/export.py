@@ -60,13 +60,13 @@ def pictures(run: Path | None) -> dict[str, bytes]:
 
 
 def perform(config: Export) -> None:
+    if config.source is None:
+        raise UserError("source: give the folder of a run or of a saved model, or a Hub id")
     import prunekit
     from prunekit.models.export.hub import push
     from prunekit.runs.model_facts import run_model
     from prunekit.support.progress import console
 
-    if config.source is None:
-        raise UserError("source: give the folder of a run or of a saved model, or a Hub id")
     given = run_model(config.source)
     model = prunekit.load(given.path)
     written = prunekit.export(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
 from prunekit.support.errors import UserError, first_line
 
@@ -37,6 +36,6 @@ def push(folder: str | Path, repository: str, *, private: bool = False) -> str:
         status = error.response.status_code if error.response is not None else None
         wrong = "the token is missing, or may not write there" if status in (401, 403) else first_line(error)
         raise UserError(f"push_to: the Hub did not take {repository} ({wrong}); {again}") from error
-    except (OSError, httpx.HTTPError, OfflineModeIsEnabled) as error:
+    except Exception as error:  # of the system, of the network's library, of offline mode: nothing in common
         raise UserError(f"push_to: the Hub cannot be reached ({first_line(error)}); {again}") from error
     return str(created)

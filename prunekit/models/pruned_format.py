@@ -2,8 +2,8 @@
 
 transformers builds the shape that ``config.json`` describes and initialises whatever the weights lack, with a warning.
 So a model that no longer has that shape is saved under a ``model_type`` that the Auto classes do not know, and its
-weights under a name that concrete classes do not look for. Both are read by :func:`prunekit.load` alone, and by the Auto
-classes once :mod:`prunekit.auto` is imported.
+weights under a name that concrete classes do not look for. Both are read by :func:`prunekit.load` alone, and by the
+Auto classes once :mod:`prunekit.auto` is imported.
 
 What transformers' own ``save_pretrained`` and its ``Trainer`` write keeps the name of its weights, by which a training
 is resumed; there, concrete classes are stopped by a size that is none.

@@ -172,12 +172,11 @@ def _quantise(path: Path) -> None:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without what the libraries say of their own ways."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.CRITICAL)
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # torch has handlers of its own
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        root.setLevel(level)
+        logging.disable(before)

@@ -103,11 +103,12 @@ def check_skipped(model: PreTrainedModel) -> None:
     Raises:
         UserError: layers that are shared, or an encoder-decoder's of which something is left.
     """
+    family = family_of(model.config)
+    in_groups = "num_hidden_groups" in family.sizes
     for part in layers_of(model):
         norms = [*(block.attention_norm for block in part.attention), part.ffn.ffn_norm]
         some = any(isinstance(norm, SkippedNorm) for norm in norms)
-        whole_family = isinstance(family_of(model.config), Encoder) or part.gone
-        if some and not (whole_family and len(part.ffn.calls) == 1):
+        if some and (in_groups or not (isinstance(family, Encoder) or part.gone)):
             raise UserError(
                 f"format: layer {part.ffn.layer} has lost a LayerNorm, which stock {model.config.model_type} cannot do "
                 "without there; use format=native or format=onnx"

@@ -20,7 +20,7 @@ from prunekit.models.export.card import Facts, card_text
 from prunekit.models.export.sessions import Session
 from prunekit.models.export.stock_model import stock_model
 from prunekit.models.export.stock_shape import stock_shape
-from prunekit.models.pretrained import in_one_line, quiet
+from prunekit.models.pretrained import in_one_line, on_device, quiet
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
 
@@ -157,7 +157,7 @@ def _native(model: PreTrainedModel, precision: str) -> tuple[Write, Callable[[Pa
 
     def again(folder: Path) -> Answers:
         loaded = checkpoints.load(folder, attention=model.config._attn_implementation, dtype=model.dtype)
-        return _answers(loaded.to(model.device))  # type: ignore[arg-type]
+        return _answers(on_device(loaded, model.device))
 
     return write, again
 
@@ -180,7 +180,7 @@ def _stock(model: PreTrainedModel, plain: bool) -> tuple[Write, Callable[[Path],
         loaded = type(model).from_pretrained(
             folder, dtype=model.dtype, attn_implementation=model.config._attn_implementation
         )
-        return _answers(loaded.eval().to(model.device))
+        return _answers(on_device(loaded.eval(), model.device))
 
     return write, again
 

@@ -37,7 +37,7 @@ def server() -> Iterator[Hub]:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pruned model's folder, with a tokenizer."""
-    model = tiny("bert", dtype=torch.float32, vocab_size=len(demo_tokenizer()))
+    model = tiny("bert", dtype=torch.float32)
     folder = tmp_path_factory.mktemp("source") / "small"
     prunekit.save(prunekit.prune(model, uneven_masks(model)), folder, demo_tokenizer())
     return folder
@@ -66,7 +66,7 @@ by_prunekit = prunekit.load(name)
 import prunekit.auto
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 by_transformers = AutoModelForSequenceClassification.from_pretrained(name)
-assert len(AutoTokenizer.from_pretrained(name)) == by_transformers.config.vocab_size
+assert 30 < len(AutoTokenizer.from_pretrained(name)) <= by_transformers.config.vocab_size
 by_transformers.push_to_hub("me/again")
 again = AutoModelForSequenceClassification.from_pretrained("me/again")
 with torch.no_grad():

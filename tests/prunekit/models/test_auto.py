@@ -48,7 +48,7 @@ def registered() -> Any:
 
 @pytest.fixture(scope="module")
 def small() -> PreTrainedModel:
-    model = tiny("bert", dtype=torch.float32, vocab_size=len(demo_tokenizer()))
+    model = tiny("bert", dtype=torch.float32)
     return prunekit.prune(model, uneven_masks(model))
 
 
@@ -144,7 +144,6 @@ def test_labels_may_be_named_otherwise(small: PreTrainedModel, folder: Path) -> 
         (AutoModelForQuestionAnswering, {}, "a pruned BertForSequenceClassification, which is no BertForQuestionAnsw"),
         (AutoModelForSequenceClassification, {"quantization_config": {}}, "quantization_config is not known for pru"),
         (AutoModelForSequenceClassification, {"device_map": "auto"}, "device_map is not known for pruned models"),
-        (AutoModelForSequenceClassification, {"dtype": "float7"}, "'float7' is none, use float32"),
         (AutoModelForSequenceClassification, {"attn_implementation": "flash"}, "attention: 'flash' is unknown, use"),
         (AutoModelForSequenceClassification, {"num_labels": 7}, "labels"),
         (AutoModelForSequenceClassification, {"hidden_size": 32}, "config: hidden_size is 32, the folder has 16"),

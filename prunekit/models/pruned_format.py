@@ -33,6 +33,9 @@ PREFIX = "prunekit-"
 _PLAIN_SAVE = PreTrainedModel.save_pretrained
 HIDDEN_SIZE = "vocab_size"
 """A size of every family, which is in the record where config.json must not have it (null: it is the default)."""
+NO_SIZE = 2.0**31 + 0.5
+"""In place of it: no whole number, so that the configuration of a family refuses it, but larger than any token's id, for
+what reads configurations without their family, as the ``Trainer`` that goes on from a checkpoint does."""
 
 
 def has_its_own_shape(model: PreTrainedModel) -> bool:
@@ -73,7 +76,7 @@ PreTrainedModel.save_pretrained = _save_pretrained  # type: ignore[method-assign
 
 def _hide_a_size(content: dict[str, Any]) -> None:
     record = {**content["prunekit"], HIDDEN_SIZE: content.get(HIDDEN_SIZE)}
-    content |= {"prunekit": record, HIDDEN_SIZE: "pruned, for prunekit.load"}
+    content |= {"prunekit": record, HIDDEN_SIZE: NO_SIZE}
 
 
 def _change_config(config: Path, change: Callable[[dict[str, Any]], None]) -> None:

@@ -34,8 +34,8 @@ _PLAIN_SAVE = PreTrainedModel.save_pretrained
 HIDDEN_SIZE = "vocab_size"
 """A size of every family, which is in the record where config.json must not have it (null: it is the default)."""
 NO_SIZE = 2.0**31 + 0.5
-"""In place of it: no whole number, so that the configuration of a family refuses it, but larger than any token's id, for
-what reads configurations without their family, as the ``Trainer`` that goes on from a checkpoint does."""
+"""In place of it: no whole number, so that the configuration of a family refuses it, but larger than any token's id,
+for what reads configurations without their family, as the ``Trainer`` that goes on from a checkpoint does."""
 
 
 def has_its_own_shape(model: PreTrainedModel) -> bool:

@@ -74,6 +74,7 @@ with torch.no_grad():
 """
 
 
+@pytest.mark.slow
 def test_a_model_goes_to_the_hub_and_comes_back(server: Hub, source: Path, tmp_path: Path) -> None:
     environment = on_hub(server, tmp_path / "home", HF_TOKEN=TOKEN)
     done = exported(f"source={source}", f"out={tmp_path / 'out'}", "push_to=me/small", environment=environment)

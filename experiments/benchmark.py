@@ -39,8 +39,8 @@ EXAMPLES = {
     "estimate": 392_702,
 }  # fmt: skip
 """Of each benchmark; of ``rearrange``: rows of gradients, of ``sweep``: calibration examples of a cell, of
-``analysis``: run records, of ``ziplm``: tokens that it makes, of ``estimate``: rows that a teacher is trained on, as many
-as MNLI has."""
+``analysis``: run records, of ``ziplm``: tokens that it makes, of ``estimate``: rows that a teacher is trained on, as
+many as MNLI has."""
 FROM_TRAINING = ("fisher", "latency", "cofi_step", "finetune")
 """Take examples of the training split."""
 OF_TRANSLATION = ("ablation_translation",)

@@ -182,7 +182,8 @@ def _draw_baselines(axes: Axes, baselines: Sequence[tuple[str, pd.DataFrame]], c
     taken: list[tuple[float, float]] = []
     for method, rows in baselines:
         inside = rows[rows["value"].between(low, high)]
-        place = rows.iloc[0] if inside.empty else inside.loc[(inside["value"] - (low + high) / 2).abs().idxmin()]
+        from_middle = (inside["value"] - (low + high) / 2).abs().to_numpy()
+        place = rows.iloc[0] if inside.empty else inside.iloc[int(from_middle.argmin())]
         point = (float(place[cost]), max(float(place["value"]), low))
         x, y = axes.transAxes.inverted().transform(axes.transData.transform(point))
         aside = sum(abs(x - a) < NEAR and abs(y - b) < NEAR for a, b in taken)

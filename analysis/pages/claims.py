@@ -51,7 +51,7 @@ def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
                 cells = {name: str(row[name]) for name in COLUMNS}
                 words = tuple(str(row["setting"]).split("; "))
                 command = commands.of_claim(claim, one.setting, tasks, one.runs)
-                brief = in_brief(cells, row, claim)
+                brief = in_brief(cells, row.to_dict(), claim)
                 own = (cells, brief, str(row["criterion"]), words, command)
                 tested.append(TestedClaim(one.chapter.paper, one.chapter.title, *own))
     return tested
@@ -73,9 +73,9 @@ def in_brief(cells: Mapping[str, str], row: Mapping[Any, Any], claim: Claim) -> 
     parts = []
     only = cells[OURS].partition(": ")[0] if claim.over == "tasks" else ""  # the CSV does not name a single task
     for subject, value in estimates.items():
-        low, high = lows[subject], highs[subject]
-        known = low < high < math.inf and low > -math.inf
-        ends = f" ({fixed(low, claim.digits)} to {fixed(high, claim.digits)})" if known else ""
+        bottom, top = lows[subject], highs[subject]
+        known = bottom < top < math.inf and bottom > -math.inf
+        ends = f" ({fixed(bottom, claim.digits)} to {fixed(top, claim.digits)})" if known else ""
         name = subject or only
         parts.append(f"{f'{name}: ' if name else ''}{fixed(value, claim.digits)}{ends} {claim.unit}")
     return {**cells, OURS: "; ".join(parts)}

@@ -76,9 +76,10 @@ def one_by_one(group: Group) -> Drawing:
     ]
     points = pd.concat(tables, ignore_index=True)
     points["value"] *= 100
-    points = points.drop_duplicates(["order", "teacher", "seed", "share"])
-    frame = fig3b.with_published(fig3b.curves(group.records, points))
-    return Drawing("fig3b", fig3b.plot(frame, group.caption), frame)
+    cell = ["order", "teacher", "seed", "share"]
+    points = points.drop_duplicates(cell).sort_values(cell, ignore_index=True)
+    frame = fig3b.with_published(fig3b.with_runs(fig3b.curves(group.records, points), points))
+    return Drawing("fig3b", fig3b.plot(frame), frame, group.caption)
 
 
 def agreement(results: dict[str, pd.DataFrame]) -> dict[str, Any]:

@@ -27,12 +27,12 @@ from prunekit.config.sections import Experiment
 from prunekit.data.batches import Batch, Examples, evaluation_batches, to_device
 from prunekit.data.checked_rows import Rows
 from prunekit.evaluation.evaluate import evaluate
-from prunekit.stages.score.gradients import mask_gradients
-from prunekit.stages.refit.tuning import tune
 from prunekit.forward.ablation import ablate_heads
 from prunekit.heads.scores import head_importance
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
+from prunekit.stages.refit.tuning import tune
+from prunekit.stages.score.gradients import mask_gradients
 from prunekit.support.timing import peak_memory
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def random_examples(model: PreTrainedModel, config: Experiment, rows: int, seed:
     labels = generator.integers(0, max(1, len(config.task.labels)), rows)
     ids = generator.integers(5, words, (rows, length)).tolist()
     types = [[0] * length for _ in ids] if getattr(model.config, "type_vocab_size", 0) > 1 else None
-    texts = [("random", str(row)) for row in range(rows)]
+    texts: list[tuple[str, ...]] = [("random", str(row)) for row in range(rows)]
     return Examples(Rows(config.task, "train", texts, labels, rows), ids, types, int(model.config.pad_token_id or 0))
 
 

@@ -19,7 +19,7 @@ from prunekit.data.batches import Examples, evaluation_batches
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
-from prunekit.models.pretrained import from_shape
+from prunekit.models.pretrained import from_shape, on_device
 from prunekit.stages.refine.rearrange import rearrange
 from prunekit.stages.score.gradients import diagonal, mask_gradients
 from prunekit.stages.score.unit_scores import unit_scores
@@ -118,5 +118,5 @@ def small_dense(teacher: PreTrainedModel, sparsity: float, seed: int) -> PreTrai
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = from_shape(architecture._from_config, config, config._attn_implementation)
-    return model.to(teacher.device)
+    return on_device(model, teacher.device)
 

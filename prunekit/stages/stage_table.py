@@ -94,12 +94,12 @@ class StageTable:
             "heads": masks.heads["self"].tolist(), "neurons": masks.neurons.tolist(),
         })  # fmt: skip
         with run.stage("measure latency"):
-            timed = latency_rows(
+            speeds = latency_rows(
                 self.teacher.model, small, config.batch_sizes, self.length, repeats=config.repeats, device=run.device,
                 precision=config.dtype,
             )  # fmt: skip
         first, last = self.rows[0], self.rows[-1]
-        run.table("latency", [{**row, "mac_speedup": first["macs"] / max(1, last["macs"])} for row in timed])
+        run.table("latency", [{**row, "mac_speedup": first["macs"] / max(1, last["macs"])} for row in speeds])
         totals = {
             unit: [sum(row[name] for row in units if row["unit"] == unit) for name in ("kept", "total")]
             for unit in ("heads", "neurons")
@@ -109,7 +109,7 @@ class StageTable:
             "baseline_high": first["high"], "value": last["value"],
             **{name: last[name] for name in config.task.metrics},
             "remaining_macs": last["macs"] / first["macs"],
-            "remaining_parameters": last["parameters"] / first["parameters"], "speedup": timed[-1]["speedup"],
+            "remaining_parameters": last["parameters"] / first["parameters"], "speedup": speeds[-1]["speedup"],
             **{f"seconds_{name}": value for name, value in seconds.items()},
             "seconds_pruning": sum(seconds.values()),
         }  # fmt: skip
@@ -122,7 +122,7 @@ class StageTable:
             dense, own = (self.table.model_milliseconds(self.teacher.model, gates) for gates in (None, masks))
             run.sparsity |= {
                 "achieved_latency_by_table": 1 - own / dense,
-                "achieved_latency": 1 - timed[-1]["pruned_ms"] / timed[-1]["dense_ms"],
+                "achieved_latency": 1 - speeds[-1]["pruned_ms"] / speeds[-1]["dense_ms"],
             }
 
 

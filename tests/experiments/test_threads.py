@@ -41,7 +41,7 @@ def test_auto_takes_the_free_cpus(given: Any, used: int | None, monkeypatch: pyt
 
 
 def test_threads_are_no_part_of_the_identity() -> None:
-    given = ([], ["run.threads=auto"], ["run.threads=2"])
+    given: tuple[list[str], ...] = ([], ["run.threads=auto"], ["run.threads=2"])
     assert len({run_id("finetune", 1, composed("finetune", *overrides)) for overrides in given}) == 1
 
 

@@ -61,13 +61,13 @@ def tiny(
         exactly: arguments of the configuration, in place of all that this module gives.
     """
     config = CONFIG_MAPPING[family](**(exactly or {**shape_of(family), **changes}))
-    model = from_shape(head.from_config, config, attention)
+    model: Any = from_shape(head.from_config, config, attention)
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             centre = 1.0 if isinstance(module, nn.LayerNorm) and name == "weight" else 0.0
             parameter.data = centre + 0.3 * torch.randn(parameter.shape, generator=generator)
-    return model.to(dtype).eval()
+    return cast(PreTrainedModel, model.to(dtype).eval())
 
 
 def base_of(model: PreTrainedModel) -> PreTrainedModel:

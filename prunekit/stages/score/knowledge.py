@@ -40,8 +40,8 @@ def divergences(output: Any, batch: Batch, temperature: float) -> Tensor:
             own, whole = own.masked_fill(~tokens, -1e4), whole.masked_fill(~tokens, -1e4)
         if own.shape[-1] == 1:
             return (own - whole).square().sum(-1)
-        logs = [F.log_softmax(logits / temperature, -1) for logits in (own, whole)]
-        parts.append(F.kl_div(*logs, reduction="none", log_target=True).sum(-1) * temperature**2)
+        ours, theirs = (F.log_softmax(logits / temperature, -1) for logits in (own, whole))
+        parts.append(F.kl_div(ours, theirs, reduction="none", log_target=True).sum(-1) * temperature**2)
     return torch.stack(parts).mean(0)
 
 

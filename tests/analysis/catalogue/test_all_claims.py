@@ -76,7 +76,7 @@ def test_albert_has_fewer_parameters_and_is_not_faster(tmp_path: Path, slower: f
     cells = timings[timings["variant"] == "original"].drop_duplicates(["batch_size", "length"])
     relative = 1.2533 * (cells["high_ms"] - cells["low_ms"]) / 1.349 / cells["repeats"] ** 0.5 / cells["median_ms"]
     half = slower * float((2 * relative**2).sum() ** 0.5) / len(cells) * stats.t.ppf(0.975, cells["repeats"].min() - 1)
-    assert (float(row["low"]), float(row["high"])) == pytest.approx((slower - half, slower + half), rel=1e-4)
+    assert (float(str(row["low"])), float(str(row["high"]))) == pytest.approx((slower - half, slower + half), rel=1e-4)
     for folder in folders:
         mark_quiet(folder, {"time inference": 0.0})
     assert str(albert(tmp_path).loc["write-ups of the paper", "verdict"]).startswith(verdict)

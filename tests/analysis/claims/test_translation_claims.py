@@ -185,6 +185,7 @@ def test_a_margin_of_each_teacher_varies_with_what_it_is_beside(tmp_path: Path) 
         epochs(tmp_path, {1: level, 8: level + 0.08}, teacher)
     [ruling] = rulings("translation.late_redundancy", group(tmp_path))
     assert ruling.outcome.effect.main.spread == pytest.approx(0, abs=1e-9)
+    assert ruling.outcome.margin is not None
     assert ruling.outcome.effect.value - ruling.outcome.margin == pytest.approx(8)
 
 

@@ -40,6 +40,11 @@ def rows(runs: list[int], low: float = float("nan"), high: float = float("nan"),
     return pd.DataFrame({"x": range(len(runs)), "value": 5.0, "low": low, "high": high, "runs": runs, "metric": metric})
 
 
+def height(line: Any) -> float:
+    """Of a line's second point."""
+    return float(np.asarray(line.get_ydata())[1])
+
+
 def hollow(axes: Any) -> list[float]:
     """Places of hollow markers."""
     lines = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
@@ -60,11 +65,12 @@ def test_no_interval_leaves_the_metric(metric: str, ends: tuple[float, float], b
     _, [axes] = panel_grid(1)
     draw_series(axes, rows([3, 3], -20, 130, metric), "x", LOOK, bars=bars)
     if bars:
-        segments = np.concatenate([collection.get_segments() for collection in axes.collections])
+        bars_drawn: list[Any] = list(axes.collections)
+        segments = np.concatenate([collection.get_segments() for collection in bars_drawn])
         assert (segments[..., 1].min(), segments[..., 1].max()) == ends
     else:
         [band] = axes.collections
-        heights = band.get_paths()[0].vertices[:, 1]
+        heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
         assert (heights.min(), heights.max()) == ends
 
 
@@ -108,8 +114,8 @@ def test_orders_of_several_runs_have_a_panel_each_with_a_line_a_run(tmp_path: Pa
     for axes, order in zip(small, ("importance", "oracle", "random"), strict=True):
         thin = [line for line in axes.lines if line.get_linewidth() == 0.6]
         assert {to_hex(line.get_color()) for line in thin} == {ORDERS[order].color.lower()}
-        assert sorted(line.get_ydata()[1] for line in thin) == pytest.approx([60, 61, 62])  # type: ignore[index]
-        assert [line.get_ydata()[1] for line in axes.lines if line.get_linewidth() == 1.3] == pytest.approx([61])  # type: ignore[index]
+        assert sorted(height(line) for line in thin) == pytest.approx([60, 61, 62])
+        assert [height(line) for line in axes.lines if line.get_linewidth() == 1.3] == pytest.approx([61])
     assert len(large.collections) == 0, "no band hides another"
     assert hollow(large) == [0, 50, 100], "magnitude was run once"
     assert drawing.key == "Thin: every run; thick: their mean. Hollow: a single run."
@@ -124,7 +130,7 @@ def test_the_runs_of_one_order_are_in_the_panel_itself(tmp_path: Path) -> None:
     drawing = only(fig3b.draw(group(tmp_path), Journal(), name="fig3a"))
     [axes] = drawing.figure.axes
     thin = [line for line in axes.lines if line.get_linewidth() == 0.6]
-    assert sorted(line.get_ydata()[1] for line in thin) == pytest.approx([0, 2, 4])  # type: ignore[index]
+    assert sorted(height(line) for line in thin) == pytest.approx([0, 2, 4])
     assert drawing.frame.loc[drawing.frame["low"] < 0, "value"].size == 1, "of the interval, which is not drawn"
     assert axes.get_ylim()[0] > -5
 
@@ -197,7 +203,7 @@ def test_repeats_are_told_as_they_were(tmp_path: Path) -> None:
     table["repeats"] = [100, *[5] * (len(table) - 1)]
     table.to_csv(path, index=False)
     table4_, *figures = table4.draw(group(tmp_path), Journal())
-    assert "5 to 100 repeats, median" in table4_.caption  # type: ignore[union-attr]
+    assert "5 to 100 repeats, median" in table4_.caption
     assert all(isinstance(item, Drawing) and "repeats a cell" in item.key for item in figures)
 
 

@@ -198,7 +198,7 @@ def test_what_a_method_cannot_do_is_said_in_a_line(name: str) -> None:
         ({"budget": "latency"}, "budget: a latency table is needed with budget=latency"),
     ):
         with pytest.raises(UserError, match=re.escape(start)) as refused:
-            compressions(model, batches, name, **how)  # type: ignore[arg-type]
+            compressions(model, batches, name, **how)
         assert "\n" not in str(refused.value)
     for setting, all_stages, fitting in (("refine", REFINEMENTS, own.refinements), ("refit", REFITS, own.refits)):
         for stage in set(all_stages) - set(fitting):

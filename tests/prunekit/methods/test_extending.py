@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import prunekit
+from experiments.cli.composition import CONF
 from prunekit import methods
 from prunekit.methods.common.compression import compressions
 from prunekit.methods.common.registry import method, method_class, names
@@ -19,7 +20,7 @@ from prunekit.stages.score.unit_scores import unit_scores
 from prunekit.stages.search.budget import Budget
 from prunekit.stages.search.under_budget import search
 from prunekit.support.errors import UserError
-from tests.support.commands import CONF, TINY, perform
+from tests.support.commands import TINY, perform
 from tests.support.families import batch_for, tiny
 
 PAGE = (CONF.parent / "docs" / "extending.md").read_text(encoding="utf-8")

@@ -82,8 +82,8 @@ def test_encoders_load_by_the_auto_classes(family: str, tmp_path: Path) -> None:
         assert type(loaded) is type(small) and loaded.dtype == torch.float64 and not loaded.training
         assert torch.equal(logits(loaded, batch_for(small)), logits(small, batch_for(small)))
     bare: Any = AutoModel.from_pretrained(tmp_path / "saved", dtype=torch.float32, attn_implementation="eager")
-    assert type(bare) is type(small.base_model) and bare.dtype == torch.float32
     assert bare.config._attn_implementation == "eager"
+    assert type(bare) is type(small.base_model) and bare.dtype == torch.float32
 
 
 @pytest.mark.parametrize("family", TRANSLATORS)

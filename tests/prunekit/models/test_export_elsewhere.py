@@ -18,12 +18,12 @@ from transformers import PreTrainedModel
 import prunekit
 from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.sparsity import PrunableSize, fitted
-from prunekit.fisher.gradients import diagonal, mask_gradients
-from prunekit.fisher.rearrange import rearrange
-from prunekit.fisher.search import mac_search
-from prunekit.fisher.tuning import tune
 from prunekit.heads.scores import random_scores
 from prunekit.heads.timing_subject import without_lowest
+from prunekit.stages.refine.rearrange import rearrange
+from prunekit.stages.refit.tuning import tune
+from prunekit.stages.score.gradients import diagonal, mask_gradients
+from prunekit.stages.search.mac_search import mac_search
 from prunekit.support.errors import UserError
 from tests.support.families import batch_for, logits, tiny
 

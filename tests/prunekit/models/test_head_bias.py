@@ -15,10 +15,10 @@ from transformers.models.mpnet.modeling_mpnet import MPNetSelfAttention
 
 import prunekit
 from prunekit.cofi.slim import SlimModel
-from prunekit.stages.search.latency import latency_table
 from prunekit.models.blocks import blocks, set_attention
 from prunekit.models.families.biased_attention import BiasedAttention
 from prunekit.models.masks import Masks
+from prunekit.stages.search.latency import latency_table
 from prunekit.support.errors import UserError
 from tests.support.families import ATTENTIONS, HEADS, LAYERS, batch_for, logits, shape_of, tiny
 from tests.support.masks import soft_masks, uneven_masks
@@ -26,9 +26,10 @@ from tests.support.masks import soft_masks, uneven_masks
 
 def stock(model: PreTrainedModel) -> PreTrainedModel:
     """The same weights in transformers' own modules, none of them replaced."""
-    config = copy.deepcopy(model.config)
+    config: Any = copy.deepcopy(model.config)
     config._attn_implementation = "eager"
-    own: Any = MPNetForSequenceClassification(config).to(model.dtype).eval()
+    own: Any = MPNetForSequenceClassification(config)
+    own = own.to(model.dtype).eval()
     own.load_state_dict(model.state_dict())
     assert {type(layer.attention.attn) for layer in own.mpnet.encoder.layer} == {MPNetSelfAttention}
     plain: PreTrainedModel = own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from prunekit.stages.units import UnitTensors
 from prunekit.support.errors import UserError
 from tests.support.families import tiny
 
-SHAPE = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 4, "intermediate_size": 3}
+SHAPE: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 4, "intermediate_size": 3}
 
 
 def scores(seed: int, layers: int = 2, heads: int = 2, neurons: int = 3) -> UnitTensors:
@@ -81,7 +82,7 @@ def test_a_uniform_search_finds_the_best_of_all_uniform_masks(kind: str, constra
             *((values.heads[i], masks.heads["self"][i], heads) for i in range(2)),
             *((values.neurons[i], masks.neurons[i], neurons) for i in range(2)),
         ):
-            for unit in sorted(range(len(row)), key=lambda unit, row=row: float(row[unit]))[: len(row) - number]:
+            for unit in row.argsort(stable=True).tolist()[: len(row) - number]:
                 mask[unit] = False
         if budget.share(model, masks) <= constraint:
             best = max(best, worth(values, masks))

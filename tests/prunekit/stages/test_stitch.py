@@ -61,8 +61,8 @@ def test_levels_are_the_best_of_all(seed: int, share: float) -> None:
         stitched = stitching.stitch(sensitivities)
         assert stitched is not None
         assert cost_of(stitched, costs) <= stitching.limit * (1 + 1e-9)
-        chosen = [COUNTS[at].index(stitched[place]) for at, place in enumerate(stitching.places)]
-        own = sum(s * part[level] for s, part, level in zip(sensitivities, stitching.errors, chosen, strict=True))
+        levels = [COUNTS[at].index(stitched[place]) for at, place in enumerate(stitching.places)]
+        own = sum(s * part[level] for s, part, level in zip(sensitivities, stitching.errors, levels, strict=True))
         assert own == pytest.approx(best, rel=1e-9)
 
 

@@ -58,7 +58,8 @@ def test_every_sublayer_is_ridge_regression_after_those_before(family: str) -> N
     batches = [batch_for(model, 6, 8, seed=0), batch_for(model, 5, 9, seed=1)]
     masks = some_masks(model)
     tuned = tune(model, masks, batches, refit="weights")
-    names, weights, last = module_names(model), {}, len(blocks(model)) - 1
+    names, last = module_names(model), len(blocks(model)) - 1
+    weights: dict[str, torch.Tensor] = {}
     for row in tuned.report:
         layer, sublayer = row["layer"], row["sublayer"]
         if row["status"] != "tuned":

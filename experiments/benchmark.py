@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from experiments.cli.verb import verb
-from prunekit.config.checks import one_of
-from prunekit.config.choices import RUNTIMES
+from prunekit.config.checks import one_of, runtime_problems
 from prunekit.config.ranges import EXAMPLES as EXAMPLES_AT_MOST
 from prunekit.config.ranges import ROUNDS, within
 from prunekit.config.sections import Experiment
@@ -41,12 +40,10 @@ EXAMPLES = {
 """Of each benchmark; of ``rearrange``: rows of gradients, of ``sweep``: calibration examples of a cell, of
 ``analysis``: run records, of ``ziplm``: tokens that it makes, of ``estimate``: rows that a teacher is trained on, as
 many as MNLI has."""
-FROM_TRAINING = ("fisher", "latency", "cofi_step", "finetune")
-"""Take examples of the training split."""
+FROM_TRAINING = ("fisher", "latency", "cofi_step", "finetune")  # examples of the training split
 OF_TRANSLATION = ("ablation_translation",)
 OF_SHAPES = ("rearrange", "sweep", "analysis", "ziplm", "estimate")
-"""Need no trained model and no data: ``sweep`` starts commands that have their own, ``analysis`` reads what is logged.
-"""
+"""No trained model and no data: ``sweep`` starts commands that have their own, ``analysis`` reads what is logged."""
 
 
 @dataclass(kw_only=True)
@@ -74,11 +71,9 @@ class Benchmark(Experiment):
         yield from super().problems()
         yield from without_questions(self.task)
         yield from one_of("benchmark", self.benchmark, EXAMPLES)
-        yield from one_of("runtime", self.runtime, RUNTIMES)
+        yield from runtime_problems("runtime", [self.runtime], self.dtype, self.run.device)
         if self.runtime != "torch" and self.benchmark != "latency":
             yield f"runtime: {self.runtime} is of benchmark=latency, others run in torch"
-        if "onnx" in self.runtime and (self.dtype != "float32" or "cuda" in self.run.device):
-            yield "runtime: ONNX Runtime is timed on CPUs, from float32; use dtype=float32 and run.device=cpu"
         if self.benchmark in OF_TRANSLATION and not self.task.translation:
             yield f"task: {self.task.name} is no translation, benchmark={self.benchmark} needs one"
         elif self.benchmark not in OF_TRANSLATION:

@@ -26,9 +26,6 @@ class HeadDynamics(CurveSettings):
         yield from super().problems()
         if self.teacher is not None:
             yield "teacher: a finished model does not show its training, leave it out and let `train` make one"
-        elif not self.train.snapshots:
-            some = sorted({1, self.train.epochs})
-            yield f"train.snapshots: name the epochs to look at, for example {some}"
 
 
 def procedure(config: HeadDynamics, run: Run) -> None:
@@ -43,8 +40,11 @@ def procedure(config: HeadDynamics, run: Run) -> None:
     from prunekit.models.blocks import describe
     from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import load_teacher, snapshot
+    from prunekit.support.errors import UserError
     from prunekit.support.statistics import spearman
 
+    if not config.train.snapshots:
+        raise UserError(f"train.snapshots: name the epochs to look at, for example {sorted({1, config.train.epochs})}")
     teacher = load_teacher(config, run)
     examples = evaluation_examples(config, teacher, run)
     kinds = kinds_of(describe(teacher.model), config.kinds)

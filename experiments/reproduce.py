@@ -30,8 +30,7 @@ class Paper:
     """A paper: presets of ``conf/experiment/``, in its order."""
 
     title: str
-    target: str
-    """Of the Makefile."""
+    target: str  # of the Makefile
     presets: tuple[str, ...]
 
 
@@ -59,7 +58,7 @@ class Reproduce(Settings):
     figures: str = path_setting("figures", written=True)
     """Where figures and tables go."""
     dry_run: bool = False
-    """Compose and check every run and print its command, but run nothing."""
+    """Check every run and print its command, but run nothing."""
 
     def problems(self) -> Iterator[str]:
         yield from one_of("paper", self.paper, PAPERS)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import verb
-from prunekit.config.checks import one_of, twice
+from prunekit.config.checks import runtime_problems, twice
 from prunekit.config.choices import RUNTIMES
 from prunekit.config.ranges import LENGTH, path_setting, within
 from prunekit.config.task import without_questions
@@ -45,14 +45,10 @@ class TimeInference(TimingSettings):
 
     def problems(self) -> Any:
         yield from super().problems()
-        for runtime in self.runtimes:
-            yield from one_of("runtimes", runtime, RUNTIMES)
+        yield from runtime_problems("runtimes", self.runtimes, self.dtype, self.run.device)
         yield from twice("runtimes", self.runtimes)
         if not self.runtimes:
             yield f"runtimes: give one at least, of {', '.join(RUNTIMES)}"
-        exported = any("onnx" in runtime for runtime in self.runtimes)
-        if exported and (self.dtype != "float32" or "cuda" in self.run.device):
-            yield "runtimes: ONNX Runtime is timed on CPUs, from float32; use dtype=float32 and run.device=cpu"
         yield from without_questions(self.task)
         if self.shape_of is not None and self.teacher is not None:
             yield "teacher: a shape is timed with random weights, leave out teacher or shape_of"

@@ -85,7 +85,7 @@ def test_a_mutant_runs_where_its_statement_does() -> None:
 
 
 def test_every_mutant_of_a_package_is_python_and_differs_in_its_line() -> None:
-    area = next(area for area in AREAS if area.name == "fisher")
+    area = next(area for area in AREAS if area.name == "stages")
     for mutant in sample(area, size=40):
         source = (ROOT / mutant.module).read_text("utf-8")
         changed = mutant.mutation.apply(source)
@@ -127,11 +127,11 @@ def test_areas_name_modules_and_tests_that_are_there() -> None:
 
 
 def test_tests_that_import_a_module_come_first() -> None:
-    area = next(area for area in AREAS if area.name == "fisher")
-    direct, others, far = area.test_files("prunekit/fisher/search.py")
-    assert direct[0] == "tests/prunekit/fisher/test_search.py"
-    assert "tests/prunekit/fisher/test_alternatives.py" in direct
-    assert "tests/prunekit/fisher/test_gradients.py" in others
+    area = next(area for area in AREAS if area.name == "stages")
+    direct, others, far = area.test_files("prunekit/stages/search/mac_search.py")
+    assert direct[0] == "tests/prunekit/stages/test_mac_search.py"
+    assert "tests/prunekit/stages/test_unit_scores.py" in direct
+    assert "tests/prunekit/stages/test_gradients.py" in others
     assert "tests/experiments/test_prune_fisher.py" in far
 
 

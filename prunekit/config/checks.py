@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from prunekit.config.choices import RUNTIMES
+
 LARGEST_SIZE = 10**7
 """Far above every model's, and far below what a table of floats fits into memory for."""
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -51,6 +53,14 @@ def twice(name: str, values: Sequence[Any]) -> Iterator[str]:
     for place, value in enumerate(values):
         if value in values[:place]:
             yield f"{name}: {value} stands twice in {values}, once is enough"
+
+
+def runtime_problems(name: str, runtimes: Sequence[str], dtype: str, device: str) -> Iterator[str]:
+    """Of the runtimes that models are timed in, a setting of ``name``."""
+    for runtime in runtimes:
+        yield from one_of(name, runtime, RUNTIMES)
+    if any("onnx" in runtime for runtime in runtimes) and (dtype != "float32" or "cuda" in device):
+        yield f"{name}: ONNX Runtime is timed on CPUs, from float32; use dtype=float32 and run.device=cpu"
 
 
 def shape_problems(shape: Mapping[str, Any]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import transformers
@@ -291,8 +291,7 @@ def _load_pruned(
     if model.can_generate():
         with in_one_line(f"{path}/{GENERATION_CONFIG_NAME}"):
             model.generation_config = GenerationConfig.from_pretrained(str(path))
-    loaded: PreTrainedModel = model.eval()
-    return loaded
+    return cast("PreTrainedModel", model.eval())
 
 
 def _fixed_tables(model: PreTrainedModel) -> dict[str, torch.Tensor]:

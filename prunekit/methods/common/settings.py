@@ -19,7 +19,7 @@ class MethodConfig:
     name: str = "fisher"
     """Of its file in ``prunekit/methods/``."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Its own."""
+    """Those of the method alone, by name; its file says which it has."""
 
     def problems(self) -> Iterator[str]:
         yield from one_of("name", self.name, names())

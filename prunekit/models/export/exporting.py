@@ -14,7 +14,7 @@ import torch
 
 from prunekit.config.choices import EXPORT_FORMATS, EXPORT_PRECISIONS
 from prunekit.models import checkpoints
-from prunekit.models.blocks import describe
+from prunekit.models.blocks import attention_for_transformers, describe
 from prunekit.models.export import graphs
 from prunekit.models.export.card import Facts, card_text
 from prunekit.models.export.sessions import Session
@@ -177,9 +177,8 @@ def _stock(model: PreTrainedModel, plain: bool) -> tuple[Write, Callable[[Path],
         return _Stock(shape.lost, written.num_parameters())
 
     def again(folder: Path) -> Answers:
-        loaded = type(model).from_pretrained(
-            folder, dtype=model.dtype, attn_implementation=model.config._attn_implementation
-        )
+        attention = attention_for_transformers(model.config, model.config._attn_implementation)
+        loaded = type(model).from_pretrained(folder, dtype=model.dtype, attn_implementation=attention)
         return _answers(on_device(loaded.eval(), model.device))
 
     return write, again

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +14,7 @@ from transformers.initialization import no_init_weights
 
 from prunekit.models.blocks import AttentionBlock, FFNBlock
 from prunekit.models.empty_sublayers import SkippedNorm
-from prunekit.models.export.stock_shape import LayerParts, StockShape, layers_of, outer_names
+from prunekit.models.export.stock_shape import LayerParts, StockShape, layers_of, new_stock, outer_names
 from prunekit.models.families.anatomy import Encoder
 from prunekit.models.families.table import family_of
 from prunekit.models.residual import embedding_writer
@@ -31,7 +32,7 @@ def stock_model(model: PreTrainedModel, shape: StockShape) -> PreTrainedModel:
         UserError: the first sublayer is gone with its LayerNorm, and nothing before it has one.
     """
     with no_init_weights():
-        stock: Any = type(model)(shape.config)
+        stock: Any = new_stock(model, shape.config)
     stock.to(device=model.device, dtype=model.dtype)
     _write_outside(model, stock, shape.copies)
     for source, target in zip(shape.layers, layers_of(stock), strict=True):
@@ -42,7 +43,6 @@ def stock_model(model: PreTrainedModel, shape: StockShape) -> PreTrainedModel:
     stock.tie_weights()
     if model.can_generate():
         stock.generation_config = copy.deepcopy(model.generation_config)
-    stock.set_attn_implementation(model.config._attn_implementation)
     written: PreTrainedModel = stock.eval()
     return written
 
@@ -80,6 +80,7 @@ def _write_attention(block: AttentionBlock, into: AttentionBlock, copies: int) -
     size, room = block.head_size, into.head_size
     assert into.q is not None and into.k is not None and into.v is not None
     # attention divides by the root of the head size, which has grown with the zeros
+    places = _places(block)
     factors = (math.sqrt(room / size) if room != size else 1.0, 1.0, 1.0)
     for source, target, factor in zip((block.q, block.k, block.v), (into.q, into.k, into.v), factors, strict=True):
         target.weight.zero_()
@@ -87,16 +88,24 @@ def _write_attention(block: AttentionBlock, into: AttentionBlock, copies: int) -
         if source is not None:
             inputs = source.in_features
             by_head = target.weight.view(-1, room, target.in_features)
-            by_head[: block.heads, :size, :inputs] = source.weight.view(-1, size, inputs) * factor
-            target.bias.view(-1, room)[: block.heads, :size] = source.bias.view(-1, size) * factor
+            by_head[places, :size, :inputs] = source.weight.view(-1, size, inputs) * factor
+            target.bias.view(-1, room)[places, :size] = source.bias.view(-1, size) * factor
     output: Any = into.o
     output.weight.zero_()
     if block.heads:
         projection: Any = block.o
         spread = output.weight.new_zeros(projection.out_features, output.in_features)
-        spread.view(len(spread), -1, room)[:, : block.heads, :size] = projection.weight.view(len(spread), -1, size)
+        spread.view(len(spread), -1, room)[:, places, :size] = projection.weight.view(len(spread), -1, size)
         output.weight.copy_(_copied(spread, copies))
     _write_bias(output, block.o, copies)
+
+
+def _places(block: AttentionBlock) -> Tensor:
+    """(head,): where heads go. Those with a bias outside their projections stay where the table of it has them."""
+    if block.paths.bias is None or not block.heads:
+        return torch.arange(block.heads)
+    remaining: Tensor = attrgetter(block.paths.computing)(block.module).remaining
+    return remaining
 
 
 def _write_ffn(block: FFNBlock, into: FFNBlock, copies: int) -> None:

@@ -17,9 +17,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
-from prunekit.models.blocks import AttentionBlock, FFNBlock, attention_blocks, describe, ffn_blocks
+from prunekit.models.blocks import (
+    AttentionBlock,
+    FFNBlock,
+    attention_blocks,
+    attention_for_transformers,
+    describe,
+    ffn_blocks,
+)
 from prunekit.models.empty_sublayers import SkippedNorm
 from prunekit.models.families.anatomy import Encoder, Stack
 from prunekit.models.families.table import family_of
@@ -135,7 +141,10 @@ def _fill_sizes(config: Any, stack: Stack, layers: tuple[LayerParts, ...]) -> bo
     size, most = blocks[0].head_size, max(1, *(block.heads for block in blocks))
     before = getattr(config, stack.heads)
     exactly = [most] if most * size == config.hidden_size else []
-    for heads in (*exactly, before, *range(most, config.hidden_size + 1)):
+    choices = (*exactly, before, *range(most, config.hidden_size + 1))
+    if any(paths.bias for paths in stack.attention):  # its table has every head of the unpruned model
+        choices = (before,)
+    for heads in choices:
         if heads >= most and config.hidden_size % heads == 0 and config.hidden_size // heads >= size:
             setattr(config, stack.heads, heads)
             return True
@@ -152,10 +161,18 @@ def _fits(model: PreTrainedModel, config: PreTrainedConfig) -> bool:
     )
 
 
+def new_stock(model: PreTrainedModel, config: PreTrainedConfig) -> PreTrainedModel:
+    """A stock model of the same class, with the attention that transformers has for it."""
+    architecture: Any = type(model)
+    how = attention_for_transformers(config, model.config._attn_implementation)
+    stock: PreTrainedModel = architecture._from_config(config, attn_implementation=how)
+    return stock
+
+
 def stock_shapes(model: PreTrainedModel, config: PreTrainedConfig) -> dict[str, torch.Size]:
     """Of every tensor of a stock model of the same class."""
     with torch.device("meta"):
-        stock: nn.Module = type(model)(config)
+        stock = new_stock(model, config)
     return {name: tensor.shape for name, tensor in stock.state_dict().items()}
 
 

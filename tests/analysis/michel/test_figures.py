@@ -49,7 +49,7 @@ def test_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     michel.timing(tmp_path / "runs", DEMO)
     first, second = (draw_all([tmp_path / "runs"], tmp_path / name) for name in ("first", "second"))
     files = [*first.figures, *first.table_files]
-    assert len(files) == len(second.figures) + len(second.table_files) == 18
+    assert len(files) == len(second.figures) + len(second.table_files) == 20
     for path in files:
         other = tmp_path / "second" / path.relative_to(tmp_path / "first")
         assert path.read_bytes() == other.read_bytes(), path.name

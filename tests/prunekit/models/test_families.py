@@ -42,6 +42,8 @@ def first_input(model: PreTrainedModel, batch: dict[str, Tensor]) -> tuple[Tenso
         logits(model, batch)
     x, mask, *bias = seen[0]
     for scores in bias:
+        if scores is None:  # a place that other families have for something else
+            continue
         mask = torch.where(mask, scores, -torch.inf) if mask.dtype == torch.bool else mask + scores
     return x, mask
 

@@ -57,7 +57,7 @@ AREAS = (
     Area("cofi", "prunekit/cofi/**/*.py", ("tests/prunekit/cofi",), (
         "tests/experiments/test_cofi_step.py", CACHED, "tests/experiments/test_prune_cofi.py", *SETTINGS,
     )),
-    Area("fisher", "prunekit/fisher/**/*.py", ("tests/prunekit/fisher",), (
+    Area("stages", "prunekit/stages/**/*.py", ("tests/prunekit/stages", "tests/prunekit/methods"), (
         "tests/experiments/test_latency_table.py", CACHED, "tests/experiments/test_prune_fisher.py", *SETTINGS,
     )),
     Area("heads", "prunekit/heads/**/*.py", ("tests/prunekit/heads", "tests/prunekit/forward"), (

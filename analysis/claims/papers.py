@@ -105,7 +105,7 @@ def _claim(item: Mapping[str, Any], over: str, source: str, place: str) -> Claim
     find = EVIDENCE[_one_of(item["evidence"], EVIDENCE, f"{place}: evidence")]
     judge = CRITERIA[_one_of(item["judge"], CRITERIA, f"{place}: judge")]
     own, theirs = _arguments(judge, given, place), _arguments(find, given, place)
-    _check_names(given, {*own, *theirs}, (), f"{place}: given")
+    _check_names(given, sorted({*own, *theirs}), (), f"{place}: given")
     margin = _margin(item["margin"], item["side"], f"{place}: margin")
     values = {name: _printed(value, source, place) for name, value in item.get("printed", {}).items()} | given
     values["margin"] = margin

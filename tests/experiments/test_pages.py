@@ -47,7 +47,11 @@ def test_there_are_commands_to_check() -> None:
     assert len(found) >= 20
 
 
-@pytest.mark.parametrize(("page", "line"), commands(), ids=[f"{page}-{line}" for page, line in commands()])
+@pytest.mark.parametrize(("page", "line"), [
+    # those of the results come from claims, whose commands are composed where claims are tested
+    pytest.param(page, line, id=f"{page}-{line}", marks=[pytest.mark.slow] * page.startswith("docs/results/"))
+    for page, line in commands()
+])  # fmt: skip
 def test_every_command_composes(page: str, line: str) -> None:
     verb, *words = shlex.split(line)
     flags = ("-m", "--cfg", "job", "all", "--help")

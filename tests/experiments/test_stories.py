@@ -226,6 +226,7 @@ def test_second_order_removal_is_timed_without_a_teacher(folder: Path) -> None:
     assert metrics["ratio_plain"] > 0 and record["teacher"] is None
 
 
+@pytest.mark.slow
 def test_thousands_of_records_are_drawn_as_one_by_one(folder: Path) -> None:
     record = perform(
         "benchmark", *TINY, f"run.folder={folder}", "benchmark=analysis", "examples=100", "repeats=1"

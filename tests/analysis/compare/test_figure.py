@@ -185,6 +185,7 @@ def test_a_front_is_what_nothing_beats(comparison: Comparison) -> None:
     assert not oracle["front_macs_percent"].any(), "it knows the labels that it is evaluated on"
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     everything(tmp_path / "runs")
     found = []

@@ -33,9 +33,10 @@ SHARED = ("albert",)
 
 
 def cases() -> list[Any]:
-    """Every method with every family that it names: all are slow but BERT and the one with shared layers."""
+    """Every method with every family that it names: all are slow but BERT, and the one with shared layers for one."""
+    quick = [("fisher", family) for family in SHARED]
     return [
-        pytest.param(name, family, marks=() if family in ("bert", *SHARED) else pytest.mark.slow)
+        pytest.param(name, family, marks=() if family == "bert" or (name, family) in quick else pytest.mark.slow)
         for name in names()
         for family in method_class(name).families or ENCODERS
     ]

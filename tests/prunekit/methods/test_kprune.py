@@ -144,7 +144,11 @@ class Plain:
             projection.weight.copy_(weight)
 
 
-@pytest.mark.parametrize(("constraint", "variant"), [(0.5, "paper"), (0.2, "paper"), (0.6, "released")])
+@pytest.mark.parametrize(("constraint", "variant"), [
+    (0.5, "paper"),
+    pytest.param(0.2, "paper", marks=pytest.mark.slow),
+    pytest.param(0.6, "released", marks=pytest.mark.slow),
+])  # fmt: skip
 def test_it_is_the_plain_loop(constraint: float, variant: str) -> None:
     model = tiny("bert")
     batches = [batch_for(model, 8, LENGTH, seed) for seed in range(5)]

@@ -84,7 +84,9 @@ def test_weights_and_errors_of_a_stitched_model(family: str) -> None:
     assert changed >= 2
 
 
-@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "electra", "albert"])
+@pytest.mark.parametrize(
+    "family", ["bert", "albert", *(pytest.param(f, marks=pytest.mark.slow) for f in ("distilbert", "roberta", "electra"))]
+)
 @pytest.mark.parametrize("kind", ["mac", "parameters"])
 def test_budget_met_and_gated_is_removed(family: str, kind: str) -> None:
     model = tiny(family)

@@ -69,7 +69,10 @@ def test_translations_are_worth_comparing(model: PreTrainedModel, beams: int) ->
 
 # One word at a time has a cache of one row where beams have four: the other tests have both for some units.
 @pytest.mark.parametrize("beams", [pytest.param(GREEDY, marks=pytest.mark.slow), BEAMS])
-@pytest.mark.parametrize("unit", [f"{kind} {part}" for kind in HEADS for part in ("heads", "first", "sublayer", "all")])
+@pytest.mark.parametrize("unit", [
+    pytest.param(f"{kind} {part}", marks=[pytest.mark.slow] * (part == "first"))  # the whole sublayer is near it
+    for kind in HEADS for part in ("heads", "first", "sublayer", "all")
+])  # fmt: skip
 def test_gated_and_pruned_translate_alike(model: PreTrainedModel, unit: str, beams: int) -> None:
     masks = without(model, unit)
     with prunekit.gated(model, masks):
@@ -93,7 +96,7 @@ def test_so_does_what_was_saved_and_loaded(model: PreTrainedModel, beams: int, t
     assert_same(generated(prune(loaded, again), beams), expected)
 
 
-@pytest.mark.parametrize("beams", [GREEDY, BEAMS])
+@pytest.mark.parametrize("beams", [pytest.param(GREEDY, marks=pytest.mark.slow), BEAMS])
 @pytest.mark.parametrize("cache", [{"use_cache": False}, {"cache_implementation": "static", "disable_compile": True}])
 def test_the_cache_changes_nothing(model: PreTrainedModel, cache: dict[str, Any], beams: int) -> None:
     for masks in (uneven(model), without(model, "dec-dec all"), without(model, "enc-dec all")):

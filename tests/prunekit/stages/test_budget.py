@@ -53,8 +53,7 @@ def test_costs_are_those_of_pruned_models(family: str) -> None:
     assert Budget(0.5, "parameters", 11).share(model, masks) == pytest.approx(matrices(small) / matrices(model))
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("constraint", [0.3, 0.55, 0.8])
+@pytest.mark.parametrize(("seed", "constraint"), [(0, 0.3), (1, 0.55), (2, 0.8)])
 def test_a_search_under_parameters_finds_the_best_of_all_masks(seed: int, constraint: float) -> None:
     model, values = tiny("bert", exactly=None, **SHAPE), scores(seed)
     budget = Budget(constraint, "parameters", 9)

@@ -85,7 +85,8 @@ def test_weights_and_errors_of_a_stitched_model(family: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "family", ["bert", "albert", *(pytest.param(f, marks=pytest.mark.slow) for f in ("distilbert", "roberta", "electra"))]
+    "family",
+    ["bert", "albert", *(pytest.param(name, marks=pytest.mark.slow) for name in ("distilbert", "roberta", "electra"))],
 )
 @pytest.mark.parametrize("kind", ["mac", "parameters"])
 def test_budget_met_and_gated_is_removed(family: str, kind: str) -> None:

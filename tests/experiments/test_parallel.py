@@ -15,6 +15,7 @@ def without_its_date(text: str) -> str:
     return "".join(line for line in lines if not line.startswith("  finished before, on "))
 
 
+@pytest.mark.slow
 def test_one_trains_and_the_other_returns_its_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """This process comes soon after the other one has begun."""
     settings = [*TINY, "train.epochs=8", f"run.folder={tmp_path}", "run.threads=1"]

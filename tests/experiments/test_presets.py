@@ -132,6 +132,7 @@ def test_every_experiment_says_how_to_run_it_and_composes(path: Path) -> None:
         assert cells(*(text for text in line.split() if text != "-m"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_preset_changes_the_configuration_or_names_a_sweep(path: Path) -> None:
     verb = preset_named(path.stem).verb

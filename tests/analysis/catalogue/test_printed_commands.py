@@ -70,6 +70,7 @@ def settings(command: str) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 def test_commands_of_own_files_and_teachers_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     origin = change(michel.finetune(tmp_path / "runs", task="moods", teacher=None, scale="demo"), task=MOODS)
     for task in (MOODS, MOODS | {"name": "files"}):

@@ -54,6 +54,7 @@ def test_everything_is_drawn_and_nothing_is_missed(tmp_path: Path, monkeypatch: 
     assert (drawn.missing, drawn.warnings) == ([], [])
 
 
+@pytest.mark.slow
 def test_encoder_and_translation_share_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the figures of BERT, nor the comparison of methods, nor what is said to be missing."""
     monkeypatch.setattr(output, "save_figure", without_pdf)

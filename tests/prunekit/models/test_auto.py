@@ -59,6 +59,7 @@ def folder(small: PreTrainedModel, tmp_path_factory: pytest.TempPathFactory) -> 
     return path
 
 
+@pytest.mark.slow
 def test_the_library_alone_leaves_transformers_as_it_is() -> None:
     code = (
         "import sys, prunekit; prunekit.load; from transformers.models.auto.configuration_auto import CONFIG_MAPPING;"

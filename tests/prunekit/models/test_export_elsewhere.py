@@ -97,7 +97,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (by_heads, ["padded", "onnx"], "self heads"),
         (by_fisher, ["padded", "onnx"], "neurons by layer"),
-        (by_cofi, ["padded", "onnx"], "hidden size 13"),
+        (by_cofi, ["padded", "onnx"], "hidden size 12"),
         (alike, ["plain", "padded"], None),
     ],
 )

@@ -94,6 +94,16 @@ def neuron_macs(hidden: int, length: int) -> int:
     return 2 * length * hidden
 
 
+def head_weights(hidden: int, head_size: int) -> int:
+    """Weights of one head: its part of the query, key, value and output matrices."""
+    return 4 * hidden * head_size
+
+
+def neuron_weights(hidden: int) -> int:
+    """Weights of one FFN neuron: its row of one matrix and its column of the other."""
+    return 2 * hidden
+
+
 def _parameters(modules: Iterable[nn.Module | None]) -> int:
     unique = {id(p): p.numel() for module in modules if module is not None for p in module.parameters()}
     return sum(unique.values())

@@ -76,10 +76,8 @@ class NormalEquations:
         where there is no finite solution."""
         assert self._missing is not None
         products = self._products.triu() + self._products.triu(1).T
-        damped = products + DAMPING * products.diagonal().mean() * torch.eye(len(products)).to(products)
-        try:
-            change = torch.cholesky_solve(self._missing, torch.linalg.cholesky(damped))
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        change = damped_change(products, self._missing)
+        if change is None:
             return torch.full_like(self._missing, torch.nan).T, torch.nan
         squared = self._residual - 2 * (change * self._missing).sum() + (change * (products @ change)).sum()
         return change.T, float((squared.clamp_min(0) / self._target).sqrt())
@@ -87,6 +85,22 @@ class NormalEquations:
     def _by_unit(self, by_feature: Tensor) -> Tensor:
         sums = by_feature.new_zeros(self.units + self.ones, *by_feature.shape[1:])
         return sums.index_add_(0, self._unit, by_feature)
+
+
+def damped_change(products: Tensor, moments: Tensor, damping: float = DAMPING) -> Tensor | None:
+    """The Δ, (feature, d), that makes ‖r - f Δ‖² + λ ‖Δ‖² least; None where there is no finite one.
+
+    Args:
+        products: Σ f fᵀ, (feature, feature).
+        moments: Σ f rᵀ, (feature, d).
+        damping: λ as a share of the mean of the products' diagonal.
+    """
+    damped = products + damping * products.diagonal().mean() * torch.eye(len(products)).to(products)
+    try:
+        change = torch.cholesky_solve(moments, torch.linalg.cholesky(damped))
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return None
+    return change if bool(change.isfinite().all()) else None
 
 
 def solve(equations: NormalEquations, variant: str) -> Tensor:

@@ -25,15 +25,13 @@ from prunekit.data.batches import Batch, model_inputs
 from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.replay import context, equal_length_groups, first_layer_input
 from prunekit.models.blocks import Block, describe
+from prunekit.stages.refit.least_squares import DAMPING, damped_change
 from prunekit.stages.refit.token_file import TokenFile
 from prunekit.stages.score.projection_inputs import SUBLAYERS, projections
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-DAMPING = 0.01
-"""λ, as a share of the mean of FᵀF's diagonal."""
 
 
 @dataclass(frozen=True)
@@ -179,18 +177,15 @@ def _solved(matrix: Tensor, moments: Tensor, weight: Tensor, damping: float | No
         moments: Fᵀ(what is missing with the weights at hand).
         weight: Wᵀ.
     """
+    if damping is not None:
+        if not matrix.diagonal().any():  # nothing ever fires
+            return torch.zeros_like(moments)
+        return damped_change(matrix, moments, damping)
     try:
-        if damping is None:
-            values, vectors = torch.linalg.eigh(matrix)
-            live = values > len(values) * torch.finfo(values.dtype).eps * values.max()
-            inverse = torch.where(live, 1 / values.where(live, torch.ones_like(values)), 0.0)
-            solved = vectors @ (inverse[:, None] * (vectors.T @ (moments + matrix @ weight))) - weight
-        else:
-            mean = float(matrix.diagonal().mean())
-            if mean == 0:  # nothing ever fires
-                return torch.zeros_like(moments)
-            damped = matrix + damping * mean * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-            solved = torch.cholesky_solve(moments, torch.linalg.cholesky(damped))
+        values, vectors = torch.linalg.eigh(matrix)
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
         return None
+    live = values > len(values) * torch.finfo(values.dtype).eps * values.max()
+    inverse = torch.where(live, 1 / values.where(live, torch.ones_like(values)), 0.0)
+    solved = vectors @ (inverse[:, None] * (vectors.T @ (moments + matrix @ weight))) - weight
     return solved if bool(solved.isfinite().all()) else None

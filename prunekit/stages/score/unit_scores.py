@@ -13,6 +13,7 @@ from torch import Tensor
 
 from prunekit.config.choices import UNIT_SCORES
 from prunekit.models.blocks import blocks, describe
+from prunekit.models.costs import head_weights, neuron_weights
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.stages.score.gradients import diagonal
@@ -73,9 +74,10 @@ def _neuron_magnitude(model: PreTrainedModel) -> Tensor:
 def _random(model: PreTrainedModel, seed: int) -> UnitTensors:
     exists = Masks.ones(describe(model))
     generator = torch.Generator().manual_seed(seed)
-    hidden, head_size = describe(model).hidden, blocks(model)[0].head_size
+    hidden = describe(model).hidden
+    head, neuron = head_weights(hidden, blocks(model)[0].head_size), neuron_weights(hidden)
     heads, neurons = (
         torch.rand(units.shape, generator=generator, dtype=torch.float64) * units * weights
-        for units, weights in ((exists.heads["self"], 4 * hidden * head_size), (exists.neurons, 2 * hidden))
+        for units, weights in ((exists.heads["self"], head), (exists.neurons, neuron))
     )
     return UnitTensors(heads, neurons)

@@ -10,7 +10,7 @@ import numpy as np
 from prunekit.config.checks import near
 from prunekit.config.choices import ALL_BUDGETS
 from prunekit.models.blocks import blocks, describe
-from prunekit.models.costs import head_macs, neuron_macs
+from prunekit.models.costs import head_macs, head_weights, neuron_macs, neuron_weights
 from prunekit.models.masks import Masks
 from prunekit.stages.search.latency import LatencyTable
 from prunekit.stages.search.mac_search import check_constraint, reachable
@@ -55,8 +55,8 @@ class Budget:
         hidden, costs = describe(model).hidden, []
         for block in blocks(model):
             macs = self.kind == "mac"
-            head = head_macs(hidden, block.head_size, self.length) if macs else 4 * hidden * block.head_size
-            neuron = neuron_macs(hidden, self.length) if macs else 2 * hidden
+            head = head_macs(hidden, block.head_size, self.length) if macs else head_weights(hidden, block.head_size)
+            neuron = neuron_macs(hidden, self.length) if macs else neuron_weights(hidden)
             times = len(block.calls) if macs else 1  # a shared layer's weights are there once
             costs += [times * head * np.arange(block.heads + 1), times * neuron * np.arange(block.neurons + 1)]
         return costs

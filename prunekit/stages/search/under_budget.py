@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from prunekit.models.blocks import blocks, describe
+from prunekit.models.costs import head_weights, neuron_weights
 from prunekit.models.masks import Masks
 from prunekit.stages.search.budget import Budget
 from prunekit.stages.search.latency_search import latency_search
@@ -37,8 +38,8 @@ def search(
         return latency_search(scores, model, budget.table, budget.constraint)
     if budget.kind == "mac":
         return mac_search(scores, model, budget.length, budget.constraint, variant=variant)
-    hidden, size = describe(model).hidden, blocks(model)[0].head_size
-    head, neuron = 4 * hidden * size, 2 * hidden
+    hidden = describe(model).hidden
+    head, neuron = head_weights(hidden, blocks(model)[0].head_size), neuron_weights(hidden)
     masks = most_important(scores, model, head, neuron, math.floor(budget.limit(model)))
     if masks is None:
         raise budget.out_of_reach(model, min(head, neuron))

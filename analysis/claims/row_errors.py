@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.claims.intervals import ANSWERS, BANDS
 from analysis.data.loading import Journal
-from analysis.data.recorded_answers import answers_of
-from analysis.data.records import DamagedRecordError, Record
+from analysis.data.recorded_answers import usable_answers
+from analysis.data.records import Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,11 +57,7 @@ class Scores:
     def __init__(self, record: Record, journal: Journal) -> None:
         """Answers that cannot be used are named in ``journal``; bands stand in for them."""
         self.record = record
-        try:
-            self.sheet = answers_of(record)
-        except DamagedRecordError as error:
-            self.sheet = None
-            journal.warn(f"not compared pair by pair: {error}")
+        self.sheet = usable_answers(record, journal)
 
     def of(self, row: Mapping[Any, Any], **model: Any) -> ScoreOnRows:
         """One model.

@@ -12,8 +12,8 @@ from analysis.compare.words import ORACLE, method_look
 from analysis.data.frames import means
 from analysis.data.groups import Group, by_setting, describe, teacher_of
 from analysis.data.loading import Journal
-from analysis.data.recorded_answers import answers_of
-from analysis.data.records import DamagedRecordError, Record
+from analysis.data.recorded_answers import usable_answers
+from analysis.data.records import Record
 from analysis.render.output import Item, Table, file_name
 
 if TYPE_CHECKING:
@@ -82,14 +82,8 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _sheets(runs: Comparable, journal: Journal) -> dict[str, AnswerSheet]:
     """Answers by run; a run whose answers cannot be used, or are to other rows, is named."""
-    sheets = {}
-    for record in runs.records:
-        try:
-            if (sheet := answers_of(record)) is not None:
-                sheets[record.run_id] = sheet
-        except DamagedRecordError as error:
-            journal.warn(f"not compared pair by pair: {error}")
-    return sheets
+    sheets = {record.run_id: usable_answers(record, journal) for record in runs.records}
+    return {run: sheet for run, sheet in sheets.items() if sheet is not None}
 
 
 def _rows(points: pd.DataFrame, runs: Comparable, sheets: Mapping[str, AnswerSheet]) -> Iterator[dict[str, Any]]:

@@ -10,8 +10,8 @@ from analysis.compare.runs import comparable
 from analysis.compare.seconds import seconds_of
 from analysis.data.groups import by_setting, teacher_of
 from analysis.data.loading import Journal
-from analysis.data.recorded_answers import answers_of
-from analysis.data.records import DamagedRecordError, Record
+from analysis.data.recorded_answers import usable_answers
+from analysis.data.records import Record
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,7 @@ def standings(method: str, records: Sequence[Record], journal: Journal) -> Itera
             continue
         cells: dict[float, dict[str, list[tuple[Record, Answered]]]] = {}
         for record in runs.records:
-            try:
-                sheet = answers_of(record)
-            except DamagedRecordError as error:
-                journal.warn(f"not ranked: {error}")
-                continue
-            if sheet is not None:
+            if (sheet := usable_answers(record, journal, "not ranked")) is not None:
                 own = Answered(record.run_id, teacher_of(record), sheet.answers, len(sheet.models) - 1)
                 cell = cells.setdefault(float(record.config["constraint"]), {})
                 cell.setdefault(str(record.config["method"]["name"]), []).append((record, own))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.data.loading import Journal
 from analysis.data.records import DamagedRecordError, Record
 from prunekit.runs.schema.answer_file import FILE, read_answers
 
@@ -36,3 +37,16 @@ def answers_of(record: Record, role: str = "evaluation") -> AnswerSheet | None:
             f"{' and '.join(f'{rows} rows {fingerprint}' for rows, fingerprint in named) or 'none'}"
         )
     return sheets[role]
+
+
+def usable_answers(record: Record, journal: Journal, unused: str = "not compared pair by pair") -> AnswerSheet | None:
+    """The answers to the evaluation rows; those that cannot be used are as if there were none, and named.
+
+    Arguments:
+        unused: what is not done then.
+    """
+    try:
+        return answers_of(record)
+    except DamagedRecordError as error:
+        journal.warn(f"{unused}: {error}")
+        return None

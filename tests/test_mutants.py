@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -163,14 +162,14 @@ def test_processes_end_with_their_work_and_their_time(tmp_path: Path) -> None:
         os.write(1, str(Path.cwd()).encode())
         return 7
 
-    def sleeps() -> int:
-        time.sleep(60)
+    def waits() -> int:
+        signal.pause()
         return 0
 
     outcome = forked(writes, tmp_path, log, cpu=30, seconds=60)
     assert (outcome.status, outcome.passed, outcome.timed_out) == (7, False, False)
     assert log.read_text("utf-8") == str(tmp_path)
-    late = forked(sleeps, tmp_path, log, cpu=30, seconds=0.2)
+    late = forked(waits, tmp_path, log, cpu=30, seconds=0.2)
     assert late.timed_out and late.status == -signal.SIGKILL and late.seconds < 30
     assert forked(lambda: 1 // 0, tmp_path, log, cpu=30, seconds=60).status == 3
     assert "ZeroDivisionError" in log.read_text("utf-8")

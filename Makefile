@@ -19,10 +19,11 @@ help:  ## Show this list
 
 setup: $(READY)  ## Make a virtual environment in .venv with everything pinned
 
+# Without --no-compile pip compiles every file of every package, a minute or two, of which most are never imported.
 $(READY): requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit("prunekit needs Python 3.11 or newer, PYTHON=... names another one" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
 	touch $(READY)
 
 test: $(READY)  ## Run the tests (minutes, no network, no GPU)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import math
+import numbers as numbers_abc
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -148,6 +149,24 @@ def field_problems(item: dataclasses.Field[Any], value: Any) -> Iterator[str]:
                 text.encode()
             except UnicodeEncodeError:
                 yield f"{item.name}: {text!r} is no text (its bytes are not UTF-8)"
+
+
+def argument(item: dataclasses.Field[Any], value: Any) -> Any:
+    """A value that Python code gives for a field: of the type of the field's default, and within its range.
+
+    Whole numbers are taken for others, and NumPy's for Python's.
+
+    Raises:
+        ValueError: it is not (naming the field, in a line).
+    """
+    kinds = {bool: bool, int: numbers_abc.Integral, float: numbers_abc.Real, str: str}
+    kind = next(kind for kind in kinds if isinstance(item.default, kind))
+    if not isinstance(value, kinds[kind]) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{item.name}: {value!r} is no {kind.__name__}, as its default {item.default!r} is")
+    own = kind(value)
+    for problem in field_problems(item, own):
+        raise ValueError(problem)
+    return own
 
 
 def numbers(value: Any) -> Iterator[float]:

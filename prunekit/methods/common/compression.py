@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from prunekit.config.checks import one_of
+from prunekit.config.choices import LABELS
+from prunekit.config.ranges import LENGTH, SEEDS, PathRule, argument, within
 from prunekit.data.batches import Batch
+from prunekit.forward.checked_batches import checked_batches
 from prunekit.methods.common.chosen import chosen_stages
 from prunekit.methods.common.method import Compression
 from prunekit.methods.common.problem import Keep, Problem, computed
 from prunekit.methods.common.registry import method as named_method
 from prunekit.models.families.table import encoder_of
+from prunekit.models.input_tables import check_length
+from prunekit.models.wrappers import check_wrappers
 from prunekit.stages.search.budget import Budget
 from prunekit.stages.search.latency import LatencyTable
 from prunekit.support.cache import Cache, EntryKind, Tensors
@@ -75,22 +82,28 @@ def compressions(
         table: of :func:`prunekit.stages.search.latency.latency_table`, for ``budget="latency"``.
         folder: whose cache keeps what does not depend on the budget, so that a second budget takes seconds.
     """
+    given = {"constraint": constraint, "labels": labels, "seed": seed, "uniform": uniform}
+    if length is not None:
+        given["length"] = length
+    chosen = _arguments(given, folder)
     own = named_method(method, options)
-    refine, refit = chosen_stages(method, own, refine, refit, uniform)
+    refine, refit = chosen_stages(method, own, refine, refit, chosen.uniform)
     check_family(method, own.families, model)
-    if isinstance(batches, Mapping):
-        raise UserError("batches: one batch was given, write [batch]; an iterable of batches is needed")
-    listed = list(batches)
-    if not listed:
+    check_finite(model)
+    checked = checked_batches(model, batches, targets=own.labels, scored=labels == "gold")
+    listed = [{name: batch[name] for name in batch if name != "index"} for batch in checked]
+    rows = sum(len(batch["input_ids"]) for batch in listed)
+    if not rows:
         raise UserError("batches: there are none, at least one example is needed")
     if length is None:
-        masks = [batch["attention_mask"] for batch in listed if "attention_mask" in batch]
-        rows = sum(len(mask) for mask in masks)
-        length = max(1, round(sum(int(mask.sum()) for mask in masks) / max(1, rows)))
+        tokens = round(sum(int(batch["attention_mask"].sum()) for batch in listed) / rows)
+    else:
+        tokens = chosen.length
+        check_length("length", tokens, model)
     keep = computed if folder is None else kept_in(folder, model, listed)
     problem = Problem(
-        model=model, batches=listed, budget=Budget(constraint, budget, length, table), seed=seed, labels=labels,
-        refine=refine, refit=refit, uniform=uniform, keep=keep,
+        model=model, batches=listed, budget=Budget(chosen.constraint, budget, tokens, table), seed=chosen.seed,
+        labels=labels, refine=refine, refit=refit, uniform=chosen.uniform, keep=keep,
     )  # fmt: skip
     training = model.training
     model.eval()
@@ -100,8 +113,45 @@ def compressions(
         model.train(training)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    """What Python code chooses, with the ranges that the verb's settings have."""
+
+    constraint: float = within(0.5, 0, 1, above=True, below=True)
+    labels: str = "gold"
+    length: int = within(1, 1, LENGTH)
+    seed: int = within(0, 0, SEEDS)
+    uniform: bool = False
+
+
+def _arguments(given: Mapping[str, Any], folder: str | Path | None) -> _Arguments:
+    """
+    Raises:
+        UserError: one is of another type or outside its range, or the folder can be none.
+    """
+    known = {item.name: item for item in fields(_Arguments)}
+    try:
+        chosen = _Arguments(**{name: argument(known[name], value) for name, value in given.items()})
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    problems = [*one_of("labels", chosen.labels, LABELS)]
+    if folder is not None:
+        problems += PathRule(written=True).problems("folder", str(folder))
+    for problem in problems:
+        raise UserError(problem)
+    return chosen
+
+
+def check_finite(model: PreTrainedModel) -> None:
+    """Refuse weights that are no numbers: scores would order them somehow."""
+    for name, parameter in model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise UserError(f"model: {name} has values that are not finite; check how it was trained or saved")
+
+
 def check_family(name: str, families: tuple[str, ...] | None, model: PreTrainedModel) -> None:
     """Raise a :class:`UserError` for a model that a method cannot prune."""
+    check_wrappers(model)
     encoder_of(model.config)
     if families is not None and model.config.model_type not in families:
         raise UserError(f"method={name} prunes {', '.join(families)}; this model is a {model.config.model_type}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunekit import methods
 from prunekit.config.checks import near
-from prunekit.config.ranges import field_problems
+from prunekit.config.ranges import argument
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,15 +63,16 @@ def method(name: str, options: Mapping[str, Any] | None = None) -> Method:
     """
     found: Any = method_class(name)
     known = {item.name: item for item in dataclasses.fields(found)} if dataclasses.is_dataclass(found) else {}
+    if not isinstance(options, Mapping | None):
+        raise UserError(f"method.options: {options!r} is a {type(options).__name__}, give options by name")
+    chosen = {}
     for option, value in (options or {}).items():
         if option not in known:
             hint = near(option, known) if known else f"{name} has none"
             raise UserError(f"method.options.{option}: there is no such option of {name}, {hint}")
-        default = known[option].default
-        if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
-            kind = type(default).__name__
-            raise UserError(f"method.options.{option}: {value!r} is no {kind}, as its default {default!r} is")
-        for problem in field_problems(known[option], value):
-            raise UserError(f"method.options.{problem}")
-    made: Method = found(**(options or {}))
+        try:
+            chosen[option] = argument(known[option], value)
+        except ValueError as error:
+            raise UserError(f"method.options.{error}") from None
+    made: Method = found(**chosen)
     return made

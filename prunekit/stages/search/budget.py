@@ -40,6 +40,8 @@ class Budget:
         check_constraint(self.constraint)
         if self.kind not in ALL_BUDGETS:
             raise UserError(f"budget: {self.kind!r} is unknown, {near(self.kind, ALL_BUDGETS)}")
+        if not isinstance(self.table, LatencyTable | None):
+            raise UserError(f"budget: table is a {type(self.table).__name__}, it should be what latency_table returns")
         if (self.kind == "latency") != (self.table is not None):
             raise UserError("budget: a latency table is needed with budget=latency, and only there")
 

@@ -1,0 +1,111 @@
+"""What ``prunekit.compress`` refuses before it computes anything, whatever the method."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import prunekit
+from prunekit.data.batches import Batch
+from prunekit.methods.common.registry import names
+from prunekit.support.errors import UserError
+from tests.support.families import batch_for, tiny
+
+
+def example(rows: int = 4) -> tuple[Any, Batch]:
+    model = tiny("bert")
+    return model, {**batch_for(model, rows, 6), "labels": torch.arange(rows) % 3}
+
+
+def refusal(model: Any, batches: Any, **how: Any) -> str:
+    with pytest.raises(UserError) as error:
+        prunekit.compress(model, batches, **how)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("method", names())
+def test_every_method_reads_the_same_batches(method: str) -> None:
+    model, batch = example()
+    ids, words = batch["input_ids"], model.config.vocab_size
+    odd: dict[str, tuple[dict[str, Any], str]] = {
+        "words": ({"input_ids": ids + words}, "input_ids has"),
+        "types": ({"token_type_ids": torch.full_like(ids, 5)}, "token_type_ids has 5, the model's table"),
+        "reals": ({"input_ids": ids.double()}, "input_ids are float64 (4, 6), they should be int64"),
+        "empty row": ({"attention_mask": torch.zeros_like(ids)}, "attention_mask leaves a row without a token"),
+    }
+    for name, (changed, told) in odd.items():
+        assert f"batch 0 (from 0): {told}" in refusal(model, [{**batch, **changed}], method=method), name
+    assert "it should have tensors by name" in refusal(model, ["no"], method=method)
+    assert "at least one example" in refusal(model, [{key: value[:0] for key, value in batch.items()}], method=method)
+    assert "at least one example" in refusal(model, [], method=method)
+    assert "write [batch]" in refusal(model, batch, method=method)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("method", names())
+def test_weights_that_are_no_numbers_are_named(method: str, value: float) -> None:
+    for name in ("classifier.bias", "bert.encoder.layer.1.output.dense.weight"):
+        model, batch = example()
+        model.get_parameter(name).data.flatten()[0] = value
+        assert refusal(model, [batch], method=method).startswith(f"model: {name} has values that are not finite")
+
+
+def test_wrapped_models_are_refused_as_everywhere() -> None:
+    model, batch = example()
+    assert "give the model inside, model.module" in refusal(nn.DataParallel(model), [batch])
+    assert "no model of transformers" in refusal(nn.Linear(2, 2), [batch])
+    assert "no model of transformers" in refusal(None, [batch])
+
+
+def test_labels_are_asked_for_where_a_method_takes_a_loss() -> None:
+    model, batch = example()
+    unlabelled = {name: value for name, value in batch.items() if name != "labels"}
+    assert "no labels" in refusal(model, [unlabelled], method="fisher")
+    assert "labels of row 2 is 7" in refusal(model, [{**batch, "labels": torch.tensor([0, 1, 7, 0])}])
+    for method in ("random", "magnitude", "flap"):
+        prunekit.compress(model, [unlabelled], method=method)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"constraint": "x"}, "constraint: 'x' is no float, as its default 0.5 is"),
+        ({"constraint": None}, "constraint: None is no float, as its default 0.5 is"),
+        ({"constraint": True}, "constraint: True is no float, as its default 0.5 is"),
+        ({"constraint": math.nan}, "constraint: nan is no finite number"),
+        ({"constraint": 1}, "constraint: 1.0 is outside (0, 1)"),
+        ({"seed": 1.5}, "seed: 1.5 is no int, as its default 0 is"),
+        ({"seed": -1}, "seed: -1 must be at least 0"),
+        ({"seed": 2**70}, "seed: 1180591620717411303424 is too large, the most is 4,294,967,295"),
+        ({"uniform": "yes"}, "uniform: 'yes' is no bool, as its default False is"),
+        ({"labels": "silver"}, "labels: 'silver' is unknown, choose from gold, predicted"),
+        ({"length": 0}, "length: 0 must be at least 1"),
+        ({"length": 2.5}, "length: 2.5 is no int, as its default 1 is"),
+        ({"length": 10**9}, "length: 1000000000 is too large, the most is 1,000,000"),
+        ({"length": 500}, "length: 500 tokens are too many, this model has"),
+        ({"options": 3}, "method.options: 3 is a int, give options by name"),
+        ({"table": 3, "budget": "latency"}, "budget: table is a int, it should be what latency_table returns"),
+        ({"folder": "/proc/runs"}, "folder: '/proc/runs' lies in proc of the system"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(how: dict[str, Any], told: str) -> None:
+    model, batch = example()
+    assert refusal(model, [batch], **how).startswith(told)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    model, batch = example()
+    sizes: list[list[Tensor]] = []
+    for kinds in ((float, int), (np.float64, np.int64), (np.float32, np.int32)):
+        of_reals, of_integers = kinds
+        small = prunekit.compress(model, [batch], method="random", constraint=of_reals(0.5), seed=of_integers(3))
+        sizes.append([*small.parameters()])
+    for other in sizes[1:]:
+        assert all(torch.equal(*pair) for pair in zip(sizes[0], other, strict=True))

@@ -97,7 +97,7 @@ class Cofi:
             "expected": self._expected(), "counted": self._counted(masks),
             "counted_as_learned": self._counted(self.gates.evaluated()),
         }  # fmt: skip
-        missed = "" if done["prune"].best is not None else self._why_missed(sparsity)
+        missed = self._why_missed(sparsity, chosen=done["prune"].best is not None)
         done |= self._fixed(model, masks, done, {"finetune": how.finetune_epochs})
         return Pruned(model.eval(), masks, sparsity, done, missed)
 
@@ -185,10 +185,19 @@ class Cofi:
     def _counted(self, masks: Masks) -> float:
         return float(self.size.counted(masks.kept()))
 
-    def _why_missed(self, sparsity: dict[str, float]) -> str:
+    def _why_missed(self, sparsity: dict[str, float], *, chosen: bool) -> str:
+        """In words; empty where weights were chosen and what is gone is what was asked for.
+
+        ``released`` chooses by the expected sparsity alone, which has no upper bound: what the gates remove, rounded
+        one by one, may lie on either side of the target by then.
+        """
         needed = self.recipe.sparsity - self._epsilon
-        if sparsity["expected"] < needed:
+        if not chosen and sparsity["expected"] < needed:
             return f"the expected sparsity was {sparsity['expected']:.3f} in the end, {needed:.3f} was needed"
+        if chosen and abs(sparsity["counted"] - self.recipe.sparsity) <= TOLERANCE:
+            return ""
+        if self.released:
+            return f"the counted sparsity is {sparsity['counted']:.3f}, as the gates were learned"
         return f"with the sublayers that were decided on, the nearest to the target is {sparsity['counted']:.3f}"
 
 

@@ -34,7 +34,7 @@ from prunekit.models.pretrained import (
     read_config,
     some,
 )
-from prunekit.models.pruned_format import WEIGHTS, has_its_own_shape, rename, weights_file
+from prunekit.models.pruned_format import WEIGHTS, has_its_own_shape, other_shapes, rename, weights_file
 from prunekit.models.surgery import cut_as_recorded
 from prunekit.models.weight_files import check_weight_files
 from prunekit.support.errors import UserError
@@ -70,6 +70,7 @@ def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> N
             f"{type(model).__name__}: a class of its own, which cannot be loaded again; save a class of transformers, "
             "such as its model.base_model"
         )
+    _check_recorded(model)
     folder = Path(folder)
     config = copy.deepcopy(model.config)
     config.architectures = [type(model).__name__]
@@ -92,6 +93,17 @@ def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> N
                 model.generation_config.save_pretrained(temporary)
             if tokenizer is not None:
                 tokenizer.save_pretrained(temporary)
+
+
+def _check_recorded(model: PreTrainedModel) -> None:
+    """Refuse a model without a record of surgery that has not the shape of its configuration."""
+    if hasattr(model.config, "prunekit"):
+        return
+    for name, own, built in other_shapes(model):
+        raise UserError(
+            f"{type(model).__name__}: {name} has shape {own}, its configuration says {built}: a part was replaced by "
+            "another model's; prune the whole model"
+        )
 
 
 def holds_a_model(folder: Path, also: frozenset[str] = frozenset()) -> bool:

@@ -46,6 +46,8 @@ def check_attention(attention: str) -> None:
 
 def read_config(path: str | Path) -> PreTrainedConfig:
     """The configuration of a folder or Hub id, of a family in the table and a variant that its row describes."""
+    if Path(path).is_file():
+        raise UserError(f"{path}: a file; give the folder of a saved model")
     if (Path(path) / "adapter_config.json").is_file():
         raise UserError(f"{path}: an adapter that is not merged; save the model after its merge_and_unload()")
     content: dict[str, Any] = {}

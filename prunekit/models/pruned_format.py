@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ WEIGHTS = "model.safetensors"
 PRUNED_WEIGHTS = "prunekit.safetensors"
 PREFIX = "prunekit-"
 """Before the family, in the ``model_type`` of a pruned model."""
+Shape = tuple[int, ...] | None
 _PLAIN_SAVE = PreTrainedModel.save_pretrained
 HIDDEN_SIZE = "vocab_size"
 """A size of every family, which is in the record where config.json must not have it (null: it is the default)."""
@@ -39,15 +40,24 @@ for what reads configurations without their family, as the ``Trainer`` that goes
 
 
 def has_its_own_shape(model: PreTrainedModel) -> bool:
-    """Whether a model is not of the shape that transformers builds from its configuration."""
+    """Whether a pruned model is not of the shape that transformers builds from its configuration."""
     if not hasattr(model.config, "prunekit"):
         return False
+    return next(other_shapes(model), None) is not None
+
+
+def other_shapes(model: PreTrainedModel) -> Iterator[tuple[str, Shape, Shape]]:
+    """The tensors that are not as transformers builds them from the configuration: name, own shape, built shape; None
+    for one that is not there."""
     config = copy.deepcopy(model.config)
     config._attn_implementation = "eager"  # which every family of transformers has
     with torch.device("meta"):
-        plain = type(model)(config).state_dict()
+        built = type(model)(config).state_dict()
     own = model.state_dict()
-    return {name: own[name].shape for name in own} != {name: plain[name].shape for name in plain}
+    for name in sorted(own.keys() | built.keys()):
+        shapes = [tuple(tensors[name].shape) if name in tensors else None for tensors in (own, built)]
+        if shapes[0] != shapes[1]:
+            yield name, shapes[0], shapes[1]
 
 
 def rename(folder: Path) -> None:

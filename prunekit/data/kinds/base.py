@@ -118,6 +118,11 @@ class TaskKind:
                 f"{where} has {model.config.num_labels} outputs, task {task.name} needs "
                 f"{task.outputs}; give a model that was fine-tuned for this task"
             )
+        if model.config.problem_type == "multi_label_classification":
+            raise UserError(
+                f"{where} gives an input several labels at once (problem_type in its config.json), task {task.name} "
+                "has one of each; give a model that was fine-tuned for this task"
+            )
         if task.labels:
             check_outputs(model, task.labels, where, task.name)
 

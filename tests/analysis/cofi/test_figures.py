@@ -242,7 +242,7 @@ def test_baselines_side_by_side(tmp_path: Path) -> None:
         "task": ["sst2", "sst2"],
         "requested (%)": ["90", "90"],
         "method": ["CoFi", "small dense Transformer"],
-        "gone (%)": ["90.0", "88.0"],
+        "gone (%)": ["90.0", "88.0*"],
         "MACs left (%)": ["14.5", "16.4"],
         "speed-up, batch 1": ["4.00 x", ""],
         "speed-up, batch 128": ["7.00 x", "9.00 x"],
@@ -253,6 +253,13 @@ def test_baselines_side_by_side(tmp_path: Path) -> None:
         "accuracy": ["", ""],
     }
     assert len(journal.warnings) == 1
+
+
+def test_a_structure_far_from_its_target_has_missed_it_whatever_its_record_says(tmp_path: Path) -> None:
+    cofi.run(tmp_path, MINILM, counted=0.909)
+    cofi.run(tmp_path, MINILM, structure="layers", counted=0.833)
+    [drawing] = sparsity.draw(group(tmp_path), Journal())
+    assert "Starred: target missed (sst2, whole layers, 90 %: 1 of 1 runs)." in caption_of(drawing)
 
 
 def test_units_of_a_sublayer_that_is_gone_are_gone(tmp_path: Path) -> None:

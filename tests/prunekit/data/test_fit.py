@@ -89,6 +89,15 @@ def test_other_names_and_no_names() -> None:
         kind_of(TASK).check_fits(model, "teacher: x", TASK)
 
 
+def test_several_labels_at_once() -> None:
+    model = reader()
+    model.config.problem_type = "multi_label_classification"
+    with pytest.raises(UserError, match=r"^teacher: x gives an input several labels at once .*task demo has one of"):
+        kind_of(TASK).check_fits(model, "teacher: x", TASK)
+    model.config.problem_type = "single_label_classification"
+    kind_of(TASK).check_fits(model, "teacher: x", TASK)
+
+
 def test_labels_that_are_numbers_are_names_too() -> None:
     model = reader()
     weight = model.get_submodule("classifier").get_parameter("weight").clone()

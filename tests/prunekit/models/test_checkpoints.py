@@ -402,6 +402,28 @@ def test_an_index_leads_to_safetensors_beside_it_only(name: Any, told: str, tmp_
             attempt(folder)
 
 
+def test_a_file_is_no_model(tmp_path: Path) -> None:
+    """transformers would take a file for a configuration, and then for weights."""
+    save(tiny("bert"), tmp_path / "model")
+    for name in ("config.json", "model.safetensors"):
+        with pytest.raises(UserError, match=rf"{name}: a file; give the folder of a saved model$"):
+            load(tmp_path / "model" / name)
+
+
+def test_a_model_with_a_part_of_another_shape_is_not_saved(tmp_path: Path) -> None:
+    whole, other = tiny("bert"), tiny("bert")
+    masks = Masks.ones(describe(whole))
+    masks.neurons[0, 0] = False
+    other.bert = prune(whole, masks).bert
+    with pytest.raises(UserError, match=r"ForSequenceClassification: bert\.encoder\.layer\.0\.\S+ has shape .*, its "
+                                        r"configuration says .*; prune the whole model$"):  # fmt: skip
+        save(other, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    whole.resize_token_embeddings(whole.config.vocab_size + 3)  # which goes into the configuration
+    save(whole, tmp_path / "model")
+    assert load(tmp_path / "model").config.vocab_size == whole.config.vocab_size
+
+
 def test_weights_in_several_files_are_loaded(tmp_path: Path) -> None:
     model = tiny("bert")
     model.save_pretrained(tmp_path, max_shard_size="5KB")

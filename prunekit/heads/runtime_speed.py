@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prunekit.evaluation.runtimes import in_runtime
 from prunekit.evaluation.speed import forward_calls, rounds
-from prunekit.heads.settings import TimingSettings
 from prunekit.support.timing import interleaved
 
 if TYPE_CHECKING:
@@ -19,11 +18,24 @@ Row = dict[str, Any]
 VARIANTS = ("original", "pruned")
 
 
+class Rounds(Protocol):
+    """Settings of a run that times models."""
+
+    @property
+    def batch_sizes(self) -> list[int]: ...
+    @property
+    def warmup(self) -> int: ...
+    @property
+    def repeats(self) -> int: ...
+    @property
+    def dtype(self) -> str: ...
+
+
 def time_runtimes(
     original: PreTrainedModel, pruned: PreTrainedModel, runtimes: list[str], lengths: list[int],
-    config: TimingSettings, run: Run,
+    config: Rounds, run: Run,
 ) -> dict[str, Any]:  # fmt: skip
-    """Time both models in all runtimes in turn and write the table ``runtimes``; nothing where torch is the only one.
+    """:func:`runtime_rows` of both models, nothing where torch is the only runtime.
 
     Args:
         lengths: tokens an example, unpadded.
@@ -33,6 +45,19 @@ def time_runtimes(
     """
     if runtimes == ["torch"]:
         return {}
+    rows = runtime_rows(original, pruned, runtimes, lengths, config, run)
+    return {
+        name: value
+        for size in config.batch_sizes
+        for name, value in served([row for row in rows if row["batch_size"] == size], size, lengths[-1]).items()
+    }
+
+
+def runtime_rows(
+    original: PreTrainedModel, pruned: PreTrainedModel, runtimes: list[str], lengths: list[int],
+    config: Rounds, run: Run,
+) -> list[Row]:  # fmt: skip
+    """Time both models in all runtimes in turn; the rows of the table ``runtimes``, which is written."""
     models = {
         (variant, runtime): in_runtime(model, runtime)
         for runtime in runtimes
@@ -58,11 +83,7 @@ def time_runtimes(
             ])  # fmt: skip
             advance(1)
     run.table("runtimes", rows)
-    return {
-        name: value
-        for size in config.batch_sizes
-        for name, value in served([row for row in rows if row["batch_size"] == size], size, lengths[-1]).items()
-    }
+    return rows
 
 
 def with_fastest(rows: list[Row]) -> list[Row]:

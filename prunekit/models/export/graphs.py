@@ -122,14 +122,22 @@ def _parts(model: PreTrainedModel) -> Iterator[tuple[str, nn.Module, Inputs, lis
         }  # fmt: skip
         yield WRITER, _Decoder(model), given, ["logits"]
         return
+    check_graph(model)
+    with torch.no_grad():
+        output = model(**inputs)
+    yield MODEL, model, inputs, [name for name, value in output.items() if isinstance(value, Tensor)]
+
+
+def check_graph(model: PreTrainedModel) -> None:
+    """
+    Raises:
+        UserError: a model other than one for translation that has no graph of one input.
+    """
     if model.config.is_encoder_decoder or "MultipleChoice" in type(model).__name__:
         raise UserError(
             f"format: {type(model).__name__} has no ONNX graph here; encoders that answer about one input have, and "
             "translation models"
         )
-    with torch.no_grad():
-        output = model(**inputs)
-    yield MODEL, model, inputs, [name for name, value in output.items() if isinstance(value, Tensor)]
 
 
 def write_graph(

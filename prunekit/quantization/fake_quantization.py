@@ -54,7 +54,7 @@ def fake_quantized(values: Tensor, largest: Tensor) -> Tensor:
 
 @contextmanager
 def fake_quantization(model: PreTrainedModel, decay: float = 0.99) -> Iterator[None]:
-    """All linear layers and embeddings of a model, pruned or not, in 8 bits; as they were afterwards, on exceptions too.
+    """All linear layers and embeddings of a model, pruned or not, in 8 bits; afterwards as they were, on errors too.
 
     In training mode each linear layer goes on averaging the range of its inputs; in eval mode it takes what it has.
     The averages are buffers meanwhile, so that a checkpoint has them. What was learned stays in the weights, which are

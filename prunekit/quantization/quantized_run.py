@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import copy
 import tempfile
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from prunekit.data.batches import Examples
 from prunekit.data.rows import load_rows
 from prunekit.evaluation.evaluate import Evaluated, evaluate
-from prunekit.heads.runtime_speed import runtime_rows
+from prunekit.heads.runtime_speed import in_turn
 from prunekit.models import checkpoints
 from prunekit.models.costs import cost
-from prunekit.models.export.exporting import Exported, export
-from prunekit.models.export.graphs import MODEL, check_graph
+from prunekit.models.export.exporting import export
+from prunekit.models.export.graphs import MODEL, check_graph, quantize_graph
 from prunekit.models.export.sessions import Session
 from prunekit.quantization.fake_quantization import fake_quantization
-from prunekit.quantization.onnx_answers import answered_by, check_int8
+from prunekit.quantization.onnx_answers import Served, answered_by, check_int8
 from prunekit.quantization.settings import QuantizeSettings
 from prunekit.runs.beside_trivial import record_beside_trivial
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import evaluation_examples
 from prunekit.runs.teachers import Teacher
 from prunekit.support.fingerprints import model_fingerprint
+from prunekit.support.timing import Timing
 from prunekit.training.finetuning import steps_in, train, training_attention
 from prunekit.training.loop import Context
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-RUNTIMES = ["onnx", "onnx-int8"]
-"""That whole and quantised model are timed in, in turn."""
 
 
 class QuantizedRun:
@@ -61,21 +61,37 @@ class QuantizedRun:
 
     def perform(self) -> None:
         """Everything: trained if it is asked for, exported, scored, timed, recorded."""
-        before = self._graph_of("dense", self.whole)
-        record_beside_trivial(self.run, self.config.task, self.whole, self.evaluation.rows, before)
-        if self.pruned:
-            self._graph_of("pruned", self.model)
-        if self.training is not None:
-            self._train(self.training)
-            checkpoints.save(self.model, self.run.folder / "model", tokenizer=self.teacher.tokenizer)
-            self._graph_of("trained", self.model)
-        folder = self.run.folder / "onnx"
-        with self.run.stage("export"):
-            export(self.model, folder / "float32", "onnx", tokenizer=self.teacher.tokenizer)
-            written = export(
-                self.model, folder / "int8", "onnx", precision="int8", tokenizer=self.teacher.tokenizer
-            )
-        self._record(before, self._scored("quantized", self.model, written))
+        folder, tokenizer = self.run.folder / "onnx", self.teacher.tokenizer
+        with tempfile.TemporaryDirectory() as scratch:
+            last = "trained" if self.training is not None else "pruned" if self.pruned else "dense"
+            homes = {stage: Path(scratch) / stage for stage in ("dense", "pruned", "trained")}
+            homes[last] = folder / "float32"
+            before = self._exported("dense", self.whole, homes["dense"])
+            record_beside_trivial(self.run, self.config.task, self.whole, self.evaluation.rows, before)
+            if self.pruned:
+                self._exported("pruned", self.model, homes["pruned"])
+            if self.training is not None:
+                self._train(self.training)
+                checkpoints.save(self.model, self.run.folder / "model", tokenizer=tokenizer)
+                self._exported("trained", self.model, homes["trained"])
+            after = self._exported("quantized", self.model, folder / "int8", homes[last])
+            dense, dense_int8 = homes["dense"] / MODEL, Path(scratch) / "int8.onnx"
+            quantize_graph(dense, dense_int8)
+            graphs = {
+                ("original", "onnx"): dense, ("pruned", "onnx"): homes[last] / MODEL,
+                ("original", "onnx-int8"): dense_int8, ("pruned", "onnx-int8"): folder / "int8" / MODEL,
+            }  # fmt: skip
+            self._record(before, after, self._gains(graphs))
+
+    def _gains(self, graphs: dict[tuple[str, str], Path]) -> list[dict[str, Any]]:
+        """Time all four in turn."""
+        models = {name: Served(self.whole, path) for name, path in graphs.items()}
+        taken = in_turn(models, [self.length], self.config, self.run)
+        rows = [
+            {"batch_size": own[0]["batch_size"], "length": own[0]["length"], **gains(timings)} for own, timings in taken
+        ]
+        self.run.table("gains", rows)
+        return rows
 
     def _training_examples(self) -> Examples:
         recipe, task = self.config.recipe, self.config.task
@@ -102,15 +118,18 @@ class QuantizedRun:
                 self._add("simulated", "simulated", self.model, self._evaluated("simulated", self.model), None)
         run.leftovers += [run.folder / name for name in ("checkpoint.safetensors", "best.safetensors")]
 
-    def _graph_of(self, stage: str, model: PreTrainedModel) -> Evaluated:
-        """Score a model's graph in float32, which is not kept."""
-        with tempfile.TemporaryDirectory() as folder:
-            return self._scored(stage, model, export(model, Path(folder) / "float32", "onnx"))
-
-    def _scored(self, stage: str, model: PreTrainedModel, written: Exported) -> Evaluated:
-        with answered_by(model, Session(written.folder / MODEL, torch.get_num_threads())):
+    def _exported(
+        self, stage: str, model: PreTrainedModel, folder: Path, exact: Path | None = None
+    ) -> Evaluated:
+        """Write a model's graph, in int8 where its folder in float32 is given, and score it."""
+        precision = "float32" if exact is None else "int8"
+        with self.run.stage("export"):
+            written = export(
+                model, folder, "onnx", precision=precision, tokenizer=self.teacher.tokenizer, exact=exact
+            )  # fmt: skip
+        with answered_by(model, Session(folder / MODEL, torch.get_num_threads())):
             evaluated = self._evaluated(stage, model)
-        self._add(stage, written.precision, model, evaluated, written.bytes)
+        self._add(stage, precision, model, evaluated, written.bytes)
         return evaluated
 
     def _evaluated(self, stage: str, model: PreTrainedModel) -> Evaluated:
@@ -134,21 +153,19 @@ class QuantizedRun:
             "achieved_parameters": 1 - own.parameters / self.dense.parameters, "bytes": size,
         })  # fmt: skip
 
-    def _record(self, before: Evaluated, after: Evaluated) -> None:
+    def _record(self, before: Evaluated, after: Evaluated, timed: list[dict[str, Any]]) -> None:
         run, config, metric = self.run, self.config, self.config.task.metric
         run.table("stages", self.rows)
-        timed = runtime_rows(self.whole, self.model, RUNTIMES, [self.length], config, run)
         first, last = self.rows[0], self.rows[-1]
-        speeds = {
-            name: value for size in config.batch_sizes
-            for name, value in speedups([row for row in timed if row["batch_size"] == size], size).items()
-        }  # fmt: skip
         run.metrics = {
             "metric": metric, "baseline": before.metrics[metric], "baseline_low": before.low,
             "baseline_high": before.high, "value": after.metrics[metric], "low": after.low, "high": after.high,
             **after.metrics, "quantization": config.quantization, "remaining_macs": last["macs"] / first["macs"],
-            "remaining_parameters": last["parameters"] / first["parameters"],
-            "speedup": speeds[f"speedup_batch_{config.batch_sizes[-1]}"], **speeds,
+            "remaining_parameters": last["parameters"] / first["parameters"], "speedup": timed[-1]["both"],
+            **{
+                f"speedup_{name}_batch_{row['batch_size']}": row[name]
+                for row in timed for name in ("pruning", "int8", "both")
+            },
             "bytes": last["bytes"], "remaining_bytes": last["bytes"] / first["bytes"],
         }  # fmt: skip
         if self.training is not None:
@@ -156,16 +173,20 @@ class QuantizedRun:
         run.sparsity = {name: last[name] for name in ("achieved_macs", "achieved_parameters")}
 
 
-def speedups(rows: list[dict[str, Any]], batch_size: int) -> dict[str, float]:
-    """Over the whole model in float32: of pruning alone, of 8 bits alone, of both.
+def gains(timings: Mapping[tuple[str, str], Timing]) -> dict[str, Any]:
+    """Speed over the whole model in float32, of pruning, of 8 bits and of both, and both over the product of the two:
+    medians over the rounds, of the last also the quartiles.
 
     Args:
-        rows: of :func:`prunekit.heads.runtime_speed.runtime_rows`, of this batch size.
+        timings: of the whole model (original) and the pruned one in ``onnx`` and ``onnx-int8``, taken in turn.
     """
-    times = {(row["variant"], row["runtime"]): row["median_ms"] for row in rows}
-    dense = times["original", "onnx"]
+    seconds = {name: np.asarray(timing.seconds) for name, timing in timings.items()}
+    dense = seconds["original", "onnx"]
+    pruning, int8 = dense / seconds["pruned", "onnx"], dense / seconds["original", "onnx-int8"]
+    both = dense / seconds["pruned", "onnx-int8"]
+    of_product = both / (pruning * int8)
+    low, high = np.quantile(of_product, (0.25, 0.75)).tolist()
     return {
-        f"speedup_pruning_batch_{batch_size}": dense / times["pruned", "onnx"],
-        f"speedup_int8_batch_{batch_size}": dense / times["original", "onnx-int8"],
-        f"speedup_batch_{batch_size}": dense / times["pruned", "onnx-int8"],
-    }
+        "pruning": float(np.median(pruning)), "int8": float(np.median(int8)), "both": float(np.median(both)),
+        "of_product": float(np.median(of_product)), "low": low, "high": high, "repeats": len(dense),
+    }  # fmt: skip

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prunekit.runs.schema.fields import AnswerSchema, Field, Fields, TableSchema, VerbSchema, fields
+from prunekit.runs.schema.fields import MEASURED, AnswerSchema, Field, Fields, TableSchema, VerbSchema, fields
 from prunekit.runs.schema.shared import ACHIEVED, BASELINE, METRICS, REMAINING, TRIVIAL, VALUE
 from prunekit.runs.schema.verbs.finetune import VERB as FINETUNE
-from prunekit.runs.schema.verbs.time_inference import RUNTIMES
+from prunekit.runs.schema.verbs.time_inference import BATCH_SIZE, LENGTH, RUNTIMES
 
 STAGES = "dense; pruned, where it is; simulated and trained, where it was trained for it; quantized"
 VERB = VerbSchema(
@@ -32,6 +32,22 @@ VERB = VerbSchema(
         ),
         replace(RUNTIMES, meaning="the whole model and what was quantized, each in float32 and int8, in turn",
                 optional=False),
+        TableSchema(
+            "gains",
+            "speed over the whole model in float32, round by round: a row a batch size",
+            fields(
+                BATCH_SIZE,
+                LENGTH,
+                Field("pruning", "float", "of the pruned model in float32, median", least=MEASURED),
+                Field("int8", "float", "of the whole model in int8, median", least=MEASURED),
+                Field("both", "float", "of the pruned model in int8, median", least=MEASURED),
+                Field("of_product", "float", "both over the product of the other two, median", least=MEASURED),
+                Field("low", "float", "lower quartile of it"),
+                Field("high", "float", "upper quartile of it"),
+                Field("repeats", "int", "rounds"),
+            ),
+            keys=("batch_size", "length"),
+        ),
     ),
     answers=(AnswerSchema("evaluation", "the model after each stage", ("stage",)),),
     settings=Fields(

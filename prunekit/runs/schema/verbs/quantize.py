@@ -26,7 +26,7 @@ VERB = VerbSchema(
                 Field("achieved_macs", "float", "share of them that is gone"),
                 Field("parameters", "int", "of the model", least=0),
                 Field("achieved_parameters", "float", "share of them that is gone"),
-                Field("bytes", "int", "of its graph on disk", nullable=True, least=1),
+                Field("bytes", "float", "of its graph on disk; simulated has none", nullable=True, least=1),
             ),
             keys=("stage",),
         ),

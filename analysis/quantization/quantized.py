@@ -3,6 +3,7 @@ would promise."""
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from analysis.data.averages import unpruned
@@ -21,7 +22,18 @@ from analysis.render.curves import (
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item, file_name
 from analysis.render.panels import MACS_LEFT
-from analysis.render.style import BLACK, BLUE, GREY, ORANGE, VERMILLION, Look, add_caption, add_legend, figure_style, panel_grid
+from analysis.render.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    VERMILLION,
+    Look,
+    add_caption,
+    add_legend,
+    figure_style,
+    panel_grid,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,14 +77,14 @@ def plot(frame: pd.DataFrame, group: Group) -> Figure:
         _series(all_axes[0], frame, "value", "sum", bars=True)
         draw_trivial(all_axes[0], whole)
         all_axes[0].set_ylabel(f"{whole['metric']} (%)")
-        for letter, axes, size in zip("bcdef", all_axes[1:], sizes, strict=False):
+        for letter, axes, size in zip(ascii_lowercase[1:], all_axes[1:], sizes, strict=False):
             _series(axes, frame, f"speedup_{size}", f"product_{size}")
             axes.set_title(f"({letter}) speed, batch {size}")
             axes.set_ylabel("speed-up (x)")
             axes.set_yscale("log", base=2)
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         _series(all_axes[-1], frame, "megabytes", "")
-        all_axes[-1].set_title(f"({'abcdefg'[len(sizes) + 1]}) size")
+        all_axes[-1].set_title(f"({ascii_lowercase[len(sizes) + 1]}) size")
         all_axes[-1].set_ylabel("MB on disk")
         all_axes[-1].set_ylim(bottom=0)
         for axes in all_axes:
@@ -81,7 +93,7 @@ def plot(frame: pd.DataFrame, group: Group) -> Figure:
         add_legend(figure, all_axes)
         words = ["Bars: 95 % interval of the mean over teachers." if frame["low"].notna().any() else ""]
         words += ["Hollow: a single run." if any_single(frame) else "", crossed_out(frame).strip()]
-        words += ["Speed-ups are over the whole model in float32, in the same runtime and rounds; points are set apart."]
+        words += ["Speed-ups are over the whole model in float32, in the same rounds; points are set apart sideways."]
         add_caption(figure, " ".join(filter(None, words)))
     return figure
 

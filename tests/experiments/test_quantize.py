@@ -51,7 +51,8 @@ def test_a_teacher_after_training(folder: Path) -> None:
     graphs = [home(folder, record) / "onnx" / name / "model.onnx" for name in ("float32", "int8")]
     assert stages.bytes.tolist() == [path.stat().st_size for path in graphs]
     assert metrics["remaining_bytes"] == stages.bytes[1] / stages.bytes[0] and metrics["remaining_macs"] == 1
-    assert metrics["baseline"] == json.loads(next(folder.glob("finetune/*/result.json")).read_text())["metrics"]["accuracy"]
+    teacher = json.loads(next(folder.glob("finetune/*/result.json")).read_text())
+    assert metrics["baseline"] == teacher["metrics"]["accuracy"]
     timed = table(folder, record, "runtimes")
     assert set(zip(timed.variant, timed.runtime, strict=True)) == {
         (variant, runtime) for variant in ("original", "pruned") for runtime in ("onnx", "onnx-int8")
@@ -77,7 +78,7 @@ def test_a_pruned_model_that_is_trained_for_it(folder: Path, pruned: dict[str, A
     assert stages.index.tolist() == ["dense", "pruned", "simulated", "trained", "quantized"]
     assert stages.value["pruned"] == pruned["metrics"]["value"]
     assert record["metrics"]["remaining_macs"] == pruned["metrics"]["remaining_macs"]
-    assert record["config"]["source"] == source and record["config"]["model"]["shape"] == pruned["config"]["model"]["shape"]
+    assert record["config"]["source"] == source and record["config"]["model"] == pruned["config"]["model"]
     assert record["metrics"]["steps"] == 18
     assert record["config"]["train"] == pruned["config"]["train"]
     before, after = (prunekit.load(home(folder, one) / "model") for one in (pruned, record))
@@ -168,7 +169,7 @@ def test_a_source_without_a_model(folder: Path, pruned: dict[str, Any], tmp_path
     refused(tmp_path / "nowhere", "source: .*nowhere is no folder of a finished run; right would be one of finetune")
     shutil.copytree(home(folder, pruned), tmp_path / "copied")
     shutil.rmtree(tmp_path / "copied" / "model")
-    refused(tmp_path / "copied", "has no weights; they come back with: python -m experiments.prune_fisher .*constraint=0.4")
+    refused(tmp_path / "copied", "no weights; they come back with: python -m experiments.prune_fisher .*constraint=0.4")
     teacher = next(folder.glob("finetune/*"))
     refused(teacher / "model" / "nothing", "is no folder of a finished run")
     refused(tmp_path, "is no folder of a finished run")

@@ -11,7 +11,8 @@ import pytest
 
 def assert_summed_up(record: dict[str, Any], home: Path) -> None:
     """Of pruned models: what is left and what is gone are the whole, the speed-up is that of the last row that was
-    timed (of quantised ones: of both together), the one by MACs is the inverse of what is left of them, and heads and neurons are counted in ``kept``.
+    timed (of quantised ones that of both together), the one by MACs is the inverse of what is left of them, and heads
+    and neurons are counted in ``kept``.
 
     Args:
         home: the record's folder.

@@ -28,6 +28,7 @@ from prunekit.runs.beside_trivial import record_beside_trivial
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import evaluation_examples
 from prunekit.runs.teachers import Teacher
+from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import model_fingerprint
 from prunekit.support.timing import Timing
 from prunekit.training.finetuning import steps_in, train, training_attention
@@ -49,6 +50,8 @@ class QuantizedRun:
 
     def __init__(self, config: QuantizeSettings, run: Run, teacher: Teacher, small: PreTrainedModel | None) -> None:
         self.config, self.run, self.teacher, self.whole = config, run, teacher, teacher.model
+        if run.device.type != "cpu":
+            raise UserError(f"run.device: int8 is served and timed on CPUs, not on {run.device}; use run.device=cpu")
         check_graph(self.whole)
         check_int8()
         self.pruned = small is not None

@@ -147,6 +147,8 @@ def test_a_source_is_named_by_its_content(folder: Path, pruned: dict[str, Any], 
     ("overrides", "message"),
     [
         (["remaining=0.5", "source=a"], "remaining: a source is what it is"),
+        (["source=a", "task=mrpc"], "task: a source has its own, leave out task or source"),
+        (["source=a", "train.epochs=3"], "train: a source has its own"),
         (["remaining=0"], "remaining: 0.0 must be above 0|outside"),
         (["quantization=static"], "quantization: 'static' is unknown"),
         (["dtype=bfloat16"], "dtype: ONNX Runtime is timed on CPUs, from float32"),

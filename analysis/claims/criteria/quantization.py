@@ -90,6 +90,27 @@ def cost_of_8_bits(group: Group, journal: Journal, *, method: str) -> list[Outco
 
 
 @criterion
+def worth_training_for(group: Group, journal: Journal) -> list[Outcome]:
+    """Points of models in 8 bits that were trained for it over those that were trained as long without, the mean over
+    shares of MACs."""
+
+    def points(own: Any, control: Any) -> Any:
+        return 100 * (own - control)
+
+    outcomes = []
+    for one in usual_runs(group.records):
+        (_, own), (_, control) = (_scores(one, journal, method) for method in ("aware", "trained"))
+        cells = [cell for cell in own if cell in control]
+        scores = [[own[cell], control[cell]] for cell in cells]
+        if cells:
+            values = [float(points(*(score.value for score in some))) for some in scores]
+            levels = ", ".join(f"{level:g}" for level in sorted({cell[2] for cell in cells}))
+            effect = of_teachers(_by_teacher(cells, values), scores, points)
+            outcomes.append(Outcome(effect, f"at {levels} % of the MACs", one.title, tuple(_by_teacher(cells, values))))
+    return outcomes
+
+
+@criterion
 def smaller(group: Group, journal: Journal) -> list[Outcome]:
     """Bytes of the whole model's graph in float32 over those in int8: counted."""
     outcomes = []

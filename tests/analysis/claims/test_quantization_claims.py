@@ -17,7 +17,7 @@ from tests.support.claims import outcomes
 from tests.support.records import quantization
 from tests.support.records.frame import MINILM, add_answers
 
-CLAIMS = ("smaller", "aware", "dynamic", "speed", "dynamic adds", "aware adds")
+CLAIMS = ("smaller", "aware", "better", "dynamic", "speed", "dynamic adds", "aware adds")
 
 
 def group(root: Path) -> Group:
@@ -65,6 +65,8 @@ def test_losses_beyond_those_of_the_whole_model(tmp_path: Path) -> None:
         assert outcome.note == "at 10 and 50 % of the MACs" and len(outcome.members) == 3
     [outcome] = outcomes("quantization.cost_of_8_bits", group(tmp_path), method="aware")
     assert outcome.effect.value == pytest.approx(-0.4)
+    [outcome] = outcomes("quantization.worth_training_for", group(tmp_path))
+    assert outcome.effect.value == pytest.approx(0.4) and outcome.note == "at 10, 50, 100 % of the MACs"
 
 
 def test_what_was_trained_for_8_bits_needs_its_control(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from analysis.michel import (
     table3,
     table4,
 )
+from analysis.quantization import quantized
 from analysis.render.output import Item
 
 
@@ -183,6 +184,12 @@ CHAPTERS = (
         ),
         paper="cofi",
         command="make reproduce-cofi",
+        all_tasks=True,
+    ),
+    Chapter(
+        title="Zafrir et al. 2019 (Q8BERT)",
+        parts=(Part("quantized", "quantize", quantized.draw, of_paper=False),),
+        paper="quantization",
         all_tasks=True,
     ),
     Chapter(

@@ -117,7 +117,8 @@ def draw_each(records: Sequence[Record], journal: Journal) -> Iterator[Made]:
                 if one.chapter is chapter and one.setting == setting and one.tested:
                     yield Made(chapter.title, str(setting), folders[setting], "claims", one.table, "", random)
         for setting, runs in by_setting(filter(chapter.takes, records), all_tasks=True).items():
-            if chapter.paper and setting.weights != "random" and not _holds(runs_of, setting):
+            missed = chapter.paper and any(part.of_paper for part in chapter.parts)
+            if missed and setting.weights != "random" and not _holds(runs_of, setting):
                 command = commands.of_chapter(chapter.command, setting, runs)
                 journal.missing.append(f"{folders[setting]}: {_with_command(f'no runs of {chapter.title}', command)}")
     whole = table_of_all(judged, records, journal)

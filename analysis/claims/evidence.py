@@ -98,6 +98,18 @@ def albert_and_bert(runs: Runs) -> list[Group]:
     return []
 
 
+@evidence
+def quantized(runs: Runs) -> list[Group]:
+    """Models in 8 bits."""
+    return runs.get("quantize", [])
+
+
+@evidence
+def quantized_on_one_machine(runs: Runs) -> list[Group]:
+    """The same, of the machine that has the most."""
+    return _one_machine(quantized(runs))
+
+
 def _of(runs: Runs, verb: str) -> list[Group]:
     return runs.get(verb, [])[:1]
 

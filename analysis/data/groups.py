@@ -24,6 +24,7 @@ AXES = {
     "compress": (
         "constraint", "budget", "labels", "calibration_examples", "refine", "refit", "uniform", "method.name",
     ),
+    "quantize": ("remaining", "quantization", "source"),
     "prune_cofi": (
         "sparsity", "structure", "units", "matching", "learn_from", "variant", "prediction_weight",
     ),

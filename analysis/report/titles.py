@@ -31,5 +31,6 @@ TITLES: Mapping[str, str] = {
     "cofi_speed": "Points against the teacher, and the measured speed-up",
     "cofi_kept": "Units kept at each sparsity",
     "cofi_training": "Sparsity, multipliers, losses and score while CoFi prunes",
+    "quantized": "Pruning and 8 bits together: score, speed and size",
     "compare": "All methods from one teacher",
 }

@@ -48,10 +48,13 @@ def _curve(points: list[tuple[str, str, str]], metric: str) -> Table:
 
 
 def _models(record: dict[str, Any], runs: Path) -> Iterator[tuple[str, Path]]:
-    """Folders that :func:`prunekit.load` takes: of the run's own model, and of the teacher that was trained for it."""
+    """Folders that :func:`prunekit.load` takes: of the run's own model, and of the teacher that was trained for it. And
+    the one of graphs for ONNX Runtime."""
     own = runs / record["verb"] / record["run_id"] / "model"
     if own.is_dir():
         yield "model", own
+    if own.with_name("onnx").is_dir():
+        yield "graphs", own.with_name("onnx")
     trained = (record["teacher"] or {}).get("run_id")
     if trained and (runs / "finetune" / trained / "model").is_dir():
         yield "teacher's model", runs / "finetune" / trained / "model"

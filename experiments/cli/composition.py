@@ -72,6 +72,12 @@ def typed(composed: DictConfig, schema: type[Config], overrides: Sequence[str] =
     problems = check(config)
     if getattr(config, "shape_of", None) is not None and _chooses_model(overrides):
         problems.append("model: a shape is timed of its own run's model, leave out model or shape_of")
+    if isinstance(config, Experiment) and getattr(config, "source", None) is not None:
+        problems += [
+            f"{section}: a source has its own, leave out {section} or source"
+            for section in ("model", "task", "train", "teacher")
+            if _names([text for text in overrides if "model.attention=" not in text], section)
+        ]
     model = getattr(config, "model", None)
     if isinstance(model, ModelConfig) and model.weights == "pretrained" and _names(overrides, "model.shape"):
         problems.append(

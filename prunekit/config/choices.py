@@ -36,6 +36,8 @@ EXPORT_FORMATS = ("native", "plain", "padded", "onnx")
 """In which a model is taken away."""
 EXPORT_PRECISIONS = ("float32", "int8")
 """Of ONNX graphs."""
+QUANTIZATIONS = ("dynamic", "aware", "trained")
+"""How a model comes to 8 bits: after training, after training for it, after the same training without (the control)."""
 RUNTIMES = ("torch", "compile", "onnx", "onnx-int8")
 """In which a model is timed."""
 STRUCTURES = ("learned", "random", "fisher", "magnitude", "layers", "dense")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from prunekit.config.ranges import EXAMPLES, FINEST_GRID, LENGTH, ROUNDS, SEEDS, path_setting, within
 
@@ -79,6 +80,8 @@ class ScaleConfig:
     """Groups of gates that CoFi is compared with by themselves, each with the sparsity that it can reach."""
     distillations: list[list[str]] = field(default_factory=list)
     """Kinds of distillation that CoFi is compared with: answers (``learn_from``) and layers (``matching``)."""
+    quantized: list[list[Any]] = field(default_factory=list)
+    """Teachers that are quantised, whole and pruned: task, seed and number of training examples, null for all."""
     what: str = ""
     """What this scale is, told at the end of a reproduction."""
     next: str = ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prunekit.evaluation.runtimes import in_runtime
 from prunekit.evaluation.speed import forward_calls, rounds
-from prunekit.heads.settings import TimingSettings
-from prunekit.support.timing import interleaved
+from prunekit.support.timing import Timing, interleaved
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -16,12 +16,26 @@ if TYPE_CHECKING:
     from prunekit.runs.execute import Run
 
 Row = dict[str, Any]
+Named = tuple[str, str]
 VARIANTS = ("original", "pruned")
+
+
+class Rounds(Protocol):
+    """Settings of a run that times models."""
+
+    @property
+    def batch_sizes(self) -> list[int]: ...
+    @property
+    def warmup(self) -> int: ...
+    @property
+    def repeats(self) -> int: ...
+    @property
+    def dtype(self) -> str: ...
 
 
 def time_runtimes(
     original: PreTrainedModel, pruned: PreTrainedModel, runtimes: list[str], lengths: list[int],
-    config: TimingSettings, run: Run,
+    config: Rounds, run: Run,
 ) -> dict[str, Any]:  # fmt: skip
     """Time both models in all runtimes in turn and write the table ``runtimes``; nothing where torch is the only one.
 
@@ -38,31 +52,45 @@ def time_runtimes(
         for runtime in runtimes
         for variant, model in zip(VARIANTS, (original, pruned), strict=True)
     }
-    rows: list[Row] = []
-    with run.stage("time runtimes", len(lengths) * len(config.batch_sizes)) as advance:
-        for length, batch_size in product(lengths, config.batch_sizes):
-            calls = forward_calls(
-                {" in ".join(name): model for name, model in models.items()}, batch_size, length, run.device,
-                config.dtype,
-            )  # fmt: skip
-            for call in calls.values():
-                call()  # some are compiled for this size then
-            taken = interleaved(calls, warmup=config.warmup, repeats=rounds(config.repeats, batch_size, length))
-            rows += with_fastest([
-                {
-                    "variant": variant, "runtime": runtime, "batch_size": batch_size, "length": length,
-                    "median_ms": timing.median * 1e3, "low_ms": timing.low * 1e3, "high_ms": timing.high * 1e3,
-                    "repeats": timing.repeats,
-                }
-                for (variant, runtime), timing in zip(models, taken.values(), strict=True)
-            ])  # fmt: skip
-            advance(1)
-    run.table("runtimes", rows)
+    rows = [row for own, _ in in_turn(models, lengths, config, run) for row in own]
     return {
         name: value
         for size in config.batch_sizes
         for name, value in served([row for row in rows if row["batch_size"] == size], size, lengths[-1]).items()
     }
+
+
+def in_turn(
+    models: Mapping[Named, Any], lengths: list[int], config: Rounds, run: Run
+) -> list[tuple[list[Row], dict[Named, Timing]]]:
+    """Time models in turn and write the table ``runtimes``.
+
+    Args:
+        models: by variant (:data:`VARIANTS`) and runtime; what takes ``input_ids`` and has a ``config``.
+
+    Returns:
+        for each length and batch size the rows of the table, and the seconds of every round.
+    """
+    taken = []
+    with run.stage("time runtimes", len(lengths) * len(config.batch_sizes)) as advance:
+        for length, batch_size in product(lengths, config.batch_sizes):
+            named = {" in ".join(name): model for name, model in models.items()}
+            calls = forward_calls(named, batch_size, length, run.device, config.dtype)
+            for call in calls.values():
+                call()  # some are compiled for this size then
+            timings = interleaved(calls, warmup=config.warmup, repeats=rounds(config.repeats, batch_size, length))
+            rows = [
+                {
+                    "variant": variant, "runtime": runtime, "batch_size": batch_size, "length": length,
+                    "median_ms": timing.median * 1e3, "low_ms": timing.low * 1e3, "high_ms": timing.high * 1e3,
+                    "repeats": timing.repeats,
+                }
+                for (variant, runtime), timing in zip(models, timings.values(), strict=True)
+            ]  # fmt: skip
+            taken.append((with_fastest(rows), dict(zip(models, timings.values(), strict=True))))
+            advance(1)
+    run.table("runtimes", [row for own, _ in taken for row in own])
+    return taken
 
 
 def with_fastest(rows: list[Row]) -> list[Row]:

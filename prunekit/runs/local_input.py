@@ -47,6 +47,8 @@ def _named(config: Settings) -> Iterator[tuple[str, Hash]]:
         yield "teacher", partial(_model, Path(teacher))
     if (record := getattr(config, "shape_of", None)) is not None:
         yield "shape_of", partial(_record, Path(record))
+    if (source := getattr(config, "source", None)) is not None:
+        yield "source", partial(_saved, Path(source), Path(config.run.folder) / source)
 
 
 def _data(name: str, task: TaskConfig, runs: Path) -> Iterator[tuple[str, Hash]]:
@@ -81,6 +83,11 @@ def _folder(path: Path, runs: Path) -> str | None:
 def _record(folder: Path) -> str:
     """Of what a run recorded of its pruned model."""
     return files_hash(folder, [folder / "result.json", folder / "tables" / "kept.csv"])
+
+
+def _saved(*folders: Path) -> str | None:
+    """Of the model in the first folder of a run that is there."""
+    return next((_model(folder / "model") for folder in folders if folder.is_dir()), None)
 
 
 def _model(folder: Path) -> str | None:

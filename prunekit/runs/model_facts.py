@@ -21,6 +21,7 @@ METHODS = {
     "finetune": "Fine-tuned, not pruned",
     "prune_heads": "Heads in the order of a score (Michel et al. 2019)",
     "prune_fisher": "Heads and neurons by Fisher information, rearranged and tuned without training (Kwon et al. 2022)",
+    "compress": "Heads and neurons to a budget, by a method of prunekit",
     "prune_cofi": "Layers, heads, neurons and hidden dimensions by learned masks, distilled (CoFi, Xia et al. 2022)",
 }
 """By verb, of those that leave a model."""
@@ -84,6 +85,7 @@ def command(record: Mapping[str, Any]) -> str:
     words += [f"scale={record['scale']}"] if record["scale"] else []
     words += [f"task={config['task']['name']}"]
     words += [f"teacher={config['teacher']}"] if config.get("teacher") else [f"model={config['model']['name']}"]
+    words += [f"method={config['method']['name']}"] if isinstance(config.get("method"), dict) else []
     words += [
         f"{name}={_spelled(value)}"
         for name, value in config.items()
@@ -144,7 +146,7 @@ class _Score:
 def _score(source: Path, record: Mapping[str, Any]) -> _Score | None:
     """Of the model that was left, with its band where the record has one."""
     metrics = record["metrics"]
-    tables = {"prune_fisher": "stages", "prune_heads": "points"}
+    tables = {"prune_fisher": "stages", "compress": "stages", "prune_heads": "points"}
     if table := tables.get(record["verb"]):
         last = _rows(source / "tables" / f"{table}.csv")[-1]
         return _Score(last["metric"], float(last["value"]), float(last["low"]), float(last["high"]))

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from prunekit.config.sections import ModelConfig, Settings, TrainConfig
 from prunekit.config.task import TaskConfig
 from prunekit.runs.own_teacher import with_the_teachers_model
+from prunekit.runs.saved_run import recorded_section, with_the_sources
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.support.contents import file_hash
 from prunekit.support.errors import UserError
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
-Section = TypeVar("Section")
 
 VERBS = ("prune_cofi", "prune_fisher", "compress")
 """Whose records have the units of one pruned model."""
@@ -49,15 +49,15 @@ class RecordedShape:
     @property
     def model(self) -> ModelConfig:
         """The whole model, with random weights."""
-        return dataclasses.replace(_section(ModelConfig, self.config["model"]), weights="random")
+        return dataclasses.replace(recorded_section(ModelConfig, self.config["model"]), weights="random")
 
     @property
     def task(self) -> TaskConfig:
-        return _section(TaskConfig, self.config["task"])
+        return recorded_section(TaskConfig, self.config["task"])
 
     @property
     def train(self) -> TrainConfig:
-        return _section(TrainConfig, self.config["train"])
+        return recorded_section(TrainConfig, self.config["train"])
 
     def check(self, dense: tuple[int, int], pruned: tuple[int, int]) -> None:
         """Hold what was built to what was recorded.
@@ -110,22 +110,18 @@ def read_shape(folder: str | Path) -> RecordedShape:
 
 def with_its_own_model(config: AnySettings) -> AnySettings:
     """The configuration with what its input says itself: model, task and recipe of the run whose shape is asked for
-    (``shape_of``), or the model of a finished teacher.
+    (``shape_of``) or whose model is gone on with (``source``), or the model of a finished teacher.
 
     Raises:
         UserError: there is no such record, or see :func:`prunekit.runs.own_teacher.with_the_teachers_model`.
     """
-    folder = getattr(config, "shape_of", None)
+    folder, source = getattr(config, "shape_of", None), getattr(config, "source", None)
+    if source is not None:
+        config = with_the_sources(config, source)
     if folder is None:
         return with_the_teachers_model(config)
     shape = read_shape(folder)
     return dataclasses.replace(config, model=shape.model, task=shape.task, train=shape.train)
-
-
-def _section(schema: type[Section], content: dict[str, Any]) -> Section:
-    """A section as it was recorded; settings that are no longer there changed nothing of a shape."""
-    known = {item.name for item in dataclasses.fields(schema)}  # type: ignore[arg-type]
-    return schema(**{name: value for name, value in content.items() if name in known})
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

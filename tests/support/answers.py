@@ -58,7 +58,7 @@ def scores(
         keys = ["share"] if verb == "prune_heads" else ["epoch", "share"]
         for row in table(folder, "points").to_dict("records"):
             yield own, {key: row[key] for key in keys}, row["metric"], row["value"]
-    if verb in ("prune_fisher", "compress"):
+    if verb in ("prune_fisher", "compress", "quantize"):
         for row in table(folder, "stages").to_dict("records"):
             for name in names:
                 yield own, {"stage": row["stage"]}, name, row[name]

@@ -11,7 +11,8 @@ import pytest
 
 def assert_summed_up(record: dict[str, Any], home: Path) -> None:
     """Of pruned models: what is left and what is gone are the whole, the speed-up is that of the last row that was
-    timed, the one by MACs is the inverse of what is left of them, and heads and neurons are counted in ``kept``.
+    timed (of quantised ones that of both together), the one by MACs is the inverse of what is left of them, and heads
+    and neurons are counted in ``kept``.
 
     Args:
         home: the record's folder.
@@ -20,7 +21,9 @@ def assert_summed_up(record: dict[str, Any], home: Path) -> None:
     for name in ("macs", "parameters"):
         if f"remaining_{name}" in metrics:
             assert metrics[f"remaining_{name}"] + sparsity[f"achieved_{name}"] == pytest.approx(1)
-    if "speedup" in metrics and "remaining_macs" in metrics:
+    if (home / "tables" / "gains.csv").exists():
+        assert metrics["speedup"] == pytest.approx(pd.read_csv(home / "tables" / "gains.csv").both.iloc[-1])
+    elif "speedup" in metrics and "remaining_macs" in metrics:
         timed = pd.read_csv(home / "tables" / "latency.csv")
         assert metrics["speedup"] == pytest.approx(timed.speedup.iloc[-1])
         if metrics["remaining_macs"] > 0:

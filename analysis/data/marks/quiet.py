@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from analysis.data.records import Record
 
-LATENCIES = ("time inference", "time decoding", "measure latency", "measure", "benchmark")
+LATENCIES = ("time inference", "time decoding", "time runtimes", "measure latency", "measure", "benchmark")
 """Stages that time models or parts of them, whatever the verb."""
 UNKNOWN = "not known to be quiet"
 """Of runs whose records do not say, as those of before do not."""

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ def export(
     tokenizer: Any = None,
     facts: Facts | None = None,
     pictures: Mapping[str, bytes] | None = None,
+    exact: Path | None = None,
 ) -> Exported:
     """Write a model so that others load it, with a model card; checked against the model, all of it or nothing.
 
@@ -74,6 +76,7 @@ def export(
         tokenizer: saved beside the model if given.
         facts: what the model card says beside what the model itself tells.
         pictures: PNG files by name, for the card.
+        exact: of ``int8``: a folder with the same model's graphs in float32, so that they need not be written again.
 
     Returns:
         what was written, and by how much its outputs differ; of int8 they do.
@@ -90,6 +93,8 @@ def export(
     problem = f"{folder}: cannot export the model there"
     with _evaluating(model), in_one_line(problem), atomic_path(folder) as temporary:
         write, again = _WRITERS[format](model, precision)
+        if exact is not None:
+            write = partial(_onnx_of, model, exact)
         stock = write(temporary)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
@@ -184,16 +189,24 @@ def _stock(model: PreTrainedModel, plain: bool) -> tuple[Write, Callable[[Path],
     return write, again
 
 
+def _onnx_of(model: PreTrainedModel, exact: Path | None, folder: Path, precision: str = "int8") -> _Stock:
+    folder.mkdir()
+    if exact is None:
+        graphs.write_graphs(model, folder, precision)
+    else:
+        for path in exact.glob("*.onnx"):
+            graphs.quantize_graph(path, folder / path.name)
+    config = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
+    config.save_pretrained(folder)
+    if model.can_generate():
+        model.generation_config.save_pretrained(folder)
+    return _Stock((), model.num_parameters())
+
+
 def _onnx(model: PreTrainedModel, precision: str) -> tuple[Write, Callable[[Path], Answers]]:
     def write(folder: Path) -> _Stock:
-        folder.mkdir()
-        graphs.write_graphs(model, folder, precision)
-        config = copy.deepcopy(model.config)
-        config.architectures = [type(model).__name__]
-        config.save_pretrained(folder)
-        if model.can_generate():
-            model.generation_config.save_pretrained(folder)
-        return _Stock((), model.num_parameters())
+        return _onnx_of(model, None, folder, precision)
 
     def again(folder: Path) -> Answers:
         if not checkpoints.is_translator(model):

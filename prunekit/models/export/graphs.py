@@ -122,14 +122,22 @@ def _parts(model: PreTrainedModel) -> Iterator[tuple[str, nn.Module, Inputs, lis
         }  # fmt: skip
         yield WRITER, _Decoder(model), given, ["logits"]
         return
+    check_graph(model)
+    with torch.no_grad():
+        output = model(**inputs)
+    yield MODEL, model, inputs, [name for name, value in output.items() if isinstance(value, Tensor)]
+
+
+def check_graph(model: PreTrainedModel) -> None:
+    """
+    Raises:
+        UserError: a model other than one for translation that has no graph of one input.
+    """
     if model.config.is_encoder_decoder or "MultipleChoice" in type(model).__name__:
         raise UserError(
             f"format: {type(model).__name__} has no ONNX graph here; encoders that answer about one input have, and "
             "translation models"
         )
-    with torch.no_grad():
-        output = model(**inputs)
-    yield MODEL, model, inputs, [name for name, value in output.items() if isinstance(value, Tensor)]
 
 
 def write_graph(
@@ -154,19 +162,19 @@ def write_graph(
             verbose=False,
         )
     if precision == "int8":
-        _quantise(path)
+        quantize_graph(path, path)
 
 
-def _quantise(path: Path) -> None:
-    """Weights in int8, in place."""
+def quantize_graph(path: Path, target: Path) -> None:
+    """Write a graph with its weights in int8, per column of a matrix; inputs are quantised as they come."""
     with of_extra("onnx"):
         import onnx
         from onnxruntime.quantization import QuantType, quantize_dynamic
     graph = onnx.load(path)
     del graph.graph.value_info[:]  # shapes that the exporter wrote, and quantisation infers otherwise
-    onnx.save(graph, path)
+    onnx.save(graph, target)
     with in_one_line("precision: the graph cannot be written in int8"), _quietly():
-        quantize_dynamic(path, path, weight_type=QuantType.QInt8, per_channel=True)
+        quantize_dynamic(target, target, weight_type=QuantType.QInt8, per_channel=True)
 
 
 @contextmanager

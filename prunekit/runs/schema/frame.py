@@ -102,7 +102,7 @@ PARTS: dict[str, Fields] = {
 """The objects in the frame whose fields do not depend on the verb."""
 
 DATA = fields(
-    Field("role", "str", "train, evaluation, selection, calibration, importance, distillation or second"),
+    Field("role", "str", "train, evaluation, selection, calibration, importance, distillation, quantization or second"),
     Field("name", "str", "of the task"),
     Field("source", "str", "Hub id, files or demo"),
     Field("split", "str", "of the data set"),

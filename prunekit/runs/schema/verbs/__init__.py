@@ -13,6 +13,7 @@ from prunekit.runs.schema.verbs import (
     prune_cofi,
     prune_fisher,
     prune_heads,
+    quantize,
     time_decoding,
     time_inference,
     transfer,
@@ -22,6 +23,6 @@ VERBS: dict[str, VerbSchema] = {
     module.VERB.name: module.VERB
     for module in (
         ablate_heads, benchmark, compress, finetune, head_dynamics, latency_table, prune_cofi, prune_fisher,
-        prune_heads, time_decoding, time_inference, transfer,
+        prune_heads, quantize, time_decoding, time_inference, transfer,
     )
 }  # fmt: skip

@@ -11,6 +11,24 @@ from prunekit.runs.schema.verbs.time_decoding import DECODED, DECODING
 
 BATCH_SIZE = Field("batch_size", "int", "examples a batch", least=1)
 LENGTH = Field("length", "int", "tokens an example", least=1)
+RUNTIMES = TableSchema(
+    "runtimes",
+    "the whole and the pruned model in turn in every runtime, where there is one beside torch",
+    fields(
+        Field("variant", "str", "original or pruned"),
+        Field("runtime", "str", "torch, compile, onnx or onnx-int8"),
+        BATCH_SIZE,
+        LENGTH,
+        Field("median_ms", "float", "milliseconds", least=MEASURED),
+        Field("low_ms", "float", "lower quartile"),
+        Field("high_ms", "float", "upper quartile"),
+        Field("repeats", "int", "rounds"),
+        Field("fastest", "bool", "no other runtime has a smaller median for this model, batch and length"),
+    ),
+    optional=True,
+    since=4,
+    keys=("variant", "runtime", "batch_size", "length"),
+)
 VERB = VerbSchema(
     "time_inference",
     tables=(
@@ -36,24 +54,7 @@ VERB = VerbSchema(
         TableSchema(
             "decoding", "of translation: a row a size, kinds and share", fields(*DECODING), optional=True, keys=DECODED
         ),
-        TableSchema(
-            "runtimes",
-            "the whole and the pruned model in turn in every runtime, where there is one beside torch",
-            fields(
-                Field("variant", "str", "original or pruned"),
-                Field("runtime", "str", "torch, compile, onnx or onnx-int8"),
-                BATCH_SIZE,
-                LENGTH,
-                Field("median_ms", "float", "milliseconds", least=MEASURED),
-                Field("low_ms", "float", "lower quartile"),
-                Field("high_ms", "float", "upper quartile"),
-                Field("repeats", "int", "rounds"),
-                Field("fastest", "bool", "no other runtime has a smaller median for this model, batch and length"),
-            ),
-            optional=True,
-            since=4,
-            keys=("variant", "runtime", "batch_size", "length"),
-        ),
+        RUNTIMES,
         replace(LATENCY, meaning="of a recorded shape, dense and pruned in turn", optional=True, since=3),
     ),
     metrics=fields(

@@ -1,0 +1,1 @@
+"""Figures of models in 8 bits, pruned or not."""

@@ -1,0 +1,108 @@
+"""Runs of `quantize` as frames: a row a model and precision, with what it scores, weighs and takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from analysis.data.columns import columns
+from analysis.data.frames import means, run_rows
+from analysis.data.groups import Group, by_condition, by_setting
+from analysis.data.loading import Journal, read_tables
+from analysis.data.marks.quiet import disturbed
+from analysis.data.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STAGES = columns("quantize", "stages", "stage", "value")
+FLOAT = "float32"
+BEFORE = ("pruned", "dense")
+"""Stages of the model in float32 that 8 bits start from; the first that a run has."""
+BATCH = re.compile(r"speedup_both_batch_(\d+)")
+CELL = ["panel", "task", "series", "asked"]
+
+
+def usual_runs(records: Sequence[Record]) -> list[Group]:
+    """A group a task: of its conditions that with the most evaluation rows, then the most runs."""
+    return [by_condition(members)[0] for members in by_setting(records).values()]
+
+
+def quantization(record: Record) -> str:
+    """dynamic, aware, or trained."""
+    return str(record.config["quantization"])
+
+
+def asked(record: Record) -> float:
+    """Per cent of the MACs that the model was to have; of one from elsewhere what it has."""
+    whole = 100 * (float(record.config["remaining"]) if not record.config.get("source") else left(record))
+    return round(whole, 1)
+
+
+def left(record: Record) -> float:
+    """Share of the MACs that the model really has."""
+    return float(record.metrics["remaining_macs"])
+
+
+def batches(records: Sequence[Record]) -> list[int]:
+    """Batch sizes that all of the runs were timed at, the smallest first."""
+    sizes = [{int(found[1]) for name in record.metrics if (found := BATCH.fullmatch(name))} for record in records]
+    return sorted(set.intersection(*sizes)) if sizes else []
+
+
+def stage_tables(records: Sequence[Record], journal: Journal) -> dict[str, pd.DataFrame]:
+    """Value and bytes by stage, for each run id."""
+    tables = read_tables(records, "stages", STAGES, journal)
+    return {record.run_id: table.set_index("stage")[["value", "bytes"]].astype(float) for record, table in tables}
+
+
+def rows(group: Group, journal: Journal) -> pd.DataFrame | None:
+    """A row a run and precision: ``series`` is float32 or how the model came to 8 bits.
+
+    ``megabytes`` are those of its graph, ``speedup_N`` is over the whole model in float32 at batch N, ``product_N``
+    the product of what pruning and 8 bits gain there, each for itself.
+    """
+    import pandas as pd
+
+    stages = stage_tables(group.records, journal)
+    members = {record.run_id: record for record in group.records if record.run_id in stages}
+    if not members:
+        return None
+    base = run_rows(
+        [Group(list(members.values()), group.label)], run_id=lambda record: record.run_id, quantization=quantization,
+        asked=asked, disturbed=lambda record: float(disturbed(record) or False),
+    )  # fmt: skip
+    found = []
+    for row in base.to_dict("records"):
+        own, metrics = stages[str(row["run_id"])], members[str(row["run_id"])].metrics
+        before = next(stage for stage in BEFORE if stage in own.index)
+        for series, stage in ((FLOAT, before), (str(row["quantization"]), "quantized")):
+            value = 100 * float(own["value"][stage])
+            found.append({**row, "series": series, "value": value, "change": value - row["value"] + row["change"],
+                          "megabytes": float(own["bytes"][stage]) / 1e6})  # fmt: skip
+            for size in batches(list(members.values())):
+                gains = {name: float(metrics[f"speedup_{name}_batch_{size}"]) for name in ("pruning", "int8", "both")}
+                found[-1][f"speedup_{size}"] = gains["pruning" if series == FLOAT else "both"]
+                found[-1][f"product_{size}"] = gains["pruning"] * gains["int8"]
+    return pd.DataFrame(found)
+
+
+def averaged(group: Group, journal: Journal) -> pd.DataFrame | None:
+    """The rows of :func:`rows` averaged over teachers and seeds, and ``sum``: the score in 8 bits if losses added."""
+    frame = rows(group, journal)
+    if frame is None:
+        return None
+    numbers = [name for name in frame if str(name).startswith(("speedup_", "product_"))]
+    cells = means(frame, CELL, ["change", "remaining_percent", "megabytes", "disturbed", *numbers])
+    change = cells.set_index(["series", "asked"])["value"].to_dict()
+
+    def expected(row: Any) -> float:
+        parts = [(FLOAT, row["asked"]), (row["series"], 100.0), (FLOAT, 100.0)]
+        if row["series"] == FLOAT or row["asked"] == 100 or not all(part in change for part in parts):
+            return float("nan")
+        pruned, whole_8, whole = (change[part] for part in parts)
+        return float(pruned + whole_8 - whole)
+
+    return cells.assign(sum=[expected(row) for row in cells.to_dict("records")])
+

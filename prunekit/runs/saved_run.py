@@ -1,0 +1,79 @@
+"""A run whose model another one goes on with: what its record says of model, task, teacher and rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prunekit.config.sections import ModelConfig, Settings, TrainConfig
+from prunekit.config.task import TaskConfig
+from prunekit.runs.finished import read_result
+from prunekit.runs.model_facts import run_model
+from prunekit.support.errors import UserError
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+Section = TypeVar("Section")
+
+VERBS = ("finetune", "prune_fisher", "prune_cofi", "compress")
+"""That leave one model of a teacher's task."""
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A finished run that has its weights."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.record['verb']}/{self.record['run_id']}"
+
+    @property
+    def model_folder(self) -> Path:
+        return self.folder / "model"
+
+
+def read_saved_run(source: str, runs: str) -> SavedRun:
+    """
+    Args:
+        source: its folder, or ``VERB/RUN_ID``.
+        runs: folder of all runs, in which the latter is looked for.
+
+    Raises:
+        UserError: no finished run of :data:`VERBS`, or its weights are gone (with the command that makes them).
+    """
+    given = next((path for path in (Path(source), Path(runs) / source) if path.is_dir()), None)
+    found = None if given is None else run_model(str(given)).run
+    record = None if found is None else read_result(found)
+    if found is None or record is None or record["verb"] not in VERBS:
+        raise UserError(f"source: {source} is no folder of a finished run; right would be one of {', '.join(VERBS)}")
+    return SavedRun(found, record)
+
+
+def with_the_sources(config: AnySettings, source: str) -> AnySettings:
+    """The configuration with model, task, teacher and the name of the scale of the run that its model is from.
+
+    Raises:
+        UserError: see :func:`read_saved_run`.
+    """
+    saved = read_saved_run(source, config.run.folder)
+    recorded = saved.record["config"]
+    inside = saved.folder.resolve() == (Path(config.run.folder) / saved.name).resolve()
+    own: dict[str, Any] = {
+        "source": saved.name if inside else source,  # the same run wherever the folder of all lies
+        "model": recorded_section(ModelConfig, recorded["model"]),
+        "task": recorded_section(TaskConfig, recorded["task"]),
+        "train": recorded_section(TrainConfig, recorded["train"]),
+        "teacher": recorded.get("teacher"),
+        "scale": dataclasses.replace(config.scale, name=saved.record["scale"]),
+    }
+    return dataclasses.replace(config, **own)
+
+
+def recorded_section(schema: type[Section], content: dict[str, Any]) -> Section:
+    """A section as it was recorded; settings that are no longer there are left out."""
+    known = {item.name for item in dataclasses.fields(schema)}  # type: ignore[arg-type]
+    return schema(**{name: value for name, value in content.items() if name in known})

@@ -1,0 +1,92 @@
+"""Do gains multiply and losses add? Judged from records alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.claims import papers
+from analysis.data.groups import Group
+from analysis.data.loading import Journal, load
+from prunekit.evaluation.row_answers import of_labels
+from tests.support.claims import outcomes
+from tests.support.records import quantization
+from tests.support.records.frame import MINILM, add_answers
+
+CLAIMS = ("smaller", "aware", "better", "dynamic", "speed", "dynamic adds", "aware adds")
+
+
+def group(root: Path) -> Group:
+    return Group(load([root], Journal()))
+
+
+def judged(root: Path) -> Any:
+    frame = papers.judged("quantization", {"quantize": [group(root)]}, Journal(), "a setting").frame
+    return frame.assign(claim=list(CLAIMS)).set_index("claim")
+
+
+def test_gains_that_multiply(tmp_path: Path) -> None:
+    quantization.everything(tmp_path, MINILM, of_product=0.93)
+    table = judged(tmp_path)
+    assert table.loc["speed", "verdict"] == "holds"
+    assert table.loc["smaller", "verdict"] == "holds"
+    [outcome] = outcomes("quantization.gains_multiply", group(tmp_path))
+    assert outcome.effect.value == pytest.approx(93)
+    assert "over 36 models" in outcome.note  # 3 teachers, 2 shares of MACs, 3 ways to 8 bits, 2 batch sizes
+    # the median of 50 rounds whose quartiles are 4 % of 93 apart, of 36 such numbers
+    error = 93 * 1.2533 * (0.04 / 0.93) / 1.349 / 50**0.5 / 6
+    assert outcome.effect.main.rows_error == pytest.approx(error)
+
+
+@pytest.mark.parametrize(("of_product", "verdict"), [(0.8, "does not hold"), (1.2, "does not hold"), (1.08, "holds")])
+def test_gains_are_judged_by_a_tenth(tmp_path: Path, of_product: float, verdict: str) -> None:
+    quantization.run(tmp_path, MINILM, remaining=0.5, of_product=of_product)
+    assert judged(tmp_path).loc["speed", "verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"), [(0.5, "not tested"), (None, "undecided: machine not known to be quiet")]
+)
+def test_times_beside_other_work_decide_nothing(tmp_path: Path, share: float | None, verdict: str) -> None:
+    quantization.run(tmp_path, MINILM, remaining=0.5, share=share)
+    assert judged(tmp_path).loc["speed", "verdict"] == verdict
+
+
+def test_losses_beyond_those_of_the_whole_model(tmp_path: Path) -> None:
+    quantization.everything(tmp_path, MINILM, beyond=0.005)
+    for method in ("dynamic", "aware"):
+        [outcome] = outcomes("quantization.losses_add", group(tmp_path), method=method)
+        # 8 bits cost `aware` less than its control, by as much for every model
+        assert outcome.effect.value == pytest.approx(0.5)
+        assert outcome.note == "at 10 and 50 % of the MACs" and len(outcome.members) == 3
+    [outcome] = outcomes("quantization.cost_of_8_bits", group(tmp_path), method="aware")
+    assert outcome.effect.value == pytest.approx(-0.4)
+    [outcome] = outcomes("quantization.worth_training_for", group(tmp_path))
+    assert outcome.effect.value == pytest.approx(0.4) and outcome.note == "at 10, 50, 100 % of the MACs"
+
+
+def test_what_was_trained_for_8_bits_needs_its_control(tmp_path: Path) -> None:
+    for remaining in (1.0, 0.5):
+        quantization.run(tmp_path, MINILM, remaining=remaining, quantization="aware")
+    assert outcomes("quantization.losses_add", group(tmp_path), method="aware") == []
+    assert outcomes("quantization.losses_add", group(tmp_path), method="dynamic") == []
+
+
+def test_rows_are_paired(tmp_path: Path) -> None:
+    """Models that answer the same rows wrong leave no error over rows; without answers there are bands."""
+    gold = np.arange(40) % 2
+    for teacher in range(3):
+        for remaining in (1.0, 0.5):
+            folder = quantization.run(tmp_path, MINILM, remaining=remaining, teacher=teacher)
+            answers = of_labels("classification", "rows", gold, np.where(np.arange(40) < 4, 1 - gold, gold))
+            stages = ["dense", *(["pruned"] if remaining < 1 else []), "quantized"]
+            add_answers(folder, *(({"stage": stage}, answers) for stage in stages))
+            result = json.loads((folder / "result.json").read_text())
+            result["config"]["task"]["metrics"] = ["f1"]
+            (folder / "result.json").write_text(json.dumps(result))
+    [outcome] = outcomes("quantization.losses_add", group(tmp_path), method="dynamic")
+    assert outcome.effect.main.by == "answers" and outcome.effect.main.rows_error == 0

@@ -1,0 +1,187 @@
+"""The verb `quantize` from its command to its record, at the smallest size."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import prunekit
+from experiments.prune_cofi import main as prune_cofi
+from prunekit.models.export.sessions import Session
+from prunekit.quantization import quantized_run
+from prunekit.runs.execute import FinishedRecord, run_id
+from prunekit.runs.local_input import local_input
+from prunekit.runs.recorded_shape import with_its_own_model
+from prunekit.support.errors import UserError
+from tests.support.commands import TINY, composed, perform
+from tests.support.same_runs import table
+
+STUDENT = ["student.distil_epochs=1", "student.prune_epochs=1", "student.finetune_epochs=1", "student.held_out=32"]
+SMALL = [*TINY, *STUDENT, "batch_sizes=[1,2]", "repeats=1", "warmup=0", "run.threads=1"]
+FISHER = [*TINY, "calibration_examples=64", "batch_sizes=[2]", "repeats=1", "run.threads=1", "constraint=0.4"]
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of onnxscript
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run folder for the file: the teacher is trained once."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def pruned(folder: Path) -> dict[str, Any]:
+    return perform("prune_fisher", *FISHER, f"run.folder={folder}")
+
+
+def home(folder: Path, record: dict[str, Any]) -> Path:
+    return folder / record["verb"] / record["run_id"]
+
+
+def test_a_teacher_after_training(folder: Path) -> None:
+    own = [*SMALL, f"run.folder={folder}"]
+    record = perform("quantize", *own)
+    metrics, stages, gains = record["metrics"], table(folder, record, "stages"), table(folder, record, "gains")
+    assert stages.stage.tolist() == ["dense", "quantized"] and stages.precision.tolist() == ["float32", "int8"]
+    graphs = [home(folder, record) / "onnx" / name / "model.onnx" for name in ("float32", "int8")]
+    assert stages.bytes.tolist() == [path.stat().st_size for path in graphs]
+    assert metrics["remaining_bytes"] == stages.bytes[1] / stages.bytes[0] and metrics["remaining_macs"] == 1
+    teacher = json.loads(next(folder.glob("finetune/*/result.json")).read_text())
+    assert metrics["baseline"] == teacher["metrics"]["accuracy"]
+    timed = table(folder, record, "runtimes")
+    assert set(zip(timed.variant, timed.runtime, strict=True)) == {
+        (variant, runtime) for variant in ("original", "pruned") for runtime in ("onnx", "onnx-int8")
+    }
+    assert gains.batch_size.tolist() == [1, 2]
+    for row in gains.to_dict("records"):
+        size = row["batch_size"]
+        assert [metrics[f"speedup_{name}_batch_{size}"] for name in ("pruning", "int8", "both")] == [
+            row["pruning"], row["int8"], row["both"],
+        ]  # fmt: skip
+    assert "DynamicQuantizeLinear" in graphs[1].read_bytes().decode("latin-1")
+    assert Session(graphs[1], 1).outputs == ["logits"]
+    assert isinstance(perform("quantize", *own), FinishedRecord)
+
+
+@pytest.mark.slow
+def test_a_pruned_model_that_is_trained_for_it(folder: Path, pruned: dict[str, Any]) -> None:
+    source = f"prune_fisher/{pruned['run_id']}"
+    own = [f"run.folder={folder}", "run.wandb=disabled", "run.quiet_seconds=0", "run.threads=1", "batch_sizes=[1]",
+           "repeats=1", f"source={source}", "quantization=aware", "epochs=3", "learning_rate=1e-2"]  # fmt: skip
+    record = perform("quantize", *own)
+    stages = table(folder, record, "stages").set_index("stage")
+    assert stages.index.tolist() == ["dense", "pruned", "simulated", "trained", "quantized"]
+    assert stages.value["pruned"] == pruned["metrics"]["value"]
+    assert record["metrics"]["remaining_macs"] == pruned["metrics"]["remaining_macs"]
+    assert record["config"]["source"] == source and record["config"]["model"] == pruned["config"]["model"]
+    assert record["metrics"]["steps"] == 18
+    assert record["config"]["train"] == pruned["config"]["train"]
+    before, after = (prunekit.load(home(folder, one) / "model") for one in (pruned, record))
+    assert [name for name, _ in before.named_parameters()] == [name for name, _ in after.named_parameters()]
+    assert not torch.equal(before.get_input_embeddings().weight, after.get_input_embeddings().weight)
+    control = perform("quantize", *own[:-3], "quantization=trained", "epochs=3", "learning_rate=1e-2")
+    assert table(folder, control, "stages").stage.tolist() == ["dense", "pruned", "trained", "quantized"]
+    weights = prunekit.load(home(folder, control) / "model").get_input_embeddings().weight
+    assert not torch.equal(weights, after.get_input_embeddings().weight)
+
+
+@pytest.mark.slow
+def test_what_remains_is_pruned_and_trained_as_cofi_does_its_baseline(folder: Path) -> None:
+    record = perform("quantize", *SMALL, f"run.folder={folder}", "remaining=0.5")
+    wanted = composed("prune_cofi", *TINY, *STUDENT, f"run.folder={folder}", "run.threads=1", "sparsity=0.5",
+                      "structure=fisher")  # fmt: skip
+    student = prune_cofi.execute(wanted)
+    assert isinstance(student, FinishedRecord)
+    assert record["metrics"]["remaining_macs"] == student["metrics"]["remaining_macs"]
+    stages = table(folder, record, "stages").set_index("stage")
+    assert stages.index.tolist() == ["dense", "pruned", "quantized"]
+    assert stages.value["pruned"] == student["metrics"]["value"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_ends_with_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [*SMALL, f"run.folder={folder}", "quantization=aware", "epochs=2", "learning_rate=1e-2", "seed=3",
+           "run.checkpoint_seconds=0"]  # fmt: skip
+    whole = perform("quantize", *own)
+    weights = prunekit.load(home(folder, whole) / "model").state_dict()
+
+    def dies(*positional: Any, **named: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(quantized_run.checkpoints, "save", dies)
+        perform("quantize", *own, "run.force=true")
+    resumed = perform("quantize", *own)
+    same = ("value", "low", "high", "bytes", "steps")
+    assert [resumed["metrics"][name] for name in same] == [whole["metrics"][name] for name in same]
+    again = prunekit.load(home(folder, resumed) / "model").state_dict()
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+    simulated = [table(folder, record, "stages").set_index("stage").value["simulated"] for record in (whole, resumed)]
+    assert simulated[0] == simulated[1]
+
+
+def test_a_source_is_named_by_its_content(folder: Path, pruned: dict[str, Any], tmp_path: Path) -> None:
+    """Wherever it lies and however it is called; other weights are another run."""
+    path = home(folder, pruned)
+
+    def identity(source: str) -> tuple[str, str]:
+        config = with_its_own_model(composed("quantize", f"run.folder={folder}", f"source={source}"))
+        return config.source, run_id("quantize", 1, config, None, local_input(config))
+
+    assert identity(str(path)) == identity(f"prune_fisher/{pruned['run_id']}")
+    copied = tmp_path / "copied"
+    shutil.copytree(path, copied)
+    source, before = identity(str(copied))
+    assert source == str(copied)
+    weights = next((copied / "model").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    assert identity(str(copied))[1] != before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["remaining=0.5", "source=a"], "remaining: a source is what it is"),
+        (["source=a", "task=mrpc"], "task: a source has its own, leave out task or source"),
+        (["source=a", "train.epochs=3"], "train: a source has its own"),
+        (["remaining=0"], "remaining: 0.0 must be above 0|outside"),
+        (["quantization=static"], "quantization: 'static' is unknown"),
+        (["dtype=bfloat16"], "dtype: ONNX Runtime is timed on CPUs, from float32"),
+        (["run.device=cuda"], "use dtype=float32 and run.device=cpu"),
+        (["model=marian-demo", "task=demo_translation"], "translation"),
+    ],
+)
+def test_settings_that_do_not_go_together(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        composed("quantize", *overrides)
+
+
+def test_a_source_without_a_model(folder: Path, pruned: dict[str, Any], tmp_path: Path) -> None:
+    def refused(source: Any, message: str) -> None:
+        with pytest.raises(UserError, match=message) as error:
+            perform("quantize", f"run.folder={tmp_path / 'runs'}", "run.wandb=disabled", f"source={source}")
+        assert "\n" not in str(error.value)
+        assert not (tmp_path / "runs" / "quantize").exists() and not (tmp_path / "runs" / "finetune").exists()
+
+    refused(tmp_path / "nowhere", "source: .*nowhere is no folder of a finished run; right would be one of finetune")
+    shutil.copytree(home(folder, pruned), tmp_path / "copied")
+    shutil.rmtree(tmp_path / "copied" / "model")
+    refused(tmp_path / "copied", "no weights; they come back with: python -m experiments.prune_fisher .*constraint=0.4")
+    teacher = next(folder.glob("finetune/*"))
+    refused(teacher / "model" / "nothing", "is no folder of a finished run")
+    refused(tmp_path, "is no folder of a finished run")
+
+
+def test_a_source_of_another_teacher(folder: Path, pruned: dict[str, Any], tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(home(folder, pruned), copied)
+    record = json.loads((copied / "result.json").read_text())
+    record["model"]["fingerprint"] = "0" * 16
+    (copied / "result.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"source: .*copied was pruned from a teacher of other weights"):
+        perform("quantize", f"run.folder={folder}", "run.wandb=disabled", f"source={copied}")

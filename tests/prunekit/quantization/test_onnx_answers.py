@@ -1,0 +1,87 @@
+"""Graphs that answer in place of their model, and what the seconds of four models say together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForQuestionAnswering
+
+from prunekit.evaluation.evaluate import predict
+from prunekit.models.export.graphs import MODEL, quantize_graph, write_graphs
+from prunekit.models.export.sessions import Session
+from prunekit.quantization.onnx_answers import Served, answered_by, check_int8
+from prunekit.quantization.quantized_run import gains
+from prunekit.support.timing import Timing
+from tests.support.families import batch_for, tiny
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of onnxscript
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("graph")
+    write_graphs(tiny("bert", dtype=torch.float32), folder)
+    return folder / MODEL
+
+
+def test_a_graph_answers_for_its_model_until_it_is_done(graph: Path) -> None:
+    model = tiny("bert", dtype=torch.float32)
+    batches = [batch_for(model), {name: tensor[:2, :5] for name, tensor in batch_for(model).items()}]
+    device = torch.device("cpu")
+    expected = predict(model, batches, device=device)
+    with torch.no_grad():
+        model.classifier.bias += 1.0  # the graph does not know
+    with answered_by(model, Session(graph)):
+        assert np.allclose(predict(model, batches, device=device), expected, atol=1e-5)
+    assert np.allclose(predict(model, batches, device=device), expected + 1, atol=1e-5)
+    with pytest.raises(ZeroDivisionError), answered_by(model, Session(graph)):
+        raise ZeroDivisionError
+    assert np.allclose(predict(model, batches, device=device), expected + 1, atol=1e-5)
+
+
+def test_int8_is_near_and_smaller(graph: Path, tmp_path: Path) -> None:
+    model, size = tiny("bert", dtype=torch.float32), graph.stat().st_size
+    quantize_graph(graph, tmp_path / MODEL)
+    assert graph.stat().st_size == size  # it is read alone
+    batch = batch_for(model)
+    exact, near = (Session(path)(batch)["logits"] for path in (graph, tmp_path / MODEL))
+    assert 0 < np.abs(exact - near).max() < 0.2 * np.abs(exact).max()
+
+
+def test_a_graph_is_served_with_its_mask(graph: Path) -> None:
+    model = tiny("bert", dtype=torch.float32)
+    served = Served(model, graph)
+    assert served.config is model.config
+    served(batch_for(model)["input_ids"])
+
+
+def test_this_machine_has_int8() -> None:
+    check_int8()
+
+
+def test_gains_are_medians_of_rounds() -> None:
+    seconds = {
+        ("original", "onnx"): (8.0, 10.0, 6.0), ("pruned", "onnx"): (4.0, 2.0, 3.0),
+        ("original", "onnx-int8"): (2.0, 5.0, 2.0), ("pruned", "onnx-int8"): (1.0, 1.0, 4.0),
+    }  # fmt: skip
+    found = gains({name: Timing(own) for name, own in seconds.items()})
+    # round by round: pruning 2, 5, 2; int8 4, 2, 3; both 8, 10, 1.5; over the product 1, 1, 0.25
+    assert found == {
+        "pruning": 2.0, "int8": 3.0, "both": 8.0, "of_product": 1.0, "low": 0.625, "high": 1.0, "repeats": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_questions_have_two_outputs(tmp_path: Path) -> None:
+    model = tiny("bert", dtype=torch.float32, head=AutoModelForQuestionAnswering)
+    write_graphs(model, tmp_path)
+    batch = batch_for(model)
+    with torch.no_grad():
+        expected = model(**batch)
+        with answered_by(model, Session(tmp_path / MODEL)):
+            own = model(**batch)
+    assert torch.allclose(own.start_logits, expected.start_logits, atol=1e-5)
+    assert torch.allclose(own.end_logits, expected.end_logits, atol=1e-5)

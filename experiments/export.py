@@ -68,6 +68,8 @@ def perform(config: Export) -> None:
     from prunekit.support.progress import console
 
     given = run_model(config.source)
+    if Path(config.out).resolve() == Path(given.path).resolve():
+        raise UserError(f"out: {config.out} is the model itself; give a new folder")
     model = prunekit.load(given.path)
     written = prunekit.export(
         model, config.out, config.format, precision=config.precision, tokenizer=given.tokenizer(), facts=given.facts,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import difflib
+from collections.abc import Collection
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +36,7 @@ from prunekit.models.pretrained import (
     read_config,
     some,
 )
-from prunekit.models.pruned_format import WEIGHTS, has_its_own_shape, other_shapes, rename, weights_file
+from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS, has_its_own_shape, other_shapes, rename, weights_file
 from prunekit.models.surgery import cut_as_recorded
 from prunekit.models.weight_files import check_weight_files
 from prunekit.support.errors import UserError
@@ -45,8 +47,14 @@ if TYPE_CHECKING:
 
 HEAD = "SequenceClassification"
 """The task head of classifiers and regression."""
-SUFFIXES = {".json", ".jinja", ".model", ".safetensors", ".txt"}
-"""Of the files of a saved model with its tokenizer."""
+FILES = (
+    "config.json", "generation_config.json",
+    WEIGHTS, PRUNED_WEIGHTS, "model-*-of-*.safetensors", f"{WEIGHTS}.index.json",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+    "vocab.txt", "vocab.json", "merges.txt", "target_vocab.json", "*.spm", "spiece.model", "tokenizer.model",
+    "sentencepiece.bpe.model",
+)  # fmt: skip
+"""Patterns of the names in the folder of a saved model with its tokenizer."""
 
 
 def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> None:
@@ -106,15 +114,16 @@ def _check_recorded(model: PreTrainedModel) -> None:
         )
 
 
-def holds_a_model(folder: Path, also: frozenset[str] = frozenset()) -> bool:
+def holds_a_model(folder: Path, also: Collection[str] = ()) -> bool:
     """Whether a folder is empty or has nothing but a saved model, and so may be replaced.
 
     Args:
-        also: other suffixes of its files.
+        also: other patterns of the names of its files.
     """
     files = list(folder.iterdir())
     return not files or (
-        folder / "config.json" in files and all(file.is_file() and file.suffix in SUFFIXES | also for file in files)
+        folder / "config.json" in files
+        and all(file.is_file() and any(fnmatch(file.name, own) for own in (*FILES, *also)) for file in files)
     )
 
 

@@ -230,7 +230,7 @@ def test_decoding_composes_at_every_scale(scale: str, model: str) -> None:
     assert config.scale.name == scale and config.model.name == model and config.repeats == config.scale.repeats
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", SCALES_OF_RUNS)
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "time_decoding"])
 def test_every_verb_composes_at_every_scale(verb: str, scale: str) -> None:
     config = composed(verb, f"scale={scale}")

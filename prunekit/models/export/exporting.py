@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 CARD = "README.md"
-SUFFIXES = frozenset({".onnx", ".md", ".png"})
-"""Of an exported folder beside those of a saved model."""
+FILES = (CARD, graphs.MODEL, graphs.READER, graphs.WRITER)
+"""Names in an exported folder beside those of a saved model, and the pictures of its card."""
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Largest difference of outputs, as a share of the largest output; of other dtypes a twentieth."""
 
@@ -88,7 +89,8 @@ def export(
     check_choice(format, precision)
     describe(model)
     folder = Path(folder)
-    if folder.exists() and not (folder.is_dir() and checkpoints.holds_a_model(folder, SUFFIXES)):
+    _check_beside(tokenizer, pictures or {})
+    if folder.exists() and not (folder.is_dir() and checkpoints.holds_a_model(folder, (*FILES, *_pictures_in(folder)))):
         raise UserError(f"{folder}: holds something else than a saved model; give a new folder")
     problem = f"{folder}: cannot export the model there"
     with _evaluating(model), in_one_line(problem), atomic_path(folder) as temporary:
@@ -115,6 +117,22 @@ def export(
         card = card_text(model, written, facts or Facts(), sorted(pictures or {}))
         (temporary / CARD).write_text(card, encoding="utf-8")
     return written
+
+
+def _check_beside(tokenizer: Any, pictures: Mapping[str, bytes]) -> None:
+    """Refuse what cannot lie beside a model, before it is computed."""
+    if tokenizer is not None and not hasattr(tokenizer, "save_pretrained"):
+        raise UserError(f"tokenizer: a {type(tokenizer).__name__}, give one of transformers")
+    for name in pictures:
+        if Path(name).name != name or Path(name).suffix != ".png":
+            raise UserError(f"pictures: {name!r} is no name of a PNG file, give one such as shape.png")
+
+
+def _pictures_in(folder: Path) -> list[str]:
+    """The pictures that the card of a folder shows."""
+    card = folder / CARD
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    return re.findall(r"^!\[[^]]*\]\(([^/)]+\.png)\)$", text, re.MULTILINE)
 
 
 @contextmanager
@@ -258,6 +276,8 @@ def _difference(model: PreTrainedModel, written: Answers) -> float:
         if model.config.is_encoder_decoder:
             inputs["decoder_input_ids"] = graphs.random_targets(model, rows, 4, seed)
         for ours, theirs in zip(_answers(model)(inputs), written(inputs), strict=True):
+            if not np.isfinite(ours).all():
+                raise UserError("model: its outputs are not finite; check its weights")
             largest = max(largest, float(np.abs(ours).max()))
             difference = max(difference, float(np.abs(ours - theirs).max()))
             if not np.isfinite(theirs).all():

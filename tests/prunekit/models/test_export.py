@@ -183,6 +183,26 @@ def test_bad_choices(options: dict[str, Any], message: str, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["../evil.png", "config.json", "card.PNG", ""])
+def test_what_lies_beside_a_model_has_a_name_of_its_own(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^pictures: .* is no name of a PNG file, give one such as shape.png$"):
+        prunekit.export(pruned(), tmp_path / "out", pictures={name: b"drawn"})
+    with pytest.raises(UserError, match=r"^tokenizer: a str, give one of transformers$"):
+        prunekit.export(pruned(), tmp_path / "out", tokenizer="bert")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("format", "precision"), [("native", "float32"), ("padded", "float32"), ("onnx", "float32"), ("onnx", "int8")]
+)
+def test_answers_that_are_no_numbers_are_not_exported(format: str, precision: str, tmp_path: Path) -> None:
+    small = pruned(dtype=torch.float32)
+    small.classifier.bias.data[0] = float("nan")
+    with pytest.raises(UserError, match=r"^model: its outputs are not finite; check its weights$"):
+        prunekit.export(small, tmp_path / "out", format, precision=precision)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_export_replaces_a_saved_model_and_nothing_else(tmp_path: Path) -> None:
     small = pruned()
     prunekit.export(small, tmp_path / "out", "padded")
@@ -190,13 +210,18 @@ def test_an_export_replaces_a_saved_model_and_nothing_else(tmp_path: Path) -> No
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "README.md", "config.json", "prunekit.safetensors",
     ]  # fmt: skip
-    (tmp_path / "out" / "thesis.tex").touch()
-    with pytest.raises(UserError, match="holds something else than a saved model; give a new folder"):
-        prunekit.export(small, tmp_path / "out", "padded")
+    for _ in range(2):  # its own picture does not stop it
+        prunekit.export(small, tmp_path / "out", "native", pictures={"kept.png": b"drawn"})
+    for name in ("thesis.tex", "photo.png", "notes.md", "diary.txt", "rows.json"):
+        (tmp_path / "out" / name).write_text("mine")
+        with pytest.raises(UserError, match="holds something else than a saved model; give a new folder"):
+            prunekit.export(small, tmp_path / "out", "padded")
+        assert (tmp_path / "out" / name).read_text() == "mine" and (tmp_path / "out" / "kept.png").exists()
+        (tmp_path / "out" / name).unlink()
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="holds something else"):
         prunekit.export(small, tmp_path / "file")
-    assert (tmp_path / "out" / "thesis.tex").exists() and len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_an_export_that_answers_otherwise_is_not_written(tmp_path: Path) -> None:

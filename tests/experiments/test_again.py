@@ -8,10 +8,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
 
 from experiments.cli.again import command_of
-from experiments.cli.composition import register
+from experiments.cli.composition import CONF, register
 from experiments.cli.help import composed
 from experiments.cli.verb import named
 
@@ -48,6 +49,14 @@ def test_a_command_gives_its_own_configuration(verb: str, words: list[str], said
     record = {"verb": verb, "config": json.loads(json.dumps(config)), "scale": scale}
     assert said in command_of(record)
     assert again(record) == config
+
+
+def test_a_verb_that_runs_may_ask() -> None:
+    """Hydra has started then."""
+    record = json.loads((min((LOGGED / "prune_fisher").iterdir()) / "result.json").read_text())
+    before = command_of(record)
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        assert command_of(record) == before
 
 
 @pytest.mark.parametrize("verb", ["prune_heads", "prune_fisher", "prune_cofi", "finetune"])

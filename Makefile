@@ -10,7 +10,7 @@ READY := .venv/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all lint mutants compare figures report readme reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
+.PHONY: help setup test test-all lint mutants compare figures report readme notebook reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -50,6 +50,9 @@ figures: $(READY)  ## Redraw all figures and tables from the logged runs, into f
 readme: $(READY)  ## Write README.md, the pages of docs/ with numbers and its pictures from the logged runs
 	$(BIN)/python -m analysis.pages
 	$(BIN)/python -m experiments.cli.settings_page
+
+notebook: $(READY)  ## Make docs/tutorial.ipynb, a notebook, of docs/tutorial.md
+	$(BIN)/jupytext --quiet --set-kernel python3 --to ipynb --output docs/tutorial.ipynb docs/tutorial.md
 
 report: $(READY)  ## Put all figures, tables and claims from the logged runs on one page, report.html
 	$(BIN)/python -m analysis.report source=analysis/logged_runs out=report.html

@@ -35,7 +35,9 @@ def procedure(config: Compress, run: Run) -> None:
     from prunekit.stages.stage_table import StageTable
 
     own = method(config.method.name, config.method.options)
-    refine, refit = chosen_stages(config.method.name, own, config.refine, config.refit, config.uniform)
+    refine, refit = chosen_stages(
+        config.method.name, own, config.refine, config.refit, config.uniform, config.all_heads
+    )
     teacher = load_teacher(config, run)
     check_family(config.method.name, own.families, teacher.model)
     stages = StageTable(config, run, teacher, evaluation_examples(config, teacher, run))
@@ -47,7 +49,8 @@ def procedure(config: Compress, run: Run) -> None:
     stages.evaluate("dense", teacher.model)
     problem = Problem(
         model=teacher.model, batches=calibration_batches(examples), budget=stages.budget(), seed=config.seed,
-        labels=config.labels, refine=refine, refit=refit, uniform=config.uniform, stage=run.stage,
+        labels=config.labels, refine=refine, refit=refit, uniform=config.uniform,
+        all_heads=config.all_heads, stage=run.stage,
         keep=lambda *what: cached_statistics(teacher, examples, run, *what),
     )  # fmt: skip
     before = set(run.seconds)

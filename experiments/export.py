@@ -63,11 +63,12 @@ def perform(config: Export) -> None:
     if config.source is None:
         raise UserError("source: give the folder of a run or of a saved model, or a Hub id")
     import prunekit
+    from experiments.cli.again import command_of
     from prunekit.models.export.hub import push
     from prunekit.runs.model_facts import run_model
     from prunekit.support.progress import console
 
-    given = run_model(config.source)
+    given = run_model(config.source, command_of)
     if Path(config.out).resolve() == Path(given.path).resolve():
         raise UserError(f"out: {config.out} is the model itself; give a new folder")
     model = prunekit.load(given.path)

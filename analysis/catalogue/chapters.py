@@ -11,7 +11,7 @@ from analysis.claims.claim import Claim
 from analysis.cofi import baselines, distillation, sparsity, training, units
 from analysis.cofi import kept as cofi_kept
 from analysis.cofi import speed as cofi_speed
-from analysis.compare import benchmarks, figure, paired_table
+from analysis.compare import benchmarks, figure, paired_table, served
 from analysis.data.groups import Group, Setting, by_condition, by_setting
 from analysis.data.loading import Journal
 from analysis.data.records import Record
@@ -197,12 +197,16 @@ CHAPTERS = (
         parts=(
             Part("compare", "prune_fisher", figure.draw, one_run=False, beside=COMPARED),
             Part("paired", "prune_fisher", paired_table.draw, one_run=False, beside=COMPARED),
+            Part("served", "prune_fisher", served.draw_methods, one_run=False, beside=COMPARED),
         ),
         all_tasks=True,
     ),
     Chapter(
         title="Benchmarks",
-        parts=(Part("benchmark", "benchmark", benchmarks.draw),),
+        parts=(
+            Part("benchmark", "benchmark", benchmarks.draw),
+            Part("runtimes", "time_inference", served.draw_heads),
+        ),
         one_table=True,
         translation=None,
     ),

@@ -103,7 +103,7 @@ def _teacher(runs: Sequence[Record]) -> str | None:
 
 def _model(setting: Setting, runs: Sequence[Record]) -> list[str] | None:
     if teacher := _teacher(runs):
-        return [_override("teacher", teacher)]
+        return [override("teacher", teacher)]
     return [f"model={setting.model}"] if _is_preset("model", setting.model) else None
 
 
@@ -127,13 +127,14 @@ def _files(task: Mapping[str, Any]) -> list[str]:
     words = ["task=files"]
     for name, value in task.items():
         if name == "files":
-            words += [_override(f"task.files.{split}", path) for split, path in value.items() if path is not None]
+            words += [override(f"task.files.{split}", path) for split, path in value.items() if path is not None]
         elif name in usual and name != "source" and (name in always or value != usual[name]):
-            words.append(_override(f"task.{name}", value))
+            words.append(override(f"task.{name}", value))
     return words
 
 
-def _override(name: str, value: Any) -> str:
+def override(name: str, value: Any) -> str:
+    """``name=value`` as Hydra reads it, quoted for a shell where that is needed."""
     return shlex.quote(f"{name}={_written(value)}")
 
 

@@ -41,7 +41,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 def words(frame: pd.DataFrame, groups: list[Group], device: str) -> str:
     records = comparable_latencies([record for group in groups for record in group.records])
     starred = missed_text(frame, "Starred", structure_label)
-    measured = f"Changes are against the teacher. Measured over it at {shape_text(frame)}, on {device}."
+    measured = f"Changes are against the teacher. Measured over it in PyTorch at {shape_text(frame)}, on {device}."
     marks = disturbed_text(records, "Crossed out")
     return f"{starred}{_left_out_text(frame)}{measured} {marks}{caption(groups)}"
 

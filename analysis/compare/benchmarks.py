@@ -13,6 +13,8 @@ from analysis.render.output import Item, Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.data.records import Record
+
 REPEATS = columns("benchmark", "repeats")
 
 
@@ -43,7 +45,7 @@ def ratios(group: Group, journal: Journal) -> pd.DataFrame | None:
 
     tables = [
         table.assign(
-            benchmark=str(record.config.get("benchmark", "")),
+            benchmark=_name(record),
             rows=evaluation_rows([record]),
             device=record.device,
         )
@@ -63,3 +65,9 @@ def ratios(group: Group, journal: Journal) -> pd.DataFrame | None:
     )
     # Comparisons stay in the order of their benchmark: the whole, then its stages.
     return summary.sort_values(["benchmark", "rows", "device"], kind="stable", ignore_index=True)
+
+
+def _name(record: Record) -> str:
+    """Of a benchmark, and in which runtime its models ran where that is not PyTorch."""
+    name, runtime = str(record.config.get("benchmark", "")), record.config.get("runtime") or "torch"
+    return name if runtime == "torch" else f"{name} in {runtime}"

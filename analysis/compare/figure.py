@@ -102,7 +102,10 @@ def cells_of(points: pd.DataFrame) -> pd.DataFrame:
     """A row a method and what was asked of it, averaged over seeds and teachers; times NaN where not recorded."""
     by = ["panel", "task", "method", "asked"]
     costs = ["change", "parameters_percent", "macs_percent", "speedup", "batch_size", "seconds"]
-    cells = means(points, by, [*costs, *(["disturbed"] if "disturbed" in points else [])])
+    cells = means(points, by, [*costs, *(name for name in ("disturbed", "served") if name in points)])
+    if "served" in points:
+        names = points.dropna(subset=["served_in"]).groupby(by)["served_in"]
+        cells = cells.join(names.agg(lambda own: "; ".join(sorted({*own}))), on=by)
     cells = cells.assign(rank=cells["method"].map(rank))
     return cells.sort_values(["rank", "asked"], ignore_index=True).drop(columns="rank")
 

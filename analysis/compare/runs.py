@@ -78,7 +78,7 @@ def run_points(runs: Comparable, journal: Journal) -> pd.DataFrame:
         members = runs.members.get(verb, [])
         parts.append(run_rows(
             [Group(members)],
-            method=lambda record: f"{record.verb} {_chosen_by(record)}",
+            method=lambda record: f"{record.verb} {chosen_by(record)}",
             asked=_asked,
             run_id=lambda record: record.run_id,
             parameters_percent=lambda record: 100 * float(record.metrics.get("remaining_parameters", float("nan"))),
@@ -153,7 +153,7 @@ def _usual_compress(records: Sequence[Record]) -> list[Record]:
     chosen = [r for r in records if all(r.config.get(name) == value for name, value in OWN_STAGES.items())]
     by_method: dict[str, list[Record]] = {}
     for record in chosen:
-        by_method.setdefault(_chosen_by(record), []).append(record)
+        by_method.setdefault(chosen_by(record), []).append(record)
     return [record for members in by_method.values() for record in by_condition(members)[0].records]
 
 
@@ -166,7 +166,8 @@ USUAL: dict[str, Callable[[Sequence[Record]], list[Record]]] = {
 """The verbs that are compared, and which of their runs."""
 
 
-def _chosen_by(record: Record) -> str:
+def chosen_by(record: Record) -> str:
+    """What chose the units of a run, by which its verb's methods are told apart."""
     if record.verb == "prune_cofi":
         return cofi_runs.structure(record)
     if record.verb == "compress":

@@ -11,6 +11,7 @@ from analysis.compare.words import ORACLE, method_look
 from analysis.data.averages import unpruned
 from analysis.data.groups import describe
 from analysis.data.marks.trivial import ANSWER, trivial_text
+from analysis.data.served import INT8
 from analysis.render.output import Table
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 LEVELS = (75.0, 50.0, 25.0, 10.0)
 """Per cent of the MACs that may remain. Heads alone reach only the first: the FFNs hold most MACs."""
 
+SERVED = "as served"
+SERVED_TEXT = (
+    "As served: measured speed-up of the smallest of these models that was timed so, whole and pruned each in its "
+    f"fastest runtime. {INT8} "
+)
 SECONDS = (
     "Seconds: of pruning itself, the mean of its runs, of what is distilled the longest, as runs of a seed share their "
     "warm-up; empty where not recorded or of another machine. "
@@ -47,9 +53,9 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], words:
         caption="Cells: mean score (points against the unpruned model of the same teacher; MACs that it really has). "
         "Bold: the best of a task, never the oracle, which knows the evaluation data. The best is chosen by the scores "
         "shown, among runs that exist; where a method has none so small, its fewest MACs are told. "
-        f"{SECONDS}{' '.join(dict.fromkeys(words))} {describe(records)}",
+        f"{SECONDS}{SERVED_TEXT if 'served' in best else ''}{' '.join(dict.fromkeys(words))} {describe(records)}",
         narrow=("task", "method", *map(_heading, LEVELS)),
-        of_other_columns=(SECONDS,),
+        of_other_columns=(SECONDS, SERVED_TEXT),
     )  # fmt: skip
 
 
@@ -76,8 +82,19 @@ def display(top: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Sequenc
                 row[_heading(level)] = f"**{text}**" if is_best else text
             took = cells["seconds"].mean()
             row["seconds"] = "" if math.isnan(took) else f"{took:,.0f}"
+            if "served" in top:
+                row[SERVED] = _served(top[(top["task"] == runs.task) & (top["method"] == method)])
             rows.append(row | {"models": str(cells["runs"].sum()), ANSWER: trivial})
     return pd.DataFrame(rows)
+
+
+def _served(cells: pd.DataFrame) -> str:
+    """Of one method's best within each level, the smallest that was timed in several runtimes."""
+    timed = cells.dropna(subset=["served"])
+    if timed.empty:
+        return ""
+    smallest = timed.sort_values("macs_percent", kind="stable").iloc[0]
+    return f"{smallest['served']:.2f} x ({smallest['served_in']}; {smallest['macs_percent']:.0f} %)"
 
 
 def _heading(level: float) -> str:

@@ -10,6 +10,7 @@ from analysis.compare.runs import Comparable
 from analysis.compare.seconds import whole_training
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import disturbed, timed_by
+from analysis.data.served import as_served, runtime_tables, runtimes_text
 from analysis.data.timings import latency_tables
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ class Timed:
 
 
 def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple[pd.DataFrame, Timed]:
-    """The points with ``batch_size`` and ``speedup``; NaN, as ``seconds``, where a run is of another machine."""
+    """The points with ``batch_size`` and ``speedup``; NaN, as ``seconds``, where a run is of another machine.
+
+    Where shapes were timed again in several runtimes, also ``served``, the speed-up with each model in its fastest, and
+    ``served_in``, which those are; at the batch size of ``speedup``, or the largest, and the longest sequences there.
+    """
     device = _usual_device(runs)
     here = [record for record in runs.records if record.device == device]
     timed = [record for record in here if record.verb != "prune_heads"]
@@ -59,7 +64,27 @@ def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple
     marks = {record.run_id: float(disturbed(timed_by(record)) or False) for record, _ in tables.values()}
     if any(marks.values()):
         drawn = drawn.assign(disturbed=drawn["run_id"].map(marks).astype(float))
+    drawn = _with_served(drawn, timed, batches, journal)
     return whole_training(drawn), Timed(device, len(elsewhere), shown, by_verb, sum(map(bool, marks.values())))
+
+
+def _with_served(
+    points: pd.DataFrame, timed: list[Record], batches: dict[str, int], journal: Journal
+) -> pd.DataFrame:
+    served = {}
+    for record, table in runtime_tables(timed, journal):
+        cells = as_served(table)
+        batch = batches.get(record.verb)
+        at = batch if batch in set(cells["batch_size"]) else cells["batch_size"].max()
+        served[record.run_id] = cells[cells["batch_size"] == at].iloc[-1]
+    if not served:
+        return points
+    return points.assign(
+        served=points["run_id"].map({run: cell["served"] for run, cell in served.items()}).astype(float),
+        served_in=points["run_id"].map(
+            {run: runtimes_text(cell["dense_in"], cell["pruned_in"]) for run, cell in served.items()}
+        ),
+    )
 
 
 def _usual_device(runs: Comparable) -> str:

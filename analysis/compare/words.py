@@ -114,7 +114,7 @@ def _speed_text(runs: Comparable, timed: Timed) -> str:
     left_out = f" Not timed there, so not in that panel: {', '.join(absent)}." if absent else ""
     runs_beside = f"{timed.disturbed} run{'s' * (timed.disturbed > 1)}"
     crossed = f" Crossed out: timed beside other work ({runs_beside})." if timed.disturbed else ""
-    return f"Speed-up: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{left_out}{crossed}"
+    return f"Speed-up in PyTorch: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{left_out}{crossed}"
 
 
 def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: float | None) -> str:

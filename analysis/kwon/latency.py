@@ -32,7 +32,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         if frame is None:
             return None
         records = comparable_latencies([record for one in groups for record in one.records])
-        measured = f"Over the dense model at {shape_text(frame)}. {device}."
+        measured = f"Over the dense model in PyTorch at {shape_text(frame)}. {device}."
         beside = f"{measured} {disturbed_text(records, 'Crossed out')}{caption(groups)}"
         return Drawing(name, plot(frame), frame, beside)
 

@@ -37,7 +37,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     if frame is None:
         return []
     shares = sorted(frame.loc[frame["variant"] != "original", "share"].unique())
-    device = f"{group.records[0].device}; {count_range(frame['repeats'])} repeats, {QUARTILES}"
+    device = f"In PyTorch, {group.records[0].device}; {count_range(frame['repeats'])} repeats, {QUARTILES}"
     device += f". {text}".rstrip(". ") if (text := disturbed_text(group.records, "Among these")) else ""
     items: list[Item] = [
         Table(

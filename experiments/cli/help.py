@@ -11,9 +11,11 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf, open_dict
 
@@ -46,7 +48,8 @@ def composed(verb: str, overrides: Sequence[str]) -> Any:
     """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     single = [one.input_line or "" for one in parsed if not one.is_sweep_override()]
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+    running = GlobalHydra.instance().is_initialized()  # a verb asks, which Hydra has started with the same folder
+    with nullcontext() if running else hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose(verb, single)
     with open_dict(config):
         config.pop("preset", None)

@@ -27,4 +27,6 @@ class Flap(ScoredMethod):
         return fluctuations(problem.model, problem.inputs())
 
     def search(self, scores: UnitTensors, problem: Problem) -> Masks:
-        return threshold_search(scores, problem.model, problem.budget, uniform=problem.uniform)
+        return threshold_search(
+            scores, problem.model, problem.budget, uniform=problem.uniform, all_heads=problem.all_heads
+        )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ BASES = {
     "Helsinki-NLP/": "cc-by-4.0",
 }  # fmt: skip
 """Licences of base models, by the start of their name on the Hub."""
+UNITS = {"Macs": "Multiply-accumulates"}
 UNKNOWN = "unknown"
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "source.spm", "spiece.model")
 """Files by one of which a folder has a tokenizer."""
@@ -53,8 +54,34 @@ class RunModel:
         return load_tokenizer(ModelConfig(path=self.path))
 
 
-def run_model(source: str) -> RunModel:
+def command(record: Mapping[str, Any]) -> str:
+    """A command that does the run of a record again: its scale, model and task, and every setting of its own.
+
+    Where ``conf/`` is, `experiments.cli.again` knows what else differs from the presets.
+    """
+    config = record["config"]
+    words = [f"python -m experiments.{record['verb']}"]
+    words += [f"scale={record['scale']}"] if record["scale"] else []
+    words += [f"task={config['task']['name']}"]
+    words += [f"teacher={config['teacher']}"] if config.get("teacher") else [f"model={config['model']['name']}"]
+    words += [f"method={config['method']['name']}"] if isinstance(config.get("method"), dict) else []
+    words += [
+        f"{name}={_spelled(value)}"
+        for name, value in config.items()
+        if not isinstance(value, dict | list) and value is not None and name != "teacher"
+    ]
+    return " ".join([*words, f"train.seed={config['train']['seed']}"])
+
+
+def _spelled(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def run_model(source: str, again: Callable[[Mapping[str, Any]], str] = command) -> RunModel:
     """The model in a run's folder, and what its record says of it; of any other model that alone.
+
+    Args:
+        again: the command that makes the run of a record again.
 
     Raises:
         UserError: no finished run that leaves a model, or its weights are gone (with the command that makes them).
@@ -74,31 +101,11 @@ def run_model(source: str) -> RunModel:
         raise UserError(f"source: {source} is a run of {record['verb']}, which leaves no model; right would be {leave}")
     if not (folder / "model" / "config.json").exists():
         save = " save=true" if record["verb"] == "prune_heads" else ""
-        raise UserError(f"source: {source} has no weights; they come back with: {command(record)}{save} run.force=true")
-    return RunModel(str(folder / "model"), _facts(folder, record), folder)
+        raise UserError(f"source: {source} has no weights; they come back with: {again(record)}{save} run.force=true")
+    return RunModel(str(folder / "model"), _facts(folder, record, again(record)), folder)
 
 
-def command(record: Mapping[str, Any]) -> str:
-    """A command that does the run of a record again: its scale, model and task, and every setting of its own."""
-    config = record["config"]
-    words = [f"python -m experiments.{record['verb']}"]
-    words += [f"scale={record['scale']}"] if record["scale"] else []
-    words += [f"task={config['task']['name']}"]
-    words += [f"teacher={config['teacher']}"] if config.get("teacher") else [f"model={config['model']['name']}"]
-    words += [f"method={config['method']['name']}"] if isinstance(config.get("method"), dict) else []
-    words += [
-        f"{name}={_spelled(value)}"
-        for name, value in config.items()
-        if not isinstance(value, dict | list) and value is not None and name != "teacher"
-    ]
-    return " ".join([*words, f"train.seed={config['train']['seed']}"])
-
-
-def _spelled(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _facts(source: Path, record: Mapping[str, Any]) -> Facts:
+def _facts(source: Path, record: Mapping[str, Any], again: str) -> Facts:
     config, task = record["config"], record["config"]["task"]
     base = record["model"]["path"]
     on_hub = base is not None and not Path(str(base)).exists()
@@ -113,7 +120,7 @@ def _facts(source: Path, record: Mapping[str, Any]) -> Facts:
     if latency := list(_latency(source, record)):
         sections["Speed"] = "\n".join(latency)
     sections["Data"] = "\n".join(_data(record))
-    sections["How it was made"] = "\n".join(_made(record))
+    sections["How it was made"] = "\n".join(_made(record, again))
     results = [] if score is None else [_result(record, config, score)]
     return Facts(title, metadata, results, sections)
 
@@ -132,7 +139,8 @@ def _what(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"- Teacher: {name}, {record['model']['parameters']:,} parameters."
     for name, value in record["sparsity"].items():
         if name.startswith("achieved_") and isinstance(value, int | float):
-            yield f"- {name.removeprefix('achieved_').replace('_', ' ').capitalize()} that are gone: {value:.1%}."
+            unit = name.removeprefix("achieved_").replace("_", " ").capitalize()
+            yield f"- {UNITS.get(unit, unit)} that are gone: {value:.1%}."
 
 
 @dataclass(frozen=True)
@@ -161,7 +169,7 @@ def _score_lines(record: Mapping[str, Any], score: _Score | None) -> Iterator[st
         yield "The record has none."
         return
     metrics, rows = record["metrics"], next(item["rows"] for item in record["data"] if item["role"] == "evaluation")
-    yield f"On {rows:,} evaluation rows, with 95 % bands:"
+    yield f"On {rows:,} evaluation rows, with the ends of 95 % intervals:"
     yield ""
     yield f"| | {score.metric} | low | high |"
     yield "|---|---|---|---|"
@@ -182,10 +190,11 @@ def _latency(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
     if not path.exists():
         return
     device = record["device"]
-    where = f"{device['name']}, {device['threads']} threads, {device['dtype']}"
-    yield f"Measured in PyTorch on {where}; dense and pruned in turn:"
+    threads = f"{device['threads']} thread{'s' * (device['threads'] != 1)}"
+    where = f"{device['name']}, {threads}, {device['dtype']}"
+    yield f"Measured in PyTorch on {where}, in the shape below; teacher and pruned in turn. Other formats differ:"
     yield ""
-    yield "| batch | tokens | dense, ms | this model, ms | speed-up |"
+    yield "| batch | tokens | its teacher, ms | pruned, ms | speed-up |"
     yield "|---|---|---|---|---|"
     for row in _rows(path):
         times = " | ".join(f"{float(row[name]):.2f}" for name in ("dense_ms", "pruned_ms", "speedup"))
@@ -196,17 +205,17 @@ def _latency(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _data(record: Mapping[str, Any]) -> Iterator[str]:
-    yield "| role | data | split | rows | of |"
+    yield "| role | data | split | rows used | of rows |"
     yield "|---|---|---|---|---|"
     for item in record["data"]:
         yield f"| {item['role']} | {item['source']} | {item['split']} | {item['rows']:,} | {item['rows_available']:,} |"
 
 
-def _made(record: Mapping[str, Any]) -> Iterator[str]:
+def _made(record: Mapping[str, Any], again: str) -> Iterator[str]:
     versions = record["versions"]
     yield f"Run {record['verb']}/{record['run_id']} of {record['finished'][:10]}:"
     yield ""
-    yield f"    {command(record)}"
+    yield f"    {again}"
     yield ""
     yield f"PyTorch {versions['torch']}, transformers {versions['transformers']}; commit {record['git']['commit']}."
 
@@ -216,8 +225,9 @@ def _result(record: Mapping[str, Any], config: Mapping[str, Any], score: _Score)
     kinds = {"questions": PIPELINES["ForQuestionAnswering"], "translation": PIPELINES["MTModel"]}
     task = next((kinds[name] for name in kinds if config["task"].get(name)), PIPELINES["ForSequenceClassification"])
     return EvalResult(
-        task_type=task, dataset_type=str(data["source"]), dataset_name=str(data["name"]), metric_type=score.metric,
-        metric_value=score.value, dataset_split=str(data["split"]),
+        task_type=task, dataset_type=str(config["task"]["source"]), dataset_name=str(data["name"]),
+        dataset_config=config["task"].get("subset"), dataset_split=str(data["split"]), metric_type=score.metric,
+        metric_value=score.value,
     )  # fmt: skip
 
 

@@ -123,12 +123,13 @@ def test_offline_is_one_line(source: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
     """Everything but the weights, which no logged run has, is that of the record."""
+    from experiments.cli.again import command_of
     from prunekit.models.export.card import Facts
     from prunekit.runs.model_facts import run_model
 
     run = next(iter(sorted((LOGGED / "prune_fisher").iterdir())))
     with pytest.raises(UserError, match=r"has no weights; they come back with: python -m experiments.prune_fisher sca"):
-        run_model(str(run))
+        run_model(str(run), command_of)
     copy = tmp_path / run.name
     (copy / "tables").mkdir(parents=True)
     for path in run.rglob("*"):
@@ -136,7 +137,7 @@ def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
             (copy / path.relative_to(run)).write_bytes(path.read_bytes())
     small = prunekit.prune(model := tiny("bert", dtype=torch.float32), uneven_masks(model))
     prunekit.save(small, copy / "model")
-    facts: Facts = run_model(str(copy)).facts
+    facts: Facts = run_model(str(copy), command_of).facts
     written = prunekit.export(small, tmp_path / "out", "padded", facts=facts)
     head, text = (written.folder / "README.md").read_text().split("\n---\n", 1)
     data = yaml.safe_load(head.removeprefix("---\n"))
@@ -146,10 +147,13 @@ def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
     [result] = data["model-index"][0]["results"]
     assert result["metrics"][0]["value"] == record["metrics"]["value"]
     assert result["metrics"][0]["type"] == record["metrics"]["metric"]
+    assert (result["dataset"]["type"], result["dataset"]["config"]) == ("nyu-mll/glue", "stsb")
+    assert text.index("## How to load") < text.index("## What it is") < text.index("## Files")
     for phrase in (
         f"| this model | {record['metrics']['value']:.4f} |", f"| its teacher | {record['metrics']['baseline']:.4f} |",
         "| calibration | nyu-mll/glue stsb | train | 2,048 | 5,749 |", "constraint=0.7", "Kwon et al. 2022",
-        "Macs that are gone: 30.0%", "Measured in PyTorch on AMD EPYC, 1 threads, float32", record["git"]["commit"],
+        "Multiply-accumulates that are gone: 30.0%", "Measured in PyTorch on AMD EPYC, 1 thread, float32",
+        record["git"]["commit"],
     ):  # fmt: skip
         assert phrase in text, phrase
 
@@ -168,6 +172,18 @@ def test_bad_settings(words: list[str], message: str, tmp_path: Path) -> None:
     done = command("export", *words, f"out={tmp_path / 'out'}")
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_one_line(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").touch()
+    for words, message in (
+        ([f"out={tmp_path / 'new'}", "format=plain"], r"format: stock bert has no such shape: .* by layer .*all_heads"),
+        ([f"out={tmp_path / 'out'}"], "out: holds something else than a saved model; give a new folder"),
+    ):
+        done = command("export", f"source={source}", *words)
+        assert done.returncode == 2 and re.search(message, done.stderr) and done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "thesis.tex"]
 
 
 def test_sources_that_are_none(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from prunekit.methods.common.method import Method
 
 
-def chosen_stages(name: str, method: Method, refine: str, refit: str, uniform: bool) -> tuple[str, str]:
+def chosen_stages(
+    name: str, method: Method, refine: str, refit: str, uniform: bool, all_heads: bool = False
+) -> tuple[str, str]:
     """The stages of refinement and of refitting, with the method's own for ``auto``.
 
     Raises:
@@ -27,6 +29,8 @@ def chosen_stages(name: str, method: Method, refine: str, refit: str, uniform: b
         if value != "auto" and value not in fitting:
             raise UserError(f"{setting}: method={name} cannot use {value}, it can use {', '.join(fitting)}")
         chosen.append(fitting[0] if value == "auto" else value)
+    if all_heads and not uniform:
+        raise UserError("all_heads: it is of uniform shapes, use uniform=true with it")
     if uniform and not method.uniform:
         raise UserError(f"uniform: method={name} has no uniform shape, use uniform=false")
     return chosen[0], chosen[1]

@@ -64,6 +64,7 @@ def compressions(
     refine: str = "auto",
     refit: str = "auto",
     uniform: bool = False,
+    all_heads: bool = False,
     labels: str = "gold",
     seed: int = 0,
     length: int | None = None,
@@ -76,18 +77,21 @@ def compressions(
         options: of the method.
         refine, refit: stages, ``auto`` for the method's own.
         uniform: the same numbers of heads and of neurons in every layer.
+        all_heads: if uniform, all heads, so that what is left is of a shape that stock transformers has.
         labels: ``gold``, or ``predicted`` by the model itself.
         seed: of what the method draws.
         length: tokens that MACs are counted for; None for the mean of the batches.
         table: of :func:`prunekit.stages.search.latency.latency_table`, for ``budget="latency"``.
         folder: whose cache keeps what does not depend on the budget, so that a second budget takes seconds.
     """
-    given = {"constraint": constraint, "labels": labels, "seed": seed, "uniform": uniform}
+    given = {
+        "constraint": constraint, "labels": labels, "seed": seed, "uniform": uniform, "all_heads": all_heads,
+    }  # fmt: skip
     if length is not None:
         given["length"] = length
     chosen = _arguments(given, folder)
     own = named_method(method, options)
-    refine, refit = chosen_stages(method, own, refine, refit, chosen.uniform)
+    refine, refit = chosen_stages(method, own, refine, refit, chosen.uniform, chosen.all_heads)
     check_family(method, own.families, model)
     check_finite(model)
     checked = checked_batches(model, batches, targets=own.labels, scored=labels == "gold")
@@ -103,7 +107,7 @@ def compressions(
     keep = computed if folder is None else kept_in(folder, model, listed)
     problem = Problem(
         model=model, batches=listed, budget=Budget(chosen.constraint, budget, tokens, table), seed=chosen.seed,
-        labels=labels, refine=refine, refit=refit, uniform=chosen.uniform, keep=keep,
+        labels=labels, refine=refine, refit=refit, uniform=chosen.uniform, all_heads=chosen.all_heads, keep=keep,
     )  # fmt: skip
     training = model.training
     model.eval()
@@ -122,6 +126,7 @@ class _Arguments:
     length: int = within(1, 1, LENGTH)
     seed: int = within(0, 0, SEEDS)
     uniform: bool = False
+    all_heads: bool = False
 
 
 def _arguments(given: Mapping[str, Any], folder: str | Path | None) -> _Arguments:

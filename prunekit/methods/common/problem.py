@@ -60,6 +60,8 @@ class Problem:
     """What is fitted then: ``none``, ``scales``, ``weights``, ``bias``."""
     uniform: bool = False
     """Keep the same numbers of heads and of neurons in every layer."""
+    all_heads: bool = False
+    """If uniform: all heads, and neurons alone go."""
     stage: Stage = untimed
     """``with problem.stage("search", steps) as advance: ...`` times a stage and shows its progress."""
     keep: Keep = computed

@@ -32,7 +32,9 @@ class ScoredMethod(Method):
 
     def search(self, scores: UnitTensors, problem: Problem) -> Masks:
         """The masks that keep most of the scores within the budget."""
-        return search(scores, problem.model, problem.budget, uniform=problem.uniform)
+        return search(
+            scores, problem.model, problem.budget, uniform=problem.uniform, all_heads=problem.all_heads
+        )  # fmt: skip
 
     def compress(self, problem: Problem) -> Iterator[Compression]:
         if problem.refit in ("scales", "weights"):

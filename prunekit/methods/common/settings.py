@@ -42,6 +42,8 @@ class CompressSettings(BudgetSettings):
     ``bias`` for the mean of what is gone; ``auto``: the method's own."""
     uniform: bool = False
     """Keep the same numbers of heads and of neurons in every layer: a plain encoder of another size."""
+    all_heads: bool = False
+    """With ``uniform=true``: all heads stay; stock transformers has such shapes (``format=plain`` of `export`)."""
 
     def budgets(self) -> tuple[str, ...]:
         return ALL_BUDGETS

@@ -83,6 +83,7 @@ def card_text(model: PreTrainedModel, written: Exported, facts: Facts, pictures:
         **facts.metadata,
     )
     parts = [f"---\n{data.to_yaml()}\n---", f"# {facts.title}"]
+    parts.append(f"## How to load\n\n```python\n{_how(model, written, pipeline)}\n```")
     parts += [f"## {heading}\n\n{body}" for heading, body in facts.sections.items()]
     parts += [f"## Shape\n\n```\n{describe(model)}\n```", *(f"![{name}]({name})" for name in pictures)]
     length = min(LENGTH, positions(model))
@@ -92,14 +93,13 @@ def card_text(model: PreTrainedModel, written: Exported, facts: Facts, pictures:
         f"{sizes.ffn:,} of FFNs); {sizes.macs:,} multiply-accumulates of the layers for {length} tokens."
     )
     parts.append("## Files\n\n" + "\n".join(_files(written)))
-    parts.append(f"## How to load\n\n```python\n{_how(model, written, pipeline)}\n```")
     return "\n\n".join(parts) + "\n"
 
 
 def _files(written: Exported) -> list[str]:
     lines = [f"{WRITTEN[written.format]}; {written.bytes / 1e6:.1f} MB."]
     if written.precision == "int8":
-        lines[0] = lines[0].removesuffix(".") + ", weights in int8, quantised after training."
+        lines[0] = lines[0].removesuffix(".") + ", weights in int8, quantised after training; scores are of float32."
     what = "Largest difference of its outputs from the pruned model's, on random tokens"
     lines.append(f"{what}: {written.difference:.1g} of the largest output.")
     if written.lost:

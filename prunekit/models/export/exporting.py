@@ -190,8 +190,8 @@ def _stock(model: PreTrainedModel, plain: bool) -> tuple[Write, Callable[[Path],
     if plain and shape.lost:
         raise UserError(
             f"format: stock {model.config.model_type} has no such shape: {'; '.join(shape.lost)}; format=padded writes "
-            "it so, native and onnx take any shape, and pruning whole layers or equally many neurons in each of them "
-            "(masks of your own) leaves one for plain"
+            "it so, native and onnx take any shape; `python -m experiments.compress ... uniform=true all_heads=true` "
+            "searches for one that plain takes"
         )
 
     def write(folder: Path) -> _Stock:

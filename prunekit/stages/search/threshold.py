@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def threshold_search(
-    scores: UnitTensors, model: PreTrainedModel, budget: Budget, *, uniform: bool = False
+    scores: UnitTensors, model: PreTrainedModel, budget: Budget, *, uniform: bool = False, all_heads: bool = False
 ) -> Masks:
     """The units above the lowest threshold that a budget allows: in the order of their scores as many as fit.
 
@@ -30,6 +30,7 @@ def threshold_search(
     Args:
         scores: finite, heads (layer, head) and neurons (layer, neuron).
         uniform: the same share of the heads and of the neurons of every layer instead.
+        all_heads: if uniform, of the neurons only.
 
     Raises:
         UserError: the best unit alone is beyond the budget (with the reachable range), or scores that are not finite.
@@ -41,7 +42,7 @@ def threshold_search(
         if part.shape != units.shape or not part[units].isfinite().all():
             raise UserError(f"scores of {name}: one finite number for each of {tuple(units.shape)} is needed")
     if uniform:
-        return uniform_share(scores, model, budget)
+        return uniform_share(scores, model, budget, all_heads=all_heads)
     flat = torch.cat([part.flatten() for part in values])
     places = torch.cat([units.flatten() for units in exists]).nonzero().squeeze(1)
     order = places[flat[places].argsort(descending=True, stable=True)]

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 
 def search(
-    scores: UnitTensors, model: PreTrainedModel, budget: Budget, *, uniform: bool = False, variant: str = "paper"
-) -> Masks:
+    scores: UnitTensors, model: PreTrainedModel, budget: Budget, *, uniform: bool = False, all_heads: bool = False,
+    variant: str = "paper",
+) -> Masks:  # fmt: skip
     """The masks that keep most importance, summed over units, within a budget.
 
     Args:
         scores: additive and not negative: heads (layer, head), neurons (layer, neuron).
         uniform: as many heads in every layer, and as many neurons.
+        all_heads: if uniform, all heads.
         variant: of a search under MACs, see :func:`~prunekit.stages.search.mac_search.mac_search`.
 
     Raises:
@@ -33,7 +35,7 @@ def search(
             another model.
     """
     if uniform:
-        return uniform_search(scores, model, budget)
+        return uniform_search(scores, model, budget, all_heads=all_heads)
     if budget.table is not None:
         return latency_search(scores, model, budget.table, budget.constraint)
     if budget.kind == "mac":

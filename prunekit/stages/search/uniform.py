@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def uniform_search(scores: UnitTensors, model: PreTrainedModel, budget: Budget) -> Masks:
+def uniform_search(
+    scores: UnitTensors, model: PreTrainedModel, budget: Budget, *, all_heads: bool = False
+) -> Masks:
     """The best uniform masks: of every layer the most important heads, the same number in all of them, and neurons.
 
     All pairs of numbers are tried, one head and one neuron at least; what has most importance within the budget, summed
     over units, is taken, and of equals the one with fewer heads. A layer of a pruned model that has fewer units than
     the number keeps all of them.
 
+    Args:
+        all_heads: keep all heads, whose size times their number is then the hidden size, as stock encoders have it.
+
     Raises:
-        UserError: a constraint below what one head and one neuron a layer cost, scores as in
+        UserError: a constraint below what one head (or all) and one neuron a layer cost, scores as in
             :func:`prunekit.stages.search.under_budget.search`.
     """
     masks = Masks.ones(describe(model))
@@ -33,30 +38,41 @@ def uniform_search(scores: UnitTensors, model: PreTrainedModel, budget: Budget) 
     worth = [_sums(values, exists) for values, exists in _pairs(checked, masks)]
     heads, neurons = _costs(model, budget, masks)
     fits = heads[1:, None] + neurons[None, 1:] <= budget.limit(model) * (1 + 1e-12)
+    if all_heads:
+        fits[:-1] = False
     if not fits.any():
-        least = float(heads[1:].min(initial=np.inf) + neurons[1:].min(initial=np.inf))
-        raise budget.out_of_reach(model, least, "a head and a neuron in every layer")
+        least = float((heads[-1:] if all_heads else heads[1:]).min(initial=np.inf) + neurons[1:].min(initial=np.inf))
+        raise budget.out_of_reach(model, least, _least(all_heads))
     value = np.where(fits, worth[0][1:, None] + worth[1][None, 1:], -np.inf)
     numbers = np.unravel_index(int(value.argmax()), value.shape)
     return best_of_each(checked, masks, int(numbers[0]) + 1, int(numbers[1]) + 1)
 
 
-def uniform_share(scores: UnitTensors, model: PreTrainedModel, budget: Budget) -> Masks:
+def uniform_share(
+    scores: UnitTensors, model: PreTrainedModel, budget: Budget, *, all_heads: bool = False
+) -> Masks:
     """The largest uniform masks that keep the same share of the heads and of the neurons of every layer, for scores of
     heads and neurons that do not compare.
 
+    Args:
+        all_heads: of the neurons only; keep all heads.
+
     Raises:
-        UserError: a constraint below what one head and one neuron a layer cost.
+        UserError: a constraint below what one head (or all) and one neuron a layer cost.
     """
     masks = Masks.ones(describe(model))
     heads, neurons = _costs(model, budget, masks)
     limit = budget.limit(model) * (1 + 1e-12)
     most_heads, most_neurons = len(heads) - 1, len(neurons) - 1
     for number in range(most_neurons, 0, -1):
-        own = max(1, round(number / most_neurons * most_heads))
+        own = most_heads if all_heads else max(1, round(number / most_neurons * most_heads))
         if heads[own] + neurons[number] <= limit:
             return best_of_each(scores, masks, own, number)
-    raise budget.out_of_reach(model, float(heads[1] + neurons[1]), "a head and a neuron in every layer")
+    raise budget.out_of_reach(model, float(heads[-1 if all_heads else 1] + neurons[1]), _least(all_heads))
+
+
+def _least(all_heads: bool) -> str:
+    return "all heads and a neuron in every layer" if all_heads else "a head and a neuron in every layer"
 
 
 def best_of_each(scores: UnitTensors, exists: Masks, heads: int, neurons: int) -> Masks:

@@ -101,7 +101,7 @@ def test_speed_ups_are_of_the_largest_common_batch_and_heads_have_none(compariso
     assert set(timed["batch_size"]) == {1}
     assert set(timed["method"].str.split(" ").str[0]) == {"prune_fisher", "prune_cofi"}
     words = comparison.caption
-    assert "Speed-up: batch 1, length 39 (Fisher pruning); 128 (CoFi" in words
+    assert "Speed-up in PyTorch: batch 1, length 39 (Fisher pruning); 128 (CoFi" in words
     assert "Not timed there, so not in that panel: heads." in words
     assert "MACs: shares at length 39 (heads, Fisher pruning); 128 (CoFi" in words
     assert "compare these roughly" in words

@@ -42,7 +42,7 @@ def test_cofi_and_fisher_stand_at_one_length_and_batch(tmp_path: Path) -> None:
     for number, folder in enumerate([*learned, *fisher]):
         timed_again(tmp_path, folder, {1: 1.5, 8: 2.0 + number}, length=64)
     item = figure(tmp_path, compare)
-    assert "Speed-up: batch 8, length 64; AMD EPYC" in words(item)
+    assert "Speed-up in PyTorch: batch 8, length 64; AMD EPYC" in words(item)
     cells = item.frame.dropna(subset=["asked"]).set_index(["method", "asked"])["speedup"]
     assert cells["prune_cofi learned"].to_dict() == {0.6: 2.0, 0.9: 3.0}
     assert cells["prune_fisher fisher"].to_dict() == {0.5: 4.0, 0.7: 5.0}

@@ -176,6 +176,19 @@ def test_a_uniform_shape(name: str, budget: str) -> None:
     assert Budget(0.5, budget, LENGTH).share(model, result.masks) <= 0.5
 
 
+@pytest.mark.parametrize("name", [name for name in names() if method_class(name).uniform])
+def test_a_uniform_shape_with_all_heads_is_one_of_stock_transformers(name: str, tmp_path: Path) -> None:
+    model = tiny("bert")
+    result = outcome(name, model, 0.7, uniform=True, all_heads=True)
+    assert result.masks.heads["self"].bool().all()
+    assert len(set(result.masks.neurons.bool().sum(1).tolist())) == 1
+    assert 0.5 < Budget(0.7, "mac", LENGTH).share(model, result.masks) <= 0.7
+    written = prunekit.export(result.smaller(model), tmp_path / "out", "plain")
+    assert written.parameters == result.smaller(model).num_parameters() and written.lost == ()
+    with pytest.raises(UserError, match=r"^all_heads: it is of uniform shapes, use uniform=true with it$"):
+        outcome(name, model, 0.7, all_heads=True)
+
+
 @pytest.mark.parametrize("name", names())
 def test_one_calibration_serves_all_budgets(name: str, tmp_path: Path) -> None:
     model = tiny("bert")

@@ -254,6 +254,11 @@ def test_a_graph_that_cannot_run_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"new.onnx: ONNX Runtime [\d.]+ cannot run .*[oO]pset.*; export it") as raised:
         Session(tmp_path / "new.onnx")
     assert "\n" not in str(raised.value)
+    node = helper.make_node("NoSuchOperator", ["x"], ["y"])  # as one that this processor does not have
+    graph = helper.make_graph([node], "g", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "op.onnx")
+    with pytest.raises(UserError, match=r"op.onnx: ONNX Runtime .* cannot run .*NoSuchOperator"):
+        Session(tmp_path / "op.onnx")
     (tmp_path / "text.onnx").write_text("no graph")
     with pytest.raises(UserError, match="cannot run this graph on this machine"):
         Session(tmp_path / "text.onnx")

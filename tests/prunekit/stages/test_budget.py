@@ -69,13 +69,14 @@ def test_a_search_under_parameters_finds_the_best_of_all_masks(seed: int, constr
     assert worth(values, found) == pytest.approx(best)
 
 
+@pytest.mark.parametrize("all_heads", [False, True])
 @pytest.mark.parametrize("kind", ["mac", "parameters"])
 @pytest.mark.parametrize("constraint", [0.3, 0.5, 0.9])
-def test_a_uniform_search_finds_the_best_of_all_uniform_masks(kind: str, constraint: float) -> None:
+def test_a_uniform_search_finds_the_best_of_all_uniform_masks(kind: str, constraint: float, all_heads: bool) -> None:
     model, values = tiny("bert", **SHAPE), scores(1)
     budget = Budget(constraint, kind, 9)
     best = -1.0
-    for heads, neurons in product(range(1, 3), range(1, 4)):
+    for heads, neurons in product([2] if all_heads else range(1, 3), range(1, 4)):
         masks = Masks.ones(describe(model))
         for row, mask, number in (
             *((values.heads[i], masks.heads["self"][i], heads) for i in range(2)),
@@ -86,10 +87,11 @@ def test_a_uniform_search_finds_the_best_of_all_uniform_masks(kind: str, constra
         if budget.share(model, masks) <= constraint:
             best = max(best, worth(values, masks))
     if best < 0:
-        with pytest.raises(UserError, match="leaves no room for a head and a neuron in every layer"):
-            search(values, model, budget, uniform=True)
+        least = "all heads and a neuron" if all_heads else "a head and a neuron"
+        with pytest.raises(UserError, match=f"leaves no room for {least} in every layer"):
+            search(values, model, budget, uniform=True, all_heads=all_heads)
         return
-    found = search(values, model, budget, uniform=True)
+    found = search(values, model, budget, uniform=True, all_heads=all_heads)
     assert len(set(found.heads["self"].sum(1).tolist())) == len(set(found.neurons.sum(1).tolist())) == 1
     assert worth(values, found) == pytest.approx(best)
     assert best <= worth(values, search(values, model, budget)) + 1e-9  # a free shape is never worse
@@ -100,6 +102,14 @@ def test_a_uniform_share_is_the_same_of_heads_and_neurons() -> None:
     masks = uniform_share(scores(0, 3, 4, 24), model, Budget(0.5, "mac", 9))
     heads, neurons = masks.heads["self"].sum(1), masks.neurons.sum(1)
     assert heads.tolist() == [2, 2, 2] and 11 <= neurons[0] <= 12 and len(set(neurons.tolist())) == 1
+    masks = uniform_share(scores(0, 3, 4, 24), model, Budget(0.7, "mac", 9), all_heads=True)
+    assert masks.heads["self"].all() and len(set(masks.neurons.sum(1).tolist())) == 1
+    assert Budget(0.7, "mac", 9).share(model, masks) <= 0.7
+    for row in masks.neurons:
+        row[(~row).nonzero()[0]] = True
+    assert Budget(0.7, "mac", 9).share(model, masks) > 0.7  # one neuron more in every layer is too many
+    with pytest.raises(UserError, match="leaves no room for all heads and a neuron in every layer"):
+        uniform_share(scores(0, 3, 4, 24), model, Budget(0.2, "mac", 9), all_heads=True)
 
 
 @pytest.mark.parametrize(

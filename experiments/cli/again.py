@@ -1,0 +1,56 @@
+"""The command that makes a run again, from its record: its presets, and every setting that differs from theirs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from analysis.catalogue.commands import override
+from experiments.cli.composition import CONF, register
+from experiments.cli.help import composed
+from experiments.cli.verb import named
+
+CHOSEN = ("model", "task", "method")
+"""Sections that presets fill."""
+APART = ("run", "scale")
+"""Sections that change no number."""
+ALWAYS = ("seed", "constraint", "sparsity", "share", "order")
+"""What a reader looks for: said at its default, too."""
+
+
+def command_of(record: Mapping[str, Any]) -> str:
+    """Of a record as `result.json` has it. Settings that the verb no longer has are left out."""
+    verb, config = str(record["verb"]), record["config"]
+    teacher = config.get("teacher")
+    presets = [f"scale={record['scale']}"] if record["scale"] else []
+    for group in CHOSEN:
+        name = _preset(group, config.get(group) or {})
+        presets += [f"{group}={name}"] if name and not (group == "model" and teacher) else []
+    register(verb, named(verb).settings)
+    usual = dict(_leaves(dataclasses.asdict(composed(verb, presets))))
+    words = []
+    for name, value in _leaves(config):
+        section = name.partition(".")[0]
+        if section in APART or (value is None and usual.get(name) is None) or (teacher and section == "model"):
+            continue
+        if name in ALWAYS or name not in usual or usual[name] != value:
+            new = "++" if name not in usual else ""
+            words += [override(f"{new}{name}", value)] if section in vars(named(verb).settings()) else []
+    return " ".join([f"python -m experiments.{verb}", *presets, *words])
+
+
+def _preset(group: str, section: Mapping[str, Any]) -> str | None:
+    """The file of ``conf/`` that a section is of; of own files and of models that are no preset the usual one."""
+    if group == "task" and section.get("source") == "files":
+        return "files"
+    name = str(section.get("name"))
+    return name if (CONF / group / f"{name}.yaml").is_file() else None
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -71,9 +71,9 @@ def perform(config: Export) -> None:
     given = run_model(config.source, command_of)
     if Path(config.out).resolve() == Path(given.path).resolve():
         raise UserError(f"out: {config.out} is the model itself; give a new folder")
-    model = prunekit.load(given.path)
+    model, tokenizer = prunekit.load(given.path), given.tokenizer()
     written = prunekit.export(
-        model, config.out, config.format, precision=config.precision, tokenizer=given.tokenizer(), facts=given.facts,
+        model, config.out, config.format, precision=config.precision, tokenizer=tokenizer, facts=given.facts,
         pictures=pictures(given.run),
     )  # fmt: skip
     console.print(
@@ -81,6 +81,8 @@ def perform(config: Export) -> None:
         f"{written.difference:.1g} of the largest",
         soft_wrap=True,
     )
+    if tokenizer is None:
+        console.print(f"  without a tokenizer, as {given.path} has none; text needs one", soft_wrap=True)
     for phrase in written.lost:
         console.print(f"  no smaller where it is padded: {phrase}", soft_wrap=True)
     if config.push_to is not None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Collection
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,9 +34,9 @@ from prunekit.models.pretrained import (
     read_config,
     some,
 )
-from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS, has_its_own_shape, other_shapes, rename, weights_file
+from prunekit.models.pruned_format import WEIGHTS, has_its_own_shape, other_shapes, rename, weights_file
 from prunekit.models.surgery import cut_as_recorded
-from prunekit.models.weight_files import check_weight_files
+from prunekit.models.weight_files import check_weight_files, holds_a_model
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
 
@@ -47,14 +45,6 @@ if TYPE_CHECKING:
 
 HEAD = "SequenceClassification"
 """The task head of classifiers and regression."""
-FILES = (
-    "config.json", "generation_config.json",
-    WEIGHTS, PRUNED_WEIGHTS, "model-*-of-*.safetensors", f"{WEIGHTS}.index.json",
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
-    "vocab.txt", "vocab.json", "merges.txt", "target_vocab.json", "*.spm", "spiece.model", "tokenizer.model",
-    "sentencepiece.bpe.model",
-)  # fmt: skip
-"""Patterns of the names in the folder of a saved model with its tokenizer."""
 
 
 def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> None:
@@ -112,19 +102,6 @@ def _check_recorded(model: PreTrainedModel) -> None:
             f"{type(model).__name__}: {name} has shape {own}, its configuration says {built}: a part was replaced by "
             "another model's; prune the whole model"
         )
-
-
-def holds_a_model(folder: Path, also: Collection[str] = ()) -> bool:
-    """Whether a folder is empty or has nothing but a saved model, and so may be replaced.
-
-    Args:
-        also: other patterns of the names of its files.
-    """
-    files = list(folder.iterdir())
-    return not files or (
-        folder / "config.json" in files
-        and all(file.is_file() and any(fnmatch(file.name, own) for own in (*FILES, *also)) for file in files)
-    )
 
 
 def load(path: str | Path, *, attention: str = "sdpa", dtype: torch.dtype = torch.float32) -> PreTrainedModel:

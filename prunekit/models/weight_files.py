@@ -1,8 +1,10 @@
-"""Which files of a checkpoint hold its weights, and that nothing but safetensors of floating-point numbers is read."""
+"""Which files a saved model has, and that of weights nothing but safetensors of floating-point numbers is read."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from fnmatch import fnmatch
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -15,6 +17,14 @@ INDEX = f"{WEIGHTS}.index.json"
 FLOATS = ("F64", "F32", "F16", "BF16")
 PARAMETERS = ("weight", "bias")
 """How the names of parameters end; whole numbers under other names are buffers that older versions saved."""
+FILES = (
+    "config.json", "generation_config.json",
+    WEIGHTS, PRUNED_WEIGHTS, "model-*-of-*.safetensors", INDEX,
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+    "vocab.txt", "vocab.json", "merges.txt", "target_vocab.json", "*.spm", "spiece.model", "tokenizer.model",
+    "sentencepiece.bpe.model",
+)  # fmt: skip
+"""Patterns of the names in the folder of a saved model with its tokenizer."""
 
 
 def check_weight_files(path: str | Path) -> None:
@@ -67,3 +77,16 @@ def _file(path: str | Path, name: str) -> str | None:
     except (OSError, ValueError):
         return None
     return found
+
+
+def holds_a_model(folder: Path, also: Collection[str] = ()) -> bool:
+    """Whether a folder is empty or has nothing but a saved model, and so may be replaced.
+
+    Args:
+        also: other patterns of the names of its files.
+    """
+    files = list(folder.iterdir())
+    return not files or (
+        folder / "config.json" in files
+        and all(file.is_file() and any(fnmatch(file.name, own) for own in (*FILES, *also)) for file in files)
+    )

@@ -23,6 +23,7 @@ from prunekit.models.export.sessions import Session
 from prunekit.models.export.stock_model import stock_model
 from prunekit.models.export.stock_shape import stock_shape
 from prunekit.models.pretrained import in_one_line, on_device, quiet
+from prunekit.models.weight_files import holds_a_model
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
 
@@ -90,7 +91,7 @@ def export(
     describe(model)
     folder = Path(folder)
     _check_beside(tokenizer, pictures or {})
-    if folder.exists() and not (folder.is_dir() and checkpoints.holds_a_model(folder, (*FILES, *_pictures_in(folder)))):
+    if folder.exists() and not (folder.is_dir() and holds_a_model(folder, (*FILES, *_pictures_in(folder)))):
         raise UserError(f"{folder}: holds something else than a saved model; give a new folder")
     problem = f"{folder}: cannot export the model there"
     with _evaluating(model), in_one_line(problem), atomic_path(folder) as temporary:

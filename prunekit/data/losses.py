@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -25,6 +27,17 @@ def target_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """
     words = at_least_float32(logits).transpose(1, 2)
     return torch.nn.functional.cross_entropy(words, labels, reduction="none", ignore_index=NO_TOKEN).sum(1)
+
+
+def labelled_tokens(batch: Mapping[str, Tensor]) -> Tensor:
+    """Which tokens an answer is about, bool, (batch, token): those that have a label, or all where none has its own."""
+    labels = batch.get("labels")
+    return batch["attention_mask"].bool() if labels is None or labels.dim() == 1 else labels != NO_TOKEN
+
+
+def label_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Loss of each example, (batch,), by one label of it or by labels of its tokens, (batch, token)."""
+    return target_losses(logits, labels) if labels.dim() == 2 else task_loss(logits, labels)
 
 
 def at_least_float32(logits: Tensor) -> Tensor:

@@ -213,7 +213,10 @@ def _made(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _result(record: Mapping[str, Any], config: Mapping[str, Any], score: _Score) -> EvalResult:
     data = next(item for item in record["data"] if item["role"] == "evaluation")
-    kinds = {"questions": PIPELINES["ForQuestionAnswering"], "translation": PIPELINES["MTModel"]}
+    kinds = {
+        "questions": PIPELINES["ForQuestionAnswering"], "tags": PIPELINES["ForTokenClassification"],
+        "translation": PIPELINES["MTModel"],
+    }  # fmt: skip
     task = next((kinds[name] for name in kinds if config["task"].get(name)), PIPELINES["ForSequenceClassification"])
     return EvalResult(
         task_type=task, dataset_type=str(data["source"]), dataset_name=str(data["name"]), metric_type=score.metric,

@@ -36,6 +36,8 @@ class TaskKind:
     """Of models that fit."""
     by_token: ClassVar[bool] = False
     """Whether a model has outputs for every token, and not for whole examples."""
+    own_suffixes: ClassVar[tuple[str, ...]] = ()
+    """Ends of the names of files that :meth:`read` reads although tables may have them."""
 
     def demo(self, split: str, rows: int) -> list[dict[str, Any]]:
         """Generated rows."""
@@ -85,6 +87,10 @@ class TaskKind:
         Args:
             label_smoothing: share of the probability that is spread evenly (Szegedy et al. 2016), where there is one.
         """
+        return self.example_losses(output, batch).mean()
+
+    def mean_loss(self, output: Any, batch: Batch) -> Tensor:
+        """What is learned from labels beside a teacher, (): the mean over examples, or over what they are made of."""
         return self.example_losses(output, batch).mean()
 
     def predicted_labels(self, output: Any, batch: Batch) -> Batch:

@@ -109,7 +109,7 @@ class Windows(Examples):
     def row_of(self) -> Sequence[int]:
         return self.question.tolist()
 
-    def targets(self, indices: list[int]) -> Batch:
+    def targets(self, indices: list[int], length: int) -> Batch:
         return {
             "start_positions": torch.from_numpy(self.start[indices]),
             "end_positions": torch.from_numpy(self.end[indices]),

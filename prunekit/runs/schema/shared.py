@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from prunekit.runs.schema.fields import MEASURED, Field, TableSchema, fields
 
-METRICS = Field("accuracy|f1|matthews|pearson|spearman|exact_match|answer_f1|bleu|chrf", "float", "a score of the task")
+METRICS = Field(
+    "accuracy|f1|matthews|pearson|spearman|exact_match|answer_f1|bleu|chrf|entity_f1|token_accuracy",
+    "float",
+    "a score of the task",
+)
 """The scores of a task, by their names; which ones there are depends on the task."""
 TRIVIAL = (
     Field("trivial", "dict", "by metric, the best score without a model: one class, no answer, the source", since=3),

@@ -161,6 +161,12 @@ def without_questions(task: TaskConfig) -> Iterator[str]:
         )
 
 
+def without_tags(task: TaskConfig) -> Iterator[str]:
+    """For verbs that work on one label a row."""
+    if task.tags:
+        yield f"task: {task.name} has a tag for every word, this verb takes classification and regression"
+
+
 def without_translation(task: TaskConfig) -> Iterator[str]:
     """For verbs that work on encoders."""
     if task.translation:

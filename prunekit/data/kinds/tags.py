@@ -21,7 +21,7 @@ from prunekit.data.label_names import UNLABELLED, label_reader
 from prunekit.data.losses import NO_TOKEN
 from prunekit.data.tags import generated
 from prunekit.data.tags.conll import read_conll
-from prunekit.data.tags.entities import NO_TAG
+from prunekit.data.tags.entities import NO_TAG, sentence_counts, tag_scores
 from prunekit.data.tags.schemes import impossible, of_entities, scheme_of
 from prunekit.data.tokenizers import load_tokenizer, word_pieces
 from prunekit.support.errors import RowError, UserError
@@ -75,6 +75,8 @@ class Tags(TokenLabels):
     name: ClassVar[str] = "tags"
     head: ClassVar[str] = "TokenClassification"
     needs: ClassVar[str] = "token classification"
+    pipeline: ClassVar[str] = "token-classification"
+    trivial_answer: ClassVar[str] = "the most frequent tag to all"
     own_suffixes: ClassVar[tuple[str, ...]] = (".tsv",)
 
     def demo(self, split: str, rows: int) -> list[dict[str, Any]]:
@@ -112,6 +114,12 @@ class Tags(TokenLabels):
         """The most likely tag of every token that has a label."""
         labels = batch["labels"]
         return batch | {"labels": torch.where(labels == NO_TOKEN, labels, output.logits.argmax(-1).detach())}
+
+    def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
+        """The most frequent tag for every word; where that is O, F1 of entities is 0."""
+        answer = int(np.bincount([tag for own in rows.labels for tag in own]).argmax())
+        given = [(answer,) * len(own) for own in rows.labels]
+        return tag_scores({name: sentence_counts(name, task.labels, rows.labels, given) for name in task.metrics})
 
     def output_names(self, task: TaskConfig) -> list[str]:
         return task.labels

@@ -15,6 +15,7 @@ from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data import demo_translation
 from prunekit.data.batches import Batch, Examples, model_inputs
+from prunekit.data.bleu import translation_scores
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts
 from prunekit.data.kinds.token_labels import TokenLabels
 from prunekit.data.losses import NO_TOKEN
@@ -154,6 +155,8 @@ class Translation(TokenLabels):
     needs: ClassVar[str] = "a translation model"
     model_needed: ClassVar[str] = "an encoder-decoder"
     families: ClassVar[tuple[str, ...]] = tuple(TRANSLATORS)
+    pipeline: ClassVar[str] = "translation"
+    trivial_answer: ClassVar[str] = "copying the source"
 
     def demo(self, split: str, rows: int) -> list[dict[str, Any]]:
         return demo_translation.generate(split, rows)
@@ -178,6 +181,9 @@ class Translation(TokenLabels):
         """The decoder sees the target up to the word that it is to say."""
         shift: Any = model.prepare_decoder_input_ids_from_labels
         return {**model_inputs(batch), "decoder_input_ids": shift(batch["labels"]), "use_cache": False}
+
+    def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
+        return translation_scores([source for (source,) in rows.texts], rows.labels.tolist(), task.metrics)
 
     def output_names(self, task: TaskConfig) -> list[str]:
         return []

@@ -74,12 +74,12 @@ def test_a_tsv_is_read_as_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "settings", "message"),
     [
-        ("a O\nb\n", {}, r"task\.files\.train: .*train\.conll, line 2 has 1 columns where the first word has 2, between "
-                         r"spaces: 'b'; each word needs its tag"),
+        ("a O\nb\n", {}, r"task\.files\.train: .*train\.conll, line 2 has 1 columns where the first word has 2, "
+                         r"between spaces: 'b'; each word needs its tag"),
         ("a\tO\nb\t\n", {}, "line 2 has 1 columns where the first word has 2, between tabs"),
         ("a O\nb c O\n", {}, "line 2 has 3 columns where the first word has 2"),
         ("a\n", {}, "whose line 1 has 1 columns, words and tags would both be column 0"),
-        ("a O\n", {"label": "5"}, "task.label: '5' is no column of .*, whose line 1 has 2 columns; right would be 0 to 1"),
+        ("a O\n", {"label": "5"}, "task.label: '5' is no column of .*whose line 1 has 2 columns; right would be 0 to"),
         ("a O\n", {"columns": ["word"]}, "task.columns: 'word' is no column of .*right would be tokens for the first"),
         ("# x\n\n", {}, "own train: the split is empty"),
         ("a O\nb B-ORG\n", {}, "own train, row 0: label 'B-ORG' is out of range, right would be 0=O, 1=B-PER"),

@@ -17,9 +17,8 @@ from torch.nn import functional as F
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.teacher_outputs import OutputsOf, teacher_outputs
 from prunekit.config.choices import DIRECTIONS, MATCHINGS
-from prunekit.data.batches import Batch, Examples
+from prunekit.data.batches import Batch, Examples, labelled_tokens
 from prunekit.data.kinds import mean_loss
-from prunekit.data.losses import labelled_tokens
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from prunekit.data.checked_rows import Rows
+from prunekit.data.losses import NO_TOKEN
 from prunekit.support.fingerprints import fingerprint
 
 MULTIPLE = 16
@@ -168,6 +169,12 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 def model_inputs(batch: Batch, device: torch.device | None = None) -> Batch:
     """What the model itself takes, on ``device`` (None: where it is); no labels, no index, nothing else."""
     return {name: batch[name].to(device=device) for name in INPUTS if name in batch}
+
+
+def labelled_tokens(batch: Batch) -> torch.Tensor:
+    """Which tokens an answer is about, bool, (batch, token): those that have a label, or all where none has its own."""
+    labels = batch.get("labels")
+    return batch["attention_mask"].bool() if labels is None or labels.dim() == 1 else labels != NO_TOKEN
 
 
 def with_padding(batch: Batch) -> Batch:

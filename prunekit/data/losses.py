@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -27,12 +25,6 @@ def target_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """
     words = at_least_float32(logits).transpose(1, 2)
     return torch.nn.functional.cross_entropy(words, labels, reduction="none", ignore_index=NO_TOKEN).sum(1)
-
-
-def labelled_tokens(batch: Mapping[str, Tensor]) -> Tensor:
-    """Which tokens an answer is about, bool, (batch, token): those that have a label, or all where none has its own."""
-    labels = batch.get("labels")
-    return batch["attention_mask"].bool() if labels is None or labels.dim() == 1 else labels != NO_TOKEN
 
 
 def label_losses(logits: Tensor, labels: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def load_tokenizer(model: ModelConfig, *, of_words: bool = False) -> Any:
     try:
         with quiet():  # it warns of the model type that a pruned model's folder has
             tokenizer = AutoTokenizer.from_pretrained(model.path)
-            if of_words and getattr(tokenizer, "add_prefix_space", None) is False:
+            if of_words and tells_spaces(tokenizer):
                 tokenizer = AutoTokenizer.from_pretrained(model.path, add_prefix_space=True)
     except Exception as error:
         raise UserError(f"model.path: no tokenizer can be loaded from {model.path}: {first_line(error)}") from error
@@ -40,6 +40,13 @@ def load_tokenizer(model: ModelConfig, *, of_words: bool = False) -> Any:
             f"model.path: {model.path} has no tokenizer; put the files of the model's own there, such as tokenizer.json"
         )
     return tokenizer
+
+
+def tells_spaces(tokenizer: Any) -> bool:
+    """Whether a word without a space before it is read as the end of another, as in RoBERTa's bytes."""
+    own = tokenizer.backend_tokenizer.pre_tokenizer if tokenizer.is_fast else None
+    state = "" if own is None else own.__getstate__().decode()
+    return '"ByteLevel"' in state and '"add_prefix_space":false' in state
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:

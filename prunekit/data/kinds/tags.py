@@ -23,7 +23,7 @@ from prunekit.data.tags import generated
 from prunekit.data.tags.conll import read_conll
 from prunekit.data.tags.entities import NO_TAG, sentence_counts, tag_scores
 from prunekit.data.tags.schemes import impossible, of_entities, scheme_of
-from prunekit.data.tokenizers import load_tokenizer, word_pieces
+from prunekit.data.tokenizers import load_tokenizer, tells_spaces, word_pieces
 from prunekit.support.errors import RowError, UserError
 
 CHUNK = 1000
@@ -136,8 +136,7 @@ def encode_sentences(rows: Rows, tokenizer: Any) -> Sentences:
     """
     if not tokenizer.is_fast:
         raise UserError(f"task {rows.task.name}: {type(tokenizer).__name__} has no word_ids, use a fast tokenizer")
-    # what is read as in the middle of a sentence is a word; without a space these take it for the end of one
-    space = " " if hasattr(tokenizer, "add_prefix_space") else ""
+    space = " " if tells_spaces(tokenizer) else ""
     ids: list[list[int]] = []
     types: list[list[int]] | None = [] if "token_type_ids" in tokenizer.model_input_names else None
     tags: list[list[int]] = []

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from prunekit.data.batches import Batch, model_inputs
-from prunekit.data.losses import at_least_float32, labelled_tokens
+from prunekit.data.batches import Batch, labelled_tokens, model_inputs
+from prunekit.data.losses import at_least_float32
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -69,8 +69,7 @@ class Benchmark(Experiment):
 
     def problems(self) -> Any:
         yield from super().problems()
-        yield from without_questions(self.task)
-        yield from without_tags(self.task)
+        yield from (*without_questions(self.task), *without_tags(self.task))
         yield from one_of("benchmark", self.benchmark, EXAMPLES)
         yield from runtime_problems("runtime", [self.runtime], self.dtype, self.run.device)
         if self.runtime != "torch" and self.benchmark != "latency":

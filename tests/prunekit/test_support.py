@@ -329,7 +329,8 @@ def tasks() -> dict[str, list[TaskConfig]]:
     words = TaskConfig(name="t", translation=True, metrics=["bleu"], **pair)
     tags = TaskConfig(name="t", tags=True, columns=["a"], label="b", labels=["O", "B-X"], metrics=["entity_f1"],
                       files=pair["files"])  # fmt: skip
-    return {"classification, regression": [classes, number], "tags": [tags], "questions": [span], "translation": [words]}
+    one = {"tags": [tags], "questions": [span], "translation": [words]}
+    return {"classification, regression": [classes, number], **one}
 
 
 @cache

@@ -127,7 +127,7 @@ def check_classifier(model: PreTrainedModel) -> None:
     encoder_of(model.config)
     if not is_classifier(model) and not is_tagger(model):
         raise UserError(
-            f"{type(model).__name__} has no sequence-classification head, nor one of tokens; `finetune` creates one"
+            f"{type(model).__name__} gives no tags and has no sequence-classification head; `finetune` creates one"
         )
 
 

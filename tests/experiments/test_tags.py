@@ -98,6 +98,7 @@ def test_heads_one_at_a_time_and_a_curve(tmp_path: Path) -> None:
         ("prune_cofi", ["sparsity=0.6"]),
         ("prune_cofi", ["sparsity=0.6", "learn_from=labels", "matching=none"]),
         ("latency_table", ["repeats=1", "warmup=0", "stride=8"]),
+        ("quantize", ["batch_sizes=[1]", "repeats=1", "warmup=0"]),
     ],
 )
 def test_every_verb_of_encoders_takes_tags(tmp_path: Path, verb: str, settings: list[str]) -> None:

@@ -121,7 +121,7 @@ def test_one_label_a_row_is_refused_by_a_classifier_of_tokens() -> None:
 
 
 def test_labels_by_token_are_refused_by_other_models() -> None:
-    model = tiny("bert", head=AutoModelForQuestionAnswering)
+    model = tiny("bert", head=AutoModelForQuestionAnswering, num_labels=2)
     batch = batch_for(model, length=LABELS)
     answers = {name: torch.zeros(4, dtype=torch.long) for name in ("start_positions", "end_positions")}
     del batch["token_type_ids"]

@@ -36,8 +36,11 @@ WORDS = [["Ann", "Lee", "left"], ["Rome", "burns", "."]]
 
 
 def task(**settings: Any) -> TaskConfig:
-    own = {"columns": ["tokens"], "label": "tags", "labels": LABELS, "metrics": ["entity_f1", "token_accuracy"]}
-    return TaskConfig(name="own", source="files", tags=True, max_length=16, **(own | settings))
+    own = {
+        "source": "files", "columns": ["tokens"], "label": "tags", "labels": LABELS, "max_length": 16,
+        "metrics": ["entity_f1", "token_accuracy"],
+    }  # fmt: skip
+    return TaskConfig(name="own", tags=True, **(own | settings))
 
 
 def checked(words: Any, tags: Any, **settings: Any) -> Rows:

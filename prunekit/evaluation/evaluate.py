@@ -18,8 +18,8 @@ from prunekit.data.bleu import bleu_band, sentence_counts, translation_scores
 from prunekit.data.kinds.questions import Windows
 from prunekit.data.kinds.tags import Sentences
 from prunekit.data.kinds.translation import Pairs
+from prunekit.data.tags.entities import Numbers, tag_band, tag_scores
 from prunekit.data.tags.entities import sentence_counts as sentence_tag_counts
-from prunekit.data.tags.entities import tag_band, tag_scores
 from prunekit.evaluation.row_answers import RowAnswers, of_labels, of_sentences, of_spans
 from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.translate import texts, translate
@@ -172,7 +172,7 @@ def _of_tags(task: TaskConfig, model: PreTrainedModel, examples: Examples, how: 
     return evaluated_tags(task, examples, examples.given(predicted.numpy()))
 
 
-def evaluated_tags(task: TaskConfig, examples: Examples, given: Sequence[Sequence[int]]) -> Evaluated:
+def evaluated_tags(task: TaskConfig, examples: Examples, given: Numbers) -> Evaluated:
     """Of tags, from what a model answered.
 
     Args:

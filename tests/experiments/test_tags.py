@@ -56,7 +56,7 @@ def test_from_a_conll_file_to_a_pruned_model_in_a_pipeline(tmp_path: Path) -> No
     assert sheet.answers.given["token_accuracy"][:, 1, 0].sum() == words
 
     export.perform(export.Export(source=str(home), out=str(tmp_path / "out")))
-    model = prunekit.load(tmp_path / "out")
+    model: Any = prunekit.load(tmp_path / "out")
     assert type(model).__name__ == "BertForTokenClassification"
     assert list(model.config.id2label.values())[:3] == ["O", "B-PER", "I-PER"]
     text = " ".join(generate("validation", 48)[0]["tokens"])

@@ -13,6 +13,8 @@ from prunekit.config.task_kinds import OUTSIDE
 from prunekit.support.extras import of_extra
 from prunekit.support.statistics import Band, bootstrap_counts, two_sided
 
+Numbers = Sequence[Sequence[int]] | Sequence[np.ndarray] | np.ndarray
+"""Of tags, by sentence and word."""
 NO_TAG = -1
 """What a word has that the model gave none, as it was cut off."""
 STATISTICS = {"entity_f1": ("right entities", "given", "gold"), "token_accuracy": ("words with the right tag", "words")}
@@ -34,7 +36,7 @@ def entities(tags: Sequence[str]) -> frozenset[tuple[str, int, int]]:
 
 
 def sentence_counts(
-    metric: str, labels: Sequence[str], gold: Sequence[Sequence[int]], given: Sequence[Sequence[int]]
+    metric: str, labels: Sequence[str], gold: Numbers, given: Numbers
 ) -> np.ndarray:
     """What a metric counts in each sentence, (sentence, statistic), whole numbers, see :data:`STATISTICS`.
 

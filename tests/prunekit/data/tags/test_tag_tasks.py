@@ -139,7 +139,7 @@ def test_words_beyond_the_input_are_wrong_and_said(caplog: pytest.LogCaptureFixt
     predicted = np.zeros((3, 8), int)
     predicted[0, 1], predicted[0, 2], predicted[0, 3] = 1, 3, 0  # at places that begin no word nothing is read
     given = own.given(predicted)
-    assert [row.tolist() for row in given] == [[1, 0, 0, -1, -1], [0, -1], [0]]
+    assert [list(row) for row in given] == [[1, 0, 0, -1, -1], [0, -1], [0]]
     result = evaluated_tags(rows.task, own, given)
     assert result.metrics["token_accuracy"] == 5 / 8
     assert result.metrics["entity_f1"] == pytest.approx(2 * 1 * (1 / 3) / (1 + 1 / 3))
@@ -177,7 +177,7 @@ def test_words_of_byte_level_tokenizers_are_words(tmp_path: Path) -> None:
         show_progress=False,
     ))  # fmt: skip
     learned = json.loads(own.to_str())["model"]
-    plain = RobertaTokenizer(vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]])
+    plain = RobertaTokenizer(vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]])  # type: ignore[misc]
     plain.save_pretrained(tmp_path)
     rows = checked([["world", "world"]], [["O", "O"]])
     for tokenizer in (plain, new_tokenizer(ModelConfig(path=str(tmp_path)), rows)):

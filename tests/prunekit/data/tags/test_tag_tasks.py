@@ -36,7 +36,7 @@ WORDS = [["Ann", "Lee", "left"], ["Rome", "burns", "."]]
 
 
 def task(**settings: Any) -> TaskConfig:
-    own = {
+    own: dict[str, Any] = {
         "source": "files", "columns": ["tokens"], "label": "tags", "labels": LABELS, "max_length": 16,
         "metrics": ["entity_f1", "token_accuracy"],
     }  # fmt: skip

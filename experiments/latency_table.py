@@ -45,7 +45,8 @@ class LatencyTableSettings(Experiment):
 def procedure(config: LatencyTableSettings, run: Run) -> None:
     import dataclasses
 
-    from prunekit.data.kinds import encode_for
+    from prunekit.data.kinds import encode_for, new_tokenizer
+    from prunekit.data.rows import load_rows
     from prunekit.data.tokenizers import load_tokenizer
     from prunekit.evaluation.evaluate import model_record
     from prunekit.models import checkpoints
@@ -70,7 +71,11 @@ def procedure(config: LatencyTableSettings, run: Run) -> None:
     if length is None:
         rows = evaluation_rows(config, run)
         path = config.teacher or config.model.path
-        tokenizer = load_tokenizer(dataclasses.replace(config.model, path=path))
+        if path is None:  # as a teacher would have it
+            training = load_rows(config.task, config.task.train).sample(config.train.examples)
+            tokenizer = new_tokenizer(config.model, training)
+        else:
+            tokenizer = load_tokenizer(dataclasses.replace(config.model, path=path))
         length, _ = encode_for(model, rows, tokenizer).mean_lengths
     check_length("length", length, model)
     with run.stage("measure"):

@@ -57,7 +57,7 @@ def test_the_wheel_holds_every_file_of_the_library_and_nothing_else(wheel: Path)
     assert f"{information}/licenses/LICENSE" in held
     assert wheel.name == f"prunekit-{PROJECT['version']}-py3-none-any.whl"
     metadata = Parser().parsestr(zipfile.ZipFile(wheel).read(f"{information}/METADATA").decode())
-    assert set(metadata.get_all("Provides-Extra", [])) == {"data", "translation", "tracking", "onnx"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"data", "tags", "translation", "tracking", "onnx"}
     wanted = [one.split(";")[0].strip() for one in metadata.get_all("Requires-Dist", []) if "extra ==" not in one]
     assert {name_of(one) for one in wanted} == {name_of(one) for one in PROJECT["dependencies"]}
 

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.teacher_outputs import OutputsOf, teacher_outputs
 from prunekit.config.choices import DIRECTIONS, MATCHINGS
-from prunekit.data.batches import Batch, Examples
-from prunekit.data.kinds import example_losses
+from prunekit.data.batches import Batch, Examples, labelled_tokens
+from prunekit.data.kinds import mean_loss
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
@@ -52,10 +52,11 @@ def prediction_loss(
 
 def output_loss(student: Any, teacher: Any, mask: Tensor, direction: str = "distillation") -> Tensor:
     """:func:`prediction_loss` of two models' outputs for any task, (): of question answering the mean over first and
-    last token of the answer, padding left out; of regression, which has no distribution, the mean squared difference.
+    last token of the answer, padding left out; of tags the mean over tokens; of regression, which has no distribution,
+    the mean squared difference.
 
     Args:
-        mask: bool, (batch, token), True for tokens.
+        mask: bool, (batch, token), True for tokens, of tags for those that have one.
     """
     if hasattr(student, "start_logits"):
         pairs = [
@@ -64,6 +65,8 @@ def output_loss(student: Any, teacher: Any, mask: Tensor, direction: str = "dist
         ]
         return torch.stack([prediction_loss(own, other, direction=direction) for own, other in pairs]).mean()
     own, other = student.logits.float(), teacher.logits.float()
+    if own.dim() == 3:
+        own, other = own[mask], other[mask]
     return F.mse_loss(own, other) if own.shape[-1] == 1 else prediction_loss(own, other, direction=direction)
 
 
@@ -212,10 +215,10 @@ class DistillationObjective:
         recipe, tokens = self.recipe, batch["attention_mask"].bool()
         teacher = None if self.outputs_of is None else self.outputs_of(batch)
         if recipe.learn_from == "labels":
-            answers = example_losses(output, batch).mean()
+            answers = mean_loss(output, batch)
         else:
             assert teacher is not None
-            answers = output_loss(output, teacher.output, tokens, recipe.pred_direction)
+            answers = output_loss(output, teacher.output, labelled_tokens(batch), recipe.pred_direction)
         values = {"prediction_loss": answers.detach()}
         if not self.layers.teacher_layers:
             return answers, values

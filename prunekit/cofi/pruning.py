@@ -32,7 +32,7 @@ from prunekit.cofi.slim import SlimModel
 from prunekit.cofi.sparsity import TOLERANCE, Constraint, PrunableSize, check_reachable, fitted, missed_by
 from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import call_order, describe
-from prunekit.models.checkpoints import has_head
+from prunekit.models.checkpoints import HEAD, has_head
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
@@ -254,9 +254,11 @@ def check_fit(teacher: PreTrainedModel, student: PreTrainedModel) -> None:
     """Raise a :class:`UserError` for a student that cannot learn from a teacher, or a task whose answers have no loss
     here."""
     encoder_of(student.config)
-    if not (has_head(student) or has_head(student, "QuestionAnswering")):
-        name = type(student).__name__
-        raise UserError(f"student: its answers need a classifier or question answering to be distilled, it is a {name}")
+    if not any(has_head(student, head) for head in (HEAD, "QuestionAnswering", "TokenClassification")):
+        raise UserError(
+            "student: its answers need a classifier or question answering, or tags of tokens, to be distilled, it is a "
+            f"{type(student).__name__}"
+        )
     for what, of in (
         ("labels", lambda model: model.config.num_labels), ("hidden size", lambda model: describe(model).hidden),
         ("layers", lambda model: describe(model).calls), ("vocabulary", lambda model: model.config.vocab_size),

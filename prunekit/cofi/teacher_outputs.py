@@ -81,7 +81,7 @@ class StoredOutputs:
             for name in PREDICTIONS:
                 if hasattr(outputs.output, name):
                     values = getattr(outputs.output, name).to(computed.teacher.dtype)
-                    size = (tokens,) if self.by_token else (len(examples), values.shape[-1])
+                    size = (tokens, *values.shape[2:]) if self.by_token else (len(examples), values.shape[-1])
                     rows = self.predictions.setdefault(name, values.new_zeros(size))
                     if self.by_token:
                         rows[places] = values[mask]

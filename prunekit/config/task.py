@@ -42,24 +42,28 @@ class TaskConfig:
     subset: str | None = None
     """Configuration of the Hub dataset, for example a GLUE task; of ``source=sacrebleu`` the name of the test set."""
     columns: list[str] = field(default_factory=lambda: ["sentence"])
-    """One or two text columns."""
+    """One or two text columns; with ``tags`` the one that has the words of a sentence."""
     label: str = "label"
-    """Label column; with ``questions`` that of the gold answers."""
+    """Label column; with ``questions`` that of the gold answers, with ``tags`` that of a tag for every word."""
     labels: list[str] = field(default_factory=list)
     """Label names in the order of their numbers, as the data has them (names that are numbers too); empty for
-    regression and for ``questions``."""
+    regression and for ``questions``; of ``tags`` all that occur, as O, B-PER, I-PER."""
     questions: bool = False
     """Extractive question answering: ``columns`` are question and context, the answer is a span of the context."""
     translation: bool = False
     """Translation: ``columns`` are source and target. With ``source=files`` they may also be the suffixes of two
     line-aligned text files."""
+    tags: bool = False
+    """Token classification: a tag for every word. Columns of a CoNLL file are ``tokens`` (the first), ``tags`` (the
+    last), numbers from 0 (-1 is the last), or names that its line ``# global.columns = ...`` gives."""
     vocabulary: int = within(8000, 300, 10_000_000)
-    """Pieces of the joint byte-pair encoding that is learned from the training split for a model without a tokenizer
-    of its own (``translation`` only)."""
+    """Pieces that are learned from the training split for a model without a tokenizer of its own: of the joint
+    byte-pair encoding of ``translation``, of the words of ``tags``."""
     metrics: list[str] = field(default_factory=lambda: ["accuracy"])
     """Metrics, the first is the one that curves and tables use. As GLUE defines them: ``accuracy``, ``f1`` (two labels)
     and ``matthews`` of classification, ``pearson`` and ``spearman`` of regression; as SQuAD does: ``answer_f1`` and
-    ``exact_match`` of questions; as sacreBLEU does: ``bleu`` and ``chrf`` of translation."""
+    ``exact_match`` of questions; as sacreBLEU does: ``bleu`` and ``chrf`` of translation; of tags ``entity_f1``, as
+    CoNLL scores entities, and ``token_accuracy``, over words."""
     train: str = "train"
     """Split that teachers are trained on and that importance is estimated from."""
     evaluation: str = "validation"
@@ -152,15 +156,21 @@ def without_questions(task: TaskConfig) -> Iterator[str]:
     """For verbs that do not work on questions."""
     if task.questions:
         yield (
-            f"task: {task.name} is extractive question answering, this verb takes classification and regression; "
+            f"task: {task.name} is extractive question answering, this verb takes classification, regression and tags; "
             "`finetune`, `prune_fisher` and `prune_cofi` take it"
         )
+
+
+def without_tags(task: TaskConfig) -> Iterator[str]:
+    """For verbs that work on one label a row."""
+    if task.tags:
+        yield f"task: {task.name} has a tag for every word, this verb takes classification and regression"
 
 
 def without_translation(task: TaskConfig) -> Iterator[str]:
     """For verbs that work on encoders."""
     if task.translation:
         yield (
-            f"task: {task.name} is translation, this verb takes encoders on classification, regression and questions; "
-            "`finetune`, `ablate_heads`, `prune_heads`, `head_dynamics`, `transfer` and `time_decoding` take it"
+            f"task: {task.name} is translation, this verb takes encoders on classification, regression, questions and "
+            "tags; `finetune`, `ablate_heads`, `prune_heads`, `head_dynamics`, `transfer` and `time_decoding` take it"
         )

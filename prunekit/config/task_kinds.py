@@ -18,6 +18,12 @@ CLASS_METRICS = ("accuracy", "f1", "matthews")
 REGRESSION_METRICS = ("pearson", "spearman")
 QUESTION_METRICS = ("answer_f1", "exact_match")
 TRANSLATION_METRICS = ("bleu", "chrf")
+TAG_METRICS = ("entity_f1", "token_accuracy")
+OUTSIDE = "O"
+"""The tag of a word that is in no entity."""
+OF_ENTITIES = ("B", "I", "E", "S")
+"""What stands before a hyphen and the type of an entity: IOB1, IOB2 and BIOES (Tjong Kim Sang and Veenstra 1999)."""
+BILOU = {"L": "E", "U": "S"}
 SPECIAL_TOKENS = 4  # at most: RoBERTa's, before, after and between two texts
 
 
@@ -67,7 +73,30 @@ def _problems_of_translation(task: TaskConfig) -> Iterator[str]:
         yield f"translation: a task is one of translation, questions and classification, not several; {also}"
 
 
+def _problems_of_tags(task: TaskConfig) -> Iterator[str]:
+    if len(task.columns) != 1:
+        yield f"columns: {task.columns} should be one column, that of the words of a sentence"
+    if not task.labels:
+        yield "labels: tags=true needs the names of the tags, give task.labels=[O,B-PER,I-PER]"
+    if task.translation or task.questions:
+        other = "translation" if task.translation else "questions"
+        yield f"tags: a task is one of tags, translation, questions and classification; leave {other}=true out"
+    if "entity_f1" in task.metrics:
+        for label in task.labels:
+            prefix, _, entity = label.partition("-")
+            if prefix in BILOU and entity:
+                yield f"labels: {label!r} is of BILOU, which is not read; write {BILOU[prefix]}-{entity}, as BIOES does"
+            elif label != OUTSIDE and (prefix not in OF_ENTITIES or not entity):
+                yield (
+                    f"labels: {label!r} is no tag of entities ({OUTSIDE}, or {', '.join(OF_ENTITIES)} before -TYPE), "
+                    "which entity_f1 is of; give task.metrics=[token_accuracy]"
+                )
+
+
 TASK_KINDS = (
+    KindSettings(
+        "tags", lambda task: task.tags, TAG_METRICS, lambda task: len(task.labels), "tags=true", _problems_of_tags
+    ),
     KindSettings(
         "translation", lambda task: task.translation, TRANSLATION_METRICS, lambda task: 0, "translation=true",
         _problems_of_translation,

@@ -9,14 +9,16 @@ import re
 import string
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from prunekit.data.checked_rows import Rows
-from prunekit.data.kinds.questions import Windows
+
+if TYPE_CHECKING:
+    from prunekit.data.kinds.questions import Windows
 
 CANDIDATES = 20
 """Starts and ends of a window that are combined, the most likely ones of the context."""

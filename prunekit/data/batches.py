@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from prunekit.data.checked_rows import Rows
+from prunekit.data.losses import NO_TOKEN
 from prunekit.support.fingerprints import fingerprint
 
 MULTIPLE = 16
@@ -21,9 +22,9 @@ MULTIPLE = 16
 
 Batch = dict[str, torch.Tensor]
 """``input_ids``, ``attention_mask`` and, where the family has them, ``token_type_ids``: (batch, token);
-``labels``: (batch,), int64, or float32 for regression, for translation the target's tokens, (batch, token); for
-questions instead ``start_positions`` and ``end_positions``: (batch,), tokens; ``index``: (batch,), the examples' places
-in the data."""
+``labels``: (batch,), int64, or float32 for regression, for translation the target's tokens and for tags the number of
+each word's at its first token, (batch, token), elsewhere -100; for questions instead ``start_positions`` and
+``end_positions``: (batch,), tokens; ``index``: (batch,), the examples' places in the data."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,10 @@ class Examples:
         batch = {"input_ids": ids, "attention_mask": mask}
         if self.token_type_ids is not None:
             batch["token_type_ids"] = types
-        return batch | self.targets(indices) | {"index": torch.tensor(indices)}
+        return batch | self.targets(indices, length) | {"index": torch.tensor(indices)}
 
-    def targets(self, indices: list[int]) -> Batch:
-        """What the model should answer."""
+    def targets(self, indices: list[int], length: int) -> Batch:
+        """What the model should answer to inputs that are padded to ``length``."""
         labels = torch.from_numpy(self.labels[indices])
         return {"labels": labels.float() if labels.is_floating_point() else labels}
 
@@ -168,6 +169,12 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 def model_inputs(batch: Batch, device: torch.device | None = None) -> Batch:
     """What the model itself takes, on ``device`` (None: where it is); no labels, no index, nothing else."""
     return {name: batch[name].to(device=device) for name in INPUTS if name in batch}
+
+
+def labelled_tokens(batch: Batch) -> torch.Tensor:
+    """Which tokens an answer is about, bool, (batch, token): those that have a label, or all where none has its own."""
+    labels = batch.get("labels")
+    return batch["attention_mask"].bool() if labels is None or labels.dim() == 1 else labels != NO_TOKEN
 
 
 def with_padding(batch: Batch) -> Batch:

@@ -45,6 +45,12 @@ def counted_score(metric: str, counts: np.ndarray) -> float:
     return float(_scorer_of_counts(metric)._compute_score_from_stats(counts.tolist()).score / 100)
 
 
+def corpus_scores(metric: str, counts: np.ndarray) -> np.ndarray:
+    """:func:`counted_score` of each of several, (..., statistic) to (...)."""
+    flat = [counted_score(metric, row) for row in counts.reshape(-1, counts.shape[-1])]
+    return np.asarray(flat).reshape(counts.shape[:-1])
+
+
 @cache
 def _scorer_of_counts(metric: str) -> Any:
     return scorer(metric)

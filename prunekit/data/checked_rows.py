@@ -25,7 +25,8 @@ _SAMPLE_SEED = 20190525  # of evaluation samples: the same rows in every run
 class Rows:
     """Texts (one tuple of one or two strings a row) and labels: int, float for regression, for questions the gold
     answers (object, a tuple of :class:`prunekit.data.kinds.questions.Answer` a row), for translation the target
-    (object, a string a row; the text is the source)."""
+    (object, a string a row; the text is the source). For tags texts are the words of a sentence, and labels numbers of
+    their tags (object, a tuple a row)."""
 
     task: TaskConfig
     split: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from prunekit.config.task import TaskConfig, is_whole, label_key
@@ -15,7 +15,13 @@ MEANING = {"true": "yes", "false": "no"}
 
 
 def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_names: Sequence[str] = ()) -> list[int]:
-    """Number of each row's label, in the order of ``task.labels``; -1 where a row has none.
+    """Number of each row's label, see :func:`label_reader`."""
+    number_of = label_reader(task, where, source_names)
+    return [number_of(row, label) for row, label in enumerate(column)]
+
+
+def label_reader(task: TaskConfig, where: str, source_names: Sequence[str] = ()) -> Callable[[int, Any], int]:
+    """From a row (for messages) and a label the label's number, in the order of ``task.labels``; -1 for no label.
 
     A value is the name of a label first, be it text or a number. Where no name is a number, a number is the label's
     place in ``task.labels``, from 0; of a source whose names of its numbers share any with the task, the name decides.
@@ -26,7 +32,7 @@ def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_na
         source_names: names of the numbers in the source, where it has any.
 
     Raises:
-        UserError: a value is neither, naming the row.
+        UserError: (what is returned) a value is neither, naming the row.
     """
     named = {label_key(name): number for number, name in enumerate(task.labels)}
     by_number = not any(is_whole(name) for name in task.labels)
@@ -70,13 +76,13 @@ def label_numbers(task: TaskConfig, where: str, column: Sequence[Any], source_na
             "task.labels=[...] names the labels of the data, task.label= its column",
         )
 
-    numbers = []
-    for row, label in enumerate(column):
+    def known_number_of(row: int, label: Any) -> int:
         place = (type(label), str(label))
         if place not in known:
             known[place] = number_of(row, label)
-        numbers.append(known[place])
-    return numbers
+        return known[place]
+
+    return known_number_of
 
 
 def spelled(name: str) -> str:

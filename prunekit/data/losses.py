@@ -27,6 +27,11 @@ def target_losses(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.nn.functional.cross_entropy(words, labels, reduction="none", ignore_index=NO_TOKEN).sum(1)
 
 
+def label_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Loss of each example, (batch,), by one label of it or by labels of its tokens, (batch, token)."""
+    return target_losses(logits, labels) if labels.dim() == 2 else task_loss(logits, labels)
+
+
 def at_least_float32(logits: Tensor) -> Tensor:
     """Losses are not taken in bfloat16."""
     return logits if logits.dtype == torch.float64 else logits.float()

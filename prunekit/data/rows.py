@@ -71,9 +71,9 @@ def _read_file(task: TaskConfig, split: str) -> Any:
         names = ", ".join(files) or "no splits"
         new = "" if split in {*PRESET_SPLITS, *task.files} else "+"  # as Hydra wants names that no preset has
         raise UserError(f"split {split!r}: task.files has {names}, add {new}task.files.{split}=PATH")
-    path = Path(files[split])
-    if path.suffix not in (*READERS, PARQUET):
-        table = kind_of(task).read(task, split, path)
+    path, kind = Path(files[split]), kind_of(task)
+    if path.suffix not in (*READERS, PARQUET) or path.suffix in kind.own_suffixes:
+        table = kind.read(task, split, path)
         if table is not None:
             return table
         raise UserError(f"task.files.{split}: {path} should end in one of {', '.join((*READERS, PARQUET))}")

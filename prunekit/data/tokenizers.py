@@ -13,8 +13,11 @@ from prunekit.support.errors import UserError, first_line
 from prunekit.support.fingerprints import fingerprint
 
 
-def load_tokenizer(model: ModelConfig) -> Any:
+def load_tokenizer(model: ModelConfig, *, of_words: bool = False) -> Any:
     """A fast tokenizer that returns what the model takes.
+
+    Args:
+        of_words: for texts that are split into words: each of them is then preceded by a space, the first too.
 
     Raises:
         UserError: none can be loaded. (Where its files are missing transformers makes one that knows no word.)
@@ -28,6 +31,8 @@ def load_tokenizer(model: ModelConfig) -> Any:
     try:
         with quiet():  # it warns of the model type that a pruned model's folder has
             tokenizer = AutoTokenizer.from_pretrained(model.path)
+            if of_words and tells_spaces(tokenizer):
+                tokenizer = AutoTokenizer.from_pretrained(model.path, add_prefix_space=True)
     except Exception as error:
         raise UserError(f"model.path: no tokenizer can be loaded from {model.path}: {first_line(error)}") from error
     if not tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens):
@@ -35,6 +40,13 @@ def load_tokenizer(model: ModelConfig) -> Any:
             f"model.path: {model.path} has no tokenizer; put the files of the model's own there, such as tokenizer.json"
         )
     return tokenizer
+
+
+def tells_spaces(tokenizer: Any) -> bool:
+    """Whether a word without a space before it is read as the end of another, as in RoBERTa's bytes."""
+    own = tokenizer.backend_tokenizer.pre_tokenizer if tokenizer.is_fast else None
+    state = "" if own is None else own.__getstate__().decode()
+    return '"ByteLevel"' in state and '"add_prefix_space":false' in state
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
@@ -75,6 +87,33 @@ def joint_bpe(texts: Sequence[str], size: int) -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
         model_input_names=["input_ids", "attention_mask"],
+    )  # fmt: skip
+
+
+def word_pieces(words: Sequence[str], size: int) -> Any:
+    """A byte-pair encoding (Sennrich et al. 2016, Sec. 3.2) of words, case as it is, with BERT's special tokens.
+
+    Args:
+        words: of the training data.
+        size: pieces, at most; small data has fewer.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.train_from_iterator(
+        words, trainers.BpeTrainer(vocab_size=size, special_tokens=special, show_progress=False)
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, special.index(name)) for name in ("[CLS]", "[SEP]")],
+    )  # fmt: skip
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )  # fmt: skip
 
 

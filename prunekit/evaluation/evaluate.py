@@ -16,7 +16,10 @@ from prunekit.data.answers import Spans, answer_places, best_spans, question_sco
 from prunekit.data.batches import Batch, Examples, evaluation_batches, iterate, model_inputs
 from prunekit.data.bleu import bleu_band, sentence_counts, translation_scores
 from prunekit.data.kinds.questions import Windows
+from prunekit.data.kinds.tags import Sentences
 from prunekit.data.kinds.translation import Pairs
+from prunekit.data.tags.entities import Numbers, tag_band, tag_scores
+from prunekit.data.tags.entities import sentence_counts as sentence_tag_counts
 from prunekit.evaluation.row_answers import RowAnswers, of_labels, of_sentences, of_spans
 from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.translate import texts, translate
@@ -153,8 +156,36 @@ def evaluated_texts(
     return _banded(values, bleu_band(task.metric, hypotheses, references), None, given)
 
 
+def _of_tags(task: TaskConfig, model: PreTrainedModel, examples: Examples, how: Request) -> Evaluated:
+    assert isinstance(examples, Sentences)
+    batches = evaluation_batches(examples, how.batch_size)
+    widest = max(batch["input_ids"].shape[1] for batch in batches)
+
+    def read(output: Any, batch: Batch) -> Sequence[Tensor]:
+        logits, tokens = output.logits.float(), batch["attention_mask"].bool()
+        padding = widest - logits.shape[1]
+        sums = logits.sum(-1).masked_fill(~tokens, 0).sum(1)
+        return [torch.nn.functional.pad(logits.argmax(-1), (0, padding)), sums]
+
+    predicted, sums = _in_order(model, batches, read, how.device, how.precision, how.on_rows)
+    require_finite(sums.numpy())
+    return evaluated_tags(task, examples, examples.given(predicted.numpy()))
+
+
+def evaluated_tags(task: TaskConfig, examples: Examples, given: Numbers) -> Evaluated:
+    """Of tags, from what a model answered.
+
+    Args:
+        given: the number of every word's tag, by sentence, as :meth:`prunekit.data.kinds.tags.Sentences.given` has it.
+    """
+    counts = {name: sentence_tag_counts(name, task.labels, examples.labels, given) for name in task.metrics}
+    own = of_sentences(examples.rows.fingerprint(), [counts], task.kind)
+    return _banded(tag_scores(counts), tag_band(task.metric, counts[task.metric]), None, own)
+
+
 EVALUATIONS: dict[str, Evaluation] = {
-    "classification": _of_rows, "regression": _of_rows, "questions": _of_questions, "translation": _of_translation,
+    "classification": _of_rows, "regression": _of_rows, "questions": _of_questions, "tags": _of_tags,
+    "translation": _of_translation,
 }  # fmt: skip
 """By kind of task."""
 

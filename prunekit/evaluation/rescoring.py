@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from prunekit.data.bleu import counted_score
+from prunekit.data.bleu import corpus_scores
 from prunekit.data.metrics import METRICS
+from prunekit.data.tags.entities import counted_scores
 from prunekit.evaluation.row_answers import RowAnswers
+
+COUNTED: dict[str, Callable[[str, np.ndarray], np.ndarray]] = {"tags": counted_scores, "translation": corpus_scores}
+"""Kinds of task whose metrics are functions of sums over the rows: from a metric and sums, (..., statistic), to the
+score, (...)."""
 
 
 def rescored(answers: RowAnswers, metric: str, model: int) -> float:
@@ -16,8 +23,8 @@ def rescored(answers: RowAnswers, metric: str, model: int) -> float:
         metric: one of the task's, by name.
         model: its place among the answers.
     """
-    if answers.kind == "translation":
-        return counted_score(metric, answers.given[metric][..., model].sum(0, dtype=np.int64))
+    if answers.kind in COUNTED:
+        return float(COUNTED[answers.kind](metric, answers.given[metric][..., model].sum(0, dtype=np.int64)))
     if answers.kind == "questions":
         return float(_of_each(answers, metric, model).mean())
     return METRICS[metric].compute(predicted(answers, model), _gold(answers))
@@ -29,9 +36,9 @@ def resampled(answers: RowAnswers, metric: str, model: int, counts: np.ndarray) 
     Args:
         counts: how often each resample has each row, (resample, row).
     """
-    if answers.kind == "translation":
+    if answers.kind in COUNTED:
         sums = counts @ answers.given[metric][..., model].astype(float)
-        return np.asarray([counted_score(metric, row) for row in sums])
+        return np.asarray(COUNTED[answers.kind](metric, sums))
     if answers.kind == "questions":
         return counts @ _of_each(answers, metric, model) / counts.sum(1)
     return METRICS[metric].resampled(predicted(answers, model), _gold(answers), counts)

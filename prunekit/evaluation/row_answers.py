@@ -25,7 +25,7 @@ class RowAnswers:
     """Classes or numbers, (row,); None where the arrays themselves say how good an answer is."""
     given: Mapping[str, np.ndarray]
     """(row, ..., model) by name: ``class``, ``score``, ``span`` with ``exact_match`` and ``answer_f1``, or for each
-    metric of translation what it counts in the sentence."""
+    metric of translation or tags what it counts in the sentence."""
 
     @property
     def models(self) -> int:
@@ -116,15 +116,15 @@ def of_spans(rows: str, spans: np.ndarray, scores: Mapping[str, np.ndarray]) -> 
     return RowAnswers("questions", rows, None, {name: values[..., None] for name, values in given.items()})
 
 
-def of_sentences(rows: str, counts: Iterable[Mapping[str, np.ndarray]]) -> RowAnswers:
-    """Of translation.
+def of_sentences(rows: str, counts: Iterable[Mapping[str, np.ndarray]], kind: str = "translation") -> RowAnswers:
+    """Of translation, or of tags.
 
     Args:
         counts: of every model what each metric counts in each sentence, (row, statistic).
     """
     models = list(counts)
     given = {name: smallest(np.stack([one[name] for one in models], axis=-1)) for name in models[0]}
-    return RowAnswers("translation", rows, None, given)
+    return RowAnswers(kind, rows, None, given)
 
 
 def smallest(values: np.ndarray) -> np.ndarray:

@@ -23,8 +23,9 @@ from prunekit.forward.replay import (
     context,
     equal_length_groups,
     finish,
-    first_token_context,
+    last_context,
     layer_input,
+    read_tokens,
 )
 from prunekit.models.blocks import Block, blocks, call_order, describe
 from prunekit.models.families.table import check_classifier, classify
@@ -41,9 +42,10 @@ class Ablation:
     """Logits on the CPU, of the model's dtype, rows in the order of ``index``."""
 
     baseline: Tensor
-    """(example, label), of the model as it is."""
+    """(example, label), of the model as it is; of a classifier of tokens (example, token, label), 0 behind a row's
+    last token."""
     logits: dict[str, Tensor]
-    """By mode: (layer, head, example, label); NaN for heads that the model does not have."""
+    """By mode: (layer, head, *baseline); NaN for heads that the model does not have."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def ablate_heads(
     batches the rows come in. A head of a shared layer is off in every call of that layer.
 
     Args:
-        model: a sequence classifier of the architecture table, pruned or not, on any device.
+        model: a classifier of sequences or tokens of the architecture table, pruned or not, on any device.
         batches: ``input_ids``, ``attention_mask``, ``token_type_ids`` if the family has them, and ``index``, the
             rows' places in the data, (batch,), as they come where there is none; other tensors are ignored. Padding
             is on the right.
@@ -83,8 +85,7 @@ def ablate_heads(
         progress: called with the number of rows done since the last call.
 
     Raises:
-        UserError: unknown mode, a model that is not supported or no sequence classifier, or padding that is not on the
-            right.
+        UserError: unknown mode, a model that is not supported or no classifier, or padding that is not on the right.
         RuntimeError: the replay does not reproduce the model's own logits, as with hooks that change it.
     """
     unknown = [mode for mode in modes if mode not in MODES]
@@ -119,10 +120,19 @@ def ablate_heads(
     finally:
         model.train(was_training)
     order = torch.cat(places).argsort().cpu()
+    if baseline[0].dim() == 3:  # of tokens; groups are of one length each
+        longest = max(logits.shape[1] for logits in baseline)
+        baseline = [_lengthened(logits, longest) for logits in baseline]
+        ablated = {mode: [_lengthened(table, longest) for table in tables] for mode, tables in ablated.items()}
     return Ablation(
         torch.cat(baseline).cpu()[order],
         {mode: torch.cat(tables, dim=2).cpu()[:, :, order] for mode, tables in ablated.items()},
     )
+
+
+def _lengthened(logits: Tensor, tokens: int) -> Tensor:
+    """(..., token, label), 0 behind the last token."""
+    return nn.functional.pad(logits, (0, 0, 0, tokens - logits.shape[-2]))
 
 
 def _trace(model: PreTrainedModel, layers: list[Block], group: Batch) -> tuple[Tensor, list[_Trace]]:
@@ -146,11 +156,11 @@ def _trace(model: PreTrainedModel, layers: list[Block], group: Batch) -> tuple[T
 
 
 def _ablate(model: PreTrainedModel, block: Block, sequence: list[Block], traces: list[_Trace], mode: str) -> Tensor:
-    """Logits with each head of one physical layer ablated, (head, row, label)."""
+    """Logits with each head of one physical layer ablated, (head, row, ..., label)."""
     first = block.calls[0]
     last = first == len(sequence) - 1
     trace = traces[first]
-    x, seen, attended = (t[:, :1] if last else t for t in (trace.x, trace.context, trace.attended))
+    x, seen, attended = (read_tokens(model, t) if last else t for t in (trace.x, trace.context, trace.attended))
     # The contribution of each head, (head, row, token, d).
     weight = block.o.get_parameter("weight").unflatten(1, (block.heads, block.head_size)).permute(1, 2, 0)
     by_head = seen.unflatten(-1, (block.heads, block.head_size)).flatten(0, 1).transpose(0, 1)
@@ -176,8 +186,8 @@ def _replay(model: PreTrainedModel, x: Tensor, sequence: list[Block], start: int
     last = len(sequence) - 1
     for position in range(start, len(sequence)):
         block = sequence[position]
-        seen = first_token_context(block, x) if position == last else context(block, x)
+        seen = last_context(model, block, x) if position == last else context(block, x)
         if block.layer in gates:
             seen = seen * gates[block.layer]
-        x = finish(block, x[:, :1] if position == last else x, block.o(seen))
+        x = finish(block, read_tokens(model, x) if position == last else x, block.o(seen))
     return classify(model, x)

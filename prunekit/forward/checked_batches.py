@@ -103,6 +103,8 @@ def _check_targets(own: str, model: PreTrainedModel, batch: Batch, scored: bool)
                 _check_range(own, name, batch, width, f"a token, 0 to {width - 1}")
                 if not bool(batch["attention_mask"].gather(1, batch[name][:, None]).all()):
                     raise UserError(f"{own}: {name} points at padding, it should be a token of its row")
+    elif has_head(model, "TokenClassification"):
+        _check_tags(own, batch, int(model.config.num_labels or 0), scored)
     elif has_head(model):
         classes = int(model.config.num_labels or 0)
         if classes == 1:
@@ -120,6 +122,18 @@ def _check_targets(own: str, model: PreTrainedModel, batch: Batch, scored: bool)
             raise UserError(f"{own}: labels leave a row without a target, all of its tokens are {NO_TOKEN}")
         if bool(((labels < 0) & (labels != NO_TOKEN) | (labels >= words)).any()):
             raise UserError(f"{own}: labels should be words, 0 to {words - 1}, or {NO_TOKEN} behind the last")
+
+
+def _check_tags(own: str, batch: Batch, classes: int, scored: bool) -> None:
+    shape = tuple(batch["input_ids"].shape)
+    _check_whole(own, "labels", batch, shape, f"a class of the model's {classes} a token, {NO_TOKEN} for none,")
+    labels = batch["labels"]
+    if not bool((labels != NO_TOKEN).any()):
+        raise UserError(f"{own}: labels leave all rows without a tag, all of them are {NO_TOKEN}")
+    if scored and bool(((labels < 0) & (labels != NO_TOKEN) | (labels >= classes)).any()):
+        raise UserError(f"{own}: labels should be classes, 0 to {classes - 1}, or {NO_TOKEN} for a token without one")
+    if bool(((labels != NO_TOKEN) & (batch["attention_mask"] == 0)).any()):
+        raise UserError(f"{own}: labels tag padding, they should be {NO_TOKEN} there")
 
 
 def _check_whole(own: str, name: str, batch: Batch, shape: tuple[int, ...], meaning: str) -> None:

@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from prunekit.data.batches import Batch, model_inputs
-from prunekit.data.losses import target_losses, task_loss
+from prunekit.data.losses import label_losses, target_losses
 from prunekit.forward.replay import (
     check_equations,
     context,
     finish,
     first_layer_input,
-    first_token_context,
+    last_context,
+    read_tokens,
 )
 from prunekit.models.blocks import AttentionBlock, Block, attention_blocks, blocks, call_order, describe
 from prunekit.models.checkpoints import check_translator
-from prunekit.models.families.table import classify
+from prunekit.models.families.table import classify, is_tagger
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 
@@ -36,14 +37,15 @@ def of_classifier(
 
     Args:
         gates: by kind, (layer, 1): how many gates have a derivative, a gate for every row, token and head apart;
-            raised by the tokens of the batch, in the last layer by its rows.
+            raised by the tokens of the batch, in the last layer of a classifier of sequences by its rows.
         check: whether to compare the logits with those of the whole model.
     """
     layers = blocks(model)
     sequence = [layers[index] for index in call_order(model)]
     mask = batch["attention_mask"].to(model.device).bool()
     asking = mask.sum().expand(len(layers), 1).clone()
-    asking[sequence[-1].layer] = len(mask)
+    if not is_tagger(model):
+        asking[sequence[-1].layer] = len(mask)
     gates["self"] += asking
     with torch.no_grad():
         x = first_layer_input(model, batch)
@@ -61,14 +63,14 @@ def _gate_derivatives(
     gated = [block for block in sequence if block.heads]
     for position, block in enumerate(sequence):
         last = position == len(sequence) - 1
-        seen = first_token_context(block, x, mask) if last else context(block, x, mask)
+        seen = last_context(model, block, x, mask) if last else context(block, x, mask)
         if block.heads:
             contexts.append(seen.requires_grad_())
-        x = finish(block, x[:, :1] if last else x, block.o(seen))
+        x = finish(block, read_tokens(model, x) if last else x, block.o(seen))
     logits = classify(model, x)
     if not contexts:
         return logits, {}
-    gradients = torch.autograd.grad(task_loss(logits, labels).sum(), contexts)
+    gradients = torch.autograd.grad(label_losses(logits, labels).sum(), contexts)
     derivatives: dict[AttentionBlock, Tensor] = {}
     for block, seen, gradient in zip(gated, contexts, gradients, strict=True):
         product = (seen.detach() * gradient).unflatten(-1, (block.heads, block.head_size)).sum(-1)

@@ -1,6 +1,6 @@
 """The equations of a layer, to run parts of a model without running the model.
 
-The classifier reads only the first token, so the last layer is computed for that token alone. All of it is
+A classifier of sequences reads only the first token, so the last layer is computed for that token alone. All of it is
 differentiable.
 """
 
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import AttentionBlock, Block, blocks, call_order
-from prunekit.models.families.table import classify
+from prunekit.models.families.table import classify, is_tagger
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -126,6 +126,16 @@ def first_token_context(block: Block, x: Tensor, mask: Tensor | None = None) -> 
     return torch.einsum("rhd,hkd->rhk", mixed, v).flatten(1).add(block.v.bias).unsqueeze(1)
 
 
+def last_context(model: PreTrainedModel, block: Block, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """:func:`context` in the last layer, of the tokens that the task head reads (:func:`read_tokens`)."""
+    return context(block, x, mask) if is_tagger(model) else first_token_context(block, x, mask)
+
+
+def read_tokens(model: PreTrainedModel, x: Tensor) -> Tensor:
+    """Of states (row, token, ...) those that the task head reads in the end: of sequences the first token's."""
+    return x if is_tagger(model) else x[:, :1]
+
+
 def finish(block: Block, x: Tensor, attended: Tensor) -> Tensor:
     """Output of a layer.
 
@@ -138,16 +148,17 @@ def finish(block: Block, x: Tensor, attended: Tensor) -> Tensor:
 
 
 def classifier_logits(model: PreTrainedModel, x: Tensor, mask: Tensor) -> Tensor:
-    """Logits of a sequence classifier, (row, label), from the input of its first layer.
+    """Logits of a classifier of sequences, (row, label), or of tokens, (row, token, label), from the input of its first
+    layer.
 
     The projections of every layer are called as modules, so hooks on them see what they would see in the model;
-    in the last layer, of the first token only.
+    in the last layer of a classifier of sequences, of the first token only.
     """
     layers = blocks(model)
     *order, final = (layers[index] for index in call_order(model))
     for block in order:
         x = finish(block, x, block.o(context(block, x, mask)))
-    return classify(model, finish(final, x[:, :1], final.o(first_token_context(final, x, mask))))
+    return classify(model, finish(final, read_tokens(model, x), final.o(last_context(model, final, x, mask))))
 
 
 def check_equations(model: PreTrainedModel, replayed: Tensor, logits: Tensor) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from prunekit.config.sections import EvaluationConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples, evaluation_batches
+from prunekit.data.kinds.tags import Sentences
 from prunekit.data.kinds.translation import Pairs
 from prunekit.data.metrics import predictions
 from prunekit.evaluation.comparison import Comparison, compare
@@ -21,6 +22,7 @@ from prunekit.evaluation.evaluate import evaluated_logits
 from prunekit.evaluation.row_answers import of_labels
 from prunekit.forward.ablation import ablate_heads
 from prunekit.heads.tables import WHOLE, without
+from prunekit.heads.tag_effects import tag_comparisons
 from prunekit.heads.translation_effects import translation_comparisons
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
@@ -43,12 +45,13 @@ SHARD_ROWS = 512
 
 @dataclass(frozen=True)
 class Effects:
-    """Logits with one head off (or all but one), for every head, in the order of the data."""
+    """What a model says with one head off (or all but one), for every head, in the order of the data."""
 
     baseline: np.ndarray
-    """(example, label)"""
+    """Logits, (example, label); of tags the most likely one of every token, (example, token)."""
     ablated: dict[str, np.ndarray]
-    """By ablation (``one_off``, ``all_but_one``): (layer, head, example, label)."""
+    """By ablation (``one_off``, ``all_but_one``): (layer, head, *baseline). Where a model has no such head: NaN, or the
+    tag -1."""
 
 
 def head_comparisons(
@@ -82,6 +85,15 @@ def head_comparisons(
             task, teacher, examples, run, ablations, evaluation, tested=tested, beside=beside, label=label, role=role
         )
     effects = head_effects(teacher, examples, run, ablations, evaluation.batch_size, label)
+    if isinstance(examples, Sentences):
+        own = tag_comparisons(
+            task, examples, effects.baseline, effects.ablated, describe(teacher.model), seed=seed, tested=tested
+        )
+        if beside is not None:
+            record_beside_trivial(run, task, teacher.model, examples.rows, own.whole, prefix=beside)
+        if role is not None:
+            run.answers.add(role, own.models, own.answers)
+        return own.compared
     found = {name: compare(task, effects.baseline, effects.ablated[name], examples.labels, seed) for name in ablations}
     if beside is not None:
         whole = evaluated_logits(task, effects.baseline, examples.labels, examples.rows.fingerprint())
@@ -131,13 +143,22 @@ def head_effects(
             places.append(index)
             advance(len(index))
     order = torch.argsort(torch.cat(places)).numpy()
-    require_finite(np.concatenate(parts["baseline"])[order])
-    joined = {name: np.concatenate(arrays, axis=-2)[..., order, :] for name, arrays in parts.items()}
+    longest = max(array.shape[-1] for array in parts["baseline"])  # of tags, parts have their own numbers of tokens
+    joined = {
+        name: np.concatenate([_lengthened(array, longest) for array in arrays], axis=-2)[..., order, :]
+        for name, arrays in parts.items()
+    }
+    require_finite(joined["baseline"])
     return Effects(joined.pop("baseline"), joined)
 
 
+def _lengthened(values: np.ndarray, size: int) -> np.ndarray:
+    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, size - values.shape[-1])])
+
+
 def _ablated(model: PreTrainedModel, batches: list[Batch], mode: str, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits of the whole model, (example, label), and of one without each head, (layer, head, example, label).
+    """Logits of the whole model, (example, label), and of one without each head, (layer, head, example, label). Of tags
+    the most likely one of every token in place of logits: those of all heads are too many to keep.
 
     Args:
         rows: of the data, (example,), for messages.
@@ -154,6 +175,9 @@ def _ablated(model: PreTrainedModel, batches: list[Batch], mode: str, rows: Tens
             raise UserError(
                 f"layer {layer}, head {head}: the model's output is not finite in {mode}; check its weights"
             )
+    if baseline.dim() == 3:
+        there = ~ablated.isnan().any(-1)
+        return baseline.argmax(-1).short(), ablated.argmax(-1).where(there, -1).short()
     return baseline, ablated
 
 

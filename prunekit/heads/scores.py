@@ -42,17 +42,18 @@ def head_importance(
     over tokens and examples, over the number of tokens; over the number of examples in the last layer. There,
     only the first token has a gradient. The two kinds of average make layers comparable only after
     normalisation. Of an encoder-decoder the loss is -log p(target | source), and the tokens are those that ask: the
-    source's for ``enc-enc``, the target's for ``enc-dec`` and ``dec-dec``.
+    source's for ``enc-enc``, the target's for ``enc-dec`` and ``dec-dec``. Of a classifier of tokens it is
+    -log p(tags | sentence), the sum over the words; there, every token of the last layer may have a gradient.
 
     The derivative by a gate is the scalar product of the head's output with its gradient, so one backward
     pass gives every head's derivative for every example, without a gradient for any weight. Scores do not
     depend on how rows are batched, and memory does not grow with their number.
 
     Args:
-        model: a sequence classifier or a translation model of the architecture table, pruned or not.
+        model: a classifier of sequences or tokens or a translation model of the architecture table, pruned or not.
         batches: ``input_ids``, ``attention_mask``, ``token_type_ids`` if the family has them, and ``labels``:
-            classes (cross-entropy), or real numbers (squared error); for translation the tokens of the target,
-            (row, token), -100 behind them.
+            classes (cross-entropy), or real numbers (squared error); for tags the class of every token, (row, token),
+            -100 where it has none; for translation the tokens of the target, (row, token), -100 behind them.
         variant: ``paper`` or ``released``.
         normalise: divide the scores of each layer by their L2 norm, as the paper does before ranking.
         progress: called with the number of rows done since the last call.

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from prunekit.config.task import TaskConfig
 from prunekit.data.checked_rows import Rows, notice
+from prunekit.data.kinds import kind_of
 from prunekit.data.label_order import is_generic, output_names
 from prunekit.evaluation.evaluate import Scored
-from prunekit.evaluation.trivial import ANSWERS, trivial_scores
+from prunekit.evaluation.trivial import trivial_scores
 from prunekit.runs.execute import Run
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ def record_beside_trivial(
     run.beside[f"{prefix}trivial"], run.beside[f"{prefix}above_trivial"] = trivial, above
     if above:
         return
+    answer = kind_of(task).trivial_answer
     line = (
-        f"the whole model's {task.metric} on task {rows.task.name} is {value:.3f}, {ANSWERS[task.kind]} gives "
-        f"{floor:.3f}: not significantly above that (95 % band from {whole.low:.3f}), so it judges no claim"
+        f"the whole model's {task.metric} on task {rows.task.name} is {value:.3f}, {answer} gives {floor:.3f}: "
+        f"not significantly above that (95 % band from {whole.low:.3f}), so it judges no claim"
     )
     if value <= floor and task.labels and is_generic(output_names(model)):
         line += (

@@ -12,8 +12,10 @@ from typing import Any
 from huggingface_hub import EvalResult
 
 from prunekit.config.sections import ModelConfig
+from prunekit.data.kinds import KINDS
+from prunekit.data.kinds.base import TaskKind
 from prunekit.data.tokenizers import load_tokenizer
-from prunekit.models.export.card import PIPELINES, Facts
+from prunekit.models.export.card import Facts
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.support.errors import UserError
 
@@ -222,8 +224,7 @@ def _made(record: Mapping[str, Any], again: str) -> Iterator[str]:
 
 def _result(record: Mapping[str, Any], config: Mapping[str, Any], score: _Score) -> EvalResult:
     data = next(item for item in record["data"] if item["role"] == "evaluation")
-    kinds = {"questions": PIPELINES["ForQuestionAnswering"], "translation": PIPELINES["MTModel"]}
-    task = next((kinds[name] for name in kinds if config["task"].get(name)), PIPELINES["ForSequenceClassification"])
+    task = next((kind.pipeline for name, kind in KINDS.items() if config["task"].get(name)), TaskKind.pipeline)
     return EvalResult(
         task_type=task, dataset_type=str(config["task"]["source"]), dataset_name=str(data["name"]),
         dataset_config=config["task"].get("subset"), dataset_split=str(data["split"]), metric_type=score.metric,

@@ -13,7 +13,7 @@ from prunekit.support.errors import UserError
 
 @contextmanager
 def of_extra(name: str) -> Iterator[None]:
-    """Around the imports of an extra: ``data``, ``translation``, ``tracking`` or ``onnx``.
+    """Around the imports of an extra: ``data``, ``tags``, ``translation``, ``tracking`` or ``onnx``.
 
     Raises:
         UserError: a package of it is not installed.

@@ -14,6 +14,7 @@ from prunekit.data.fit import check_ids, check_length, check_vocabulary, check_w
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.kinds.classification import Classification, Regression
 from prunekit.data.kinds.questions import Questions
+from prunekit.data.kinds.tags import Tags
 from prunekit.data.kinds.translation import Pairs, Translation
 from prunekit.models.input_tables import input_tables
 from prunekit.support.errors import UserError
@@ -21,7 +22,9 @@ from prunekit.support.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-KINDS: dict[str, TaskKind] = {kind.name: kind for kind in (Classification(), Regression(), Questions(), Translation())}
+KINDS: dict[str, TaskKind] = {
+    kind.name: kind for kind in (Classification(), Regression(), Questions(), Tags(), Translation())
+}
 
 
 def kind_of(task: TaskConfig) -> TaskKind:
@@ -29,16 +32,16 @@ def kind_of(task: TaskConfig) -> TaskKind:
     return KINDS[task.kind]
 
 
-def kind_of_batch(batch: Batch) -> TaskKind:
-    """Of a batch, by its targets.
+def kind_of_batch(batch: Batch, model: PreTrainedModel | None = None) -> TaskKind:
+    """Of a batch, by its targets; of several that have such targets the one that fits a model.
 
     Raises:
         UserError: it has none.
     """
-    for kind in KINDS.values():
-        if kind.owns(batch):
-            return kind
-    raise UserError(f"batch: {', '.join(batch)} given, but no labels, nor start_positions and end_positions")
+    kinds = [kind for kind in KINDS.values() if kind.owns(batch)]
+    if not kinds:
+        raise UserError(f"batch: {', '.join(batch)} given, but no labels, nor start_positions and end_positions")
+    return next((kind for kind in kinds if model is not None and kind.fits(model)), kinds[0])
 
 
 def encode(rows: Rows, tokenizer: Any, positions: int | None = None) -> Examples:
@@ -87,6 +90,11 @@ def example_losses(output: Any, batch: Batch) -> Tensor:
 def training_loss(output: Any, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
     """What a step of training minimises, (); see :meth:`prunekit.data.kinds.base.TaskKind.training_loss`."""
     return kind_of_batch(batch).training_loss(output, batch, label_smoothing)
+
+
+def mean_loss(output: Any, batch: Batch) -> Tensor:
+    """What is learned from labels beside a teacher, (); see :meth:`prunekit.data.kinds.base.TaskKind.mean_loss`."""
+    return kind_of_batch(batch).mean_loss(output, batch)
 
 
 def predicted_labels(output: Any, batch: Batch) -> Batch:

@@ -36,6 +36,12 @@ class TaskKind:
     """Of models that fit."""
     by_token: ClassVar[bool] = False
     """Whether a model has outputs for every token, and not for whole examples."""
+    pipeline: ClassVar[str] = "text-classification"
+    """What the Hub calls its use."""
+    trivial_answer: ClassVar[str] = "one answer to all"
+    """What is said without a model, in words."""
+    own_suffixes: ClassVar[tuple[str, ...]] = ()
+    """Ends of the names of files that :meth:`read` reads although tables may have them."""
 
     def demo(self, split: str, rows: int) -> list[dict[str, Any]]:
         """Generated rows."""
@@ -87,8 +93,16 @@ class TaskKind:
         """
         return self.example_losses(output, batch).mean()
 
+    def mean_loss(self, output: Any, batch: Batch) -> Tensor:
+        """What is learned from labels beside a teacher, (): the mean over examples, or over what they are made of."""
+        return self.example_losses(output, batch).mean()
+
     def predicted_labels(self, output: Any, batch: Batch) -> Batch:
         """The batch with the model's own most likely answers in place of the annotated ones."""
+        raise NotImplementedError
+
+    def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
+        """The best score of the trivial answer, by metric of the task."""
         raise NotImplementedError
 
     def output_names(self, task: TaskConfig) -> list[str]:

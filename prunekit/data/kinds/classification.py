@@ -13,6 +13,7 @@ from prunekit.data.checked_rows import Rows, check_columns, checked_texts, notic
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.label_names import UNLABELLED, label_numbers
 from prunekit.data.losses import at_least_float32, task_loss
+from prunekit.data.metrics import METRICS
 from prunekit.support.errors import RowError, UserError
 
 
@@ -53,6 +54,11 @@ class Classification(TaskKind):
     def predicted_labels(self, output: Any, batch: Batch) -> Batch:
         return batch | {"labels": output.logits.argmax(-1).detach()}
 
+    def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
+        """The same class for every row: accuracy of the majority, F1 of all positive, 0 by Matthews."""
+        answers = [np.full_like(rows.labels, answer) for answer in range(len(task.labels))]
+        return {name: max(METRICS[name].compute(answer, rows.labels) for answer in answers) for name in task.metrics}
+
     def output_names(self, task: TaskConfig) -> list[str]:
         return task.labels
 
@@ -85,6 +91,11 @@ class Regression(TaskKind):
         raise UserError(
             "labels=predicted: a regression model is never wrong about its own prediction, use labels=gold"
         )
+
+    def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
+        """Any number: correlations with a constant are 0."""
+        constant = np.full_like(rows.labels, rows.labels.mean())
+        return {name: METRICS[name].compute(constant, rows.labels) for name in task.metrics}
 
     def output_names(self, task: TaskConfig) -> list[str]:
         return ["score"]

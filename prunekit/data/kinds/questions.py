@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from prunekit.config.task import TaskConfig
+from prunekit.data.answers import question_scores
 from prunekit.data.batches import Batch, Examples, with_padding
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts, notice
 from prunekit.data.kinds.base import TaskKind
@@ -109,7 +110,7 @@ class Windows(Examples):
     def row_of(self) -> Sequence[int]:
         return self.question.tolist()
 
-    def targets(self, indices: list[int]) -> Batch:
+    def targets(self, indices: list[int], length: int) -> Batch:
         return {
             "start_positions": torch.from_numpy(self.start[indices]),
             "end_positions": torch.from_numpy(self.end[indices]),
@@ -198,6 +199,8 @@ class Questions(TaskKind):
     head: ClassVar[str] = "QuestionAnswering"
     needs: ClassVar[str] = "question answering"
     by_token: ClassVar[bool] = True
+    pipeline: ClassVar[str] = "question-answering"
+    trivial_answer: ClassVar[str] = "no answer to any"
 
     def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
         where = f"{task.name} {split}"
@@ -226,6 +229,11 @@ class Questions(TaskKind):
         """Tokens of the row itself; any place of the batch where it has no attention mask."""
         start, end = _span_logits(output, batch)
         return batch | {"start_positions": start.argmax(-1).detach(), "end_positions": end.argmax(-1).detach()}
+
+    def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
+        """The share of questions that have no answer, 0 where all have one."""
+        scores = question_scores(rows, [""] * len(rows))
+        return {name: float(scores[name].mean()) for name in task.metrics}
 
     def output_names(self, task: TaskConfig) -> list[str]:
         return ["start", "end"]

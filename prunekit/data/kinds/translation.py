@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data import demo_translation
 from prunekit.data.batches import Batch, Examples, model_inputs
+from prunekit.data.bleu import translation_scores
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts
-from prunekit.data.kinds.base import TaskKind
-from prunekit.data.losses import NO_TOKEN, at_least_float32, target_losses
+from prunekit.data.kinds.token_labels import TokenLabels
+from prunekit.data.losses import NO_TOKEN
 from prunekit.data.table_files import text_lines
 from prunekit.data.tokenizers import joint_bpe, load_tokenizer, tokenizer_fingerprint
 from prunekit.models import checkpoints
@@ -55,8 +55,8 @@ class Pairs(Examples):
             sources.rows, sources.input_ids, None, self.pad_id, targets, self.tokenizer, widest=self.widest
         )
 
-    def targets(self, indices: list[int]) -> Batch:
-        """``labels``: (batch, token), padded with -100 as sources are padded."""
+    def targets(self, indices: list[int], length: int) -> Batch:
+        """``labels``: (batch, token), padded with -100 as sources are padded, but to a length of their own."""
         longest = self.width(max(len(self.target_ids[i]) for i in indices), self.multiple)
         labels = torch.full((len(indices), longest), NO_TOKEN)
         for row, i in enumerate(indices):
@@ -147,7 +147,7 @@ def read_test_set(task: TaskConfig, split: str) -> dict[str, list[str]]:
     return dict(zip(task.columns, (text_lines(Path(path), "task.source") for path in paths), strict=True))
 
 
-class Translation(TaskKind):
+class Translation(TokenLabels):
     """A sentence in another language, word by word."""
 
     name: ClassVar[str] = "translation"
@@ -155,7 +155,8 @@ class Translation(TaskKind):
     needs: ClassVar[str] = "a translation model"
     model_needed: ClassVar[str] = "an encoder-decoder"
     families: ClassVar[tuple[str, ...]] = tuple(TRANSLATORS)
-    by_token: ClassVar[bool] = True
+    pipeline: ClassVar[str] = "translation"
+    trivial_answer: ClassVar[str] = "copying the source"
 
     def demo(self, split: str, rows: int) -> list[dict[str, Any]]:
         return demo_translation.generate(split, rows)
@@ -176,24 +177,13 @@ class Translation(TaskKind):
     def encode(self, rows: Rows, tokenizer: Any) -> Pairs:
         return encode_pairs(rows, tokenizer)
 
-    def owns(self, batch: Batch) -> bool:
-        return "labels" in batch and batch["labels"].dim() == 2
-
     def training_inputs(self, model: PreTrainedModel, batch: Batch) -> dict[str, Any]:
         """The decoder sees the target up to the word that it is to say."""
         shift: Any = model.prepare_decoder_input_ids_from_labels
         return {**model_inputs(batch), "decoder_input_ids": shift(batch["labels"]), "use_cache": False}
 
-    def example_losses(self, output: Any, batch: Batch) -> Tensor:
-        """The sum over the target's tokens."""
-        return target_losses(output.logits, batch["labels"])
-
-    def training_loss(self, output: Any, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
-        """The mean over the targets' tokens."""
-        logits = at_least_float32(output.logits)
-        return torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=NO_TOKEN, label_smoothing=label_smoothing
-        )
+    def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
+        return translation_scores([source for (source,) in rows.texts], rows.labels.tolist(), task.metrics)
 
     def output_names(self, task: TaskConfig) -> list[str]:
         return []

@@ -151,6 +151,11 @@ class Family:
         return tuple(paths.kind for stack in self.stacks for paths in stack.attention)
 
 
+def _token_head(model: Any, hidden: Tensor) -> Tensor:
+    logits: Tensor = model.classifier(model.dropout(hidden))
+    return logits
+
+
 @dataclass(frozen=True, kw_only=True)
 class Encoder(Family):
     """A family of encoders, with what their task heads and their residual stream need."""
@@ -162,6 +167,8 @@ class Encoder(Family):
     classify: Callable[[Any, Tensor], Tensor]
     """Sequence-classification head: (batch, at least 1 token, d) to logits; reads the first token only. The model is
     ``Any`` here and in the rows: to a type checker a submodule of a model of transformers may be a tensor."""
+    tag: Callable[[Any, Tensor], Tensor] = _token_head
+    """Token-classification head: (batch, token, d) to logits of every token."""
 
 
 @dataclass(frozen=True, kw_only=True)

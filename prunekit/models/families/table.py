@@ -109,29 +109,37 @@ def head_of_class(name: str, family: Family) -> str | None:
 
 
 def is_classifier(model: PreTrainedModel) -> bool:
-    """Whether a model has the sequence-classification head that :func:`classify` applies."""
+    """Whether a model has the sequence-classification head, which reads the first token alone."""
     return task_head(model) == "ForSequenceClassification"
+
+
+def is_tagger(model: PreTrainedModel) -> bool:
+    """Whether a model has the token-classification head, which reads every token by itself."""
+    return task_head(model) == "ForTokenClassification"
 
 
 def check_classifier(model: PreTrainedModel) -> None:
     """Refuse what :func:`classify` cannot be applied to.
 
     Raises:
-        UserError: no encoder, or another task head than sequence classification.
+        UserError: no encoder, or another task head than sequence or token classification.
     """
     encoder_of(model.config)
-    if not is_classifier(model):
-        raise UserError(f"{type(model).__name__} has no sequence-classification head; `finetune` creates one")
+    if not is_classifier(model) and not is_tagger(model):
+        raise UserError(
+            f"{type(model).__name__} gives no tags and has no sequence-classification head; `finetune` creates one"
+        )
 
 
 def classify(model: PreTrainedModel, hidden: Tensor) -> Tensor:
-    """Apply the sequence-classification head to the last hidden states.
+    """Apply the head of sequence or token classification to the last hidden states.
 
     Args:
-        hidden: ``(batch, tokens, d)``; only the first token is read, so one token is enough.
+        hidden: ``(batch, tokens, d)``; of sequences only the first token is read, so one token is enough.
 
     Returns:
-        Logits ``(batch, labels)``.
+        Logits ``(batch, labels)``, of tokens ``(batch, tokens, labels)``.
     """
     check_classifier(model)
-    return encoder_of(model.config).classify(model, hidden)
+    family = encoder_of(model.config)
+    return family.tag(model, hidden) if is_tagger(model) else family.classify(model, hidden)

@@ -48,6 +48,11 @@ ARRAYS: Mapping[str, tuple[AnswerArray, ...]] = {
         AnswerArray("exact_match", "b", "the answer is one of the gold answers"),
         AnswerArray("answer_f1", "f", "F1 of its words, best over the gold answers"),
     ),
+    "tags": (
+        AnswerArray("entity_f1", "u", "entities of the sentence: right ones, given ones, gold ones", between=3,
+                    optional=True),
+        AnswerArray("token_accuracy", "u", "words of the sentence: with the right tag, all", between=2, optional=True),
+    ),
     "translation": (
         AnswerArray("bleu", "u", "words of hypothesis and of reference, then for orders 1 to 4 matches, and n-grams",
                     between=10, optional=True),

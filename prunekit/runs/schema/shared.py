@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from prunekit.config.task_kinds import TASK_KINDS
 from prunekit.runs.schema.fields import MEASURED, Field, TableSchema, fields
 
-METRICS = Field("accuracy|f1|matthews|pearson|spearman|exact_match|answer_f1|bleu|chrf", "float", "a score of the task")
+METRICS = Field("|".join(metric for kind in TASK_KINDS for metric in kind.metrics), "float", "a score of the task")
 """The scores of a task, by their names; which ones there are depends on the task."""
 TRIVIAL = (
     Field("trivial", "dict", "by metric, the best score without a model: one class, no answer, the source", since=3),

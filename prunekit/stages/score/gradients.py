@@ -58,7 +58,7 @@ def mask_gradients(
     batch, without a gradient for any weight. They do not depend on how rows are batched or padded.
 
     Args:
-        model: of the architecture table, for classification, regression or question answering, pruned or not.
+        model: of the architecture table, for classification, regression, question answering or tags, pruned or not.
         batches: with the labels that :func:`prunekit.data.kinds.example_losses` needs. Rows are returned in the
             order of ``index``, or as they come where there is none.
         labels: ``gold`` or ``predicted``.
@@ -90,7 +90,7 @@ def mask_gradients(
             batch = to_device(batch, model.device)
             rows = len(batch["input_ids"])
             if losses_of is None:
-                kind = kind_of_batch(batch)
+                kind = kind_of_batch(batch, model)
                 if not kind.fits(model):
                     name = type(model).__name__
                     raise UserError(f"mask gradients: these targets need {kind.needs}, the model is a {name}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from prunekit.data.batches import Batch, model_inputs
+from prunekit.data.batches import Batch, labelled_tokens, model_inputs
 from prunekit.data.losses import at_least_float32
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def divergences(output: Any, batch: Batch, temperature: float) -> Tensor:
     """How far each example's prediction is from the whole model's, (row,).
 
     KL(whole ‖ own) at a temperature, times its square; of question answering the mean over first and last token of the
-    answer, padding left out; of regression, which has no distribution, the squared difference.
+    answer, padding left out; of tags the sum over the tokens that have one; of regression, which has no distribution,
+    the squared difference.
 
     Args:
         batch: with the whole model's outputs, from :func:`with_whole_outputs`.
@@ -41,7 +42,10 @@ def divergences(output: Any, batch: Batch, temperature: float) -> Tensor:
         if own.shape[-1] == 1:
             return (own - whole).square().sum(-1)
         ours, theirs = (F.log_softmax(logits / temperature, -1) for logits in (own, whole))
-        parts.append(F.kl_div(ours, theirs, reduction="none", log_target=True).sum(-1) * temperature**2)
+        divergence = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(-1) * temperature**2
+        if divergence.dim() == 2:
+            divergence = divergence.where(labelled_tokens(batch), 0.0).sum(1)
+        parts.append(divergence)
     return torch.stack(parts).mean(0)
 
 

@@ -55,7 +55,9 @@ def odd_values(kind: Any, rng: random.Random) -> Iterator[Any]:
     """Of a type, whether they make sense or not."""
     if typing.get_origin(kind) in (typing.Union, type(int | None)):
         yield None
-        (kind,) = [part for part in typing.get_args(kind) if part is not type(None)]
+        kind, *others = [part for part in typing.get_args(kind) if part is not type(None)]
+        for other in others:
+            yield from odd_values(other, rng)
     if kind is bool:
         yield from (True, False)
     elif kind is int:

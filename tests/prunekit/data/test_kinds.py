@@ -26,6 +26,7 @@ def test_every_kind_is_known_wherever_kinds_are() -> None:
         (TaskConfig(labels=["a", "b", "c"]), "classification", 3),
         (TaskConfig(metrics=["pearson"]), "regression", 1),
         (TaskConfig(questions=True, columns=["q", "c"], metrics=["answer_f1"]), "questions", 2),
+        (TaskConfig(tags=True, columns=["w"], labels=["O", "B-X"], metrics=["entity_f1"]), "tags", 2),
         (TaskConfig(translation=True, columns=["de", "en"], metrics=["bleu"]), "translation", 0),
     ],
 )

@@ -12,9 +12,11 @@ import pytest
 from prunekit.config.task import TaskConfig
 from prunekit.config.task_kinds import TASK_KINDS
 from prunekit.data.checked_rows import Rows, notice
+from prunekit.data.kinds import KINDS
+from prunekit.data.kinds.base import TaskKind
 from prunekit.data.kinds.questions import Answer
 from prunekit.evaluation.evaluate import Scored, evaluated_logits
-from prunekit.evaluation.trivial import ANSWERS, TRIVIAL, trivial_scores
+from prunekit.evaluation.trivial import trivial_scores
 from prunekit.runs.beside_trivial import record_beside_trivial, scored_row
 from tests.support.families import tiny
 
@@ -29,7 +31,9 @@ def rows(task: TaskConfig, labels: Any, texts: list[tuple[str, ...]] | None = No
 
 
 def test_every_kind_has_a_trivial_answer() -> None:
-    assert set(TRIVIAL) == set(ANSWERS) == {kind.name for kind in TASK_KINDS}
+    assert set(KINDS) == {kind.name for kind in TASK_KINDS}
+    for kind in KINDS.values():
+        assert kind.trivial_answer and type(kind).trivial_scores is not TaskKind.trivial_scores
 
 
 def test_classes() -> None:

@@ -100,9 +100,7 @@ def test_unknown_heads_are_refused(entry: str) -> None:
 
 
 @pytest.mark.parametrize("entry", ["head_importance", "mask_gradients", "ablate_heads"])
-@pytest.mark.parametrize(
-    "head", [AutoModelForTokenClassification, AutoModelForQuestionAnswering, BertForMultipleChoice]
-)
+@pytest.mark.parametrize("head", [AutoModelForQuestionAnswering, BertForMultipleChoice])
 def test_what_needs_a_classifier_says_so(entry: str, head: Any) -> None:
     model = tiny("bert", head=head) if head is not BertForMultipleChoice else head(BertConfig(**shape_of("bert")))
     refused(
@@ -113,15 +111,23 @@ def test_what_needs_a_classifier_says_so(entry: str, head: Any) -> None:
     )
 
 
-def test_gradients_of_labels_by_token_are_refused() -> None:
+def test_one_label_a_row_is_refused_by_a_classifier_of_tokens() -> None:
     """As many tokens as labels: losses over the wrong axis would have the right shape."""
     model = tiny("bert", head=AutoModelForTokenClassification)
     batch = batch_for(model, length=LABELS)
-    for labels in (torch.zeros(4, LABELS, dtype=torch.long), torch.zeros(4, dtype=torch.long)):
-        with pytest.raises(
-            UserError, match=r"mask gradients: these targets need .*, the model is a BertForTokenClassification"
-        ):
-            mask_gradients(model, [batch | {"labels": labels}])
+    for entry in (mask_gradients, prunekit.head_importance):
+        with pytest.raises(UserError, match=r"batch 0 \(from 0\): labels are int64 \(4,\), they should be .* a token"):
+            entry(model, [batch | {"labels": torch.zeros(4, dtype=torch.long)}])
+
+
+def test_labels_by_token_are_refused_by_other_models() -> None:
+    model = tiny("bert", head=AutoModelForQuestionAnswering, num_labels=2)
+    batch = batch_for(model, length=LABELS)
+    answers = {name: torch.zeros(4, dtype=torch.long) for name in ("start_positions", "end_positions")}
+    del batch["token_type_ids"]
+    with pytest.raises(UserError, match=r"no start_positions"):
+        mask_gradients(model, [batch | {"labels": torch.zeros(4, LABELS, dtype=torch.long)}])
+    assert mask_gradients(model, [batch | answers]).heads.shape[0] == 4
 
 
 class OwnLoss(BertForSequenceClassification):

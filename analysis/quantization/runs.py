@@ -93,7 +93,7 @@ def averaged(group: Group, journal: Journal) -> pd.DataFrame | None:
     frame = rows(group, journal)
     if frame is None:
         return None
-    numbers = [name for name in frame if str(name).startswith(("speedup_", "product_"))]
+    numbers = [str(name) for name in frame if str(name).startswith(("speedup_", "product_"))]
     cells = means(frame, CELL, ["change", "remaining_percent", "megabytes", "disturbed", *numbers])
     change = cells.set_index(["series", "asked"])["value"].to_dict()
 

@@ -72,7 +72,7 @@ def typed(composed: DictConfig, schema: type[Config], overrides: Sequence[str] =
     problems = check(config)
     if getattr(config, "shape_of", None) is not None and _chooses_model(overrides):
         problems.append("model: a shape is timed of its own run's model, leave out model or shape_of")
-    if isinstance(config, Experiment) and getattr(config, "source", None) is not None:
+    if issubclass(schema, Experiment) and getattr(config, "source", None) is not None:
         problems += [
             f"{section}: a source has its own, leave out {section} or source"
             for section in ("model", "task", "train", "teacher")

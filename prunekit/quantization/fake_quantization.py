@@ -48,7 +48,7 @@ def fake_quantized(values: Tensor, largest: Tensor) -> Tensor:
     Args:
         largest: (), what 127 stands for.
     """
-    quantized: Tensor = StraightThrough.apply(values.float(), largest)  # type: ignore[no-untyped-call]
+    quantized: Tensor = StraightThrough.apply(values.float(), largest)
     return quantized
 
 

@@ -46,7 +46,7 @@ def run(
     if remaining == 1:
         del scores["pruned"]
     size = MEGABYTES * (0.5 + 0.5 * remaining) * 1e6
-    stages = [
+    stages: list[dict[str, Any]] = [
         {
             "stage": stage, "precision": {"quantized": "int8", "simulated": "simulated"}.get(stage, "float32"),
             "metric": "f1", "value": value, "low": value - 0.02, "high": value + 0.02, "f1": value, "length": 53,
@@ -59,7 +59,7 @@ def run(
         }
         for stage, value in scores.items()
     ]  # fmt: skip
-    gains, timed = [], []
+    gains, timed = list[dict[str, Any]](), list[dict[str, Any]]()
     for batch, int8 in ((1, 1.5), (32, 2.0)):
         pruning = 1 / (0.1 + 0.9 * remaining)
         gains.append({

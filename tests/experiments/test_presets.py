@@ -30,7 +30,7 @@ from tests.support.commands import composed
 
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
-TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml") if path.stem not in ("files", "questions"))
+TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml") if path.stem not in ("files", "questions", "tags"))
 SCALES = ("demo", "small", "base", "paper")
 SLOW_SCALES = [pytest.param(name, marks=pytest.mark.slow) for name in ("base", "paper")]
 SCALES_OF_RUNS = ("demo", "small", *SLOW_SCALES)
@@ -112,7 +112,7 @@ def test_values_after_files_are_what_hydra_composes() -> None:
 
 def test_counts() -> None:
     """Raised by whoever adds a file: a preset that no test finds is a preset that no test checks."""
-    assert (len(EXPERIMENTS), len(MODELS), len(TASKS)) == (32, 13, 18)
+    assert (len(EXPERIMENTS), len(MODELS), len(TASKS)) == (33, 13, 21)
     assert sorted(path.stem for path in (CONF / "scale").glob("*.yaml")) == sorted(SCALES)
 
 

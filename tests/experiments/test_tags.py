@@ -12,12 +12,12 @@ import torch
 from transformers import AutoTokenizer, pipeline
 
 import prunekit
-import prunekit.auto
 from experiments import export
 from prunekit.data.tags.generated import generate
 from prunekit.models.export.sessions import Session
 from prunekit.runs.schema.answer_file import read_answers
 from tests.support.commands import TINY, perform
+from tests.support.registration import registered
 
 TAGS = [*TINY, "task=demo_tags", "task.vocabulary=300", "train.evaluation_examples=96"]
 """Small enough that a verb takes seconds."""
@@ -60,7 +60,8 @@ def test_from_a_conll_file_to_a_pruned_model_in_a_pipeline(tmp_path: Path) -> No
     assert type(model).__name__ == "BertForTokenClassification"
     assert list(model.config.id2label.values())[:3] == ["O", "B-PER", "I-PER"]
     text = " ".join(generate("validation", 48)[0]["tokens"])
-    answer: Any = pipeline("token-classification", model=str(tmp_path / "out"), ignore_labels=[])(text)
+    with registered():
+        answer: Any = pipeline("token-classification", model=str(tmp_path / "out"), ignore_labels=[])(text)
     inputs = AutoTokenizer.from_pretrained(tmp_path / "out")(text, return_tensors="pt")
     with torch.no_grad():
         expected = model(**inputs).logits[0, 1:-1].softmax(-1)

@@ -103,8 +103,8 @@ def test_arguments_of_another_kind_are_named(how: dict[str, Any], told: str) -> 
 def test_numbers_of_numpy_are_numbers() -> None:
     model, batch = example()
     sizes: list[list[Tensor]] = []
-    for kinds in ((float, int), (np.float64, np.int64), (np.float32, np.int32)):
-        of_reals, of_integers = kinds
+    every: list[tuple[Any, Any]] = [(float, int), (np.float64, np.int64), (np.float32, np.int32)]
+    for of_reals, of_integers in every:
         small = prunekit.compress(model, [batch], method="random", constraint=of_reals(0.5), seed=of_integers(3))
         sizes.append([*small.parameters()])
     for other in sizes[1:]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +23,17 @@ from transformers import (
 
 import prunekit
 from prunekit.data.tokenizers import demo_tokenizer
-from prunekit.models.export.native import register_all
 from prunekit.support.errors import UserError
 from tests.support.families import FAMILY_NAMES, batch_for, logits, tiny
 from tests.support.masks import uneven_masks
+from tests.support.registration import registered
 from tests.support.translators import TRANSLATORS, pairs_for, translator, uneven, word_logits
 
 
 @pytest.fixture(scope="module", autouse=True)
-def registered() -> Any:
-    """For this file only: other tests hold that transformers refuses these folders without it."""
-    from transformers.models.auto import modeling_auto
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
-    import prunekit.auto  # noqa: F401
-
-    register_all()
-    yield
-    mappings: list[Any] = [getattr(auto, "_model_mapping", None) for auto in vars(modeling_auto).values()]
-    for mapping in (CONFIG_MAPPING, *filter(None, mappings)):
-        for key in list(getattr(mapping, "_extra_content", {})):
-            if "prunekit" in str(getattr(key, "model_type", key)):
-                del mapping._extra_content[key]
+def known() -> Iterator[None]:
+    with registered():
+        yield
 
 
 @pytest.fixture(scope="module")

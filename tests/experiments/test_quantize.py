@@ -176,11 +176,12 @@ def test_a_source_without_a_model(folder: Path, pruned: dict[str, Any], tmp_path
     refused(tmp_path, "is no folder of a finished run")
 
 
-def test_a_source_of_another_teacher(folder: Path, pruned: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["prune_fisher", "finetune"])
+def test_a_source_of_another_teacher(verb: str, folder: Path, pruned: dict[str, Any], tmp_path: Path) -> None:
     copied = tmp_path / "copied"
-    shutil.copytree(home(folder, pruned), copied)
+    shutil.copytree(next((folder / verb).iterdir()), copied)
     record = json.loads((copied / "result.json").read_text())
     record["model"]["fingerprint"] = "0" * 16
     (copied / "result.json").write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"source: .*copied was pruned from a teacher of other weights"):
+    with pytest.raises(UserError, match=r"source: .*copied is of, or was pruned from, a teacher of other weights"):
         perform("quantize", f"run.folder={folder}", "run.wandb=disabled", f"source={copied}")

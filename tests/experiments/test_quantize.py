@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -142,12 +143,28 @@ def test_a_source_is_named_by_its_content(folder: Path, pruned: dict[str, Any], 
     assert identity(str(copied))[1] != before
 
 
+def test_a_source_is_evaluated_as_it_was(folder: Path, pruned: dict[str, Any], tmp_path: Path) -> None:
+    """On as many rows, so that it stands with the other runs of its scale; of a teacher, on those of the command."""
+    copied = tmp_path / "copied"
+    shutil.copytree(home(folder, pruned), copied)
+    record = json.loads((copied / "result.json").read_text())
+    record["config"]["evaluation"] |= {"examples": 77, "batch_size": 5}
+    (copied / "result.json").write_text(json.dumps(record))
+    command = composed("quantize", f"run.folder={folder}", f"source={copied}")
+    own = with_its_own_model(command).evaluation
+    assert (own.examples, own.batch_size) == (77, 5) and command.evaluation.examples == 2000
+    teacher = next(folder.glob("finetune/*"))
+    assert with_its_own_model(dataclasses.replace(command, source=str(teacher))).evaluation == command.evaluation
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["remaining=0.5", "source=a"], "remaining: a source is what it is"),
         (["source=a", "task=mrpc"], "task: a source has its own, leave out task or source"),
         (["source=a", "train.epochs=3"], "train: a source has its own"),
+        (["source=a", "model.attention=eager"], "model: a source has its own, leave out model or source"),
+        (["source=a", "evaluation.examples=9"], "evaluation: a source has its own, leave out evaluation or source"),
         (["remaining=0"], "remaining: 0.0 must be above 0|outside"),
         (["quantization=static"], "quantization: 'static' is unknown"),
         (["dtype=bfloat16"], "dtype: ONNX Runtime is timed on CPUs, from float32"),

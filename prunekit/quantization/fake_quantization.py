@@ -1,9 +1,10 @@
 """Fake quantisation as in Q8BERT (Zafrir et al. 2019, Sec. 3): a model computes with numbers of 8 bits, in float.
 
 Symmetric and linear, without a zero point (Eq. 1): Q(x) = clamp(round(x S), -127, 127), and what a layer computes with
-is Q(x) / S, in float32 also under autocast. Weights have S = 127 / max |W|, the inputs of linear layers S = 127 / EMA(max |x|), an exponential moving
-average that is taken while the model trains (Eq. 2 and 3). Linear layers and embeddings are quantised, biases, softmax
-and LayerNorm are not; of both kinds of layer plain ones, no subclasses. Backwards the rounding and the clamping are the identity (the straight-through estimator, Eq. 5).
+is Q(x) / S, in float32 also under autocast. Weights have S = 127 / max |W|, the inputs of linear layers S = 127 /
+EMA(max |x|), an exponential moving average that is taken while the model trains (Eq. 2 and 3). Plain linear layers and
+embeddings (no subclasses) are quantised, biases, softmax and LayerNorm are not. Backwards the rounding and the clamping
+are the identity (the straight-through estimator, Eq. 5).
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ def procedure(config: Quantize, run: Run) -> None:
     from prunekit.models.pretrained import on_device
     from prunekit.quantization.quantized_run import QuantizedRun
     from prunekit.runs.teachers import load_teacher
+    from prunekit.support.fingerprints import weights_fingerprint
 
     saved = saved_run(config)  # what is wrong with it is refused before a teacher is trained
     teacher = load_teacher(config, run)
@@ -41,6 +42,7 @@ def procedure(config: Quantize, run: Run) -> None:
         check_teacher(saved, run)
         if saved.record["verb"] != "finetune":  # else it is the teacher's own
             small = on_device(checkpoints.load(saved.model_folder, attention=config.model.attention), run.device)
+            run.model = run.model | {"pruned_run": saved.name, "pruned_fingerprint": weights_fingerprint(small)}
     QuantizedRun(config, run, teacher, small).perform()
 
 
@@ -52,17 +54,22 @@ def saved_run(config: Quantize) -> SavedRun | None:
         return read_saved_run(config.source, config.run.folder)
     if config.remaining == 1:
         return None
-    wanted = PruneCofi(
-        model=config.model, task=config.task, train=config.train, scale=config.scale, teacher=config.teacher,
-        run=dataclasses.replace(config.run, force=False), evaluation=config.evaluation, seed=config.seed,
-        sparsity=round(1 - config.remaining, 9), structure="fisher", student=config.student,
-        repeats=config.scale.repeats,
-    )  # fmt: skip
+    wanted = as_pruned(config)
     record = prune_cofi.execute(wanted)
     saved = SavedRun(Path(config.run.folder) / prune_cofi.name / record["run_id"], record)
     if not saved.model_folder.exists():  # a record without its weights, as logged runs are
         record = prune_cofi.execute(dataclasses.replace(wanted, run=dataclasses.replace(config.run, force=True)))
     return dataclasses.replace(saved, record=record)
+
+
+def as_pruned(config: Quantize) -> PruneCofi:
+    """The run that makes the model of ``remaining``."""
+    return PruneCofi(
+        model=config.model, task=config.task, train=config.train, scale=config.scale, teacher=config.teacher,
+        run=dataclasses.replace(config.run, force=False), evaluation=config.evaluation, seed=config.seed,
+        sparsity=round(1 - config.remaining, 9), structure="fisher", student=config.student,
+        repeats=config.scale.repeats,
+    )  # fmt: skip
 
 
 def check_teacher(saved: SavedRun, run: Run) -> None:
@@ -79,7 +86,12 @@ def check_teacher(saved: SavedRun, run: Run) -> None:
         )
 
 
-main = verb("quantize", Quantize, procedure, revision=1, measures_time=True)
+def revision(config: Quantize) -> int:
+    """1, and of pruned models as many more as `prune_cofi` has been raised by since it was at 2."""
+    return 1 if config.source is not None or config.remaining == 1 else prune_cofi.revision(as_pruned(config)) - 1
+
+
+main = verb("quantize", Quantize, procedure, revision=revision, measures_time=True)
 
 if __name__ == "__main__":
     main()

@@ -13,11 +13,14 @@ import torch
 
 import prunekit
 from experiments.prune_cofi import main as prune_cofi
+from experiments.quantize import as_pruned
+from experiments.quantize import main as quantize
 from prunekit.models.export.sessions import Session
 from prunekit.runs.execute import FinishedRecord, run_id
 from prunekit.runs.local_input import local_input
 from prunekit.runs.recorded_shape import with_its_own_model
 from prunekit.support.errors import UserError
+from prunekit.support.fingerprints import weights_fingerprint
 from tests.support.commands import TINY, composed, perform
 from tests.support.same_runs import table
 
@@ -65,6 +68,7 @@ def test_a_teacher_after_training(folder: Path) -> None:
         ]  # fmt: skip
     assert "DynamicQuantizeLinear" in graphs[1].read_bytes().decode("latin-1")
     assert Session(graphs[1], 1).outputs == ["logits"]
+    assert not {"pruned_run", "pruned_fingerprint"} & record["model"].keys()
     assert isinstance(perform("quantize", *own), FinishedRecord)
 
 
@@ -80,6 +84,8 @@ def test_a_pruned_model_that_is_trained_for_it(folder: Path, pruned: dict[str, A
     assert record["metrics"]["remaining_macs"] == pruned["metrics"]["remaining_macs"]
     assert record["config"]["source"] == source and record["config"]["model"] == pruned["config"]["model"]
     assert record["metrics"]["steps"] == 18
+    assert record["model"]["pruned_run"] == source
+    assert record["model"]["pruned_fingerprint"] == weights_fingerprint(prunekit.load(home(folder, pruned) / "model"))
     assert record["config"]["train"] == pruned["config"]["train"]
     before, after = (prunekit.load(home(folder, one) / "model") for one in (pruned, record))
     assert [name for name, _ in before.named_parameters()] == [name for name, _ in after.named_parameters()]
@@ -101,6 +107,18 @@ def test_what_remains_is_pruned_and_trained_as_cofi_does_its_baseline(folder: Pa
     stages = table(folder, record, "stages").set_index("stage")
     assert stages.index.tolist() == ["dense", "pruned", "quantized"]
     assert stages.value["pruned"] == student["metrics"]["value"]
+    assert record["model"]["pruned_run"] == f"prune_cofi/{student['run_id']}"
+    assert record["model"]["pruned_fingerprint"] == weights_fingerprint(prunekit.load(home(folder, student) / "model"))
+
+
+def test_another_revision_of_the_pruning_is_another_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half, whole = (composed("quantize", *SMALL, f"run.folder={folder}", f"remaining={part}") for part in (0.5, 1))
+    sourced = composed("quantize", f"run.folder={folder}", "source=prune_cofi/abc")
+    before = quantize.revision(half)
+    assert before == prune_cofi.revision(as_pruned(half)) - 1 == 1
+    monkeypatch.setattr("experiments.quantize.prune_cofi", dataclasses.replace(prune_cofi, revision=lambda own: 7))
+    assert quantize.revision(half) == 6
+    assert quantize.revision(whole) == quantize.revision(sourced) == 1  # a source is named by its content
 
 
 @pytest.mark.slow

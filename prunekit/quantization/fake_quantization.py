@@ -55,7 +55,8 @@ def fake_quantized(values: Tensor, largest: Tensor) -> Tensor:
 
 @contextmanager
 def fake_quantization(model: PreTrainedModel, decay: float = 0.99) -> Iterator[None]:
-    """All plain linear layers and embeddings (`nn.Linear`, `nn.Embedding`, no subclasses) of a model, pruned or not, in 8 bits; afterwards as they were, on errors too.
+    """All plain linear layers and embeddings (`nn.Linear` and `nn.Embedding`, no subclasses) of a model, pruned or not,
+    in 8 bits; afterwards as they were, on errors too.
 
     In training mode each linear layer goes on averaging the range of its inputs; in eval mode it takes what it has.
     The averages are buffers meanwhile, so that a checkpoint has them. What was learned stays in the weights, which are

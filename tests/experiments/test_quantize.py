@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,14 +16,22 @@ import prunekit
 from experiments.prune_cofi import main as prune_cofi
 from experiments.quantize import as_pruned
 from experiments.quantize import main as quantize
+from prunekit.data.batches import evaluation_batches
+from prunekit.data.kinds import encode_for
+from prunekit.data.rows import load_rows
+from prunekit.data.tokenizers import load_tokenizer
+from prunekit.heads.runtime_speed import in_turn
 from prunekit.models.export.sessions import Session
+from prunekit.quantization.onnx_answers import Served
 from prunekit.runs.execute import FinishedRecord, run_id
 from prunekit.runs.local_input import local_input
 from prunekit.runs.recorded_shape import with_its_own_model
+from prunekit.runs.schema.answer_file import FILE, read_answers
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import weights_fingerprint
 from tests.support.commands import TINY, composed, perform
 from tests.support.same_runs import table
+from tests.support.score_data import regression
 
 STUDENT = ["student.distil_epochs=1", "student.prune_epochs=1", "student.finetune_epochs=1", "student.held_out=32"]
 SMALL = [*TINY, *STUDENT, "batch_sizes=[1,2]", "repeats=1", "warmup=0", "run.threads=1"]
@@ -46,20 +55,36 @@ def home(folder: Path, record: dict[str, Any]) -> Path:
     return folder / record["verb"] / record["run_id"]
 
 
-def test_a_teacher_after_training(folder: Path) -> None:
+def test_a_teacher_after_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = [*SMALL, f"run.folder={folder}"]
-    record = perform("quantize", *own)
+    scored, served = list[Path](), list[Path]()
+
+    def session(path: Path, threads: int) -> Session:
+        scored.append(path)
+        return Session(path, threads)
+
+    def timed(model: Any, path: Path) -> Served:
+        served.append(path)
+        return Served(model, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("prunekit.quantization.quantized_run.Session", session)
+        patch.setattr("prunekit.quantization.quantized_run.Served", timed)
+        record = perform("quantize", *own)
     metrics, stages, gains = record["metrics"], table(folder, record, "stages"), table(folder, record, "gains")
     assert stages.stage.tolist() == ["dense", "quantized"] and stages.precision.tolist() == ["float32", "int8"]
     graphs = [home(folder, record) / "onnx" / name / "model.onnx" for name in ("float32", "int8")]
     assert stages.bytes.tolist() == [path.stat().st_size for path in graphs]
+    assert scored == graphs  # one a stage
+    exact, pruned, _, in_8 = served
+    assert (exact, pruned, in_8) == (graphs[0], graphs[0], graphs[1]) and len({*served}) == 3
     assert metrics["remaining_bytes"] == stages.bytes[1] / stages.bytes[0] and metrics["remaining_macs"] == 1
     teacher = json.loads(next(folder.glob("finetune/*/result.json")).read_text())
     assert metrics["baseline"] == teacher["metrics"]["accuracy"]
-    timed = table(folder, record, "runtimes")
-    assert set(zip(timed.variant, timed.runtime, strict=True)) == {
-        (variant, runtime) for variant in ("original", "pruned") for runtime in ("onnx", "onnx-int8")
-    }
+    runtimes = table(folder, record, "runtimes")
+    assert list(zip(runtimes.variant, runtimes.runtime, strict=True)) == 2 * [
+        (variant, runtime) for runtime in ("onnx", "onnx-int8") for variant in ("original", "pruned")
+    ]  # in the order in which their graphs were opened
     assert gains.batch_size.tolist() == [1, 2]
     for row in gains.to_dict("records"):
         size = row["batch_size"]
@@ -109,6 +134,50 @@ def test_what_remains_is_pruned_and_trained_as_cofi_does_its_baseline(folder: Pa
     assert stages.value["pruned"] == student["metrics"]["value"]
     assert record["model"]["pruned_run"] == f"prune_cofi/{student['run_id']}"
     assert record["model"]["pruned_fingerprint"] == weights_fingerprint(prunekit.load(home(folder, student) / "model"))
+
+
+@pytest.mark.slow
+def test_stages_and_times_are_of_their_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [*regression(tmp_path), f"run.folder={tmp_path / 'runs'}"]
+    small = [one for one in FISHER if one not in TINY]
+    source = perform("prune_fisher", *own, *small, "evaluation.batch_size=7")
+    timed: dict[tuple[str, str], tuple[bool, int]] = {}
+
+    class Seen(Served):
+        def __init__(self, model: Any, path: Path) -> None:
+            super().__init__(model, path)
+            content = path.read_bytes()
+            self.graph = (b"DynamicQuantizeLinear" in content, len(content))
+
+    def seen(models: Any, *rest: Any) -> Any:
+        timed.update({name: served.graph for name, served in models.items()})
+        return in_turn(models, *rest)
+
+    monkeypatch.setattr("prunekit.quantization.quantized_run.Served", Seen)
+    monkeypatch.setattr("prunekit.quantization.quantized_run.in_turn", seen)
+    record = perform("quantize", own[-1], "run.wandb=disabled", "run.quiet_seconds=0", "run.threads=1", "repeats=1",
+                     "batch_sizes=[1]", "warmup=0", f"source=prune_fisher/{source['run_id']}")  # fmt: skip
+    written = table(tmp_path / "runs", record, "stages").set_index("stage").bytes
+    whole_8 = timed.pop(("original", "onnx-int8"))
+    assert whole_8[0] and whole_8[1] > written["quantized"]
+    assert timed == {
+        ("original", "onnx"): (False, written["dense"]), ("pruned", "onnx"): (False, written["pruned"]),
+        ("pruned", "onnx-int8"): (True, written["quantized"]),
+    }  # fmt: skip
+
+    folder, config = home(tmp_path / "runs", record), composed("prune_fisher", *own)
+    model = prunekit.load(home(tmp_path / "runs", source) / "model")
+    tokenizer = load_tokenizer(dataclasses.replace(config.model, path=str(folder / "onnx" / "int8")))
+    examples = encode_for(model, load_rows(config.task, config.task.evaluation), tokenizer)
+    sheet = read_answers(folder / FILE)["evaluation"]
+    answers = {}
+    for stage, precision in (("pruned", "float32"), ("quantized", "int8")):
+        session, scores = Session(folder / "onnx" / precision / "model.onnx", 1), np.full(len(examples), np.nan)
+        for batch in evaluation_batches(examples, 7):  # what is in a batch changes the range of its inputs
+            scores[batch["index"].numpy()] = session(batch)["logits"][:, 0]
+        answers[stage] = sheet.answers.given["score"][:, sheet.of(stage=stage)]
+        assert np.array_equal(answers[stage], scores)
+    assert not np.allclose(answers["pruned"], answers["quantized"], rtol=1e-4)
 
 
 def test_another_revision_of_the_pruning_is_another_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
+    from prunekit.runs.saved_run import SavedRun
 
 
 @dataclass(kw_only=True)
@@ -32,55 +33,65 @@ def procedure(config: Quantize, run: Run) -> None:
     from prunekit.models.pretrained import on_device
     from prunekit.quantization.quantized_run import QuantizedRun
     from prunekit.runs.teachers import load_teacher
+    from prunekit.support.fingerprints import weights_fingerprint
 
-    folder = saved_model(config)  # what is wrong with it is refused before a teacher is trained
+    saved = saved_run(config)  # what is wrong with it is refused before a teacher is trained
     teacher = load_teacher(config, run)
     small = None
-    if folder is not None:
-        check_teacher(folder, run)
-        small = on_device(checkpoints.load(folder / "model", attention=config.model.attention), run.device)
+    if saved is not None:
+        check_teacher(saved, run)
+        if saved.record["verb"] != "finetune":  # else it is the teacher's own
+            small = on_device(checkpoints.load(saved.model_folder, attention=config.model.attention), run.device)
+            run.model = run.model | {"pruned_run": saved.name, "pruned_fingerprint": weights_fingerprint(small)}
     QuantizedRun(config, run, teacher, small).perform()
 
 
-def saved_model(config: Quantize) -> Path | None:
-    """Folder of the run whose pruned model is quantised; None for the teacher itself."""
-    from prunekit.runs.saved_run import read_saved_run
+def saved_run(config: Quantize) -> SavedRun | None:
+    """The run whose model is quantised; None for the teacher, wherever it is from."""
+    from prunekit.runs.saved_run import SavedRun, read_saved_run
 
     if config.source is not None:
-        saved = read_saved_run(config.source, config.run.folder)
-        return None if saved.record["verb"] == "finetune" else saved.folder
+        return read_saved_run(config.source, config.run.folder)
     if config.remaining == 1:
         return None
-    wanted = PruneCofi(
+    wanted = as_pruned(config)
+    record = prune_cofi.execute(wanted)
+    saved = SavedRun(Path(config.run.folder) / prune_cofi.name / record["run_id"], record)
+    if not saved.model_folder.exists():  # a record without its weights, as logged runs are
+        record = prune_cofi.execute(dataclasses.replace(wanted, run=dataclasses.replace(config.run, force=True)))
+    return dataclasses.replace(saved, record=record)
+
+
+def as_pruned(config: Quantize) -> PruneCofi:
+    """The run that makes the model of ``remaining``."""
+    return PruneCofi(
         model=config.model, task=config.task, train=config.train, scale=config.scale, teacher=config.teacher,
         run=dataclasses.replace(config.run, force=False), evaluation=config.evaluation, seed=config.seed,
         sparsity=round(1 - config.remaining, 9), structure="fisher", student=config.student,
         repeats=config.scale.repeats,
     )  # fmt: skip
-    folder = Path(config.run.folder) / prune_cofi.name / prune_cofi.execute(wanted)["run_id"]
-    if not (folder / "model").exists():  # a record without its weights, as logged runs are
-        prune_cofi.execute(dataclasses.replace(wanted, run=dataclasses.replace(config.run, force=True)))
-    return folder
 
 
-def check_teacher(folder: Path, run: Run) -> None:
-    """Refuse a model that was pruned from another teacher than the one it would be compared with.
+def check_teacher(saved: SavedRun, run: Run) -> None:
+    """Refuse a run of another teacher, or of a model pruned from it, than the one it would be compared with.
 
     Raises:
-        UserError: it was.
+        UserError: it is.
     """
-    from prunekit.runs.finished import read_result
-
-    record = read_result(folder)
-    before = None if record is None else record["model"].get("fingerprint")
+    before = saved.record["model"].get("fingerprint")
     if before is not None and before != run.model.get("fingerprint"):
         raise UserError(
-            f"source: {folder} was pruned from a teacher of other weights than the one of run.folder; give run.folder "
-            "of the runs that it is one of"
+            f"source: {saved.folder} is of, or was pruned from, a teacher of other weights than the one of run.folder; "
+            "give run.folder of the runs that it is one of"
         )
 
 
-main = verb("quantize", Quantize, procedure, revision=1, measures_time=True)
+def revision(config: Quantize) -> int:
+    """1, and of pruned models as many more as `prune_cofi` has been raised by since it was at 2."""
+    return 1 if config.source is not None or config.remaining == 1 else prune_cofi.revision(as_pruned(config)) - 1
+
+
+main = verb("quantize", Quantize, procedure, revision=revision, measures_time=True)
 
 if __name__ == "__main__":
     main()

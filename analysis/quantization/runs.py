@@ -20,6 +20,8 @@ STAGES = columns("quantize", "stages", "stage", "value")
 FLOAT = "float32"
 BEFORE = ("pruned", "dense")
 """Stages of the model in float32 that 8 bits start from; the first that a run has."""
+CONTROL = {"aware": "trained"}
+"""By how a model came to 8 bits, the runs whose float32 it is held against, where they are not its own."""
 BATCH = re.compile(r"speedup_both_batch_(\d+)")
 CELL = ["panel", "task", "series", "asked"]
 
@@ -61,7 +63,8 @@ def rows(group: Group, journal: Journal) -> pd.DataFrame | None:
     """A row a run and precision: ``series`` is float32 or how the model came to 8 bits.
 
     ``megabytes`` are those of its graph, ``speedup_N`` is over the whole model in float32 at batch N, ``product_N``
-    the product of what pruning and 8 bits gain there, each for itself.
+    the product of what pruning and 8 bits gain there, each for itself. ``exact`` is the score in float32 of what was
+    put into 8 bits, after all training.
     """
     import pandas as pd
 
@@ -77,9 +80,11 @@ def rows(group: Group, journal: Journal) -> pd.DataFrame | None:
     for row in base.to_dict("records"):
         own, metrics = stages[str(row["run_id"])], members[str(row["run_id"])].metrics
         before = next(stage for stage in BEFORE if stage in own.index)
+        last = "trained" if "trained" in own.index else before
         for series, stage in ((FLOAT, before), (str(row["quantization"]), "quantized")):
             value = 100 * float(own["value"][stage])
             found.append({**row, "series": series, "value": value, "change": value - row["value"] + row["change"],
+                          "exact": value if series == FLOAT else 100 * float(own["value"][last]),
                           "megabytes": float(own["bytes"][stage]) / 1e6})  # fmt: skip
             for size in batches(list(members.values())):
                 gains = {name: float(metrics[f"speedup_{name}_batch_{size}"]) for name in ("pruning", "int8", "both")}
@@ -89,20 +94,23 @@ def rows(group: Group, journal: Journal) -> pd.DataFrame | None:
 
 
 def averaged(group: Group, journal: Journal) -> pd.DataFrame | None:
-    """The rows of :func:`rows` averaged over teachers and seeds, and ``sum``: the score in 8 bits if losses added."""
+    """The rows of :func:`rows` averaged over teachers and seeds, and ``sum``: the score in 8 bits if losses added, of
+    models that were trained for it those from what the same training without it left."""
     frame = rows(group, journal)
     if frame is None:
         return None
     numbers = [str(name) for name in frame if str(name).startswith(("speedup_", "product_"))]
-    cells = means(frame, CELL, ["change", "remaining_percent", "megabytes", "disturbed", *numbers])
-    change = cells.set_index(["series", "asked"])["value"].to_dict()
+    cells = means(frame, CELL, ["change", "exact", "remaining_percent", "megabytes", "disturbed", *numbers])
+    indexed = cells.set_index(["series", "asked"])
+    exact, in_8 = indexed["exact"].to_dict(), indexed["value"].to_dict()
 
     def expected(row: Any) -> float:
-        parts = [(FLOAT, row["asked"]), (row["series"], 100.0), (FLOAT, 100.0)]
-        if row["series"] == FLOAT or row["asked"] == 100 or not all(part in change for part in parts):
+        series = row["series"]
+        control = CONTROL.get(series, series)
+        before, whole, whole_8 = (control, row["asked"]), (control, 100.0), (series, 100.0)
+        if series == FLOAT or row["asked"] == 100 or not {before, whole} <= exact.keys() or whole_8 not in in_8:
             return float("nan")
-        pruned, whole_8, whole = (change[part] for part in parts)
-        return float(pruned + whole_8 - whole)
+        return float(exact[before] + in_8[whole_8] - exact[whole])
 
     return cells.assign(sum=[expected(row) for row in cells.to_dict("records")])
 

@@ -75,8 +75,8 @@ def typed(composed: DictConfig, schema: type[Config], overrides: Sequence[str] =
     if issubclass(schema, Experiment) and getattr(config, "source", None) is not None:
         problems += [
             f"{section}: a source has its own, leave out {section} or source"
-            for section in ("model", "task", "train", "teacher")
-            if _names([text for text in overrides if "model.attention=" not in text], section)
+            for section in ("model", "task", "train", "teacher", "evaluation")
+            if _names(overrides, section)
         ]
     model = getattr(config, "model", None)
     if isinstance(model, ModelConfig) and model.weights == "pretrained" and _names(overrides, "model.shape"):

@@ -123,7 +123,8 @@ class EvaluationConfig:
     examples: int | None = within(None, 2, EXAMPLES)
     """Rows of the evaluation split, a seeded sample that is the same for every run; null for all."""
     batch_size: int = within(64, 1, BATCH)
-    """Examples a batch; batches are bucketed by length, numbers do not depend on it."""
+    """Examples a batch; batches are bucketed by length. Numbers do not depend on it, but for those of graphs in int8,
+    whose inputs have the range of their batch."""
     beams: int = within(5, 1, 10_000)
     """Hypotheses that beam search keeps of each sentence; 1 is greedy (translation only)."""
 

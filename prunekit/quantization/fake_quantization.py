@@ -1,9 +1,10 @@
 """Fake quantisation as in Q8BERT (Zafrir et al. 2019, Sec. 3): a model computes with numbers of 8 bits, in float.
 
 Symmetric and linear, without a zero point (Eq. 1): Q(x) = clamp(round(x S), -127, 127), and what a layer computes with
-is Q(x) / S. Weights have S = 127 / max |W|, the inputs of linear layers S = 127 / EMA(max |x|), an exponential moving
-average that is taken while the model trains (Eq. 2 and 3). Linear layers and embeddings are quantised, biases, softmax
-and LayerNorm are not. Backwards the rounding and the clamping are the identity (the straight-through estimator, Eq. 5).
+is Q(x) / S, in float32 also under autocast. Weights have S = 127 / max |W|, the inputs of linear layers S = 127 /
+EMA(max |x|), an exponential moving average that is taken while the model trains (Eq. 2 and 3). Plain linear layers and
+embeddings (no subclasses) are quantised, biases, softmax and LayerNorm are not. Backwards the rounding and the clamping
+are the identity (the straight-through estimator, Eq. 5).
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def fake_quantized(values: Tensor, largest: Tensor) -> Tensor:
 
 @contextmanager
 def fake_quantization(model: PreTrainedModel, decay: float = 0.99) -> Iterator[None]:
-    """All linear layers and embeddings of a model, pruned or not, in 8 bits; afterwards as they were, on errors too.
+    """All plain linear layers and embeddings (`nn.Linear` and `nn.Embedding`, no subclasses) of a model, pruned or not,
+    in 8 bits; afterwards as they were, on errors too.
 
     In training mode each linear layer goes on averaging the range of its inputs; in eval mode it takes what it has.
     The averages are buffers meanwhile, so that a checkpoint has them. What was learned stays in the weights, which are
@@ -92,7 +94,9 @@ class _Linear:
     def __call__(self, inputs: Tensor) -> Tensor:
         module, weight = self.module, self.module.weight
         quantized = fake_quantized(inputs, self._range(inputs))
-        return F.linear(quantized, fake_quantized(weight, weight.detach().abs().amax()), module.bias)
+        rounded = fake_quantized(weight, weight.detach().abs().amax())
+        with torch.autocast(inputs.device.type, enabled=False):  # bfloat16 has no place for all of 255 levels
+            return F.linear(quantized, rounded, module.bias)
 
     @torch.no_grad()
     def _range(self, inputs: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ def _completed(inputs: Mapping[str, Tensor], session: Session) -> dict[str, Tens
 
 
 def check_int8() -> None:
-    """Run a matrix product in 8 bits, as quantised graphs have it.
+    """Run a matrix product in 8 bits with unsigned weights, as quantised graphs have it.
 
     Raises:
         UserError: ONNX Runtime is not installed, or has no such operator on this processor.
@@ -69,7 +69,7 @@ def check_int8() -> None:
         onnx.helper.make_node("MatMulInteger", ["q", "w", "zero"], ["whole"]),
         onnx.helper.make_node("Cast", ["whole"], ["y"], to=real),
     ]
-    weight = onnx.numpy_helper.from_array(np.eye(4, dtype=np.int8), "w")
+    weight = onnx.numpy_helper.from_array(np.eye(4, dtype=np.uint8), "w")  # as `quantize_graph` stores them
     ends = [onnx.helper.make_tensor_value_info(name, real, [2, 4]) for name in ("x", "y")]
     graph = onnx.helper.make_graph(nodes, "int8", ends[:1], ends[1:], [weight])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)

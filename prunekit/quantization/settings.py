@@ -20,7 +20,8 @@ class QuantizeSettings(Experiment):
 
     source: str | None = path_setting()
     """Folder of a finished run of `finetune`, `prune_fisher`, `prune_cofi` or `compress`, also as ``VERB/RUN_ID`` in
-    `run.folder`. Model, task and the teacher's recipe are those of that run, `remaining` and `student` play no part.
+    `run.folder`. Model, task, the teacher's recipe and (but of `finetune`) `evaluation` are those of that run,
+    `remaining` and `student` play no part.
     Null: what `remaining` says, trained if no run before did."""
     remaining: float = within(1.0, 0, 1, above=True)
     """Share of the layers' weights, and so about of their MACs, that the model has: 1 is the teacher, of less it is

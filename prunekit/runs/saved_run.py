@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prunekit.config.sections import ModelConfig, Settings, TrainConfig
+from prunekit.config.sections import EvaluationConfig, ModelConfig, Settings, TrainConfig
 from prunekit.config.task import TaskConfig
 from prunekit.runs.finished import read_result
 from prunekit.runs.model_facts import run_model
@@ -54,7 +54,8 @@ def read_saved_run(source: str, runs: str) -> SavedRun:
 
 
 def with_the_sources(config: AnySettings, source: str) -> AnySettings:
-    """The configuration with model, task, teacher and the name of the scale of the run that its model is from.
+    """The configuration with model, task, teacher and the name of the scale of the run that its model is from, and
+    evaluated as that one was (`finetune` has no such section).
 
     Raises:
         UserError: see :func:`read_saved_run`.
@@ -70,6 +71,8 @@ def with_the_sources(config: AnySettings, source: str) -> AnySettings:
         "teacher": recorded.get("teacher"),
         "scale": dataclasses.replace(config.scale, name=saved.record["scale"]),
     }
+    if evaluation := recorded.get("evaluation"):
+        own["evaluation"] = recorded_section(EvaluationConfig, evaluation)
     return dataclasses.replace(config, **own)
 
 

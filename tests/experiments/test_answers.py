@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from prunekit.data.demo import vocabulary
@@ -18,6 +17,7 @@ from prunekit.evaluation.evaluate import evaluate
 from prunekit.runs.schema.answer_file import FILE, read_answers
 from tests.support.answers import assert_answered
 from tests.support.commands import TINY, perform
+from tests.support.score_data import regression
 from tests.support.squad_data import generated, written
 
 FISHER = ["calibration_examples=32", "batch_sizes=[2]", "repeats=1"]
@@ -25,17 +25,6 @@ COFI = [
     "student.batch_size=16", "student.held_out=24", "student.evaluate_every=20", "student.prune_epochs=2",
     "student.finetune_epochs=1", "sparsity=0.5", "structure=dense", "batch_sizes=[2]", "length=16", "repeats=1",
 ]  # fmt: skip
-
-
-def regression(folder: Path) -> list[str]:
-    random, files = np.random.default_rng(0), []
-    for name, rows in (("train", 96), ("validation", 40)):
-        texts = [" ".join(random.choice(vocabulary(), 6)) for _ in range(rows)]
-        lines = [f"{text},{random.integers(0, 50) / 10}" for text in texts]
-        (folder / f"{name}.csv").write_text("\n".join(["text,score", *lines]) + "\n")
-        files.append(f"task.files.{name}={folder}/{name}.csv")
-    columns = ["task.columns=[text]", "task.label=score", "task.labels=[]", "task.metrics=[spearman,pearson]"]
-    return ["task=files", *files, *columns, "task.max_length=16", *(one for one in TINY if "_rows" not in one)]
 
 
 def questions(folder: Path) -> list[str]:

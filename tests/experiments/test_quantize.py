@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import prunekit
 from experiments.prune_cofi import main as prune_cofi
+from experiments.quantize import as_pruned
+from experiments.quantize import main as quantize
+from prunekit.data.batches import evaluation_batches
+from prunekit.data.kinds import encode_for
+from prunekit.data.rows import load_rows
+from prunekit.data.tokenizers import load_tokenizer
+from prunekit.heads.runtime_speed import in_turn
 from prunekit.models.export.sessions import Session
+from prunekit.quantization.onnx_answers import Served
 from prunekit.runs.execute import FinishedRecord, run_id
 from prunekit.runs.local_input import local_input
 from prunekit.runs.recorded_shape import with_its_own_model
+from prunekit.runs.schema.answer_file import FILE, read_answers
 from prunekit.support.errors import UserError
+from prunekit.support.fingerprints import weights_fingerprint
 from tests.support.commands import TINY, composed, perform
 from tests.support.same_runs import table
+from tests.support.score_data import regression
 
 STUDENT = ["student.distil_epochs=1", "student.prune_epochs=1", "student.finetune_epochs=1", "student.held_out=32"]
 SMALL = [*TINY, *STUDENT, "batch_sizes=[1,2]", "repeats=1", "warmup=0", "run.threads=1"]
@@ -42,20 +55,36 @@ def home(folder: Path, record: dict[str, Any]) -> Path:
     return folder / record["verb"] / record["run_id"]
 
 
-def test_a_teacher_after_training(folder: Path) -> None:
+def test_a_teacher_after_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = [*SMALL, f"run.folder={folder}"]
-    record = perform("quantize", *own)
+    scored, served = list[Path](), list[Path]()
+
+    def session(path: Path, threads: int) -> Session:
+        scored.append(path)
+        return Session(path, threads)
+
+    def timed(model: Any, path: Path) -> Served:
+        served.append(path)
+        return Served(model, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("prunekit.quantization.quantized_run.Session", session)
+        patch.setattr("prunekit.quantization.quantized_run.Served", timed)
+        record = perform("quantize", *own)
     metrics, stages, gains = record["metrics"], table(folder, record, "stages"), table(folder, record, "gains")
     assert stages.stage.tolist() == ["dense", "quantized"] and stages.precision.tolist() == ["float32", "int8"]
     graphs = [home(folder, record) / "onnx" / name / "model.onnx" for name in ("float32", "int8")]
     assert stages.bytes.tolist() == [path.stat().st_size for path in graphs]
+    assert scored == graphs  # one a stage
+    exact, pruned, _, in_8 = served
+    assert (exact, pruned, in_8) == (graphs[0], graphs[0], graphs[1]) and len({*served}) == 3
     assert metrics["remaining_bytes"] == stages.bytes[1] / stages.bytes[0] and metrics["remaining_macs"] == 1
     teacher = json.loads(next(folder.glob("finetune/*/result.json")).read_text())
     assert metrics["baseline"] == teacher["metrics"]["accuracy"]
-    timed = table(folder, record, "runtimes")
-    assert set(zip(timed.variant, timed.runtime, strict=True)) == {
-        (variant, runtime) for variant in ("original", "pruned") for runtime in ("onnx", "onnx-int8")
-    }
+    runtimes = table(folder, record, "runtimes")
+    assert list(zip(runtimes.variant, runtimes.runtime, strict=True)) == 2 * [
+        (variant, runtime) for runtime in ("onnx", "onnx-int8") for variant in ("original", "pruned")
+    ]  # in the order in which their graphs were opened
     assert gains.batch_size.tolist() == [1, 2]
     for row in gains.to_dict("records"):
         size = row["batch_size"]
@@ -64,6 +93,7 @@ def test_a_teacher_after_training(folder: Path) -> None:
         ]  # fmt: skip
     assert "DynamicQuantizeLinear" in graphs[1].read_bytes().decode("latin-1")
     assert Session(graphs[1], 1).outputs == ["logits"]
+    assert not {"pruned_run", "pruned_fingerprint"} & record["model"].keys()
     assert isinstance(perform("quantize", *own), FinishedRecord)
 
 
@@ -79,6 +109,8 @@ def test_a_pruned_model_that_is_trained_for_it(folder: Path, pruned: dict[str, A
     assert record["metrics"]["remaining_macs"] == pruned["metrics"]["remaining_macs"]
     assert record["config"]["source"] == source and record["config"]["model"] == pruned["config"]["model"]
     assert record["metrics"]["steps"] == 18
+    assert record["model"]["pruned_run"] == source
+    assert record["model"]["pruned_fingerprint"] == weights_fingerprint(prunekit.load(home(folder, pruned) / "model"))
     assert record["config"]["train"] == pruned["config"]["train"]
     before, after = (prunekit.load(home(folder, one) / "model") for one in (pruned, record))
     assert [name for name, _ in before.named_parameters()] == [name for name, _ in after.named_parameters()]
@@ -100,6 +132,62 @@ def test_what_remains_is_pruned_and_trained_as_cofi_does_its_baseline(folder: Pa
     stages = table(folder, record, "stages").set_index("stage")
     assert stages.index.tolist() == ["dense", "pruned", "quantized"]
     assert stages.value["pruned"] == student["metrics"]["value"]
+    assert record["model"]["pruned_run"] == f"prune_cofi/{student['run_id']}"
+    assert record["model"]["pruned_fingerprint"] == weights_fingerprint(prunekit.load(home(folder, student) / "model"))
+
+
+@pytest.mark.slow
+def test_stages_and_times_are_of_their_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [*regression(tmp_path), f"run.folder={tmp_path / 'runs'}"]
+    small = [one for one in FISHER if one not in TINY]
+    source = perform("prune_fisher", *own, *small, "evaluation.batch_size=7")
+    timed: dict[tuple[str, str], tuple[bool, int]] = {}
+
+    class Seen(Served):
+        def __init__(self, model: Any, path: Path) -> None:
+            super().__init__(model, path)
+            content = path.read_bytes()
+            self.graph = (b"DynamicQuantizeLinear" in content, len(content))
+
+    def seen(models: Any, *rest: Any) -> Any:
+        timed.update({name: served.graph for name, served in models.items()})
+        return in_turn(models, *rest)
+
+    monkeypatch.setattr("prunekit.quantization.quantized_run.Served", Seen)
+    monkeypatch.setattr("prunekit.quantization.quantized_run.in_turn", seen)
+    record = perform("quantize", own[-1], "run.wandb=disabled", "run.quiet_seconds=0", "run.threads=1", "repeats=1",
+                     "batch_sizes=[1]", "warmup=0", f"source=prune_fisher/{source['run_id']}")  # fmt: skip
+    written = table(tmp_path / "runs", record, "stages").set_index("stage").bytes
+    whole_8 = timed.pop(("original", "onnx-int8"))
+    assert whole_8[0] and whole_8[1] > written["quantized"]
+    assert timed == {
+        ("original", "onnx"): (False, written["dense"]), ("pruned", "onnx"): (False, written["pruned"]),
+        ("pruned", "onnx-int8"): (True, written["quantized"]),
+    }  # fmt: skip
+
+    folder, config = home(tmp_path / "runs", record), composed("prune_fisher", *own)
+    model = prunekit.load(home(tmp_path / "runs", source) / "model")
+    tokenizer = load_tokenizer(dataclasses.replace(config.model, path=str(folder / "onnx" / "int8")))
+    examples = encode_for(model, load_rows(config.task, config.task.evaluation), tokenizer)
+    sheet = read_answers(folder / FILE)["evaluation"]
+    answers = {}
+    for stage, precision in (("pruned", "float32"), ("quantized", "int8")):
+        session, scores = Session(folder / "onnx" / precision / "model.onnx", 1), np.full(len(examples), np.nan)
+        for batch in evaluation_batches(examples, 7):  # what is in a batch changes the range of its inputs
+            scores[batch["index"].numpy()] = session(batch)["logits"][:, 0]
+        answers[stage] = sheet.answers.given["score"][:, sheet.of(stage=stage)]
+        assert np.array_equal(answers[stage], scores)
+    assert not np.allclose(answers["pruned"], answers["quantized"], rtol=1e-4)
+
+
+def test_another_revision_of_the_pruning_is_another_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half, whole = (composed("quantize", *SMALL, f"run.folder={folder}", f"remaining={part}") for part in (0.5, 1))
+    sourced = composed("quantize", f"run.folder={folder}", "source=prune_cofi/abc")
+    before = quantize.revision(half)
+    assert before == prune_cofi.revision(as_pruned(half)) - 1 == 1
+    monkeypatch.setattr("experiments.quantize.prune_cofi", dataclasses.replace(prune_cofi, revision=lambda own: 7))
+    assert quantize.revision(half) == 6
+    assert quantize.revision(whole) == quantize.revision(sourced) == 1  # a source is named by its content
 
 
 @pytest.mark.slow
@@ -142,12 +230,28 @@ def test_a_source_is_named_by_its_content(folder: Path, pruned: dict[str, Any], 
     assert identity(str(copied))[1] != before
 
 
+def test_a_source_is_evaluated_as_it_was(folder: Path, pruned: dict[str, Any], tmp_path: Path) -> None:
+    """On as many rows, so that it stands with the other runs of its scale; of a teacher, on those of the command."""
+    copied = tmp_path / "copied"
+    shutil.copytree(home(folder, pruned), copied)
+    record = json.loads((copied / "result.json").read_text())
+    record["config"]["evaluation"] |= {"examples": 77, "batch_size": 5}
+    (copied / "result.json").write_text(json.dumps(record))
+    command = composed("quantize", f"run.folder={folder}", f"source={copied}")
+    own = with_its_own_model(command).evaluation
+    assert (own.examples, own.batch_size) == (77, 5) and command.evaluation.examples == 2000
+    teacher = next(folder.glob("finetune/*"))
+    assert with_its_own_model(dataclasses.replace(command, source=str(teacher))).evaluation == command.evaluation
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["remaining=0.5", "source=a"], "remaining: a source is what it is"),
         (["source=a", "task=mrpc"], "task: a source has its own, leave out task or source"),
         (["source=a", "train.epochs=3"], "train: a source has its own"),
+        (["source=a", "model.attention=eager"], "model: a source has its own, leave out model or source"),
+        (["source=a", "evaluation.examples=9"], "evaluation: a source has its own, leave out evaluation or source"),
         (["remaining=0"], "remaining: 0.0 must be above 0|outside"),
         (["quantization=static"], "quantization: 'static' is unknown"),
         (["dtype=bfloat16"], "dtype: ONNX Runtime is timed on CPUs, from float32"),
@@ -176,11 +280,12 @@ def test_a_source_without_a_model(folder: Path, pruned: dict[str, Any], tmp_path
     refused(tmp_path, "is no folder of a finished run")
 
 
-def test_a_source_of_another_teacher(folder: Path, pruned: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["prune_fisher", "finetune"])
+def test_a_source_of_another_teacher(verb: str, folder: Path, pruned: dict[str, Any], tmp_path: Path) -> None:
     copied = tmp_path / "copied"
-    shutil.copytree(home(folder, pruned), copied)
+    shutil.copytree(next((folder / verb).iterdir()), copied)
     record = json.loads((copied / "result.json").read_text())
     record["model"]["fingerprint"] = "0" * 16
     (copied / "result.json").write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"source: .*copied was pruned from a teacher of other weights"):
+    with pytest.raises(UserError, match=r"source: .*copied is of, or was pruned from, a teacher of other weights"):
         perform("quantize", f"run.folder={folder}", "run.wandb=disabled", f"source={copied}")

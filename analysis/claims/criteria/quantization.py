@@ -14,7 +14,7 @@ from analysis.claims.row_errors import Scores
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
-from analysis.quantization.runs import BEFORE, asked, quantization, usual_runs
+from analysis.quantization.runs import BEFORE, CONTROL, asked, quantization, usual_runs
 
 if TYPE_CHECKING:
     from typing import Any
@@ -129,7 +129,7 @@ def _scores(group: Group, journal: Journal, method: str) -> tuple[dict[Cell, Sco
     trained as long in float32."""
     exact: dict[Cell, ScoreOnRows] = {}
     in_8: dict[Cell, ScoreOnRows] = {}
-    beside = "trained" if method == "aware" else method
+    beside = CONTROL.get(method, method)
     wanted = [record for record in group.records if quantization(record) in (method, beside)]
     for record, table in read_tables(wanted, "stages", STAGES, journal):
         rows, scores = {str(row["stage"]): row for row in table.to_dict("records")}, Scores(record, journal)

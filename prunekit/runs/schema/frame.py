@@ -73,6 +73,8 @@ PARTS: dict[str, Fields] = {
         Field("fingerprint", "str", "hash of its weights before any pruning", optional=True, since=2),
         Field("shape_of", "str", "VERB/RUN_ID of the run whose pruned model's shape was timed", optional=True, since=3),
         Field("shape_fingerprint", "str", "hash of the units that that run kept", optional=True, since=3),
+        Field("pruned_run", "str", "VERB/RUN_ID of the run whose pruned model was quantized", optional=True, since=5),
+        Field("pruned_fingerprint", "str", "hash of that model's weights", optional=True, since=5),
     ),
     "teacher": fields(
         Field("run_id", "str", "of the run that fine-tuned it", nullable=True),

@@ -30,6 +30,9 @@ def test_cells_are_means_over_teachers(tmp_path: Path) -> None:
     assert cells["value"]["float32", 50.0] == pytest.approx(89.1)
     assert cells["value"]["dynamic", 50.0] == pytest.approx(87.8)
     assert cells["sum"]["dynamic", 50.0] == pytest.approx(88.3)
+    # more training gains 0.2 of the whole model and 0.6 of the half one, 8 bits cost 0.4 of what was trained for them
+    assert cells["value"]["aware", 50.0] == pytest.approx(88.8)
+    assert cells["sum"]["aware", 50.0] == pytest.approx(89.3)
     assert cells["sum"].isna()["dynamic", 100.0] and cells["sum"].isna()["float32", 50.0]
     pruning = 1 / (0.1 + 0.9 * 0.5)
     assert cells["speedup_1"]["float32", 50.0] == pytest.approx(pruning)
@@ -37,6 +40,19 @@ def test_cells_are_means_over_teachers(tmp_path: Path) -> None:
     assert cells["product_32"]["aware", 50.0] == pytest.approx(2 * pruning)
     assert cells["megabytes"]["float32", 50.0] == pytest.approx(67.5)
     assert cells["megabytes"]["dynamic", 50.0] == pytest.approx(67.5 / 4)
+
+
+def test_what_was_trained_for_8_bits_is_beside_its_control_alone(tmp_path: Path) -> None:
+    """Claims take both losses from what as much training without 8 bits left, and so does the mark of their sum."""
+    for remaining in (1.0, 0.5):
+        quantization.run(tmp_path, MINILM, remaining=remaining, quantization="aware")
+    quantization.run(tmp_path, MINILM, remaining=0.5, quantization="trained")
+    frame = averaged(group(tmp_path), Journal())
+    assert frame is not None and set(frame["series"]) == {"float32", "aware", "trained"} and frame["sum"].isna().all()
+    quantization.run(tmp_path, MINILM, remaining=1.0, quantization="trained")
+    frame = averaged(group(tmp_path), Journal())
+    assert frame is not None
+    assert frame.set_index(["series", "asked"])["sum"]["aware", 50.0] == pytest.approx(89.2)
 
 
 def test_a_figure_a_task(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import prunekit
 from prunekit.quantization.fake_quantization import RANGE, fake_quantization, fake_quantized
+from prunekit.support.devices import autocast
 from prunekit.support.errors import UserError
 from prunekit.training.state import load_state, save_state
 from tests.support.families import FAMILY_NAMES, batch_for, tiny
@@ -90,6 +91,17 @@ def test_a_layer_that_was_not_trained_takes_the_range_of_its_input(layers: OneLa
     with fake_quantization(layers):  # type: ignore[arg-type]
         expected = in_loop(batch, float(batch.abs().max())) @ weight.T + layer.bias
         assert torch.allclose(layer(batch), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_autocast_does_not_round_once_more(layers: OneLayer, training: bool) -> None:
+    """bfloat16 has 8 bits of mantissa: numbers near 127 levels would be off by half a level."""
+    layer, batch = layers.layer.train(training), draw(64, 6)
+    with fake_quantization(layers, decay=0.0):  # type: ignore[arg-type]
+        exact = layer(batch)
+        with autocast(torch.device("cpu"), "bfloat16"):
+            found = layer(batch)
+    assert found.dtype == torch.float32 and torch.equal(found, exact)
 
 
 def test_an_embedding_has_the_range_of_its_whole_table(layers: OneLayer) -> None:

@@ -205,6 +205,9 @@ def _checked_tags(
             raise RowError(
                 where, row, f"{len(words)} words and {len(tags)} tags ({' '.join(words)!r}); each word needs its tag"
             )
+        for word, tag in zip(words, tags, strict=True):
+            if tag is None or not str(tag).strip():
+                raise RowError(where, row, f"{word!r} has no tag in {task.label!r}; give it one, or leave the row out")
         own = tuple(number_of(row, tag) for tag in tags)
         if UNLABELLED in own:
             raise RowError(where, row, f"the word {words[own.index(UNLABELLED)]!r} has no tag; leave the row out")

@@ -173,7 +173,9 @@ def without_tags(task: TaskConfig) -> Iterator[str]:
         yield f"task: {task.name} has a tag for every word, this verb takes {ONE_LABEL_A_ROW}"
 
 
-def without_translation(task: TaskConfig, takes: str = "classification, regression, questions and tags") -> Iterator[str]:
+def without_translation(
+    task: TaskConfig, takes: str = "classification, regression, questions and tags"
+) -> Iterator[str]:
     """For verbs that work on encoders.
 
     Args:

@@ -51,8 +51,8 @@ readme: $(READY)  ## Write README.md, the pages of docs/ with numbers and its pi
 	$(BIN)/python -m analysis.pages
 	$(BIN)/python -m experiments.cli.settings_page
 
-notebook: $(READY)  ## Make docs/tutorial.ipynb, a notebook, of docs/tutorial.md
-	$(BIN)/jupytext --quiet --set-kernel python3 --to ipynb --output docs/tutorial.ipynb docs/tutorial.md
+notebook: $(READY)  ## Make tutorial.ipynb, a notebook to run in this folder, of docs/tutorial.md
+	$(BIN)/jupytext --quiet --set-kernel python3 --to ipynb --output tutorial.ipynb docs/tutorial.md
 
 report: $(READY)  ## Put all figures, tables and claims from the logged runs on one page, report.html
 	$(BIN)/python -m analysis.report source=analysis/logged_runs out=report.html

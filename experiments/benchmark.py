@@ -25,7 +25,7 @@ from prunekit.config.checks import one_of, runtime_problems
 from prunekit.config.ranges import EXAMPLES as EXAMPLES_AT_MOST
 from prunekit.config.ranges import ROUNDS, within
 from prunekit.config.sections import Experiment
-from prunekit.config.task import without_questions, without_tags, without_translation
+from prunekit.config.task import ONE_LABEL_A_ROW, without_questions, without_tags, without_translation
 
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
@@ -69,7 +69,7 @@ class Benchmark(Experiment):
 
     def problems(self) -> Any:
         yield from super().problems()
-        yield from (*without_questions(self.task), *without_tags(self.task))
+        yield from (*without_questions(self.task, ONE_LABEL_A_ROW), *without_tags(self.task))
         yield from one_of("benchmark", self.benchmark, EXAMPLES)
         yield from runtime_problems("runtime", [self.runtime], self.dtype, self.run.device)
         if self.runtime != "torch" and self.benchmark != "latency":
@@ -77,7 +77,7 @@ class Benchmark(Experiment):
         if self.benchmark in OF_TRANSLATION and not self.task.translation:
             yield f"task: {self.task.name} is no translation, benchmark={self.benchmark} needs one"
         elif self.benchmark not in OF_TRANSLATION:
-            yield from without_translation(self.task)
+            yield from without_translation(self.task, ONE_LABEL_A_ROW)
 
 
 def procedure(config: Benchmark, run: Run) -> None:

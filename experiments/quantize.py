@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.cli.again import command_of
 from experiments.cli.verb import verb
 from experiments.prune_cofi import PruneCofi
 from experiments.prune_cofi import main as prune_cofi
@@ -51,7 +52,7 @@ def saved_run(config: Quantize) -> SavedRun | None:
     from prunekit.runs.saved_run import SavedRun, read_saved_run
 
     if config.source is not None:
-        return read_saved_run(config.source, config.run.folder)
+        return read_saved_run(config.source, config.run.folder, command_of)
     if config.remaining == 1:
         return None
     wanted = as_pruned(config)
@@ -91,7 +92,7 @@ def revision(config: Quantize) -> int:
     return 1 if config.source is not None or config.remaining == 1 else prune_cofi.revision(as_pruned(config)) - 1
 
 
-main = verb("quantize", Quantize, procedure, revision=revision, measures_time=True)
+main = verb("quantize", Quantize, procedure, revision=revision, measures_time=True, again=command_of)
 
 if __name__ == "__main__":
     main()

@@ -27,15 +27,24 @@ def test_the_notebook_has_the_code_of_the_page() -> None:
     assert verbs == {"finetune", "prune_heads", "prune_fisher", "prune_cofi", "export"}
 
 
+def test_the_notebook_lies_beside_the_packages() -> None:
+    """Its kernel starts where it lies, and imports them from there."""
+    written = re.findall(r"--output (\S+) docs/tutorial\.md", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert written == ["tutorial.ipynb"] and f"`{written[0]}`" in PAGE
+    assert "/tutorial.ipynb" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of what runs notebooks
 def test_the_tutorial(tmp_path: Path) -> None:
     notebook = jupytext.reads(PAGE, fmt="md")
     for cell in notebook.cells:  # any command that fails is to be seen, not the last one alone
         cell.source = re.sub(r"^%%bash\n", "%%bash\nset -e\n", cell.source)
+    for name in ("prunekit", "experiments", "analysis"):
+        (tmp_path / name).symlink_to(ROOT / name)
     with hub() as server:
-        environment = os.environ | {
-            "PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HF_ENDPOINT": server.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0",
             "HF_HUB_DISABLE_XET": "1",
         }  # fmt: skip

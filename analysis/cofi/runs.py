@@ -11,7 +11,7 @@ from analysis.data.groups import Group, by_condition, by_setting, describe
 from analysis.data.records import Record
 from analysis.data.timings import speedup
 from analysis.render.style import STRUCTURES
-from prunekit.config.choices import UNITS
+from prunekit.config.choices import SPARSITY_TOLERANCE, UNITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +24,6 @@ DEFAULTS: dict[str, Any] = {
     "variant": "paper",
     "prediction_weight": 0.5,
 }
-
-NEAR = 0.01
-"""How far from the target what is gone may be, as in training."""
 
 
 def option(record: Record, name: str) -> Any:
@@ -94,7 +91,7 @@ def missed(record: Record) -> bool:
     The first is computed: records of before say that a fixed structure reaches whatever it is asked for.
     """
     away = abs(float(record.sparsity["counted"]) - float(record.config["sparsity"]))
-    return away > NEAR or record.metrics.get("reached_target") is False
+    return away > SPARSITY_TOLERANCE or record.metrics.get("reached_target") is False
 
 
 def caption(groups: Iterable[Group]) -> str:

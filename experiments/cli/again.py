@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from analysis.catalogue.commands import override
+from analysis.data.groups import flat
 from experiments.cli.composition import CONF, register
 from experiments.cli.help import composed
 from experiments.cli.verb import named
@@ -28,9 +29,9 @@ def command_of(record: Mapping[str, Any]) -> str:
         name = _preset(group, config.get(group) or {})
         presets += [f"{group}={name}"] if name and not (group == "model" and teacher) else []
     register(verb, named(verb).settings)
-    usual = dict(_leaves(dataclasses.asdict(composed(verb, presets))))
+    usual = dict(flat(dataclasses.asdict(composed(verb, presets))))
     words = []
-    for name, value in _leaves(config):
+    for name, value in flat(config):
         section = name.partition(".")[0]
         if section in APART or (value is None and usual.get(name) is None) or (teacher and section == "model"):
             continue
@@ -46,11 +47,3 @@ def _preset(group: str, section: Mapping[str, Any]) -> str | None:
         return "files"
     name = str(section.get("name"))
     return name if (CONF / group / f"{name}.yaml").is_file() else None
-
-
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

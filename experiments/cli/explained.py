@@ -18,7 +18,7 @@ from typing import Any
 
 from prunekit.config.checks import UnknownChoice
 
-WORDS = {"str": "text", "int": "integer", "float": "number", "bool": "true or false", "Any": "anything"}
+WORDS = {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}
 NO_CHOICE = "\0"
 """A text that no setting may have, so that a check says what it may."""
 
@@ -122,9 +122,13 @@ def in_words(kind: str) -> str:
 
     >>> in_words("list[int] | None")
     'list of integers or null'
+    >>> in_words("list[list[Any]]")
+    'list of lists'
     """
     plain = kind.removesuffix(" | None")
     null = " or null" if plain != kind else ""
+    if plain == "list[Any]":
+        return f"list{null}"
     if found := re.fullmatch(r"list\[(.+)\]", plain):
         inner = in_words(found[1])
         return f"list of {inner.replace('list', 'lists', 1) if inner.startswith('list') else inner + 's'}{null}"

@@ -26,6 +26,8 @@ class Verb:
     """Of a configuration; raised whenever its numbers change."""
     measures_time: Callable[[Any], bool]
     """Whether another machine makes another run of a configuration."""
+    again: Callable[[Any], str] | None
+    """The command that makes a run again, of verbs that go on with the model of another."""
 
     def __call__(self) -> None:
         run_main(self.name, self.settings, self.perform)
@@ -45,7 +47,7 @@ class Verb:
 
         return execute(
             self.name, self.revision(config), config, self.procedure,
-            measures_time=self.measures_time(config), draw=_pictures,
+            measures_time=self.measures_time(config), draw=_pictures, again=self.again,
         )  # fmt: skip
 
 
@@ -69,17 +71,20 @@ def verb(
     *,
     revision: int | Callable[[Any], int],
     measures_time: bool | Callable[[Any], bool] = False,
+    again: Callable[[Any], str] | None = None,
 ) -> Verb:
     """The ``main`` of ``experiments/NAME.py``.
 
     Args:
         revision: raised whenever numbers change for the same configuration; a function where only some do.
         measures_time: hardware is part of a run's identity; a function where it is of some configurations.
+        again: from a record the command that makes its run again; of verbs that go on with the model of another run.
     """
     return Verb(
         name, settings, procedure,
         revision if callable(revision) else lambda _: revision,
         measures_time if callable(measures_time) else lambda _: measures_time,
+        again,
     )  # fmt: skip
 
 

@@ -29,7 +29,8 @@ from prunekit.cofi.fixed import (
 from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.recipe import Recipe
 from prunekit.cofi.slim import SlimModel
-from prunekit.cofi.sparsity import TOLERANCE, Constraint, PrunableSize, check_reachable, fitted, missed_by
+from prunekit.cofi.sparsity import Constraint, PrunableSize, check_reachable, fitted, missed_by
+from prunekit.config.choices import SPARSITY_TOLERANCE
 from prunekit.data.batches import Batch, model_inputs
 from prunekit.models.blocks import call_order, describe
 from prunekit.models.checkpoints import HEAD, has_head
@@ -162,7 +163,7 @@ class Cofi:
         target, masks = self.recipe.sparsity, self._removed()
         if self._expected() < target - self._epsilon:
             return None
-        if self.recipe.variant == "paper" and abs(self._counted(masks) - target) > TOLERANCE:
+        if self.recipe.variant == "paper" and abs(self._counted(masks) - target) > SPARSITY_TOLERANCE:
             return None
         found = self.score(prune(self.student.eval(), masks))
         self.student.train()
@@ -194,7 +195,7 @@ class Cofi:
         needed = self.recipe.sparsity - self._epsilon
         if not chosen and sparsity["expected"] < needed:
             return f"the expected sparsity was {sparsity['expected']:.3f} in the end, {needed:.3f} was needed"
-        if chosen and abs(sparsity["counted"] - self.recipe.sparsity) <= TOLERANCE:
+        if chosen and abs(sparsity["counted"] - self.recipe.sparsity) <= SPARSITY_TOLERANCE:
             return ""
         if self.released:
             return f"the counted sparsity is {sparsity['counted']:.3f}, as the gates were learned"

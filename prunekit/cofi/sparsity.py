@@ -10,17 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.cofi.learned_gates import LARGEST, Gates, probability_of_zero
-from prunekit.config.choices import VARIANTS
+from prunekit.config.choices import SPARSITY_TOLERANCE, VARIANTS
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-TOLERANCE = 0.01
-"""How far from the target what is really removed may be."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +111,8 @@ def fitted(gates: Gates, size: PrunableSize, target: float) -> Masks:
 
 
 def missed_by(counted: float, target: float) -> str:
-    """How far what was removed is from a target, in words; empty where it is there, within :data:`TOLERANCE`."""
-    if abs(counted - target) <= TOLERANCE:
+    """How far what was removed is from a target, in words; empty where it is there, within the tolerance."""
+    if abs(counted - target) <= SPARSITY_TOLERANCE:
         return ""
     return f"the counted sparsity is {counted:.3f}, nothing nearer to {target:g} has this structure"
 

@@ -1,4 +1,4 @@
-"""The names of options, where settings and library read them without waiting for torch."""
+"""The names of options and what goes with them, where settings and library read them without waiting for torch."""
 
 ATTENTIONS = ("sdpa", "eager")
 """Attention implementations under which gates and replay are tested."""
@@ -26,6 +26,8 @@ LABELS = ("gold", "predicted")
 
 UNITS = ("hidden", "layers", "heads", "neurons")
 """Groups of CoFi's gates; ``layers`` are whole attention and FFN sublayers."""
+SPARSITY_TOLERANCE = 0.01
+"""How far from CoFi's target what is really removed may be."""
 MATCHINGS = ("paper", "ordered", "any", "fixed", "none")
 """Which layer of a student learns from a teacher's."""
 DIRECTIONS = ("distillation", "printed")

@@ -16,6 +16,8 @@ WHERE_ROWS_COME_FROM = (
     "evaluation_rows",
 )  # fmt: skip
 """Settings of a task that only say which rows are read; whoever has the rows needs them no more."""
+ONE_LABEL_A_ROW = "classification and regression"
+"""What verbs take that work on one label a row."""
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
 
 
@@ -152,25 +154,35 @@ class TaskConfig:
         return {name: value for name, value in asdict(self).items() if name not in WHERE_ROWS_COME_FROM}
 
 
-def without_questions(task: TaskConfig) -> Iterator[str]:
-    """For verbs that do not work on questions."""
+def without_questions(task: TaskConfig, takes: str = "classification, regression and tags") -> Iterator[str]:
+    """For verbs that do not work on questions.
+
+    Args:
+        takes: what the verb works on, of encoders.
+    """
     if task.questions:
         yield (
-            f"task: {task.name} is extractive question answering, this verb takes classification, regression and tags; "
-            "`finetune`, `prune_fisher` and `prune_cofi` take it"
+            f"task: {task.name} is extractive question answering, this verb takes {takes}; `finetune`, "
+            "`prune_fisher`, `prune_cofi`, `compress`, `quantize` and `latency_table` take it"
         )
 
 
 def without_tags(task: TaskConfig) -> Iterator[str]:
     """For verbs that work on one label a row."""
     if task.tags:
-        yield f"task: {task.name} has a tag for every word, this verb takes classification and regression"
+        yield f"task: {task.name} has a tag for every word, this verb takes {ONE_LABEL_A_ROW}"
 
 
-def without_translation(task: TaskConfig) -> Iterator[str]:
-    """For verbs that work on encoders."""
+def without_translation(
+    task: TaskConfig, takes: str = "classification, regression, questions and tags"
+) -> Iterator[str]:
+    """For verbs that work on encoders.
+
+    Args:
+        takes: what the verb works on, of encoders.
+    """
     if task.translation:
         yield (
-            f"task: {task.name} is translation, this verb takes encoders on classification, regression, questions and "
-            "tags; `finetune`, `ablate_heads`, `prune_heads`, `head_dynamics`, `transfer` and `time_decoding` take it"
+            f"task: {task.name} is translation, this verb takes encoders on {takes}; "
+            "`finetune`, `ablate_heads`, `prune_heads`, `head_dynamics`, `transfer` and `time_decoding` take it"
         )

@@ -18,8 +18,7 @@ from prunekit.data.bleu import bleu_band, sentence_counts, translation_scores
 from prunekit.data.kinds.questions import Windows
 from prunekit.data.kinds.tags import Sentences
 from prunekit.data.kinds.translation import Pairs
-from prunekit.data.tags.entities import Numbers, tag_band, tag_scores
-from prunekit.data.tags.entities import sentence_counts as sentence_tag_counts
+from prunekit.data.tags.entities import Numbers, tag_band, tag_counts, tag_scores
 from prunekit.evaluation.row_answers import RowAnswers, of_labels, of_sentences, of_spans
 from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.translate import texts, translate
@@ -178,7 +177,7 @@ def evaluated_tags(task: TaskConfig, examples: Examples, given: Numbers) -> Eval
     Args:
         given: the number of every word's tag, by sentence, as :meth:`prunekit.data.kinds.tags.Sentences.given` has it.
     """
-    counts = {name: sentence_tag_counts(name, task.labels, examples.labels, given) for name in task.metrics}
+    counts = {name: tag_counts(name, task.labels, examples.labels, given) for name in task.metrics}
     own = of_sentences(examples.rows.fingerprint(), [counts], task.kind)
     return _banded(tag_scores(counts), tag_band(task.metric, counts[task.metric]), None, own)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from prunekit.config.task import TaskConfig
 from prunekit.data.kinds.tags import Sentences
-from prunekit.data.tags.entities import paired_p_values, sentence_counts, tag_scores
+from prunekit.data.tags.entities import tag_counts, tag_p_values, tag_scores
 from prunekit.evaluation.comparison import Comparison
 from prunekit.evaluation.evaluate import Evaluated, evaluated_tags
 from prunekit.evaluation.row_answers import RowAnswers, of_sentences
@@ -52,7 +52,7 @@ def tag_comparisons(
 
     def counted(predicted: np.ndarray) -> dict[str, np.ndarray]:
         given = sentences.given(predicted)
-        return {name: sentence_counts(name, task.labels, sentences.labels, given) for name in task.metrics}
+        return {name: tag_counts(name, task.labels, sentences.labels, given) for name in task.metrics}
 
     whole, metric = counted(baseline), task.metric
     exists = Masks.ones(layout).heads["self"]
@@ -69,7 +69,7 @@ def tag_comparisons(
         p_values = values.copy()
         values[exists.numpy()] = [tag_scores(one)[metric] for one in own]
         if tested:
-            p_values[exists.numpy()] = paired_p_values(metric, whole[metric], [one[metric] for one in own], seed=seed)
+            p_values[exists.numpy()] = tag_p_values(metric, whole[metric], [one[metric] for one in own], seed=seed)
         compared[name] = {"self": Comparison(metric, first, values, values - first, p_values)}
     answers = of_sentences(sentences.rows.fingerprint(), counts, task.kind)
     return TagEffects(compared, evaluated_tags(task, sentences, sentences.given(baseline)), models, answers)

@@ -27,6 +27,7 @@ from prunekit.runs import provenance
 from prunekit.runs.answer_parts import AnswerParts
 from prunekit.runs.finished import read_result, teacher_has_changed
 from prunekit.runs.local_input import local_input
+from prunekit.runs.model_facts import Again
 from prunekit.runs.recorded_shape import with_its_own_model
 from prunekit.runs.run_device import peak_memory, prepare_device
 from prunekit.runs.schema.fields import VERSION
@@ -189,7 +190,7 @@ class FinishedRecord(dict[str, Any]):
 
 def execute(
     verb: str, revision: int, config: Settings, procedure: Procedure, *, measures_time: bool = False,
-    draw: Draw | None = None,
+    draw: Draw | None = None, again: Again | None = None,
 ) -> dict[str, Any]:
     """Run a procedure once for this configuration and return its record (``result.json``).
 
@@ -197,11 +198,11 @@ def execute(
     since; an interrupted one goes on from what it left; two processes on the same configuration wait for each other.
     Local input whose content has changed makes another run.
     ``measures_time`` puts hardware, threads and dtype into the identity. What ``draw`` makes goes to Weights & Biases,
-    where the run is copied to.
+    where the run is copied to. ``again`` says the command that makes a run again whose weights are missing here.
     Of processes that have :func:`prunekit.training.processes.joined`, the first one returns the record, others an empty
     one.
     """
-    config = with_its_own_model(config)
+    config = with_its_own_model(config, again)
     device = prepare_device(config)
     resolved = plain(dataclasses.asdict(config))
     hardware = {**describe_device(device).as_dict(), "dtype": config.run_dtype}

@@ -37,6 +37,8 @@ UNITS = {"Macs": "Multiply-accumulates"}
 UNKNOWN = "unknown"
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "source.spm", "spiece.model")
 """Files by one of which a folder has a tokenizer."""
+Again = Callable[[Mapping[str, Any]], str]
+"""From a record, as ``result.json`` has it, the command that makes its run again."""
 
 
 @dataclass(frozen=True)
@@ -56,37 +58,14 @@ class RunModel:
         return load_tokenizer(ModelConfig(path=self.path))
 
 
-def command(record: Mapping[str, Any]) -> str:
-    """A command that does the run of a record again: its scale, model and task, and every setting of its own.
-
-    Where ``conf/`` is, `experiments.cli.again` knows what else differs from the presets.
-    """
-    config = record["config"]
-    words = [f"python -m experiments.{record['verb']}"]
-    words += [f"scale={record['scale']}"] if record["scale"] else []
-    words += [f"task={config['task']['name']}"]
-    words += [f"teacher={config['teacher']}"] if config.get("teacher") else [f"model={config['model']['name']}"]
-    words += [f"method={config['method']['name']}"] if isinstance(config.get("method"), dict) else []
-    words += [
-        f"{name}={_spelled(value)}"
-        for name, value in config.items()
-        if not isinstance(value, dict | list) and value is not None and name != "teacher"
-    ]
-    return " ".join([*words, f"train.seed={config['train']['seed']}"])
-
-
-def _spelled(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def run_model(source: str, again: Callable[[Mapping[str, Any]], str] = command) -> RunModel:
+def run_model(source: str, again: Again | None = None) -> RunModel:
     """The model in a run's folder, and what its record says of it; of any other model that alone.
 
     Args:
-        again: the command that makes the run of a record again.
+        again: None says no command, which only those know that have the presets.
 
     Raises:
-        UserError: no finished run that leaves a model, or its weights are gone (with the command that makes them).
+        UserError: no finished run that leaves a model, or its weights are gone.
     """
     folder = Path(source)
     if folder.name == "model" and (folder.parent / "result.json").exists():
@@ -103,11 +82,13 @@ def run_model(source: str, again: Callable[[Mapping[str, Any]], str] = command) 
         raise UserError(f"source: {source} is a run of {record['verb']}, which leaves no model; right would be {leave}")
     if not (folder / "model" / "config.json").exists():
         save = " save=true" if record["verb"] == "prune_heads" else ""
+        if again is None:
+            raise UserError(f"source: {source} has no weights; run it again, with{save} run.force=true")
         raise UserError(f"source: {source} has no weights; they come back with: {again(record)}{save} run.force=true")
-    return RunModel(str(folder / "model"), _facts(folder, record, again(record)), folder)
+    return RunModel(str(folder / "model"), _facts(folder, record, again), folder)
 
 
-def _facts(source: Path, record: Mapping[str, Any], again: str) -> Facts:
+def _facts(source: Path, record: Mapping[str, Any], again: Again | None) -> Facts:
     config, task = record["config"], record["config"]["task"]
     base = record["model"]["path"]
     on_hub = base is not None and not Path(str(base)).exists()
@@ -213,12 +194,13 @@ def _data(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {item['role']} | {item['source']} | {item['split']} | {item['rows']:,} | {item['rows_available']:,} |"
 
 
-def _made(record: Mapping[str, Any], again: str) -> Iterator[str]:
+def _made(record: Mapping[str, Any], again: Again | None) -> Iterator[str]:
     versions = record["versions"]
-    yield f"Run {record['verb']}/{record['run_id']} of {record['finished'][:10]}:"
+    yield f"Run {record['verb']}/{record['run_id']} of {record['finished'][:10]}{':' if again else '.'}"
     yield ""
-    yield f"    {again}"
-    yield ""
+    if again is not None:
+        yield f"    {again(record)}"
+        yield ""
     yield f"PyTorch {versions['torch']}, transformers {versions['transformers']}; commit {record['git']['commit']}."
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from prunekit.config.sections import ModelConfig, Settings, TrainConfig
 from prunekit.config.task import TaskConfig
+from prunekit.runs.model_facts import Again
 from prunekit.runs.own_teacher import with_the_teachers_model
 from prunekit.runs.saved_run import recorded_section, with_the_sources
 from prunekit.runs.schema.checking import folder_problems
@@ -108,7 +109,7 @@ def read_shape(folder: str | Path) -> RecordedShape:
     )  # fmt: skip
 
 
-def with_its_own_model(config: AnySettings) -> AnySettings:
+def with_its_own_model(config: AnySettings, again: Again | None = None) -> AnySettings:
     """The configuration with what its input says itself: model, task and recipe of the run whose shape is asked for
     (``shape_of``) or whose model is gone on with (``source``), or the model of a finished teacher.
 
@@ -117,7 +118,7 @@ def with_its_own_model(config: AnySettings) -> AnySettings:
     """
     folder, source = getattr(config, "shape_of", None), getattr(config, "source", None)
     if source is not None:
-        config = with_the_sources(config, source)
+        config = with_the_sources(config, source, again)
     if folder is None:
         return with_the_teachers_model(config)
     shape = read_shape(folder)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from prunekit.config.sections import EvaluationConfig, ModelConfig, Settings, TrainConfig
 from prunekit.config.task import TaskConfig
 from prunekit.runs.finished import read_result
-from prunekit.runs.model_facts import run_model
+from prunekit.runs.model_facts import Again, run_model
 from prunekit.support.errors import UserError
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -36,31 +36,32 @@ class SavedRun:
         return self.folder / "model"
 
 
-def read_saved_run(source: str, runs: str) -> SavedRun:
+def read_saved_run(source: str, runs: str, again: Again | None = None) -> SavedRun:
     """
     Args:
         source: its folder, or ``VERB/RUN_ID``.
         runs: folder of all runs, in which the latter is looked for.
+        again: says the command that makes weights again that are gone.
 
     Raises:
-        UserError: no finished run of :data:`VERBS`, or its weights are gone (with the command that makes them).
+        UserError: no finished run of :data:`VERBS`, or its weights are gone.
     """
     given = next((path for path in (Path(source), Path(runs) / source) if path.is_dir()), None)
-    found = None if given is None else run_model(str(given)).run
+    found = None if given is None else run_model(str(given), again).run
     record = None if found is None else read_result(found)
     if found is None or record is None or record["verb"] not in VERBS:
         raise UserError(f"source: {source} is no folder of a finished run; right would be one of {', '.join(VERBS)}")
     return SavedRun(found, record)
 
 
-def with_the_sources(config: AnySettings, source: str) -> AnySettings:
+def with_the_sources(config: AnySettings, source: str, again: Again | None = None) -> AnySettings:
     """The configuration with model, task, teacher and the name of the scale of the run that its model is from, and
     evaluated as that one was (`finetune` has no such section).
 
     Raises:
         UserError: see :func:`read_saved_run`.
     """
-    saved = read_saved_run(source, config.run.folder)
+    saved = read_saved_run(source, config.run.folder, again)
     recorded = saved.record["config"]
     inside = saved.folder.resolve() == (Path(config.run.folder) / saved.name).resolve()
     own: dict[str, Any] = {

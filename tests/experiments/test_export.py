@@ -130,6 +130,8 @@ def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
     run = next(iter(sorted((LOGGED / "prune_fisher").iterdir())))
     with pytest.raises(UserError, match=r"has no weights; they come back with: python -m experiments.prune_fisher sca"):
         run_model(str(run), command_of)
+    with pytest.raises(UserError, match=r"has no weights; run it again, with run\.force=true$"):
+        run_model(str(run))
     copy = tmp_path / run.name
     (copy / "tables").mkdir(parents=True)
     for path in run.rglob("*"):
@@ -138,6 +140,7 @@ def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
     small = prunekit.prune(model := tiny("bert", dtype=torch.float32), uneven_masks(model))
     prunekit.save(small, copy / "model")
     facts: Facts = run_model(str(copy), command_of).facts
+    assert "constraint=0.7" not in "".join(run_model(str(copy)).facts.sections.values())
     written = prunekit.export(small, tmp_path / "out", "padded", facts=facts)
     head, text = (written.folder / "README.md").read_text().split("\n---\n", 1)
     data = yaml.safe_load(head.removeprefix("---\n"))

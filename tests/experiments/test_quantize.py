@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import prunekit
+from experiments.cli.again import command_of
 from experiments.prune_cofi import main as prune_cofi
 from experiments.quantize import as_pruned
 from experiments.quantize import main as quantize
@@ -274,7 +276,9 @@ def test_a_source_without_a_model(folder: Path, pruned: dict[str, Any], tmp_path
     refused(tmp_path / "nowhere", "source: .*nowhere is no folder of a finished run; right would be one of finetune")
     shutil.copytree(home(folder, pruned), tmp_path / "copied")
     shutil.rmtree(tmp_path / "copied" / "model")
-    refused(tmp_path / "copied", "no weights; they come back with: python -m experiments.prune_fisher .*constraint=0.4")
+    made = command_of(json.loads((tmp_path / "copied" / "result.json").read_text()))
+    assert "constraint=0.4" in made and "task.train_rows=192" in made  # what differs from presets as well
+    refused(tmp_path / "copied", f"no weights; they come back with: {re.escape(made)} run.force=true$")
     teacher = next(folder.glob("finetune/*"))
     refused(teacher / "model" / "nothing", "is no folder of a finished run")
     refused(tmp_path, "is no folder of a finished run")

@@ -95,11 +95,19 @@ OF_ONE_OUTPUT = ["ablate_heads", "transfer", "prune_heads", "time_inference", "t
 
 @pytest.mark.parametrize("verb", OF_ONE_OUTPUT)
 def test_verbs_of_one_output_a_row(verb: str) -> None:
-    expected = "task: squad is extractive question answering, this verb takes classif"
+    kinds = "classification and regression" if verb == "benchmark" else "classification, regression and tags"
+    expected = f"task: squad is extractive question answering, this verb takes {kinds}; `finetune`, .* and `latency_t"
     if verb == "time_decoding":
         expected = "task: squad is no translation; `time_inference` times encoders"
     with pytest.raises(UserError, match=expected):
         composed(verb, "task=squad")
+
+
+@pytest.mark.parametrize("verb", ["finetune", "prune_fisher", "prune_cofi", "compress", "quantize", "latency_table"])
+def test_verbs_of_questions(verb: str) -> None:
+    with pytest.raises(UserError, match=f"this verb takes .*`{verb}`"):
+        composed("prune_heads", "task=squad")
+    assert composed(verb, "task=squad").task.questions
 
 
 def test_the_line_at_the_command_line() -> None:

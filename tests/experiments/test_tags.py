@@ -13,10 +13,13 @@ from transformers import AutoTokenizer, pipeline
 
 import prunekit
 from experiments import export
+from prunekit.data.kinds import encode
+from prunekit.data.rows import load_rows
 from prunekit.data.tags.generated import generate
+from prunekit.evaluation.evaluate import evaluate
 from prunekit.models.export.sessions import Session
 from prunekit.runs.schema.answer_file import read_answers
-from tests.support.commands import TINY, perform
+from tests.support.commands import TINY, composed, perform
 from tests.support.registration import registered
 
 TAGS = [*TINY, "task=demo_tags", "task.vocabulary=300", "train.evaluation_examples=96"]
@@ -70,11 +73,47 @@ def test_from_a_conll_file_to_a_pruned_model_in_a_pipeline(tmp_path: Path) -> No
     assert "token-classification" in (tmp_path / "out" / "README.md").read_text()
 
 
+def of_itself(config: Any, record: dict[str, Any], heads: pd.DataFrame) -> None:
+    """Every row of ``heads.csv`` is of the model with that gate shut, evaluated whole, sentence resamples in a loop."""
+    home = Path(config.run.folder) / "finetune" / record["teacher"]["run_id"] / "model"
+    model = prunekit.load(home)
+    rows = load_rows(config.task, "validation").sample(config.evaluation.examples)
+    examples = encode(rows, AutoTokenizer.from_pretrained(home))
+
+    def evaluated() -> tuple[float, np.ndarray]:
+        own = evaluate(config.task, model, examples, device=torch.device("cpu"))
+        return own.metrics["entity_f1"], own.answers.given["entity_f1"][..., 0].astype(int)
+
+    whole, before = evaluated()
+    assert whole == heads.baseline.unique() == record["metrics"]["baseline"]
+    assert heads.value.nunique() >= 3  # heads differ, so that no row passes for another
+    generator = np.random.default_rng(config.seed)
+    resamples = generator.integers(len(rows), size=(1000, len(rows)))
+    row: Any
+    for row in heads.itertuples():
+        masks = prunekit.Masks.ones(prunekit.describe(model))
+        own = masks.heads["self"][row.layer]
+        own[:] = row.ablation == "one_off"
+        own[row.head] = row.ablation == "all_but_one"
+        with prunekit.gated(model, masks):
+            value, after = evaluated()
+        assert row.value == pytest.approx(value, abs=1e-12)
+        assert row.delta == pytest.approx(value - whole, abs=1e-12)
+        less = more = 0
+        for drawn in resamples:
+            (right, given, gold), (right0, given0, gold0) = after[drawn].sum(0), before[drawn].sum(0)
+            change = right * (given0 + gold0) - right0 * (given + gold)  # of F1, 2 right / (given + gold)
+            less, more = less + (change <= 0), more + (change >= 0)
+        expected = min(1, 2 * (1 + min(less, more)) / 1001)
+        assert row.p_value == pytest.approx(expected, abs=2.1 / 1001)  # a tie may round to either side
+
+
 def test_heads_one_at_a_time_and_a_curve(tmp_path: Path) -> None:
     settings = [*TAGS, *FEW, f"run.folder={tmp_path}"]
     record = perform("ablate_heads", *settings)
     heads = pd.read_csv(tmp_path / "ablate_heads" / record["run_id"] / "tables" / "heads.csv")
     assert len(heads) == 8 and heads.p_value.between(0, 1).all() and set(heads.metric) == {"entity_f1"}
+    of_itself(composed("ablate_heads", *settings), record, heads)
     curve = perform("prune_heads", *settings, "order=oracle", "grid=0.5")
     home = tmp_path / "prune_heads" / curve["run_id"]
     points = pd.read_csv(home / "tables" / "points.csv")

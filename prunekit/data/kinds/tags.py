@@ -21,7 +21,7 @@ from prunekit.data.label_names import UNLABELLED, label_reader
 from prunekit.data.losses import NO_TOKEN
 from prunekit.data.tags import generated
 from prunekit.data.tags.conll import read_conll
-from prunekit.data.tags.entities import NO_TAG, sentence_counts, tag_scores
+from prunekit.data.tags.entities import NO_TAG, tag_counts, tag_scores
 from prunekit.data.tags.schemes import impossible, of_entities, scheme_of
 from prunekit.data.tokenizers import load_tokenizer, tells_spaces, word_pieces
 from prunekit.support.errors import RowError, UserError
@@ -98,7 +98,7 @@ class Tags(TokenLabels):
         names = getattr(getattr(feature, "feature", None), "names", None) or ()
         numbers = _checked_tags(task, where, sentences, table[task.label][:], label_reader(task, where, names))
         if of_entities(task.labels):
-            _tell_impossible(where, sentences, [[task.labels[number] for number in row] for row in numbers])
+            _warn_impossible(where, sentences, [[task.labels[number] for number in row] for row in numbers])
         return Rows(task, split, sentences, _array(numbers), len(sentences))
 
     def tokenizer(self, model: ModelConfig, rows: Rows) -> Any:
@@ -119,7 +119,7 @@ class Tags(TokenLabels):
         """The most frequent tag for every word; where that is O, F1 of entities is 0."""
         answer = int(np.bincount([tag for own in rows.labels for tag in own]).argmax())
         given = [(answer,) * len(own) for own in rows.labels]
-        return tag_scores({name: sentence_counts(name, task.labels, rows.labels, given) for name in task.metrics})
+        return tag_scores({name: tag_counts(name, task.labels, rows.labels, given) for name in task.metrics})
 
     def output_names(self, task: TaskConfig) -> list[str]:
         return task.labels
@@ -140,10 +140,10 @@ def encode_sentences(rows: Rows, tokenizer: Any) -> Sentences:
     ids: list[list[int]] = []
     types: list[list[int]] | None = [] if "token_type_ids" in tokenizer.model_input_names else None
     tags: list[list[int]] = []
-    begun: list[list[int]] = []
-    silent: list[tuple[int, int]] = []  # rows and words that no tokenizer has a token for
+    first_tokens: list[list[int]] = []
+    without_tokens: list[tuple[int, int]] = []  # rows and words that no tokenizer has a token for
     cut: list[tuple[int, int]] = []
-    long: list[tuple[int, int]] = []  # words that alone are cut
+    truncated: list[tuple[int, int]] = []  # words that alone are cut
     for low in range(0, len(rows), CHUNK):
         texts = [[space + word for word in words] for words in rows.texts[low : low + CHUNK]]
         encoded = tokenizer(texts, is_split_into_words=True, truncation=True, max_length=rows.task.max_length)
@@ -162,15 +162,15 @@ def encode_sentences(rows: Rows, tokenizer: Any) -> Sentences:
                     f"{rows.task.name} {rows.split}", row, f"the tokenizer has no token for {rows.texts[row]!r}"
                 )
             tags.append(own)
-            begun.append(seen)
+            first_tokens.append(seen)
             beyond = {word for part in encoding.overflowing for word in part.word_ids if word is not None}
             without = sorted(set(range(len(rows.texts[row]))) - set(seen))
             cut += [(row, word) for word in without if word in beyond]
-            silent += [(row, word) for word in without if word not in beyond]
+            without_tokens += [(row, word) for word in without if word not in beyond]
             if encoding.overflowing and len(seen) == 1 and seen[0] in beyond:
-                long.append((row, seen[0]))
-    _tell_untagged(rows, cut, silent, long)
-    return Sentences(rows, ids, types, tokenizer.pad_token_id or 0, tags, begun)
+                truncated.append((row, seen[0]))
+    _warn_untagged(rows, cut, without_tokens, truncated)
+    return Sentences(rows, ids, types, tokenizer.pad_token_id or 0, tags, first_tokens)
 
 
 def _array(numbers: list[tuple[int, ...]]) -> np.ndarray:
@@ -205,6 +205,9 @@ def _checked_tags(
             raise RowError(
                 where, row, f"{len(words)} words and {len(tags)} tags ({' '.join(words)!r}); each word needs its tag"
             )
+        for word, tag in zip(words, tags, strict=True):
+            if tag is None or not str(tag).strip():
+                raise RowError(where, row, f"{word!r} has no tag in {task.label!r}; give it one, or leave the row out")
         own = tuple(number_of(row, tag) for tag in tags)
         if UNLABELLED in own:
             raise RowError(where, row, f"the word {words[own.index(UNLABELLED)]!r} has no tag; leave the row out")
@@ -212,7 +215,7 @@ def _checked_tags(
     return numbers
 
 
-def _tell_impossible(where: str, sentences: list[tuple[str, ...]], tags: list[list[str]]) -> None:
+def _warn_impossible(where: str, sentences: list[tuple[str, ...]], tags: list[list[str]]) -> None:
     """Say how tags are read that their scheme does not allow."""
     scheme = scheme_of(tags)
     places = [(row, place) for row, own in enumerate(tags) for place in impossible(own, scheme)]
@@ -228,15 +231,15 @@ def _tell_impossible(where: str, sentences: list[tuple[str, ...]], tags: list[li
     )
 
 
-def _tell_untagged(
-    rows: Rows, cut: list[tuple[int, int]], silent: list[tuple[int, int]], long: list[tuple[int, int]]
+def _warn_untagged(
+    rows: Rows, cut: list[tuple[int, int]], without_tokens: list[tuple[int, int]], truncated: list[tuple[int, int]]
 ) -> None:
     """Say which words a model gives no tag, and which are longer than an input."""
     where, total = f"{rows.task.name} {rows.split}", sum(map(len, rows.texts))
     meaning = "they count as wrong, and no entity is recognised there"
     for words, why in (
         (cut, f"beyond task.max_length={rows.task.max_length} tokens"),
-        (silent, "without a token in this tokenizer"),
+        (without_tokens, "without a token in this tokenizer"),
     ):
         if words:
             row, word = words[0]
@@ -245,9 +248,9 @@ def _tell_untagged(
                 f"{where}: {len(words)} of {total} words, in {sentences} of {len(rows)} sentences, are {why}; "
                 f"{meaning}; the first is {rows.texts[row][word][:40]!r} in row {row} of those read"
             )
-    if long:
-        row, word = long[0]
+    if truncated:
+        row, word = truncated[0]
         notice(
-            f"{where}: {len(long)} words are longer than task.max_length={rows.task.max_length} tokens and are read in "
-            f"part, the first is {rows.texts[row][word][:40]!r} in row {row} of those read"
+            f"{where}: {len(truncated)} words are longer than task.max_length={rows.task.max_length} tokens and are "
+            f"read in part, the first is {rows.texts[row][word][:40]!r} in row {row} of those read"
         )

@@ -17,8 +17,6 @@ Numbers = Sequence[Sequence[int]] | Sequence[np.ndarray] | np.ndarray
 """Of tags, by sentence and word."""
 NO_TAG = -1
 """What a word has that the model gave none, as it was cut off."""
-STATISTICS = {"entity_f1": ("right entities", "given", "gold"), "token_accuracy": ("words with the right tag", "words")}
-"""By metric, what is counted in a sentence."""
 
 
 def entities(tags: Sequence[str]) -> frozenset[tuple[str, int, int]]:
@@ -35,10 +33,12 @@ def entities(tags: Sequence[str]) -> frozenset[tuple[str, int, int]]:
     return frozenset(get_entities(list(tags)))
 
 
-def sentence_counts(
+def tag_counts(
     metric: str, labels: Sequence[str], gold: Numbers, given: Numbers
 ) -> np.ndarray:
-    """What a metric counts in each sentence, (sentence, statistic), whole numbers, see :data:`STATISTICS`.
+    """What a metric counts in each sentence, (sentence, statistic), whole numbers.
+
+    Of ``entity_f1`` right entities, given ones and gold ones; of ``token_accuracy`` words with the right tag, and all.
 
     Args:
         labels: names of the tags.
@@ -88,7 +88,7 @@ def tag_band(metric: str, counts: np.ndarray, *, seed: int = 0) -> Band:
     return Band(float(counted_scores(metric, counts.sum(0))), float(low), float(high))
 
 
-def paired_p_values(metric: str, baseline: np.ndarray, others: Sequence[np.ndarray], *, seed: int = 0) -> np.ndarray:
+def tag_p_values(metric: str, baseline: np.ndarray, others: Sequence[np.ndarray], *, seed: int = 0) -> np.ndarray:
     """Two-sided p-values of models against a baseline, (model,): paired bootstrap over sentences (Koehn 2004).
 
     Args:

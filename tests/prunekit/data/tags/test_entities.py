@@ -13,9 +13,9 @@ from prunekit.data.tags.entities import (
     NO_TAG,
     counted_scores,
     entities,
-    paired_p_values,
-    sentence_counts,
     tag_band,
+    tag_counts,
+    tag_p_values,
     tag_scores,
 )
 from prunekit.data.tags.schemes import impossible, of_entities, scheme_of
@@ -57,7 +57,7 @@ def test_any_sequence_is_read_as_a_plain_loop_reads_it() -> None:
 
 def test_scores_are_seqevals_and_those_of_a_loop() -> None:
     gold, given = drawn()
-    counts = {name: sentence_counts(name, LABELS, gold, given) for name in ("entity_f1", "token_accuracy")}
+    counts = {name: tag_counts(name, LABELS, gold, given) for name in ("entity_f1", "token_accuracy")}
     spans = [(plain_spans(own), plain_spans(right)) for own, right in zip(names(given), names(gold), strict=True)]
     right = sum(len(own & true) for own, true in spans)
     f1 = 2 * right / (sum(len(own) for own, _ in spans) + sum(len(true) for _, true in spans))
@@ -70,9 +70,9 @@ def test_scores_are_seqevals_and_those_of_a_loop() -> None:
 
 def test_a_word_without_a_tag_is_wrong_and_ends_an_entity() -> None:
     gold, given = [[1, 2, 2, 0]], [[1, 2, NO_TAG, NO_TAG]]
-    assert sentence_counts("token_accuracy", LABELS, gold, given).tolist() == [[2, 4]]
-    assert sentence_counts("entity_f1", LABELS, gold, given).tolist() == [[0, 1, 1]]
-    assert sentence_counts("entity_f1", LABELS, [[1, 2, 0, 0]], given).tolist() == [[1, 1, 1]]
+    assert tag_counts("token_accuracy", LABELS, gold, given).tolist() == [[2, 4]]
+    assert tag_counts("entity_f1", LABELS, gold, given).tolist() == [[0, 1, 1]]
+    assert tag_counts("entity_f1", LABELS, [[1, 2, 0, 0]], given).tolist() == [[1, 1, 1]]
 
 
 def test_nothing_to_count_is_0() -> None:
@@ -86,7 +86,7 @@ def test_nothing_to_count_is_0() -> None:
 @pytest.mark.parametrize("metric", ["entity_f1", "token_accuracy"])
 def test_bands_and_tests_are_of_resampled_sentences(metric: str) -> None:
     gold, given = drawn()
-    counts = sentence_counts(metric, LABELS, gold, given)
+    counts = tag_counts(metric, LABELS, gold, given)
     one = bootstrap_counts(len(gold))[7].astype(int)
     again = [place for place, times in enumerate(one) for _ in range(times)]
     whole: Any = f1_score if metric == "entity_f1" else accuracy_score
@@ -95,8 +95,8 @@ def test_bands_and_tests_are_of_resampled_sentences(metric: str) -> None:
     value, low, high = tag_band(metric, counts)
     resampled = counted_scores(metric, bootstrap_counts(len(gold)) @ counts)
     assert (low, high) == tuple(np.quantile(resampled, [0.025, 0.975])) and low < value < high
-    perfect = sentence_counts(metric, LABELS, gold, gold)
-    assert paired_p_values(metric, counts, [counts, perfect]).tolist() == [1.0, pytest.approx(2 / 1001)]
+    perfect = tag_counts(metric, LABELS, gold, gold)
+    assert tag_p_values(metric, counts, [counts, perfect]).tolist() == [1.0, pytest.approx(2 / 1001)]
 
 
 @pytest.mark.parametrize(

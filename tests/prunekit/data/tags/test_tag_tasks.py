@@ -89,6 +89,8 @@ def test_numbers_of_a_data_set_are_its_own_names(tmp_path: Path) -> None:
         (WORDS, [["O", "X", "O"], ["O"] * 3], "own train, row 0: label 'X' is out of range, right would be 0=O, 1=B-"),
         (WORDS, [["O"] * 3, [0, 1, 4]], "own train, row 1: label 4 is out of range"),
         (WORDS, [["O"] * 3, [0, 1, -1]], r"own train, row 1: the word '\.' has no tag; leave the row out"),
+        (WORDS, [["O"] * 3, ["O", None, "O"]], "own train, row 1: 'burns' has no tag in 'tags'; give it one, or"),
+        (WORDS, [["O", " ", "O"], ["O"] * 3], "own train, row 0: 'Lee' has no tag in 'tags'; give it one, or leave th"),
         (WORDS, [["O"] * 3, "O O O"], "own train, row 1: 'tags' should be a list of tags, found 'O O O'"),
         (["Ann left"], [["O"]], "own train, row 0: 'tokens' should be a list of words, found 'Ann left'; JSONL"),
         ([[]], [[]], "own train, row 0: there is no word in 'tokens', leave the row out"),

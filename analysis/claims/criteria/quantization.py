@@ -17,6 +17,7 @@ from analysis.data.loading import Journal, read_tables
 from analysis.quantization.runs import BEFORE, CONTROL, asked, quantization, usual_runs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from analysis.claims.row_errors import ScoreOnRows
@@ -63,10 +64,7 @@ def losses_add(group: Group, journal: Journal, *, method: str) -> list[Outcome]:
         cells = [cell for cell in in_8 if cell[2] < 100 and {cell, _whole(cell)} <= exact.keys() & in_8.keys()]
         scores = [[exact[cell], in_8[cell], exact[_whole(cell)], in_8[_whole(cell)]] for cell in cells]
         if cells:
-            values = [float(beyond(*(score.value for score in own))) for own in scores]
-            levels = " and ".join(f"{level:g}" for level in sorted({cell[2] for cell in cells}))
-            own = of_teachers(_by_teacher(cells, values), scores, beyond)
-            outcomes.append(Outcome(own, f"at {levels} % of the MACs", one.title, tuple(_by_teacher(cells, values))))
+            outcomes.append(_outcome(one.title, cells, scores, beyond, _shares(cells)))
     return outcomes
 
 
@@ -83,9 +81,7 @@ def cost_of_8_bits(group: Group, journal: Journal, *, method: str) -> list[Outco
         cells = [cell for cell in in_8 if cell[2] == 100 and cell in exact]
         scores = [[exact[cell], in_8[cell]] for cell in cells]
         if cells:
-            values = [float(points(*(score.value for score in own))) for own in scores]
-            own = of_teachers(_by_teacher(cells, values), scores, points)
-            outcomes.append(Outcome(own, "", one.title, tuple(_by_teacher(cells, values))))
+            outcomes.append(_outcome(one.title, cells, scores, points, ""))
     return outcomes
 
 
@@ -103,10 +99,7 @@ def worth_training_for(group: Group, journal: Journal) -> list[Outcome]:
         cells = [cell for cell in own if cell in control]
         scores = [[own[cell], control[cell]] for cell in cells]
         if cells:
-            values = [float(points(*(score.value for score in some))) for some in scores]
-            levels = ", ".join(f"{level:g}" for level in sorted({cell[2] for cell in cells}))
-            effect = of_teachers(_by_teacher(cells, values), scores, points)
-            outcomes.append(Outcome(effect, f"at {levels} % of the MACs", one.title, tuple(_by_teacher(cells, values))))
+            outcomes.append(_outcome(one.title, cells, scores, points, _shares(cells)))
     return outcomes
 
 
@@ -122,6 +115,19 @@ def smaller(group: Group, journal: Journal) -> list[Outcome]:
             note = f"{before / 1e6:.1f} to {after / 1e6:.1f} MB"
             outcomes.append(Outcome(fixed(before / after), note, one.title))
     return outcomes
+
+
+def _outcome(
+    title: str, cells: list[Cell], scores: list[list[ScoreOnRows]], points: Callable[..., Any], note: str
+) -> Outcome:
+    """What the points of scores are over teachers, a list of scores a cell."""
+    values = [float(points(*(score.value for score in own))) for own in scores]
+    means = _by_teacher(cells, values)
+    return Outcome(of_teachers(means, scores, points), note, title, tuple(means))
+
+
+def _shares(cells: list[Cell]) -> str:
+    return f"at {', '.join(f'{share:g}' for share in sorted({cell[2] for cell in cells}))} % of the MACs"
 
 
 def _scores(group: Group, journal: Journal, method: str) -> tuple[dict[Cell, ScoreOnRows], dict[Cell, ScoreOnRows]]:

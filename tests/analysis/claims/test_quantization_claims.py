@@ -62,7 +62,7 @@ def test_losses_beyond_those_of_the_whole_model(tmp_path: Path) -> None:
         [outcome] = outcomes("quantization.losses_add", group(tmp_path), method=method)
         # 8 bits cost `aware` less than its control, by as much for every model
         assert outcome.effect.value == pytest.approx(0.5)
-        assert outcome.note == "at 10 and 50 % of the MACs" and len(outcome.members) == 3
+        assert outcome.note == "at 10, 50 % of the MACs" and len(outcome.members) == 3
     [outcome] = outcomes("quantization.cost_of_8_bits", group(tmp_path), method="aware")
     assert outcome.effect.value == pytest.approx(-0.4)
     [outcome] = outcomes("quantization.worth_training_for", group(tmp_path))

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prunekit.support.errors import UserError
+
 SEEDS = 2**32 - 1
 EXAMPLES = 10**9
 EPOCHS = 10**6
@@ -151,21 +153,24 @@ def field_problems(item: dataclasses.Field[Any], value: Any) -> Iterator[str]:
                 yield f"{item.name}: {text!r} is no text (its bytes are not UTF-8)"
 
 
-def argument(item: dataclasses.Field[Any], value: Any) -> Any:
+def argument(item: dataclasses.Field[Any], value: Any, section: str = "") -> Any:
     """A value that Python code gives for a field: of the type of the field's default, and within its range.
 
     Whole numbers are taken for others, and NumPy's for Python's.
 
+    Args:
+        section: what stands before the name of the field in a message, with its dot.
+
     Raises:
-        ValueError: it is not (naming the field, in a line).
+        UserError: it is not.
     """
     kinds = {bool: bool, int: numbers_abc.Integral, float: numbers_abc.Real, str: str}
     kind = next(kind for kind in kinds if isinstance(item.default, kind))
     if not isinstance(value, kinds[kind]) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{item.name}: {value!r} is no {kind.__name__}, as its default {item.default!r} is")
+        raise UserError(f"{section}{item.name}: {value!r} is no {kind.__name__}, as its default {item.default!r} is")
     own = kind(value)
     for problem in field_problems(item, own):
-        raise ValueError(problem)
+        raise UserError(f"{section}{problem}")
     return own
 
 

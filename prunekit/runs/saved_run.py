@@ -47,11 +47,11 @@ def read_saved_run(source: str, runs: str, again: Again | None = None) -> SavedR
         UserError: no finished run of :data:`VERBS`, or its weights are gone.
     """
     given = next((path for path in (Path(source), Path(runs) / source) if path.is_dir()), None)
-    found = None if given is None else run_model(str(given), again).run
-    record = None if found is None else read_result(found)
-    if found is None or record is None or record["verb"] not in VERBS:
+    folder = None if given is None else run_model(str(given), again).run
+    record = None if folder is None else read_result(folder)
+    if folder is None or record is None or record["verb"] not in VERBS:
         raise UserError(f"source: {source} is no folder of a finished run; right would be one of {', '.join(VERBS)}")
-    return SavedRun(found, record)
+    return SavedRun(folder, record)
 
 
 def with_the_sources(config: AnySettings, source: str, again: Again | None = None) -> AnySettings:

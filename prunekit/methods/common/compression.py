@@ -135,10 +135,7 @@ def _arguments(given: Mapping[str, Any], folder: str | Path | None) -> _Argument
         UserError: one is of another type or outside its range, or the folder can be none.
     """
     known = {item.name: item for item in fields(_Arguments)}
-    try:
-        chosen = _Arguments(**{name: argument(known[name], value) for name, value in given.items()})
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    chosen = _Arguments(**{name: argument(known[name], value) for name, value in given.items()})
     problems = [*one_of("labels", chosen.labels, LABELS)]
     if folder is not None:
         problems += PathRule(written=True).problems("folder", str(folder))

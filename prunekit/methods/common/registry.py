@@ -70,9 +70,6 @@ def method(name: str, options: Mapping[str, Any] | None = None) -> Method:
         if option not in known:
             hint = near(option, known) if known else f"{name} has none"
             raise UserError(f"method.options.{option}: there is no such option of {name}, {hint}")
-        try:
-            chosen[option] = argument(known[option], value)
-        except ValueError as error:
-            raise UserError(f"method.options.{error}") from None
+        chosen[option] = argument(known[option], value, "method.options.")
     made: Method = found(**chosen)
     return made

@@ -11,7 +11,7 @@ from analysis.claims.claim import Claim
 from analysis.cofi import baselines, distillation, sparsity, training, units
 from analysis.cofi import kept as cofi_kept
 from analysis.cofi import speed as cofi_speed
-from analysis.compare import benchmarks, figure, paired_table, served
+from analysis.compare import benchmarks, figure, paired_table, ranks, served
 from analysis.data.groups import Group, Setting, by_condition, by_setting
 from analysis.data.loading import Journal
 from analysis.data.records import Record
@@ -190,6 +190,22 @@ CHAPTERS = (
         title="Zafrir et al. 2019 (Q8BERT)",
         parts=(Part("quantized", "quantize", quantized.draw, of_paper=False),),
         paper="quantization",
+        all_tasks=True,
+    ),
+    Chapter(
+        title="Methods against one another",
+        parts=(
+            Part(
+                "ranks",
+                "compress",
+                ranks.draw,
+                "no two methods to the same budget",
+                one_run=False,
+                of_paper=False,
+                beside=("prune_heads", "prune_cofi"),
+            ),
+        ),
+        paper="methods",
         all_tasks=True,
     ),
     Chapter(

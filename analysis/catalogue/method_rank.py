@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.catalogue import options
-from analysis.compare.ranking import Standing, standings
+from analysis.compare.ranking import Contest, contests
 from prunekit.config.checks import near
 from prunekit.support.errors import UserError
 
@@ -40,21 +40,25 @@ def tell(chosen: Mapping[str, str]) -> None:
     if method not in names:
         hint = near(method, names) if names else "run experiments.compress first"
         raise UserError(f"method: {method!r} has no run of compress in {chosen['source']}, {hint}")
-    found = list(standings(method, records, journal))
-    if not found:
+    own = [contest for contest in contests(records, journal) if method in [one.method for one in contest.entrants]]
+    if not own:
         raise UserError(f"method: no other method has pruned the models of {method} in {chosen['source']}")
-    for standing in found:
-        print("\n".join(lines(method, standing)))
+    for contest in own:
+        print("\n".join(lines(method, contest)))
 
 
-def lines(method: str, own: Standing) -> list[str]:
-    """A standing in words."""
+def lines(method: str, contest: Contest) -> list[str]:
+    """Where a method stands in a contest, in words."""
+    names = [one.method for one in contest.entrants]
+    place = names.index(method)
+    own = contest.entrants[place]
     head = (
-        f"{own.task} at {own.constraint:g}: {method} is {own.rank} of {own.of} with {own.metric} "
+        f"{contest.task} at {contest.constraint:g}: {method} is {place + 1} of {len(names)} with {contest.metric} "
         f"{100 * own.value:.2f}, {own.seconds:.1f} s"
     )
+    pairs = [(rival, contest.less(own, rival)) for rival in contest.entrants if rival is not own]
     return [head] + [
-        f"  against {name} ({100 * value:.2f}, {seconds:.1f} s): {100 * pair.difference:+.2f} "
+        f"  against {rival.method} ({100 * rival.value:.2f}, {rival.seconds:.1f} s): {100 * pair.difference:+.2f} "
         f"({100 * pair.low:+.2f} to {100 * pair.high:+.2f}), {pair.test} p = {pair.p_value:.3g}"
-        for name, value, seconds, pair in own.rivals
+        for rival, pair in pairs
     ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from analysis.claims.registry import EVIDENCE, Runs, evidence
 from analysis.cofi import distillation, units
 from analysis.cofi import runs as cofi_runs
 from analysis.cofi.pairs import paired
+from analysis.compare.method_pairs import method_pairs
 from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.kwon import comparisons
@@ -96,6 +97,23 @@ def albert_and_bert(runs: Runs) -> list[Group]:
         if {record.model.name for record in records} == set(PAIR):
             return [Group(sorted(records, key=lambda record: (record.model.name, record.model.weights)))]
     return []
+
+
+@evidence
+def compressed(runs: Runs, *, first: Mapping[str, str], second: Mapping[str, str]) -> list[Group]:
+    """Two ways of pruning by `compress` that differ in nothing else, one to one."""
+    both = [pair for group in _of(runs, "compress") for pair in method_pairs(group.records, first, second).values()]
+    return [Group([record for pairs in both for pair in pairs for record in pair])] if both else []
+
+
+@evidence
+def compressed_to(runs: Runs, *, first: Mapping[str, str], second: Mapping[str, str], percent: float) -> list[Group]:
+    """The same, to ``percent`` of the MACs."""
+    return [
+        Group(members)
+        for group in compressed(runs, first=first, second=second)
+        if (members := [one for one in group.records if round(100 * float(one.config["constraint"]), 6) == percent])
+    ]
 
 
 @evidence

@@ -14,15 +14,18 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from analysis.claims.intervals import ANSWERS, BANDS
+from analysis.data.columns import columns
 from analysis.data.loading import Journal
 from analysis.data.recorded_answers import usable_answers
-from analysis.data.records import Record
+from analysis.data.records import DamagedRecordError, Record
 
 if TYPE_CHECKING:
     import numpy as np
 
     from prunekit.evaluation.row_answers import RowAnswers
 
+DENSE = "dense"
+"""Stage of the model before any pruning."""
 RESAMPLES = 1000
 OF_95 = 1.959963984540054
 """A band of 95 % is so many standard errors to either side."""
@@ -79,6 +82,19 @@ class Scores:
         row = {end: self.record.metrics.get(f"baseline{name}", math.nan)
                for end, name in (("value", ""), ("low", "_low"), ("high", "_high"))}  # fmt: skip
         return self.of(row, **model)
+
+
+def stage_score(record: Record, journal: Journal, *, last: bool) -> ScoreOnRows:
+    """Of a run under a budget: the model in the end, or as it was before; without a band where the table of stages
+    cannot be used."""
+    scores = Scores(record, journal)
+    try:
+        stages = record.table("stages", columns(record.verb, "stages", "stage", "value", "low", "high"))
+    except DamagedRecordError as error:
+        journal.warn(f"no band over rows: {error}")
+        return scores.of({"value": record.metrics["value" if last else "baseline"]})
+    row = (stages[stages["stage"] != DENSE].iloc[-1] if last else stages[stages["stage"] == DENSE].iloc[0]).to_dict()
+    return scores.of(row, stage=row["stage"])
 
 
 def row_error(runs: Sequence[Sequence[ScoreOnRows]], effect: Callable[..., Any]) -> ErrorOverRows:

@@ -1,4 +1,4 @@
-"""One method of `compress` beside all others that pruned the same models to the same budgets."""
+"""Methods of `compress` that pruned the same models to the same budgets, by their scores and pair by pair."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from analysis.compare.pairs import Answered, Paired, compare_pair
-from analysis.compare.runs import comparable
+from analysis.compare.runs import chosen_by, comparable, fine_tuned_model
 from analysis.compare.seconds import seconds_of
 from analysis.data.groups import by_setting, teacher_of
 from analysis.data.loading import Journal
@@ -15,58 +15,78 @@ from analysis.data.records import Record
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A method among its rivals at one budget of one task."""
+class Entrant:
+    """A method at one budget of one task."""
+
+    method: str
+    records: tuple[Record, ...]
+    answered: tuple[Answered, ...]
+    """What the model that each run ended with answers."""
+
+    @property
+    def value(self) -> float:
+        """Mean score of its runs."""
+        return self._mean([float(record.metrics["value"]) for record in self.records])
+
+    @property
+    def seconds(self) -> float:
+        """Of pruning, the mean of its runs."""
+        return self._mean([seconds_of(record) for record in self.records])
+
+    @property
+    def memory(self) -> int:
+        """Bytes: the least of its runs, as a process that made several has the peak of all so far."""
+        return min(record.peak_memory_bytes for record in self.records)
+
+    def _mean(self, values: Sequence[float]) -> float:
+        return sum(values) / len(values)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """All methods at one budget of one task."""
 
     task: str
     metric: str
     constraint: float
-    rank: int
-    """From 1, by the mean score."""
-    of: int
-    """Methods."""
-    value: float
-    """Mean score of its runs."""
-    seconds: float
-    """Of pruning, the mean of its runs."""
-    rivals: tuple[tuple[str, float, float, Paired], ...]
-    """The others by falling score: name, mean score, seconds, and the method less this rival on the same rows."""
+    entrants: tuple[Entrant, ...]
+    """By falling score: the first one is rank 1."""
+
+    def less(self, method: Entrant, rival: Entrant) -> Paired:
+        """The method less its rival, on the same rows."""
+        return compare_pair(self.metric, method.answered, rival.answered)
 
 
-def standings(method: str, records: Sequence[Record], journal: Journal) -> Iterator[Standing]:
-    """Of a method, by task and constraint; where it has no rival, or no answers are recorded, there is none."""
+def contests(records: Sequence[Record], journal: Journal) -> Iterator[Contest]:
+    """By task and constraint, where two methods or more have recorded what their models answer."""
     for members in by_setting([record for record in records if record.verb == "compress"]).values():
         runs = comparable(members, fewest=1)
         if runs is None:
             continue
-        cells: dict[float, dict[str, list[tuple[Record, Answered]]]] = {}
+        answered: dict[str, Answered] = {}
+        budgets: dict[float, list[Record]] = {}
         for record in runs.records:
             if (sheet := usable_answers(record, journal, "not ranked")) is not None:
-                own = Answered(record.run_id, teacher_of(record), sheet.answers, len(sheet.models) - 1)
-                cell = cells.setdefault(float(record.config["constraint"]), {})
-                cell.setdefault(str(record.config["method"]["name"]), []).append((record, own))
-        for constraint in sorted(cells):
-            if method in cells[constraint] and len(cells[constraint]) > 1:
-                yield _standing(method, runs.task, constraint, cells[constraint])
+                model = len(sheet.models) - 1
+                answered[record.run_id] = Answered(record.run_id, teacher_of(record), sheet.answers, model)
+                budgets.setdefault(float(record.config["constraint"]), []).append(record)
+        for constraint, own in sorted(budgets.items()):
+            by_method: dict[str, list[Record]] = {}
+            for record in _of_shared_models(own):
+                by_method.setdefault(chosen_by(record), []).append(record)
+            entrants = [
+                Entrant(name, tuple(some), tuple(answered[record.run_id] for record in some))
+                for name, some in by_method.items()
+            ]
+            entrants.sort(key=lambda one: (-one.value, one.method))
+            if len(entrants) > 1:
+                yield Contest(runs.task, str(own[0].metrics["metric"]), constraint, tuple(entrants))
 
 
-def _standing(
-    method: str, task: str, constraint: float, cell: dict[str, list[tuple[Record, Answered]]]
-) -> Standing:
-    def mean(name: str, what: str) -> float:
-        values = [
-            seconds_of(record) if what == "seconds" else float(record.metrics["value"]) for record, _ in cell[name]
-        ]
-        return sum(values) / len(values)
-
-    scores = {name: mean(name, "value") for name in cell}
-    ordered = sorted(scores, key=lambda name: (-scores[name], name))
-    metric = str(cell[method][0][0].metrics["metric"])
-    own = [answered for _, answered in cell[method]]
-    rivals = tuple(
-        (name, scores[name], mean(name, "seconds"), compare_pair(metric, own, [one for _, one in cell[name]]))
-        for name in ordered
-        if name != method
-    )
-    place, took = ordered.index(method) + 1, mean(method, "seconds")
-    return Standing(task, metric, constraint, place, len(ordered), scores[method], took, rivals)
+def _of_shared_models(records: Sequence[Record]) -> list[Record]:
+    """Those of the fine-tuned models that the same methods have pruned, as many methods as possible."""
+    methods: dict[str, set[str]] = {}
+    for record in records:
+        methods.setdefault(fine_tuned_model(record), set()).add(chosen_by(record))
+    most = max(methods.values(), key=len)
+    return [record for record in records if methods[fine_tuned_model(record)] == most]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,10 +49,9 @@ def comparable(records: Sequence[Record], fewest: int = 2) -> Comparable | None:
     """
     by_teacher: dict[tuple[str, str], dict[str, list[Record]]] = {}
     for record in records:
-        teacher, rows = record.teacher_run or record.teacher_path, _evaluated_on(record)
-        if teacher and rows:
-            whole = f"{teacher} {record.model.fingerprint}"  # an id may stand for several models
-            by_teacher.setdefault((rows, whole), {}).setdefault(record.verb, []).append(record)
+        model, rows = fine_tuned_model(record), evaluated_on(record)
+        if model and rows:
+            by_teacher.setdefault((rows, model), {}).setdefault(record.verb, []).append(record)
     alike: dict[tuple[str, frozenset[str]], list[Record]] = {}
     for (rows, _), by_verb in by_teacher.items():
         usual = {verb: chosen_runs for verb, runs in by_verb.items() if (chosen_runs := USUAL[verb](runs))}
@@ -148,11 +147,16 @@ def _usual_cofi(records: Sequence[Record]) -> list[Record]:
     return groups[0].records if groups else []
 
 
+def own_stages(records: Sequence[Record], free: Collection[str] = ()) -> list[Record]:
+    """Runs of `compress` to a budget of MACs with the stages of each method, except in the settings ``free``."""
+    own = {name: value for name, value in OWN_STAGES.items() if name not in free}
+    return [record for record in records if all(record.config.get(name) == value for name, value in own.items())]
+
+
 def _usual_compress(records: Sequence[Record]) -> list[Record]:
-    """All methods with a budget of MACs and stages of their own; of each the condition with the most runs."""
-    chosen = [r for r in records if all(r.config.get(name) == value for name, value in OWN_STAGES.items())]
+    """All methods with stages of their own; of each the condition with the most runs."""
     by_method: dict[str, list[Record]] = {}
-    for record in chosen:
+    for record in own_stages(records):
         by_method.setdefault(chosen_by(record), []).append(record)
     return [record for members in by_method.values() for record in by_condition(members)[0].records]
 
@@ -179,7 +183,14 @@ def _asked(record: Record) -> float:
     return float(record.config["sparsity" if record.verb == "prune_cofi" else "constraint"])
 
 
-def _evaluated_on(record: Record) -> str:
+def fine_tuned_model(record: Record) -> str:
+    """The model that was pruned: equal texts are equal weights, an id may stand for several. Empty where none is said.
+    """
+    teacher = record.teacher_run or record.teacher_path
+    return f"{teacher} {record.model.fingerprint}" if teacher else ""
+
+
+def evaluated_on(record: Record) -> str:
     """Which rows scores are of: equal texts are equal rows."""
     return "; ".join(
         f"{item.name}/{item.split}:{item.rows}:{item.fingerprint}" for item in record.data if item.role == "evaluation"

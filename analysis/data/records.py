@@ -106,6 +106,7 @@ class Record:
     """Hash of the content of local files and folders, by the setting that names them; none in older records."""
     seconds: Mapping[str, float]
     """By stage; of a stage whose result was taken from a cache, only what looking it up took."""
+    peak_memory_bytes: int
     device: str
     """Device, threads and dtype in words."""
     provenance: Provenance
@@ -210,8 +211,7 @@ def read_record(folder: Path) -> Record | None:
     try:
         if result["status"] != "finished":
             return None
-        result = _as_now(result)
-        if wrong := damage(result):
+        if wrong := damage(result := _as_now(result)):
             raise DamagedRecordError(f"{path}: {wrong}")
         return _parse(folder, result)
     except KeyError as error:
@@ -267,6 +267,7 @@ def _parse(folder: Path, result: Mapping[str, Any]) -> Record:
         scale=result["scale"],
         input={str(name): str(content) for name, content in (result.get("input") or {}).items()},
         seconds={str(name): float(value) for name, value in result["seconds"].items()},
+        peak_memory_bytes=int(result["peak_memory_bytes"]),
         device=f"{device['name']} ({device['type']}), "
         f"{device['threads']} thread{'s' * (device['threads'] != 1)}, {device['dtype']}",
         provenance=_provenance(result),

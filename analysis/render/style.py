@@ -65,6 +65,15 @@ COMPARED = {
     },
 }
 """Settings of Fisher pruning that figures compare, by configuration field."""
+METHODS = {
+    "fisher": Look("Fisher information", BLUE, "o", "-"),
+    "ziplm": Look("ZipLM", VERMILLION, "D", (0, (4, 1.5))),
+    "kprune": Look("K-prune", GREEN, "^", (0, (5, 1, 1, 1))),
+    "flap": Look("FLAP", ORANGE, "s", (0, (2, 1))),
+    "magnitude": Look("weight magnitude", PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
+    "random": Look("random", BLACK, "X", (0, (1, 1.5))),
+}
+"""Methods of `compress`."""
 STRUCTURES = {
     "learned": Look("CoFi", BLUE, "o", "-"),
     "fisher": Look("Fisher information", VERMILLION, "s", (0, (4, 1.5))),

@@ -32,5 +32,6 @@ TITLES: Mapping[str, str] = {
     "cofi_kept": "Units kept at each sparsity",
     "cofi_training": "Sparsity, multipliers, losses and score while CoFi prunes",
     "quantized": "Pruning and 8 bits together: score, speed and size",
+    "ranks": "Each method less one of them at the same budgets",
     "compare": "All methods from one teacher",
 }

@@ -13,7 +13,8 @@ from analysis.claims.row_errors import ScoreOnRows, Scores, difference
 from analysis.cofi import distillation as cofi_distillation
 from analysis.cofi import units
 from analysis.cofi.pairs import CELL, paired
-from analysis.cofi.runs import cofi_rows, default_runs, structure
+from analysis.cofi.runs import cofi_rows, default_runs
+from analysis.cofi.runs import structure as structure_of
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import trivial_score
@@ -65,11 +66,11 @@ def hidden_masks(group: Group, journal: Journal) -> list[Outcome]:
 
 
 @criterion
-def learned_masks(group: Group, journal: Journal) -> list[Outcome]:
-    """Points of learned over random units in the same shape, the mean over sparsities."""
+def learned_masks(group: Group, journal: Journal, *, structure: str) -> list[Outcome]:
+    """Points of learned units over another choice of them that was trained as long, the mean over sparsities."""
     outcomes = []
-    for one in paired(default_runs(group.records, free=["structure"]), structure, "learned", "random"):
-        cells = pairs(one, structure, "learned", "random")
+    for one in paired(default_runs(group.records, free=["structure"]), structure_of, "learned", structure):
+        cells = pairs(one, structure_of, "learned", structure)
         note = f"at {' and '.join(f'{at:g}' for at in sorted(set(cells['requested'])))} %"
         outcomes.append(Outcome(_compared(one, cells, journal), note, one.title))
     return outcomes
@@ -80,8 +81,8 @@ def small_dense(group: Group, journal: Journal, *, apart: float) -> list[Outcome
     """Points over a small dense Transformer whose sparsity is at most so many points apart, the mean over sparsities.
     """
     outcomes = []
-    for one in paired(default_runs(group.records, free=["structure"]), structure, "learned", "dense"):
-        cells = pairs(one, structure, "learned", "dense")
+    for one in paired(default_runs(group.records, free=["structure"]), structure_of, "learned", "dense"):
+        cells = pairs(one, structure_of, "learned", "dense")
         cells = cells[(cells["counted_first"] - cells["counted_second"]).abs() <= apart]
         if len(cells):
             first, second = (cells[name].mean() for name in ("counted_first", "counted_second"))

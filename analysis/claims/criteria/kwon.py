@@ -8,11 +8,9 @@ from analysis.claims.claim import Outcome
 from analysis.claims.intervals import Largest
 from analysis.claims.registry import criterion
 from analysis.claims.replicates import estimate
-from analysis.claims.row_errors import ScoreOnRows, Scores, difference
-from analysis.data.columns import columns
+from analysis.claims.row_errors import difference, stage_score
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.records import DamagedRecordError
 from analysis.data.timings import add_timings, timings
 from analysis.kwon import comparisons
 from analysis.kwon import seconds as kwon_seconds
@@ -20,11 +18,6 @@ from analysis.kwon.runs import default_runs, fisher_rows, option
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from analysis.data.records import Record
-
-DENSE = "dense"
-STAGES = columns("prune_fisher", "stages", "stage", "value", "low", "high")
 
 
 @criterion
@@ -75,7 +68,7 @@ def predicted_labels(group: Group, journal: Journal) -> list[Outcome]:
             cells["difference"] = cells["value"] - cells["value_gold"]
             records = {record.run_id: record for record in one.records}
             ends = zip(cells["run_id"], cells["run_id_gold"], strict=True)
-            scores = [[_stage(records[run], journal, last=True) for run in both] for both in ends]
+            scores = [[stage_score(records[run], journal, last=True) for run in both] for both in ends]
             low, high = cells["difference"].min(), cells["difference"].max()
             note = f"{cells['constraint'].nunique()} budgets, {low:+.1f} to {high:+.1f}"
             outcomes.append(Outcome(estimate(cells, "difference", scores, difference), note, one.title))
@@ -98,7 +91,7 @@ def _best(group: Group, rows: pd.DataFrame, at_least: float, digits: int, journa
     effects, factors = [], []
     for _, members in budgets:
         if round(members["factor"].mean(), digits) >= at_least:
-            scores = [[_stage(records[run], journal, last=True), _stage(records[run], journal, last=False)]
+            scores = [[stage_score(records[run], journal, last=True), stage_score(records[run], journal, last=False)]
                       for run in members["run_id"]]  # fmt: skip
             effects.append(estimate(members, "change", scores, difference))
             factors.append(members["factor"].mean())
@@ -107,15 +100,3 @@ def _best(group: Group, rows: pd.DataFrame, at_least: float, digits: int, journa
     best = Largest(effects)
     note = f"at {factors[effects.index(best.main)]:.{digits}f} x"
     return [Outcome(best, note, group.title, cells=len(budgets))]
-
-
-def _stage(record: Record, journal: Journal, *, last: bool) -> ScoreOnRows:
-    """The model as it was before, or in the end; without a band where the table of stages cannot be used."""
-    scores = Scores(record, journal)
-    try:
-        stages = record.table("stages", STAGES)
-    except DamagedRecordError as error:
-        journal.warn(f"no band over rows: {error}")
-        return scores.of({"value": record.metrics["value" if last else "baseline"]})
-    row = (stages[stages["stage"] != DENSE].iloc[-1] if last else stages[stages["stage"] == DENSE].iloc[0]).to_dict()
-    return scores.of(row, stage=row["stage"])

@@ -20,7 +20,7 @@ from analysis.report.__main__ import main
 from analysis.report.grid import number
 from analysis.report.page import ordered, page
 from analysis.report.titles import TITLES
-from tests.support.records import cofi, kwon, michel, translation
+from tests.support.records import cofi, kwon, methods, michel, translation
 from tests.support.records.frame import DEMO, MINILM
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -85,6 +85,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kwon.latency_table(root, MINILM)
     cofi.everything(root, MINILM, seeds=1)
     translation.everything(root)
+    methods.contest(root, MINILM, {"fisher": [44, 46], "ziplm": [40, 41], "random": [120, 110]}, constraint=0.3)
     michel.benchmark(root, MINILM)
     hostile = michel.timing(root, DEMO | {"name": 'demo" onload="x'}, task=HOSTILE)
     result = json.loads((hostile / "result.json").read_text())
@@ -151,7 +152,8 @@ def test_every_figure_and_table_is_there_once(parsed: Page, made: list[Made], fi
         assert [row.cells for row in rows] == [[cell.replace("**", "") for cell in line] for line in expected]
     claims = {one.chapter for one in made if one.part == "claims"}
     assert claims == {
-        "Michel et al. 2019", "Michel et al. 2019 (translation)", "Kwon et al. 2022", "Xia et al. 2022", "All claims"
+        "Michel et al. 2019", "Michel et al. 2019 (translation)", "Kwon et al. 2022", "Xia et al. 2022",
+        "Methods against one another", "All claims",
     }  # fmt: skip
     downloads = [link for link in parsed.all("a") if "download" in link]
     assert len(downloads) == len(made) and len({link["download"] for link in downloads}) == len(made)

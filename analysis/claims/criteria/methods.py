@@ -1,0 +1,53 @@
+"""Which method of pruning is better? Judged per task from runs that differ in nothing else, from records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from analysis.claims.claim import Outcome
+from analysis.claims.criteria.curves import curves_of, pairs
+from analysis.claims.criteria.michel import advantage
+from analysis.claims.registry import criterion
+from analysis.claims.replicates import estimate, of_teachers
+from analysis.claims.row_errors import difference, stage_score
+from analysis.compare.method_pairs import method_pairs
+from analysis.data.groups import Group, by_condition, by_setting, of_all_kinds, teacher_of
+from analysis.data.loading import Journal
+
+
+@criterion
+def better(group: Group, journal: Journal, *, first: Mapping[str, str], second: Mapping[str, str]) -> list[Outcome]:
+    """Points of one way of pruning over another, the mean over budgets."""
+    import pandas as pd
+
+    outcomes = []
+    for task, both in method_pairs(group.records, first, second).items():
+        scores = [[stage_score(one, journal, last=True) for one in pair] for pair in both]
+        rows = pd.DataFrame([
+            {"teacher": teacher_of(one), "seed": one.seed, "difference": difference(own.value, other.value)}
+            for (one, _), (own, other) in zip(both, scores, strict=True)
+        ])  # fmt: skip
+        budgets = sorted({100 * float(one.config["constraint"]) for one, _ in both})
+        note = f"at {', '.join(f'{budget:g}' for budget in budgets)} % of the MACs"
+        outcomes.append(Outcome(estimate(rows, "difference", scores, difference), note, task))
+    return outcomes
+
+
+@criterion
+def better_order(group: Group, journal: Journal, *, order: str, other: str) -> list[Outcome]:
+    """Points of one order of heads over another, the mean over the shares pruned of both, without none and all."""
+    outcomes = []
+    for setting, members in by_setting(of_all_kinds(group).records).items():
+        records = by_condition(members)[0].records
+        ours, theirs = (curves_of(records, journal, order=name) for name in (order, other))
+        values, scores, better_at = {}, [], []
+        for teacher in sorted(ours.keys() & theirs.keys()):
+            if (mean := advantage(ours[teacher].series(), theirs[teacher].series(), 0.0)) is not None:
+                values[teacher] = 100 * mean.number
+                better_at.append(mean.note)
+                for share in mean.shares:
+                    scores += pairs(ours[teacher], share, theirs[teacher], share)
+        if values:
+            note = "; ".join(dict.fromkeys(better_at))
+            outcomes.append(Outcome(of_teachers(values, scores, difference), note, setting.task, tuple(values)))
+    return outcomes

@@ -1,0 +1,61 @@
+"""Two ways of pruning by `compress`, run by run: the same model, rows, calibration draw and budget under both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+
+from analysis.compare.runs import evaluated_on, fine_tuned_model, own_stages
+from analysis.data.groups import by_setting, condition_of
+from analysis.data.records import Record
+
+Pair = tuple[Record, Record]
+Condition = tuple[tuple[str, str], ...]
+
+
+def method_pairs(
+    records: Sequence[Record], first: Mapping[str, str], second: Mapping[str, str]
+) -> dict[str, list[Pair]]:
+    """The runs of two ways that differ in nothing else, by task; without tasks that have none.
+
+    Of a method the options with the most runs count, and of what is configured beside it what the most pairs have.
+
+    Arguments:
+        first, second: ``method`` and, where it is not the method's own, ``refine`` or ``refit``, as records resolve
+            them. Stages that neither names are those of each method.
+    """
+    free = {*first, *second} - {"method"}
+    chosen = {}
+    for setting, members in by_setting([record for record in records if record.verb == "compress"]).items():
+        own = own_stages(members, free)
+        ours, theirs = ({_cell(one): one for one in _of(own, way)} for way in (first, second))
+        pairs: dict[Condition, list[Pair]] = {}
+        for cell in sorted(ours.keys() & theirs.keys(), key=repr):
+            pairs.setdefault(_beside(ours[cell]), []).append((ours[cell], theirs[cell]))
+        if pairs:
+            chosen[setting.task] = max(pairs.values(), key=len)
+    return chosen
+
+
+def _of(records: Sequence[Record], way: Mapping[str, str]) -> list[Record]:
+    own = [record for record in records if all(record.metrics[name] == value for name, value in way.items())]
+    usual = Counter(map(_options, own)).most_common(1)
+    return [record for record in own if _options(record) == usual[0][0]]
+
+
+def _options(record: Record) -> Condition:
+    return tuple(sorted(item for item in condition_of(record).items() if item[0].startswith("method.")))
+
+
+def _beside(record: Record) -> Condition:
+    """Whatever is configured beside method, stages, budget and seeds."""
+    return tuple(sorted(item for item in condition_of(record).items() if not item[0].startswith("method.")))
+
+
+def _cell(record: Record) -> Hashable:
+    """All that may not differ: the model by its weights, the evaluation rows, how many examples are drawn to calibrate
+    on and by which seed, the budget, and what is configured beside."""
+    return (
+        fine_tuned_model(record), evaluated_on(record), int(record.config["calibration_examples"]), record.seed,
+        float(record.config["constraint"]), _beside(record),
+    )  # fmt: skip

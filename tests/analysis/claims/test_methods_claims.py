@@ -1,0 +1,156 @@
+"""Which method is better is judged run by run, by what the file of claims states, from records alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.claims import papers
+from analysis.claims.table import OURS
+from analysis.compare.method_pairs import method_pairs
+from analysis.data.groups import Group
+from analysis.data.loading import Journal, load
+from tests.support.claims import claim_of, rulings
+from tests.support.records import cofi, methods, michel
+from tests.support.records.frame import MINILM
+
+CLAIMS = ("ziplm", "kprune", "weights", "stepwise", "fisher", "cofi and ziplm")
+ZIPLM: dict[str, Any] = {"first": {"method": "ziplm"}, "second": {"method": "fisher"}}
+WEIGHTS: dict[str, Any] = {"first": {"method": "fisher", "refit": "weights"},
+                           "second": {"method": "fisher", "refit": "scales"}}  # fmt: skip
+BAND = 100 * 0.02 / stats.norm.isf(0.025)
+"""Standard error of a score of the factory in points."""
+
+
+def group(root: Path, verb: str = "compress") -> Group:
+    return Group([record for record in load([root], Journal()) if record.verb == verb])
+
+
+def judged(root: Path) -> Any:
+    """The claims table of the records below ``root``, by short names."""
+    records = load([root], Journal())
+    runs = {verb: [Group(own)] for verb in ("compress", "prune_heads", "prune_cofi")
+            if (own := [record for record in records if record.verb == verb])}  # fmt: skip
+    frame = papers.judged("methods", runs, Journal(), "a setting").frame
+    return frame.assign(claim=list(CLAIMS)).set_index("claim")
+
+
+def duel(root: Path, more: list[float], task: str = "sst2", *, constraint: float = 0.3, **of_rival: Any) -> None:
+    """Fisher, and a rival that is better by so much, as a share, a draw each."""
+    for seed, gain in enumerate(more):
+        methods.run(root, MINILM, "fisher", task, constraint=constraint, seed=seed, loss=0.1)
+        methods.run(root, MINILM, task=task, constraint=constraint, seed=seed, loss=0.1 - gain,
+                    **{"method": "ziplm", **of_rival})  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["ziplm", "kprune"])
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [([0.06, 0.07, 0.065], "holds"), ([-0.06, -0.07, -0.065], "does not hold"), ([0.001, 0.03, -0.01], "undecided")],
+)
+def test_rivals_of_fisher_are_paired_over_draws(tmp_path: Path, method: str, more: list[float], verdict: str) -> None:
+    duel(tmp_path, more, method=method)
+    row = judged(tmp_path).loc[method]
+    assert row["verdict"].startswith(verdict) and row["n"] == "3 draws, 872 rows"
+    spread = 100 * np.std(more, ddof=1)
+    error = (spread**2 / 3 + 2 * BAND**2) ** 0.5
+    freedom = error**4 / ((spread**2 / 3) ** 2 / 2 + (2 * BAND**2) ** 2 / 871)
+    low, high = stats.t.interval(0.95, freedom, loc=100 * np.mean(more), scale=error)
+    found = [float(row[name]) for name in ("estimate", "low", "high")]
+    assert found == pytest.approx([100 * np.mean(more), low, high], rel=1e-4)
+    assert "at 30 % of the MACs" in row[OURS]
+
+
+def test_high_compression_is_30_percent_and_no_other_budget(tmp_path: Path) -> None:
+    duel(tmp_path, [0.06, 0.07, 0.065])
+    before = judged(tmp_path).loc["ziplm", ["estimate", "low", "high"]].to_list()
+    duel(tmp_path, [-0.2, -0.2, -0.2], constraint=0.5)
+    assert judged(tmp_path).loc["ziplm", ["estimate", "low", "high"]].to_list() == before
+
+
+def test_one_draw_decides_nothing_and_no_run_is_one_line(tmp_path: Path) -> None:
+    duel(tmp_path, [0.2])
+    table = judged(tmp_path)
+    assert table.loc["ziplm", "verdict"] == "undecided: only 1 draw"
+    assert set(table.drop(index="ziplm")["verdict"]) == {"not tested"}
+
+
+def test_tasks_are_corrected_for(tmp_path: Path) -> None:
+    for task in ("sst2", "mrpc"):
+        duel(tmp_path, [0.06, 0.07, 0.065], task)
+    both = rulings("methods.better", group(tmp_path), **ZIPLM)
+    assert [(ruling.outcome.subject, ruling.confidence) for ruling in both] == [("mrpc", 0.975), ("sst2", 0.975)]
+    assert judged(tmp_path).loc["ziplm", "correction"] == "Bonferroni over 2, 97.50 % each"
+
+
+def test_answers_to_the_same_rows_are_paired(tmp_path: Path) -> None:
+    """Eight answers more of 400 are right: by bands nothing is known of two points, by the answers much."""
+    methods.contest(tmp_path, MINILM, {"fisher": [48] * 3, "ziplm": [40] * 3}, constraint=0.3)
+    [ruling] = rulings("methods.better", group(tmp_path), **ZIPLM)
+    main = ruling.outcome.effect.main
+    assert (main.by, main.rows, main.value) == ("answers", methods.ROWS, pytest.approx(2.0))
+    assert main.rows_error == pytest.approx(100 * (0.02 * 0.98 / methods.ROWS) ** 0.5, rel=0.08)
+    assert ruling.state == "holds"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"weights": "sha256:bb"}, {"teacher": 1}, {"calibration_examples": 512}, {"uniform": True},
+        {"labels": "predicted"}, {"budget": "parameters"}, {"refit": "scales"}, {"dtype": "bfloat16"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_differs_in_anything_else_is_not_paired(tmp_path: Path, other: dict[str, Any]) -> None:
+    """Another model, though of the same name; another draw, budget or stage; another number format."""
+    for name, how in (("other", other), ("same", {})):  # each read alone: a folder may not have both models
+        duel(tmp_path / name, [0.05, 0.06], **how)
+    fisher = [one for one in load([tmp_path / "same"], Journal()) if one.metrics["method"] == "fisher"]
+    rivals = [[one for one in load([tmp_path / name], Journal()) if one.metrics["method"] == "ziplm"]
+              for name in ("other", "same")]  # fmt: skip
+    assert method_pairs([*fisher, *rivals[0]], *ZIPLM.values()) == {}
+    claim = claim_of("methods.better", **ZIPLM)
+    assert claim.find({"compress": [Group([*fisher, *rivals[0]])]}) is None
+    both = method_pairs([*fisher, *rivals[0], *rivals[1]], *ZIPLM.values())
+    assert {task: {one.folder for pair in pairs for one in pair} for task, pairs in both.items()} == {
+        "sst2": {one.folder for one in [*fisher, *rivals[1]]}
+    }
+
+
+def test_refits_are_of_the_same_masks(tmp_path: Path) -> None:
+    """The method's own refit is scales; runs with another refinement or of another method are in no pair."""
+    for seed, gain in enumerate((0.06, 0.07, 0.065)):
+        for constraint in (0.3, 0.5):
+            shared: dict[str, Any] = {"constraint": constraint, "seed": seed}
+            methods.run(tmp_path, MINILM, "fisher", loss=0.1, **shared)
+            methods.run(tmp_path, MINILM, "fisher", loss=0.1 - constraint * gain, refit="weights", **shared)
+            methods.run(tmp_path, MINILM, "fisher", loss=0.9, refit="weights", refine="swap", **shared)
+            methods.run(tmp_path, MINILM, "magnitude", loss=0.5, refit="weights", **shared)
+    [ruling] = rulings("methods.better", group(tmp_path), **WEIGHTS)
+    assert ruling.outcome.effect.value == pytest.approx(100 * 0.4 * 0.065)
+    assert ruling.outcome.effect.main.runs == 3 and ruling.outcome.note == "at 30, 50 % of the MACs"
+
+
+def test_scores_anew_are_compared_share_by_share_over_teachers(tmp_path: Path) -> None:
+    for teacher, gain in enumerate((0.10, 0.11, 0.105)):
+        for order, more in (("importance", 0.0), ("importance_stepwise", gain)):
+            values = {0.0: 0.7, 0.2: 0.69 + more, 0.6: 0.5 + 2 * more, 1.0: 0.35 + 5 * more}
+            michel.pruning(tmp_path, MINILM, order, teacher, values=values)
+    [ruling] = rulings("methods.better_order", group(tmp_path, "prune_heads"))
+    assert ruling.outcome.effect.value == pytest.approx(100 * 1.5 * 0.105)
+    assert ruling.state == "holds" and len(ruling.outcome.members) == 3
+    assert judged(tmp_path).loc["stepwise", "n"] == "3 teachers, 2,000 rows"
+
+
+@pytest.mark.parametrize(("name", "structure"), [("fisher", "fisher"), ("cofi and ziplm", "ziplm")])
+def test_learned_masks_against_those_of_one_shot(tmp_path: Path, name: str, structure: str) -> None:
+    for seed in range(3):
+        cofi.run(tmp_path, MINILM, seed=seed, loss=0.02 + 0.001 * seed, counted=0.9)
+        cofi.run(tmp_path, MINILM, seed=seed, loss=0.12, counted=0.9, structure=structure)
+    table = judged(tmp_path)
+    assert (table.loc[name, "verdict"], float(table.loc[name, "estimate"])) == ("holds", pytest.approx(9.9))
+    assert set(table.drop(index=name)["verdict"]) == {"not tested"}

@@ -1,0 +1,113 @@
+"""Methods ranked at every budget: who is first, by how much on the same rows, in how long and with how much memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis.catalogue.method_rank import lines
+from analysis.compare import ranks
+from analysis.compare.pairs import Answered, compare_pair
+from analysis.compare.ranking import contests
+from analysis.data.groups import Group
+from analysis.data.loading import Journal, load
+from analysis.render.output import Drawing, Table
+from tests.support.records import methods
+from tests.support.records.frame import MINILM
+
+WRONG: dict[str, list[int]] = {"fisher": [44, 46, 54], "ziplm": [40, 41, 39], "random": [120, 110, 130]}
+
+
+def drawn(root: Path) -> tuple[Drawing, Table]:
+    journal = Journal()
+    figure, table = ranks.draw(Group(load([root], journal)), journal)
+    assert isinstance(figure, Drawing) and isinstance(table, Table) and journal.warnings == []
+    assert figure.name != table.name, "both write a CSV of their name"
+    return figure, table
+
+
+def row(frame: pd.DataFrame, **wanted: Any) -> dict[str, Any]:
+    own = frame[(frame[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    assert len(own) == 1
+    return dict(own.iloc[0])
+
+
+def test_every_pair_has_its_difference_and_every_method_its_place(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0, memory=3e9)
+    methods.contest(tmp_path, MINILM, {"fisher": [30] * 3, "ziplm": [36] * 3}, constraint=0.7)
+    figure, table = drawn(tmp_path)
+    assert len(table.frame) == 3 * 2 + 2
+    assert {(r.constraint, r.method, r.rank) for r in table.frame.itertuples()} == {
+        (0.3, "ziplm", 1), (0.3, "fisher", 2), (0.3, "random", 3), (0.7, "fisher", 1), (0.7, "ziplm", 2),
+    }  # fmt: skip
+    pair = row(table.frame, constraint=0.3, method="ziplm", rival="fisher")
+    assert pair["difference"] == pytest.approx(100 * 8 / methods.ROWS) and pair["runs"] == 3
+    assert (pair["seconds"], pair["memory_bytes"]) == (7.0, 3e9)
+    own, other = ([Answered("", "seed 0", methods.answers(wrong), 0) for wrong in WRONG[name]]
+                  for name in ("ziplm", "fisher"))  # fmt: skip
+    expected = compare_pair("accuracy", own, other)
+    assert (pair["low"], pair["high"]) == pytest.approx((100 * expected.low, 100 * expected.high))
+    mirrored = row(table.frame, constraint=0.3, method="fisher", rival="ziplm")
+    assert mirrored["difference"] == pytest.approx(-pair["difference"])
+    assert set(figure.frame["rival"]) == {"fisher"} and len(figure.frame) == 3
+
+
+def test_the_table_holds_each_to_the_best_and_to_the_next(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0, memory=3e9)
+    _, table = drawn(tmp_path)
+    shown = table.display.set_index("rank")
+    assert list(shown["method"]) == ["ZipLM", "Fisher information", "random"]
+    assert list(shown["score"]) == ["90.0", "88.0", "70.0"] and set(shown["MACs"]) == {"30 %"}
+    assert shown.loc["1", "less the best"] == "" and shown.loc["3", "less the next"] == ""
+    best, below = shown["less the best"], shown["less the next"]
+    assert best["2"].startswith("-2.0 (") and best["3"].startswith("-20.0 (")
+    assert below["2"].startswith("+18.0 (") and below["2"].endswith("), random")
+    assert (shown.loc["2", "seconds"], shown.loc["2", "memory (GB)"]) == ("7", "3.0")
+    assert "minilm-l6" in table.caption and "upper bound" in table.caption
+
+
+def test_memory_is_the_least_and_seconds_are_the_mean(tmp_path: Path) -> None:
+    for seed, (seconds, memory) in enumerate(((4.0, 2e9), (8.0, 5e9))):
+        for method in ("fisher", "ziplm"):
+            methods.answered(tmp_path, MINILM, method, 40, seed=seed, seconds=seconds, memory=memory)
+    one = row(drawn(tmp_path)[1].frame, method="ziplm")
+    assert (one["seconds"], one["memory_bytes"]) == (6.0, 2e9)
+
+
+def test_the_figure_holds_others_to_fisher_or_else_to_the_best(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, {"random": [90] * 3, "ziplm": [40] * 3, "magnitude": [60] * 3}, constraint=0.3)
+    figure, _ = drawn(tmp_path)
+    assert set(figure.frame["rival"]) == {"ziplm"} and set(figure.frame["method"]) == {"random", "magnitude"}
+    [axes] = figure.figure.axes
+    assert axes.get_ylabel() == "accuracy, points less ZipLM" and axes.get_title() == "sst2"
+    heights = sorted(float(line.get_ydata()[0]) for line in axes.get_lines() if line.get_label()[0] != "_")
+    assert heights == pytest.approx([-12.5, -5.0])
+    methods.contest(tmp_path, MINILM, {"fisher": [80] * 3}, constraint=0.3)
+    assert set(drawn(tmp_path)[0].frame["rival"]) == {"fisher"}
+
+
+def test_no_rival_no_table(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, {"fisher": [44]}, constraint=0.3)
+    methods.contest(tmp_path, MINILM, {"ziplm": [44]}, constraint=0.5)
+    methods.run(tmp_path, MINILM, "random", constraint=0.3)  # without answers
+    journal = Journal()
+    assert ranks.draw(Group(load([tmp_path], journal)), journal) == []
+
+
+def test_runs_of_another_model_are_in_no_contest(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, WRONG, constraint=0.3)
+    methods.contest(tmp_path, MINILM, {"flap": [10] * 3}, constraint=0.3, teacher=1)
+    assert "flap" not in set(drawn(tmp_path)[1].frame["method"])
+
+
+def test_the_rank_in_the_terminal_is_that_of_the_table(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0)
+    [contest] = contests(load([tmp_path], Journal()), Journal())
+    head, *rivals = lines("fisher", contest)
+    assert head == "sst2 at 0.3: fisher is 2 of 3 with accuracy 88.00, 7.0 s"
+    assert rivals[0].startswith("  against ziplm (90.00, 7.0 s): -2.00 (") and len(rivals) == 2
+    own = row(drawn(tmp_path)[1].frame, method="fisher", rival="ziplm")
+    assert f"({own['low']:+.2f} to {own['high']:+.2f}), bootstrap" in rivals[0]

@@ -51,6 +51,43 @@ def checked_batches(
         rows += size
 
 
+def check_own_task(model: PreTrainedModel, batches: Iterable[Batch]) -> None:
+    """Refuse checked batches of another task, of which the targets are not needed but show what they are of.
+
+    Labels that say nothing, as the -1 of a row without one, are of any task.
+
+    Raises:
+        UserError: targets that the model's task head cannot have, naming the batch (from 0).
+    """
+    for number, batch in enumerate(batches):
+        if foreign := _foreign(model, batch):
+            raise UserError(
+                f"batch {number} (from 0): {foreign}; calibrate a {type(model).__name__} on the task that it was "
+                "fine-tuned for, or leave the targets out"
+            )
+
+
+def _foreign(model: PreTrainedModel, batch: Batch) -> str:
+    """What of a batch cannot be of the model's task, in words; empty where nothing is."""
+    questions, labels = has_head(model, "QuestionAnswering"), batch.get("labels")
+    spans = next((name for name in ("start_positions", "end_positions") if name in batch), None)
+    if spans and not questions:
+        return f"{spans} are of questions"
+    if labels is None:
+        return ""
+    if questions:
+        return "labels are of no question"
+    classes, rows = int(model.config.num_labels or 0), len(batch["input_ids"])
+    shape = tuple(batch["input_ids"].shape) if has_head(model, "TokenClassification") else (rows,)
+    if labels.shape != shape:
+        return f"{_what('labels', batch)}, the model's are {_shown(shape)}"
+    if labels.is_floating_point() != (classes == 1):
+        return f"{_what('labels', batch)}, the model has {classes} outputs"
+    if classes > 1 and labels.numel() and int(labels.max()) >= classes:
+        return f"labels go up to {int(labels.max())}, the model's to {classes - 1}"
+    return ""
+
+
 def _check_inputs(own: str, batch: Batch) -> None:
     if not isinstance(batch, Mapping):
         raise UserError(f"{own} is a {type(batch).__name__}, it should have tensors by name (input_ids, ...)")

@@ -13,7 +13,7 @@ from prunekit.config.checks import one_of
 from prunekit.config.choices import LABELS
 from prunekit.config.ranges import LENGTH, SEEDS, PathRule, argument, within
 from prunekit.data.batches import Batch
-from prunekit.forward.checked_batches import checked_batches
+from prunekit.forward.checked_batches import check_own_task, checked_batches
 from prunekit.methods.common.chosen import chosen_stages
 from prunekit.methods.common.method import Compression
 from prunekit.methods.common.problem import Keep, Problem, computed
@@ -96,6 +96,8 @@ def compressions(
     check_finite(model)
     checked = checked_batches(model, batches, targets=own.labels, scored=labels == "gold")
     listed = [{name: batch[name] for name in batch if name != "index"} for batch in checked]
+    if not own.labels:
+        check_own_task(model, listed)
     rows = sum(len(batch["input_ids"]) for batch in listed)
     if not rows:
         raise UserError("batches: there are none, at least one example is needed")

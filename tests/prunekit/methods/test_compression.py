@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from torch import Tensor, nn
 
 import prunekit
@@ -71,6 +72,40 @@ def test_labels_are_asked_for_where_a_method_takes_a_loss() -> None:
     assert "labels of row 2 is 7" in refusal(model, [{**batch, "labels": torch.tensor([0, 1, 7, 0])}])
     for method in ("random", "magnitude", "flap"):
         prunekit.compress(model, [unlabelled], method=method)
+
+
+def headed(head: str) -> Any:
+    """A tiny model with another task head, as transformers names it."""
+    outputs = {"num_labels": 2} if head == "QuestionAnswering" else {}
+    return tiny("bert", head=getattr(transformers, f"AutoModelFor{head}"), **outputs)
+
+
+FOREIGN: list[tuple[str, dict[str, Tensor], str]] = [
+    ("SequenceClassification", {"labels": torch.tensor([0, 1, 3, 0])}, "labels go up to 3, the model's to 2"),
+    ("SequenceClassification", {"labels": torch.rand(4)}, "labels are float32 (4,), the model has 3 outputs"),
+    ("SequenceClassification", {"labels": torch.zeros(4, 6).long()}, "labels are int64 (4, 6), the model's are (4,)"),
+    ("SequenceClassification", {"start_positions": torch.zeros(4).long()}, "start_positions are of questions"),
+    ("TokenClassification", {"labels": torch.zeros(4).long()}, "labels are int64 (4,), the model's are (4, 6)"),
+    ("QuestionAnswering", {"labels": torch.zeros(4).long()}, "labels are of no question"),
+]
+
+
+@pytest.mark.parametrize(("head", "targets", "told"), FOREIGN)
+def test_calibration_of_another_task_is_refused_by_methods_that_need_no_labels(
+    head: str, targets: dict[str, Tensor], told: str
+) -> None:
+    model = headed(head)
+    batch = {**batch_for(model, 4, 6), **targets}
+    for method in ("flap", "random"):
+        line = refusal(model, [batch_for(model, 4, 6), batch], method=method)
+        assert line.startswith(f"batch 1 (from 0): {told}; calibrate a BertFor{head} on the task that it was")
+
+
+def test_labels_that_say_nothing_are_of_any_task() -> None:
+    for head, labels in (("SequenceClassification", torch.full((4,), -1)), ("TokenClassification",
+                         torch.full((4, 6), -100)), ("SequenceClassification", torch.arange(4) % 3)):  # fmt: skip
+        model = headed(head)
+        prunekit.compress(model, [{**batch_for(model, 4, 6), "labels": labels}], method="random")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from rich.text import Text
 from experiments.cli.outcome import curve_points, facts
 from prunekit.config.sections import Settings
 from prunekit.runs.execute import FinishedRecord
+from prunekit.runs.model_facts import weights_gone
 from prunekit.support.progress import console
 
 
@@ -34,7 +35,9 @@ def announce(record: dict[str, Any], config: Settings) -> dict[str, Any]:
     for name, model_folder in _models(record, Path(config.run.folder)):
         console.print(Text(f"  {name}: {model_folder}"), soft_wrap=True)
     if isinstance(record, FinishedRecord):
-        console.print(f"  finished before, {record.when}; run.force=true runs it again", soft_wrap=True)
+        gone = "its weights are gone, run.force=true makes them again"
+        again = gone if weights_gone(record, folder) else "run.force=true runs it again"
+        console.print(f"  finished before, {record.when}; {again}", soft_wrap=True)
     return record
 
 

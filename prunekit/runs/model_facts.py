@@ -41,6 +41,19 @@ Again = Callable[[Mapping[str, Any]], str]
 """From a record, as ``result.json`` has it, the command that makes its run again."""
 
 
+def weights_gone(record: Mapping[str, Any], folder: Path) -> bool:
+    """Whether a finished run left a model, or graphs, that are not in its folder any more."""
+    verb, config = record["verb"], record["config"]
+    leaves = {"prune_heads": bool(config.get("save")), "quantize": config.get("quantization") != "dynamic"}
+    graphs = verb == "quantize" and not (folder / "onnx").is_dir()
+    return graphs or (leaves.get(verb, verb in METHODS) and not has_model(folder))
+
+
+def has_model(folder: Path) -> bool:
+    """Whether a run's folder has the model that it left."""
+    return (folder / "model" / "config.json").exists()
+
+
 @dataclass(frozen=True)
 class RunModel:
     """A model of a finished run, or any other."""
@@ -80,7 +93,7 @@ def run_model(source: str, again: Again | None = None) -> RunModel:
     if record["verb"] not in METHODS:
         leave = ", ".join(METHODS)
         raise UserError(f"source: {source} is a run of {record['verb']}, which leaves no model; right would be {leave}")
-    if not (folder / "model" / "config.json").exists():
+    if not has_model(folder):
         save = " save=true" if record["verb"] == "prune_heads" else ""
         if again is None:
             raise UserError(f"source: {source} has no weights; run it again, with{save} run.force=true")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,22 @@ def test_stages_combine(folder: Path, refine: str, refit: str, stages: list[str]
     assert table(folder, record, "stages").stage.tolist() == stages
     assert (record["metrics"]["refine"], record["metrics"]["refit"]) == (refine, refit)
     assert record["sparsity"]["achieved_macs"] >= 0.5
+
+
+def test_a_finished_run_whose_weights_are_gone_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = [*SMALL, f"run.folder={folder}", "method=random", "refit=none", "constraint=0.45"]
+    model = folder / "compress" / perform("compress", *own)["run_id"] / "model"
+    said = {}
+    for name in ("there", "gone", "again"):
+        capsys.readouterr()
+        perform("compress", *own, *(["run.force=true"] if name == "again" else []))
+        said[name] = " ".join(capsys.readouterr().out.split())
+        assert model.is_dir() == (name != "gone")
+        if name == "there":
+            shutil.rmtree(model)
+    assert "run.force=true runs it again" in said["there"] and "weights" not in said["there"]
+    assert "its weights are gone, run.force=true makes them again" in said["gone"]
+    assert "finished before" not in said["again"]
 
 
 @pytest.mark.parametrize("budget", ["parameters", "latency"])

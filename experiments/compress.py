@@ -69,8 +69,8 @@ def procedure(config: Compress, run: Run) -> None:
     stages.finish(outcome.masks, small, timed)
     run.metrics |= {
         "method": config.method.name, "refine": refine, "refit": refit,
-        "sublayers_refitted": sum(row["status"] == "tuned" for row in outcome.report),
-        "sublayers_not_refitted": sum(row["status"] != "tuned" for row in outcome.report),
+        "sublayers_refitted": sum(row["status"].startswith("tuned") for row in outcome.report),
+        "sublayers_not_refitted": sum(not row["status"].startswith("tuned") for row in outcome.report),
     }  # fmt: skip
 
 

@@ -100,6 +100,16 @@ def albert_and_bert(runs: Runs) -> list[Group]:
 
 
 @evidence
+def two_orders(runs: Runs, *, order: str, other: str) -> list[Group]:
+    """Curves of pruned heads in two orders."""
+    return [
+        Group(members, group.label)
+        for group in _of(runs, "prune_heads")
+        if (members := [record for record in group.records if record.config["order"] in (order, other)])
+    ]
+
+
+@evidence
 def compressed(runs: Runs, *, first: Mapping[str, str], second: Mapping[str, str]) -> list[Group]:
     """Two ways of pruning by `compress` that differ in nothing else, one to one."""
     both = [pair for group in _of(runs, "compress") for pair in method_pairs(group.records, first, second).values()]

@@ -58,12 +58,12 @@ class Ziplm(Method):
             counts = stitching.stitch(np.ones(len(stitching.places)))
         if counts is None:
             raise budget.out_of_reach(model, stitching.least)
-        yield outcome("stitch", model, database, counts)
+        yield self._outcome("stitch", model, database, counts)
         if self.search_steps:
             with problem.stage("search", self.search_steps) as advance:
                 judge = judged_by(model, database, some(problem.batches, self.search_examples))
                 found = search_levels(stitching, judge, self.search_steps, problem.seed, advance)
-            yield outcome("search", model, database, found.counts)
+            yield self._outcome("search", model, database, found.counts)
 
     def _levels(self, problem: Problem) -> dict[str, Tensor]:
         with problem.stage("levels", problem.rows + 2 * len(blocks(problem.model))) as advance:
@@ -71,22 +71,24 @@ class Ziplm(Method):
             own = take_levels(problem.model, statistics, damping=self.damping, ratio=self.ratio, progress=advance)
         return own.to_tensors()
 
-
-def outcome(stage: str, model: PreTrainedModel, database: LevelDatabase, counts: Counts) -> Compression:
-    """The model with so many units a sublayer, each with the weights of its level."""
-    report: list[dict[str, Any]] = []
-    for block in blocks(model):
-        for sublayer, _, _, _ in projections(block):
-            levels, left, error = database.sublayers.get(place := f"{block.layer}.{sublayer}"), 0, None
-            if levels is not None:
-                left = counts[place]
-                at = levels.counts.tolist().index(left)
-                error = float((levels.measured[at] / levels.power.clamp_min(1e-300)).sqrt())
-            report.append({
-                "layer": block.layer, "sublayer": sublayer, "status": "tuned" if left else "skipped: no units left",
-                "units": left, "error_before": None, "error_after": error, "largest_scale": None,
-            })  # fmt: skip
-    return Compression(stage, database.masks(model, counts), database.weights(model, counts), report)
+    def _outcome(self, stage: str, model: PreTrainedModel, database: LevelDatabase, counts: Counts) -> Compression:
+        """The model with so many units a sublayer, each with the weights of its level, and what was done to each."""
+        report: list[dict[str, Any]] = []
+        for block in blocks(model):
+            for sublayer, _, _, _ in projections(block):
+                levels, left, error = database.sublayers.get(place := f"{block.layer}.{sublayer}"), 0, None
+                status = "skipped: no units left"
+                if levels is not None:
+                    left = counts[place]
+                    at = levels.counts.tolist().index(left)
+                    error = float((levels.measured[at] / levels.power.clamp_min(1e-300)).sqrt())
+                    more = float(levels.damping) > self.damping  # its normal equations are singular without
+                    status = (f"tuned: damping {float(levels.damping):g}" if more else "tuned") if left else status
+                report.append({
+                    "layer": block.layer, "sublayer": sublayer, "status": status, "units": left,
+                    "error_before": None, "error_after": error, "largest_scale": None,
+                })  # fmt: skip
+        return Compression(stage, database.masks(model, counts), database.weights(model, counts), report)
 
 
 def some(batches: Any, examples: int) -> list[Batch]:
@@ -107,7 +109,7 @@ def judged_by(model: PreTrainedModel, database: LevelDatabase, batches: list[Bat
 
     @torch.no_grad()
     def judge(counts: Counts) -> float:
-        small = outcome("", model, database, counts).smaller(model)
+        small = Compression("", database.masks(model, counts), database.weights(model, counts)).smaller(model)
         losses = [divergences(small(**model_inputs(batch, model.device)), batch, 1.0) for batch in answered]
         return float(torch.cat(losses).double().mean())
 

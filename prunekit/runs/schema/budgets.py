@@ -61,7 +61,7 @@ def under_a_budget(
                 fields(
                     LAYER,
                     Field("sublayer", "str", "attention or ffn"),
-                    Field("status", "str", "tuned, skipped: why, not reached"),
+                    Field("status", "str", "tuned, with more damping if that was needed, skipped: why, not reached"),
                     Field("units", "int", "that are kept"),
                     Field("error_before", "float", "relative to the target, at scales of 1", nullable=True),
                     Field("error_after", "float", "relative to the target, at the scales that are left", nullable=True),

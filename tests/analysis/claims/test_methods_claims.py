@@ -140,10 +140,12 @@ def test_scores_anew_are_compared_share_by_share_over_teachers(tmp_path: Path) -
         for order, more in (("importance", 0.0), ("importance_stepwise", gain)):
             values = {0.0: 0.7, 0.2: 0.69 + more, 0.6: 0.5 + 2 * more, 1.0: 0.35 + 5 * more}
             michel.pruning(tmp_path, MINILM, order, teacher, values=values)
+        michel.pruning(tmp_path, MINILM, "random", teacher, seed=7, values={0.0: 0.7, 0.2: 0.1, 1.0: 0.35})
     [ruling] = rulings("methods.better_order", group(tmp_path, "prune_heads"))
     assert ruling.outcome.effect.value == pytest.approx(100 * 1.5 * 0.105)
     assert ruling.state == "holds" and len(ruling.outcome.members) == 3
-    assert judged(tmp_path).loc["stepwise", "n"] == "3 teachers, 2,000 rows"
+    row = judged(tmp_path).loc["stepwise"]
+    assert row["n"] == "3 teachers, 2,000 rows" and "; run seeds: 0; " in row["setting"]
 
 
 @pytest.mark.parametrize(("name", "structure"), [("fisher", "fisher"), ("cofi and ziplm", "ziplm")])

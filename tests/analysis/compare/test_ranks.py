@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -83,7 +84,8 @@ def test_the_figure_holds_others_to_fisher_or_else_to_the_best(tmp_path: Path) -
     assert set(figure.frame["rival"]) == {"ziplm"} and set(figure.frame["method"]) == {"random", "magnitude"}
     [axes] = figure.figure.axes
     assert axes.get_ylabel() == "accuracy, points less ZipLM" and axes.get_title() == "sst2"
-    heights = sorted(float(line.get_ydata()[0]) for line in axes.get_lines() if line.get_label()[0] != "_")
+    named = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    heights = sorted(float(np.asarray(line.get_ydata())[0]) for line in named)
     assert heights == pytest.approx([-12.5, -5.0])
     methods.contest(tmp_path, MINILM, {"fisher": [80] * 3}, constraint=0.3)
     assert set(drawn(tmp_path)[0].frame["rival"]) == {"fisher"}

@@ -76,7 +76,7 @@ def test_labels_are_asked_for_where_a_method_takes_a_loss() -> None:
 
 def headed(head: str) -> Any:
     """A tiny model with another task head, as transformers names it."""
-    outputs = {"num_labels": 2} if head == "QuestionAnswering" else {}
+    outputs: dict[str, Any] = {"num_labels": 2} if head == "QuestionAnswering" else {}
     return tiny("bert", head=getattr(transformers, f"AutoModelFor{head}"), **outputs)
 
 

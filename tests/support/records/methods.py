@@ -79,7 +79,8 @@ def run(
               for layer in range(layers) for sublayer in ("attention", "ffn")]  # fmt: skip
     latency = [{"batch_size": batch, "length": 39, "dense_ms": 10.0 * batch, "pruned_ms": 5.0 * batch, "speedup": 2.0,
                 "mac_speedup": 1 / constraint} for batch in (1, 32)]  # fmt: skip
-    tables = {"stages": stages, "kept": kept, "latency": latency} | ({"refit": refits} if refit != "none" else {})
+    tables: dict[str, list[dict[str, Any]]] = {"stages": stages, "kept": kept, "latency": latency}
+    tables |= {"refit": refits} if refit != "none" else {}
     data = [{"role": role, "name": task, "source": "nyu-mll/glue", "split": split, "rows": rows,
              "rows_available": available, "fingerprint": "sha256:cd"}
             for role, split, rows, available in (

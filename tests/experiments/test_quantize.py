@@ -22,12 +22,12 @@ from prunekit.data.batches import evaluation_batches
 from prunekit.data.kinds import encode_for
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import load_tokenizer
-from prunekit.heads.runtime_speed import in_turn
 from prunekit.models.export.sessions import Session
 from prunekit.quantization.onnx_answers import Served
 from prunekit.runs.execute import FinishedRecord, run_id
 from prunekit.runs.local_input import local_input
 from prunekit.runs.recorded_shape import with_its_own_model
+from prunekit.runs.runtime_speed import in_turn
 from prunekit.runs.schema.answer_file import FILE, read_answers
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import weights_fingerprint

@@ -41,7 +41,7 @@ class QuantizeSettings(Experiment):
     training_examples: int | None = within(None, 1, EXAMPLES)
     """Training examples, a seeded sample; null for as many as the teacher had."""
     decay: float = within(0.99, 0, 1, below=True)
-    """Of the moving average of the ranges of inputs (``aware``); the paper has no number."""
+    """Of the moving average of the ranges of inputs (``aware``); the authors' code has 0.9999."""
     batch_sizes: list[int] = within([1, 32], 1, BATCH, fewest=1)
     """Batch sizes at which latency is measured, at the task's mean length."""
     warmup: int = within(2, 0, ROUNDS)

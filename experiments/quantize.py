@@ -55,12 +55,8 @@ def saved_run(config: Quantize) -> SavedRun | None:
         return read_saved_run(config.source, config.run.folder, command_of)
     if config.remaining == 1:
         return None
-    wanted = as_pruned(config)
-    record = prune_cofi.execute(wanted)
-    saved = SavedRun(Path(config.run.folder) / prune_cofi.name / record["run_id"], record)
-    if not saved.model_folder.exists():  # a record without its weights, as logged runs are
-        record = prune_cofi.execute(dataclasses.replace(wanted, run=dataclasses.replace(config.run, force=True)))
-    return dataclasses.replace(saved, record=record)
+    record = prune_cofi.execute(as_pruned(config), needs_model=True)
+    return SavedRun(Path(config.run.folder) / prune_cofi.name / record["run_id"], record)
 
 
 def as_pruned(config: Quantize) -> PruneCofi:
@@ -69,7 +65,7 @@ def as_pruned(config: Quantize) -> PruneCofi:
         model=config.model, task=config.task, train=config.train, scale=config.scale, teacher=config.teacher,
         run=dataclasses.replace(config.run, force=False), evaluation=config.evaluation, seed=config.seed,
         sparsity=round(1 - config.remaining, 9), structure="fisher", student=config.student,
-        repeats=config.scale.repeats,
+        repeats=config.student_repeats,
     )  # fmt: skip
 
 

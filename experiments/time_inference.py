@@ -62,7 +62,6 @@ def procedure(config: TimeInference, run: Run) -> None:
 
     from prunekit.cofi.shape_models import time_shape
     from prunekit.heads.inference_speed import forward_rows, throughput_ratio
-    from prunekit.heads.runtime_speed import time_runtimes
     from prunekit.heads.timing_subject import timed_model, timed_scores, without_lowest
     from prunekit.models.blocks import describe
     from prunekit.models.costs import cost
@@ -70,6 +69,7 @@ def procedure(config: TimeInference, run: Run) -> None:
     from prunekit.models.input_tables import check_length, positions
     from prunekit.runs.recorded_shape import read_shape
     from prunekit.runs.run_data import evaluation_examples
+    from prunekit.runs.runtime_speed import time_runtimes
 
     if config.shape_of is not None:
         return time_shape(read_shape(config.shape_of), config.lengths, config, run, config.runtimes)

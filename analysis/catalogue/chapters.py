@@ -108,6 +108,8 @@ class Chapter:
 
 COMPARED = ("prune_heads", "compress", "prune_cofi")
 """Verbs whose models are compared with those of Fisher pruning."""
+SCORED = (*COMPARED, "quantize")
+"""And those whose scores stand beside them."""
 NO_DEFAULT = "none of the default setting"
 NO_JOINT = "none with all kinds of attention ranked together"
 CHAPTERS = (
@@ -211,8 +213,8 @@ CHAPTERS = (
     Chapter(
         title="All methods",
         parts=(
-            Part("compare", "prune_fisher", figure.draw, one_run=False, beside=COMPARED),
-            Part("paired", "prune_fisher", paired_table.draw, one_run=False, beside=COMPARED),
+            Part("compare", "prune_fisher", figure.draw, one_run=False, beside=SCORED),
+            Part("paired", "prune_fisher", paired_table.draw, one_run=False, beside=SCORED),
             Part("served", "prune_fisher", served.draw_methods, one_run=False, beside=COMPARED),
         ),
         all_tasks=True,

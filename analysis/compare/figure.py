@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.compare.front import draw_front, on_front
-from analysis.compare.runs import Comparable, comparable, lengths, run_points
+from analysis.compare.runs import EIGHT_BITS, Comparable, comparable, lengths, run_points
 from analysis.compare.table import LEVELS, best_within, table
 from analysis.compare.timed import add_times
 from analysis.compare.words import FAMILIES, ORACLE, caption, letter_of, letters_text, macs_text, method_look, rank
@@ -90,7 +90,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         cells.append(frame)
         compared.append(runs)
         macs.append(macs_text(counted))
-    if alone and len({record.verb for record in group.records}) > 1:
+    if alone and len({record.verb for record in group.records} - {EIGHT_BITS}) > 1:
         journal.missing.append(
             f"{group.records[0].model.name}/compare: no two of prune_heads, prune_fisher and prune_cofi with the same "
             f"teacher and evaluation rows on {', '.join(alone)}"

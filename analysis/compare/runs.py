@@ -1,4 +1,5 @@
-"""Runs of all methods that may be compared: one teacher, one set of evaluation rows, each method's default setting."""
+"""Runs of all methods that may be compared: one teacher, one set of evaluation rows, each method's default setting; and
+beside them pruned models in 8 bits of the same teachers, on the same rows."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from analysis.data.loading import Journal, read_tables
 from analysis.data.marks.trivial import at_chance, trivial_score
 from analysis.data.records import Record
 from analysis.kwon import runs as kwon_runs
+from analysis.quantization.runs import quantization
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +27,8 @@ VARIANTS = ("importance_released", "importance_stepwise")
 OWN_STAGES = {"budget": "mac", "refine": "auto", "refit": "auto", "uniform": False, "labels": "gold"}
 """Of the runs of `compress` that are compared: each method as it is."""
 POINTS = columns("prune_heads", "points", "share", "metric", "value", "achieved_macs", "achieved_parameters")
+ASKED = {"prune_cofi": "sparsity", "quantize": "remaining"}
+"""By verb the setting that says how small a model is to be, if not ``constraint``."""
 NUMBERS = ("parameters_percent", "macs_percent", "seconds")
 """What a run has beside its score; its speed-up depends on machine and batch."""
 
@@ -36,6 +40,8 @@ class Comparable:
     task: str
     members: dict[str, list[Record]]
     """By verb, in its default setting."""
+    apart: int = 0
+    """Runs of models in 8 bits that are not among them: of other teachers, rows or settings."""
 
     @property
     def records(self) -> list[Record]:
@@ -45,13 +51,13 @@ class Comparable:
 def comparable(records: Sequence[Record], fewest: int = 2) -> Comparable | None:
     """The runs of one task that the most methods share; None where fewer verbs than ``fewest`` are to be compared.
 
-    Of several teachers those count whose runs exist for all of the methods found.
+    Of several teachers those count whose runs exist for all of the methods found. Models in 8 bits choose no teachers:
+    of them those count that are there for all teachers that the others chose.
     """
-    by_teacher: dict[tuple[str, str], dict[str, list[Record]]] = {}
+    by_teacher: dict[Start, dict[str, list[Record]]] = {}
     for record in records:
-        model, rows = fine_tuned_model(record), evaluated_on(record)
-        if model and rows:
-            by_teacher.setdefault((rows, model), {}).setdefault(record.verb, []).append(record)
+        if record.verb in USUAL and (start := _start(record)) is not None:
+            by_teacher.setdefault(start, {}).setdefault(record.verb, []).append(record)
     alike: dict[tuple[str, frozenset[str]], list[Record]] = {}
     for (rows, _), by_verb in by_teacher.items():
         usual = {verb: chosen_runs for verb, runs in by_verb.items() if (chosen_runs := USUAL[verb](runs))}
@@ -61,19 +67,23 @@ def comparable(records: Sequence[Record], fewest: int = 2) -> Comparable | None:
         return None
     chosen = next(runs for (rows, verbs), runs in alike.items() if (len(verbs), len(runs), rows) == max(shared))
     members = {verb: [record for record in chosen if record.verb == verb] for verb in USUAL}
-    return Comparable(records[0].task, {verb: runs for verb, runs in members.items() if runs})
+    in_8_bits = [record for record in records if record.verb == EIGHT_BITS]
+    members[EIGHT_BITS] = _in_8_bits(in_8_bits, {_start(record) for record in chosen})
+    apart = len(in_8_bits) - len(members[EIGHT_BITS])
+    return Comparable(records[0].task, {verb: runs for verb, runs in members.items() if runs}, apart)
 
 
 def run_points(runs: Comparable, journal: Journal) -> pd.DataFrame:
     """A row a run, of a curve of heads a row a share: the score in per cent, what is left, and what pruning took.
 
-    Columns: ``method`` (verb and what chose the units), ``asked`` (the share, constraint or sparsity asked for),
+    Columns: ``method`` (verb and what chose the units), ``asked`` (the share, constraint, sparsity or
+    share of the MACs asked for),
     ``run_id``, those of :func:`~analysis.data.frames.run_rows` and :data:`NUMBERS`, NaN where they are not recorded.
     """
     import pandas as pd
 
     parts = [_points_of_heads(runs.members.get("prune_heads", []), journal)]
-    for verb in ("prune_fisher", "compress", "prune_cofi"):
+    for verb in ("prune_fisher", "compress", "prune_cofi", EIGHT_BITS):
         members = runs.members.get(verb, [])
         parts.append(run_rows(
             [Group(members)],
@@ -161,6 +171,15 @@ def _usual_compress(records: Sequence[Record]) -> list[Record]:
     return [record for members in by_method.values() for record in by_condition(members)[0].records]
 
 
+def _in_8_bits(records: Sequence[Record], starts: set[Start | None]) -> list[Record]:
+    """Of what `remaining` asked for: of each way to 8 bits and share the runs, where all of these teachers have one."""
+    cells: dict[tuple[str, float], list[Record]] = {}
+    same = [record for record in records if _start(record) in starts and not record.config.get("source")]
+    for record in by_condition(same)[0].records if same else []:
+        cells.setdefault((chosen_by(record), _asked(record)), []).append(record)
+    return [record for runs in cells.values() if {_start(one) for one in runs} == starts for record in runs]
+
+
 USUAL: dict[str, Callable[[Sequence[Record]], list[Record]]] = {
     "prune_heads": _usual_heads,
     "prune_fisher": _usual_fisher,
@@ -168,6 +187,10 @@ USUAL: dict[str, Callable[[Sequence[Record]], list[Record]]] = {
     "prune_cofi": _usual_cofi,
 }
 """The verbs that are compared, and which of their runs."""
+EIGHT_BITS = "quantize"
+"""The verb whose models stand beside them, in 8 bits."""
+Start = tuple[str, str]
+"""Evaluation rows, and the whole model: an id may stand for several."""
 
 
 def chosen_by(record: Record) -> str:
@@ -176,11 +199,19 @@ def chosen_by(record: Record) -> str:
         return cofi_runs.structure(record)
     if record.verb == "compress":
         return str(record.config["method"]["name"])
+    if record.verb == EIGHT_BITS:
+        return quantization(record)
     return str(kwon_runs.option(record, "score"))
 
 
 def _asked(record: Record) -> float:
-    return float(record.config["sparsity" if record.verb == "prune_cofi" else "constraint"])
+    return float(record.config[ASKED.get(record.verb, "constraint")])
+
+
+def _start(record: Record) -> Start | None:
+    """What a run started from; None where the record does not say."""
+    model, rows = fine_tuned_model(record), evaluated_on(record)
+    return (rows, model) if model and rows else None
 
 
 def fine_tuned_model(record: Record) -> str:

@@ -21,7 +21,7 @@ def seconds_of(record: Record) -> float:
 
     Of heads: what ranking them took, for the whole curve (weights and chance take none that is recorded); of Fisher
     pruning: gradients, search, rearrangement and tuning; of other methods: all their stages; of CoFi and its baselines:
-    scores and all training.
+    scores and all training. What a model in 8 bits took with its pruning, its record does not say.
     """
     took = record.seconds
     if record.verb in ("prune_fisher", "compress"):

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analysis.compare.runs import Comparable
+from analysis.compare.runs import EIGHT_BITS, Comparable
 from analysis.compare.words import ORACLE, method_look
 from analysis.data.averages import unpruned
 from analysis.data.groups import describe
 from analysis.data.marks.trivial import ANSWER, trivial_text
-from analysis.data.served import INT8
+from analysis.data.served import INT8, OWN_INT8
 from analysis.render.output import Table
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ SERVED_TEXT = (
     "As served: measured speed-up of the smallest of these models that was timed so, whole and pruned each in its "
     f"fastest runtime. {INT8} "
 )
+SERVED_8_TEXT = f"{OWN_INT8} "
 SECONDS = (
     "Seconds: of pruning itself, the mean of its runs, of what is distilled the longest, as runs of a seed share their "
     "warm-up; empty where not recorded or of another machine. "
@@ -45,6 +46,8 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], words:
     best = pd.concat(parts, ignore_index=True).drop(columns="panel")
     first = ["task", "method", "level"]
     records = [record for runs in compared for record in runs.records]
+    served = SERVED_TEXT if "served" in best else ""
+    served_8 = SERVED_8_TEXT if served and any(EIGHT_BITS in runs.members for runs in compared) else ""
     return Table(
         name="compare",
         title="All methods: the best score with at most so many of the MACs",
@@ -53,9 +56,9 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], words:
         caption="Cells: mean score (points against the unpruned model of the same teacher; MACs that it really has). "
         "Bold: the best of a task, never the oracle, which knows the evaluation data. The best is chosen by the scores "
         "shown, among runs that exist; where a method has none so small, its fewest MACs are told. "
-        f"{SECONDS}{SERVED_TEXT if 'served' in best else ''}{' '.join(dict.fromkeys(words))} {describe(records)}",
+        f"{SECONDS}{served}{served_8}{' '.join(dict.fromkeys(words))} {describe(records)}",
         narrow=("task", "method", *map(_heading, LEVELS)),
-        of_other_columns=(SECONDS, SERVED_TEXT),
+        of_other_columns=(SECONDS, SERVED_TEXT, SERVED_8_TEXT),
     )  # fmt: skip
 
 

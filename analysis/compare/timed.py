@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from analysis.compare.runs import Comparable
+from analysis.compare.runs import EIGHT_BITS, Comparable
 from analysis.compare.seconds import whole_training
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import disturbed, timed_by
-from analysis.data.served import as_served, runtime_tables, runtimes_text
+from analysis.data.served import as_served, in_8_bits, runtime_tables, runtimes_text
 from analysis.data.timings import latency_tables
 
 if TYPE_CHECKING:
@@ -39,11 +39,13 @@ def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple
 
     Where shapes were timed again in several runtimes, also ``served``, the speed-up with each model in its fastest, and
     ``served_in``, which those are; at the batch size of ``speedup``, or the largest, and the longest sequences there.
+    Of models in 8 bits it is that of the graph that was scored, over the whole model in float32.
     """
     device = _usual_device(runs)
     here = [record for record in runs.records if record.device == device]
     timed = [record for record in here if record.verb != "prune_heads"]
-    tables = {record.run_id: (record, table) for record, table in latency_tables(timed, journal)}
+    in_torch = [record for record in timed if record.verb != EIGHT_BITS]
+    tables = {record.run_id: (record, table) for record, table in latency_tables(in_torch, journal)}
     batches = _batches(list(tables.values()))
     speedups: dict[str, float] = {}
     lengths: dict[str, set[int]] = {}
@@ -73,7 +75,7 @@ def _with_served(
 ) -> pd.DataFrame:
     served = {}
     for record, table in runtime_tables(timed, journal):
-        cells = as_served(table)
+        cells = as_served(in_8_bits(table) if record.verb == EIGHT_BITS else table)
         batch = batches.get(record.verb)
         at = batch if batch in set(cells["batch_size"]) else cells["batch_size"].max()
         served[record.run_id] = cells[cells["batch_size"] == at].iloc[-1]

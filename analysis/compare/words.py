@@ -10,7 +10,7 @@ from analysis.cofi import runs as cofi_runs
 from analysis.data.groups import describe
 from analysis.data.marks.quiet import disturbed_text
 from analysis.kwon.seconds import PARTS
-from analysis.render.style import BLUE, GREEN, PURPLE, STRUCTURES, VERMILLION, Look
+from analysis.render.style import BLUE, GREEN, ORANGE, PURPLE, STRUCTURES, VERMILLION, Look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +23,7 @@ FAMILIES: Mapping[str, tuple[str, str, Look]] = {
     "prune_fisher": ("fisher", "Fisher pruning by", Look("Fisher pruning's baselines", VERMILLION, "s", (0, (4, 1.5)))),
     "compress": ("", "pruned by", Look("other methods", PURPLE, "D", (0, (5, 1, 1, 1)))),
     "prune_cofi": ("learned", "distilled:", Look("CoFi's baselines", BLUE, "^", "-")),
+    "quantize": ("aware", "in 8 bits,", Look("in 8 bits, not trained for it", ORANGE, "v", (0, (3, 1, 1, 1)))),
 }
 """By verb: what chooses the units in the method itself, words, and the look of all its curves, named as that of its
 baselines."""
@@ -39,10 +40,13 @@ LETTERS = {
 """Beside the curves of baselines, by what chooses their units; what has no letter stands there by its name."""
 ORACLE = "prune_heads oracle"
 """It knows the labels that it is evaluated on."""
-NAMES = {"fisher": "Fisher information", "magnitude": "weight magnitude", "random": "chance", "flap": "FLAP"}
+NAMES = {
+    "fisher": "Fisher information", "magnitude": "weight magnitude", "random": "chance", "flap": "FLAP",
+    "dynamic": "after training", "trained": "trained as long without (control)",
+}  # fmt: skip
 TITLES = {
     "prune_heads": "heads", "prune_fisher": "Fisher pruning", "compress": "other methods without training",
-    "prune_cofi": "CoFi and its baselines",
+    "prune_cofi": "CoFi and its baselines", "quantize": "models in 8 bits",
 }  # fmt: skip
 
 
@@ -53,7 +57,8 @@ def method_look(method: str) -> tuple[Look, bool]:
     name = NAMES.get(choice, choice)
     if verb == "prune_cofi":
         name = STRUCTURES[choice].label if choice in STRUCTURES else choice
-    plain = {"prune_fisher": "Fisher pruning", "prune_cofi": name}.get(verb) if choice == itself else None
+    own = {"prune_fisher": "Fisher pruning", "prune_cofi": name, "quantize": "in 8 bits, trained for it (Q8BERT)"}
+    plain = own.get(verb) if choice == itself else None
     return replace(look, label=plain or f"{words} {name}"), choice == itself
 
 
@@ -94,6 +99,10 @@ def caption(
         words.append(f"{missed} runs that missed their target sparsity are drawn at what they reached.")
     if any(r.config.get("student", {}).get("select_on") == "validation" for r in runs.members.get("prune_cofi", [])):
         words.append("Best weights of CoFi's training chosen on the evaluation data, as in the paper.")
+    if "quantize" in runs.members:
+        words.append("Models in 8 bits were pruned by Fisher information and trained, then quantised.")
+    if runs.apart:
+        words.append(f"Models in 8 bits of other teachers, rows or settings are left out ({runs.apart} runs).")
     words.append(describe(runs.records))
     return " ".join(word for word in words if word)
 
@@ -129,7 +138,7 @@ def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: fl
     unknown = f" Not recorded: {', '.join(absent)}." if absent else ""
     if level is None:
         return unknown.strip()
-    what = "; ".join(f"{TITLES[verb]}: {parts[verb]}" for verb in runs.members)
+    what = "; ".join(f"{TITLES[verb]}: {parts[verb]}" for verb in runs.members if verb in parts)
     beside = disturbed_text(
         [record for verb in ("prune_fisher", "prune_cofi") for record in runs.members.get(verb, [])],
         " Among these", [*PARTS, "train"],

@@ -17,6 +17,8 @@ TABLE = "runtimes"
 RUNTIMES = columns("time_inference", TABLE)
 INT8 = "Models in onnx-int8 have weights in 8 bits: their scores are not those of the table."
 """What a caption must say where that runtime is in a table of scores."""
+OWN_INT8 = "Models in 8 bits are scored as they are timed, the whole model beside them is in float32."
+"""And what where models that were scored in it are."""
 
 
 def runtime_tables(records: Iterable[Record], journal: Journal) -> list[tuple[Record, pd.DataFrame]]:
@@ -24,6 +26,12 @@ def runtime_tables(records: Iterable[Record], journal: Journal) -> list[tuple[Re
     of before, are not in it."""
     runs = {timed_by(record).run_id: record for record in records if timed_by(record).rows.get(TABLE)}
     return [(runs[t.run_id], table) for t, table in read_tables(map(timed_by, runs.values()), TABLE, RUNTIMES, journal)]
+
+
+def in_8_bits(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the runtimes of a run of `quantize` those of the whole model in float32 and of what was put into 8 bits."""
+    pairs = [("original", "onnx"), ("pruned", "onnx-int8")]
+    return table[[pair in pairs for pair in zip(table["variant"], table["runtime"], strict=True)]]
 
 
 def as_served(table: pd.DataFrame) -> pd.DataFrame:

@@ -41,13 +41,14 @@ class Verb:
             record = self.execute(config)
             return announce(record, config) if processes.rank() == 0 else record
 
-    def execute(self, config: Any) -> dict[str, Any]:
-        """Run a configuration once and return its record."""
+    def execute(self, config: Any, *, needs_model: bool = False) -> dict[str, Any]:
+        """Run a configuration once and return its record; also again if the model that it leaves is needed and gone."""
         from prunekit.runs.execute import execute
 
         return execute(
             self.name, self.revision(config), config, self.procedure,
             measures_time=self.measures_time(config), draw=_pictures, again=self.again,
+            needs_model=needs_model,
         )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from prunekit.data.kinds import new_tokenizer
 from prunekit.data.rows import load_rows
 from prunekit.evaluation.evaluate import model_record
 from prunekit.evaluation.speed import latency_rows
-from prunekit.heads.runtime_speed import time_runtimes
 from prunekit.heads.settings import TimingSettings
 from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
@@ -19,6 +18,7 @@ from prunekit.models.pretrained import on_device
 from prunekit.models.surgery import prune
 from prunekit.runs.execute import Run
 from prunekit.runs.recorded_shape import RecordedShape
+from prunekit.runs.runtime_speed import time_runtimes
 from prunekit.runs.teachers import new_model
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
-"""Fake quantisation as in Q8BERT (Zafrir et al. 2019, Sec. 3): a model computes with numbers of 8 bits, in float.
+"""Fake quantisation as in Q8BERT (Zafrir et al. 2019): a model computes with numbers of 8 bits, in float.
 
-Symmetric and linear, without a zero point (Eq. 1): Q(x) = clamp(round(x S), -127, 127), and what a layer computes with
-is Q(x) / S, in float32 also under autocast. Weights have S = 127 / max |W|, the inputs of linear layers S = 127 /
-EMA(max |x|), an exponential moving average that is taken while the model trains (Eq. 2 and 3). Plain linear layers and
-embeddings (no subclasses) are quantised, biases, softmax and LayerNorm are not. Backwards the rounding and the clamping
-are the identity (the straight-through estimator, Eq. 5).
+Symmetric and linear, without a zero point: Q(x) = clamp(round(x S), -127, 127), and what a layer computes with is
+Q(x) / S, in float32 also under autocast. Weights have S = 127 / max |W|, the inputs of linear layers S = 127 /
+EMA(max |x|), an exponential moving average that is taken while the model trains. Plain linear layers and embeddings (no
+subclasses) are quantised, biases, softmax and LayerNorm are not. Backwards the rounding and the clamping are the
+identity (the straight-through estimator). Where the authors' code does something else: ``docs/deviations.md``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LEVELS = 127
-"""M of the paper: the largest whole number on either side of 0."""
+"""The largest whole number on either side of 0."""
 RANGE = "input_range"
 """Buffer of a linear layer, (): the moving average of max |x| of its inputs, 0 before the first."""
 

@@ -15,7 +15,6 @@ import torch
 from prunekit.data.batches import Examples
 from prunekit.data.rows import load_rows
 from prunekit.evaluation.evaluate import Evaluated, evaluate
-from prunekit.heads.runtime_speed import in_turn
 from prunekit.models import checkpoints
 from prunekit.models.costs import cost
 from prunekit.models.export.exporting import export
@@ -27,6 +26,7 @@ from prunekit.quantization.settings import QuantizeSettings
 from prunekit.runs.beside_trivial import record_beside_trivial
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import evaluation_examples
+from prunekit.runs.runtime_speed import in_turn
 from prunekit.runs.teachers import Teacher
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import model_fingerprint

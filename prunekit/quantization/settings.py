@@ -21,13 +21,16 @@ class QuantizeSettings(Experiment):
     source: str | None = path_setting()
     """Folder of a finished run of `finetune`, `prune_fisher`, `prune_cofi` or `compress`, also as ``VERB/RUN_ID`` in
     `run.folder`. Model, task, the teacher's recipe and (but of `finetune`) `evaluation` are those of that run,
-    `remaining` and `student` play no part.
+    `remaining`, `student` and `student_repeats` play no part.
     Null: what `remaining` says, trained if no run before did."""
     remaining: float = within(1.0, 0, 1, above=True)
     """Share of the layers' weights, and so about of their MACs, that the model has: 1 is the teacher, of less it is
     pruned by Fisher information and trained as `prune_cofi structure=fisher sparsity=1-remaining` does."""
     student: StudentConfig = field(default_factory=StudentConfig)
     """How the model of `remaining` is trained after pruning, as of `prune_cofi`."""
+    student_repeats: int = within(5, 1, ROUNDS)
+    """Rounds in which the run of that model times it, `repeats` of `prune_cofi`: runs that differ in it have a model
+    each."""
     quantization: str = "dynamic"
     """``dynamic``: quantised after training; ``aware``: trained in fake quantisation first (Zafrir et al. 2019);
     ``trained``: trained as long without it, ``aware``'s control. The int8 model of all three is ONNX Runtime's."""
@@ -38,7 +41,7 @@ class QuantizeSettings(Experiment):
     training_examples: int | None = within(None, 1, EXAMPLES)
     """Training examples, a seeded sample; null for as many as the teacher had."""
     decay: float = within(0.99, 0, 1, below=True)
-    """Of the moving average of the ranges of inputs (``aware``); the paper has no number."""
+    """Of the moving average of the ranges of inputs (``aware``); the authors' code has 0.9999."""
     batch_sizes: list[int] = within([1, 32], 1, BATCH, fewest=1)
     """Batch sizes at which latency is measured, at the task's mean length."""
     warmup: int = within(2, 0, ROUNDS)

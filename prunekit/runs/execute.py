@@ -25,7 +25,7 @@ import yaml
 from prunekit.config.sections import Settings
 from prunekit.runs import provenance
 from prunekit.runs.answer_parts import AnswerParts
-from prunekit.runs.finished import read_result, teacher_has_changed
+from prunekit.runs.finished import read_result, why_again
 from prunekit.runs.local_input import local_input
 from prunekit.runs.model_facts import Again
 from prunekit.runs.recorded_shape import with_its_own_model
@@ -190,13 +190,13 @@ class FinishedRecord(dict[str, Any]):
 
 def execute(
     verb: str, revision: int, config: Settings, procedure: Procedure, *, measures_time: bool = False,
-    draw: Draw | None = None, again: Again | None = None,
+    draw: Draw | None = None, again: Again | None = None, needs_model: bool = False,
 ) -> dict[str, Any]:
     """Run a procedure once for this configuration and return its record (``result.json``).
 
-    A finished run is returned as it is (:class:`FinishedRecord`), unless its teacher has been trained to other weights
-    since; an interrupted one goes on from what it left; two processes on the same configuration wait for each other.
-    Local input whose content has changed makes another run.
+    A finished run is returned as it is (:class:`FinishedRecord`), unless :func:`prunekit.runs.finished.why_again` says
+    why not (``needs_model``: the model that it leaves must be there); an interrupted one goes on from what it left; two
+    processes on the same configuration wait for each other. Local input whose content has changed makes another run.
     ``measures_time`` puts hardware, threads and dtype into the identity. What ``draw`` makes goes to Weights & Biases,
     where the run is copied to. ``again`` says the command that makes a run again whose weights are missing here.
     Of processes that have :func:`prunekit.training.processes.joined`, the first one returns the record, others an empty
@@ -217,13 +217,13 @@ def execute(
         return _help(verb, folder, config, procedure, device)
     with locked(root / ".locks" / f"{verb}-{identity}.lock", str(folder)):
         finished = read_result(folder)
-        stale = finished is not None and teacher_has_changed(finished, root)
-        needed = processes.broadcast(finished is None or config.run.force or stale, device)
+        why = None if finished is None else why_again(folder, finished, needs_model)
+        why = "run.force" if config.run.force else why
+        needed = processes.broadcast(finished is None or why is not None, device)
         if finished is not None and not needed:
             return FinishedRecord(finished)
         if finished is not None:
             if folder.is_symlink():
-                why = "its teacher was trained again" if stale else "run.force"
                 raise UserError(f"{why}: {folder} is a link, what it leads to is not deleted; remove the link")
             (folder / "result.json").unlink()  # first: what is left of a finished run must not pass for one
             shutil.rmtree(folder)

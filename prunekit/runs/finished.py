@@ -7,7 +7,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from prunekit.models import checkpoints
 from prunekit.runs.schema.records import damage
+from prunekit.support.fingerprints import weights_fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -28,19 +30,40 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     return record if record["status"] == "finished" else None
 
 
-def teacher_has_changed(record: dict[str, Any], runs: Path) -> bool:
-    """Whether the teacher that a finished run was on has been trained again since, to other weights; it is then said.
+def why_again(folder: Path, record: dict[str, Any], needs_model: bool) -> str | None:
+    """Why a finished run is done again although nobody asks for it: the model that it left is wanted and gone, as of
+    logged runs, or what it was made from was made again since, to other weights, which is then said. None if it stands.
 
     Args:
-        runs: folder of all runs; a teacher that is not there is as it was.
+        folder: of the run; what is not in the folder of all runs around it is as it was.
     """
+    if needs_model and not (folder / "model").exists():
+        return "its weights are gone"
+    runs = folder.parents[1]
+    if (teacher := _changed_teacher(record, runs)) is not None:
+        why = f"its teacher {teacher} was trained again since"
+    elif (source := _changed_source(record, runs)) is not None:
+        why = f"its pruned model {source} was made again since"
+    else:
+        return None
+    log.warning("%s/%s: %s, to other weights; starting anew", record["verb"], record["run_id"], why)
+    return why
+
+
+def _changed_teacher(record: dict[str, Any], runs: Path) -> str | None:
+    """The run of the teacher that a finished run was on, if that is now another one."""
     trained = (record["teacher"] or {}).get("run_id")
     before = record["model"].get("fingerprint")
     teacher = read_result(runs / "finetune" / str(trained)) if trained and before else None
-    if teacher is None or teacher["model"].get("fingerprint", before) == before:
-        return False
-    log.warning(
-        "%s/%s: its teacher finetune/%s was trained again since, to other weights; starting anew",
-        record["verb"], record["run_id"], trained,
-    )  # fmt: skip
-    return True
+    changed = teacher is not None and teacher["model"].get("fingerprint", before) != before
+    return f"finetune/{trained}" if changed else None
+
+
+def _changed_source(record: dict[str, Any], runs: Path) -> str | None:
+    """The run of the pruned model that a finished run was made from, if its weights are now others. Of a model that the
+    configuration names as its input, the identity of the run has the content."""
+    pruned = record["model"].get("pruned_run")
+    if pruned is None or record["config"].get("source") is not None or not (runs / pruned / "model").exists():
+        return None
+    now = weights_fingerprint(checkpoints.load(runs / pruned / "model"))
+    return str(pruned) if now != record["model"]["pruned_fingerprint"] else None

@@ -127,13 +127,9 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
             model=config.model, task=config.task, train=config.train, scale=config.scale,
             run=dataclasses.replace(config.run, force=False),
         )  # fmt: skip
-        record = execute("finetune", REVISION, wanted, finetune)
-        path = Path(config.run.folder) / "finetune" / record["run_id"] / "model"
-        if not path.exists():  # a record without its weights, as logged runs are
-            again = dataclasses.replace(wanted, run=dataclasses.replace(config.run, force=True))
-            record = execute("finetune", REVISION, again, finetune)
+        record = execute("finetune", REVISION, wanted, finetune, needs_model=True)
         metric = config.task.metric
-        folder = str(path)
+        folder = str(Path(config.run.folder) / "finetune" / record["run_id"] / "model")
         run.data = [item for item in record["data"] if item["role"] == "train"]
         value = record["metrics"][metric]
         source = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,15 @@ from prunekit.data.batches import evaluation_batches
 from prunekit.data.kinds import encode_for
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import load_tokenizer
-from prunekit.heads.runtime_speed import in_turn
 from prunekit.models.export.sessions import Session
 from prunekit.quantization.onnx_answers import Served
 from prunekit.runs.execute import FinishedRecord, run_id
 from prunekit.runs.local_input import local_input
 from prunekit.runs.recorded_shape import with_its_own_model
+from prunekit.runs.runtime_speed import in_turn
 from prunekit.runs.schema.answer_file import FILE, read_answers
 from prunekit.support.errors import UserError
+from prunekit.support.files import plain
 from prunekit.support.fingerprints import weights_fingerprint
 from tests.support.commands import TINY, composed, perform
 from tests.support.same_runs import table
@@ -135,7 +137,30 @@ def test_what_remains_is_pruned_and_trained_as_cofi_does_its_baseline(folder: Pa
     assert stages.index.tolist() == ["dense", "pruned", "quantized"]
     assert stages.value["pruned"] == student["metrics"]["value"]
     assert record["model"]["pruned_run"] == f"prune_cofi/{student['run_id']}"
-    assert record["model"]["pruned_fingerprint"] == weights_fingerprint(prunekit.load(home(folder, student) / "model"))
+    saved = home(folder, student) / "model"
+    assert record["model"]["pruned_fingerprint"] == weights_fingerprint(prunekit.load(saved))
+    own = [*SMALL, f"run.folder={folder}", "remaining=0.5"]
+    assert isinstance(perform("quantize", *own), FinishedRecord)
+    shutil.rmtree(saved)
+    assert isinstance(perform("quantize", *own), FinishedRecord)
+    longer = perform("quantize", *own, "repeats=2")  # of another run the weights are made again, by the same settings
+    assert longer["model"]["pruned_run"] == record["model"]["pruned_run"]
+    assert longer["model"]["pruned_fingerprint"] == weights_fingerprint(prunekit.load(saved))
+    other = prunekit.load(saved)
+    with torch.no_grad():
+        next(other.parameters()).mul_(1.01)
+    prunekit.save(other, saved)
+    again = perform("quantize", *own)
+    assert not isinstance(again, FinishedRecord) and again["run_id"] == record["run_id"]
+    assert again["model"]["pruned_fingerprint"] == weights_fingerprint(other)
+
+
+def test_the_command_of_a_record_leads_to_the_same_pruned_model(folder: Path) -> None:
+    own = composed("quantize", *SMALL, f"run.folder={folder}", "remaining=0.5", "scale.repeats=7", "repeats=9")
+    assert (as_pruned(own).repeats, own.student_repeats) == (7, 7)
+    made = command_of({"verb": "quantize", "scale": "demo", "config": plain(dataclasses.asdict(own))})
+    again = composed("quantize", *shlex.split(made.partition("experiments.quantize ")[2]))
+    assert run_id("prune_cofi", 2, as_pruned(again)) == run_id("prune_cofi", 2, as_pruned(own))
 
 
 @pytest.mark.slow

@@ -97,7 +97,7 @@ def export(
     with _evaluating(model), in_one_line(problem), atomic_path(folder) as temporary:
         write, again = _WRITERS[format](model, precision)
         if exact is not None:
-            write = partial(_onnx_of, model, exact)
+            write = partial(_write_quantized, model, exact)
         stock = write(temporary)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
@@ -208,13 +208,16 @@ def _stock(model: PreTrainedModel, plain: bool) -> tuple[Write, Callable[[Path],
     return write, again
 
 
-def _onnx_of(model: PreTrainedModel, exact: Path | None, folder: Path, precision: str = "int8") -> _Stock:
+def _write_quantized(model: PreTrainedModel, exact: Path, folder: Path) -> _Stock:
+    """Graphs in int8 of those in float32 in ``exact``."""
     folder.mkdir()
-    if exact is None:
-        graphs.write_graphs(model, folder, precision)
-    else:
-        for path in exact.glob("*.onnx"):
-            graphs.quantize_graph(path, folder / path.name)
+    for path in exact.glob("*.onnx"):
+        graphs.quantize_graph(path, folder / path.name)
+    return _beside_graphs(model, folder)
+
+
+def _beside_graphs(model: PreTrainedModel, folder: Path) -> _Stock:
+    """Write the configurations that graphs have beside them."""
     config = copy.deepcopy(model.config)
     config.architectures = [type(model).__name__]
     config.save_pretrained(folder)
@@ -225,7 +228,9 @@ def _onnx_of(model: PreTrainedModel, exact: Path | None, folder: Path, precision
 
 def _onnx(model: PreTrainedModel, precision: str) -> tuple[Write, Callable[[Path], Answers]]:
     def write(folder: Path) -> _Stock:
-        return _onnx_of(model, None, folder, precision)
+        folder.mkdir()
+        graphs.write_graphs(model, folder, precision)
+        return _beside_graphs(model, folder)
 
     def again(folder: Path) -> Answers:
         if not checkpoints.is_translator(model):

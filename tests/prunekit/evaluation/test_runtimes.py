@@ -7,7 +7,7 @@ import torch
 
 import prunekit
 from prunekit.evaluation.runtimes import in_runtime
-from prunekit.heads.runtime_speed import served, with_fastest
+from prunekit.runs.runtime_speed import served, with_fastest
 from tests.support.families import batch_for, tiny
 from tests.support.masks import uneven_masks
 

@@ -20,7 +20,7 @@ from tests.support.masks import uneven_masks
 
 
 def rounded(value: float, largest: float) -> float:
-    """One number in 8 bits (Zafrir et al. 2019, Eq. 1), rounded half to even."""
+    """One number in 8 bits (Zafrir et al. 2019), rounded half to even."""
     if largest == 0:
         return 0.0
     whole = round(value * 127 / largest)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import prunekit
 from experiments.cli.verb import named
 from prunekit.config.sections import Experiment, ModelConfig, RunConfig, Settings, TrainConfig
 from prunekit.evaluation.row_answers import of_labels
@@ -30,7 +31,9 @@ from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.run_device import prepare_device
 from prunekit.runs.tracking import Tracker
 from prunekit.support.errors import UserError
+from prunekit.support.fingerprints import weights_fingerprint
 from prunekit.support.quiet import Counters, Machine
+from tests.support.families import tiny
 from tests.support.settings import finetune
 
 
@@ -273,6 +276,32 @@ def test_a_finished_run_whose_teacher_was_trained_again(tmp_path: Path, caplog: 
     assert (tmp_path / "verb" / second["run_id"] / "metrics.jsonl").read_text() == '{"step": 1}\n'
     assert isinstance(execute("verb", 1, config, used), FinishedRecord)
     shutil.rmtree(tmp_path / "finetune")  # as of logged runs
+    assert isinstance(execute("verb", 1, config, used), FinishedRecord)
+
+
+def test_a_finished_run_whose_pruned_model_was_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = {"name": "m", "path": None, "weights": "scratch", "family": "bert", "parameters": 1, "layers": 1, "heads": 1}
+    pruned = tiny("bert", dtype=torch.float32)
+    home = tmp_path / "prune_cofi" / "abc" / "model"
+
+    def used(config: Settings, run: Run) -> None:
+        run.model = own | {"pruned_run": "prune_cofi/abc", "pruned_fingerprint": weights_fingerprint(pruned)}
+
+    config = finetune(tmp_path)
+    prunekit.save(pruned, home)
+    first = execute("verb", 1, config, used)
+    prunekit.save(pruned, home)  # to the same weights
+    assert execute("verb", 1, config, used) == first and not caplog.messages
+    with torch.no_grad():
+        next(pruned.parameters()).view(-1)[0] += 1e-6
+    prunekit.save(pruned, home)
+    second = execute("verb", 1, config, used)
+    assert caplog.messages == [
+        f"verb/{first['run_id']}: its pruned model prune_cofi/abc was made again since, to other weights; starting anew"
+    ]
+    assert not isinstance(second, FinishedRecord) and second["run_id"] == first["run_id"]
+    assert isinstance(execute("verb", 1, config, used), FinishedRecord)
+    shutil.rmtree(home)  # as of logged runs
     assert isinstance(execute("verb", 1, config, used), FinishedRecord)
 
 

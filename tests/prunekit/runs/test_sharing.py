@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from prunekit.config.sections import Settings
@@ -40,6 +41,37 @@ def test_whoever_comes_second_waits_and_returns_the_same_record(tmp_path: Path) 
     other.join()
     assert len(calls) == 1
     assert records[0] == records[1]
+
+
+def test_weights_that_two_want_and_that_are_gone_are_made_once(tmp_path: Path) -> None:
+    inside, calls, records = threading.Event(), list[int](), list[dict[str, Any]]()
+    config = finetune(tmp_path)
+
+    def procedure(config: Settings, run: Run) -> None:
+        calls.append(1)
+        inside.set()
+        (run.folder / "model").mkdir()
+        run.metrics = {"number": len(calls)}
+
+    def wanted() -> None:
+        records.append(execute("verb", 1, config, procedure, needs_model=True))
+
+    first = execute("verb", 1, config, procedure)
+    model = tmp_path / "verb" / first["run_id"] / "model"
+    wanted()
+    model.rmdir()
+    assert execute("verb", 1, config, procedure) == first == records.pop()  # the record stands without them
+    lock = filelock.FileLock(tmp_path / ".locks" / f"verb-{first['run_id']}.lock")
+    others = [threading.Thread(target=wanted) for _ in range(2)]
+    inside.clear()
+    with lock:  # both come while there are none
+        for one in others:
+            one.start()
+        assert not inside.wait(0.2)
+    for one in others:
+        one.join()
+    assert len(calls) == 2 and model.is_dir()
+    assert [record["metrics"] for record in records] == 2 * [{"number": 2}]
 
 
 def test_half_of_a_forced_runs_old_folder_passes_for_no_finished_run(

@@ -1,0 +1,114 @@
+"""Models in 8 bits beside pruned ones: of the same teachers, on the same rows, and never at the cost of these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.compare import figure as compare
+from analysis.compare import paired_table
+from analysis.compare.pairs import Answered, compare_pair
+from analysis.compare.runs import comparable
+from analysis.data.groups import Group
+from analysis.data.loading import Journal, load
+from analysis.render.output import Drawing, Table
+from prunekit.evaluation.row_answers import RowAnswers, of_labels
+from tests.support.records import cofi, kwon, quantization
+from tests.support.records.frame import MINILM, add_answers
+
+ROWS = 408
+
+
+def pruned(root: Path, *, teachers: int = 1) -> list[Path]:
+    """Two methods that are compared."""
+    return [
+        folder
+        for teacher in range(teachers)
+        for folder in (
+            kwon.pruning(root, MINILM, "mrpc", teacher=teacher, constraint=0.5, loss=0.05),
+            cofi.run(root, MINILM, "mrpc", teacher=teacher, sparsity=0.9, counted=0.9, loss=0.02),
+        )
+    ]
+
+
+def group(root: Path) -> Group:
+    return Group(load([root], Journal()))
+
+
+def test_the_figure_and_the_table_have_rows_of_them(tmp_path: Path) -> None:
+    pruned(tmp_path)
+    quantization.everything(tmp_path, MINILM, teachers=2)  # of the second teacher nothing else is there
+    quantization.run(tmp_path, MINILM, remaining=0.5, source="prune_fisher/abc")
+    journal = Journal()
+    drawing, table = compare.draw(group(tmp_path), journal)
+    assert isinstance(drawing, Drawing) and isinstance(table, Table) and not (journal.warnings or journal.missing)
+    cells = drawing.frame.set_index(["method", "asked"])
+    assert [method for method in dict.fromkeys(drawing.frame["method"]) if method.startswith("quantize")] == [
+        "quantize aware", "quantize dynamic", "quantize trained",
+    ]  # fmt: skip
+    half = cells.loc["quantize dynamic", 0.5]
+    # the teacher has 90 %, half of its MACs costs a point, 8 bits 0.8
+    assert half["value"] == pytest.approx(88.2) and half["change"] == pytest.approx(-1.8)
+    assert (half["macs_percent"], half["runs"], half["teachers"]) == (50, 1, 1)
+    # at batch 32 its graph in int8 over the whole model's in float32, whatever the whole one's would be in int8
+    assert half["served"] == pytest.approx(2 / (0.1 + 0.9 * 0.5)) and half["served_in"] == "onnx-int8, whole: onnx"
+    assert np.isnan(half["seconds"]) and np.isnan(half["speedup"])
+    words = drawing.caption
+    assert "Models in 8 bits of other teachers, rows or settings are left out (10 runs)." in words
+    assert "pruned by Fisher information and trained, then quantised" in words and "models in 8 bits" in words
+    shown = table.display.set_index("method")
+    assert shown.loc["in 8 bits, after training", "at most 50 %"] == "88.2 (-1.8; 50 %)"
+    assert shown.loc["in 8 bits, trained for it (Q8BERT)", "at most 10 %"] == "**88.1 (-1.9; 10 %)**"
+    assert shown.loc["in 8 bits, after training", "as served"].startswith("10.53 x (onnx-int8, whole: onnx; 10 %)")
+    assert "Models in 8 bits are scored as they are timed, the whole model beside them is in float32." in table.caption
+
+
+def test_they_choose_no_teachers(tmp_path: Path) -> None:
+    """Of a share and a way to 8 bits that one of the teachers lacks, none is compared."""
+    pruned(tmp_path, teachers=2)
+    before = comparable(group(tmp_path).records)
+    for teacher in (0, 1, 2):
+        quantization.run(tmp_path, MINILM, remaining=0.5, teacher=teacher)
+    quantization.run(tmp_path, MINILM, remaining=0.1)
+    runs = comparable(group(tmp_path).records)
+    assert before is not None and runs is not None and runs.apart == 2
+    assert {record.run_id for record in runs.records if record.verb != "quantize"} == {
+        record.run_id for record in before.records
+    }
+    own = {(record.teacher_run, record.config["remaining"]) for record in runs.members["quantize"]}
+    assert own == {("t0", 0.5), ("t1", 0.5)}
+
+
+def test_alone_they_are_no_comparison(tmp_path: Path) -> None:
+    pruned(tmp_path)[1].rename(tmp_path / "elsewhere")
+    quantization.run(tmp_path, MINILM, remaining=0.5)
+    journal = Journal()
+    assert compare.draw(group(tmp_path / "prune_fisher"), journal) == [] and journal.missing == []
+    assert comparable(load([tmp_path / "quantize", tmp_path / "prune_fisher"], Journal())) is None
+
+
+def answers(wrong: float, seed: int) -> RowAnswers:
+    gold = np.arange(ROWS) % 2
+    given = np.where(np.random.default_rng(seed).random(ROWS) < wrong, 1 - gold, gold)
+    return of_labels("classification", "f", gold, given)
+
+
+def test_they_are_paired_by_the_answers_of_their_graphs(tmp_path: Path) -> None:
+    fisher, learned = pruned(tmp_path)
+    add_answers(fisher, ({"stage": "dense"}, answers(0.05, 0)), ({"stage": "tune"}, answers(0.3, 1)))
+    add_answers(learned, ({"stage": "dense"}, answers(0.05, 0)), ({"stage": "final"}, answers(0.2, 2)))
+    graph = quantization.run(tmp_path, MINILM, remaining=0.5)
+    stages = ("dense", "pruned", "quantized")
+    add_answers(graph, *(({"stage": stage}, answers(0.1, 3 + place)) for place, stage in enumerate(stages)))
+    [table] = paired_table.draw(group(tmp_path), Journal())
+    assert isinstance(table, Table)
+    rows = {(row["level"], row["method"]): row for row in table.frame.to_dict("records")}
+    assert {row["best"] for row in rows.values()} == {"quantize dynamic"}
+    fisher_row = rows[50.0, "prune_fisher fisher"]
+    pair = compare_pair(
+        "f1", [Answered("", "seed 0", answers(0.3, 1), 0)], [Answered("", "seed 0", answers(0.1, 5), 0)]
+    )
+    assert fisher_row["difference"] == pytest.approx(100 * pair.difference)
+    assert [fisher_row["low"], fisher_row["high"]] == pytest.approx([100 * pair.low, 100 * pair.high])

@@ -29,6 +29,7 @@ from prunekit.evaluation.rescoring import resampled, rescored
 from prunekit.evaluation.trivial import trivial_scores
 from prunekit.models import checkpoints
 from prunekit.support.errors import UserError
+from tests.support.commands import composed
 from tests.support.families import shape_of
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC"]
@@ -80,6 +81,27 @@ def test_numbers_of_a_data_set_are_its_own_names(tmp_path: Path) -> None:
     table.to_parquet(str(tmp_path / "train.parquet"))
     read = load_rows(task(files={"train": str(tmp_path / "train.parquet")}), "train")
     assert read.labels.tolist() == [(1, 2, 0), (3, 0, 0)]
+
+
+def test_the_preset_of_conll_2003_reads_what_its_repository_holds(tmp_path: Path) -> None:
+    """Parquet files by the names of splits, tags as numbers, and features as `datasets` wrote them of old."""
+    preset = composed("finetune", "task=conll2003", f"task.source={tmp_path}").task
+    tags = datasets.List(datasets.ClassLabel(names=preset.labels))
+    features = datasets.Features({"tokens": datasets.List(datasets.Value("string")), "ner_tags": tags})
+    for split, words, numbers in (
+        ("train", WORDS, [[1, 2, 0], [5, 0, 0]]), ("validation", WORDS[:1], [[3, 4, 0]]), ("test", WORDS[1:], [[0] * 3])
+    ):  # fmt: skip
+        table = datasets.Dataset.from_dict({"tokens": words, "ner_tags": numbers}, features=features)
+        table.to_parquet(str(tmp_path / "data" / f"{split}-00000-of-00001.parquet"))
+    old: dict[str, Any] = {"dtype": "string", "id": None, "_type": "Value"}
+    label = {"num_classes": 9, "names": preset.labels, "names_file": None, "id": None, "_type": "ClassLabel"}
+    listed = {name: {"feature": one, "length": -1, "id": None, "_type": "Sequence"}
+              for name, one in (("tokens", old), ("ner_tags", label))}  # fmt: skip
+    (tmp_path / "dataset_infos.json").write_text(json.dumps({"lhoestq--conll2003": {"features": listed}}))
+    assert preset.labels == ["O", *(f"{part}-{kind}" for kind in ("PER", "ORG", "LOC", "MISC") for part in "BI")]
+    rows = load_rows(preset, preset.train)
+    assert rows.texts == [tuple(words) for words in WORDS] and rows.labels.tolist() == [(1, 2, 0), (5, 0, 0)]
+    assert load_rows(preset, preset.evaluation).labels.tolist() == [(3, 4, 0)]
 
 
 @pytest.mark.parametrize(

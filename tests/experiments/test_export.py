@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -31,6 +32,7 @@ LOGGED = ROOT / "analysis" / "logged_runs"
 @pytest.fixture(scope="module")
 def server() -> Iterator[Hub]:
     with hub() as running:
+        running.large.part = 2**12
         yield running
 
 
@@ -84,6 +86,11 @@ def test_a_model_goes_to_the_hub_and_comes_back(server: Hub, source: Path, tmp_p
     assert set(files) >= {"README.md", "config.json", "prunekit.safetensors", "tokenizer.json"}
     written = tmp_path / "out"
     assert all((written / name).read_bytes() == content for name, content in files.items() if "git" not in name)
+    weights = hashlib.sha256((written / "prunekit.safetensors").read_bytes()).hexdigest()
+    assert server.pointers["me/small"] == {"prunekit.safetensors": weights}
+    sent = [request.partition("?")[0] for request in server.large.requests]
+    assert len(sent) == len({*sent}) > 3, "several parts, and what joins them"
+    assert sent[-1] == f"POST /joined/{weights}" and sent[0] == f"PUT /part/{weights}/1"
     small = prunekit.load(source)
     batch = batch_for(small)
     words = [sys.executable, "-c", LOAD, "me/small", json.dumps({key: value.tolist() for key, value in batch.items()})]
@@ -91,6 +98,8 @@ def test_a_model_goes_to_the_hub_and_comes_back(server: Hub, source: Path, tmp_p
     assert back.returncode == 0, back.stderr
     for answers in json.loads(back.stdout.splitlines()[-1]):
         assert torch.equal(torch.tensor(answers), logits(small, batch))
+    got = [request.partition("?")[0] for request in server.large.requests][len(sent) :]
+    assert f"GET /whole/{weights}" in got and len(server.pointers["me/again"]) == 1
 
 
 @pytest.mark.parametrize(

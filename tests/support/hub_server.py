@@ -1,4 +1,5 @@
-"""An HTTP server with the face of the Hugging Face Hub, as far as models are created, uploaded and downloaded."""
+"""An HTTP server with the face of the Hugging Face Hub, as far as models are created, uploaded and downloaded; weights
+and graphs by Git LFS, as there."""
 
 from __future__ import annotations
 
@@ -12,17 +13,26 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.large_files import Answering, LargeFiles
+
 TOKEN = "hf_" + "a" * 34
 FILE = re.compile(r"^/([^/]+/[^/]+)/resolve/([^/]+)/(.+)$")
+BATCH = re.compile(r"^/([^/]+/[^/]+)\.git/info/lfs/objects/(batch|verify)$")
+LARGE = (".safetensors", ".onnx", ".bin")
+"""What a new repository keeps by Git LFS, of what is uploaded here."""
 API = re.compile(r"^/api/models/([^/]+/[^/]+)(?:/(preupload|commit|revision|tree)/([^/?]+)(?:/([^?]*))?)?(?:\?.*)?$")
 
 
 class Hub(ThreadingHTTPServer):
     """Repositories by name, each with files by name; in memory."""
 
+    large: LargeFiles
+
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repositories: dict[str, dict[str, bytes]] = {}
+        self.pointers: dict[str, dict[str, str]] = {}
+        """SHA-256 of the contents of large files, by repository and name."""
         self.requests: list[str] = []
 
     @property
@@ -32,24 +42,24 @@ class Hub(ThreadingHTTPServer):
 
 @contextmanager
 def hub() -> Iterator[Hub]:
-    """A server on a free port of this machine, until the block ends."""
+    """A server on a free port of this machine, and its store of large files on another, until the block ends."""
     server = Hub()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    server.large = LargeFiles()
+    both = (server, server.large)
+    threads = [threading.Thread(target=one.serve_forever, daemon=True) for one in both]
+    for thread in threads:
+        thread.start()
     try:
         yield server
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        for one, thread in zip(both, threads, strict=True):
+            one.shutdown()
+            one.server_close()
+            thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering, BaseHTTPRequestHandler):
     server: Hub
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
 
     def do_HEAD(self) -> None:
         self._get()
@@ -58,78 +68,95 @@ class _Handler(BaseHTTPRequestHandler):
         self._get()
 
     def do_POST(self) -> None:
-        self._note()
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.note()
+        body = self.body()
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self._answer(401, {"error": "Invalid username or password."})
+            self.answer(401, {"error": "Invalid username or password."})
         elif self.path == "/api/repos/create":
             asked = json.loads(body)
             name = f"{asked.get('organization') or 'me'}/{asked['name']}"
             if name in self.server.repositories:
-                self._answer(409, {"error": "You already created this model repo", "url": f"{self.server.url}/{name}"})
+                self.answer(409, {"error": "You already created this model repo", "url": f"{self.server.url}/{name}"})
                 return
-            self.server.repositories[name] = {}
-            self._answer(200, {"url": f"{self.server.url}/{name}", "id": name})
+            self.server.repositories[name], self.server.pointers[name] = {}, {}
+            self.answer(200, {"url": f"{self.server.url}/{name}", "id": name})
         elif self.path == "/api/validate-yaml":
-            self._answer(200, {"errors": [], "warnings": []})
+            self.answer(200, {"errors": [], "warnings": []})
         elif (asked_for := API.match(self.path)) and asked_for[1] in self.server.repositories:
             files = self.server.repositories[asked_for[1]]
             if asked_for[2] == "preupload":
                 names = [item["path"] for item in json.loads(body)["files"]]
-                modes = [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]
-                self._answer(200, {"files": modes})
+                mode = {name: "lfs" if name.endswith(LARGE) else "regular" for name in names}
+                modes = [{"path": name, "uploadMode": mode[name], "shouldIgnore": False} for name in names]
+                self.answer(200, {"files": modes})
                 return
-            for line in map(json.loads, body.splitlines()):
-                if line["key"] == "file":
-                    files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            lines = [(line["key"], line["value"]) for line in map(json.loads, body.splitlines())]
+            if any(key == "file" and value["path"].endswith(LARGE) for key, value in lines):
+                self.answer(400, {"error": "large files go by Git LFS"})
+                return
+            for key, value in lines:
+                if key == "file":
+                    files[value["path"]] = base64.b64decode(value["content"])
+                elif key == "lfsFile":
+                    files[value["path"]] = self.server.large.contents[value["oid"]]
+                    self.server.pointers[asked_for[1]][value["path"]] = value["oid"]
             url = f"{self.server.url}/{asked_for[1]}/commit/{_sha(files)}"
-            self._answer(200, {"success": True, "commitOid": _sha(files), "commitUrl": url})
+            self.answer(200, {"success": True, "commitOid": _sha(files), "commitUrl": url})
+        elif (large := BATCH.match(self.path)) and large[1] in self.server.repositories:
+            self._large(large[2], json.loads(body))
         else:
             self._missing("RepoNotFound")
 
+    def _large(self, what: str, asked: dict[str, Any]) -> None:
+        """Say where contents are to be uploaded, those that are not there; or whether one is."""
+        store = self.server.large
+        if what == "verify":
+            there = len(store.contents.get(asked["oid"], b"")) == asked["size"]
+            self.answer(200 if there else 404, {})
+            return
+        assert asked["operation"] == "upload" and asked["hash_algo"] == "sha256"
+        verify = {"href": f"{self.server.url}{self.path.removesuffix('batch')}verify"}
+        objects = [
+            one if one["oid"] in store.contents else
+            {**one, "actions": {"upload": store.upload(**one), "verify": verify}}
+            for one in asked["objects"]
+        ]  # fmt: skip
+        self.answer(200, {"transfer": "basic", "objects": objects})
+
     def _get(self) -> None:
-        self._note()
+        self.note()
         if (asked := FILE.match(self.path)) and asked[1] in self.server.repositories:
             files = self.server.repositories[asked[1]]
             if asked[3] not in files:
                 self._missing("EntryNotFound")
                 return
             content = files[asked[3]]
+            if oid := self.server.pointers[asked[1]].get(asked[3]):
+                self.send(302, b"", {
+                    "Location": self.server.large.signed(f"/whole/{oid}"), "X-Linked-Size": str(len(content)),
+                    "X-Linked-ETag": f'"{oid}"', "X-Repo-Commit": _sha(files),
+                })  # fmt: skip
+                return
             headers = {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": _sha(files)}
-            self._send(200, content, headers)
+            self.send(200, content, headers)
         elif (known := API.match(self.path)) and known[1] in self.server.repositories:
             files = self.server.repositories[known[1]]
             if known[2] == "tree":
                 if known[4]:
                     self._missing("EntryNotFound")
                     return
-                self._answer(200, [
+                self.answer(200, [
                     {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
                     for name, content in files.items()
                 ])  # fmt: skip
                 return
             siblings = [{"rfilename": name} for name in files]
-            self._answer(200, {"id": known[1], "sha": _sha(files), "siblings": siblings, "private": False, "tags": []})
+            self.answer(200, {"id": known[1], "sha": _sha(files), "siblings": siblings, "private": False, "tags": []})
         else:
             self._missing("RepoNotFound")
 
-    def _note(self) -> None:
-        self.server.requests.append(f"{self.command} {self.path}")
-
     def _missing(self, code: str) -> None:
-        self._send(404, b'{"error": "not found"}', {"X-Error-Code": code})
-
-    def _answer(self, status: int, content: Any) -> None:
-        self._send(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
-
-    def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+        self.send(404, b'{"error": "not found"}', {"X-Error-Code": code})
 
 
 def _sha(files: dict[str, bytes]) -> str:

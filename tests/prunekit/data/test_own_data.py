@@ -14,7 +14,13 @@ import pytest
 
 from prunekit.config.sections import check
 from prunekit.config.task import TaskConfig
-from prunekit.config.task_kinds import CLASS_METRICS, QUESTION_METRICS, REGRESSION_METRICS, TRANSLATION_METRICS
+from prunekit.config.task_kinds import (
+    CLASS_METRICS,
+    QUESTION_METRICS,
+    REGRESSION_METRICS,
+    TAG_METRICS,
+    TRANSLATION_METRICS,
+)
 from prunekit.data.checked_rows import Rows, notice
 from prunekit.data.kinds import encode, kind_of
 from prunekit.data.metrics import METRICS, evaluate
@@ -333,12 +339,15 @@ KINDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "regression": ({"labels": []}, REGRESSION_METRICS),
     "questions": ({"questions": True, "columns": ["question", "context"], "max_length": 384}, QUESTION_METRICS),
     "translation": ({"translation": True, "columns": ["de", "en"]}, TRANSLATION_METRICS),
+    "tags": ({"tags": True, "columns": ["tokens"], "label": "tags", "labels": ["O", "B-X", "I-X"]}, TAG_METRICS),
 }
 
 
 class TestMetrics:
     @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("metric", [*CLASS_METRICS, *REGRESSION_METRICS, *QUESTION_METRICS, *TRANSLATION_METRICS])
+    @pytest.mark.parametrize(
+        "metric", [*CLASS_METRICS, *REGRESSION_METRICS, *QUESTION_METRICS, *TRANSLATION_METRICS, *TAG_METRICS]
+    )
     def test_each_is_computed_or_refused_before_anything_runs(self, kind: str, metric: str) -> None:
         settings, known = KINDS[kind]
         problems = check(TaskConfig(name="own", files={"train": "x"}, metrics=[metric], **settings))
@@ -349,7 +358,7 @@ class TestMetrics:
                 setting = next(
                     name for name, metrics in (
                         ("labels: ", CLASS_METRICS), ("questions: ", QUESTION_METRICS),
-                        ("translation: ", TRANSLATION_METRICS),
+                        ("translation: ", TRANSLATION_METRICS), ("tags: ", TAG_METRICS),
                     ) if metric in metrics
                 )  # fmt: skip
             assert line.startswith(setting) and metric in line

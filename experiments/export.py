@@ -25,8 +25,9 @@ class Export(Settings):
     """The model of a run, or of any saved one, for others; with a model card."""
 
     source: str | None = path_setting()
-    """Folder of a finished run of `prune_heads` (with ``save=true``), `prune_fisher`, `prune_cofi` or `finetune`, whose
-    record the model card tells of; or a folder or Hub id of a model."""
+    """Folder of a finished run of `prune_heads` (with ``save=true``), `prune_fisher`, `prune_cofi`, `compress`,
+    `finetune` or `quantize` (but ``dynamic``), whose record the model card tells of; or a folder or Hub id of a
+    model."""
     out: str = path_setting("exported", written=True)
     """Folder that is written; as a whole, or not at all."""
     format: str = "native"

@@ -10,13 +10,15 @@ import copy
 import dataclasses
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from prunekit import methods
 from prunekit.config.checks import UnknownChoice
+from prunekit.methods.common.settings import MethodConfig
 
 WORDS = {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}
 NO_CHOICE = "\0"
@@ -80,8 +82,31 @@ def sections(config: Any, name: str = "", meaning: str = "") -> Iterator[Setting
                 settings.append(ExplainedSetting(f"{prefix}{key}", kind, value, text, found, owner.__name__))
     if settings:
         yield SettingsSection(name, type(config).__name__, meaning, tuple(settings))
+    if isinstance(config, MethodConfig):
+        yield from method_options(config.name, config.options, name)
     for section in below:
         yield from sections(section[1], section[0], section[2])
+
+
+def method_options(method: str, given: Mapping[str, Any], name: str = "method") -> Iterator[SettingsSection]:
+    """The options of a method; nothing where it has none. Its file is read and not imported, which takes torch.
+
+    Args:
+        given: values, in place of the defaults.
+        name: of the section of settings that chooses the method.
+    """
+    path = Path(next(iter(methods.__path__)), f"{method}.py")
+    classes = [node for node in _classes(path) if any(_is_field(own, "paper") for own in node.body)]
+    for node in classes:
+        settings = tuple(
+            ExplainedSetting(
+                f"{name}.options.{key}", in_words(ast.unparse(field.annotation)), given.get(key, _default(field)), text,
+                (), node.name,
+            )
+            for key, (field, text) in _declared(node).items()
+        )  # fmt: skip
+        if settings:
+            yield SettingsSection(f"{name}.options", node.name, f"Options of {name}={method}.", settings)
 
 
 @cache
@@ -90,18 +115,36 @@ def meanings(owner: type) -> dict[str, str]:
     path = getattr(sys.modules[owner.__module__], "__file__", None)
     if path is None or not dataclasses.is_dataclass(owner):
         return {}
-    [body] = [
-        node.body for node in ast.parse(Path(path).read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef) and node.name == owner.__name__
-    ]  # fmt: skip
+    [own] = [node for node in _classes(Path(path)) if node.name == owner.__name__]
+    return {name: text for name, (_, text) in _declared(own).items()}
+
+
+def _classes(path: Path) -> list[ast.ClassDef]:
+    if not path.is_file():
+        return []
+    return [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+
+
+def _declared(owner: ast.ClassDef) -> dict[str, tuple[ast.AnnAssign, str]]:
+    """The fields of a class, each with the text below it on one line."""
     found = {}
-    for node, after in zip(body, [*body[1:], None], strict=True):
+    for node, after in zip(owner.body, [*owner.body[1:], None], strict=True):
         if not isinstance(node, ast.AnnAssign) or ast.unparse(node.annotation).startswith("ClassVar"):
             continue
         if isinstance(node.target, ast.Name):
             text = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
-            found[node.target.id] = " ".join(str(text).split())
+            found[node.target.id] = (node, " ".join(str(text).split()))
     return found
+
+
+def _is_field(node: ast.stmt, name: str) -> bool:
+    return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name
+
+
+def _default(field: ast.AnnAssign) -> Any:
+    """A field's own, also where it is the first argument of a range: ``within(0.01, 0, 1)``."""
+    value = field.value
+    return ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value or ast.Constant(None))
 
 
 def choices(config: Any, key: str) -> tuple[str, ...]:

@@ -79,8 +79,8 @@ def lines(verb: str, schema: type[Any], config: Any, width: int) -> Iterator[str
 
 def presets(verb: str, schema: type[Any]) -> Iterator[tuple[str, list[str]]]:
     """Groups of ``conf/`` that a command line of the verb chooses from, and what is in them."""
-    groups = ["model", "task", "scale"] + (["second"] if "second" in schema.__dataclass_fields__ else [])
-    for group in groups:
+    own_groups = [group for group in ("method", "second") if group in schema.__dataclass_fields__]
+    for group in ["model", "task", "scale", *own_groups]:
         yield group, sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     own = [path.stem for path in (CONF / "experiment").glob("*.yaml") if preset_named(path.stem).verb == verb]
     if own:

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-OF_LATENCY = "achieved_latency_by_table"
+BUDGETS = {
+    "mac": ("achieved_macs", "MACs {} left"),
+    "latency": ("achieved_latency_by_table", "latency {} left"),
+    "parameters": ("achieved_parameters", "parameters {} left of the whole model"),
+}
+"""What tells that a budget was kept, by its kind: the share that is gone, and the words for what is left."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,16 @@ def outcome(record: dict[str, Any], config: Any) -> CellOutcome:
         requested = "every share"
         achieved = f"heads {_short(share)} gone within the baseline's band"
     elif hasattr(config, "constraint"):
-        name = OF_LATENCY if config.budget == "latency" else "achieved_macs"
-        what = "latency" if config.budget == "latency" else "MACs"
-        requested, achieved = f"constraint={config.constraint:g}", f"{what} {_short(1 - sparsity[name])} left"
+        name, words = BUDGETS[config.budget]
+        requested, achieved = f"constraint={config.constraint:g}", words.format(_short(1 - sparsity[name]))
     elif hasattr(config, "sparsity"):
         missed = "" if metrics.get("reached_target", True) else ", target missed"
         requested, achieved = f"sparsity={config.sparsity:g}", f"counted {_short(sparsity['counted'])}{missed}"
+    elif hasattr(config, "remaining"):
+        if config.source is None and config.remaining < 1:
+            requested = f"remaining={config.remaining:g}"
+        if sparsity["achieved_macs"]:
+            achieved = BUDGETS["mac"][1].format(_short(1 - sparsity["achieved_macs"]))
     elif "achieved_heads" in sparsity:
         if hasattr(config, "shares"):
             requested = f"shares=[{','.join(f'{share:g}' for share in config.shares)}]"

@@ -11,9 +11,11 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from experiments.cli.composition import CONF
-from experiments.cli.explained import ExplainedSetting, SettingsSection, sections, shown
+from experiments.cli.explained import ExplainedSetting, SettingsSection, method_options, sections, shown
 from experiments.cli.verb import named
 from prunekit.config.sections import Experiment
+from prunekit.methods.common.registry import names
+from prunekit.methods.common.settings import MethodConfig
 
 PAGE = CONF.parent / "docs" / "settings.md"
 INTRODUCTION = """\
@@ -71,8 +73,12 @@ def _own(verb: str) -> Iterator[str]:
         if not section.name:
             yield f"\n## `{verb}`\n\n{(schema_of(verb).__doc__ or '').splitlines()[0]}\n"
             yield from _table(settings, given) if settings else ["It has no settings of its own."]
-        elif section.owner not in shared:
+        elif section.owner not in shared and not section.name.endswith(".options"):
             yield from _section(section, section.name)
+            if section.owner == MethodConfig.__name__:
+                for method in names():
+                    for options in method_options(method, {}, section.name):
+                        yield from _section(options, f"{section.name}={method}")
         elif section.name not in {section.name for section in sections(Experiment())}:
             yield f"\n`{section.name}` has the settings of `{_twin(section)}`: {_lowered(section.meaning)}"
 

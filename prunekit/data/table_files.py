@@ -58,8 +58,28 @@ def read_tsv(path: Path, setting: str, wanted: Sequence[str]) -> Table:
 
 
 def read_json(path: Path, setting: str, wanted: Sequence[str]) -> Table:
-    """An object a line, or one list of objects, or one object of columns."""
+    """An object a line, or one list of objects, or one object of columns.
+
+    Raises:
+        UserError: it is no JSON, or a wanted column has half of a character, as texts that were cut off have.
+    """
     lines = text_lines(path, setting)
+    table = _json_of_lines(path, setting, lines)
+    if any("\\ud" in line.lower() for line in lines):
+        for name in wanted:
+            for row, value in enumerate(table.get(name, ())):
+                try:
+                    json.dumps(value, ensure_ascii=False).encode()
+                except UnicodeEncodeError as error:
+                    half = json.dumps(error.object[error.start])
+                    raise UserError(
+                        f"{setting}: {path}, row {row}: {name!r} has {half}, half of a character; write both of its "
+                        "halves, or leave it out"
+                    ) from None
+    return table
+
+
+def _json_of_lines(path: Path, setting: str, lines: list[str]) -> Table:
     whole = len(lines) > 1 and not _is_object(lines[0])
     if whole or (lines and lines[0].lstrip().startswith("[")):
         return _json_table(path, setting, "\n".join(lines))

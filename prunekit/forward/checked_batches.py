@@ -69,16 +69,19 @@ def check_own_task(model: PreTrainedModel, batches: Iterable[Batch]) -> None:
 
 def _foreign(model: PreTrainedModel, batch: Batch) -> str:
     """What of a batch cannot be of the model's task, in words; empty where nothing is."""
-    questions, labels = has_head(model, "QuestionAnswering"), batch.get("labels")
+    questions, tags, sequences = (
+        has_head(model, head) for head in ("QuestionAnswering", "TokenClassification", "SequenceClassification")
+    )
     spans = next((name for name in ("start_positions", "end_positions") if name in batch), None)
-    if spans and not questions:
+    if spans and (tags or sequences):
         return f"{spans} are of questions"
-    if labels is None:
+    labels = batch.get("labels")
+    if labels is None or not (questions or tags or sequences):  # other heads have labels of other shapes, or none
         return ""
     if questions:
         return "labels are of no question"
     classes, rows = int(model.config.num_labels or 0), len(batch["input_ids"])
-    shape = tuple(batch["input_ids"].shape) if has_head(model, "TokenClassification") else (rows,)
+    shape = tuple(batch["input_ids"].shape) if tags else (rows,)
     if labels.shape != shape:
         return f"{_what('labels', batch)}, the model's are {_shown(shape)}"
     if labels.is_floating_point() != (classes == 1):

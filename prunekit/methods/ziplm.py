@@ -18,7 +18,7 @@ from prunekit.methods.common.problem import Problem
 from prunekit.models.blocks import blocks
 from prunekit.stages.levels.database import Counts, LevelDatabase, take_levels
 from prunekit.stages.levels.stitch import Stitching, search_levels
-from prunekit.stages.score.knowledge import divergences, with_whole_outputs
+from prunekit.stages.score.knowledge import check_predicts, divergences, with_whole_outputs
 from prunekit.stages.score.projection_inputs import input_statistics, projections
 from prunekit.support.cache import EntryKind
 
@@ -49,7 +49,9 @@ class Ziplm(Method):
 
     def compress(self, problem: Problem) -> Iterator[Compression]:
         model, budget = problem.model, problem.budget
-        limit, costs = budget.limit(model), budget.costs(model)  # before anything is computed
+        if self.search_steps:  # all before anything is computed
+            check_predicts(model)
+        limit, costs = budget.limit(model), budget.costs(model)
         database = LevelDatabase.from_tensors(problem.keep(
             LEVELS, "levels", {"damping": self.damping, "ratio": self.ratio}, lambda: self._levels(problem)
         ))  # fmt: skip

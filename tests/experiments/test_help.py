@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from experiments.cli import settings_page
 from experiments.cli.composition import CONF
-from experiments.cli.explained import choices, meanings, sections
+from experiments.cli.explained import choices, meanings, method_options, sections
 from experiments.cli.help import completions
 from experiments.prune_heads import PruneHeads
 from prunekit.config.sections import RunConfig
 from prunekit.config.task import TaskConfig
 from prunekit.fisher.settings import FisherSettings
 from prunekit.heads.settings import CurveSettings
+from prunekit.methods.common.registry import method_class, names
 from tests.support.commands import called
 
 
@@ -59,6 +62,29 @@ def test_every_setting_of_every_verb_says_what_it_means(verb: str) -> None:
     assert len(found) > 60
     assert [setting.name for setting in found if len(setting.meaning) < 10] == []
     assert len({setting.name for setting in found}) == len(found)
+
+
+@pytest.mark.parametrize("method", names())
+def test_every_option_of_every_method_says_what_it_means(method: str) -> None:
+    """Read from the source, they are those that the class has, with its defaults; ``--help`` has given values."""
+    own: Any = method_class(method)
+    found = [setting for section in method_options(method, {}) for setting in section.settings]
+    assert {one.name: one.value for one in found} == {
+        f"method.options.{item.name}": item.default for item in dataclasses.fields(own)
+    }
+    assert [one.name for one in found if len(one.meaning) < 10] == []
+    assert all(f"| `{one.name}` | {one.kind} |" in settings_page.PAGE.read_text(encoding="utf-8") for one in found)
+
+
+def test_help_has_the_methods_and_the_options_of_the_chosen_one() -> None:
+    done = called("compress", "--help", "method=kprune", "method.options.damping=0.5", COLUMNS="100")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert "  method=  fisher, flap, kprune, magnitude, random, ziplm" in lines
+    assert "method.options: Options of method=kprune." in lines
+    place = lines.index("  method.options.damping=0.5  (number)")
+    assert lines[place + 1].strip().startswith("λ of the least squares")
+    assert "  method.options.head_weight=64.0  (number)" in lines
 
 
 def test_meanings_are_of_the_class_that_declares_the_field() -> None:

@@ -28,6 +28,8 @@ def entries() -> dict[str, Callable[[Any], Any]]:
         "gated": lambda model: prunekit.gated(model, masks).__enter__(),
         "prune": lambda model: prunekit.prune(model, masks),
         "save": lambda model: prunekit.save(model, Path(gettempdir(), "prunekit-refused")),
+        "export": lambda model: prunekit.export(model, Path(gettempdir(), "prunekit-refused")),
+        "compress": lambda model: prunekit.compress(model, [batch], method="magnitude"),
         "cost": lambda model: prunekit.cost(model, 8),
         "head_importance": lambda model: prunekit.head_importance(model, [batch]),
         "mask_gradients": lambda model: mask_gradients(model, [batch]),

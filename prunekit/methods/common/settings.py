@@ -19,7 +19,7 @@ class MethodConfig:
     name: str = "fisher"
     """Of its file in ``prunekit/methods/``."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Those of the method alone, by name; its file says which it has."""
+    """Those of the method alone, by name: ``method.options.NAME=VALUE``."""
 
     def problems(self) -> Iterator[str]:
         yield from one_of("name", self.name, names())

@@ -75,7 +75,8 @@ class SublayerLevels:
 def sublayer_levels(
     quadratic: Quadratic, products: Tensor, tokens: int, weight: Tensor, size: int, ratio: float = RATIO
 ) -> SublayerLevels:
-    """All levels of a sublayer; factor and moments in the precision of ``weight``, all sums in float64.
+    """All levels of a sublayer; factor and moments in the precision of ``weight``, at least float32, in which there are
+    solvers; all sums in float64.
 
     Args:
         quadratic: of ``products`` and ``weight``.
@@ -103,8 +104,9 @@ def sublayer_levels(
         # the quadratic without what damping adds to it: λ ‖W' - W‖² / 2
         measured.append((error - quadratic.added / 2 * difference).clamp_min(0))
     power = (weight.double() @ products * weight.double()).sum() / max(tokens, 1)
+    precision = torch.promote_types(weight.dtype, torch.float32)
     return SublayerLevels(
-        order=gone.order, factor=factor.to(weight.dtype), moments=moments.to(weight.dtype).contiguous(),
+        order=gone.order, factor=factor.to(precision), moments=moments.to(precision).contiguous(),
         scores=gone.scores, counts=torch.tensor(counts), damped=torch.stack(damped), measured=torch.stack(measured),
         power=power, damping=torch.tensor(quadratic.damping, dtype=torch.float64),
     )  # fmt: skip

@@ -23,13 +23,13 @@ class TokenFile:
     def write(self, start: int, values: Tensor) -> None:
         """Put values (token, width) at token ``start``."""
         self._file.seek(self._place(start))
-        self._file.write(values.contiguous().cpu().numpy().data)
+        self._file.write(_bytes(values.contiguous().cpu()))
 
     def read(self, start: int, tokens: int) -> Tensor:
         """As many tokens from ``start`` on: (token, width), on the device."""
         values = torch.empty(tokens, self.width, dtype=self.dtype)
         self._file.seek(self._place(start))
-        self._file.readinto(values.numpy().data)
+        self._file.readinto(_bytes(values))
         return values.to(self.device)
 
     def _place(self, token: int) -> int:
@@ -42,3 +42,8 @@ class TokenFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def _bytes(values: Tensor) -> memoryview:
+    """Of a matrix, also of a precision that NumPy does not have, as bfloat16."""
+    return values.view(torch.uint8).numpy().data

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from prunekit.data.batches import Batch, labelled_tokens, model_inputs
 from prunekit.data.losses import at_least_float32
+from prunekit.models.families.table import task_head
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -18,6 +20,25 @@ if TYPE_CHECKING:
 OUTPUTS = ("logits", "start_logits", "end_logits")
 WHOLE = "whole_"
 """Before the name of an output of the whole model in a batch."""
+PREDICTING = (
+    "ForSequenceClassification", "ForQuestionAnswering", "ForTokenClassification", "ForMaskedLM",
+    "ForNextSentencePrediction", "ForCausalLM", "LMHeadModel",
+)  # fmt: skip
+"""Task heads whose outputs are predictions about each example, of a batch of ordinary inputs."""
+
+
+def check_predicts(model: PreTrainedModel) -> None:
+    """Refuse a model whose answers cannot be compared with those of a smaller one.
+
+    Raises:
+        UserError: it has no task head, or one that is not in :data:`PREDICTING`.
+    """
+    if (head := task_head(model)) not in PREDICTING:
+        what = "has no task head, and so" if head == "Model" else "gives"
+        raise UserError(
+            f"{type(model).__name__} {what} no predictions about its inputs, which this method compares; it takes "
+            f"{', '.join(PREDICTING[:4])}, and method=flap, magnitude and random take any head"
+        )
 
 
 def divergences(output: Any, batch: Batch, temperature: float) -> Tensor:
@@ -51,7 +72,12 @@ def divergences(output: Any, batch: Batch, temperature: float) -> Tensor:
 
 @torch.no_grad()
 def with_whole_outputs(model: PreTrainedModel, batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Batches with what the whole model, in eval mode, answers to them."""
+    """Batches with what the whole model, in eval mode, answers to them.
+
+    Raises:
+        UserError: see :func:`check_predicts`.
+    """
+    check_predicts(model)
     for batch in batches:
         output = model(**model_inputs(batch, model.device))
         yield batch | {WHOLE + name: output[name].cpu() for name in OUTPUTS if name in output}

@@ -44,7 +44,7 @@ def input_statistics(
     Returns:
         by ``LAYER.SUBLAYER.NAME``, on the CPU, for each sublayer (``attention`` or ``ffn``) with units: ``tokens``, ();
         ``mean`` and ``variance`` (divided by the number of tokens), float64, (feature,); ``products``, in the model's
-        precision, (feature, feature). Features are in the order of the projection's columns.
+        precision, at least float32, (feature, feature). Features are in the order of the projection's columns.
 
     Raises:
         UserError: no rows, batches that this model cannot read, or inputs that are not finite (naming the sublayer).
@@ -83,7 +83,7 @@ def input_statistics(
     if not rows:
         raise UserError("calibration: no examples to take statistics from, at least one is needed")
     return {
-        f"{place}.{name}": value for place, one in sums.items() for name, value in one.statistics(place, model).items()
+        f"{place}.{name}": value for place, one in sums.items() for name, value in one.statistics(place).items()
     }
 
 
@@ -94,18 +94,20 @@ class _Sums:
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(*shape, dtype=torch.float64, device=model.device)
 
+        self.precision = torch.promote_types(model.dtype, torch.float32)  # squares are beyond float16
         self.tokens, self.first, self.second = 0, zeros(features), zeros(features)
         self.products = zeros(features, features) if products else None
 
     def add(self, x: Tensor) -> None:
         """Count tokens in, (token, feature)."""
+        x = x.to(self.precision)
         self.tokens += len(x)
         self.first += x.sum(0, dtype=torch.float64)
         self.second += x.square().sum(0, dtype=torch.float64)
         if self.products is not None:
             self.products += x.T @ x
 
-    def statistics(self, place: str, model: PreTrainedModel) -> dict[str, Tensor]:
+    def statistics(self, place: str) -> dict[str, Tensor]:
         if not (self.first.isfinite().all() and self.second.isfinite().all()):
             layer, _, sublayer = place.partition(".")
             raise UserError(f"calibration: inputs of the {sublayer} output of layer {layer} are not finite")
@@ -115,5 +117,5 @@ class _Sums:
             "variance": (self.second / self.tokens - mean.square()).clamp_min(0).cpu(),
         }  # fmt: skip
         if self.products is not None:
-            statistics["products"] = self.products.to(model.dtype).cpu()
+            statistics["products"] = self.products.to(self.precision).cpu()
         return statistics

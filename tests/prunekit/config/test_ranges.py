@@ -96,8 +96,10 @@ def bases(verb: str) -> list[Any]:
     given = [TRANSLATION] if verb == "time_decoding" else [[]]
     if verb in ("finetune", "ablate_heads", "prune_heads", "head_dynamics"):
         given.append(TRANSLATION)
-    if verb in ("finetune", "prune_fisher", "compress", "prune_cofi"):
+    if verb in ("finetune", "prune_fisher", "compress", "prune_cofi", "quantize"):
         given.append(["task=squad"])
+    if verb in ("finetune", "ablate_heads", "prune_heads", "compress", "prune_cofi", "quantize"):
+        given.append(["task=demo_tags"])
     return [settings(verb, *overrides) for overrides in given]
 
 

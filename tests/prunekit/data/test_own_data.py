@@ -14,7 +14,13 @@ import pytest
 
 from prunekit.config.sections import check
 from prunekit.config.task import TaskConfig
-from prunekit.config.task_kinds import CLASS_METRICS, QUESTION_METRICS, REGRESSION_METRICS, TRANSLATION_METRICS
+from prunekit.config.task_kinds import (
+    CLASS_METRICS,
+    QUESTION_METRICS,
+    REGRESSION_METRICS,
+    TAG_METRICS,
+    TRANSLATION_METRICS,
+)
 from prunekit.data.checked_rows import Rows, notice
 from prunekit.data.kinds import encode, kind_of
 from prunekit.data.metrics import METRICS, evaluate
@@ -245,6 +251,23 @@ class TestTables:
         rows = load_rows(own(written_as(tmp_path, text, ".json"), ["no", "yes"]), "train")
         assert rows.texts == [("a",), ("b\rc",)] and rows.labels.tolist() == [0, 1]
 
+    def test_half_a_character_is_named(self, tmp_path: Path) -> None:
+        """As texts have that were cut off in an emoji: no tokenizer takes it. A column that nobody reads may have it.
+        """
+        rows = [
+            '{"text": "a \\ud83d\\ude00", "label": "no", "more": "\\ud83d"}', '{"text": "b\\ud83d", "label": "yes"}',
+        ]  # fmt: skip
+        line = "row 1: 'text' has \"\\ud83d\", half of a character; write both of its halves, or leave it out"
+        for text in ("\n".join(rows), f"[{','.join(rows)}]"):
+            path = written_as(tmp_path, text, ".jsonl")
+            assert told(own(path, ["no", "yes"])) == f"task.files.train: {path}, {line}"
+        path = written_as(tmp_path, f"{rows[0]}\n{rows[0]}".replace('"no"', '"yes"', 1), ".jsonl")
+        assert load_rows(own(path, ["no", "yes"]), "train").texts == [("a 😀",)] * 2
+        words = '{"tokens": ["a", "%s"], "tags": ["O", "O"]}'
+        path = written_as(tmp_path, words % "b" + "\n" + words % "\\udc00", ".jsonl")
+        tags = own(path, ["O", "B-X"], tags=True, columns=["tokens"], label="tags", metrics=["token_accuracy"])
+        assert "row 1: 'tokens' has \"\\udc00\", half of a character" in told(tags)
+
     def test_rows_without_any_text(self, tmp_path: Path) -> None:
         path = written_as(tmp_path, "one,two,label\na,,1\n,b,0\n , ,1\n")
         assert told(own(path, ["no", "yes"], columns=["one", "two"])) == (
@@ -316,12 +339,15 @@ KINDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "regression": ({"labels": []}, REGRESSION_METRICS),
     "questions": ({"questions": True, "columns": ["question", "context"], "max_length": 384}, QUESTION_METRICS),
     "translation": ({"translation": True, "columns": ["de", "en"]}, TRANSLATION_METRICS),
+    "tags": ({"tags": True, "columns": ["tokens"], "label": "tags", "labels": ["O", "B-X", "I-X"]}, TAG_METRICS),
 }
 
 
 class TestMetrics:
     @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("metric", [*CLASS_METRICS, *REGRESSION_METRICS, *QUESTION_METRICS, *TRANSLATION_METRICS])
+    @pytest.mark.parametrize(
+        "metric", [*CLASS_METRICS, *REGRESSION_METRICS, *QUESTION_METRICS, *TRANSLATION_METRICS, *TAG_METRICS]
+    )
     def test_each_is_computed_or_refused_before_anything_runs(self, kind: str, metric: str) -> None:
         settings, known = KINDS[kind]
         problems = check(TaskConfig(name="own", files={"train": "x"}, metrics=[metric], **settings))
@@ -332,7 +358,7 @@ class TestMetrics:
                 setting = next(
                     name for name, metrics in (
                         ("labels: ", CLASS_METRICS), ("questions: ", QUESTION_METRICS),
-                        ("translation: ", TRANSLATION_METRICS),
+                        ("translation: ", TRANSLATION_METRICS), ("tags: ", TAG_METRICS),
                     ) if metric in metrics
                 )  # fmt: skip
             assert line.startswith(setting) and metric in line

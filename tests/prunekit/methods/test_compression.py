@@ -10,12 +10,13 @@ import pytest
 import torch
 import transformers
 from torch import Tensor, nn
+from transformers import AutoModel, AutoModelForMultipleChoice, AutoModelForPreTraining
 
 import prunekit
 from prunekit.data.batches import Batch
 from prunekit.methods.common.registry import names
 from prunekit.support.errors import UserError
-from tests.support.families import batch_for, tiny
+from tests.support.families import batch_for, logits, tiny
 
 
 def example(rows: int = 4) -> tuple[Any, Batch]:
@@ -106,6 +107,44 @@ def test_labels_that_say_nothing_are_of_any_task() -> None:
                          torch.full((4, 6), -100)), ("SequenceClassification", torch.arange(4) % 3)):  # fmt: skip
         model = headed(head)
         prunekit.compress(model, [{**batch_for(model, 4, 6), "labels": labels}], method="random")
+
+
+@pytest.mark.parametrize("head", ["AutoModel", "AutoModelForMaskedLM"])
+def test_labels_of_heads_without_classes_are_taken_as_they_are(head: str) -> None:
+    model = tiny("bert", head=getattr(transformers, head))
+    batch = batch_for(model, 4, 6)
+    prunekit.compress(model, [{**batch, "labels": batch["input_ids"]}], method="flap")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("method", names())
+def test_models_in_half_precision(method: str, dtype: torch.dtype) -> None:
+    model = tiny("bert", dtype=dtype)
+    batch = {**batch_for(model, 6, 9), "labels": torch.arange(6) % 3}
+    small = prunekit.compress(model, [batch], method=method, length=9)
+    assert {parameter.dtype for parameter in small.parameters()} == {dtype}
+    assert prunekit.cost(small, 9).macs <= prunekit.cost(model, 9).macs / 2
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    assert logits(small, inputs).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (AutoModel, "BertModel has no task head, and so no predictions about its inputs, which this method compares; "
+                    "it takes ForSequenceClassification"),
+        (AutoModelForMultipleChoice, "BertForMultipleChoice gives no predictions about its inputs, which this method"),
+        (AutoModelForPreTraining, "BertForPreTraining gives no predictions about its inputs, which this method"),
+    ],
+)  # fmt: skip
+def test_what_compares_predictions_asks_for_them(head: Any, told: str) -> None:
+    """And of choices, which lie in an axis of their own, does not take the tokens of a batch for them."""
+    model = tiny("bert", head=head)
+    batch = batch_for(model, 6, 6)
+    for method in ("kprune", "ziplm"):
+        assert refusal(model, [batch], method=method).startswith(told)
+    prunekit.compress(model, [batch], method="ziplm", options={"search_steps": 0})
+    prunekit.compress(model, [batch], method="flap")
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,22 @@ def test_statistics_are_those_of_all_tokens(family: str) -> None:
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_sums_of_half_precision_are_in_float32(dtype: torch.dtype) -> None:
+    """Squares of 300 are beyond float16, and a sum in bfloat16 stands still after a few hundred tokens."""
+    model, plain = tiny("bert", dtype=dtype), tiny("bert", dtype=dtype)
+    for one in (model, plain):
+        one.get_parameter("bert.encoder.layer.0.intermediate.dense.bias").data += 300
+    batches = [batch_for(model, 40, 12, seed=1)]
+    own = input_statistics(model, batches, products=True)
+    for place, x in inputs_by_row(plain, batches).items():
+        products = own[f"{place}.products"]
+        assert products.dtype == torch.float32
+        exact = x.double().T @ x.double()
+        assert (products - exact).abs().max() < 0.01 * exact.abs().max()
+        torch.testing.assert_close(own[f"{place}.mean"], x.double().mean(0), rtol=0.02, atol=0.02)
+
+
 def test_scores_are_standardised_fluctuations_of_columns() -> None:
     model = tiny("bert")
     batches = [batch_for(model, 4, 9, seed=1)]

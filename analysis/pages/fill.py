@@ -32,8 +32,9 @@ from analysis.data.records import Record
 from analysis.pages import claims
 from analysis.pages.selection import select
 from analysis.pages.words import FILTERS
-from analysis.render.output import Drawing, Table, file_name, in_markdown
+from analysis.render.output import Drawing, Table, file_name
 from prunekit.support.errors import UserError
+from prunekit.support.markdown import in_markdown
 
 ROOT = Path(__file__).parent.parent.parent
 TEMPLATES = ROOT / "docs" / "templates"

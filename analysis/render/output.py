@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from analysis.data.file_names import one_name
 from analysis.render.style import KINDS, save_figure, write_csv
+from prunekit.support.markdown import cell, in_markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,7 @@ class Table:
         """Heading and rows in Markdown, without title and caption."""
         lines = [list(map(str, self.display.columns)), ["---"] * self.display.shape[1]]
         lines += [list(map(str, row)) for row in self.display.itertuples(index=False)]
-        escaped = [[in_markdown(cell).replace("|", "\\|") for cell in line] for line in lines]
+        escaped = [[cell(text) for text in line] for line in lines]
         return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
 
     def markdown(self) -> str:
@@ -110,16 +111,6 @@ class Table:
         if not in_bold or not shown.map(lambda cell: "**" in str(cell)).any(axis=None):
             caption = BOLD.sub("", caption)
         return caption.strip()
-
-
-def in_markdown(text: str) -> str:
-    """Text in which our own bold and code may stand, on one line, without HTML, links and images that names bring.
-
-    >>> in_markdown("**bold**, p < 0.05, <b>x</b>, ![x](http://host)")
-    '**bold**, p < 0.05, &lt;b>x&lt;/b>, ![x\\\\](http://host)'
-    """
-    one_line = " ".join(text.splitlines())
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", one_line).replace("](", "\\](").replace("][", "\\][")
 
 
 LONGEST_SUFFIX = 80

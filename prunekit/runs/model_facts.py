@@ -18,6 +18,7 @@ from prunekit.data.tokenizers import load_tokenizer
 from prunekit.models.export.card import Facts
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.support.errors import UserError
+from prunekit.support.markdown import cell, in_markdown
 
 METHODS = {
     "finetune": "Fine-tuned, not pruned",
@@ -25,8 +26,11 @@ METHODS = {
     "prune_fisher": "Heads and neurons by Fisher information, rearranged and tuned without training (Kwon et al. 2022)",
     "compress": "Heads and neurons to a budget, by a method of prunekit",
     "prune_cofi": "Layers, heads, neurons and hidden dimensions by learned masks, distilled (CoFi, Xia et al. 2022)",
+    "quantize": "Trained for 8 bits (Q8BERT, Zafrir et al. 2019), or as long without, its control",
 }
 """By verb, of those that leave a model."""
+TABLES = {"prune_fisher": "stages", "compress": "stages", "prune_heads": "points", "quantize": "stages"}
+"""By verb, those that have a score of every model on the way to what was left."""
 BASES = {
     "google-bert/": "apache-2.0", "distilbert/": "apache-2.0", "google/electra-": "apache-2.0",
     "albert/albert-": "apache-2.0", "FacebookAI/": "mit", "sentence-transformers/": "apache-2.0",
@@ -90,6 +94,10 @@ def run_model(source: str, again: Again | None = None) -> RunModel:
     for problem in folder_problems(folder):
         raise UserError(f"source: {problem}; give the folder of a finished run")
     record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    if record["verb"] == "quantize" and record["config"]["quantization"] == "dynamic":
+        raise UserError(
+            f"source: {source} leaves graphs alone, in {folder / 'onnx'}; give the run whose model was quantised"
+        )
     if record["verb"] not in METHODS:
         leave = ", ".join(METHODS)
         raise UserError(f"source: {source} is a run of {record['verb']}, which leaves no model; right would be {leave}")
@@ -129,10 +137,10 @@ def _sizes(record: Mapping[str, Any]) -> str:
 def _what(record: Mapping[str, Any]) -> Iterator[str]:
     base = record["model"]["path"] or f"a {record['model']['family']} of its own shape"
     yield f"- Method: {METHODS[record['verb']]}."
-    yield f"- Base model: {base}."
+    yield f"- Base model: {in_markdown(base)}."
     if teacher := record["teacher"]:
         name = f"run finetune/{teacher['run_id']}" if teacher.get("run_id") else teacher.get("path")
-        yield f"- Teacher: {name}, {record['model']['parameters']:,} parameters."
+        yield f"- Teacher: {in_markdown(str(name))}, {record['model']['parameters']:,} parameters."
     for name, value in record["sparsity"].items():
         if name.startswith("achieved_") and isinstance(value, int | float):
             unit = name.removeprefix("achieved_").replace("_", " ").capitalize()
@@ -148,11 +156,11 @@ class _Score:
 
 
 def _score(source: Path, record: Mapping[str, Any]) -> _Score | None:
-    """Of the model that was left, with its band where the record has one."""
+    """Of the model that was left, in float32, with its band where the record has one."""
     metrics = record["metrics"]
-    tables = {"prune_fisher": "stages", "compress": "stages", "prune_heads": "points"}
-    if table := tables.get(record["verb"]):
-        last = _rows(source / "tables" / f"{table}.csv")[-1]
+    if table := TABLES.get(record["verb"]):
+        rows = _rows(source / "tables" / f"{table}.csv")
+        last = next((row for row in rows if row.get("stage") == "trained"), rows[-1])  # not its graph in 8 bits
         return _Score(last["metric"], float(last["value"]), float(last["low"]), float(last["high"]))
     if "value" in metrics:
         return _Score(metrics["metric"], metrics["value"], metrics.get("low"), metrics.get("high"))
@@ -167,7 +175,7 @@ def _score_lines(record: Mapping[str, Any], score: _Score | None) -> Iterator[st
     metrics, rows = record["metrics"], next(item["rows"] for item in record["data"] if item["role"] == "evaluation")
     yield f"On {rows:,} evaluation rows, with the ends of 95 % intervals:"
     yield ""
-    yield f"| | {score.metric} | low | high |"
+    yield f"| | {cell(score.metric)} | low | high |"
     yield "|---|---|---|---|"
     yield f"| this model | {_number(score.value)} | {_number(score.low)} | {_number(score.high)} |"
     if "baseline" in metrics:
@@ -204,7 +212,8 @@ def _data(record: Mapping[str, Any]) -> Iterator[str]:
     yield "| role | data | split | rows used | of rows |"
     yield "|---|---|---|---|---|"
     for item in record["data"]:
-        yield f"| {item['role']} | {item['source']} | {item['split']} | {item['rows']:,} | {item['rows_available']:,} |"
+        names = " | ".join(cell(item[name]) for name in ("role", "source", "split"))
+        yield f"| {names} | {item['rows']:,} | {item['rows_available']:,} |"
 
 
 def _made(record: Mapping[str, Any], again: Again | None) -> Iterator[str]:

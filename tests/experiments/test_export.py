@@ -6,24 +6,30 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
 
 import prunekit
 from prunekit.data.tokenizers import demo_tokenizer
+from prunekit.evaluation.row_answers import of_labels
 from prunekit.models.export.hub import push
 from prunekit.support.errors import UserError
 from tests.support.commands import command
 from tests.support.families import batch_for, logits, tiny
 from tests.support.hub_server import TOKEN, Hub, hub
 from tests.support.masks import uneven_masks
+from tests.support.records import quantization
+from tests.support.records.frame import DEMO, add_answers
 
 ROOT = Path(__file__).parents[2]
 LOGGED = ROOT / "analysis" / "logged_runs"
@@ -168,6 +174,49 @@ def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
         record["git"]["commit"],
     ):  # fmt: skip
         assert phrase in text, phrase
+
+
+def test_of_a_model_in_8_bits_the_one_that_was_trained_for_it_is_taken(tmp_path: Path) -> None:
+    from prunekit.runs.model_facts import run_model
+
+    answers = of_labels("classification", "ab", np.array([0, 1]), np.array([1, 1]))
+    runs, scores = {}, {}
+    for how in ("aware", "dynamic"):
+        runs[how] = folder = quantization.run(tmp_path, DEMO, remaining=0.5, quantization=how)
+        scores[how] = pd.read_csv(folder / "tables" / "stages.csv").set_index("stage").value
+        add_answers(folder, *(({"stage": stage}, answers) for stage in scores[how].index))
+        record = json.loads((folder / "result.json").read_text())
+        record["config"]["task"]["source"] = "nyu-mll/glue"
+        record["versions"] |= {"torch": "2", "transformers": "5"}
+        (folder / "result.json").write_text(json.dumps(record))
+    prunekit.save(tiny("bert", dtype=torch.float32), runs["aware"] / "model")
+    given = run_model(str(runs["aware"] / "model"))
+    assert given.path == str(runs["aware"] / "model")
+    assert "Trained for 8 bits" in given.facts.sections["What it is"]
+    trained, quantized = (f"{scores['aware'][stage]:.4f}" for stage in ("trained", "quantized"))
+    assert f"| this model | {trained} |" in given.facts.sections["Score"] and trained != quantized
+    with pytest.raises(UserError, match=r"leaves graphs alone, in .*/onnx; give the run whose model was quantised$"):
+        run_model(str(runs["dynamic"]))
+
+
+def test_names_in_a_card_are_no_markup(tmp_path: Path) -> None:
+    from prunekit.runs.model_facts import run_model
+
+    copy = tmp_path / "run"
+    shutil.copytree(next(iter(sorted((LOGGED / "prune_fisher").iterdir()))), copy)
+    record = json.loads((copy / "result.json").read_text())
+    odd = "<script>alert(1)</script> ![x](http://host) a|b"
+    record["model"] |= {"name": odd, "path": odd}
+    record["teacher"] |= {"run_id": None, "path": odd}
+    record["data"][0] |= {"source": odd, "split": odd}
+    (copy / "result.json").write_text(json.dumps(record))
+    small = prunekit.prune(model := tiny("bert", dtype=torch.float32), uneven_masks(model))
+    prunekit.save(small, copy / "model")
+    written = prunekit.export(small, tmp_path / "out", facts=run_model(str(copy)).facts)
+    text = (written.folder / "README.md").read_text().split("\n---\n", 1)[1]
+    assert text.count("&lt;script>") == 5 and "<script" not in text and "](http" not in text.replace("\\](", "")
+    [row] = [line for line in text.splitlines() if line.startswith(f"| {record['data'][0]['role']} |")]
+    assert row.count("|") - row.count("\\|") == 6
 
 
 @pytest.mark.parametrize(

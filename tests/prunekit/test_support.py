@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 import prunekit
+from experiments.cli.composition import CONF
 from prunekit.cofi.learned_gates import Gates
 from prunekit.cofi.pruning import check_fit
 from prunekit.cofi.sparsity import PrunableSize, fitted
@@ -30,6 +31,7 @@ from prunekit.data.losses import target_losses
 from prunekit.forward.ablation import ablate_heads
 from prunekit.forward.translate import translate
 from prunekit.forward.translation_ablation import TranslationAblation
+from prunekit.methods.common.registry import names
 from prunekit.models.families.table import ENCODERS, FAMILIES, TRANSLATORS
 from prunekit.stages.refine.rearrange import rearrange
 from prunekit.stages.refit.tuning import tune
@@ -236,6 +238,19 @@ def latency(model: Any, batch: Batch, folder: Path) -> None:
     assert measured.model_milliseconds(model) == pytest.approx(layout.calls * one_layer)
 
 
+def compressed(*methods: str) -> Callable[[Any, Batch, Path], None]:
+    def by_each(model: Any, batch: Batch, folder: Path) -> None:
+        for method in methods:
+            small = prunekit.compress(model, [batch], method=method, constraint=0.5, length=8)
+            assert 0.4 < prunekit.cost(small, 8).macs / prunekit.cost(model, 8).macs <= 0.5
+            prunekit.save(small, folder / method)
+            with torch.no_grad():
+                again = output(prunekit.load(folder / method, dtype=torch.float64), batch)
+                torch.testing.assert_close(again, output(small, batch), rtol=0, atol=1e-10)
+
+    return by_each
+
+
 def cofi(model: Any, batch: Batch, folder: Path) -> None:
     check_fit(model, model)
     size = PrunableSize.of(model)
@@ -267,12 +282,18 @@ ROWS: dict[str, Callable[[Any, Batch, Path], None]] = {
     "`mask_gradients`, `mac_search`, `rearrange`": gradients_and_search,
     "`tune`": tuning,
     "`latency_table`": latency,
+    "`compress` by `fisher`": compressed("fisher"),
+    "`compress` by `magnitude`, `random`": compressed("magnitude", "random"),
+    "`compress` by `flap`": compressed("flap"),
+    "`compress` by `ziplm`": compressed("ziplm"),
+    "`compress` by `kprune`": compressed("kprune"),
     "`Cofi`": cofi,
     "`translate`": translation,
 }
 SUPPORTED = re.compile(
     r"only[: ]|supported are|can go from|`finetune` creates one|load the whole translation|these targets need"
     r"|use tune=false|encoders that answer about one input have|need a classifier or question answering"
+    r"|no labels, nor start_positions|take any head|use refit=none or refit=bias|=kprune prunes"
 )
 """What a refusal says that is supported instead."""
 
@@ -284,11 +305,11 @@ def cells() -> Iterator[Any]:
         for family, described in FAMILIES.items():
             for head in described.task_heads:
                 cell = (family, column_of(family, head))
-                exports = "onnx" in row  # which takes seconds; a test of its own has every family
-                if exports and family not in ("bert", *TRANSLATORS):
+                apart = "onnx" in row or "compress" in row  # which take seconds; tests of their own have every family
+                if apart and family not in ("bert", "albert", *TRANSLATORS):
                     continue
                 slow = (*COPIES, "roberta", "distilbert") if cell[1] != "tags" else {*FAMILIES} - {"bert"}
-                quick = family not in slow and cell not in seen and not exports
+                quick = family not in slow and cell not in seen and not apart
                 seen.add(cell)
                 name = f"{row.replace('`', '')}-{family}-{head}"
                 yield pytest.param(row, family, head, id=name, marks=[] if quick else [pytest.mark.slow])
@@ -297,9 +318,10 @@ def cells() -> Iterator[Any]:
 @pytest.mark.parametrize(("row", "family", "head"), list(cells()))
 def test_what_the_page_says_of_a_model(row: str, family: str, head: str, tmp_path: Path) -> None:
     cell = table("from Python")[row][column_of(family, head)]
-    choices = cell == "not choices" and head == "ForMultipleChoice"
-    works = not choices and (cell == "yes" or (cell.startswith("not ") and f"`{family}`" not in cell))
-    assert works or choices or cell == "refused" or f"`{family}`" in cell
+    words = {"choices"} if head == "ForMultipleChoice" else {f"`{family}`", f"`{head}`"}
+    named = any(word in cell for word in words)
+    works = cell == "yes" or (cell.startswith("only ") and named) or (cell.startswith("not ") and not named)
+    assert works or named or cell == "refused" or cell.startswith("only ")
     model = random_model(family, head)
     if works:
         ROWS[row](model, batch_of(model, head), tmp_path)
@@ -316,6 +338,10 @@ def test_the_page_knows_every_family_and_every_row() -> None:
     )
     assert set(encoders) == set(ENCODERS) and set(translators) == set(TRANSLATORS)
     assert set(table("from Python")) == set(ROWS)
+    of_teachers = {path.stem for path in CONF.glob("*.yaml")} - {"benchmark", "reproduce"}
+    assert set(re.findall(r"`(\w+)`", " ".join(table("verb")))) == of_teachers
+    methods = [name for row in ROWS if "compress" in row for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(methods) == sorted([*names(), *["compress"] * 5])
     columns = {column_of(family, head) for family, described in FAMILIES.items() for head in described.task_heads}
     assert all(set(cells) == columns for cells in table("from Python").values())
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from analysis.data.records import DamagedRecordError, Record, read_record
 
-MAKERS = {"finetune": "", "prune_cofi": "-pruned"}
+MAKERS = {
+    "finetune": "", **dict.fromkeys(("prune_heads", "prune_fisher", "compress", "prune_cofi"), "-pruned"),
+    "quantize": "-for-8-bits",
+}  # fmt: skip
 """Verbs that save a model, and what its name ends in."""
 
 

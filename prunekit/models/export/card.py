@@ -12,6 +12,7 @@ from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
 from prunekit.models.families.table import task_head
 from prunekit.models.input_tables import positions
+from prunekit.support.markdown import in_markdown
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -82,7 +83,7 @@ def card_text(model: PreTrainedModel, written: Exported, facts: Facts, pictures:
         eval_results=list(facts.results) or None,
         **facts.metadata,
     )
-    parts = [f"---\n{data.to_yaml()}\n---", f"# {facts.title}"]
+    parts = [f"---\n{data.to_yaml()}\n---", f"# {in_markdown(facts.title)}"]
     parts.append(f"## How to load\n\n```python\n{_how(model, written, pipeline)}\n```")
     parts += [f"## {heading}\n\n{body}" for heading, body in facts.sections.items()]
     parts += [f"## Shape\n\n```\n{describe(model)}\n```", *(f"![{name}]({name})" for name in pictures)]

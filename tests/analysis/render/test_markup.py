@@ -12,9 +12,10 @@ from matplotlib.text import Text as Words
 from rich.console import Console
 
 from analysis.catalogue.draw import draw_all, draw_run
-from analysis.render.output import Table, in_markdown
+from analysis.render.output import Table
 from analysis.render.style import add_caption, add_legend, figure_style, panel_grid, save_figure
 from experiments.cli import announce, sweep
+from prunekit.support.markdown import in_markdown
 from prunekit.support.progress import plain_console
 from tests.support.drawings import without_pdf
 from tests.support.records import michel

@@ -76,6 +76,12 @@ def test_every_option_of_every_method_says_what_it_means(method: str) -> None:
     assert all(f"| `{one.name}` | {one.kind} |" in settings_page.PAGE.read_text(encoding="utf-8") for one in found)
 
 
+def test_an_option_of_zero_is_given() -> None:
+    [own] = method_options("ziplm", {"search_steps": 0})
+    values = {one.name: one.value for one in own.settings}
+    assert (values["method.options.search_steps"], values["method.options.damping"]) == (0, 0.01)
+
+
 def test_help_has_the_methods_and_the_options_of_the_chosen_one() -> None:
     done = called("compress", "--help", "method=kprune", "method.options.damping=0.5", COLUMNS="100")
     assert (done.returncode, done.stderr) == (0, "")

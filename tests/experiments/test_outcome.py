@@ -35,6 +35,7 @@ def record(metrics: dict[str, Any], sparsity: dict[str, float]) -> dict[str, Any
         ({"remaining": 0.1, "source": None}, {"achieved_macs": 0.9012, "achieved_parameters": 0.5}, {},
          "remaining=0.1", "MACs 0.0988 left"),
         ({"remaining": 1.0, "source": "prune_cofi/1"}, {"achieved_macs": 0.9012}, {}, "", "MACs 0.0988 left"),
+        ({"remaining": 0.5, "source": "prune_cofi/1"}, {"achieved_macs": 0.9012}, {}, "", "MACs 0.0988 left"),
         ({"remaining": 1.0, "source": None}, {"achieved_macs": 0.0}, {}, "", ""),
         ({"sparsity": 0.9}, {"requested": 0.9, "counted": 0.8999}, {"reached_target": True},
          "sparsity=0.9", "counted 0.8999"),

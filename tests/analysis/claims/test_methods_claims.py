@@ -121,6 +121,14 @@ def test_what_differs_in_anything_else_is_not_paired(tmp_path: Path, other: dict
     }
 
 
+def test_of_what_is_configured_beside_the_most_pairs_count(tmp_path: Path) -> None:
+    duel(tmp_path, [0.05, 0.06])
+    for dtype, method in ((dtype, method) for dtype in ("bfloat16", "float16") for method in ("fisher", "ziplm")):
+        methods.run(tmp_path, MINILM, method, constraint=0.3, dtype=dtype)
+    [pairs] = method_pairs(load([tmp_path], Journal()), *ZIPLM.values()).values()
+    assert [(one.seed, one.config.get("dtype")) for pair in pairs for one in pair] == [(0, None)] * 2 + [(1, None)] * 2
+
+
 def test_refits_are_of_the_same_masks(tmp_path: Path) -> None:
     """The method's own refit is scales; runs with another refinement or of another method are in no pair."""
     for seed, gain in enumerate((0.06, 0.07, 0.065)):

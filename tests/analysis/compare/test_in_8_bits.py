@@ -82,6 +82,17 @@ def test_they_choose_no_teachers(tmp_path: Path) -> None:
     assert own == {("t0", 0.5), ("t1", 0.5)}
 
 
+def test_of_their_settings_the_one_with_the_most_runs_counts(tmp_path: Path) -> None:
+    pruned(tmp_path)
+    for remaining in (0.5, 0.1):
+        quantization.run(tmp_path, MINILM, remaining=remaining)
+    quantization.run(tmp_path, MINILM, remaining=0.5, dtype="bfloat16")
+    runs = comparable(group(tmp_path).records)
+    assert runs is not None and runs.apart == 1
+    own = [(record.config["remaining"], record.config.get("dtype")) for record in runs.members["quantize"]]
+    assert sorted(own) == [(0.1, None), (0.5, None)]
+
+
 def test_alone_they_are_no_comparison(tmp_path: Path) -> None:
     pruned(tmp_path)[1].rename(tmp_path / "elsewhere")
     quantization.run(tmp_path, MINILM, remaining=0.5)

@@ -91,6 +91,12 @@ def test_the_figure_holds_others_to_fisher_or_else_to_the_best(tmp_path: Path) -
     assert set(drawn(tmp_path)[0].frame["rival"]) == {"fisher"}
 
 
+def test_the_best_is_that_on_average_and_not_at_one_budget(tmp_path: Path) -> None:
+    for constraint, ziplm, random in ((0.3, 40, 100), (0.7, 30, 20)):
+        methods.contest(tmp_path, MINILM, {"ziplm": [ziplm], "random": [random]}, constraint=constraint)
+    assert set(drawn(tmp_path)[0].frame["rival"]) == {"ziplm"}
+
+
 def test_no_rival_no_table(tmp_path: Path) -> None:
     methods.contest(tmp_path, MINILM, {"fisher": [44]}, constraint=0.3)
     methods.contest(tmp_path, MINILM, {"ziplm": [44]}, constraint=0.5)
@@ -103,6 +109,14 @@ def test_runs_of_another_model_are_in_no_contest(tmp_path: Path) -> None:
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3)
     methods.contest(tmp_path, MINILM, {"flap": [10] * 3}, constraint=0.3, teacher=1)
     assert "flap" not in set(drawn(tmp_path)[1].frame["method"])
+
+
+def test_models_that_as_many_other_methods_pruned_are_in_no_contest(tmp_path: Path) -> None:
+    for teacher, rival in enumerate(("ziplm", "flap")):
+        methods.contest(tmp_path, MINILM, {"fisher": [44], rival: [40]}, constraint=0.3, teacher=teacher)
+    [contest] = contests(load([tmp_path], Journal()), Journal())
+    assert len(contest.entrants) == 2 and all(len(one.records) == 1 for one in contest.entrants)
+    assert len({record.teacher_run for one in contest.entrants for record in one.records}) == 1
 
 
 def test_the_rank_in_the_terminal_is_that_of_the_table(tmp_path: Path) -> None:

@@ -258,7 +258,8 @@ class TestTables:
             '{"text": "a \\ud83d\\ude00", "label": "no", "more": "\\ud83d"}', '{"text": "b\\ud83d", "label": "yes"}',
         ]  # fmt: skip
         line = "row 1: 'text' has \"\\ud83d\", half of a character; write both of its halves, or leave it out"
-        for text in ("\n".join(rows), f"[{','.join(rows)}]"):
+        capitals = [row.replace("ud83d", "uD83D").replace("ude00", "uDE00") for row in rows]
+        for text in ("\n".join(rows), f"[{','.join(rows)}]", "\n".join(capitals)):
             path = written_as(tmp_path, text, ".jsonl")
             assert told(own(path, ["no", "yes"])) == f"task.files.train: {path}, {line}"
         path = written_as(tmp_path, f"{rows[0]}\n{rows[0]}".replace('"no"', '"yes"', 1), ".jsonl")

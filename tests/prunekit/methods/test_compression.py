@@ -147,6 +147,14 @@ def test_what_compares_predictions_asks_for_them(head: Any, told: str) -> None:
     prunekit.compress(model, [batch], method="flap")
 
 
+@pytest.mark.parametrize("method", ["kprune", "ziplm"])
+def test_whether_a_sentence_follows_is_a_prediction(method: str) -> None:
+    model = tiny("bert", head=transformers.AutoModelForNextSentencePrediction)
+    batch = batch_for(model, 6, 6)
+    small = prunekit.compress(model, [batch], method=method, length=6)
+    assert prunekit.cost(small, 6).macs <= prunekit.cost(model, 6).macs / 2
+
+
 @pytest.mark.parametrize(
     ("how", "told"),
     [

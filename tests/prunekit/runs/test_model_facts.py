@@ -21,6 +21,7 @@ from prunekit.runs.model_facts import weights_gone
         ("prune_heads", {"save": False}, []),
         ("quantize", {"quantization": "dynamic"}, ["onnx/int8/model.onnx"]),
         ("quantize", {"quantization": "aware"}, ["onnx/int8/model.onnx", "model/config.json"]),
+        ("quantize", {"quantization": "aware"}, ["model/config.json", "onnx/int8/model.onnx"]),
         ("ablate_heads", {}, []),
         ("latency_table", {}, []),
     ],

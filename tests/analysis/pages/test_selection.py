@@ -10,7 +10,7 @@ from analysis.data.loading import Journal, load
 from analysis.pages.selection import Numbers, Runs, select
 from prunekit.support.errors import UserError
 from tests.support.records import michel
-from tests.support.records.frame import MINILM
+from tests.support.records.frame import MINILM, mark_quiet
 
 
 @pytest.fixture
@@ -56,6 +56,15 @@ def test_runs_are_picked_by_one_of_several_values_and_put_together(curves: Runs)
     assert ours.setting("order") == "importance"
     with pytest.raises(UserError, match="order differs"):
         curves.setting("order")
+
+
+def test_runs_beside_other_work_are_counted_by_stage(tmp_path: Path) -> None:
+    for teacher, shares in enumerate(({"measure latency": 0.5}, {"search": 0.5, "measure latency": 0.0}, {})):
+        mark_quiet(michel.pruning(tmp_path, MINILM, "importance", teacher), shares)
+    runs = select(load([tmp_path], Journal()), "prune_heads")
+    assert (runs.beside_other_work(), runs.beside_other_work("search", "tune")) == (1, 1)
+    assert runs.where({"train.seed": 0}).beside_other_work("search") == 0
+    assert runs.where({"train.seed": 1}).beside_other_work() == 0
 
 
 def test_too_few_runs_have_no_interval() -> None:

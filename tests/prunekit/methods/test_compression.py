@@ -87,6 +87,7 @@ FOREIGN: list[tuple[str, dict[str, Tensor], str]] = [
     ("SequenceClassification", {"labels": torch.zeros(4, 6).long()}, "labels are int64 (4, 6), the model's are (4,)"),
     ("SequenceClassification", {"start_positions": torch.zeros(4).long()}, "start_positions are of questions"),
     ("TokenClassification", {"labels": torch.zeros(4).long()}, "labels are int64 (4,), the model's are (4, 6)"),
+    ("TokenClassification", {"end_positions": torch.zeros(4).long()}, "end_positions are of questions"),
     ("QuestionAnswering", {"labels": torch.zeros(4).long()}, "labels are of no question"),
 ]
 

@@ -40,9 +40,13 @@ def tell(chosen: Mapping[str, str]) -> None:
     if method not in names:
         hint = near(method, names) if names else "run experiments.compress first"
         raise UserError(f"method: {method!r} has no run of compress in {chosen['source']}, {hint}")
-    own = [contest for contest in contests(records, journal) if method in [one.method for one in contest.entrants]]
+    every = contests(records, journal, method)
+    own = [contest for contest in every if method in [one.method for one in contest.entrants]]
     if not own:
-        raise UserError(f"method: no other method has pruned the models of {method} in {chosen['source']}")
+        raise UserError(
+            f"method: no other method has pruned the models of {method} to the same budget, on as many examples, in "
+            f"{chosen['source']}"
+        )
     for contest in own:
         print("\n".join(lines(method, contest)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,8 +26,11 @@ class Entrant:
 
     @property
     def value(self) -> float:
-        """Mean score of its runs."""
-        return self._mean([float(record.metrics["value"]) for record in self.records])
+        """Score: the mean over fine-tuned models, of each over its runs, as differences are taken."""
+        by_model: dict[str, list[float]] = {}
+        for record in self.records:
+            by_model.setdefault(teacher_of(record), []).append(float(record.metrics["value"]))
+        return self._mean([self._mean(values) for values in by_model.values()])
 
     @property
     def seconds(self) -> float:
@@ -57,8 +61,13 @@ class Contest:
         return compare_pair(self.metric, method.answered, rival.answered)
 
 
-def contests(records: Sequence[Record], journal: Journal) -> Iterator[Contest]:
-    """By task and constraint, where two methods or more have recorded what their models answer."""
+def contests(records: Sequence[Record], journal: Journal, method: str | None = None) -> Iterator[Contest]:
+    """By task and constraint, where two methods or more have recorded what their models answer; what is left out is
+    said.
+
+    Arguments:
+        method: that is to be among them.
+    """
     for members in by_setting([record for record in records if record.verb == "compress"]).values():
         runs = comparable(members, fewest=1)
         if runs is None:
@@ -72,7 +81,13 @@ def contests(records: Sequence[Record], journal: Journal) -> Iterator[Contest]:
                 budgets.setdefault(float(record.config["constraint"]), []).append(record)
         for constraint, own in sorted(budgets.items()):
             by_method: dict[str, list[Record]] = {}
-            for record in _of_shared_models(own):
+            shared = _of_shared_models(own, method)
+            if left_out := len(own) - len(shared):
+                journal.warn(
+                    f"{runs.task} at {constraint:g}: {left_out} run{'s' * (left_out > 1)} of compress on models that "
+                    "other methods did not prune, not ranked"
+                )
+            for record in shared:
                 by_method.setdefault(chosen_by(record), []).append(record)
             entrants = [
                 Entrant(name, tuple(some), tuple(answered[record.run_id] for record in some))
@@ -83,10 +98,13 @@ def contests(records: Sequence[Record], journal: Journal) -> Iterator[Contest]:
                 yield Contest(runs.task, str(own[0].metrics["metric"]), constraint, tuple(entrants))
 
 
-def _of_shared_models(records: Sequence[Record]) -> list[Record]:
-    """Those of the fine-tuned models that the same methods have pruned, as many methods as possible."""
+def _of_shared_models(records: Sequence[Record], method: str | None) -> list[Record]:
+    """Those of the fine-tuned models that the same methods have pruned, as many methods as possible; of as many, those
+    with the most runs."""
     methods: dict[str, set[str]] = {}
     for record in records:
         methods.setdefault(fine_tuned_model(record), set()).add(chosen_by(record))
-    most = max(methods.values(), key=len)
+    runs = Counter(frozenset(methods[fine_tuned_model(record)]) for record in records)
+    some = [own for own in runs if method is None or method in own]
+    most = max(some, key=lambda own: (len(own), runs[own], sorted(own)), default=None)
     return [record for record in records if methods[fine_tuned_model(record)] == most]

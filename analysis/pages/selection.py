@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.data.averages import mean_interval
-from analysis.data.marks.quiet import disturbed, timed_by
+from analysis.data.marks.quiet import quiet_words
 from analysis.data.marks.trivial import trivial_score
 from analysis.data.records import Record
 from prunekit.support.errors import UserError
@@ -148,10 +148,10 @@ class Runs:
         numbers = [float(self._look_up(record, name)) for record in self.records]
         return min(numbers), max(numbers)
 
-    def beside_other_work(self, *stages: str) -> int:
-        """How many of them are known to have been timed beside other work, in these stages; latencies if none is named.
+    def quiet_words(self, *stages: str) -> str:
+        """How many of them were timed beside other work, or nobody knows, in these stages (latencies if none is named).
         """
-        return sum(bool(disturbed(r, stages) if stages else disturbed(timed_by(r))) for r in self.records)
+        return quiet_words(self.records, stages)
 
     def largest_difference(self, first: str, second: str) -> float:
         """Between two numbers of the same run, over all of them."""

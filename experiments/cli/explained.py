@@ -142,9 +142,13 @@ def _is_field(node: ast.stmt, name: str) -> bool:
 
 
 def _default(field: ast.AnnAssign) -> Any:
-    """A field's own, also where it is the first argument of a range: ``within(0.01, 0, 1)``."""
-    value = field.value
-    return ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value or ast.Constant(None))
+    """A field's own, also where it is the first argument of a range: ``within(0.01, 0, 1)``; as it is written where it
+    is no literal."""
+    value = field.value.args[0] if isinstance(field.value, ast.Call) and field.value.args else field.value
+    try:
+        return ast.literal_eval(value or ast.Constant(None))
+    except ValueError:
+        return ast.unparse(value)
 
 
 def choices(config: Any, key: str) -> tuple[str, ...]:

@@ -76,15 +76,16 @@ def _foreign(model: PreTrainedModel, batch: Batch) -> str:
     if spans and (tags or sequences):
         return f"{spans} are of questions"
     labels = batch.get("labels")
-    if labels is None or not (questions or tags or sequences):  # other heads have labels of other shapes, or none
+    several = model.config.problem_type == "multi_label_classification"
+    if labels is None or several or not (questions or tags or sequences):  # these have labels of shapes of their own
         return ""
     if questions:
         return "labels are of no question"
     classes, rows = int(model.config.num_labels or 0), len(batch["input_ids"])
     shape = tuple(batch["input_ids"].shape) if tags else (rows,)
-    if labels.shape != shape:
+    if labels.shape != shape and not (classes == 1 and labels.shape == (rows, 1)):
         return f"{_what('labels', batch)}, the model's are {_shown(shape)}"
-    if labels.is_floating_point() != (classes == 1):
+    if labels.is_floating_point() and classes > 1:
         return f"{_what('labels', batch)}, the model has {classes} outputs"
     if classes > 1 and labels.numel() and int(labels.max()) >= classes:
         return f"labels go up to {int(labels.max())}, the model's to {classes - 1}"

@@ -25,7 +25,7 @@ import yaml
 from prunekit.config.sections import Settings
 from prunekit.runs import provenance
 from prunekit.runs.answer_parts import AnswerParts
-from prunekit.runs.finished import read_result, why_again
+from prunekit.runs.finished import lock_of, read_result, why_again
 from prunekit.runs.local_input import local_input
 from prunekit.runs.model_facts import Again
 from prunekit.runs.recorded_shape import with_its_own_model
@@ -215,10 +215,12 @@ def execute(
     folder = root / verb / identity
     if processes.rank() > 0:
         return _help(verb, folder, config, procedure, device)
-    with locked(root / ".locks" / f"{verb}-{identity}.lock", str(folder)):
+    with locked(lock_of(root, verb, identity), str(folder)):
         finished = read_result(folder)
-        why = None if finished is None else why_again(folder, finished, needs_model)
-        why = "run.force" if config.run.force else why
+        if finished is None or config.run.force:
+            why = "run.force" if config.run.force else None
+        else:
+            why = why_again(folder, finished, needs_model)
         needed = processes.broadcast(finished is None or why is not None, device)
         if finished is not None and not needed:
             return FinishedRecord(finished)

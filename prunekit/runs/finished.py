@@ -9,6 +9,8 @@ from typing import Any
 
 from prunekit.models import checkpoints
 from prunekit.runs.schema.records import damage
+from prunekit.support.errors import UserError
+from prunekit.support.files import locked
 from prunekit.support.fingerprints import weights_fingerprint
 
 log = logging.getLogger(__name__)
@@ -30,23 +32,33 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     return record if record["status"] == "finished" else None
 
 
+def lock_of(runs: Path, verb: str, run_id: str) -> Path:
+    """The file that is locked while a run is made."""
+    return runs / ".locks" / f"{verb}-{run_id}.lock"
+
+
+def has_model(folder: Path) -> bool:
+    """Whether a run's folder has the model that it left."""
+    return (folder / "model" / "config.json").exists()
+
+
 def why_again(folder: Path, record: dict[str, Any], needs_model: bool) -> str | None:
     """Why a finished run is done again although nobody asks for it: the model that it left is wanted and gone, as of
-    logged runs, or what it was made from was made again since, to other weights, which is then said. None if it stands.
+    logged runs, or what it was made from was made again since, to other weights. It is then said. None if it stands.
 
     Args:
         folder: of the run; what is not in the folder of all runs around it is as it was.
     """
-    if needs_model and not (folder / "model").exists():
-        return "its weights are gone"
     runs = folder.parents[1]
-    if (teacher := _changed_teacher(record, runs)) is not None:
-        why = f"its teacher {teacher} was trained again since"
+    if needs_model and not has_model(folder):
+        why = "its weights are gone"
+    elif (teacher := _changed_teacher(record, runs)) is not None:
+        why = f"its teacher {teacher} was trained again since, to other weights"
     elif (source := _changed_source(record, runs)) is not None:
-        why = f"its pruned model {source} was made again since"
+        why = f"its pruned model {source} was made again since, to other weights"
     else:
         return None
-    log.warning("%s/%s: %s, to other weights; starting anew", record["verb"], record["run_id"], why)
+    log.warning("%s/%s: %s; starting anew", record["verb"], record["run_id"], why)
     return why
 
 
@@ -61,9 +73,15 @@ def _changed_teacher(record: dict[str, Any], runs: Path) -> str | None:
 
 def _changed_source(record: dict[str, Any], runs: Path) -> str | None:
     """The run of the pruned model that a finished run was made from, if its weights are now others. Of a model that the
-    configuration names as its input, the identity of the run has the content."""
+    configuration names as its input, the identity of the run has the content. One that cannot be loaded is as it was:
+    whoever needs it says what is wrong with it."""
     pruned = record["model"].get("pruned_run")
-    if pruned is None or record["config"].get("source") is not None or not (runs / pruned / "model").exists():
+    if pruned is None or record["config"].get("source") is not None or not has_model(runs / pruned):
         return None
-    now = weights_fingerprint(checkpoints.load(runs / pruned / "model"))
+    try:
+        verb, _, identity = str(pruned).partition("/")
+        with locked(lock_of(runs, verb, identity), pruned):  # not while another process makes it
+            now = weights_fingerprint(checkpoints.load(runs / pruned / "model"))
+    except UserError:
+        return None
     return str(pruned) if now != record["model"]["pruned_fingerprint"] else None

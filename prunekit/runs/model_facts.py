@@ -16,6 +16,7 @@ from prunekit.data.kinds import KINDS
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.models.export.card import Facts
+from prunekit.runs.finished import has_model
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.support.errors import UserError
 from prunekit.support.markdown import cell, in_markdown
@@ -26,9 +27,10 @@ METHODS = {
     "prune_fisher": "Heads and neurons by Fisher information, rearranged and tuned without training (Kwon et al. 2022)",
     "compress": "Heads and neurons to a budget, by a method of prunekit",
     "prune_cofi": "Layers, heads, neurons and hidden dimensions by learned masks, distilled (CoFi, Xia et al. 2022)",
-    "quantize": "Trained for 8 bits (Q8BERT, Zafrir et al. 2019), or as long without, its control",
+    "quantize": "Trained for 8 bits (Q8BERT, Zafrir et al. 2019)",
 }
 """By verb, of those that leave a model."""
+CONTROL = "Trained as long as a model that is trained for 8 bits, without them: the control of it"
 TABLES = {"prune_fisher": "stages", "compress": "stages", "prune_heads": "points", "quantize": "stages"}
 """By verb, those that have a score of every model on the way to what was left."""
 BASES = {
@@ -51,11 +53,6 @@ def weights_gone(record: Mapping[str, Any], folder: Path) -> bool:
     leaves = {"prune_heads": bool(config.get("save")), "quantize": config.get("quantization") != "dynamic"}
     graphs = verb == "quantize" and not (folder / "onnx").is_dir()
     return graphs or (leaves.get(verb, verb in METHODS) and not has_model(folder))
-
-
-def has_model(folder: Path) -> bool:
-    """Whether a run's folder has the model that it left."""
-    return (folder / "model" / "config.json").exists()
 
 
 @dataclass(frozen=True)
@@ -131,12 +128,13 @@ def _facts(source: Path, record: Mapping[str, Any], again: Again | None) -> Fact
 
 def _sizes(record: Mapping[str, Any]) -> str:
     gone = record["sparsity"].get("achieved_parameters")
-    return "whole" if gone is None else f"{gone:.0%} of its parameters pruned"
+    return "whole" if not gone else f"{gone:.0%} of its parameters pruned"
 
 
 def _what(record: Mapping[str, Any]) -> Iterator[str]:
     base = record["model"]["path"] or f"a {record['model']['family']} of its own shape"
-    yield f"- Method: {METHODS[record['verb']]}."
+    control = record["config"].get("quantization") == "trained"
+    yield f"- Method: {CONTROL if control else METHODS[record['verb']]}."
     yield f"- Base model: {in_markdown(base)}."
     if teacher := record["teacher"]:
         name = f"run finetune/{teacher['run_id']}" if teacher.get("run_id") else teacher.get("path")

@@ -50,7 +50,8 @@ def read_saved_run(source: str, runs: str, again: Again | None = None) -> SavedR
     folder = None if given is None else run_model(str(given), again).run
     record = None if folder is None else read_result(folder)
     if folder is None or record is None or record["verb"] not in VERBS:
-        raise UserError(f"source: {source} is no folder of a finished run; right would be one of {', '.join(VERBS)}")
+        what = "no folder of a finished run" if record is None else f"a run of {record['verb']}"
+        raise UserError(f"source: {source} is {what}; right would be one of {', '.join(VERBS)}")
     return SavedRun(folder, record)
 
 

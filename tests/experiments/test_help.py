@@ -6,6 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +81,18 @@ def test_an_option_of_zero_is_given() -> None:
     [own] = method_options("ziplm", {"search_steps": 0})
     values = {one.name: one.value for one in own.settings}
     assert (values["method.options.search_steps"], values["method.options.damping"]) == (0, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("a: float = 0.5", 0.5), ("a: float = within(0.01, 0, 1)", 0.01), ("a: float = within(DAMPING, 0, 1)", "DAMPING"),
+     ("a: list[int] = field(default_factory=list)", "field(default_factory=list)"), ("a: int", None)],
+)  # fmt: skip
+def test_a_default_is_said_as_it_is_written(field: str, value: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "mine.py").write_text(f"class Mine:\n    paper: str\n    {field}\n")
+    monkeypatch.setattr("prunekit.methods.__path__", [str(tmp_path)])
+    [own] = method_options("mine", {})
+    assert [one.value for one in own.settings if one.name == "method.options.a"] == [value]
 
 
 def test_help_has_the_methods_and_the_options_of_the_chosen_one() -> None:

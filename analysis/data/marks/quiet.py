@@ -39,15 +39,31 @@ def for_verdict(records: Sequence[Record], stages: Collection[str] = ()) -> tupl
     """
     if not stages:
         records = comparable_latencies(records)
-    states = [disturbed(record, stages) if stages else disturbed(timed_by(record)) for record in records]
-    chosen = [record for record, state in zip(records, states, strict=True) if state is False]
+    own = states(records, stages)
+    chosen = [record for record, state in zip(records, own, strict=True) if state is False]
     words = []
     if not chosen:
-        chosen = [record for record, state in zip(records, states, strict=True) if state is None]
+        chosen = [record for record, state in zip(records, own, strict=True) if state is None]
         words += [UNKNOWN] if chosen else []
-    if left_out := sum(map(bool, states)):
+    if left_out := own.count(True):
         words.append(f"{left_out} run{'s' * (left_out > 1)} beside other work left out")
     return chosen, "; ".join(words)
+
+
+def states(records: Sequence[Record], stages: Collection[str] = ()) -> list[bool | None]:
+    """Of each run whether it was :func:`disturbed` in these stages; in its latencies, timed again or not, if there are
+    none."""
+    return [disturbed(record, stages) if stages else disturbed(timed_by(record)) for record in records]
+
+
+def quiet_words(records: Sequence[Record], stages: Collection[str] = ()) -> str:
+    """How many runs were timed beside other work or on a machine not known to be quiet; nothing where all were quiet.
+    """
+    own = states(records, stages)
+    words = ((own.count(True), "beside other work"), (own.count(None), UNKNOWN))
+    return ", ".join(
+        text if number == len(own) else f"{number} of {len(own)} {text}" for number, text in words if number
+    )
 
 
 def disturbed_text(records: Sequence[Record], sign: str, stages: Collection[str] = ()) -> str:
@@ -56,6 +72,6 @@ def disturbed_text(records: Sequence[Record], sign: str, stages: Collection[str]
     Arguments:
         sign: how they are marked.
     """
-    found = sum(bool(disturbed(record, stages) if stages else disturbed(timed_by(record))) for record in records)
+    found = states(records, stages).count(True)
     of = f"{found} of {len(records)} run{'s' * (len(records) > 1)}"
     return f"{sign}: timed beside other work, {of}. " if found else ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
-INPUTS = EntryKind("inputs", revision=1)
+INPUTS = EntryKind("inputs", revision=2)
 
 Stage = Callable[[str, int], AbstractContextManager[Advance]]
 """Times a stage of this name, with a bar for so many steps."""

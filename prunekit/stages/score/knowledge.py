@@ -37,7 +37,7 @@ def check_predicts(model: PreTrainedModel) -> None:
         what = "has no task head, and so" if head == "Model" else "gives"
         raise UserError(
             f"{type(model).__name__} {what} no predictions about its inputs, which this method compares; it takes "
-            f"{', '.join(PREDICTING[:4])}, and method=flap, magnitude and random take any head"
+            f"{', '.join(PREDICTING)}"
         )
 
 

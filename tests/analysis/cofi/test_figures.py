@@ -46,7 +46,7 @@ def test_everything_is_drawn_and_nothing_is_missing(tmp_path: Path, monkeypatch:
     names = {path.stem for path in drawn.figures if not path.stem.startswith("cofi_training")}
     assert names == {"cofi_sparsity", "cofi_speed", "cofi_kept_demo"}
     assert [table.name for table in drawn.tables] == [
-        "cofi_baselines", "cofi_units", "cofi_distillation", "claims_cofi", "claims",
+        "cofi_baselines", "cofi_units", "cofi_distillation", "claims_cofi", "claims_methods", "claims",
     ]  # fmt: skip
     assert drawn.warnings == []
     assert [line.split(": ")[1] for line in drawn.missing] == [

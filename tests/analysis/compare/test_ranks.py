@@ -108,7 +108,38 @@ def test_no_rival_no_table(tmp_path: Path) -> None:
 def test_runs_of_another_model_are_in_no_contest(tmp_path: Path) -> None:
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3)
     methods.contest(tmp_path, MINILM, {"flap": [10] * 3}, constraint=0.3, teacher=1)
-    assert "flap" not in set(drawn(tmp_path)[1].frame["method"])
+    journal = Journal()
+    [contest] = contests(load([tmp_path], journal), journal)
+    assert {one.method for one in contest.entrants} == set(WRONG)
+    assert journal.warnings == [
+        "sst2 at 0.3: 3 runs of compress on models that other methods did not prune, not ranked"
+    ]
+
+
+def test_a_method_that_is_asked_for_is_ranked_on_the_models_that_it_has(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, WRONG, constraint=0.3)
+    methods.contest(tmp_path, MINILM, {"flap": [10], "fisher": [20]}, constraint=0.3, teacher=1)
+    [contest] = contests(load([tmp_path], Journal()), Journal(), "flap")
+    assert [one.method for one in contest.entrants] == ["flap", "fisher"]
+
+
+def test_a_sweep_over_calibration_examples_is_not_averaged(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, WRONG, constraint=0.3)
+    for number in (64, 256, 1024):
+        methods.contest(tmp_path, MINILM, {"ziplm": [200] * 3}, constraint=0.3, calibration_examples=number)
+    one = row(drawn(tmp_path)[1].frame, method="ziplm", rival="fisher")
+    assert (one["runs"], one["value"]) == (3, pytest.approx(100 * (1 - 40 / methods.ROWS)))
+
+
+def test_rank_and_difference_are_of_the_same_mean(tmp_path: Path) -> None:
+    for method, wrong in (("fisher", ([80, 80, 80], [160])), ("ziplm", ([88], [156, 156, 156]))):
+        for teacher, numbers in enumerate(wrong):
+            methods.contest(tmp_path, MINILM, {method: numbers}, constraint=0.3, teacher=teacher)
+    table = drawn(tmp_path)[1].frame
+    for one in table.to_dict("records"):
+        other = row(table, method=one["rival"], rival=one["method"])
+        assert one["difference"] == pytest.approx(one["value"] - other["value"])
+    assert row(table, method="fisher")["value"] == pytest.approx(100 * (1 - (80 + 160) / 2 / methods.ROWS))
 
 
 def test_models_that_as_many_other_methods_pruned_are_in_no_contest(tmp_path: Path) -> None:

@@ -58,13 +58,14 @@ def test_runs_are_picked_by_one_of_several_values_and_put_together(curves: Runs)
         curves.setting("order")
 
 
-def test_runs_beside_other_work_are_counted_by_stage(tmp_path: Path) -> None:
+def test_what_is_known_of_how_quiet_it_was_is_counted_by_stage(tmp_path: Path) -> None:
     for teacher, shares in enumerate(({"measure latency": 0.5}, {"search": 0.5, "measure latency": 0.0}, {})):
         mark_quiet(michel.pruning(tmp_path, MINILM, "importance", teacher), shares)
     runs = select(load([tmp_path], Journal()), "prune_heads")
-    assert (runs.beside_other_work(), runs.beside_other_work("search", "tune")) == (1, 1)
-    assert runs.where({"train.seed": 0}).beside_other_work("search") == 0
-    assert runs.where({"train.seed": 1}).beside_other_work() == 0
+    assert runs.quiet_words() == "1 of 3 beside other work, 1 of 3 not known to be quiet"
+    assert runs.quiet_words("search", "tune") == "1 of 3 beside other work, 2 of 3 not known to be quiet"
+    assert runs.where({"train.seed": 0}).quiet_words() == "beside other work"
+    assert runs.where({"train.seed": 1}).quiet_words() == ""
 
 
 def test_too_few_runs_have_no_interval() -> None:

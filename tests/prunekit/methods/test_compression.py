@@ -110,6 +110,19 @@ def test_labels_that_say_nothing_are_of_any_task() -> None:
         prunekit.compress(model, [{**batch_for(model, 4, 6), "labels": labels}], method="random")
 
 
+@pytest.mark.parametrize(
+    ("settings", "labels"),
+    [
+        ({"num_labels": 3, "problem_type": "multi_label_classification"}, torch.rand(4, 3)),
+        ({"num_labels": 1}, torch.arange(4)),
+        ({"num_labels": 1}, torch.rand(4, 1)),
+    ],
+)
+def test_labels_of_several_classes_and_of_numbers_are_taken(settings: dict[str, Any], labels: Tensor) -> None:
+    model = tiny("bert", **settings)
+    prunekit.compress(model, [{**batch_for(model, 4, 6), "labels": labels}], method="flap")
+
+
 @pytest.mark.parametrize("head", ["AutoModel", "AutoModelForMaskedLM"])
 def test_labels_of_heads_without_classes_are_taken_as_they_are(head: str) -> None:
     model = tiny("bert", head=getattr(transformers, head))

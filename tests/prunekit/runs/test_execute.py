@@ -301,8 +301,29 @@ def test_a_finished_run_whose_pruned_model_was_made_again(tmp_path: Path, caplog
     ]
     assert not isinstance(second, FinishedRecord) and second["run_id"] == first["run_id"]
     assert isinstance(execute("verb", 1, config, used), FinishedRecord)
+    (home / "model.safetensors").unlink()  # whoever needs the weights says that they are not there
+    assert isinstance(execute("verb", 1, config, used), FinishedRecord)
     shutil.rmtree(home)  # as of logged runs
     assert isinstance(execute("verb", 1, config, used), FinishedRecord)
+
+
+def test_a_folder_without_a_model_is_no_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    calls = list[int]()
+
+    def procedure(config: Settings, run: Run) -> None:
+        calls.append(1)
+        prunekit.save(tiny("bert"), run.folder / "model")
+
+    config = finetune(tmp_path)
+    first = execute("verb", 1, config, procedure)
+    home = tmp_path / "verb" / first["run_id"] / "model"
+    for file in home.iterdir():
+        file.unlink()
+    assert isinstance(execute("verb", 1, config, procedure), FinishedRecord) and not caplog.messages
+    execute("verb", 1, config, procedure, needs_model=True)
+    assert caplog.messages == [f"verb/{first['run_id']}: its weights are gone; starting anew"]
+    execute("verb", 1, replace(config, run=replace(config.run, force=True)), procedure, needs_model=True)
+    assert len(calls) == 3 and len(caplog.messages) == 1
 
 
 def test_the_record_names_what_it_was_made_with(tmp_path: Path) -> None:

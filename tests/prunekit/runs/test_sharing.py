@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,7 @@ def test_weights_that_two_want_and_that_are_gone_are_made_once(tmp_path: Path) -
         calls.append(1)
         inside.set()
         (run.folder / "model").mkdir()
+        (run.folder / "model" / "config.json").touch()
         run.metrics = {"number": len(calls)}
 
     def wanted() -> None:
@@ -59,7 +61,7 @@ def test_weights_that_two_want_and_that_are_gone_are_made_once(tmp_path: Path) -
     first = execute("verb", 1, config, procedure)
     model = tmp_path / "verb" / first["run_id"] / "model"
     wanted()
-    model.rmdir()
+    shutil.rmtree(model)
     assert execute("verb", 1, config, procedure) == first == records.pop()  # the record stands without them
     lock = filelock.FileLock(tmp_path / ".locks" / f"verb-{first['run_id']}.lock")
     others = [threading.Thread(target=wanted) for _ in range(2)]

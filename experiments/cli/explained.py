@@ -144,9 +144,11 @@ def _is_field(node: ast.stmt, name: str) -> bool:
 def _default(field: ast.AnnAssign) -> Any:
     """A field's own, also where it is the first argument of a range: ``within(0.01, 0, 1)``; as it is written where it
     is no literal."""
-    value = field.value.args[0] if isinstance(field.value, ast.Call) and field.value.args else field.value
+    value = field.value or ast.Constant(None)
+    if isinstance(value, ast.Call) and value.args:
+        value = value.args[0]
     try:
-        return ast.literal_eval(value or ast.Constant(None))
+        return ast.literal_eval(value)
     except ValueError:
         return ast.unparse(value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from analysis.compare.pairs import Answered, Paired, compare_pair
 from analysis.compare.runs import chosen_by, comparable, fine_tuned_model
@@ -30,20 +31,17 @@ class Entrant:
         by_model: dict[str, list[float]] = {}
         for record in self.records:
             by_model.setdefault(teacher_of(record), []).append(float(record.metrics["value"]))
-        return self._mean([self._mean(values) for values in by_model.values()])
+        return fmean(fmean(values) for values in by_model.values())
 
     @property
     def seconds(self) -> float:
         """Of pruning, the mean of its runs."""
-        return self._mean([seconds_of(record) for record in self.records])
+        return fmean(seconds_of(record) for record in self.records)
 
     @property
     def memory(self) -> int:
         """Bytes: the least of its runs, as a process that made several has the peak of all so far."""
         return min(record.peak_memory_bytes for record in self.records)
-
-    def _mean(self, values: Sequence[float]) -> float:
-        return sum(values) / len(values)
 
 
 @dataclass(frozen=True)

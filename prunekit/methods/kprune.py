@@ -97,7 +97,8 @@ class Kprune(Method):
         self, now: Any, answered: Any, streams: ResidualStreams, layer: int, sublayer: str, costs: dict[str, float]
     ) -> dict[str, Tensor]:
         """K of the units of a sublayer and of all after it, by ``LAYER.SUBLAYER``."""
-        gradients = mask_gradients(now, answered, losses_of=partial(divergences, temperature=self.temperature))
+        losses_of = partial(divergences, temperature=self.temperature)
+        gradients = mask_gradients(now, answered, losses_of=losses_of, start=(layer, sublayer))
         squared = diagonal(by_batch(gradients, GROUP) if self.variant == "released" else gradients)
         later = blocks(now)[layer:]
         squares = streams.squares(later, sublayer)

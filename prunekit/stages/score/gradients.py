@@ -49,6 +49,7 @@ def mask_gradients(
     labels: str = "gold",
     padding: bool = False,
     losses_of: Callable[[Any, Batch], Tensor] | None = None,
+    start: tuple[int, str] = (0, "attention"),
     progress: Callable[[int], None] = lambda rows: None,
 ) -> UnitTensors:
     """Each example's derivatives of its loss by the gates of all heads and neurons, at gates of 1.
@@ -66,6 +67,8 @@ def mask_gradients(
             derivatives then depend on how its rows are padded.
         losses_of: a loss of one's own, (row,), from a model's output and a batch, in place of the task's; labels are
             not needed then.
+        start: layer and sublayer (``attention``, ``ffn``) from which on derivatives are wanted. Those of units before
+            it are 0, and the backward pass does not go there.
         progress: called with the number of rows done since the last call.
 
     Returns:
@@ -85,7 +88,7 @@ def mask_gradients(
     finite: list[Tensor] = []
     places: list[Tensor] = []
     with frozen_for_evaluation(model), ExitStack() as hooks:
-        collector = _Collector(model, ones, hooks)
+        collector = _Collector(model, ones, hooks, start)
         for batch in checked_batches(model, batches, targets=losses_of is None, scored=labels == "gold"):
             batch = to_device(batch, model.device)
             rows = len(batch["input_ids"])
@@ -140,14 +143,15 @@ class _Collector:
     heads: Tensor
     neurons: Tensor
 
-    def __init__(self, model: PreTrainedModel, ones: Masks, hooks: ExitStack) -> None:
+    def __init__(self, model: PreTrainedModel, ones: Masks, hooks: ExitStack, start: tuple[int, str]) -> None:
         self.ones = ones
         self.example = next(model.parameters())
         self.first: Tensor | None = None
+        first = (start[0], start[1] == "ffn")  # attention comes before
         for block in blocks(model):
-            if block.heads:
+            if block.heads and (block.layer, False) >= first:
                 hooks.callback(block.o.register_forward_pre_hook(self._watch(block, heads=True)).remove)
-            if block.neurons:
+            if block.neurons and (block.layer, True) >= first:
                 hooks.callback(block.ffn_out.register_forward_pre_hook(self._watch(block, heads=False)).remove)
 
     def start(self, rows: int) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prunekit.config.checks import one_of
 from prunekit.support.errors import UserError
 
 SEEDS = 2**32 - 1
@@ -116,6 +117,21 @@ class PathRule:
             yield f"{name}: {shown} lies in {Path(place).parts[1]} of the system, where there are no files of data"
 
 
+@dataclass(frozen=True)
+class ChoiceRule:
+    """The texts that a setting may be."""
+
+    options: tuple[str, ...]
+
+    def problems(self, name: str, value: Any) -> Iterator[str]:
+        yield from one_of(name, value, self.options)
+
+
+def chosen_from(default: str, options: tuple[str, ...]) -> Any:
+    """A field that is one of some texts."""
+    return _field(default, ChoiceRule(options))
+
+
 def within(
     default: Any, low: float, high: float, *,
     above: bool = False, below: bool = False, infinite: bool = False, fewest: int = 0,
@@ -191,7 +207,7 @@ def short(value: float) -> str:
     return str(value) if abs(value) < 10**30 else "it"
 
 
-def _field(default: Any, rule: NumberRule | PathRule) -> Any:
+def _field(default: Any, rule: NumberRule | PathRule | ChoiceRule) -> Any:
     metadata = {"rule": rule}
     if isinstance(default, list | dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)

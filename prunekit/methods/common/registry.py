@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prunekit import methods
 from prunekit.config.checks import near
 from prunekit.config.ranges import argument
+from prunekit.methods.common.options import unknown_option
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,8 +69,7 @@ def method(name: str, options: Mapping[str, Any] | None = None) -> Method:
     chosen = {}
     for option, value in (options or {}).items():
         if option not in known:
-            hint = near(option, known) if known else f"{name} has none"
-            raise UserError(f"method.options.{option}: there is no such option of {name}, {hint}")
+            raise UserError(f"method.options.{option}: {unknown_option(name, option, known)}")
         chosen[option] = argument(known[option], value, "method.options.")
     made: Method = found(**chosen)
     return made

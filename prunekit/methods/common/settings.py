@@ -8,6 +8,7 @@ from typing import Any
 
 from prunekit.config.checks import one_of
 from prunekit.config.choices import ALL_BUDGETS, REFINEMENTS, REFITS
+from prunekit.methods.common.options import option_problems
 from prunekit.methods.common.registry import names
 from prunekit.stages.settings import BudgetSettings
 
@@ -23,6 +24,7 @@ class MethodConfig:
 
     def problems(self) -> Iterator[str]:
         yield from one_of("name", self.name, names())
+        yield from option_problems(self.name, self.options)
 
 
 @dataclass(kw_only=True)

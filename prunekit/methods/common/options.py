@@ -1,0 +1,89 @@
+"""The options of a method as its file declares them: read and not imported, which takes torch."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prunekit import methods
+from prunekit.config import choices, ranges
+from prunekit.config.checks import near
+from prunekit.config.ranges import argument
+from prunekit.support.errors import UserError
+
+BASES = ("Method", "ScoredMethod")
+"""Classes without options; what others have is seen when the method is made."""
+RULES = ("within", "chosen_from")
+"""That a field is declared by, of :mod:`prunekit.config.ranges`."""
+
+
+def unknown_option(method: str, option: str, known: Iterable[str]) -> str:
+    """What is said of an option that a method does not have, with those that it has."""
+    known = list(known)
+    return f"there is no such option of {method}, {near(option, known) if known else f'{method} has none'}"
+
+
+def option_problems(method: str, options: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the options of a method, as far as its file alone says: names, types, ranges."""
+    declared = declared_options(method)
+    if declared is None:
+        return
+    for option, value in options.items():
+        if option not in declared:
+            yield f"options.{option}: {unknown_option(method, option, declared)}"
+        elif (item := declared[option]) is not None:
+            try:
+                argument(item, value, "options.")
+            except UserError as error:
+                yield str(error)
+
+
+def declared_options(method: str) -> dict[str, dataclasses.Field[Any] | None] | None:
+    """The fields of a method's class, without those whose default or range is more than names and numbers (None); None
+    for a class with other bases, and where there is no one class."""
+    path = Path(next(iter(methods.__path__)), f"{method}.py")
+    if not path.is_file():
+        return None
+    classes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+    own = [node for node in classes if any(name == "paper" for name, _ in _annotated(node))]
+    if len(own) != 1 or any(not isinstance(base, ast.Name) or base.id not in BASES for base in own[0].bases):
+        return None
+    return {
+        name: _field(name, node.value)
+        for name, node in _annotated(own[0]) if not ast.unparse(node.annotation).startswith("ClassVar")
+    }  # fmt: skip
+
+
+def _annotated(owner: ast.ClassDef) -> Iterator[tuple[str, ast.AnnAssign]]:
+    for node in owner.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id, node
+
+
+def _field(name: str, node: ast.expr | None) -> dataclasses.Field[Any] | None:
+    if node is None:
+        return None
+    try:
+        item = _ruled(node) if isinstance(node, ast.Call) else dataclasses.field(default=ast.literal_eval(node))
+    except (ValueError, TypeError, AttributeError):
+        return None
+    item.name = name
+    return item if isinstance(item.default, bool | int | float | str) else None
+
+
+def _ruled(node: ast.Call) -> dataclasses.Field[Any]:
+    """A field with the range that it is declared with."""
+    if not isinstance(node.func, ast.Name) or node.func.id not in RULES:
+        raise ValueError
+    keywords = {str(word.arg): _value(word.value) for word in node.keywords}
+    item: dataclasses.Field[Any] = getattr(ranges, node.func.id)(*map(_value, node.args), **keywords)
+    return item
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name):
+        return getattr(ranges if hasattr(ranges, node.id) else choices, node.id)
+    return ast.literal_eval(node)

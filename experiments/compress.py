@@ -7,7 +7,7 @@ python -m experiments.compress -m method=fisher,flap,magnitude,random constraint
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import verb
 from prunekit.methods.common.settings import CompressSettings
@@ -68,10 +68,21 @@ def procedure(config: Compress, run: Run) -> None:
     stages.evaluate(outcome.stage, small)  # what was saved is what is evaluated
     stages.finish(outcome.masks, small, timed)
     run.metrics |= {
-        "method": config.method.name, "refine": refine, "refit": refit,
-        "sublayers_refitted": sum(row["status"].startswith("tuned") for row in outcome.report),
-        "sublayers_not_refitted": sum(not row["status"].startswith("tuned") for row in outcome.report),
-    }  # fmt: skip
+        "method": config.method.name, "refine": refine,
+        "refit": "by the method" if refit == "none" and outcome.report else refit,
+        **counted(outcome.report),
+    }
+
+
+def counted(report: list[dict[str, Any]]) -> dict[str, int]:
+    """Of the table ``refit``: sublayers by what was done to them, and what the solutions needed or left out."""
+    tuned = [row for row in report if row["status"].startswith("tuned")]
+    counts = {"sublayers_refitted": len(tuned), "sublayers_not_refitted": len(report) - len(tuned)}
+    if any("damping" in row for row in report):
+        counts["sublayers_with_more_damping"] = sum(row["status"] == "tuned with more damping" for row in report)
+    if any("dropped" in row for row in report):
+        counts["directions_dropped"] = sum(row["dropped"] for row in report)
+    return counts
 
 
 main = verb(

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from prunekit.config.checks import one_of
 from prunekit.config.choices import VARIANTS
-from prunekit.config.ranges import within
+from prunekit.config.ranges import chosen_from, within
 from prunekit.methods.common.method import Compression, Method
 from prunekit.methods.common.problem import Problem
 from prunekit.models.blocks import Block, blocks, describe
@@ -48,14 +49,14 @@ class Kprune(Method):
     """Of the predictions that are compared."""
     damping: float = within(0.01, 0, 1, above=True)
     """λ of the least squares, as a share of the mean of the products' diagonal; not for ``variant=released``."""
-    variant: str = "paper"
+    variant: str = chosen_from("paper", VARIANTS)
     """``paper``: gradients are squared example by example, least squares are damped; ``released``: as the authors' code
     has it, squared for groups of 32 examples, and undamped."""
 
     def compress(self, problem: Problem) -> Iterator[Compression]:
         model, budget = problem.model, problem.budget
-        if self.variant not in VARIANTS:
-            raise UserError(f"method.options.variant: {self.variant!r}, there are {', '.join(VARIANTS)}")
+        for wrong in one_of("variant", self.variant, VARIANTS):
+            raise UserError(f"method.options.{wrong}")
         if budget.kind == "latency":
             raise UserError("budget: method=kprune gives every unit its own cost, use budget=mac or budget=parameters")
         check_tunable(model, "another method")
@@ -131,5 +132,6 @@ def _with(
     row = {
         "layer": block.layer, "sublayer": sublayer, "status": refit.status, "units": int(kept.sum()),
         "error_before": refit.error_before, "error_after": refit.error_after, "largest_scale": None,
+        "dropped": refit.dropped,
     }  # fmt: skip
     return Compression(result.stage, masks, weights, [*result.report, row])

@@ -78,17 +78,18 @@ class Ziplm(Method):
         report: list[dict[str, Any]] = []
         for block in blocks(model):
             for sublayer, _, _, _ in projections(block):
-                levels, left, error = database.sublayers.get(place := f"{block.layer}.{sublayer}"), 0, None
-                status = "skipped: no units left"
+                levels, left = database.sublayers.get(place := f"{block.layer}.{sublayer}"), 0
+                status, error, damping = "skipped: no units left", None, None
                 if levels is not None:
                     left = counts[place]
                     at = levels.counts.tolist().index(left)
                     error = float((levels.measured[at] / levels.power.clamp_min(1e-300)).sqrt())
-                    more = float(levels.damping) > self.damping  # its normal equations are singular without
-                    status = (f"tuned: damping {float(levels.damping):g}" if more else "tuned") if left else status
+                    if left:
+                        damping = float(levels.damping)  # more than asked for: its normal equations are singular so
+                        status = "tuned with more damping" if damping > self.damping else "tuned"
                 report.append({
                     "layer": block.layer, "sublayer": sublayer, "status": status, "units": left,
-                    "error_before": None, "error_after": error, "largest_scale": None,
+                    "error_before": None, "error_after": error, "largest_scale": None, "damping": damping,
                 })  # fmt: skip
         return Compression(stage, database.masks(model, counts), database.weights(model, counts), report)
 

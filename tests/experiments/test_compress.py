@@ -70,6 +70,19 @@ def test_a_record_of_every_method(folder: Path, name: str) -> None:
     small = checkpoints.load(folder / "compress" / record["run_id"] / "model")
     assert cost(small, int(stages.length.iloc[0])).macs == stages.macs.iloc[-1]
     assert {item["role"] for item in record["data"]} == {"train", "evaluation", "calibration"}
+    own = {"flap": "bias", "ziplm": "by the method", "kprune": "by the method"}
+    assert record["metrics"]["refit"] == own.get(name, "scales")
+    refit = table(folder, record, "refit")
+    changed = refit[refit.status.str.startswith("tuned")]
+    assert len(changed) == record["metrics"]["sublayers_refitted"] > 0
+    if name == "flap":  # biases make up for units that are gone
+        kept = table(folder, record, "kept").groupby("layer")[["kept", "total"]].apply(lambda own: own.kept < own.total)
+        assert len(changed) == kept.sum()
+    if name == "ziplm":
+        more = int((changed.damping > 0.01).sum())
+        assert record["metrics"]["sublayers_with_more_damping"] == more and (changed.damping >= 0.01).all()
+    if name == "kprune":
+        assert record["metrics"]["directions_dropped"] == 0
 
 
 def test_records_are_ranked_and_compared_pair_by_pair(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

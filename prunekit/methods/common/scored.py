@@ -12,7 +12,7 @@ from prunekit.models.blocks import blocks
 from prunekit.models.masks import Masks
 from prunekit.stages.refine.rearrange import rearrange
 from prunekit.stages.refine.swap import swap
-from prunekit.stages.refit.compensation import compensated
+from prunekit.stages.refit.compensation import compensated, compensation_report
 from prunekit.stages.refit.tuning import check_tunable, tune
 from prunekit.stages.search.under_budget import search
 from prunekit.stages.units import UnitTensors
@@ -66,7 +66,8 @@ def refitted(problem: Problem, masks: Masks) -> Compression:
     if problem.refit == "bias":
         statistics = problem.inputs()
         with problem.stage("bias", 0):
-            return Compression("bias", masks, compensated(problem.model, masks, statistics))
+            biases = compensated(problem.model, masks, statistics)
+        return Compression("bias", masks, biases, compensation_report(problem.model, masks, biases))
     with problem.stage(problem.refit, 2 * len(blocks(problem.model))) as advance:
         tuned = tune(problem.model, masks, problem.batches, refit=problem.refit, progress=advance)
     return Compression(problem.refit, tuned.masks, tuned.weights, tuned.report)

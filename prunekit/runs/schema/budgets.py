@@ -66,6 +66,9 @@ def under_a_budget(
                     Field("error_before", "float", "relative to the target, at scales of 1", nullable=True),
                     Field("error_after", "float", "relative to the target, at the scales that are left", nullable=True),
                     Field("largest_scale", "float", "of the solution by magnitude", nullable=True),
+                    Field("damping", "float", "that its normal equations were solved with, as a share of the mean of "
+                          "their diagonal", nullable=True, optional=True, since=6),
+                    Field("dropped", "int", "singular directions that the solution leaves out", optional=True, since=6),
                 ),
                 optional=True,
                 keys=("layer", "sublayer"),

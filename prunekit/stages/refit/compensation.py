@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -37,3 +37,18 @@ def compensated(model: PreTrainedModel, masks: Masks, statistics: Mapping[str, T
                 missing = weight[:, gone] @ statistics[f"{block.layer}.{name}.mean"][gone]
                 biases[f"{names[projection]}.bias"] = (bias.double().cpu() + missing).to(bias)
     return biases
+
+
+def compensation_report(model: PreTrainedModel, masks: Masks, biases: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+    """A row a sublayer, as the table ``refit`` has them: whether its bias is one of ``biases``; errors are unknown."""
+    names, rows = module_names(model), []
+    for block in blocks(model):
+        own = (masks.heads["self"][block.layer], masks.neurons[block.layer])
+        for (name, projection, units, _), mask in zip(projections(block), own, strict=True):
+            changed = f"{names[projection]}.bias" in biases
+            rows.append({
+                "layer": block.layer, "sublayer": name, "status": "tuned" if changed else "skipped: nothing is gone",
+                "units": int((mask[:units] != 0).sum()), "error_before": None, "error_after": None,
+                "largest_scale": None,
+            })  # fmt: skip
+    return rows

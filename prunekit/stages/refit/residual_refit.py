@@ -44,6 +44,8 @@ class Refit:
     error_before: float
     """‖output - R*‖ / ‖R*‖ with the weights at hand."""
     error_after: float
+    dropped: int = 0
+    """Singular directions of FᵀF that the solution without damping leaves out, as the authors' code does."""
 
 
 class ResidualStreams:
@@ -133,12 +135,12 @@ class ResidualStreams:
         before = math.sqrt(missing / max(wanted_squares, 1e-300))
         if weight is None:
             return Refit(torch.empty(width, 0, dtype=self.now.dtype), "skipped: no units left", before, before)
-        change = _solved(products, moments, weight.double().T, damping)
+        change, dropped = _solved(products, moments, weight.double().T, damping)
         if change is None:
             return Refit(weight.clone(), "skipped: no finite solution", before, before)
         left = missing - 2 * float((change * moments).sum()) + float((change * (products @ change)).sum())
         after = math.sqrt(max(left, 0.0) / max(wanted_squares, 1e-300))
-        return Refit((weight.double() + change.T).to(weight.dtype), "tuned", before, after)
+        return Refit((weight.double() + change.T).to(weight.dtype), "tuned", before, after, dropped)
 
     def advance(self, sublayer: str, now: Block) -> None:
         """Take the pruned model's states through a sublayer that is as it stays."""
@@ -169,8 +171,11 @@ def _normed(block: Block, sublayer: str, x: Tensor) -> Tensor:
     return block.attention_norm(x) if sublayer == "attention" else block.ffn_norm(x)
 
 
-def _solved(matrix: Tensor, moments: Tensor, weight: Tensor, damping: float | None) -> Tensor | None:
-    """The change of Wᵀ, (feature, d), float64; None where there is no finite one.
+def _solved(
+    matrix: Tensor, moments: Tensor, weight: Tensor, damping: float | None
+) -> tuple[Tensor | None, int]:
+    """The change of Wᵀ, (feature, d), float64, None where there is no finite one; and the singular directions that it
+    leaves out.
 
     Args:
         matrix: FᵀF.
@@ -179,13 +184,13 @@ def _solved(matrix: Tensor, moments: Tensor, weight: Tensor, damping: float | No
     """
     if damping is not None:
         if not matrix.diagonal().any():  # nothing ever fires
-            return torch.zeros_like(moments)
-        return damped_change(matrix, moments, damping)
+            return torch.zeros_like(moments), 0
+        return damped_change(matrix, moments, damping), 0
     try:
         values, vectors = torch.linalg.eigh(matrix)
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        return None
+        return None, 0
     live = values > len(values) * torch.finfo(values.dtype).eps * values.max()
     inverse = torch.where(live, 1 / values.where(live, torch.ones_like(values)), 0.0)
     solved = vectors @ (inverse[:, None] * (vectors.T @ (moments + matrix @ weight))) - weight
-    return solved if bool(solved.isfinite().all()) else None
+    return (solved if bool(solved.isfinite().all()) else None), int((~live).sum())

@@ -174,6 +174,17 @@ def test_the_refit_is_worth_it_and_says_by_how_much() -> None:
     assert sum(row["error_after"] for row in fitted) < 0.8 * sum(row["error_before"] for row in fitted)
 
 
+def test_the_released_solution_counts_the_directions_that_it_leaves_out() -> None:
+    """Fewer tokens than neurons: FᵀF has the rank of the tokens. With damping none is left out."""
+    model, tokens = tiny("bert"), 6
+    few = [batch_for(model, 1, tokens)]
+    few[0]["attention_mask"] = torch.ones_like(few[0]["attention_mask"])
+    released, paper = (compressed(model, few, 0.7, variant=variant).report for variant in ("released", "paper"))
+    ffns = [row for row in released if row["sublayer"] == "ffn" and row["units"] > tokens]
+    assert ffns and all(row["dropped"] == row["units"] - tokens for row in ffns)
+    assert all(row["dropped"] == 0 for row in paper)
+
+
 @pytest.mark.parametrize(
     ("family", "kind", "options", "message"),
     [

@@ -14,8 +14,11 @@ VERB = under_a_budget(
     metrics=(
         Field("method", "str", "that chose the units"),
         Field("refine", "str", "stage that exchanged units: none, rearrange or swap"),
-        Field("refit", "str", "what was fitted by a stage of its own: none, scales, weights or bias"),
+        Field("refit", "str", "what was fitted: none, scales, weights, bias, or what the method itself refits"),
         Field("sublayers_refitted", "int", "of the report"),
         Field("sublayers_not_refitted", "int", "of the report"),
+        Field("sublayers_with_more_damping", "int", "than was asked for, as they were singular", optional=True,
+              since=6),
+        Field("directions_dropped", "int", "singular ones, of all solutions together", optional=True, since=6),
     ),
 )

@@ -14,6 +14,7 @@ from prunekit.data.kinds.translation import read_test_set
 from prunekit.data.table_files import READERS
 from prunekit.support.errors import UserError, first_line
 from prunekit.support.extras import of_extra
+from prunekit.support.hub_names import check_there
 
 PARQUET = ".parquet"
 PRESET_SPLITS = ("train", "validation", "test")
@@ -55,6 +56,7 @@ def _read_hub(task: TaskConfig, split: str) -> Any:
 
     _quiet(datasets)
     name = source_name(task)
+    check_there(task.source, "task.source", "dataset")
     try:
         splits = datasets.load_dataset(task.source, task.subset)
     except Exception as error:  # the libraries below raise many kinds for 'not there' and 'no network'

@@ -11,6 +11,7 @@ from prunekit.config.sections import ModelConfig
 from prunekit.data import demo
 from prunekit.support.errors import UserError, first_line
 from prunekit.support.fingerprints import fingerprint
+from prunekit.support.hub_names import check_there
 
 
 def load_tokenizer(model: ModelConfig, *, of_words: bool = False) -> Any:
@@ -24,6 +25,7 @@ def load_tokenizer(model: ModelConfig, *, of_words: bool = False) -> Any:
     """
     if model.path is None:
         return demo_tokenizer()
+    check_there(model.path, "model.path")
     from transformers import AutoTokenizer
 
     from prunekit.models.pretrained import quiet

@@ -21,6 +21,7 @@ from prunekit.models.families.table import FAMILIES, family_of, head_of_class, u
 from prunekit.models.pruned_format import plain_config
 from prunekit.models.weight_files import check_weight_files
 from prunekit.support.errors import UserError
+from prunekit.support.hub_names import check_there
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -50,6 +51,7 @@ def read_config(path: str | Path) -> PreTrainedConfig:
         raise UserError(f"{path}: a file; give the folder of a saved model")
     if (Path(path) / "adapter_config.json").is_file():
         raise UserError(f"{path}: an adapter that is not merged; save the model after its merge_and_unload()")
+    check_there(path)
     content: dict[str, Any] = {}
     with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
         content, _ = PreTrainedConfig.get_config_dict(str(path))

@@ -46,6 +46,7 @@ def procedure(config: PruneHeads, run: Run) -> None:
     from prunekit.models.checkpoints import save
     from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.teachers import load_teacher
+    from prunekit.stages.emptied import warn_of_emptied
     from prunekit.support.files import write_json
 
     teacher = load_teacher(config, run)
@@ -75,6 +76,11 @@ def procedure(config: PruneHeads, run: Run) -> None:
         save(step.model, run.folder / "model", tokenizer=teacher.tokenizer)
 
     first, last = table[0], table[-1]
+    if config.share is not None and set(kinds) == set(describe(teacher.model).kinds):  # curves end without any
+        warn_of_emptied([
+            {"unit": "heads", "layer": row["layer"], "kept": row["heads_kept"], "total": row["heads"]}
+            for row in kept_rows(step)
+        ])  # fmt: skip
     run.metrics = {
         "order": config.order, "metric": config.task.metric, **{name: last[name] for name in config.task.metrics},
         "baseline": first["value"], "baseline_low": first["low"], "baseline_high": first["high"],

@@ -29,6 +29,7 @@ from prunekit.runs.beside_trivial import record_beside_trivial
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import evaluation_examples
 from prunekit.runs.teachers import Teacher, new_model
+from prunekit.stages.emptied import warn_of_emptied
 from prunekit.support.errors import UserError
 from prunekit.support.files import write_json
 from prunekit.support.fingerprints import model_fingerprint
@@ -137,7 +138,9 @@ class StudentRun:
             found = self._evaluated(small, self.evaluation)
         for stage, evaluated in (("dense", dense), ("final", found)):
             run.answers.add("evaluation", [{"stage": stage}], evaluated.answers)
-        run.table("kept", kept_rows(whole, small))
+        units = kept_rows(whole, small)
+        run.table("kept", units)
+        warn_of_emptied(units)
         if pruned.masks is not None:
             write_json(run.folder / "masks" / "masks.json", {
                 "heads": {kind: mask.tolist() for kind, mask in pruned.masks.heads.items()},

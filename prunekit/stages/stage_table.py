@@ -19,6 +19,7 @@ from prunekit.runs.beside_trivial import record_beside_trivial, scored_row
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.teachers import Teacher
+from prunekit.stages.emptied import warn_of_emptied
 from prunekit.stages.search.budget import Budget
 from prunekit.stages.search.latency import LatencyTable, latency_table
 from prunekit.stages.settings import BudgetSettings
@@ -90,6 +91,7 @@ class StageTable:
         run.table("stages", [{**row, "seconds": seconds.get(row["stage"])} for row in self.rows])
         units = kept_rows(self.teacher.model, masks)
         run.table("kept", units)
+        warn_of_emptied(units)
         write_json(run.folder / "masks" / "masks.json", {
             "heads": masks.heads["self"].tolist(), "neurons": masks.neurons.tolist(),
         })  # fmt: skip

@@ -63,11 +63,13 @@ def pictures(run: Path | None) -> dict[str, bytes]:
 def perform(config: Export) -> None:
     if config.source is None:
         raise UserError("source: give the folder of a run or of a saved model, or a Hub id")
-    import prunekit
     from experiments.cli.again import command_of
-    from prunekit.models.export.hub import push
-    from prunekit.runs.model_facts import run_model
+    from prunekit.runs.model_facts import run_folder, run_model
     from prunekit.support.progress import console
+
+    run_folder(config.source, command_of)  # what is wrong with it is refused before torch is imported
+    import prunekit
+    from prunekit.models.export.hub import push
 
     given = run_model(config.source, command_of)
     if Path(config.out).resolve() == Path(given.path).resolve():

@@ -40,7 +40,7 @@ def procedure(config: PruneCofi, run: Run) -> None:
     from prunekit.runs.teachers import load_teacher
 
     teacher = load_teacher(config, run)
-    shape = learned_shape(config) if config.structure == "random" else None
+    shape = learned_shape(config, run) if config.structure == "random" else None
     student = StudentRun(config, run, teacher)
     start = one_shot(config, run, student) if config.structure not in STRUCTURES else None
     with run.stage("train", student.steps) as student.advance:
@@ -64,12 +64,14 @@ def one_shot(config: PruneCofi, run: Run, student: StudentRun) -> tuple[PreTrain
     return last.smaller(whole), last.masks.kept()
 
 
-def learned_shape(config: PruneCofi) -> dict[str, list[int]]:
+def learned_shape(config: PruneCofi, run: Run) -> dict[str, list[int]]:
     """Units that are kept in the learned model of the same settings, by group and layer; it is trained if need be."""
     import pandas as pd
 
+    from prunekit.runs.execute import Ahead
+
     learned = dataclasses.replace(config, structure="learned", run=dataclasses.replace(config.run, force=False))
-    record = main.execute(learned)
+    record = main.execute(learned, ahead=Ahead(run, "learned model"))
     units = pd.read_csv(Path(config.run.folder) / main.name / record["run_id"] / "tables" / "kept.csv")
     return {str(unit): rows.sort_values("layer")["kept"].tolist() for unit, rows in units.groupby("unit")}
 

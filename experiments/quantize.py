@@ -36,7 +36,7 @@ def procedure(config: Quantize, run: Run) -> None:
     from prunekit.runs.teachers import load_teacher
     from prunekit.support.fingerprints import weights_fingerprint
 
-    saved = saved_run(config)  # what is wrong with it is refused before a teacher is trained
+    saved = saved_run(config, run)  # what is wrong with it is refused before a teacher is trained
     teacher = load_teacher(config, run)
     small = None
     if saved is not None:
@@ -47,15 +47,16 @@ def procedure(config: Quantize, run: Run) -> None:
     QuantizedRun(config, run, teacher, small).perform()
 
 
-def saved_run(config: Quantize) -> SavedRun | None:
+def saved_run(config: Quantize, run: Run) -> SavedRun | None:
     """The run whose model is quantised; None for the teacher, wherever it is from."""
+    from prunekit.runs.execute import Ahead
     from prunekit.runs.saved_run import SavedRun, read_saved_run
 
     if config.source is not None:
         return read_saved_run(config.source, config.run.folder, command_of)
     if config.remaining == 1:
         return None
-    record = prune_cofi.execute(as_pruned(config), needs_model=True)
+    record = prune_cofi.execute(as_pruned(config), needs_model=True, ahead=Ahead(run, "pruned model"))
     return SavedRun(Path(config.run.folder) / prune_cofi.name / record["run_id"], record)
 
 

@@ -82,7 +82,7 @@ def perform(config: Reproduce) -> None:
         same = f" (the same run as {earlier})" if earlier < number else ""
         console.print(f"{number}/{len(runs)} {command}{same}", soft_wrap=True)
         if not same and not config.dry_run:
-            named(verb).perform(settings[-1])
+            named(verb).perform(settings[-1], " ".join([name, *cell]))
     if config.dry_run:
         return
     drawn = analysis.draw_all([Path(config.run.folder)], Path(config.figures), console)

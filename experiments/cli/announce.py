@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from experiments.cli.outcome import curve_points, facts
+from experiments.cli.outcome import curve_points, facts, outcome
 from prunekit.config.sections import Settings
-from prunekit.runs.execute import FinishedRecord
+from prunekit.runs.execute import AHEAD
+from prunekit.runs.finished import FinishedRecord
 from prunekit.runs.model_facts import weights_gone
 from prunekit.support.progress import console
 
 
-def announce(record: dict[str, Any], config: Settings) -> dict[str, Any]:
-    """Print the facts of a run, the data they are of, and where its record and its models are; returns the record."""
+def announce(record: dict[str, Any], config: Settings, cell: str | None = None) -> dict[str, Any]:
+    """Print the facts of a run, the data they are of, and where its record and its models are; returns the record.
+
+    Args:
+        cell: what tells the run from the others that are made with it: one that was finished before is a line then.
+    """
+    folder = Path(config.run.folder) / record["verb"] / record["run_id"]
+    if cell is not None and isinstance(record, FinishedRecord):
+        own = outcome(record, config)
+        words = (
+            f"{own.metric} {own.score}" if own.score else "", own.achieved, f"finished before, {record.when}",
+            "its weights are gone" if weights_gone(record, folder) else "", str(folder),
+        )  # fmt: skip
+        console.print(f"{record['verb']} {cell}: {', '.join(filter(None, words))}", soft_wrap=True)
+        return record
     data = ", ".join(
         f"{item['role']}: {item['name']} {item['split']} ({item['rows']:,} rows)" for item in record["data"]
     )
@@ -30,8 +44,7 @@ def announce(record: dict[str, Any], config: Settings) -> dict[str, Any]:
     console.print(table)
     if points := curve_points(record, config):
         console.print(_curve(points, record["metrics"]["metric"]))
-    folder = Path(config.run.folder) / record["verb"] / record["run_id"]
-    console.print(Text(f"  {record['seconds']['total']:.1f} s, record: {folder}"), soft_wrap=True)
+    console.print(Text(f"  {seconds_in_words(record)}, record: {folder}"), soft_wrap=True)
     for name, model_folder in _models(record, Path(config.run.folder)):
         console.print(Text(f"  {name}: {model_folder}"), soft_wrap=True)
     if isinstance(record, FinishedRecord):
@@ -39,6 +52,23 @@ def announce(record: dict[str, Any], config: Settings) -> dict[str, Any]:
         again = gone if weights_gone(record, folder) else "run.force=true runs it again"
         console.print(f"  finished before, {record.when}; {again}", soft_wrap=True)
     return record
+
+
+def seconds_ahead(record: Mapping[str, Any]) -> dict[str, float]:
+    """What a run has waited for that other runs share, as its teacher, and for how long."""
+    return {what: record["seconds"][what] for what in AHEAD if what in record["seconds"]}
+
+
+def seconds_in_words(record: Mapping[str, Any]) -> str:
+    """Of a run without what was made ahead of it, and of that: ``6.0 s, 243.0 s for the teacher``."""
+    ahead = seconds_ahead(record)
+    own = record["seconds"]["total"] - sum(ahead.values())
+    return ", ".join(filter(None, (f"{own:.1f} s", ahead_in_words(ahead))))
+
+
+def ahead_in_words(seconds: Mapping[str, float]) -> str:
+    """Of :func:`seconds_ahead`; nothing where there are none."""
+    return " and ".join(f"{taken:.1f} s for the {what}" for what, taken in seconds.items())
 
 
 def _curve(points: list[tuple[str, str, str]], metric: str) -> Table:

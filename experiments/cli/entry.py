@@ -26,16 +26,23 @@ from experiments.cli import help, messages
 from experiments.cli.cells import cells_of, shown
 from experiments.cli.composition import CONF, REGISTERED, register, typed
 from experiments.cli.outcome import outcome
-from experiments.cli.sweep import DONE, FAILED, SKIPPED, report
+from experiments.cli.sweep import DONE, FAILED, SKIPPED, cell_name, report
 from experiments.cli.sweeper import require_one_process, require_verb, sweep_of, sweeps
 from prunekit.config.checks import near
+from prunekit.methods.common.options import declared_options, unknown_option
+from prunekit.methods.common.settings import MethodConfig
 from prunekit.support.errors import UserError, first_line
 
+Perform = Callable[[Any], dict[str, Any] | None]
+PerformCell = Callable[[Any, str], dict[str, Any] | None]
+"""Of a sweep, with its name."""
 
-def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None]) -> None:
+
+def run_main(verb: str, schema: type[Any], perform: Perform, perform_cell: PerformCell | None = None) -> None:
     """Compose ``conf/VERB.yaml`` with the command line and call ``perform`` with the typed configuration.
 
-    In a sweep every cell is a call; a failing one does not stop the others, and makes the exit status 2.
+    In a sweep every cell is a call, of ``perform_cell`` if there is one; a failing one does not stop the others, and
+    makes the exit status 2.
     """
     register(verb, schema)
     failures: list[Exception] = []
@@ -44,7 +51,7 @@ def run_main(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, An
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)
     def main(composed: DictConfig) -> None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            _cell(verb, schema, perform, composed)
+            _cell(verb, schema, perform_cell or (lambda config, name: perform(config)), composed)
             return
         try:
             _require_whole(composed)
@@ -102,7 +109,7 @@ def _require_recipes() -> None:
                 raise UserError(f"{group}={name}: there is no such preset, {near(name, choices_of(group))}")
 
 
-def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] | None], composed: DictConfig) -> None:
+def _cell(verb: str, schema: type[Any], perform: PerformCell, composed: DictConfig) -> None:
     """Run one cell of a sweep and report what became of it."""
     number, start = HydraConfig.get().job.num, time.perf_counter()
     try:
@@ -111,7 +118,7 @@ def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] 
         if HydraConfig.get().runtime.choices["hydra/launcher"] != "basic":
             config.run.progress = False  # bars of several processes would write over each other
             config.run.threads = config.run.threads or HydraConfig.get().launcher.get("cpus_per_task")
-        record = perform(config)
+        record = perform(config, cell_name(number))
     except Exception as error:  # none may stop the other cells, so it is told here and now
         line = _user_line(error, verb)
         reason = line or f"{type(error).__name__}: {first_line(error)}"
@@ -121,14 +128,16 @@ def _cell(verb: str, schema: type[Any], perform: Callable[[Any], dict[str, Any] 
         else:
             print(f"{verb}: {line}", file=sys.stderr)
         return
-    from prunekit.runs.execute import FinishedRecord  # heavy, and not for a cell whose settings are refused
+    from experiments.cli.announce import ahead_in_words, seconds_ahead  # not for --help
+    from prunekit.runs.finished import FinishedRecord
 
     seconds = time.perf_counter() - start
-    result = outcome(record, config) if record is not None else None
-    if isinstance(record, FinishedRecord):
-        report(number, SKIPPED, seconds, record.when, result)
+    result = outcome(record, config) if record else None
+    if record is None or not isinstance(record, FinishedRecord):
+        ahead = seconds_ahead(record) if record else {}
+        report(number, DONE, max(0.0, seconds - sum(ahead.values())), ahead_in_words(ahead), result)
     else:
-        report(number, DONE, seconds, result=result)
+        report(number, SKIPPED, seconds, result=result)
 
 
 def _show_sweep(verb: str, overrides: list[str]) -> None:
@@ -162,7 +171,18 @@ def answered(verb: str, main: Callable[[], None]) -> None:
 
 
 def _user_line(error: BaseException, verb: str) -> str | None:
-    return messages.user_line(error, lambda: settings_of(verb), choices_of, lambda name: is_list(verb, name))
+    return messages.user_line(
+        error, lambda: settings_of(verb), choices_of, lambda name: is_list(verb, name), option_hint
+    )
+
+
+def option_hint(name: str) -> str | None:
+    """What is said of an option that the chosen method does not have; None of any other setting."""
+    section, dot, option = name.partition(".options.")
+    words = [text.lstrip("+").partition("=") for text in sys.argv[1:]]
+    chosen = [value for key, _, value in words if key in (section, f"{section}.name")] or [MethodConfig().name]
+    declared = declared_options(chosen[-1]) if dot else None
+    return None if declared is None else unknown_option(chosen[-1], option, declared)
 
 
 def choices_of(group: str) -> list[str]:

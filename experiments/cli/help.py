@@ -72,6 +72,10 @@ def lines(verb: str, schema: type[Any], config: Any, width: int) -> Iterator[str
     for section in sections(config):
         yield ""
         yield f"{section.name}: {section.meaning}" if section.name else f"Settings of {verb}:"
+        if section.name.partition(".")[0] == "scale":  # chosen together by scale=, and seldom one by one
+            values = ", ".join(f"{setting.name}={shown(setting.value)}" for setting in section.settings)
+            yield from _wrapped(f"  {values}; docs/settings.md says what each is", width, 6)
+            continue
         for setting in section.settings:
             yield from _wrapped(f"  {setting.name}={shown(setting.value)}  ({setting.kind})", width, 6)
             yield from _wrapped(f"      {setting.text.replace('``', '')}", width, 6)

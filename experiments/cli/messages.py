@@ -57,10 +57,12 @@ UNRECOGNIZED = re.compile(r"unrecognized arguments: (?P<arguments>.*)")
 Settings = Callable[[], list[str]]
 Choices = Callable[[str], list[str]]
 IsList = Callable[[str], bool]
+Hint = Callable[[str], str | None]
 
 
 def user_line(
-    error: BaseException, settings: Settings, choices: Choices, is_list: IsList = lambda name: True
+    error: BaseException, settings: Settings, choices: Choices, is_list: IsList = lambda name: True,
+    hint: Hint = lambda name: None,
 ) -> str | None:
     """One line for an error that the user can mend, None for a defect of ours.
 
@@ -68,6 +70,7 @@ def user_line(
         settings: all dotted names, asked for near matches.
         choices: the files of a group, likewise.
         is_list: whether the setting of a name may be a list.
+        hint: what is said of a name that is no setting; None where near matches say it.
     """
     for link in chain(error):
         if isinstance(link, UserError):
@@ -86,7 +89,7 @@ def user_line(
                 "time); the same command runs what is missing"
             )
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return composition_line(error, settings, choices, is_list)
+        return composition_line(error, settings, choices, is_list, hint)
     if NOT_A_NAME.search(str(error)):
         return "a preset (of experiment, model, task, scale and so on) is chosen by its name, as in task=mnli"
     return None
@@ -156,7 +159,9 @@ def value_line(text: str, name: str) -> str | None:
     return None
 
 
-def composition_line(error: BaseException, settings: Settings, choices: Choices, is_list: IsList) -> str:
+def composition_line(
+    error: BaseException, settings: Settings, choices: Choices, is_list: IsList, hint: Hint
+) -> str:
     """Hydra's message about a wrong override in one line, with near matches for a mistyped name."""
     for link in chain(error):
         if isinstance(link, OverrideParseException):
@@ -168,7 +173,7 @@ def composition_line(error: BaseException, settings: Settings, choices: Choices,
         return f"{group}={choice}: there is no such preset, {near(choice, choices(group))}"
     if match := NO_KEY.search(text):
         name = key["name"] if key else match["name"]
-        return f"{name}: there is no such setting, {near_setting(name, settings())}"
+        return f"{name}: {hint(name) or f'there is no such setting, {near_setting(name, settings())}'}"
     if match := NO_GROUP.search(text):
         return f"{match['name']}: there is no such setting, {near_setting(match['name'], settings())}"
     if match := AMBIGUOUS.search(text) or NEEDS_SWEEP.search(text):

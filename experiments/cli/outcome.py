@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from analysis.data.marks.quiet import LATENCIES, UNKNOWN
 
 BUDGETS = {
     "mac": ("achieved_macs", "MACs {} left"),
@@ -18,6 +20,12 @@ BUDGETS = {
     "parameters": ("achieved_parameters", "parameters {} left of the whole model"),
 }
 """What tells that a budget was kept, by its kind: the share that is gone, and the words for what is left."""
+
+
+BESIDE = "beside other work"
+"""Of what was timed while other processes took part of the CPUs, as figures say it."""
+TIMES = ("seconds_", "speedup", "ratio_", "layers_ms", "share_without_units", "share_of_promise_", "achieved_latency")
+"""How the names of metrics begin that were measured as times."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,8 @@ def outcome(record: dict[str, Any], config: Any) -> CellOutcome:
     elif hasattr(config, "constraint"):
         name, words = BUDGETS[config.budget]
         requested, achieved = f"constraint={config.constraint:g}", words.format(_short(1 - sparsity[name]))
+        if mark := quiet_mark(record, [name]):
+            achieved += f" ({mark})"
     elif hasattr(config, "sparsity"):
         missed = "" if metrics.get("reached_target", True) else ", target missed"
         requested, achieved = f"sparsity={config.sparsity:g}", f"counted {_short(sparsity['counted'])}{missed}"
@@ -97,10 +107,38 @@ def facts(record: dict[str, Any], config: Any) -> list[tuple[str, str]]:
         name.replace("achieved", "gone"): value for name, value in record["sparsity"].items()
         if name.startswith("achieved_") or name in ("expected", "counted_as_learned")
     }  # fmt: skip
+    shown = [*_grouped(rest, record), *_grouped(gone, record)]
     timed = table_rows(record, config, "latency")
     if "speedup" in rest and timed:  # of its last row
-        rest["speedup"] = f"{_short(rest['speedup'])} (batch {timed[-1]['batch_size']}, length {timed[-1]['length']})"
-    return [(name, value) for name, value in [*rows, *_grouped(rest), *_grouped(gone)] if value]
+        of = f"batch {timed[-1]['batch_size']}, length {timed[-1]['length']}"
+        words = "; ".join(filter(None, (of, quiet_mark(record, ["speedup"]))))
+        shown = [(name, f"{_short(rest['speedup'])} ({words})" if name == "speedup" else text) for name, text in shown]
+    return [(name, value) for name, value in [*rows, *shown] if value]
+
+
+def quiet_mark(record: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Of metrics that were measured as times, in the words of the figures, that other work ran beside them, or that it
+    is not known whether it did; nothing of a quiet machine and of other metrics.
+
+    Args:
+        names: as ``metrics`` and ``sparsity`` have them.
+    """
+    stages = {stage for name in names for stage in _timed_in(name, record["verb"])}
+    if not stages:
+        return ""
+    marks = [mark.get("disturbed") for stage, mark in (record.get("quiet") or {}).items() if stage in stages]
+    if any(marks):
+        return BESIDE
+    return "" if False in marks else UNKNOWN
+
+
+def _timed_in(name: str, verb: str) -> tuple[str, ...]:
+    """The stages of a run in one of which a metric was measured; none of what is no time."""
+    if name == "achieved_latency_by_table":
+        return ("latency table",)
+    if name.startswith("seconds_") and verb != "benchmark":
+        return (name.removeprefix("seconds_"),)
+    return LATENCIES if name.startswith(TIMES) else ()
 
 
 def curve_points(record: dict[str, Any], config: Any) -> list[tuple[str, str, str]]:
@@ -130,17 +168,21 @@ def _trivial(metrics: Mapping[str, Any], metric: str) -> str:
     return "" if value is None else f"{_short(value)}{chance}"
 
 
-def _grouped(values: dict[str, Any]) -> list[tuple[str, str]]:
-    """A row a first word: ``seconds: search 0.003, tune 34.9``."""
-    groups: dict[str, list[tuple[str, Any]]] = defaultdict(list)
-    for name, value in values.items():
-        first, _, rest = name.partition("_")
-        groups[first].append((rest, value))
-    return [
-        (f"{first} {found[0][0]}".replace("_", " ").strip(), _short(found[0][1])) if len(found) == 1
-        else (first, ", ".join(f"{rest} {_short(value)}".replace("_", " ").strip() for rest, value in found))
-        for first, found in groups.items()
-    ]  # fmt: skip
+def _grouped(values: dict[str, Any], record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A row a first word: ``seconds: search 0.003, tune 34.9``, and whether other work ran beside what is a time."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in values:
+        groups[name.partition("_")[0]].append(name)
+    rows = []
+    for first, names in groups.items():
+        mark = quiet_mark(record, [name.replace("gone", "achieved") for name in names])
+        rests = [name.partition("_")[2].replace("_", " ") for name in names]
+        label = f"{first} {rests[0]}".replace("_", " ").strip() if len(names) == 1 else first
+        text = _short(values[names[0]]) if len(names) == 1 else ", ".join(
+            f"{rest} {_short(values[name])}".strip() for rest, name in zip(rests, names, strict=True)
+        )  # fmt: skip
+        rows.append((label, f"{text} ({mark})" if mark and text else text))
+    return rows
 
 
 def _at_share(points: list[dict[str, str]], share: float) -> float | None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 VARIABLE = "PRUNEKIT_SWEEP"
 """Environment variable with the folder of reports; processes that launchers start inherit it."""
 
+NAMES = "names.json"
+"""Beside the reports, what tells each cell from the others."""
 RESULTS = ("metric", "score", "baseline", "requested", "achieved")
 """Columns of the table, of an :class:`CellOutcome`; one that no cell has a value for is left out."""
 NUMBERS = ("score", "baseline", "seconds")
@@ -66,6 +68,9 @@ def watched(runs: Path, cells: Sequence[str]) -> Iterator[Sweep]:
     ended = False
     try:
         with waiting_for_all():
+            if runs.is_dir():  # else no cell was finished before, and none is to be named
+                with suppress(OSError):
+                    write_json(sweep.folder / NAMES, list(cells))
             yield sweep
         ended = True
     finally:
@@ -77,12 +82,24 @@ def watched(runs: Path, cells: Sequence[str]) -> Iterator[Sweep]:
         _show(sweep)
 
 
+def cell_name(number: int) -> str:
+    """What tells a cell from the others of its sweep; its number where nobody watches that.
+
+    Args:
+        number: 0-based.
+    """
+    try:
+        return str(json.loads((Path(os.environ[VARIABLE]) / NAMES).read_text(encoding="utf-8"))[number])
+    except (KeyError, OSError, ValueError, IndexError):
+        return str(number)
+
+
 def report(number: int, status: str, seconds: float, reason: str = "", result: CellOutcome | None = None) -> None:
     """Tell what became of a cell, if its sweep is watched.
 
     Args:
         number: of the cell in its sweep, 0-based.
-        reason: of a failure, in one line.
+        reason: of a failure, or what else is to be said of it, in one line.
         result: of a run that has a record.
     """
     if folder := os.environ.get(VARIABLE):
@@ -137,7 +154,8 @@ def _show(sweep: Sweep) -> None:
         console.print(Text("all cells: " + ", ".join(f"{name} {value}" for name, value in alike.items())), style="dim")
     for reason in reasons:
         console.print(reason, soft_wrap=True)
-    counted = ", ".join(f"{number} {status}" for status, number in counts.items())
+    words = {SKIPPED: f"of {len(sweep.outcomes)} {'was' if counts.get(SKIPPED) == 1 else 'were'} finished before"}
+    counted = ", ".join(f"{number} {words.get(status, status)}" for status, number in counts.items())
     console.print(Text.assemble((f"{len(sweep.outcomes)} cells", "bold"), f": {counted}"))
 
 

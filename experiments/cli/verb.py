@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.cli.entry import run_main
 
 if TYPE_CHECKING:
-    from prunekit.runs.execute import Run
+    from prunekit.runs.execute import Ahead, Run
 
 
 @dataclass(frozen=True)
@@ -30,25 +30,33 @@ class Verb:
     """The command that makes a run again, of verbs that go on with the model of another."""
 
     def __call__(self) -> None:
-        run_main(self.name, self.settings, self.perform)
+        run_main(self.name, self.settings, self.perform, self.perform)
 
-    def perform(self, config: Any) -> dict[str, Any]:
-        """Run a configuration once, tell of it, and return its record."""
+    def perform(self, config: Any, cell: str | None = None) -> dict[str, Any]:
+        """Run a configuration once, tell of it, and return its record.
+
+        Args:
+            cell: see :func:`experiments.cli.announce.announce`.
+        """
         from experiments.cli.announce import announce
         from prunekit.training import processes
 
         with processes.joined(config.run.device):
             record = self.execute(config)
-            return announce(record, config) if processes.rank() == 0 else record
+            return announce(record, config, cell) if processes.rank() == 0 else record
 
-    def execute(self, config: Any, *, needs_model: bool = False) -> dict[str, Any]:
-        """Run a configuration once and return its record; also again if the model that it leaves is needed and gone."""
+    def execute(self, config: Any, *, needs_model: bool = False, ahead: Ahead | None = None) -> dict[str, Any]:
+        """Run a configuration once and return its record; also again if the model that it leaves is needed and gone.
+
+        Args:
+            ahead: which run needs this one, if that is why it is made.
+        """
         from prunekit.runs.execute import execute
 
         return execute(
             self.name, self.revision(config), config, self.procedure,
             measures_time=self.measures_time(config), draw=_pictures, again=self.again,
-            needs_model=needs_model,
+            needs_model=needs_model, ahead=ahead,
         )  # fmt: skip
 
 

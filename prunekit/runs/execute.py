@@ -7,86 +7,44 @@ atomically, ``result.json``. ``RUN_ID`` is a hash of what changes the result; th
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import MISSING, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import pandas as pd
-import torch
 import yaml
 
 from prunekit.config.sections import Settings
 from prunekit.runs import provenance
-from prunekit.runs.answer_parts import AnswerParts
-from prunekit.runs.finished import lock_of, read_result, why_again
+from prunekit.runs.finished import FinishedRecord, lock_of, read_result, why_again
+from prunekit.runs.identity import run_id
 from prunekit.runs.local_input import local_input
-from prunekit.runs.model_facts import Again
 from prunekit.runs.recorded_shape import with_its_own_model
-from prunekit.runs.run_device import peak_memory, prepare_device
 from prunekit.runs.schema.fields import VERSION
 from prunekit.runs.schema.table_rows import rows_in
 from prunekit.runs.schema.writing import check_answers, check_line, check_record, check_rows
 from prunekit.runs.tracking import Tracker
-from prunekit.support.devices import describe_device
 from prunekit.support.errors import UserError
 from prunekit.support.files import locked, plain, remove, remove_leftovers, write_json, write_text
-from prunekit.support.progress import Advance, bar
+from prunekit.support.progress import Advance, bar, console
 from prunekit.support.quiet import Quietness, watched_stage, watching
 from prunekit.training import processes
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from prunekit.runs.model_facts import Again
+
+AHEAD = ("teacher", "learned model", "pruned model")
+"""What other runs make that a run needs; in its ``seconds`` where they made it for it."""
 INPUTS = "inputs.json"
 """What a run that goes on from its log was begun on; gone once it is finished."""
-NOT_IDENTITY = ("run", "scale")
-"""Sections that change no number: where and how to run, and the sizes that other sections were resolved from."""
-
-FORMER_NAMES = {"time_decoding": "time_inference"}
-"""What a verb was called when its first runs were made: their ids, and so all of its ids, are of that name."""
-
-
-def run_id(
-    verb: str,
-    revision: int,
-    config: Settings,
-    hardware: dict[str, Any] | None = None,
-    content: dict[str, str] | None = None,
-) -> str:
-    """Hash of what changes the result, whatever the order of the keys.
-
-    Settings at their default are left out: a new setting whose default keeps the old behaviour makes no old run
-    another one. (Whoever changes a default raises the verb's revision.)
-
-    Args:
-        revision: of the verb, raised whenever its numbers change for the same configuration.
-        hardware: given by verbs that measure time or memory: another machine is another run.
-        content: of local input, as :func:`prunekit.runs.local_input.local_input` says it; none where there is none.
-    """
-    kept = {name: value for name, value in chosen(config).items() if name not in NOT_IDENTITY}
-    identity = {"verb": FORMER_NAMES.get(verb, verb), "revision": revision, "config": kept, "hardware": hardware}
-    if content:  # only then: ids without are as they were
-        identity["input"] = content
-    return hashlib.sha256(json.dumps(plain(identity), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def chosen(config: Any) -> dict[str, Any]:
-    """The settings of a configuration that differ from their defaults, section by section."""
-    settings = {}
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if dataclasses.is_dataclass(value):
-            if inner := chosen(value):
-                settings[item.name] = inner
-        else:
-            default = item.default if item.default is not MISSING else cast(Any, item.default_factory)()
-            if value != default:
-                settings[item.name] = value
-    return settings
 
 
 @dataclass
@@ -112,6 +70,8 @@ class Run:
     """Files that only an interrupted run needs; deleted once the record is written."""
 
     def __post_init__(self) -> None:
+        from prunekit.runs.answer_parts import AnswerParts  # and so NumPy, which no finished record needs
+
         self.answers = AnswerParts(self.folder)
 
     def log(self, step: int, **values: Any) -> None:
@@ -145,6 +105,8 @@ class Run:
 
     def table(self, name: str, rows: list[dict[str, Any]] | pd.DataFrame) -> None:
         """Write ``tables/NAME.csv``, which must be as the schema of the verb says."""
+        import pandas as pd
+
         frame = pd.DataFrame(rows)
         check_rows(self.verb, name, cast(Any, frame.to_dict("records")) if isinstance(rows, pd.DataFrame) else rows)
         write_text(self.folder / "tables" / f"{name}.csv", frame.to_csv(index=False))
@@ -174,23 +136,33 @@ class Helper(Run):
         pass
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What a run needs and makes first where no run did before: that is said, and its seconds are told apart."""
+
+    run: Run
+    what: str
+    """It needs, of :data:`AHEAD`."""
+
+    def begin(self, verb: str, folder: Path, config: Settings) -> None:
+        console.print(
+            f"{self.run.verb}: its {self.what} is trained first, by {verb} into {folder}: {config.model.name} on "
+            f"{config.task.name}; all runs that need the same share it",
+            soft_wrap=True,
+        )
+
+    def end(self, seconds: float) -> None:
+        self.run.seconds[self.what] = self.run.seconds.get(self.what, 0.0) + seconds
+
+
 Procedure = Callable[[Any, Run], None]
 Draw = Callable[[Path], list[Path]]
 """Draws the figures of a finished run in its folder; returns the pictures."""
 
 
-class FinishedRecord(dict[str, Any]):
-    """The record of a run that had finished before."""
-
-    @property
-    def when(self) -> str:
-        """It finished, in words."""
-        return "on " + str(self["finished"]).replace("T", " ").replace("+00:00", " UTC")
-
-
 def execute(
     verb: str, revision: int, config: Settings, procedure: Procedure, *, measures_time: bool = False,
-    draw: Draw | None = None, again: Again | None = None, needs_model: bool = False,
+    draw: Draw | None = None, again: Again | None = None, needs_model: bool = False, ahead: Ahead | None = None,
 ) -> dict[str, Any]:
     """Run a procedure once for this configuration and return its record (``result.json``).
 
@@ -198,37 +170,47 @@ def execute(
     why not (``needs_model``: the model that it leaves must be there); an interrupted one goes on from what it left; two
     processes on the same configuration wait for each other. Local input whose content has changed makes another run.
     ``measures_time`` puts hardware, threads and dtype into the identity. What ``draw`` makes goes to Weights & Biases,
-    where the run is copied to. ``again`` says the command that makes a run again whose weights are missing here.
+    where the run is copied to. ``again`` says the command that makes a run again whose weights are missing here;
+    ``ahead`` which run needs this one. A finished record is returned before torch is imported, unless its identity has
+    hardware in it or the sizes of a finished teacher.
     Of processes that have :func:`prunekit.training.processes.joined`, the first one returns the record, others an empty
     one.
     """
+    asked = time.perf_counter()
     config = with_its_own_model(config, again)
-    device = prepare_device(config)
-    resolved = plain(dataclasses.asdict(config))
-    hardware = {**describe_device(device).as_dict(), "dtype": config.run_dtype}
-    content = local_input(config)
-    identity = run_id(verb, revision, config, hardware if measures_time else None, content)
-    earlier = run_id(verb, revision - 1, config, hardware if measures_time else None, content) if revision > 1 else None
-    if processes.count() > 1:
-        hardware["processes"] = processes.count()
+    resolved, content = plain(dataclasses.asdict(config)), local_input(config)
+    machine = _machine(config) if measures_time or processes.count() > 1 else None
+    hardware = machine[1] if measures_time and machine else None
+    identity = run_id(verb, revision, config, hardware, content)
+    earlier = run_id(verb, revision - 1, config, hardware, content) if revision > 1 else None
     root = Path(config.run.folder)
     folder = root / verb / identity
     if processes.rank() > 0:
-        return _help(verb, folder, config, procedure, device)
+        return _help(verb, folder, config, procedure, machine or _machine(config))
     with locked(lock_of(root, verb, identity), str(folder)):
+        waited = time.perf_counter() - asked
         finished = read_result(folder)
         if finished is None or config.run.force:
             why = "run.force" if config.run.force else None
         else:
             why = why_again(folder, finished, needs_model)
-        needed = processes.broadcast(finished is None or why is not None, device)
+        needed = processes.broadcast(finished is None or why is not None, machine[0] if machine else None)
         if finished is not None and not needed:
+            if ahead is not None and waited > 1:  # for another process that made it
+                ahead.end(waited)
             return FinishedRecord(finished)
+        from prunekit.runs.run_device import peak_memory
+
+        device, hardware = machine or _machine(config)  # what is wrong with it is refused before a record is deleted
+        if processes.count() > 1:
+            hardware["processes"] = processes.count()
         if finished is not None:
             if folder.is_symlink():
                 raise UserError(f"{why}: {folder} is a link, what it leads to is not deleted; remove the link")
             (folder / "result.json").unlink()  # first: what is left of a finished run must not pass for one
             shutil.rmtree(folder)
+        if ahead is not None:
+            ahead.begin(verb, folder, config)
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
         write_text(folder / "config.yaml", yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
@@ -270,7 +252,18 @@ def execute(
         write_json(folder / "result.json", record)
         tracker.start()
         tracker.finish(run.metrics, folder, draw(folder) if draw and tracker.run is not None else [])
+        if ahead is not None:
+            ahead.end(time.perf_counter() - asked)
         return plain(record)
+
+
+def _machine(config: Settings) -> tuple[torch.device, dict[str, Any]]:
+    """The device that a run computes on, and how its record names that."""
+    from prunekit.runs.run_device import prepare_device
+    from prunekit.support.devices import describe_device
+
+    device = prepare_device(config)
+    return device, {**describe_device(device).as_dict(), "dtype": config.run_dtype}
 
 
 def _check_unchanged(config: Settings, content: dict[str, str]) -> None:
@@ -285,8 +278,11 @@ def _check_unchanged(config: Settings, content: dict[str, str]) -> None:
             raise UserError(f"{setting}: changed while the run read it; the same command runs on what is there now")
 
 
-def _help(verb: str, folder: Path, config: Settings, procedure: Procedure, device: torch.device) -> dict[str, Any]:
+def _help(
+    verb: str, folder: Path, config: Settings, procedure: Procedure, machine: tuple[torch.device, dict[str, Any]]
+) -> dict[str, Any]:
     """The part of processes other than the first; the record is that one's."""
+    device, _ = machine
     if processes.broadcast(False, device):
         silent = dataclasses.replace(config, run=dataclasses.replace(config.run, progress=False))
         tracker = Tracker("disabled", config.run.project, verb, folder.name, {}, folder)

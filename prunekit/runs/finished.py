@@ -7,13 +7,20 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from prunekit.models import checkpoints
 from prunekit.runs.schema.records import damage
 from prunekit.support.errors import UserError
 from prunekit.support.files import locked
-from prunekit.support.fingerprints import weights_fingerprint
 
 log = logging.getLogger(__name__)
+
+
+class FinishedRecord(dict[str, Any]):
+    """The record of a run that had finished before."""
+
+    @property
+    def when(self) -> str:
+        """It finished, in words."""
+        return "on " + str(self["finished"]).replace("T", " ").replace("+00:00", " UTC")
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
@@ -78,6 +85,9 @@ def _changed_source(record: dict[str, Any], runs: Path) -> str | None:
     pruned = record["model"].get("pruned_run")
     if pruned is None or record["config"].get("source") is not None or not has_model(runs / pruned):
         return None
+    from prunekit.models import checkpoints
+    from prunekit.support.fingerprints import weights_fingerprint
+
     try:
         verb, _, identity = str(pruned).partition("/")
         with locked(lock_of(runs, verb, identity), pruned):  # not while another process makes it

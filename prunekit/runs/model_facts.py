@@ -7,19 +7,19 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from huggingface_hub import EvalResult
+from typing import TYPE_CHECKING, Any
 
 from prunekit.config.sections import ModelConfig
-from prunekit.data.kinds import KINDS
-from prunekit.data.kinds.base import TaskKind
-from prunekit.data.tokenizers import load_tokenizer
-from prunekit.models.export.card import Facts
 from prunekit.runs.finished import has_model
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.support.errors import UserError
+from prunekit.support.hub_names import check_there
 from prunekit.support.markdown import cell, in_markdown
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+    from prunekit.models.export.card import Facts
 
 METHODS = {
     "finetune": "Fine-tuned, not pruned",
@@ -69,6 +69,8 @@ class RunModel:
         """The one beside the model; None where there is none."""
         if Path(self.path).is_dir() and not any((Path(self.path) / name).exists() for name in TOKENIZERS):
             return None
+        from prunekit.data.tokenizers import load_tokenizer
+
         return load_tokenizer(ModelConfig(path=self.path))
 
 
@@ -79,7 +81,25 @@ def run_model(source: str, again: Again | None = None) -> RunModel:
         again: None says no command, which only those know that have the presets.
 
     Raises:
-        UserError: no finished run that leaves a model, or its weights are gone.
+        UserError: as :func:`run_folder`.
+    """
+    folder = run_folder(source, again)
+    if folder is None:
+        from prunekit.models.export.card import Facts
+
+        return RunModel(source, Facts())
+    record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return RunModel(str(folder / "model"), _facts(folder, record, again), folder)
+
+
+def run_folder(source: str, again: Again | None = None) -> Path | None:
+    """The folder of the run that a model is of; None for any other model, here or on the Hub. It takes no torch.
+
+    Args:
+        again: as of :func:`run_model`.
+
+    Raises:
+        UserError: no such folder, no finished run that leaves a model, or its weights are gone.
     """
     folder = Path(source)
     if folder.name == "model" and (folder.parent / "result.json").exists():
@@ -87,7 +107,8 @@ def run_model(source: str, again: Again | None = None) -> RunModel:
     if not (folder / "result.json").exists():
         if (folder / "config.yaml").exists():
             raise UserError(f"source: {source} is a run that is not finished; the command that began it goes on")
-        return RunModel(source, Facts())
+        check_there(source, "source")
+        return None
     for problem in folder_problems(folder):
         raise UserError(f"source: {problem}; give the folder of a finished run")
     record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
@@ -103,10 +124,12 @@ def run_model(source: str, again: Again | None = None) -> RunModel:
         if again is None:
             raise UserError(f"source: {source} has no weights; run it again, with{save} run.force=true")
         raise UserError(f"source: {source} has no weights; they come back with: {again(record)}{save} run.force=true")
-    return RunModel(str(folder / "model"), _facts(folder, record, again), folder)
+    return folder
 
 
 def _facts(source: Path, record: Mapping[str, Any], again: Again | None) -> Facts:
+    from prunekit.models.export.card import Facts
+
     config, task = record["config"], record["config"]["task"]
     base = record["model"]["path"]
     on_hub = base is not None and not Path(str(base)).exists()
@@ -225,6 +248,11 @@ def _made(record: Mapping[str, Any], again: Again | None) -> Iterator[str]:
 
 
 def _result(record: Mapping[str, Any], config: Mapping[str, Any], score: _Score) -> EvalResult:
+    from huggingface_hub import EvalResult
+
+    from prunekit.data.kinds import KINDS
+    from prunekit.data.kinds.base import TaskKind
+
     data = next(item for item in record["data"] if item["role"] == "evaluation")
     task = next((kind.pipeline for name, kind in KINDS.items() if config["task"].get(name)), TaskKind.pipeline)
     return EvalResult(

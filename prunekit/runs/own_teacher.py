@@ -6,9 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING, TypeVar
 
 from prunekit.config.sections import Experiment, ModelConfig, Settings, model_of_teacher
-from prunekit.models.families.table import family_of
-from prunekit.models.pretrained import read_config
 from prunekit.support.errors import UserError
+from prunekit.support.hub_names import check_there
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -27,6 +26,9 @@ def with_the_teachers_model(config: AnySettings) -> AnySettings:
     """
     if not isinstance(config, Experiment) or config.teacher is None or config.starts_from_model:
         return config
+    check_there(config.teacher, "teacher")
+    from prunekit.models.pretrained import read_config
+
     own = read_config(config.teacher)
     if config.model.path != config.teacher:
         _check_agree(config.teacher, own, config.model)
@@ -50,4 +52,6 @@ def _check_agree(teacher: str, own: PreTrainedConfig, chosen: ModelConfig) -> No
 
 
 def _sizes(own: PreTrainedConfig) -> list[str]:
+    from prunekit.models.families.table import family_of
+
     return [name for name in family_of(own).sizes if name not in NO_SHAPE]

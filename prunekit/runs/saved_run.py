@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from prunekit.config.sections import EvaluationConfig, ModelConfig, Settings, TrainConfig
 from prunekit.config.task import TaskConfig
 from prunekit.runs.finished import read_result
-from prunekit.runs.model_facts import Again, run_model
+from prunekit.runs.model_facts import Again, run_folder
 from prunekit.support.errors import UserError
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -47,7 +47,7 @@ def read_saved_run(source: str, runs: str, again: Again | None = None) -> SavedR
         UserError: no finished run of :data:`VERBS`, or its weights are gone.
     """
     given = next((path for path in (Path(source), Path(runs) / source) if path.is_dir()), None)
-    folder = None if given is None else run_model(str(given), again).run
+    folder = None if given is None else run_folder(str(given), again)
     record = None if folder is None else read_result(folder)
     if folder is None or record is None or record["verb"] not in VERBS:
         what = "no folder of a finished run" if record is None else f"a run of {record['verb']}"

@@ -22,7 +22,7 @@ from prunekit.evaluation.evaluate import evaluate, model_record
 from prunekit.models import checkpoints
 from prunekit.models.pretrained import on_device
 from prunekit.runs.beside_trivial import record_beside_trivial
-from prunekit.runs.execute import Run, execute
+from prunekit.runs.execute import Ahead, Run, execute
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import weights_fingerprint
 from prunekit.training import processes
@@ -127,7 +127,7 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
             model=config.model, task=config.task, train=config.train, scale=config.scale,
             run=dataclasses.replace(config.run, force=False),
         )  # fmt: skip
-        record = execute("finetune", REVISION, wanted, finetune, needs_model=True)
+        record = execute("finetune", REVISION, wanted, finetune, needs_model=True, ahead=Ahead(run, "teacher"))
         metric = config.task.metric
         folder = str(Path(config.run.folder) / "finetune" / record["run_id"] / "model")
         run.data = [item for item in record["data"] if item["role"] == "train"]

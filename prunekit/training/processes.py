@@ -7,16 +7,16 @@ the whole batch, also where a batch does not divide evenly.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import numpy as np
-import torch
-from torch import distributed
-from torch.nn.parallel import DistributedDataParallel
+from typing import TYPE_CHECKING, Any
 
 from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 
 @contextmanager
@@ -32,6 +32,9 @@ def joined(device: str) -> Iterator[None]:
     if os.environ.get("WORLD_SIZE", "1") == "1":
         yield
         return
+    import torch
+    from torch import distributed
+
     cuda = device != "cpu" and torch.cuda.is_available()
     if cuda:
         own, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
@@ -48,18 +51,30 @@ def joined(device: str) -> Iterator[None]:
 
 
 def count() -> int:
-    return distributed.get_world_size() if distributed.is_initialized() else 1
+    group = _group()
+    return 1 if group is None else int(group.get_world_size())
 
 
 def rank() -> int:
     """Number of this process. The first, 0, is the only one that writes anything."""
-    return distributed.get_rank() if distributed.is_initialized() else 0
+    group = _group()
+    return 0 if group is None else int(group.get_rank())
 
 
-def broadcast(value: bool, device: torch.device) -> bool:
+def _group() -> Any:
+    """torch's module with the group of these processes; None where they are none, or torch is not imported, in which
+    nobody can have joined."""
+    distributed = sys.modules.get("torch.distributed")
+    return distributed if distributed is not None and distributed.is_initialized() else None
+
+
+def broadcast(value: bool, device: torch.device | None) -> bool:
     """What the first process says, in all of them."""
     if count() == 1:
         return value
+    import torch
+    from torch import distributed
+
     flag = torch.tensor(int(value), device=device)
     distributed.broadcast(flag, src=0)
     return bool(flag.item())
@@ -67,7 +82,11 @@ def broadcast(value: bool, device: torch.device) -> bool:
 
 def averaging(model: torch.nn.Module) -> Any:
     """The model to call in training: its gradients become the mean over the processes."""
-    return model if count() == 1 else DistributedDataParallel(model)
+    if count() == 1:
+        return model
+    from torch.nn.parallel import DistributedDataParallel
+
+    return DistributedDataParallel(model)
 
 
 def share(indices: np.ndarray, terms: Callable[[np.ndarray], int] = len) -> tuple[np.ndarray, float]:
@@ -85,8 +104,8 @@ def share(indices: np.ndarray, terms: Callable[[np.ndarray], int] = len) -> tupl
 
 def mean(values: torch.Tensor) -> torch.Tensor:
     """Mean over the processes, elementwise."""
-    if count() > 1:
-        distributed.all_reduce(values)
+    if (group := _group()) is not None:
+        group.all_reduce(values)
         values = values / count()
     return values
 
@@ -95,4 +114,7 @@ def seed_step(seed: int, step: int) -> None:
     """Give each process its own dropout in a step, the same after a resume: a checkpoint has one random state only,
     which is enough for one process."""
     if count() > 1:
+        import numpy as np
+        import torch
+
         torch.manual_seed(int(np.random.SeedSequence([seed, step, rank()]).generate_state(1, np.uint64)[0]))

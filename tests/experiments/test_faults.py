@@ -110,7 +110,7 @@ def test_a_clock_that_was_ahead(tmp_path: Path) -> None:
     path.write_text(json.dumps(ahead))
     done = called("finetune", "-m", *SETTINGS, f"run.folder={tmp_path}", "train.seed=0")
     assert done.returncode == 0, done.stderr
-    assert "1 cells: 1 was finished" in done.stdout
+    assert "1 cells: 1 of 1 was finished before" in done.stdout
     assert json.loads(path.read_text()) == ahead
 
 

@@ -160,3 +160,11 @@ def test_the_page_is_what_the_classes_say() -> None:
     assert text == settings_page.page(), "run `make readme`"
     assert "| `floor` | integer | `0` | Heads with the highest scores that stay in every layer" in text
     assert "| `grid` | number | `${scale.grid}` |" in text
+
+
+def test_sizes_that_a_scale_chooses_take_little_room_at_the_end() -> None:
+    done = called("compress", "--help", COLUMNS="100")
+    before, _, sizes = done.stdout.partition("\nscale: ")
+    assert "\n  seed=0  (integer)" in before and "scale.grid" not in before
+    assert "scale.grid=0.1" in sizes and "docs/settings.md says what each is" in sizes
+    assert len(sizes.splitlines()) < 0.15 * len(done.stdout.splitlines())

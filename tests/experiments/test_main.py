@@ -39,3 +39,14 @@ def test_a_process_of_its_own_says_the_same() -> None:
     command = [sys.executable, "-m", "experiments", "prune_headz"]
     done = subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("experiments: prune_headz: ")
+
+
+@pytest.mark.parametrize(("module", "told"), [("prune_headz", "did you mean 'prune_heads'"), ("cli.nosuch", "")])
+def test_a_module_that_is_not_there_has_near_verbs(module: str, told: str) -> None:
+    command = [sys.executable, "-X", "utf8", "-m", f"experiments.{module}", "share=0.5"]
+    done = subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True)
+    if told:
+        assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+        assert done.stderr.startswith(f"experiments: experiments.{module}: there is no such verb, {told}")
+    else:  # Python's own line
+        assert done.returncode == 1 and "No module named" in done.stderr

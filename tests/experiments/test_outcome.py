@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analysis.data.marks.quiet import quiet_words
+from experiments.cli.announce import seconds_in_words
 from experiments.cli.outcome import CellOutcome, curve_points, facts, outcome
 from tests.support.commands import TINY, perform
 
@@ -19,8 +21,15 @@ def settings(folder: Path = Path(), **own: Any) -> Any:
     return SimpleNamespace(task=SimpleNamespace(metric="accuracy"), run=SimpleNamespace(folder=str(folder)), **own)
 
 
-def record(metrics: dict[str, Any], sparsity: dict[str, float]) -> dict[str, Any]:
-    return {"verb": "some", "run_id": "1", "metrics": {"metric": "accuracy", **metrics}, "sparsity": sparsity}
+def record(
+    metrics: dict[str, Any], sparsity: dict[str, float], disturbed: bool | None = False, verb: str = "some"
+) -> dict[str, Any]:
+    """Of a quiet machine, where nothing else is said."""
+    stages = ("latency table", "measure latency", "benchmark", "measure", "search", "tune")
+    return {
+        "verb": verb, "run_id": "1", "metrics": {"metric": "accuracy", **metrics}, "sparsity": sparsity,
+        "quiet": {stage: {"disturbed": disturbed} for stage in stages},
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -92,6 +101,58 @@ def test_a_speedup_is_of_a_batch_and_a_length(tmp_path: Path) -> None:
     own = settings(tmp_path, constraint=0.3, budget="mac")
     told = facts(record({"value": 0.5, "speedup": 1.4086, **BAND}, {"achieved_macs": 0.7}), own)
     assert ("speedup", "1.409 (batch 128, length 64)") in told
+    for disturbed, words in ((True, "beside other work"), (None, "not known to be quiet")):
+        marked = facts(record({"value": 0.5, "speedup": 1.4086, **BAND}, {"achieved_macs": 0.7}, disturbed), own)
+        assert ("speedup", f"1.409 (batch 128, length 64; {words})") in marked
+
+
+MEASURED: list[tuple[str, dict[str, float], dict[str, float], tuple[str, str]]] = [
+    ("prune_fisher", {"seconds_search": 1.5, "seconds_tune": 2.0, "seconds_pruning": 3.5}, {},
+     ("seconds", "search 1.5, tune 2, pruning 3.5")),
+    ("time_inference", {"speedup_batch_1": 1.25, "speedup_batch_64": 1.5}, {},
+     ("speedup", "batch 1 1.25, batch 64 1.5")),
+    ("time_decoding", {"speedup_enc-enc_0.5": 1.25}, {}, ("speedup enc-enc 0.5", "1.25")),
+    ("latency_table", {"layers_ms": 150.5}, {}, ("layers ms", "150.5")),
+    ("quantize", {"speedup": 2.5, "speedup_int8_batch_1": 1.5}, {}, ("speedup", "2.5, int8 batch 1 1.5")),
+    ("prune_cofi", {"speedup": 2.5}, {}, ("speedup", "2.5")),
+    ("benchmark", {"seconds_plain": 3.0, "seconds_fast": 1.5}, {}, ("seconds", "plain 3, fast 1.5")),
+    ("benchmark", {"ratio_plain": 2.0}, {}, ("ratio plain", "2")),
+    ("compress", {}, {"achieved_latency": 0.25, "achieved_latency_by_table": 0.5},
+     ("gone", "latency 0.25, latency by table 0.5")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("verb", "metrics", "sparsity", "shown"), MEASURED)
+def test_a_time_that_was_taken_beside_other_work_says_so(
+    verb: str, metrics: dict[str, float], sparsity: dict[str, float], shown: tuple[str, str]
+) -> None:
+    """In the words of the figures; what nobody has watched must not look quiet."""
+    name, text = shown
+    words = {False: "", True: " (beside other work)", None: " (not known to be quiet)"}
+    for disturbed, mark in words.items():
+        assert (name, f"{text}{mark}") in facts(record(metrics, sparsity, disturbed, verb), settings())
+    old = {key: value for key, value in record(metrics, sparsity, None, verb).items() if key != "quiet"}
+    assert (name, f"{text}{words[None]}") in facts(old, settings())
+    assert [quiet_words([SimpleNamespace(quiet={"measure": {"disturbed": one}}, timed_again=None)])  # type: ignore[list-item]
+            for one in (True, None)] == [words[True].strip(" ()"), words[None].strip(" ()")]  # fmt: skip
+
+
+def test_what_is_no_time_has_no_mark() -> None:
+    told = facts(record({"value": 0.5, "layers": 6, "sublayers_tuned": 8}, {"achieved_macs": 0.5}, True), settings())
+    assert ("layers", "6") in told and "other work" not in str(told)
+
+
+def test_a_budget_that_was_measured_beside_other_work_says_so() -> None:
+    disturbed = record({"value": 0.5}, {"achieved_latency_by_table": 0.55}, True)
+    assert outcome(disturbed, settings(constraint=0.5, budget="latency")).achieved == (
+        "latency 0.45 left (beside other work)"
+    )
+
+
+def test_the_seconds_of_what_was_made_ahead_are_told_apart() -> None:
+    seconds = {"seconds": {"total": 249.25, "teacher": 243.0, "search": 1.5}}
+    assert seconds_in_words(seconds) == "6.2 s, 243.0 s for the teacher"
+    assert seconds_in_words({"seconds": {"total": 6.25, "search": 1.5}}) == "6.2 s"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from experiments.cli.verb import named
 from experiments.reproduce import PAPERS
 from prunekit.config.choices import STRUCTURES
 from prunekit.models.families.table import FAMILIES
-from prunekit.runs.execute import run_id
+from prunekit.runs.identity import run_id
 from tests.support.commands import composed
 
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))

@@ -25,7 +25,8 @@ from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.models.export.sessions import Session
 from prunekit.quantization.onnx_answers import Served
-from prunekit.runs.execute import FinishedRecord, run_id
+from prunekit.runs.finished import FinishedRecord
+from prunekit.runs.identity import run_id
 from prunekit.runs.local_input import local_input
 from prunekit.runs.recorded_shape import with_its_own_model
 from prunekit.runs.runtime_speed import in_turn
@@ -161,6 +162,14 @@ def test_the_command_of_a_record_leads_to_the_same_pruned_model(folder: Path) ->
     made = command_of({"verb": "quantize", "scale": "demo", "config": plain(dataclasses.asdict(own))})
     again = composed("quantize", *shlex.split(made.partition("experiments.quantize ")[2]))
     assert run_id("prune_cofi", 2, as_pruned(again)) == run_id("prune_cofi", 2, as_pruned(own))
+
+
+def test_what_plays_no_part_makes_no_other_run() -> None:
+    """Of the whole model, and of a source; what remains of a pruned one is another model with each."""
+    for part, same in (("remaining=1", True), ("source=prune_cofi/1", True), ("remaining=0.5", False)):
+        settings = [composed("quantize", part, *more) for more in ([], ["student_repeats=9"], ["student.learning_rate=0.3"])]
+        assert (len({run_id("quantize", 1, own) for own in settings}) == 1) == same
+        assert (settings[1].student_repeats == settings[0].student_repeats) == same
 
 
 @pytest.mark.slow

@@ -26,9 +26,12 @@ def test_done_finished_before_and_failed(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith("floor=")]
     assert [line[:2] for line in lines] == [["floor=7", "failed"], ["floor=0", "was"], ["floor=1", "done"]]
-    assert "3 cells: 1 done, 1 was finished, 1 failed" in done.stdout
+    assert "3 cells: 1 done, 1 of 3 was finished before, 1 failed" in done.stdout
     heading = next(line for line in done.stdout.splitlines() if line.startswith("cell"))
     assert heading.split() == ["cell", "accuracy", "baseline", "requested", "achieved", "seconds"]
+    [before] = [line for line in done.stdout.splitlines() if "finished before, on " in line]  # once, in one line
+    assert before.startswith("prune_heads floor=0: accuracy 0.") and "heads 0.5 gone, finished before, on " in before
+    assert Path(before.rpartition(", ")[2]).parent == tmp_path / "prune_heads"
     assert lines[1][4:8] == lines[2][3:7]  # baseline and what was asked for and reached
     assert lines[1][5:9] == ["share=0.5", "heads", "0.5", "gone"] and "share=0.5" not in lines[0]
     assert "floor=7 failed: floor: 7 heads cannot stay in a layer of 2" in done.stdout

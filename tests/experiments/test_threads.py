@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from prunekit.runs import run_device
-from prunekit.runs.execute import run_id
+from prunekit.runs.identity import run_id
 from prunekit.runs.run_device import prepare_device
 from prunekit.support.errors import UserError
 from tests.support.commands import composed

@@ -17,16 +17,9 @@ from experiments.cli.verb import named
 from prunekit.config.sections import Experiment, ModelConfig, RunConfig, Settings, TrainConfig
 from prunekit.evaluation.row_answers import of_labels
 from prunekit.runs import provenance
-from prunekit.runs.execute import (
-    FORMER_NAMES,
-    NOT_IDENTITY,
-    FinishedRecord,
-    Procedure,
-    Run,
-    execute,
-    run_id,
-)
-from prunekit.runs.finished import read_result
+from prunekit.runs.execute import Procedure, Run, execute
+from prunekit.runs.finished import FinishedRecord, read_result
+from prunekit.runs.identity import FORMER_NAMES, NOT_IDENTITY, run_id
 from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.run_device import prepare_device
 from prunekit.runs.tracking import Tracker

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import filelock
 import pytest
 
 from prunekit.config.sections import Settings
-from prunekit.runs.execute import Run, execute
+from prunekit.runs.execute import Ahead, Run, execute
 from tests.support.settings import finetune
 
 
@@ -22,18 +24,33 @@ def forced(folder: Path) -> Settings:
     return replace(config, run=replace(config.run, force=True))
 
 
-def test_whoever_comes_second_waits_and_returns_the_same_record(tmp_path: Path) -> None:
-    inside, asked, calls, records = threading.Event(), threading.Event(), list[int](), list[dict[str, Any]]()
+@pytest.fixture
+def waiting() -> Iterator[threading.Semaphore]:
+    """Released once for each thread that finds a lock taken, just before it waits for it."""
+    found = threading.Semaphore(0)
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().endswith("another process is at it; waiting until it is done"):
+                found.release()
+
+    heard, log = Heard(), logging.getLogger("prunekit.support.files")
+    log.addHandler(heard)
+    yield found
+    log.removeHandler(heard)
+
+
+def test_whoever_comes_second_waits_and_returns_the_same_record(tmp_path: Path, waiting: threading.Semaphore) -> None:
+    inside, calls, records = threading.Event(), list[int](), list[dict[str, Any]]()
 
     def procedure(config: Settings, run: Run) -> None:
         calls.append(1)
         inside.set()
-        assert asked.wait(60)
+        assert waiting.acquire(timeout=60)  # the other one has come, and this run is not finished
         run.metrics = {"number": len(calls)}
 
     def second() -> None:
         assert inside.wait(60)
-        asked.set()
         records.append(execute("verb", 1, finetune(tmp_path), procedure))
 
     other = threading.Thread(target=second)
@@ -44,7 +61,9 @@ def test_whoever_comes_second_waits_and_returns_the_same_record(tmp_path: Path) 
     assert records[0] == records[1]
 
 
-def test_weights_that_two_want_and_that_are_gone_are_made_once(tmp_path: Path) -> None:
+def test_weights_that_two_want_and_that_are_gone_are_made_once(
+    tmp_path: Path, waiting: threading.Semaphore
+) -> None:
     inside, calls, records = threading.Event(), list[int](), list[dict[str, Any]]()
     config = finetune(tmp_path)
 
@@ -69,7 +88,8 @@ def test_weights_that_two_want_and_that_are_gone_are_made_once(tmp_path: Path) -
     with lock:  # both come while there are none
         for one in others:
             one.start()
-        assert not inside.wait(0.2)
+        assert all(waiting.acquire(timeout=60) for _ in others)
+        assert not inside.is_set()
     for one in others:
         one.join()
     assert len(calls) == 2 and model.is_dir()
@@ -127,3 +147,25 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
         execute("verb", 1, finetune(tmp_path), procedure)
     record = execute("verb", 1, finetune(tmp_path), procedure)
     assert [path.name for path in (tmp_path / "verb" / record["run_id"] / "tables").iterdir()] == ["rows.csv"]
+
+
+def test_what_a_run_makes_ahead_is_said_once_and_its_seconds_are_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def teacher(config: Settings, run: Run) -> None:
+        with run.stage("train"):
+            run.metrics = {"number": 1}
+
+    def procedure(config: Settings, run: Run) -> None:
+        made.append(execute("teacher", 1, finetune(tmp_path), teacher, ahead=Ahead(run, "teacher")))
+
+    made: list[dict[str, Any]] = []
+    first, second = (execute("verb", 1, finetune(tmp_path, seed=seed), procedure) for seed in (0, 1))
+    folder = tmp_path / "teacher" / made[0]["run_id"]
+    config = finetune(tmp_path)
+    assert capsys.readouterr().out == (
+        f"verb: its teacher is trained first, by teacher into {folder}: {config.model.name} on {config.task.name}; all "
+        "runs that need the same share it\n"
+    )
+    assert first["seconds"]["total"] >= first["seconds"]["teacher"] >= made[0]["seconds"]["total"]
+    assert list(second["seconds"]) == ["total"] and made[0] == made[1]

@@ -13,7 +13,8 @@ from torch import distributed
 
 from prunekit.config.sections import ModelConfig, RunConfig, Settings
 from prunekit.config.task import TaskConfig
-from prunekit.runs.execute import FinishedRecord, Run, execute
+from prunekit.runs.execute import Run, execute
+from prunekit.runs.finished import FinishedRecord
 from prunekit.support.errors import UserError
 from prunekit.training import processes
 

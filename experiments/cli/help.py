@@ -29,6 +29,7 @@ OPTIONS = (
     ("--help", "this list, with the values that the other words of the command line give"),
     ("--hydra-help", "what Hydra itself understands"),
 )
+CHOSEN_TOGETHER = "scale=NAME chooses them together; --cfg job prints them, docs/settings.md says what each is"
 
 
 def show(verb: str, schema: type[Any], overrides: Sequence[str]) -> None:
@@ -72,9 +73,9 @@ def lines(verb: str, schema: type[Any], config: Any, width: int) -> Iterator[str
     for section in sections(config):
         yield ""
         yield f"{section.name}: {section.meaning}" if section.name else f"Settings of {verb}:"
-        if section.name.partition(".")[0] == "scale":  # chosen together by scale=, and seldom one by one
-            values = ", ".join(f"{setting.name}={shown(setting.value)}" for setting in section.settings)
-            yield from _wrapped(f"  {values}; docs/settings.md says what each is", width, 6)
+        if section.name.partition(".")[0] == "scale":
+            names = ", ".join(setting.name.removeprefix("scale.") for setting in section.settings)
+            yield from _wrapped(f"  {names}: {CHOSEN_TOGETHER}", width, 2)
             continue
         for setting in section.settings:
             yield from _wrapped(f"  {setting.name}={shown(setting.value)}  ({setting.kind})", width, 6)

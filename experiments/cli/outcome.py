@@ -103,6 +103,8 @@ def facts(record: dict[str, Any], config: Any) -> list[tuple[str, str]]:
         name: value for name, value in metrics.items()
         if name not in said and not name.endswith("_signature") and isinstance(value, float | int | str)
     }  # fmt: skip
+    if "sublayers_refitted" in rest:
+        rest = _refitted(rest)
     gone = {} if curve else {
         name.replace("achieved", "gone"): value for name, value in record["sparsity"].items()
         if name.startswith("achieved_") or name in ("expected", "counted_as_learned")
@@ -114,6 +116,15 @@ def facts(record: dict[str, Any], config: Any) -> list[tuple[str, str]]:
         words = "; ".join(filter(None, (of, quiet_mark(record, ["speedup"]))))
         shown = [(name, f"{_short(rest['speedup'])} ({words})" if name == "speedup" else text) for name, text in shown]
     return [(name, value) for name, value in [*rows, *shown] if value]
+
+
+def _refitted(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Of records from before version 6, too, what was fitted: a method's own refit was none there, and the sublayers
+    whose biases were fitted were not counted."""
+    counts = ("sublayers_refitted", "sublayers_not_refitted")
+    if not any(metrics[name] for name in counts):
+        return {name: value for name, value in metrics.items() if name not in counts}
+    return metrics | ({"refit": "by the method"} if metrics["refit"] == "none" else {})
 
 
 def quiet_mark(record: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -139,6 +139,18 @@ def test_a_finished_run_whose_weights_are_gone_says_so(folder: Path, capsys: pyt
     assert "finished before" not in said["again"]
 
 
+@pytest.mark.parametrize(
+    ("verb", "own"),
+    [("compress", ["method=magnitude", "refit=none"]), ("prune_fisher", ["score=magnitude", "tune=false"])],
+)
+def test_a_budget_that_leaves_no_head_says_so(
+    folder: Path, verb: str, own: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = table(folder, perform(verb, *SMALL, f"run.folder={folder}", *own, "constraint=0.03"), "kept")
+    assert kept[kept.unit == "heads"].kept.sum() == 0 < kept[kept.unit == "neurons"].kept.sum()
+    assert "no head is left in any layer" in caplog.messages
+
+
 @pytest.mark.parametrize("budget", ["parameters", "latency"])
 def test_other_budgets(folder: Path, budget: str) -> None:
     chosen = ["method=magnitude", f"budget={budget}", "constraint=0.8", "refit=none"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from experiments.cli.composition import CONF
-from tests.support.commands import TINY, called
+from tests.support.commands import TINY, called, perform
 
 HEAVY = ("torch", "transformers", "datasets", "numpy", "pandas", "matplotlib", "wandb", "huggingface_hub")
 PROGRAM = """
@@ -83,3 +83,12 @@ def test_a_finished_run_is_found_before_anything_heavy_is_imported(runs: Path, f
     assert (done.returncode, done.stderr) == (0, "")
     assert lines[0] == "prune_heads demo" and any(line.startswith("  finished before, on ") for line in lines)
     assert lines[-1] == "heavy"
+
+
+@pytest.mark.parametrize(("share", "lines"), [("1", ["no head is left in any layer"]), ("null", [])])
+def test_a_share_that_leaves_no_head_says_so(
+    runs: Path, first: list[str], share: str, lines: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A whole curve is meant to end there."""
+    perform("prune_heads", *TINY, f"run.folder={runs}", "order=magnitude", f"share={share}", "grid=0.5")
+    assert [line for line in caplog.messages if "is left" in line] == lines

@@ -16,6 +16,7 @@ from experiments.cli.composition import CONF
 from experiments.cli.explained import choices, meanings, method_options, sections
 from experiments.cli.help import completions
 from experiments.prune_heads import PruneHeads
+from prunekit.config.scale import ScaleConfig, TranslationScale
 from prunekit.config.sections import RunConfig
 from prunekit.config.task import TaskConfig
 from prunekit.fisher.settings import FisherSettings
@@ -162,9 +163,14 @@ def test_the_page_is_what_the_classes_say() -> None:
     assert "| `grid` | number | `${scale.grid}` |" in text
 
 
-def test_sizes_that_a_scale_chooses_take_little_room_at_the_end() -> None:
+def test_sizes_that_a_scale_chooses_are_named_at_the_end() -> None:
     done = called("compress", "--help", COLUMNS="100")
     before, _, sizes = done.stdout.partition("\nscale: ")
-    assert "\n  seed=0  (integer)" in before and "scale.grid" not in before
-    assert "scale.grid=0.1" in sizes and "docs/settings.md says what each is" in sizes
-    assert len(sizes.splitlines()) < 0.15 * len(done.stdout.splitlines())
+    assert "\n  seed=0  (integer)" in before and "scale.grid" not in done.stdout
+    own, translation = (" ".join(part.split()) for part in sizes.split("\nscale.translation: "))
+    for schema, text in ((ScaleConfig, own), (TranslationScale, translation)):
+        names = [item.name for item in dataclasses.fields(schema) if item.name != "translation"]
+        assert f"{', '.join(names)}: scale=NAME chooses them together; --cfg job prints them" in text.replace(
+            "translation.", ""
+        )
+    assert len(sizes.splitlines()) < 20

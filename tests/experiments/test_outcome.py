@@ -179,3 +179,21 @@ def test_no_value_stands_twice() -> None:
         ("achieved", "MACs 0.3 left"), ("f1", "0.5"), ("seconds", "search 1.5, tune 2"), ("speedup", "1.25"),
         ("gone", "macs 0.7, heads 0.5"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("refit", "refitted", "told"),
+    [
+        ("by the method", (8, 0), [("refit", "by the method"), ("sublayers", "refitted 8, not refitted 0")]),
+        ("bias", (7, 1), [("refit", "bias"), ("sublayers", "refitted 7, not refitted 1")]),
+        ("none", (0, 0), [("refit", "none")]),
+        ("none", (8, 0), [("refit", "by the method"), ("sublayers", "refitted 8, not refitted 0")]),  # before version 6
+        ("bias", (0, 0), [("refit", "bias")]),
+    ],
+)
+def test_what_was_refitted_is_told_without_contradiction(
+    refit: str, refitted: tuple[int, int], told: list[tuple[str, str]]
+) -> None:
+    own = {"refit": refit, "sublayers_refitted": refitted[0], "sublayers_not_refitted": refitted[1]}
+    found = facts(record({"value": 0.5, **own}, {"achieved_macs": 0.5}, verb="compress"), settings())
+    assert [row for row in found if row[0] in ("refit", "sublayers")] == told

@@ -128,13 +128,24 @@ def test_whole_layers_that_come_nowhere_near_the_target_have_missed_it(folder: P
     assert metrics["missed"] == "the counted sparsity is 0.500, nothing nearer to 0.9 has this structure"
 
 
-def test_random_units_have_the_learned_shape(folder: Path) -> None:
+def test_a_target_that_leaves_no_head_says_so(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = ["structure=magnitude", "sparsity=0.97", "student.prune_epochs=1", "student.sparsity_epochs=0"]
+    kept = table(folder, perform("prune_cofi", *SMALL, f"run.folder={folder}", *own), "kept")
+    assert kept[kept.unit == "heads"].kept.sum() == 0 < kept[kept.unit == "neurons"].kept.sum()
+    assert "no head is left in any layer" in caplog.messages
+
+
+def test_random_units_have_the_learned_shape(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The learned model is trained first if need be, and found if it is there."""
     arguments = [*SMALL, f"run.folder={folder}", "seed=7"]
     runs = len(list((folder / "prune_cofi").glob("*/result.json")))
     drawn = perform("prune_cofi", *arguments, "structure=random")
     assert len(list((folder / "prune_cofi").glob("*/result.json"))) == runs + 2
+    said = capsys.readouterr().out
     learned = perform("prune_cofi", *arguments)
+    first = f"its learned model is trained first, by prune_cofi into {folder / 'prune_cofi' / learned['run_id']}: "
+    assert said.count(first) == 1
+    assert 0 < learned["seconds"]["total"] <= drawn["seconds"]["learned model"] < drawn["seconds"]["total"]
     one, other = table(folder, learned, "kept"), table(folder, drawn, "kept")
     assert one.equals(other)
     assert drawn["sparsity"]["counted"] == pytest.approx(learned["sparsity"]["counted"], abs=1e-6)

@@ -30,7 +30,8 @@ def announce(record: dict[str, Any], config: Settings, cell: str | None = None) 
             f"{own.metric} {own.score}" if own.score else "", own.achieved, f"finished before, {record.when}",
             "its weights are gone" if weights_gone(record, folder) else "", str(folder),
         )  # fmt: skip
-        console.print(f"{record['verb']} {cell}: {', '.join(filter(None, words))}", soft_wrap=True)
+        name = f"{record['verb']} {cell}".strip()  # a sweep of one has nothing to be told by
+        console.print(f"{name}: {', '.join(filter(None, words))}", soft_wrap=True)
         return record
     data = ", ".join(
         f"{item['role']}: {item['name']} {item['split']} ({item['rows']:,} rows)" for item in record["data"]

@@ -74,8 +74,8 @@ def lines(verb: str, schema: type[Any], config: Any, width: int) -> Iterator[str
         yield ""
         yield f"{section.name}: {section.meaning}" if section.name else f"Settings of {verb}:"
         if section.name.partition(".")[0] == "scale":
-            names = ", ".join(setting.name.removeprefix("scale.") for setting in section.settings)
-            yield from _wrapped(f"  {names}: {CHOSEN_TOGETHER}", width, 2)
+            sizes = ", ".join(setting.name.removeprefix("scale.") for setting in section.settings)
+            yield from _wrapped(f"  {sizes}: {CHOSEN_TOGETHER}", width, 2)
             continue
         for setting in section.settings:
             yield from _wrapped(f"  {setting.name}={shown(setting.value)}  ({setting.kind})", width, 6)

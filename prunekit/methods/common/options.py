@@ -44,8 +44,8 @@ def option_problems(method: str, options: Mapping[str, Any]) -> Iterator[str]:
 def declared_options(method: str) -> dict[str, dataclasses.Field[Any] | None] | None:
     """The fields of a method's class, without those whose default or range is more than names and numbers (None); None
     for a class with other bases, and where there is no one class."""
-    path = Path(next(iter(methods.__path__)), f"{method}.py")
-    if not path.is_file():
+    path = next((file for folder in methods.__path__ if (file := Path(folder, f"{method}.py")).is_file()), None)
+    if path is None:
         return None
     classes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
     own = [node for node in classes if any(name == "paper" for name, _ in _annotated(node))]

@@ -133,11 +133,11 @@ def _cell(verb: str, schema: type[Any], perform: PerformCell, composed: DictConf
 
     seconds = time.perf_counter() - start
     result = outcome(record, config) if record else None
-    if record is None or not isinstance(record, FinishedRecord):
+    if isinstance(record, FinishedRecord):
+        report(number, SKIPPED, seconds, result=result)
+    else:
         ahead = seconds_ahead(record) if record else {}
         report(number, DONE, max(0.0, seconds - sum(ahead.values())), ahead_in_words(ahead), result)
-    else:
-        report(number, SKIPPED, seconds, result=result)
 
 
 def _show_sweep(verb: str, overrides: list[str]) -> None:
@@ -177,12 +177,15 @@ def _user_line(error: BaseException, verb: str) -> str | None:
 
 
 def option_hint(name: str) -> str | None:
-    """What is said of an option that the chosen method does not have; None of any other setting."""
+    """What is said of an option that a chosen method does not have; None of any other setting."""
     section, dot, option = name.partition(".options.")
     words = [text.lstrip("+").partition("=") for text in sys.argv[1:]]
     chosen = [value for key, _, value in words if key in (section, f"{section}.name")] or [MethodConfig().name]
-    declared = declared_options(chosen[-1]) if dot else None
-    return None if declared is None else unknown_option(chosen[-1], option, declared)
+    for method in chosen[-1].split(",") if dot else []:
+        declared = declared_options(method)
+        if declared is not None and option not in declared:
+            return unknown_option(method, option, declared)
+    return None
 
 
 def choices_of(group: str) -> list[str]:

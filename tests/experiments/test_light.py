@@ -35,6 +35,7 @@ REFUSED = {
     "an option's range": ("compress", ["method=ziplm", "method.options.damping=3"]),
     "an option's choice": ("compress", ["method=kprune", "method.options.variant=press"]),
     "another method's option": ("compress", ["method.options.damping=0.1"]),
+    "an option that one method lacks": ("compress", ["-m", "method=ziplm,kprune", "method.options.ratio=0.5"]),
     "a source that is not there": ("export", ["source=docs/nothing"]),
     "a run that leaves no model": ("export", ["source=analysis/logged_runs/transfer/8b8e08fb157b3f56"]),
     "a run that is not there": ("quantize", ["source=prune_cofi/nothing"]),

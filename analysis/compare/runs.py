@@ -1,5 +1,5 @@
 """Runs of all methods that may be compared: one teacher, one set of evaluation rows, each method's default setting; and
-beside them pruned models in 8 bits of the same teachers, on the same rows."""
+beside them models in 8 bits, pruned or whole, of the same teachers, on the same rows."""
 
 from __future__ import annotations
 
@@ -166,15 +166,8 @@ def own_stages(records: Sequence[Record], free: Collection[str] = ()) -> list[Re
 def _usual_compress(records: Sequence[Record]) -> list[Record]:
     """All methods with stages of their own, calibrated on as many examples, that number which the most methods have;
     of each the condition with the most runs."""
-    by_examples: dict[int, list[Record]] = {}
-    for record in own_stages(records):
-        by_examples.setdefault(int(record.config["calibration_examples"]), []).append(record)
-
-    def spread(number: int) -> tuple[int, int, int]:
-        return len(set(map(chosen_by, by_examples[number]))), len(by_examples[number]), number
-
     by_method: dict[str, list[Record]] = {}
-    for record in by_examples[max(by_examples, key=spread)] if by_examples else []:
+    for record in kwon_runs.usual_examples(own_stages(records), chosen_by):
         by_method.setdefault(chosen_by(record), []).append(record)
     return [record for members in by_method.values() for record in by_condition(members)[0].records]
 

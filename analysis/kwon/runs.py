@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +42,27 @@ def default_runs(records: Sequence[Record], free: Collection[str] = ()) -> list[
         for group in by_condition(members):
             chosen = [r for r in group.records if all(option(r, n) == v for n, v in DEFAULTS.items() if n not in free)]
             if "calibration_examples" not in free:
-                chosen = _usual_examples(chosen)
+                chosen = usual_examples(chosen, lambda record: float(record.config["constraint"]))
             if "stages" not in free:
                 most = max(map(stages_run, chosen), default=None)
                 chosen = [record for record in chosen if stages_run(record) == most]
             if chosen:
                 groups.append(replace(group, records=chosen))
     return groups
+
+
+def usual_examples(records: Sequence[Record], most_of: Callable[[Record], Hashable]) -> list[Record]:
+    """Those calibrated on the usual number of examples: that with the most different values of ``most_of``, such as
+    constraints or methods; of as many that with the most runs, then the largest."""
+    by_number: dict[int, list[Record]] = {}
+    for record in records:
+        by_number.setdefault(int(record.config["calibration_examples"]), []).append(record)
+
+    def spread(number: int) -> tuple[int, int, int]:
+        members = by_number[number]
+        return len(set(map(most_of, members))), len(members), number
+
+    return by_number[max(by_number, key=spread)] if by_number else []
 
 
 def stages_run(record: Record) -> tuple[bool, bool]:
@@ -80,15 +94,3 @@ def mark_within(frame: pd.DataFrame, best: str, *, largest: bool) -> pd.DataFram
     inside = frame.loc[within, best]
     place = (inside.idxmax() if largest else inside.idxmin()) if len(inside) else None
     return frame.assign(within_1_point=within, marked=frame.index == place)
-
-
-def _usual_examples(records: list[Record]) -> list[Record]:
-    by_number: dict[int, list[Record]] = {}
-    for record in records:
-        by_number.setdefault(int(record.config["calibration_examples"]), []).append(record)
-
-    def spread(number: int) -> tuple[int, int, int]:
-        members = by_number[number]
-        return len({record.config["constraint"] for record in members}), len(members), number
-
-    return by_number[max(by_number, key=spread)] if by_number else []

@@ -8,6 +8,7 @@ What a template can use:
 - ``meaning``: what a verdict means;
 - ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS, REMARK], ...])``: tables of claims, remarks may be left out;
 - ``table(NAME, model=..., task=...)``: a table that ``python -m analysis`` makes, its caption above it;
+- ``pruning_stages``: those that Fisher pruning times, as the figure of seconds has them;
 - ``caption(NAME)``: how to read a picture of ``docs/`` and what it is of, to stand below it.
 
 A name that is not there, a selection without a run and a number that a run lacks are errors, so that no page says
@@ -29,6 +30,7 @@ from analysis.claims.table import MEANING
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.records import Record
+from analysis.kwon.seconds import PARTS
 from analysis.pages import claims
 from analysis.pages.selection import select
 from analysis.pages.words import FILTERS
@@ -57,6 +59,7 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
         runs=partial(select, records),
         claims=partial(claims.paper_table, rows),
         meaning=MEANING,
+        pruning_stages=list(PARTS),
         headline=partial(claims.headline, rows),
         table=partial(table, records),
         caption=partial(caption, records),

@@ -4,6 +4,7 @@
     python -m analysis check [source=runs]     holds records to their schema instead
     python -m analysis pair one=RUN other=RUN  compares two runs on the same rows, answer by answer
     python -m analysis rank method=NAME        ranks a method of `compress` among all others
+    python -m analysis.report [source=runs]    puts everything on one HTML page, report.html
 
 source  folders of run records, separated by commas: a whole folder (runs), one verb's (runs/prune_heads),
         or a single run; the logged runs of this repository are in analysis/logged_runs;
@@ -16,23 +17,25 @@ out     where figures (PDF, PNG, CSV) and tables (CSV, Markdown) go: a folder a 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from analysis.catalogue import check, method_rank, options, two_runs
 
 DEFAULTS = {"source": "runs", "out": "figures"}
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "check": check.main,
+    "pair": two_runs.main,
+    "rank": method_rank.main,
+}
+"""What is done in place of drawing, each with options of its own."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit status: 0, or 2 after one line about bad input, or where a figure could not be drawn."""
-    if list(arguments[:1]) == ["check"]:
-        return check.main(arguments[1:])
-    if list(arguments[:1]) == ["pair"]:
-        return two_runs.main(arguments[1:])
-    if list(arguments[:1]) == ["rank"]:
-        return method_rank.main(arguments[1:])
-    return options.run(draw, __doc__, DEFAULTS, arguments)
+    if arguments and arguments[0] in COMMANDS:
+        return COMMANDS[arguments[0]](arguments[1:])
+    return options.run(draw, __doc__, DEFAULTS, arguments, COMMANDS)
 
 
 def draw(chosen: Mapping[str, str]) -> None:

@@ -104,14 +104,14 @@ def _teacher(runs: Sequence[Record]) -> str | None:
 def _model(setting: Setting, runs: Sequence[Record]) -> list[str] | None:
     if teacher := _teacher(runs):
         return [override("teacher", teacher)]
-    return [f"model={setting.model}"] if _is_preset("model", setting.model) else None
+    return [f"model={setting.model}"] if is_preset("model", setting.model) else None
 
 
 def _task(names: Sequence[str], runs: Sequence[Record]) -> list[str] | None:
     own = {record.task: record for record in reversed(runs) if _is_of_files(record)}
     if len(names) == 1 and names[0] in own:
         return _files(own[names[0]].config["task"])
-    if any(name in own or not _is_preset("task", name) for name in names):
+    if any(name in own or not is_preset("task", name) for name in names):
         return None
     return [f"task={','.join(names)}"] if names else []
 
@@ -156,7 +156,7 @@ def _presets(group: str) -> frozenset[str]:
     return frozenset(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-def _is_preset(group: str, name: str) -> bool:
+def is_preset(group: str, name: str) -> bool:
     """Whether ``conf/`` has it; where there is no ``conf/`` nobody knows, and names are taken for presets."""
     return name in _presets(group) or not CONF.is_dir()
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.catalogue import options
+from analysis.catalogue.commands import is_preset
 from analysis.compare.ranking import Contest, contests
 from prunekit.config.checks import near
 from prunekit.support.errors import UserError
@@ -35,10 +36,13 @@ def tell(chosen: Mapping[str, str]) -> None:
     from analysis.data.loading import Journal, load
 
     journal, method = Journal(), chosen["method"]
+    if not method:
+        raise UserError("method: name one whose runs of compress are to be ranked, as in method=ziplm")
     records = load(options.source_folders(chosen["source"], Path("figures") / ".wandb"), journal)
     names = {str(record.config["method"]["name"]) for record in records if record.verb == "compress"}
     if method not in names:
-        hint = near(method, names) if names else "run experiments.compress first"
+        known = not names or is_preset("method", method)
+        hint = f"python -m experiments.compress method={method} makes some" if known else near(method, names)
         raise UserError(f"method: {method!r} has no run of compress in {chosen['source']}, {hint}")
     every = contests(records, journal, method)
     own = [contest for contest in every if method in [one.method for one in contest.entrants]]

@@ -5,21 +5,30 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from prunekit.config.checks import one_line
 from prunekit.support.errors import UserError
 
 
 def run(
-    action: Callable[[Mapping[str, str]], None], usage: str, defaults: Mapping[str, str], arguments: Sequence[str]
+    action: Callable[[Mapping[str, str]], None],
+    usage: str,
+    defaults: Mapping[str, str],
+    arguments: Sequence[str],
+    commands: Collection[str] = (),
 ) -> int:
-    """Do ``action`` with the parsed options; returns the exit status: 0, or 2 after one line about bad input."""
+    """Do ``action`` with the parsed options; returns the exit status: 0, or 2 after one line about bad input.
+
+    Arguments:
+        commands: what may stand in place of the first option, for the message about a word that is none of them.
+    """
     if any(argument in ("--help", "-h", "help") for argument in arguments):
         print(usage.strip())
         return 0
     try:
-        action(parse(arguments, defaults))
+        action(parse(arguments, defaults, commands))
     except UserError as error:
         if os.environ.get("PRUNEKIT_TRACEBACK"):
             raise
@@ -38,7 +47,7 @@ def require_all(failed: Sequence[str]) -> None:
         raise UserError(f"{failed[0]} ({len(failed)} of these in all, everything else was drawn)")
 
 
-def parse(arguments: Sequence[str], defaults: Mapping[str, str]) -> dict[str, str]:
+def parse(arguments: Sequence[str], defaults: Mapping[str, str], commands: Collection[str] = ()) -> dict[str, str]:
     """``name=value`` arguments over the defaults.
 
     Raises:
@@ -48,13 +57,30 @@ def parse(arguments: Sequence[str], defaults: Mapping[str, str]) -> dict[str, st
     for argument in arguments:
         name, equals, value = argument.lstrip("-").partition("=")
         if name not in defaults:
-            close = difflib.get_close_matches(name, defaults, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(defaults)}"
-            raise UserError(f"{argument}: unknown option, {hint}")
+            raise UserError(_unknown(one_line(argument), name if equals else "", defaults, commands))
         if not equals or not value.strip(","):
-            raise UserError(f"{argument}: give a value, as in {name}={defaults[name]}")
+            raise UserError(f"{argument}: give a value, as in {name}={defaults[name] or 'NAME'}")
         options[name] = value
     return options
+
+
+def _unknown(argument: str, name: str, defaults: Mapping[str, str], commands: Collection[str]) -> str:
+    """What is wrong with an argument, and what would be right: of words without ``=`` the commands, if there are any.
+    """
+    if name:
+        return f"{argument}: unknown option, {_hint(name, defaults, 'the options are ' + ', '.join(defaults))}"
+    usual = ", ".join(f"{option}={value or 'NAME'}" for option, value in defaults.items())
+    if argument in commands:
+        return f"{argument}: a command stands before all options, as in python -m analysis {argument}"
+    if not commands:
+        return f"{argument}: options are written NAME=VALUE; there are {usual}"
+    all_of_them = f"the commands are {', '.join(commands)}, the options {usual}"
+    return f"{argument}: unknown command, {_hint(argument, commands, all_of_them)}"
+
+
+def _hint(word: str, known: Collection[str], otherwise: str) -> str:
+    close = difflib.get_close_matches(word.casefold(), known, n=1)
+    return f"did you mean {close[0]}?" if close else otherwise
 
 
 def source_folders(sources: str, fetched: Path) -> list[Path]:

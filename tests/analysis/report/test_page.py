@@ -136,6 +136,11 @@ def made(filled: Filled) -> list[Made]:
     return filled.made
 
 
+def test_the_readme_names_the_page() -> None:
+    text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    assert text.count("\npython -m analysis.report source=runs out=report.html ") == 1
+
+
 def test_every_figure_and_table_is_there_once(parsed: Page, made: list[Made], filled: Filled) -> None:
     figures = [caption for one, caption in zip(made, filled.captions, strict=True) if isinstance(one.item, Drawing)]
     images = parsed.all("img")

@@ -10,6 +10,7 @@ from analysis.cofi import runs as cofi_runs
 from analysis.data.groups import describe
 from analysis.data.marks.quiet import disturbed_text
 from analysis.kwon.seconds import PARTS
+from analysis.quantization.runs import left
 from analysis.render.style import BLUE, GREEN, ORANGE, PURPLE, STRUCTURES, VERMILLION, Look
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def caption(
     if any(r.config.get("student", {}).get("select_on") == "validation" for r in runs.members.get("prune_cofi", [])):
         words.append("Best weights of CoFi's training chosen on the evaluation data, as in the paper.")
     if "quantize" in runs.members:
-        words.append("Models in 8 bits were pruned by Fisher information and trained, then quantised.")
+        words.append(_in_8_bits_text(runs))
     if runs.apart:
         words.append(f"Models in 8 bits of other teachers, rows or settings are left out ({runs.apart} runs).")
     words.append(describe(runs.records))
@@ -124,6 +125,15 @@ def _speed_text(runs: Comparable, timed: Timed) -> str:
     runs_beside = f"{timed.disturbed} run{'s' * (timed.disturbed > 1)}"
     crossed = f" Crossed out: timed beside other work ({runs_beside})." if timed.disturbed else ""
     return f"Speed-up in PyTorch: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{left_out}{crossed}"
+
+
+def _in_8_bits_text(runs: Comparable) -> str:
+    """What was done before 8 bits, which a model with all of its MACs was spared."""
+    pruned = {left(record) < 1 for record in runs.members["quantize"]}
+    if pruned == {False}:
+        return "Models in 8 bits were not pruned."
+    whole = "; those with all of their MACs were not pruned" if False in pruned else ""
+    return f"Models in 8 bits were pruned by Fisher information and trained, then quantised{whole}."
 
 
 def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: float | None) -> str:

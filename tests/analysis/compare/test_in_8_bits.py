@@ -66,6 +66,25 @@ def test_the_figure_and_the_table_have_rows_of_them(tmp_path: Path) -> None:
     assert "Models in 8 bits are scored as they are timed, the whole model beside them is in float32." in table.caption
 
 
+@pytest.mark.parametrize(
+    ("remaining", "words"),
+    [
+        ((1.0,), "Models in 8 bits were not pruned. "),
+        ((0.5, 0.1), "Models in 8 bits were pruned by Fisher information and trained, then quantised. "),
+        ((1.0, 0.5), "Models in 8 bits were pruned by Fisher information and trained, then quantised; those with all "
+                     "of their MACs were not pruned. "),
+    ],
+)  # fmt: skip
+def test_the_caption_says_of_whole_models_that_they_were_not_pruned(
+    tmp_path: Path, remaining: tuple[float, ...], words: str
+) -> None:
+    pruned(tmp_path)
+    for share in remaining:
+        quantization.run(tmp_path, MINILM, remaining=share)
+    drawing, _ = compare.draw(group(tmp_path), Journal())
+    assert isinstance(drawing, Drawing) and words in drawing.caption
+
+
 def test_they_choose_no_teachers(tmp_path: Path) -> None:
     """Of a share and a way to 8 bits that one of the teachers lacks, none is compared."""
     pruned(tmp_path, teachers=2)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.intervals.estimates import TEACHERS
 
 if TYPE_CHECKING:
-    from analysis.claims.intervals import Effect
+    from analysis.intervals.estimates import Effect
 
 ABOVE, AT_LEAST, BELOW, WITHIN = "above", "at least", "below", "within"
 SIDES = (ABOVE, AT_LEAST, BELOW, WITHIN)
-TEACHERS, SEEDS, DRAWS, REPEATS, NOTHING = "teachers", "seeds", "draws", "repeats", "nothing"
+SEEDS, DRAWS, REPEATS, NOTHING = "seeds", "draws", "repeats", "nothing"
 RESAMPLED = (TEACHERS, SEEDS, DRAWS, REPEATS, NOTHING)
 Margin = float | tuple[float, float]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from analysis.claims.registry import EVIDENCE, Runs, evidence
 from analysis.cofi import distillation, units
@@ -118,12 +119,15 @@ def compressed(runs: Runs, *, first: Mapping[str, str], second: Mapping[str, str
 
 @evidence
 def compressed_to(runs: Runs, *, first: Mapping[str, str], second: Mapping[str, str], percent: float) -> list[Group]:
-    """The same, to ``percent`` of the MACs."""
-    return [
-        Group(members)
-        for group in compressed(runs, first=first, second=second)
-        if (members := [one for one in group.records if round(100 * float(one.config["constraint"]), 6) == percent])
+    """The same among the runs to ``percent`` of the MACs, whatever was run to other budgets."""
+    to = [
+        replace(
+            group,
+            records=[one for one in group.records if round(100 * float(one.config["constraint"]), 6) == percent],
+        )
+        for group in _of(runs, "compress")
     ]
+    return compressed({**runs, "compress": to}, first=first, second=second)
 
 
 @evidence

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from analysis.claims.claim import Claim, Outcome
-from analysis.claims.intervals import ANSWERS, BANDS, TESTS
 from analysis.claims.verdicts import (
     UNDECIDED,
     Ruling,
@@ -22,6 +21,7 @@ from analysis.data.groups import Group, by_teacher
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import for_verdict
 from analysis.data.marks.trivial import AT_CHANCE, at_chance
+from analysis.intervals.estimates import ANSWERS, BANDS, TESTS
 from analysis.render.output import Table
 
 OURS = "ours (95 % interval)"
@@ -219,5 +219,3 @@ def setting_text(claim: Claim, group: Group, named: Iterable[str]) -> str:
     if claim.timed:
         words.append(", ".join(dict.fromkeys(record.device for record in records)))
     return "; ".join(words)
-
-

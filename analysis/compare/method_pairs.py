@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import product
 
 from analysis.compare.runs import evaluated_on, fine_tuned_model, own_stages
 from analysis.data.groups import by_setting, condition_of
@@ -18,7 +18,8 @@ def method_pairs(
 ) -> dict[str, list[Pair]]:
     """The runs of two ways that differ in nothing else, by task; without tasks that have none.
 
-    Of a method the options with the most runs count, and of what is configured beside it what the most pairs have.
+    Of options of the methods, and of what is configured beside them, those count that the most pairs have; two ways of
+    one method have the same options.
 
     Arguments:
         first, second: ``method`` and, where it is not the method's own, ``refine`` or ``refit``, as records resolve
@@ -28,19 +29,25 @@ def method_pairs(
     chosen = {}
     for setting, members in by_setting([record for record in records if record.verb == "compress"]).items():
         own = own_stages(members, free)
-        ours, theirs = ({_cell(one): one for one in _of(own, way)} for way in (first, second))
-        pairs: dict[Condition, list[Pair]] = {}
-        for cell in sorted(ours.keys() & theirs.keys(), key=repr):
-            pairs.setdefault(_beside(ours[cell]), []).append((ours[cell], theirs[cell]))
+        pairs: dict[tuple[Condition, ...], list[Pair]] = {}
+        for (options, ours), (others, theirs) in product(_by_options(own, first), _by_options(own, second)):
+            if first["method"] == second["method"] and options != others:
+                continue
+            for cell in sorted(ours.keys() & theirs.keys(), key=repr):
+                alike = options, others, _beside(ours[cell])
+                pairs.setdefault(alike, []).append((ours[cell], theirs[cell]))
         if pairs:
             chosen[setting.task] = max(pairs.values(), key=len)
     return chosen
 
 
-def _of(records: Sequence[Record], way: Mapping[str, str]) -> list[Record]:
-    own = [record for record in records if all(record.metrics[name] == value for name, value in way.items())]
-    usual = Counter(map(_options, own)).most_common(1)
-    return [record for record in own if _options(record) == usual[0][0]]
+def _by_options(records: Sequence[Record], way: Mapping[str, str]) -> list[tuple[Condition, dict[Hashable, Record]]]:
+    """The runs of a way by the options of its method, and there by all that two runs of a pair have in common."""
+    runs: dict[Condition, dict[Hashable, Record]] = {}
+    for record in records:
+        if all(record.metrics[name] == value for name, value in way.items()):
+            runs.setdefault(_options(record), {})[_cell(record)] = record
+    return sorted(runs.items())
 
 
 def _options(record: Record) -> Condition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from analysis.compare.pairs import Answered, Paired, compare_pair
@@ -14,6 +14,14 @@ from analysis.data.groups import by_setting, teacher_of
 from analysis.data.loading import Journal
 from analysis.data.recorded_answers import usable_answers
 from analysis.data.records import Record
+from analysis.intervals.replicates import of_pairs
+from analysis.intervals.row_errors import ScoreOnRows, stage_score
+
+CONFIDENCE = 0.95
+STUDENT = "Student"
+"""The test of several draws: over them and rows."""
+Draw = tuple[str, str, int]
+"""The fine-tuned model, its name, and the seed of the calibration draw."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +30,8 @@ class Entrant:
 
     method: str
     records: tuple[Record, ...]
-    answered: tuple[Answered, ...]
-    """What the model that each run ended with answers."""
+    scores: tuple[ScoreOnRows, ...]
+    """Of the model that each run ended with, with what it answers."""
 
     @property
     def value(self) -> float:
@@ -32,6 +40,22 @@ class Entrant:
         for record in self.records:
             by_model.setdefault(teacher_of(record), []).append(float(record.metrics["value"]))
         return fmean(fmean(values) for values in by_model.values())
+
+    @property
+    def draws(self) -> dict[Draw, ScoreOnRows]:
+        """Its scores, in the order of the draws."""
+        own = {(fine_tuned_model(record), teacher_of(record), record.seed): score
+               for record, score in zip(self.records, self.scores, strict=True)}  # fmt: skip
+        return dict(sorted(own.items()))
+
+    @property
+    def answered(self) -> list[Answered]:
+        """The same without the draws."""
+        return [
+            Answered(record.run_id, teacher_of(record), score.answers, score.model)
+            for record, score in zip(self.records, self.scores, strict=True)
+            if score.answers is not None
+        ]
 
     @property
     def seconds(self) -> float:
@@ -54,9 +78,27 @@ class Contest:
     entrants: tuple[Entrant, ...]
     """By falling score: the first one is rank 1."""
 
+    def paired(self, method: Entrant, rival: Entrant) -> bool:
+        """Are both of the same models and calibration draws?"""
+        return method.draws.keys() == rival.draws.keys()
+
     def less(self, method: Entrant, rival: Entrant) -> Paired:
-        """The method less its rival, on the same rows."""
-        return compare_pair(self.metric, method.answered, rival.answered)
+        """The method less its rival, on the same rows.
+
+        Of the same models and calibration draws it is what the claims say of them: over draws pair by pair, or
+        teachers, and rows; of one draw each over rows alone. Of other draws a bootstrap over those of each method.
+        """
+        if not self.paired(method, rival):
+            return compare_pair(self.metric, method.answered, rival.answered)
+        own, its = method.draws, rival.draws
+        runs = [(teacher, seed) for _, teacher, seed in own]
+        points = of_pairs(runs, list(zip(own.values(), its.values(), strict=True)))
+        if points.single:
+            low, high = points.alone(CONFIDENCE) or (points.value, points.value)
+            return replace(compare_pair(self.metric, method.answered, rival.answered), low=low / 100, high=high / 100)
+        low, high = points.interval(CONFIDENCE)
+        teachers = len({teacher for teacher, _ in runs})
+        return Paired(points.value / 100, low / 100, high / 100, points.p_value, STUDENT, teachers)
 
 
 def contests(records: Sequence[Record], journal: Journal, method: str | None = None) -> Iterator[Contest]:
@@ -70,12 +112,16 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
         runs = comparable(members, fewest=1)
         if runs is None:
             continue
-        answered: dict[str, Answered] = {}
+        scores: dict[str, ScoreOnRows] = {}
         budgets: dict[float, list[Record]] = {}
         for record in runs.records:
-            if (sheet := usable_answers(record, journal, "not ranked")) is not None:
-                model = len(sheet.models) - 1
-                answered[record.run_id] = Answered(record.run_id, teacher_of(record), sheet.answers, model)
+            if usable_answers(record, journal, "not ranked") is None:
+                continue
+            score = stage_score(record, journal, last=True)
+            if score.answers is None:
+                journal.warn(f"not ranked: {record.folder}: no answers of the model that it ended with")
+            else:
+                scores[record.run_id] = score
                 budgets.setdefault(float(record.config["constraint"]), []).append(record)
         for constraint, own in sorted(budgets.items()):
             by_method: dict[str, list[Record]] = {}
@@ -88,7 +134,7 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
             for record in shared:
                 by_method.setdefault(chosen_by(record), []).append(record)
             entrants = [
-                Entrant(name, tuple(some), tuple(answered[record.run_id] for record in some))
+                Entrant(name, tuple(some), tuple(scores[record.run_id] for record in some))
                 for name, some in by_method.items()
             ]
             entrants.sort(key=lambda one: (-one.value, one.method))

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.compare.pairs import Paired
 from analysis.compare.ranking import Contest, Entrant, contests
 from analysis.data.groups import Group, describe
 from analysis.data.loading import Journal
-from analysis.render.curves import draw_series, runs_text
-from analysis.render.output import Drawing, Item, Table
-from analysis.render.panels import MACS_LEFT, WIDEST
-from analysis.render.style import METHODS, add_caption, add_legend, figure_style, looks_of, panel_grid
+from analysis.render.curves import DARK, SINGLE, any_single, draw_series
+from analysis.render.output import Drawing, Item, Table, count_range
+from analysis.render.panels import WIDEST
+from analysis.render.style import (
+    METHODS,
+    Look,
+    add_caption,
+    add_legend,
+    figure_style,
+    looks_of,
+    panel_grid,
+    panel_title,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 REFERENCE = "fisher"
-"""Which method the figure holds the others to, where it is among them; else the best on average."""
-SIZE = (2.6, 2.1)
+"""Which method the figure holds the others to, where it is among them."""
+SIZE = (3.2, 2.3)
+BREADTH = 0.84
+"""Of a budget's methods, as a share of the room that the budget has."""
+LINEAR = 2.0
+"""Points up to which the vertical axis is linear."""
+TICKS = (-100, -50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50, 100)
 CAPTION = (
-    "Differences in points of the metric on the same evaluation rows, with their 95 % interval: paired bootstrap over "
-    "rows, and over teachers and calibration draws where there are several; not corrected for their number. "
+    "Differences in points of the metric on the same evaluation rows, with their 95 % interval: over rows and, where "
+    "there are several, calibration draws pair by pair or teachers (Student); of single runs over rows alone, which "
+    "says nothing of another draw. Not corrected for their number, as claims on several tasks are. "
 )
+BOOTSTRAP = "Where two methods have other draws than one another: bootstrap over rows and the draws of each. "
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
@@ -35,19 +52,22 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     if not fields:
         return []
     frame = pd.DataFrame([row for contest in fields for row in _rows(contest)])
-    drawn = frame[frame["rival"] == frame["task"].map({task: _reference(own) for task, own in frame.groupby("task")})]
+    drawn = held_to_reference(frame)
     records = [record for contest in fields for one in contest.entrants for record in one.records]
+    unpaired = any(not contest.paired(one, rival) for contest in fields for one in contest.entrants
+                   for rival in contest.entrants)  # fmt: skip
+    caption = CAPTION + (BOOTSTRAP if unpaired else "")
     words = describe(records)
     return [
-        Drawing("ranks", plot(drawn), drawn, f"{CAPTION}The line at 0 is the method that the axis names. {words}"),
+        Drawing("ranks", plot(frame), drawn, f"{caption}{gaps_text(frame)}{words}"),
         Table(
             name="rank_table",
             title="Methods by their score, each less every other one at the same budget",
             frame=frame,
             display=display(fields, frame),
-            caption=f"{CAPTION}Every pair is in the CSV. Seconds: of pruning, the mean of its runs, teacher and "
-            "evaluation not counted. Memory: most of the whole process, the least of its runs, an upper bound where "
-            f"one process made several. {words}",
+            caption=f"{caption}{gaps_text(frame)}Every pair is in the CSV. Seconds: of pruning, the mean of its runs, "
+            "teacher and evaluation not counted. Memory: most of the whole process, the least of its runs, an upper "
+            f"bound where one process made several. {words}",
             narrow=("task", "MACs", "rank", "method", "score"),
         ),
     ]
@@ -76,25 +96,106 @@ def display(fields: Sequence[Contest], frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot(frame: pd.DataFrame) -> Figure:
-    """Each method less the reference, against the share of MACs that may remain."""
+    """A panel a task: at each budget that was run, every other method less the reference, which is the line at 0.
+
+    The line is broken, with words in its place, at budgets to which the reference was not run.
+
+    Arguments:
+        frame: a row a method and rival, of every budget.
+    """
     panels = list(frame.groupby("task", sort=False))
     looks = looks_of(METHODS, frame["method"].unique())
     with figure_style():
         figure, all_axes = panel_grid(len(panels), width=SIZE[0], height=SIZE[1], columns=int(WIDEST / SIZE[0]))
         for axes, (task, rows) in zip(all_axes, panels, strict=True):
             axes.set_title(str(task))
-            axes.axhline(0, color="#777777", linewidth=0.7)
-            for method, look in looks.items():
-                own = rows[rows["method"] == method]
-                if len(own):
-                    text = f"{look.label}{runs_text(frame.loc[frame['method'] == method, 'runs'])}"
-                    draw_series(axes, own.assign(value=own["difference"]), "macs_percent", look, label=text, bars=True,
-                                limits=(-200.0, 200.0))  # fmt: skip
-            axes.set_xlabel(MACS_LEFT)
-            axes.set_ylabel(f"{rows['metric'].iloc[0]}, points less {label(str(rows['rival'].iloc[0]))}")
+            _panel(axes, rows, looks)
         add_legend(figure, all_axes)
-        add_caption(figure, "Bars: 95 % interval of the difference. Hollow: a single run.")
+        add_caption(figure, key(frame))
     return figure
+
+
+def key(frame: pd.DataFrame) -> str:
+    """How to read the figure."""
+    drawn = held_to_reference(frame)
+    words = [f"Means of {count_range(drawn['runs'])} runs." if drawn["runs"].max() > 1 else ""]
+    words += ["Bars: 95 % interval of the difference.", SINGLE if any_single(drawn) else ""]
+    words += [f"Vertical axis: linear up to {LINEAR:g} points, logarithmic beyond."]
+    return " ".join(filter(None, words))
+
+
+def held_to_reference(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows against the reference of each task."""
+    return frame[frame["rival"] == frame["task"].map(references(frame))]
+
+
+def references(frame: pd.DataFrame) -> dict[str, str]:
+    """By task: :data:`REFERENCE` where it is among the methods; else, of those that were run to the most budgets, the
+    best on average over them."""
+    chosen = {}
+    for task, rows in frame.groupby("task", sort=False):
+        of_method = rows.drop_duplicates(["method", "constraint"]).groupby("method")["value"].agg(["count", "mean"])
+        best = of_method.sort_values(["count", "mean"], ascending=False, kind="stable").index[0]
+        chosen[str(task)] = REFERENCE if REFERENCE in of_method.index else str(best)
+    return chosen
+
+
+def gaps_text(frame: pd.DataFrame) -> str:
+    """Which methods were not run to which budgets, of those that others were run to; empty where all were to all."""
+    words = []
+    for task, reference in references(frame).items():
+        rows = frame[frame["task"] == task]
+        for method in looks_of(METHODS, frame["method"].unique()):
+            if gaps := _gaps(rows, method):
+                budgets = " and ".join(f"{100 * constraint:g} %" for constraint in gaps)
+                none = ", so no difference there" if method == reference else ""
+                words.append(f"No run of {label(method)} on {task} at {budgets}{none}. ")
+    return "".join(words)
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
+    """One task; budgets are categories, in which every method has its own place."""
+    [reference] = references(rows).values()
+    budgets = sorted(set(rows["constraint"]))
+    gaps = _gaps(rows, reference)
+    others = [method for method in looks if method != reference and (rows["method"] == method).any()]
+    drawn = held_to_reference(rows)
+    for place, method in enumerate(others):
+        own = drawn[drawn["method"] == method]
+        if len(own):
+            aside = BREADTH * ((place + 0.5) / len(others) - 0.5)
+            own = own.assign(value=own["difference"], place=own["constraint"].map(budgets.index) + aside)
+            draw_series(axes, own, "place", looks[method], bars=True, limits=(-200.0, 200.0), linestyle="", zorder=3)
+    ends = [place + end for place, budget in enumerate(budgets) if budget not in gaps for end in (-0.5, 0.5)]
+    axes.hlines([0] * (len(ends) // 2), ends[::2], ends[1::2], color=looks[reference].color, linewidth=1.5, zorder=2,
+                label=f"{looks[reference].label} (line at 0)")  # fmt: skip
+    for budget in gaps:
+        axes.text(budgets.index(budget), 0, f"no run of\n{label(reference)}", fontsize=6, color=DARK, ha="center",
+                  va="center", rotation=90 if len(budgets) > 3 else 0)  # fmt: skip
+    for place in range(1, len(budgets)):
+        axes.axvline(place - 0.5, color="#D0D0D0", linewidth=0.6, zorder=1)
+    axes.grid(False, axis="x")
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlim(-0.5, len(budgets) - 0.5)
+    axes.set_xticks(range(len(budgets)), [f"{100 * budget:g}" for budget in budgets])
+    axes.set_xlabel("MACs that may remain (%)")
+    axes.set_ylabel(panel_title(f"{rows['metric'].iloc[0]}, points less {label(reference)}"))
+    _scale(axes, drawn)
+
+
+def _scale(axes: Axes, drawn: pd.DataFrame) -> None:
+    """Small differences of good methods are seen beside large ones of bad methods."""
+    low, high = min(drawn["low"].min(), -1.0), max(drawn["high"].max(), 1.0)
+    axes.set_yscale("symlog", linthresh=LINEAR, linscale=1.0)
+    axes.set_ylim(1.25 * low, 1.25 * high)
+    ticks = [tick for tick in TICKS if 1.25 * low <= tick <= 1.25 * high]
+    axes.set_yticks(ticks, [f"{tick:+g}".replace("-", "\u2212") if tick else "0" for tick in ticks])
+    axes.minorticks_off()
+
+
+def _gaps(rows: pd.DataFrame, method: str) -> list[float]:
+    """Budgets of one task to which a method was not run, rising."""
+    return sorted(set(rows["constraint"]) - set(rows.loc[rows["method"] == method, "constraint"]))
 
 
 def label(method: str) -> str:
@@ -108,12 +209,6 @@ def _rows(contest: Contest) -> Iterator[dict[str, Any]]:
         for rival in contest.entrants:
             if rival is not one:
                 yield _row(contest, rank, one, rival, contest.less(one, rival))
-
-
-def _reference(rows: pd.DataFrame) -> str:
-    """Of one task."""
-    best = rows.groupby("method")["value"].mean().idxmax()
-    return REFERENCE if REFERENCE in set(rows["method"]) else str(best)
 
 
 def _row(contest: Contest, rank: int, one: Entrant, rival: Entrant, pair: Paired) -> dict[str, Any]:

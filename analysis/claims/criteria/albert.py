@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from analysis.claims.claim import Outcome
 from analysis.claims.criteria.timings import relative_error
 from analysis.claims.evidence import PAIR
-from analysis.claims.intervals import fixed
 from analysis.claims.registry import criterion
 from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
+from analysis.intervals.estimates import fixed
 from analysis.michel.table4 import TIMINGS
 
 if TYPE_CHECKING:

@@ -6,10 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.claims.claim import Outcome
-from analysis.claims.intervals import Estimate
 from analysis.claims.registry import criterion
-from analysis.claims.replicates import estimate
-from analysis.claims.row_errors import ScoreOnRows, Scores, difference
 from analysis.cofi import distillation as cofi_distillation
 from analysis.cofi import units
 from analysis.cofi.pairs import CELL, paired
@@ -18,6 +15,9 @@ from analysis.cofi.runs import structure as structure_of
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import trivial_score
+from analysis.intervals.estimates import Estimate
+from analysis.intervals.replicates import estimate
+from analysis.intervals.row_errors import ScoreOnRows, Scores, difference
 
 if TYPE_CHECKING:
     import pandas as pd

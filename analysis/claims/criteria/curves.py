@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analysis.claims.row_errors import OF_95, ScoreOnRows, Scores
 from analysis.data.columns import columns
 from analysis.data.groups import teacher_of
 from analysis.data.loading import Journal, read_tables
 from analysis.data.records import Record
+from analysis.intervals.row_errors import OF_95, ScoreOnRows, Scores
 
 if TYPE_CHECKING:
     import pandas as pd

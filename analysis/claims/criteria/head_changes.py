@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.claims.intervals import ANSWERS, TESTS
-from analysis.claims.row_errors import Scores, difference, errors_by_test, row_error
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal
 from analysis.data.records import Record
+from analysis.intervals.estimates import ANSWERS, TESTS
+from analysis.intervals.row_errors import Scores, difference, errors_by_test, row_error
 from analysis.michel import fig1b, table3
 
 if TYPE_CHECKING:

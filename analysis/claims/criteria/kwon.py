@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
-from analysis.claims.intervals import Largest
 from analysis.claims.registry import criterion
-from analysis.claims.replicates import estimate
-from analysis.claims.row_errors import difference, stage_score
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.timings import add_timings, timings
+from analysis.intervals.estimates import Largest
+from analysis.intervals.replicates import estimate
+from analysis.intervals.row_errors import difference, stage_score
 from analysis.kwon import comparisons
 from analysis.kwon import seconds as kwon_seconds
 from analysis.kwon.runs import default_runs, fisher_rows, option

@@ -8,38 +8,38 @@ from analysis.claims.claim import Outcome
 from analysis.claims.criteria.curves import curves_of, pairs
 from analysis.claims.criteria.michel import advantage
 from analysis.claims.registry import criterion
-from analysis.claims.replicates import estimate, of_teachers
-from analysis.claims.row_errors import difference, stage_score
 from analysis.compare.method_pairs import method_pairs
 from analysis.data.groups import Group, by_condition, by_setting, of_all_kinds, teacher_of
 from analysis.data.loading import Journal
+from analysis.intervals.replicates import of_pairs, of_teachers
+from analysis.intervals.row_errors import difference, stage_score
 
 
 @criterion
 def better(group: Group, journal: Journal, *, first: Mapping[str, str], second: Mapping[str, str]) -> list[Outcome]:
     """Points of one way of pruning over another, the mean over budgets."""
-    import pandas as pd
-
     outcomes = []
     for task, both in method_pairs(group.records, first, second).items():
-        scores = [[stage_score(one, journal, last=True) for one in pair] for pair in both]
-        rows = pd.DataFrame([
-            {"teacher": teacher_of(one), "seed": one.seed, "difference": difference(own.value, other.value)}
-            for (one, _), (own, other) in zip(both, scores, strict=True)
-        ])  # fmt: skip
+        scores = [(stage_score(one, journal, last=True), stage_score(other, journal, last=True)) for one, other in both]
         budgets = sorted({100 * float(one.config["constraint"]) for one, _ in both})
         note = f"at {', '.join(f'{budget:g}' for budget in budgets)} % of the MACs"
-        outcomes.append(Outcome(estimate(rows, "difference", scores, difference), note, task))
+        outcomes.append(Outcome(of_pairs([(teacher_of(one), one.seed) for one, _ in both], scores), note, task))
     return outcomes
 
 
 @criterion
 def better_order(group: Group, journal: Journal, *, order: str, other: str) -> list[Outcome]:
-    """Points of one order of heads over another, the mean over the shares pruned of both, without none and all."""
+    """Points of one order of heads over another, the mean over the shares pruned of both, without none and all.
+
+    Of the conditions of a task that counts in which the most teachers have both orders.
+    """
     outcomes = []
     for setting, members in by_setting(of_all_kinds(group).records).items():
-        records = by_condition(members)[0].records
-        ours, theirs = (curves_of(records, journal, order=name) for name in (order, other))
+        conditions = [
+            [curves_of(condition.records, journal, order=name) for name in (order, other)]
+            for condition in by_condition(members)
+        ]
+        ours, theirs = max(conditions, key=lambda both: len(both[0].keys() & both[1].keys()))
         values, scores, better_at = {}, [], []
         for teacher in sorted(ours.keys() & theirs.keys()):
             if (mean := advantage(ours[teacher].series(), theirs[teacher].series(), 0.0)) is not None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from analysis.claims.claim import Outcome
 from analysis.claims.criteria.curves import curves_of, pairs
 from analysis.claims.criteria.head_changes import layer_changes, single_head_changes
-from analysis.claims.intervals import Estimate, share_of
 from analysis.claims.registry import criterion
-from analysis.claims.replicates import of_teachers
-from analysis.claims.row_errors import difference
 from analysis.data.groups import Group, of_all_kinds
 from analysis.data.loading import Journal
+from analysis.intervals.estimates import Estimate, share_of
+from analysis.intervals.replicates import of_teachers
+from analysis.intervals.row_errors import difference
 from analysis.michel import fig2b
 
 if TYPE_CHECKING:
@@ -167,5 +167,3 @@ def _by(units: pd.DataFrame) -> str:
 def _each(values: Mapping[str, float]) -> str:
     """The number of every teacher, if there are several."""
     return "each " + ", ".join(f"{value:+.1f}" for value in values.values()) if len(values) > 1 else ""
-
-

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
 from analysis.claims.criteria.timings import OF_MEDIAN, QUARTILES
-from analysis.claims.intervals import fixed
 from analysis.claims.registry import criterion
-from analysis.claims.replicates import of_teachers
-from analysis.claims.row_errors import Scores
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
+from analysis.intervals.estimates import fixed
+from analysis.intervals.replicates import of_teachers
+from analysis.intervals.row_errors import Scores
 from analysis.quantization.runs import BEFORE, CONTROL, asked, quantization, usual_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from analysis.claims.row_errors import ScoreOnRows
     from analysis.data.records import Record
+    from analysis.intervals.row_errors import ScoreOnRows
 
 GAINS = columns("quantize", "gains")
 STAGES = columns("quantize", "stages", "stage", "value", "low", "high")

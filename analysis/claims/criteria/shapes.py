@@ -8,13 +8,13 @@ from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
 
 from analysis.claims.claim import Outcome
-from analysis.claims.intervals import Estimate
 from analysis.claims.registry import criterion
-from analysis.claims.replicates import estimate
 from analysis.cofi.runs import default_runs, missed
 from analysis.data.groups import Group
 from analysis.data.kept_units import kept_rows
 from analysis.data.loading import Journal
+from analysis.intervals.estimates import Estimate
+from analysis.intervals.replicates import estimate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -191,4 +191,3 @@ def _distance(pair: Iterable[np.ndarray]) -> float:
     """Mean absolute difference in points."""
     first, second = pair
     return float(100 * abs(first - second).mean())
-

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
-from analysis.claims.intervals import Estimate, Largest, fixed
 from analysis.claims.registry import criterion
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.intervals.estimates import Estimate, Largest, fixed
 from analysis.michel import table4
 
 if TYPE_CHECKING:

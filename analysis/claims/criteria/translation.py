@@ -11,13 +11,13 @@ from typing import Any
 from analysis.claims.claim import Outcome
 from analysis.claims.criteria.curves import Curve, curves_of
 from analysis.claims.criteria.head_changes import layer_changes, single_head_changes
-from analysis.claims.intervals import over_runs, share_of
 from analysis.claims.registry import criterion
-from analysis.claims.replicates import beside, of_teachers
-from analysis.claims.row_errors import ScoreOnRows, Scores
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
+from analysis.intervals.estimates import over_runs, share_of
+from analysis.intervals.replicates import beside, of_teachers
+from analysis.intervals.row_errors import ScoreOnRows, Scores
 
 ENCODER, CROSS, DECODER = "enc-enc", "enc-dec", "dec-dec"
 DYNAMICS = columns("head_dynamics", "points", "epoch", "share", "value", "low", "high")

@@ -72,6 +72,33 @@ def test_high_compression_is_30_percent_and_no_other_budget(tmp_path: Path) -> N
     assert judged(tmp_path).loc["ziplm", ["estimate", "low", "high"]].to_list() == before
 
 
+def test_a_sweep_to_other_budgets_chooses_no_options(tmp_path: Path) -> None:
+    """ZipLM in its default at 30 % is judged, however many runs with other options there are to other budgets."""
+    duel(tmp_path, [0.06, 0.07, 0.065])
+    before = judged(tmp_path).loc["ziplm"]
+    for constraint in (0.5, 0.7):
+        duel(tmp_path, [-0.2] * 3, constraint=constraint, options={"damping": 0.1})
+    after = judged(tmp_path).loc["ziplm"]
+    assert before["verdict"] == "holds" and after.to_list() == before.to_list()
+
+
+def test_options_that_have_the_most_pairs_count(tmp_path: Path) -> None:
+    """Not those with the most runs, of draws that the other method does not have; of one method not two options."""
+    duel(tmp_path, [0.06, 0.07])
+    for seed in range(1, 9):
+        methods.run(tmp_path, MINILM, "ziplm", constraint=0.3, seed=seed, options={"damping": 0.1})
+    for seed, refit in ((2, "weights"), (3, "scales")):
+        methods.run(tmp_path, MINILM, "fisher", constraint=0.3, seed=seed, refit=refit, options={"squares": True})
+    records = load([tmp_path], Journal())
+    [pairs] = method_pairs(records, *ZIPLM.values()).values()
+    assert [(one.seed, one.config["method"]["options"]) for one, _ in pairs] == [(0, {}), (1, {})]
+    methods.run(tmp_path, MINILM, "fisher", constraint=0.3, seed=2, refit="scales", options={"squares": False})
+    assert method_pairs(load([tmp_path], Journal()), *WEIGHTS.values()) == {}
+    methods.run(tmp_path, MINILM, "fisher", constraint=0.3, seed=3, refit="weights", options={"squares": True})
+    [pairs] = method_pairs(load([tmp_path], Journal()), *WEIGHTS.values()).values()
+    assert [(one.seed, other.seed) for one, other in pairs] == [(3, 3)]
+
+
 def test_one_draw_decides_nothing_and_no_run_is_one_line(tmp_path: Path) -> None:
     duel(tmp_path, [0.2])
     table = judged(tmp_path)
@@ -154,6 +181,21 @@ def test_scores_anew_are_compared_share_by_share_over_teachers(tmp_path: Path) -
     assert ruling.state == "holds" and len(ruling.outcome.members) == 3
     row = judged(tmp_path).loc["stepwise"]
     assert row["n"] == "3 teachers, 2,000 rows" and "; run seeds: 0; " in row["setting"]
+
+
+def test_orders_are_compared_where_the_most_teachers_have_both(tmp_path: Path) -> None:
+    """A condition with more runs, but of one order, says nothing of two."""
+    curve = {0.0: 0.7, 0.2: 0.6, 0.6: 0.5, 1.0: 0.35}
+    for teacher in range(2):
+        michel.pruning(tmp_path, MINILM, "importance", teacher, values=curve)
+        better = {share: value + 0.1 * (0 < share < 1) for share, value in curve.items()}
+        michel.pruning(tmp_path, MINILM, "importance_stepwise", teacher, values=better)
+    for teacher in range(6):
+        michel.pruning(tmp_path, MINILM, "importance", teacher, values=curve, config={"floor": 1})
+    michel.pruning(tmp_path, MINILM, "importance_stepwise", 0, values=curve, config={"floor": 1})
+    [ruling] = rulings("methods.better_order", group(tmp_path, "prune_heads"))
+    assert ruling.outcome.effect.value == pytest.approx(10)
+    assert ruling.outcome.members == ("seed 0", "seed 1")
 
 
 @pytest.mark.parametrize(("name", "structure"), [("fisher", "fisher"), ("cofi and ziplm", "ziplm")])

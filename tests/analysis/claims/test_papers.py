@@ -13,11 +13,11 @@ import yaml
 
 from analysis.claims import papers
 from analysis.claims.claim import Outcome
-from analysis.claims.intervals import fixed
 from analysis.claims.registry import CRITERIA, EVIDENCE, PUBLISHED
 from analysis.claims.table import claims_table
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
+from analysis.intervals.estimates import fixed
 from prunekit.support.errors import UserError
 from tests.support.records import michel
 from tests.support.records.frame import DEMO

@@ -12,10 +12,10 @@ from scipy import stats
 from analysis.catalogue.all_claims import judge, table_of_all
 from analysis.catalogue.commands import of_claim
 from analysis.claims import papers
-from analysis.claims.intervals import MORE
 from analysis.claims.table import OURS
 from analysis.data.groups import Group, Setting
 from analysis.data.loading import Journal, load
+from analysis.intervals.estimates import MORE
 from tests.support.claims import outcomes, rulings
 from tests.support.records import michel, translation
 from tests.support.records.frame import MINILM

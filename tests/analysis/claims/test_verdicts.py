@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from analysis.claims.claim import Claim, Outcome
-from analysis.claims.intervals import Estimate, Interval, Largest, fixed, over_runs
 from analysis.claims.verdicts import confidence_of, decides_at, number_text, position, rounded, rule, verdict
+from analysis.intervals.estimates import Estimate, Interval, Largest, fixed, over_runs
 
 CLAIM = Claim(
     text="", where="", published="", evidence="", find=lambda runs: None, test=lambda group, journal: [], effect="gain",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analysis.catalogue.method_rank import lines
 from analysis.compare import ranks
@@ -16,6 +17,7 @@ from analysis.compare.ranking import contests
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.render.output import Drawing, Table
+from tests.support.claims import rulings
 from tests.support.records import methods
 from tests.support.records.frame import MINILM
 
@@ -36,6 +38,17 @@ def row(frame: pd.DataFrame, **wanted: Any) -> dict[str, Any]:
     return dict(own.iloc[0])
 
 
+def interval(apart: list[float]) -> tuple[float, float]:
+    """Student's, over draws whose models answer so many shares of the rows otherwise, and over the rows."""
+    draws = np.var(apart, ddof=1) / len(apart)
+    wrong = np.arange(methods.ROWS) / methods.ROWS
+    differs = np.mean([(wrong >= 0.1) & (wrong < 0.1 + share) for share in apart], axis=0)
+    rows = np.var(differs, ddof=1) / methods.ROWS
+    freedom = (draws + rows) ** 2 / (draws**2 / (len(apart) - 1) + rows**2 / (methods.ROWS - 1))
+    low, high = stats.t.interval(0.95, freedom, loc=np.mean(apart), scale=(draws + rows) ** 0.5)
+    return float(low), float(high)
+
+
 def test_every_pair_has_its_difference_and_every_method_its_place(tmp_path: Path) -> None:
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0, memory=3e9)
     methods.contest(tmp_path, MINILM, {"fisher": [30] * 3, "ziplm": [36] * 3}, constraint=0.7)
@@ -47,10 +60,10 @@ def test_every_pair_has_its_difference_and_every_method_its_place(tmp_path: Path
     pair = row(table.frame, constraint=0.3, method="ziplm", rival="fisher")
     assert pair["difference"] == pytest.approx(100 * 8 / methods.ROWS) and pair["runs"] == 3
     assert (pair["seconds"], pair["memory_bytes"]) == (7.0, 3e9)
-    own, other = ([Answered("", "seed 0", methods.answers(wrong), 0) for wrong in WRONG[name]]
-                  for name in ("ziplm", "fisher"))  # fmt: skip
-    expected = compare_pair("accuracy", own, other)
-    assert (pair["low"], pair["high"]) == pytest.approx((100 * expected.low, 100 * expected.high))
+    apart = [(fisher - ziplm) / methods.ROWS for fisher, ziplm in zip(WRONG["fisher"], WRONG["ziplm"], strict=True)]
+    least, most = interval(apart)
+    assert (pair["low"], pair["high"]) == pytest.approx((100 * least, 100 * most), abs=0.1)
+    assert pair["low"] < 0 and pair["p_value"] > 0.05
     mirrored = row(table.frame, constraint=0.3, method="fisher", rival="ziplm")
     assert mirrored["difference"] == pytest.approx(-pair["difference"])
     assert set(figure.frame["rival"]) == {"fisher"} and len(figure.frame) == 3
@@ -150,6 +163,78 @@ def test_models_that_as_many_other_methods_pruned_are_in_no_contest(tmp_path: Pa
     assert len({record.teacher_run for one in contest.entrants for record in one.records}) == 1
 
 
+def test_a_difference_is_the_one_that_the_claims_judge(tmp_path: Path) -> None:
+    """One computation: to the last digit, over draws, and of one draw over its rows."""
+    methods.contest(tmp_path / "draws", MINILM, WRONG, constraint=0.3)
+    methods.contest(tmp_path / "one", MINILM, {name: wrong[:1] for name, wrong in WRONG.items()}, constraint=0.3)
+    ways = {"first": {"method": "ziplm"}, "second": {"method": "fisher"}}
+    for name, test in (("draws", "Student"), ("one", "McNemar")):
+        pair = row(drawn(tmp_path / name)[1].frame, method="ziplm", rival="fisher")
+        [ruling] = rulings("methods.better", Group(load([tmp_path / name], Journal())), **ways)
+        effect = ruling.outcome.effect
+        ends = effect.alone(0.95) if name == "one" else ruling.interval
+        assert [pair["difference"], pair["low"], pair["high"]] == pytest.approx([effect.value, *ends], rel=1e-12)
+        assert pair["test"] == test and pair["low"] < pair["difference"] < pair["high"]
+
+
+def test_other_draws_of_each_method_are_resampled_on_their_own(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, {"fisher": [44, 46, 54], "ziplm": [40]}, constraint=0.3)
+    figure, table = drawn(tmp_path)
+    pair = row(table.frame, method="ziplm", rival="fisher")
+    own, other = ([Answered("", "seed 0", methods.answers(wrong), 0) for wrong in some]
+                  for some in ([40], WRONG["fisher"]))  # fmt: skip
+    expected = compare_pair("accuracy", own, other)
+    assert (pair["low"], pair["high"]) == pytest.approx((100 * expected.low, 100 * expected.high))
+    assert pair["test"] == "bootstrap" and "have other draws" in table.caption and "have other draws" in figure.beside
+    methods.contest(tmp_path, MINILM, {"ziplm": [40, 41, 39]}, constraint=0.3)
+    assert "have other draws" not in drawn(tmp_path)[1].caption
+
+
+def segments(axes: Any) -> list[list[float]]:
+    """From where to where the line at 0 goes."""
+    [line] = [one for one in axes.collections if "line at 0" in one.get_label()]
+    return sorted([float(x) for x, _ in part] for part in line.get_segments())
+
+
+def test_the_line_at_0_is_the_reference_and_ticks_are_the_budgets_that_were_run(tmp_path: Path) -> None:
+    for constraint in (0.7, 0.3, 0.4):
+        methods.contest(tmp_path, MINILM, WRONG, constraint=constraint)
+    figure, _ = drawn(tmp_path)
+    [axes] = figure.figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["30", "40", "70"]
+    assert segments(axes) == [[-0.5, 0.5], [0.5, 1.5], [1.5, 2.5]] and list(axes.texts) == []
+    handles, labels = axes.get_legend_handles_labels()
+    assert labels == ["ZipLM", "random", "Fisher information (line at 0)"]
+    assert axes.get_ylabel() == "accuracy, points less Fisher\ninformation"
+    places = {line.get_label(): [float(x) for x in line.get_xdata()] for line in handles[:2]}
+    for budget, (ziplm, random) in enumerate(zip(places["ZipLM"], places["random"], strict=True)):
+        assert budget - 0.5 < ziplm < budget < random < budget + 0.5
+    low, high = axes.get_ylim()
+    assert low < figure.frame["low"].min() and high > figure.frame["high"].max()
+    assert "No run of" not in figure.caption and figure.key.startswith("Means of 3 runs. Bars: 95 %")
+
+
+def test_a_budget_without_the_reference_is_said_in_the_picture_and_beside_it(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, WRONG, constraint=0.3)
+    methods.contest(tmp_path, MINILM, {"ziplm": [40] * 3, "random": [80] * 3}, constraint=0.5)
+    methods.contest(tmp_path, MINILM, {"fisher": [30] * 3, "ziplm": [36] * 3}, constraint=0.7)
+    figure, table = drawn(tmp_path)
+    [axes] = figure.figure.axes
+    assert segments(axes) == [[-0.5, 0.5], [1.5, 2.5]]
+    [words] = axes.texts
+    assert words.get_text() == "no run of\nFisher information" and words.get_position() == (1, 0)
+    gaps = "No run of Fisher information on sst2 at 50 %, so no difference there. No run of random on sst2 at 70 %. "
+    assert gaps in figure.beside and gaps in table.caption
+    assert set(figure.frame["constraint"]) == {0.3, 0.7}
+
+
+def test_the_reference_was_run_to_the_most_budgets(tmp_path: Path) -> None:
+    """Not what has the best mean because it has the easy budget alone."""
+    methods.contest(tmp_path, MINILM, {"ziplm": [80] * 3, "random": [120] * 3}, constraint=0.3)
+    methods.contest(tmp_path, MINILM, {"ziplm": [40] * 3, "random": [60] * 3, "flap": [50] * 3}, constraint=0.7)
+    assert set(drawn(tmp_path)[0].frame["rival"]) == {"ziplm"}
+
+
 def test_the_rank_in_the_terminal_is_that_of_the_table(tmp_path: Path) -> None:
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0)
     [contest] = contests(load([tmp_path], Journal()), Journal())
@@ -157,4 +242,4 @@ def test_the_rank_in_the_terminal_is_that_of_the_table(tmp_path: Path) -> None:
     assert head == "sst2 at 0.3: fisher is 2 of 3 with accuracy 88.00, 7.0 s"
     assert rivals[0].startswith("  against ziplm (90.00, 7.0 s): -2.00 (") and len(rivals) == 2
     own = row(drawn(tmp_path)[1].frame, method="fisher", rival="ziplm")
-    assert f"({own['low']:+.2f} to {own['high']:+.2f}), bootstrap" in rivals[0]
+    assert f"({own['low']:+.2f} to {own['high']:+.2f}), Student p = " in rivals[0]

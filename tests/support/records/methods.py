@@ -47,6 +47,7 @@ def run(
     loss: float | None = None,
     seconds: float = 20.0,
     memory: float = 2e9,
+    options: dict[str, Any] | None = None,
     **changed: Any,
 ) -> Path:
     """A run of ``compress``.
@@ -54,11 +55,12 @@ def run(
     Arguments:
         weights: fingerprint of the fine-tuned model.
         loss: the metric lost.
+        options: of the method.
         changed: what differs from the default setting.
     """
     config: dict[str, Any] = {
         "constraint": constraint, "budget": "mac", "labels": "gold", "calibration_examples": 2048, "refine": "auto",
-        "refit": "auto", "uniform": False, "all_heads": False, "method": {"name": method, "options": {}},
+        "refit": "auto", "uniform": False, "all_heads": False, "method": {"name": method, "options": options or {}},
     } | changed  # fmt: skip
     dense, name = DENSE.get(task, 0.705), METRIC.get(task, "accuracy")
     value = dense - (2 * (1 - constraint) * LOST[method] if loss is None else loss)

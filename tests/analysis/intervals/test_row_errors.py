@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.claims.intervals import ANSWERS, BANDS
-from analysis.claims.row_errors import RESAMPLES, ScoreOnRows, Scores, difference, errors_by_test, row_error
 from analysis.data.loading import Journal, load
+from analysis.intervals.estimates import ANSWERS, BANDS
+from analysis.intervals.row_errors import RESAMPLES, ScoreOnRows, Scores, difference, errors_by_test, row_error
 from prunekit.evaluation.row_answers import RowAnswers, of_labels
 from prunekit.support.statistics import bootstrap_counts, mcnemar, spearman, spearman_error
 from tests.support.records import cofi

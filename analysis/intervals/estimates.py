@@ -1,4 +1,4 @@
-"""The intervals that verdicts rest on: of means over teachers, seeds and draws, with what rows add, and of counts.
+"""The intervals that verdicts and ranks rest on: of means over teachers, seeds and draws, and what rows add; of counts.
 
 Two things vary. Runs do: another teacher, seed or draw gives another number. And the rows that all of them were
 evaluated on are a sample, too, the same one for all. The variance of a mean of n runs is s² / n + r², where s is the
@@ -21,6 +21,8 @@ POWER = 0.8
 """Probability with which as many runs or rows as are named would decide, if effect and spread are as they seem."""
 ANSWERS, TESTS, BANDS = "answers", "p-values", "bands"
 """Of models to the same rows, pair by pair; recorded of a paired test; of two scores as if independent: too wide."""
+TEACHERS = "teachers"
+"""What the runs of a mean are, where each is of another fine-tuned model."""
 MOST_RUNS = 10_000
 MOST_ROWS = 10_000_000
 ENDLESS = 10**12
@@ -121,6 +123,17 @@ class Estimate:
 
     def toward(self, margin: float) -> Estimate:
         return self
+
+    @property
+    def p_value(self) -> float:
+        """Of Student's test that the mean is 0, two-sided: below 0.05 where the 95 % interval leaves 0 out. Of a single
+        run by its rows alone."""
+        from scipy import stats
+
+        error, freedom = self.error()
+        if not error:
+            return 1.0 if self.value == 0 else 0.0
+        return float(2 * stats.t.sf(abs(self.value) / error, freedom))
 
     def _around(self, confidence: float) -> Interval:
         from scipy import stats

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.claims.claim import TEACHERS
-from analysis.claims.intervals import Estimate, over_runs
-from analysis.claims.row_errors import ScoreOnRows, row_error
+from analysis.intervals.estimates import TEACHERS, Estimate, over_runs
+from analysis.intervals.row_errors import ScoreOnRows, difference, row_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +35,22 @@ def estimate(
         return over_runs(values, of=of)
     error = row_error(scores, effect)
     return over_runs(values, error.error, error.rows, error.by, of=of)
+
+
+def of_pairs(runs: Sequence[tuple[str, int]], scores: Sequence[tuple[ScoreOnRows, ScoreOnRows]]) -> Estimate:
+    """Points of one method over another, the mean over runs: what claims and ranks say of the same runs is one number.
+
+    Arguments:
+        runs: the teacher of each pair, and its seed.
+        scores: of both methods, on the same rows.
+    """
+    import pandas as pd
+
+    rows = pd.DataFrame([
+        {"teacher": teacher, "seed": seed, "difference": difference(own.value, other.value)}
+        for (teacher, seed), (own, other) in zip(runs, scores, strict=True)
+    ])  # fmt: skip
+    return estimate(rows, "difference", scores, difference)
 
 
 def of_teachers(

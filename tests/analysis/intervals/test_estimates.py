@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.claims import intervals
-from analysis.claims.intervals import MORE, Estimate, Largest, Needed, fixed, needed, over_runs, share_of
 from analysis.compare.pairs import resampled_differences
+from analysis.intervals import estimates
+from analysis.intervals.estimates import MORE, Estimate, Largest, Needed, fixed, needed, over_runs, share_of
 
 
 def test_over_runs_is_students_interval() -> None:
@@ -133,10 +133,10 @@ def test_runs_and_rows_are_named_together_where_neither_would_do_alone() -> None
     confidence = 1 - 0.05 / 40
     found = needed(one, 0.0, confidence)
     assert found is not None and found.runs > 3 and found.rows > 900
-    assert intervals.power(one, one.value, confidence, runs=found.runs, rows=found.rows) >= 0.8
-    assert intervals.power(one, one.value, confidence, runs=found.runs, rows=found.rows - 1) < 0.8
-    assert intervals.power(one, one.value, confidence, runs=10_000) < 0.8
-    assert intervals.power(one, one.value, confidence, rows=10_000_000) < 0.8
+    assert estimates.power(one, one.value, confidence, runs=found.runs, rows=found.rows) >= 0.8
+    assert estimates.power(one, one.value, confidence, runs=found.runs, rows=found.rows - 1) < 0.8
+    assert estimates.power(one, one.value, confidence, runs=10_000) < 0.8
+    assert estimates.power(one, one.value, confidence, rows=10_000_000) < 0.8
 
 
 def test_no_number_decides_an_effect_at_the_margin() -> None:
@@ -147,6 +147,6 @@ def test_no_number_decides_an_effect_at_the_margin() -> None:
 def test_power_is_that_of_the_noncentral_distribution() -> None:
     one = Estimate(0.5, runs=4, spread=1.0)
     expected = stats.nct.sf(stats.t.ppf(0.975, 15), 15, 0.5 * math.sqrt(16))
-    assert intervals.power(one, 0.5, 0.95, runs=16) == pytest.approx(expected)
-    assert intervals.power(fixed(1.0), 1.0, 0.95, rows=5) == 1.0
-    assert intervals.power(fixed(1.0, 0.01, 100), 1.0, 0.95, rows=100) == 1.0
+    assert estimates.power(one, 0.5, 0.95, runs=16) == pytest.approx(expected)
+    assert estimates.power(fixed(1.0), 1.0, 0.95, rows=5) == 1.0
+    assert estimates.power(fixed(1.0, 0.01, 100), 1.0, 0.95, rows=100) == 1.0

@@ -75,7 +75,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     items: list[Item] = []
     cells: list[pd.DataFrame] = []
     compared: list[Comparable] = []
-    macs: list[str] = []
+    macs: dict[str, str] = {}
     alone: list[str] = []
     for setting, records in by_setting(group.records).items():
         runs = comparable(records)
@@ -89,7 +89,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         items.append(Drawing(file_name("compare", runs.task), figure, with_fronts(frame, chosen, runs), words))
         cells.append(frame)
         compared.append(runs)
-        macs.append(macs_text(counted))
+        macs[runs.task] = macs_text(counted)
     if alone and len({record.verb for record in group.records} - {EIGHT_BITS}) > 1:
         journal.missing.append(
             f"{group.records[0].model.name}/compare: no two of prune_heads, prune_fisher and prune_cofi with the same "

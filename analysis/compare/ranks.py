@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.compare.pairs import Paired
 from analysis.compare.ranking import Contest, Entrant, contests
+from analysis.compare.seconds import stages_of
 from analysis.data.groups import Group, describe
 from analysis.data.loading import Journal
+from analysis.data.marks.quiet import disturbed_text
 from analysis.render.curves import DARK, SINGLE, any_single, draw_series
 from analysis.render.output import Drawing, Item, Table, count_range
 from analysis.render.panels import WIDEST
@@ -66,8 +68,9 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             frame=frame,
             display=display(fields, frame),
             caption=f"{caption}{gaps_text(frame)}Every pair is in the CSV. Seconds: of pruning, the mean of its runs, "
-            "teacher and evaluation not counted. Memory: most of the whole process, the least of its runs, an upper "
-            f"bound where one process made several. {words}",
+            f"teacher and evaluation not counted. {disturbed_text(records, 'Among these', stages_of(records))}Memory: "
+            "most of the whole process, the least of its runs, an upper bound where one process made several. "
+            f"{words}",
             narrow=("task", "MACs", "rank", "method", "score"),
         ),
     ]
@@ -223,4 +226,14 @@ def _row(contest: Contest, rank: int, one: Entrant, rival: Entrant, pair: Paired
 
 
 def _difference(row: dict[Any, Any]) -> str:
-    return f"{row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})"
+    return f"{_signed(row['difference'])} ({_signed(row['low'])} to {_signed(row['high'])})"
+
+
+def _signed(points: float) -> str:
+    """Nothing has no sign.
+
+    >>> _signed(-0.04), _signed(-0.06), _signed(2.25)
+    ('0.0', '-0.1', '+2.2')
+    """
+    text = f"{points:+.1f}"
+    return text[1:] if float(text) == 0 else text

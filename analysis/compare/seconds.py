@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 CACHED = 0.1
 """An ablation of all heads that took less than this share of evaluating one curve was not run but looked up."""
+PREFIX = "seconds_"
+"""Of the metrics of `compress` that say what a stage took."""
 SHARED = "prune_cofi"
 """Its runs share the warm-up of a seed: only the one that trained it recorded its time."""
 
@@ -32,6 +35,12 @@ def seconds_of(record: Record) -> float:
         looked_up = took["ablate heads"] < CACHED * took.get("evaluate pruned models", 0.0)
         return math.nan if looked_up else took["ablate heads"]
     return took.get("head importance", math.nan)
+
+
+def stages_of(records: Iterable[Record]) -> set[str]:
+    """The stages of `compress` whose seconds are those of pruning: each method has its own."""
+    named = {name for record in records for name in record.metrics if name.startswith(PREFIX)}
+    return {name.removeprefix(PREFIX) for name in named} - {"pruning"}
 
 
 def whole_training(points: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.compare.runs import EIGHT_BITS, Comparable
@@ -38,8 +38,12 @@ def best_within(frame: pd.DataFrame, level: float) -> pd.DataFrame:
     return frame.loc[inside.groupby("method", sort=False)["value"].idxmax()]
 
 
-def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], words: Sequence[str]) -> Table:
-    """One table for all tasks; ``words`` say how the MACs of each are counted."""
+def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], macs: Mapping[str, str]) -> Table:
+    """One table for all tasks.
+
+    Arguments:
+        macs: how those of each task are counted, in words.
+    """
     import pandas as pd
 
     parts = [best_within(frame, level).assign(level=level) for frame in frames for level in LEVELS]
@@ -56,7 +60,7 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], words:
         caption="Cells: mean score (points against the unpruned model of the same teacher; MACs that it really has). "
         "Bold: the best of a task, never the oracle, which knows the evaluation data. The best is chosen by the scores "
         "shown, among runs that exist; where a method has none so small, its fewest MACs are told. "
-        f"{SECONDS}{served}{served_8}{' '.join(dict.fromkeys(words))} {describe(records)}",
+        f"{SECONDS}{served}{served_8}{_of_tasks(macs)} {describe(records)}",
         narrow=("task", "method", *map(_heading, LEVELS)),
         of_other_columns=(SECONDS, SERVED_TEXT, SERVED_8_TEXT),
     )  # fmt: skip
@@ -89,6 +93,20 @@ def display(top: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Sequenc
                 row[SERVED] = _served(top[(top["task"] == runs.task) & (top["method"] == method)])
             rows.append(row | {"models": str(cells["runs"].sum()), ANSWER: trivial})
     return pd.DataFrame(rows)
+
+
+def _of_tasks(texts: Mapping[str, str]) -> str:
+    """The words of all tasks, once where they are the same for all.
+
+    >>> _of_tasks({"a": "MACs: x.", "b": "MACs: x."}), _of_tasks({"a": "MACs: x.", "b": "MACs: y.", "c": "MACs: x."})
+    ('MACs: x.', 'On a and c MACs: x. On b MACs: y.')
+    """
+    tasks: dict[str, list[str]] = {}
+    for task, text in texts.items():
+        tasks.setdefault(text, []).append(task)
+    if len(tasks) == 1:
+        return next(iter(tasks))
+    return " ".join(f"On {' and '.join(own)} {text}" for text, own in tasks.items())
 
 
 def _served(cells: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.cofi import runs as cofi_runs
+from analysis.compare.seconds import stages_of
 from analysis.data.groups import describe
 from analysis.data.marks.quiet import disturbed_text
 from analysis.kwon.seconds import PARTS
@@ -43,6 +44,7 @@ ORACLE = "prune_heads oracle"
 """It knows the labels that it is evaluated on."""
 NAMES = {
     "fisher": "Fisher information", "magnitude": "weight magnitude", "random": "chance", "flap": "FLAP",
+    "ziplm": "ZipLM", "kprune": "K-prune",
     "dynamic": "after training", "trained": "trained as long without (control)",
 }  # fmt: skip
 TITLES = {
@@ -149,10 +151,8 @@ def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: fl
     if level is None:
         return unknown.strip()
     what = "; ".join(f"{TITLES[verb]}: {parts[verb]}" for verb in runs.members if verb in parts)
-    beside = disturbed_text(
-        [record for verb in ("prune_fisher", "prune_cofi") for record in runs.members.get(verb, [])],
-        " Among these", [*PARTS, "train"],
-    )  # fmt: skip
+    members = [record for verb in ("prune_fisher", "compress", "prune_cofi") for record in runs.members.get(verb, [])]
+    beside = disturbed_text(members, " Among these", {*PARTS, "train", *stages_of(runs.members.get("compress", []))})
     return (
         f"Seconds: each method's best model with at most {level:.0f} % of the MACs; {what}; teacher and evaluation not "
         f"counted; {timed.device}.{unknown}{beside.rstrip()}"

@@ -19,7 +19,7 @@ from analysis.data.loading import Journal, load
 from analysis.render.output import Drawing, Table
 from tests.support.claims import rulings
 from tests.support.records import methods
-from tests.support.records.frame import MINILM
+from tests.support.records.frame import MINILM, mark_quiet
 
 WRONG: dict[str, list[int]] = {"fisher": [44, 46, 54], "ziplm": [40, 41, 39], "random": [120, 110, 130]}
 
@@ -81,6 +81,21 @@ def test_the_table_holds_each_to_the_best_and_to_the_next(tmp_path: Path) -> Non
     assert below["2"].startswith("+18.0 (") and below["2"].endswith("), random")
     assert (shown.loc["2", "seconds"], shown.loc["2", "memory (GB)"]) == ("7", "3.0")
     assert "minilm-l6" in table.caption and "upper bound" in table.caption
+
+
+def test_seconds_beside_other_work_and_nothing_without_a_sign_are_said(tmp_path: Path) -> None:
+    for seed in range(3):
+        for method in ("fisher", "ziplm"):
+            methods.answered(tmp_path, MINILM, method, 40, seed=seed)
+    _, table = drawn(tmp_path)
+    assert table.display["less the next"].to_list() == ["0.0 (0.0 to 0.0), ZipLM", ""]
+    assert table.display["less the best"].to_list() == ["", "0.0 (0.0 to 0.0)"]
+    assert "beside other work" not in table.caption
+    folders = sorted((tmp_path / "compress").iterdir())
+    mark_quiet(folders[0], {"search": 0.0, "measure latency": 0.5})
+    ziplm = next(one for one in folders if "seconds_levels" in (one / "result.json").read_text())
+    mark_quiet(ziplm, {"levels": 0.5})
+    assert "Among these: timed beside other work, 1 of 6 runs. Memory: " in drawn(tmp_path)[1].caption
 
 
 def test_memory_is_the_least_and_seconds_are_the_mean(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from analysis.compare import figure as compare
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.kwon import latency, seconds
-from analysis.render.output import Drawing
-from tests.support.records import cofi, kwon
+from analysis.render.output import Drawing, Table
+from tests.support.records import cofi, kwon, methods
 from tests.support.records.frame import MINILM, mark_quiet, timed_again
 
 
@@ -119,3 +119,15 @@ def test_seconds_of_pruning_beside_other_work_are_told(tmp_path: Path) -> None:
     assert "Among these: timed beside other work, 1 of 2 runs." in text
     assert "Crossed out: timed beside other work (1 run)." in text
     assert "beside other work" not in words(figure(tmp_path, seconds, "prune_fisher"))
+
+
+def test_stages_of_every_method_are_among_the_seconds_of_pruning(tmp_path: Path) -> None:
+    kwon.pruning(tmp_path, MINILM, "sst2", constraint=0.5)
+    folder = methods.run(tmp_path, MINILM, "ziplm", weights="")
+    result = folder / "result.json"
+    result.write_text(result.read_text().replace("sha256:cd", "sha256:ab"))  # the rows of the other run
+    mark_quiet(folder, {"levels": 0.3, "evaluate search": 0.5})
+    drawing, table = compare.draw(Group(load([tmp_path], Journal())), Journal())
+    assert isinstance(drawing, Drawing)
+    assert "Among these: timed beside other work, 1 of 2 runs." in drawing.beside
+    assert isinstance(table, Table) and list(table.display["method"]) == ["Fisher pruning", "pruned by ZipLM"]

@@ -95,7 +95,8 @@ def run(
         metrics={
             "metric": name, name: value, "value": value, "baseline": dense, "baseline_low": dense - 0.02,
             "baseline_high": dense + 0.02, "remaining_macs": constraint, "remaining_parameters": 0.5 + constraint / 2,
-            "speedup": 2.0, "seconds_search": seconds, "seconds_pruning": seconds, "method": method, "refine": refine,
+            "speedup": 2.0, "seconds_search": seconds, "seconds_pruning": seconds,
+            **({"seconds_levels": 0.0} if method == "ziplm" else {}), "method": method, "refine": refine,
             "refit": refit, "sublayers_refitted": 2 * layers * (refit != "none"), "sublayers_not_refitted": 0,
         },
         sparsity={

@@ -9,7 +9,7 @@ from analysis.claims.criteria.curves import curves_of, pairs
 from analysis.claims.criteria.michel import advantage
 from analysis.claims.registry import criterion
 from analysis.compare.method_pairs import method_pairs
-from analysis.data.groups import Group, by_condition, by_setting, of_all_kinds, teacher_of
+from analysis.data.groups import Group, by_condition, by_setting, teacher_of
 from analysis.data.loading import Journal
 from analysis.intervals.replicates import of_pairs, of_teachers
 from analysis.intervals.row_errors import difference, stage_score
@@ -34,7 +34,7 @@ def better_order(group: Group, journal: Journal, *, order: str, other: str) -> l
     Of the conditions of a task that counts in which the most teachers have both orders.
     """
     outcomes = []
-    for setting, members in by_setting(of_all_kinds(group).records).items():
+    for setting, members in by_setting(group.records).items():
         conditions = [
             [curves_of(condition.records, journal, order=name) for name in (order, other)]
             for condition in by_condition(members)

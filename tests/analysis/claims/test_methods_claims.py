@@ -16,7 +16,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from tests.support.claims import claim_of, rulings
 from tests.support.records import cofi, methods, michel
-from tests.support.records.frame import MINILM
+from tests.support.records.frame import MINILM, add_answers
 
 CLAIMS = ("ziplm", "kprune", "weights", "stepwise", "fisher", "cofi and ziplm")
 ZIPLM: dict[str, Any] = {"first": {"method": "ziplm"}, "second": {"method": "fisher"}}
@@ -68,7 +68,8 @@ def test_rivals_of_fisher_are_paired_over_draws(tmp_path: Path, method: str, mor
 def test_high_compression_is_30_percent_and_no_other_budget(tmp_path: Path) -> None:
     duel(tmp_path, [0.06, 0.07, 0.065])
     before = judged(tmp_path).loc["ziplm", ["estimate", "low", "high"]].to_list()
-    duel(tmp_path, [-0.2, -0.2, -0.2], constraint=0.5)
+    for constraint in (0.2, 0.5):
+        duel(tmp_path, [-0.2, -0.2, -0.2], constraint=constraint)
     assert judged(tmp_path).loc["ziplm", ["estimate", "low", "high"]].to_list() == before
 
 
@@ -148,6 +149,23 @@ def test_what_differs_in_anything_else_is_not_paired(tmp_path: Path, other: dict
     }
 
 
+def test_other_evaluation_rows_are_not_paired(tmp_path: Path) -> None:
+    duel(tmp_path, [0.05, 0.06])
+    assert len(method_pairs(load([tmp_path], Journal()), *ZIPLM.values())["sst2"]) == 2
+    [first] = [one.folder for one in load([tmp_path], Journal()) if (one.metrics["method"], one.seed) == ("ziplm", 0)]
+    result = first / "result.json"
+    result.write_text(result.read_text().replace("sha256:cd", "sha256:ce"))
+    [pairs] = method_pairs(load([tmp_path], Journal()), *ZIPLM.values()).values()
+    assert [(one.seed, other.seed) for one, other in pairs] == [(1, 1)]
+
+
+def test_what_is_judged_was_stated_before() -> None:
+    """Whoever moves a margin, a side or what is resampled says so here as well."""
+    stated = [(claim.side, claim.margin, claim.resample, claim.unit) for claim in papers.read("methods").claims]
+    draws, teachers, seeds = (("above", 0, resample, "points") for resample in ("draws", "teachers", "seeds"))
+    assert stated == [draws, draws, draws, teachers, seeds, seeds]
+
+
 def test_of_what_is_configured_beside_the_most_pairs_count(tmp_path: Path) -> None:
     duel(tmp_path, [0.05, 0.06])
     for dtype, method in ((dtype, method) for dtype in ("bfloat16", "float16") for method in ("fisher", "ziplm")):
@@ -181,6 +199,20 @@ def test_scores_anew_are_compared_share_by_share_over_teachers(tmp_path: Path) -
     assert ruling.state == "holds" and len(ruling.outcome.members) == 3
     row = judged(tmp_path).loc["stepwise"]
     assert row["n"] == "3 teachers, 2,000 rows" and "; run seeds: 0; " in row["setting"]
+
+
+def test_orders_that_answer_the_same_rows_are_paired(tmp_path: Path) -> None:
+    """Twelve answers more of 400 are right at the one share: the rows' error is that of these answers."""
+    for teacher in range(2):
+        for order, wrong in (("importance", 60), ("importance_stepwise", 48)):
+            values = {0.0: 0.95, 0.4: 1 - wrong / methods.ROWS, 1.0: 0.5}
+            folder = michel.pruning(tmp_path, MINILM, order, teacher, values=values)
+            add_answers(folder, *(({"share": share}, methods.answers(round(methods.ROWS * (1 - value))))
+                                  for share, value in values.items()))  # fmt: skip
+    [ruling] = rulings("methods.better_order", group(tmp_path, "prune_heads"))
+    main = ruling.outcome.effect.main
+    assert (main.by, main.rows, main.value) == ("answers", methods.ROWS, pytest.approx(3.0))
+    assert main.rows_error == pytest.approx(100 * (0.03 * 0.97 / methods.ROWS) ** 0.5, rel=0.08)
 
 
 def test_orders_are_compared_where_the_most_teachers_have_both(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_every_pair_has_its_difference_and_every_method_its_place(tmp_path: Path
     apart = [(fisher - ziplm) / methods.ROWS for fisher, ziplm in zip(WRONG["fisher"], WRONG["ziplm"], strict=True)]
     least, most = interval(apart)
     assert (pair["low"], pair["high"]) == pytest.approx((100 * least, 100 * most), abs=0.1)
-    assert pair["low"] < 0 and pair["p_value"] > 0.05
+    assert pair["low"] < 0 and pair["p_value"] > 0.05 and pair["teachers"] == 1
     mirrored = row(table.frame, constraint=0.3, method="fisher", rival="ziplm")
     assert mirrored["difference"] == pytest.approx(-pair["difference"])
     assert set(figure.frame["rival"]) == {"fisher"} and len(figure.frame) == 3
@@ -200,7 +201,8 @@ def test_other_draws_of_each_method_are_resampled_on_their_own(tmp_path: Path) -
                   for some in ([40], WRONG["fisher"]))  # fmt: skip
     expected = compare_pair("accuracy", own, other)
     assert (pair["low"], pair["high"]) == pytest.approx((100 * expected.low, 100 * expected.high))
-    assert pair["test"] == "bootstrap" and "have other draws" in table.caption and "have other draws" in figure.beside
+    assert (pair["runs"], pair["test"]) == (1, "bootstrap")
+    assert "have other draws" in table.caption and "have other draws" in figure.beside
     methods.contest(tmp_path, MINILM, {"ziplm": [40, 41, 39]}, constraint=0.3)
     assert "have other draws" not in drawn(tmp_path)[1].caption
 
@@ -224,6 +226,8 @@ def test_the_line_at_0_is_the_reference_and_ticks_are_the_budgets_that_were_run(
     places = {line.get_label(): [float(x) for x in line.get_xdata()] for line in handles[:2]}
     for budget, (ziplm, random) in enumerate(zip(places["ZipLM"], places["random"], strict=True)):
         assert budget - 0.5 < ziplm < budget < random < budget + 0.5
+    upright = [line.get_xdata()[0] for line in axes.get_lines() if str(line.get_label()).startswith("_child")]
+    assert [x for x in upright if x in (0.5, 1.5)] == [0.5, 1.5]
     low, high = axes.get_ylim()
     assert low < figure.frame["low"].min() and high > figure.frame["high"].max()
     assert "No run of" not in figure.caption and figure.key.startswith("Means of 3 runs. Bars: 95 %")
@@ -238,9 +242,26 @@ def test_a_budget_without_the_reference_is_said_in_the_picture_and_beside_it(tmp
     assert segments(axes) == [[-0.5, 0.5], [1.5, 2.5]]
     [words] = axes.texts
     assert words.get_text() == "no run of\nFisher information" and words.get_position() == (1, 0)
+    assert words.get_rotation() == 0
     gaps = "No run of Fisher information on sst2 at 50 %, so no difference there. No run of random on sst2 at 70 %. "
     assert gaps in figure.beside and gaps in table.caption
     assert set(figure.frame["constraint"]) == {0.3, 0.7}
+
+
+def test_words_stand_upright_where_budgets_are_narrow_and_macs_are_the_mean(tmp_path: Path) -> None:
+    for constraint in (0.3, 0.4, 0.5):
+        methods.contest(tmp_path, MINILM, {"ziplm": [40], "random": [80]}, constraint=constraint)
+    methods.contest(tmp_path, MINILM, {"fisher": [30] * 2, "ziplm": [36] * 2}, constraint=0.7)
+    for result in (tmp_path / "compress").glob("*/result.json"):
+        record = json.loads(result.read_text())
+        if record["seed"] == 1:
+            record["metrics"]["remaining_macs"] = 0.6
+            result.write_text(json.dumps(record))
+    figure, table = drawn(tmp_path)
+    [axes] = figure.figure.axes
+    assert [words.get_rotation() for words in axes.texts] == [90, 90, 90]
+    assert row(table.frame, constraint=0.7, method="ziplm")["macs_percent"] == pytest.approx(65)
+    assert figure.key.startswith("Means of 2 runs. Bars: ") and "Hollow" not in figure.key
 
 
 def test_the_reference_was_run_to_the_most_budgets(tmp_path: Path) -> None:

@@ -21,6 +21,16 @@ def test_over_runs_is_students_interval() -> None:
         assert (low, high) == pytest.approx(stats.t.interval(confidence, 3, loc=mean, scale=error), abs=1e-12)
 
 
+def test_a_p_value_is_students_and_below_a_twentieth_where_the_interval_leaves_nothing_out() -> None:
+    values = [2.0, 3.5, 1.0, 4.0]
+    assert over_runs(values).p_value == pytest.approx(stats.ttest_1samp(values, 0).pvalue, rel=1e-12)
+    for shift in np.linspace(-6, 1, 29):
+        one = over_runs([value + shift for value in values], rows_error=0.4, rows=872)
+        low, high = one.interval(0.95)
+        assert (one.p_value < 0.05) == (not low <= 0 <= high)
+    assert (over_runs([0.0, 0.0]).p_value, over_runs([1.0, 1.0]).p_value) == (1, 0)
+
+
 def test_one_run_decides_nothing_but_shows_what_its_rows_say() -> None:
     one = over_runs([-6.5], rows_error=1.5, rows=872)
     assert one.single and one.interval(0.95) == (-math.inf, math.inf)

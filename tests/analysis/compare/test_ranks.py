@@ -271,6 +271,13 @@ def test_the_reference_was_run_to_the_most_budgets(tmp_path: Path) -> None:
     assert set(drawn(tmp_path)[0].frame["rival"]) == {"ziplm"}
 
 
+def test_of_models_that_as_many_methods_pruned_those_with_the_most_runs_count(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, {"fisher": [44], "ziplm": [40]}, constraint=0.3)
+    methods.contest(tmp_path, MINILM, {"fisher": [44] * 2, "flap": [40] * 2}, constraint=0.3, teacher=1)
+    [contest] = contests(load([tmp_path], Journal()), Journal())
+    assert {one.method for one in contest.entrants} == {"fisher", "flap"}
+
+
 def test_the_rank_in_the_terminal_is_that_of_the_table(tmp_path: Path) -> None:
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0)
     [contest] = contests(load([tmp_path], Journal()), Journal())

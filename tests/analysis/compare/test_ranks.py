@@ -183,12 +183,13 @@ def test_a_difference_is_the_one_that_the_claims_judge(tmp_path: Path) -> None:
     """One computation: to the last digit, over draws, and of one draw over its rows."""
     methods.contest(tmp_path / "draws", MINILM, WRONG, constraint=0.3)
     methods.contest(tmp_path / "one", MINILM, {name: wrong[:1] for name, wrong in WRONG.items()}, constraint=0.3)
-    ways = {"first": {"method": "ziplm"}, "second": {"method": "fisher"}}
+    ways: dict[str, Any] = {"first": {"method": "ziplm"}, "second": {"method": "fisher"}}
     for name, test in (("draws", "Student"), ("one", "McNemar")):
         pair = row(drawn(tmp_path / name)[1].frame, method="ziplm", rival="fisher")
         [ruling] = rulings("methods.better", Group(load([tmp_path / name], Journal())), **ways)
         effect = ruling.outcome.effect
         ends = effect.alone(0.95) if name == "one" else ruling.interval
+        assert ends is not None
         assert [pair["difference"], pair["low"], pair["high"]] == pytest.approx([effect.value, *ends], rel=1e-12)
         assert pair["test"] == test and pair["low"] < pair["difference"] < pair["high"]
 
@@ -220,14 +221,14 @@ def test_the_line_at_0_is_the_reference_and_ticks_are_the_budgets_that_were_run(
     [axes] = figure.figure.axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["30", "40", "70"]
     assert segments(axes) == [[-0.5, 0.5], [0.5, 1.5], [1.5, 2.5]] and list(axes.texts) == []
-    handles, labels = axes.get_legend_handles_labels()
+    _, labels = axes.get_legend_handles_labels()
     assert labels == ["ZipLM", "random", "Fisher information (line at 0)"]
     assert axes.get_ylabel() == "accuracy, points less Fisher\ninformation"
-    places = {line.get_label(): [float(x) for x in line.get_xdata()] for line in handles[:2]}
+    places = {line.get_label(): np.asarray(line.get_xdata(), float) for line in axes.get_lines()}
     for budget, (ziplm, random) in enumerate(zip(places["ZipLM"], places["random"], strict=True)):
         assert budget - 0.5 < ziplm < budget < random < budget + 0.5
-    upright = [line.get_xdata()[0] for line in axes.get_lines() if str(line.get_label()).startswith("_child")]
-    assert [x for x in upright if x in (0.5, 1.5)] == [0.5, 1.5]
+    upright = [np.asarray(line.get_xdata(), float)[0] for line in axes.get_lines() if line.get_linewidth() == 0.6]
+    assert upright == [0.5, 1.5]
     low, high = axes.get_ylim()
     assert low < figure.frame["low"].min() and high > figure.frame["high"].max()
     assert "No run of" not in figure.caption and figure.key.startswith("Means of 3 runs. Bars: 95 %")

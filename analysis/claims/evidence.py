@@ -11,8 +11,9 @@ from analysis.cofi import distillation, units
 from analysis.cofi import runs as cofi_runs
 from analysis.cofi.pairs import paired
 from analysis.compare.method_pairs import method_pairs
+from analysis.compare.runs import usual_compress
 from analysis.data.frames import by_device
-from analysis.data.groups import Group
+from analysis.data.groups import Group, by_setting
 from analysis.kwon import comparisons
 from analysis.kwon import runs as kwon_runs
 from analysis.kwon.seconds import with_times
@@ -115,6 +116,17 @@ def compressed(runs: Runs, *, first: Mapping[str, str], second: Mapping[str, str
     """Two ways of pruning by `compress` that differ in nothing else, one to one."""
     both = [pair for group in _of(runs, "compress") for pair in method_pairs(group.records, first, second).values()]
     return [Group([record for pairs in both for pair in pairs for record in pair])] if both else []
+
+
+@evidence
+def compressed_by(runs: Runs, *, method: str) -> list[Group]:
+    """A method of `compress` with its own stages."""
+    return [
+        Group(chosen, group.label)
+        for group in _of(runs, "compress")
+        for members in by_setting(group.records).values()
+        if (chosen := [record for record in usual_compress(members) if record.metrics["method"] == method])
+    ]
 
 
 @evidence

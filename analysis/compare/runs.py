@@ -163,7 +163,7 @@ def own_stages(records: Sequence[Record], free: Collection[str] = ()) -> list[Re
     return [record for record in records if all(record.config.get(name) == value for name, value in own.items())]
 
 
-def _usual_compress(records: Sequence[Record]) -> list[Record]:
+def usual_compress(records: Sequence[Record]) -> list[Record]:
     """All methods with stages of their own, calibrated on as many examples, that number which the most methods have;
     of each the condition with the most runs."""
     by_method: dict[str, list[Record]] = {}
@@ -184,7 +184,7 @@ def _in_8_bits(records: Sequence[Record], starts: set[Start | None]) -> list[Rec
 USUAL: dict[str, Callable[[Sequence[Record]], list[Record]]] = {
     "prune_heads": _usual_heads,
     "prune_fisher": _usual_fisher,
-    "compress": _usual_compress,
+    "compress": usual_compress,
     "prune_cofi": _usual_cofi,
 }
 """The verbs that are compared, and which of their runs."""

@@ -87,14 +87,22 @@ class Scores:
 def stage_score(record: Record, journal: Journal, *, last: bool) -> ScoreOnRows:
     """Of a run under a budget: the model in the end, or as it was before; without a band where the table of stages
     cannot be used."""
+    found = stage_scores(record, journal)
+    if not found:
+        return Scores(record, journal).of({"value": record.metrics["value" if last else "baseline"]})
+    return found[next(stage for stage in reversed(found) if stage != DENSE) if last else DENSE]
+
+
+def stage_scores(record: Record, journal: Journal) -> dict[str, ScoreOnRows]:
+    """Of a run under a budget: the model after each of its stages, by their names and in their order, with that before
+    any; nothing where the table of stages cannot be used."""
     scores = Scores(record, journal)
     try:
         stages = record.table("stages", columns(record.verb, "stages", "stage", "value", "low", "high"))
     except DamagedRecordError as error:
         journal.warn(f"no band over rows: {error}")
-        return scores.of({"value": record.metrics["value" if last else "baseline"]})
-    row = (stages[stages["stage"] != DENSE].iloc[-1] if last else stages[stages["stage"] == DENSE].iloc[0]).to_dict()
-    return scores.of(row, stage=row["stage"])
+        return {}
+    return {str(row["stage"]): scores.of(row, stage=row["stage"]) for row in stages.to_dict("records")}
 
 
 def row_error(runs: Sequence[Sequence[ScoreOnRows]], effect: Callable[..., Any]) -> ErrorOverRows:

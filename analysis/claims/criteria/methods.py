@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from analysis.claims.claim import Outcome
 from analysis.claims.criteria.curves import curves_of, pairs
@@ -11,8 +11,9 @@ from analysis.claims.registry import criterion
 from analysis.compare.method_pairs import method_pairs
 from analysis.data.groups import Group, by_condition, by_setting, teacher_of
 from analysis.data.loading import Journal
+from analysis.data.records import Record
 from analysis.intervals.replicates import of_pairs, of_teachers
-from analysis.intervals.row_errors import difference, stage_score
+from analysis.intervals.row_errors import difference, stage_score, stage_scores
 
 
 @criterion
@@ -21,9 +22,23 @@ def better(group: Group, journal: Journal, *, first: Mapping[str, str], second: 
     outcomes = []
     for task, both in method_pairs(group.records, first, second).items():
         scores = [(stage_score(one, journal, last=True), stage_score(other, journal, last=True)) for one, other in both]
-        budgets = sorted({100 * float(one.config["constraint"]) for one, _ in both})
-        note = f"at {', '.join(f'{budget:g}' for budget in budgets)} % of the MACs"
-        outcomes.append(Outcome(of_pairs([(teacher_of(one), one.seed) for one, _ in both], scores), note, task))
+        own = [one for one, _ in both]
+        outcomes.append(Outcome(of_pairs([(teacher_of(one), one.seed) for one in own], scores), _at(own), task))
+    return outcomes
+
+
+@criterion
+def better_after(group: Group, journal: Journal, *, stage: str, before: str) -> list[Outcome]:
+    """Points of the models after a stage over those of the same runs after a stage before it, the mean over budgets."""
+    outcomes = []
+    for setting, members in by_setting(group.records).items():
+        after = [(record, stage_scores(record, journal)) for record in members]
+        both = [(record, (scores[stage], scores[before])) for record, scores in after if {stage, before} <= set(scores)]
+        if both:
+            own, scores = zip(*both, strict=True)
+            outcomes.append(
+                Outcome(of_pairs([(teacher_of(one), one.seed) for one in own], scores), _at(own), setting.task)
+            )
     return outcomes
 
 
@@ -51,3 +66,8 @@ def better_order(group: Group, journal: Journal, *, order: str, other: str) -> l
             note = "; ".join(dict.fromkeys(better_at))
             outcomes.append(Outcome(of_teachers(values, scores, difference), note, setting.task, tuple(values)))
     return outcomes
+
+
+def _at(records: Sequence[Record]) -> str:
+    budgets = sorted({100 * float(record.config["constraint"]) for record in records})
+    return f"at {', '.join(f'{budget:g}' for budget in budgets)} % of the MACs"

@@ -18,7 +18,7 @@ from tests.support.claims import claim_of, rulings
 from tests.support.records import cofi, methods, michel
 from tests.support.records.frame import MINILM, add_answers
 
-CLAIMS = ("ziplm", "kprune", "weights", "stepwise", "fisher", "cofi and ziplm")
+CLAIMS = ("ziplm", "kprune", "local search", "weights", "stepwise", "fisher", "cofi and ziplm")
 ZIPLM: dict[str, Any] = {"first": {"method": "ziplm"}, "second": {"method": "fisher"}}
 WEIGHTS: dict[str, Any] = {"first": {"method": "fisher", "refit": "weights"},
                            "second": {"method": "fisher", "refit": "scales"}}  # fmt: skip
@@ -63,6 +63,23 @@ def test_rivals_of_fisher_are_paired_over_draws(tmp_path: Path, method: str, mor
     found = [float(row[name]) for name in ("estimate", "low", "high")]
     assert found == pytest.approx([100 * np.mean(more), low, high], rel=1e-4)
     assert "at 30 % of the MACs" in row[OURS]
+
+
+@pytest.mark.parametrize(("more", "verdict"), [(0.06, "holds"), (-0.06, "does not hold"), (0.001, "undecided")])
+def test_the_local_search_is_judged_within_its_runs(tmp_path: Path, more: float, verdict: str) -> None:
+    """Mean over the budgets of a draw first, and no other method's stages, options or runs that never searched."""
+    gains = {(seed, constraint): more + 0.002 * seed + (constraint - 0.5) / 50
+             for seed in range(3) for constraint in (0.3, 0.5, 0.7)}  # fmt: skip
+    for (seed, constraint), gain in gains.items():
+        own: dict[str, Any] = {"constraint": constraint, "seed": seed, "loss": 0.1}
+        methods.run(tmp_path, MINILM, "ziplm", **own, loss_before=0.1 + gain)
+        methods.run(tmp_path, MINILM, "fisher", **own, loss_before=0.9)
+    methods.run(tmp_path, MINILM, "ziplm", seed=7, loss=0.1)
+    methods.run(tmp_path, MINILM, "ziplm", loss=0.1, loss_before=0.9, options={"ratio": 0.8})
+    row = judged(tmp_path).loc["local search"]
+    assert row["verdict"].startswith(verdict) and row["n"] == "3 draws, 872 rows"
+    assert float(row["estimate"]) == pytest.approx(100 * (more + 0.002), rel=1e-6)
+    assert "at 30, 50, 70 % of the MACs" in row[OURS]
 
 
 def test_high_compression_is_30_percent_and_no_other_budget(tmp_path: Path) -> None:
@@ -164,7 +181,7 @@ def test_what_is_judged_was_stated_before() -> None:
     """Whoever moves a margin, a side or what is resampled says so here as well."""
     stated = [(claim.side, claim.margin, claim.resample, claim.unit) for claim in papers.read("methods").claims]
     draws, teachers, seeds = (("above", 0, resample, "points") for resample in ("draws", "teachers", "seeds"))
-    assert stated == [draws, draws, draws, teachers, seeds, seeds]
+    assert stated == [draws, draws, draws, draws, teachers, seeds, seeds]
 
 
 def test_of_what_is_configured_beside_the_most_pairs_count(tmp_path: Path) -> None:

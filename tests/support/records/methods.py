@@ -45,6 +45,7 @@ def run(
     teacher: int = 0,
     weights: str = "sha256:aa",
     loss: float | None = None,
+    loss_before: float | None = None,
     seconds: float = 20.0,
     memory: float = 2e9,
     options: dict[str, Any] | None = None,
@@ -55,6 +56,7 @@ def run(
     Arguments:
         weights: fingerprint of the fine-tuned model.
         loss: the metric lost.
+        loss_before: after a stage ``stitch`` before all others, as ZipLM has.
         options: of the method.
         changed: what differs from the default setting.
     """
@@ -66,13 +68,14 @@ def run(
     value = dense - (2 * (1 - constraint) * LOST[method] if loss is None else loss)
     refine, refit = (resolved(method, stage, config[stage]) for stage in OWN)
     steps = ["search", *(stage for stage in (refine, refit) if stage != "none")]
+    before = [] if loss_before is None else [("stitch", dense - loss_before)]
     layers, width = model["layers"], model["heads"] // model["layers"]
     stages = [
         {"stage": stage, "metric": name, "value": worth, "low": worth - 0.02, "high": worth + 0.02,
          "length": 39, "macs": int(1e9 * (1 if stage == "dense" else constraint)),
          "achieved_macs": 0.0 if stage == "dense" else 1 - constraint, "parameters": 10**7,
          "achieved_parameters": 0.0, "seconds": None if stage == "dense" else 1.0}
-        for stage, worth in [("dense", dense), *((step, value) for step in steps)]
+        for stage, worth in [("dense", dense), *before, *((step, value) for step in steps)]
     ]  # fmt: skip
     kept = [{"unit": unit, "layer": layer, "kept": int(total * constraint), "total": total}
             for unit, total in (("heads", width), ("neurons", 1536)) for layer in range(layers)]  # fmt: skip

@@ -27,6 +27,7 @@ PICTURES = {
     "cofi_speed_minilm": "minilm-l6/cofi_speed",
     "cofi_training_sst2_minilm": "minilm-l6/cofi_training_sst2",
     "compare_mrpc_minilm": "minilm-l6/compare_mrpc",
+    "ranks_minilm": "minilm-l6/ranks",
 }
 """Names without ending: in ``docs/``, and below the folder that ``python -m analysis`` writes."""
 

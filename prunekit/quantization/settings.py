@@ -13,8 +13,6 @@ from prunekit.config.ranges import BATCH, EPOCHS, EXAMPLES, RATE, ROUNDS, path_s
 from prunekit.config.sections import Experiment, TrainConfig
 from prunekit.config.task import without_translation
 
-STUDENT_REPEATS = 5
-
 
 @dataclass(kw_only=True)
 class QuantizeSettings(Experiment):
@@ -30,7 +28,7 @@ class QuantizeSettings(Experiment):
     pruned by Fisher information and trained as `prune_cofi structure=fisher sparsity=1-remaining` does."""
     student: StudentConfig = field(default_factory=StudentConfig)
     """How the model of `remaining` is trained after pruning, as of `prune_cofi`."""
-    student_repeats: int = within(STUDENT_REPEATS, 1, ROUNDS)
+    student_repeats: int = within(5, 1, ROUNDS)
     """Rounds in which the run of that model times it, `repeats` of `prune_cofi`: runs that differ in it have a model
     each."""
     quantization: str = "dynamic"
@@ -50,10 +48,6 @@ class QuantizeSettings(Experiment):
     """Rounds that are not counted."""
     repeats: int = within(10, 1, ROUNDS)
     """Rounds that are, up to 20 times as many for small inputs; whole and quantised models take turns in each."""
-
-    def __post_init__(self) -> None:
-        if self.source is not None or self.remaining == 1:  # what plays no part makes no other run
-            self.student, self.student_repeats = StudentConfig(), STUDENT_REPEATS
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()

@@ -164,15 +164,6 @@ def test_the_command_of_a_record_leads_to_the_same_pruned_model(folder: Path) ->
     assert run_id("prune_cofi", 2, as_pruned(again)) == run_id("prune_cofi", 2, as_pruned(own))
 
 
-def test_what_plays_no_part_makes_no_other_run() -> None:
-    """Of the whole model, and of a source; what remains of a pruned one is another model with each."""
-    for part, same in (("remaining=1", True), ("source=prune_cofi/1", True), ("remaining=0.5", False)):
-        others: list[list[str]] = [[], ["student_repeats=9"], ["student.learning_rate=0.3"]]
-        settings = [composed("quantize", part, *more) for more in others]
-        assert (len({run_id("quantize", 1, own) for own in settings}) == 1) == same
-        assert (settings[1].student_repeats == settings[0].student_repeats) == same
-
-
 @pytest.mark.slow
 def test_stages_and_times_are_of_their_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = [*regression(tmp_path), f"run.folder={tmp_path / 'runs'}"]

@@ -11,11 +11,12 @@ def check_there(name: str | Path, setting: str = "", kind: str = "model") -> Non
     """Refuse a folder that is not there, before the Hub is asked for it, again and again where there is no network.
 
     A name is a folder's if it starts with ``.``, ``/`` or ``~``, has more than one slash, which no id has, or begins
-    with a folder that is there; the Hub's cache may still have such a one.
+    with a folder of runs. Of another folder that is there it may be an id all the same: a clone of a model beside it
+    lies in a folder of its owner's name.
 
     Args:
         setting: that names it.
-        kind: of what it names, as the Hub calls it: ``model`` or ``dataset``.
+        kind: of what it names: ``model`` or ``dataset``.
 
     Raises:
         UserError: it is not there.
@@ -27,11 +28,5 @@ def check_there(name: str | Path, setting: str = "", kind: str = "model") -> Non
     where, right = f"{setting}: {text}" if setting else text, f"give the folder of a {kind}"
     if text.startswith((".", "/", "~")) or text.count("/") > 1:
         raise UserError(f"{where}: not a folder, and no name of the Hugging Face Hub's; {right}")
-    if slash and Path(first).is_dir() and not _is_cached(text, kind):
-        raise UserError(f"{where}: not a folder, and as {first} is one, the Hugging Face Hub is not asked; {right}")
-
-
-def _is_cached(name: str, kind: str) -> bool:
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return (Path(HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}").is_dir()
+    if slash and any(Path(first).glob("*/*/config.yaml")):
+        raise UserError(f"{where}: not a folder, and {first} is one of runs; {right}")

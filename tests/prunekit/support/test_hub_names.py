@@ -11,22 +11,20 @@ from prunekit.support.hub_names import check_there
 
 
 @pytest.mark.parametrize("name", ["./a", "../a", "/a/b", "~/a", "a/b/c", "runs/nothing"])
-def test_a_folder_that_is_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["model", "dataset"])
+def test_a_folder_that_is_not_there(name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs").mkdir()
-    with pytest.raises(UserError, match=f"^teacher: {name}: not a folder, .*; give the folder of a model$"):
-        check_there(name, "teacher")
+    (tmp_path / "runs" / "finetune" / "0").mkdir(parents=True)
+    (tmp_path / "runs" / "finetune" / "0" / "config.yaml").touch()
+    with pytest.raises(UserError, match=f"^teacher: {name}: not a folder, .*; give the folder of a {kind}$"):
+        check_there(name, "teacher", kind)
 
 
 def test_what_may_be_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also under the name of a folder, where its cache has it, as what it is asked for."""
+    """Also beside a clone in a folder of its owner's name, or in one where runs might be."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    for folder in ("owner/here", "hub/models--owner--cached", "hub/datasets--owner--rows"):
-        (tmp_path / folder).mkdir(parents=True)
-    for name in ("bert-base-uncased", "nobody/nothing", "owner/here", "./owner/here", "owner/cached"):
+    (tmp_path / "owner" / "here" / "onnx").mkdir(parents=True)
+    (tmp_path / "owner" / "here" / "config.json").touch()
+    (tmp_path / "runs").mkdir()
+    for name in ("bert-base-uncased", "nobody/nothing", "owner/here", "./owner/here", "owner/there", "runs/nothing"):
         check_there(name)
-    check_there("owner/rows", kind="dataset")
-    for name, kind in (("owner/rows", "model"), ("owner/cached", "dataset"), ("owner/gone", "model")):
-        with pytest.raises(UserError, match=f"^{name}: .* as owner is one, .*; give the folder of a {kind}$"):
-            check_there(name, kind=kind)

@@ -10,6 +10,7 @@ from analysis.data.averages import mean_interval
 from analysis.data.marks.quiet import quiet_words
 from analysis.data.marks.trivial import trivial_score
 from analysis.data.records import Record
+from prunekit.runs.schema.seconds import own_seconds
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 Key = tuple[object, ...]
 PLACES = ("metrics", "sparsity", "seconds", "config")
-"""Parts of a record in which a number is named with its place (``seconds.total``); without one it is a metric."""
+"""Parts of a record in which a number is named with its place (``seconds.train``); without one it is a metric.
+``seconds.own`` is all of a run but what was made ahead of it, as its teacher."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,8 @@ class Runs:
         place, _, rest = name.partition(".")
         if place == "config":
             value = setting(record, rest)
+        elif name == "seconds.own":
+            value = own_seconds(record.seconds)
         elif place in PLACES and rest:
             value = getattr(record, place).get(rest)
         elif name == "trivial":  # a number: of one metric, whatever the record has

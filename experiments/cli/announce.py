@@ -11,9 +11,9 @@ from rich.text import Text
 
 from experiments.cli.outcome import curve_points, facts, outcome
 from prunekit.config.sections import Settings
-from prunekit.runs.execute import AHEAD
 from prunekit.runs.finished import FinishedRecord
 from prunekit.runs.model_facts import weights_gone
+from prunekit.runs.schema.seconds import own_seconds, seconds_ahead
 from prunekit.support.progress import console
 
 
@@ -55,20 +55,14 @@ def announce(record: dict[str, Any], config: Settings, cell: str | None = None) 
     return record
 
 
-def seconds_ahead(record: Mapping[str, Any]) -> dict[str, float]:
-    """What a run has waited for that other runs share, as its teacher, and for how long."""
-    return {what: record["seconds"][what] for what in AHEAD if what in record["seconds"]}
-
-
 def seconds_in_words(record: Mapping[str, Any]) -> str:
     """Of a run without what was made ahead of it, and of that: ``6.0 s, 243.0 s for the teacher``."""
-    ahead = seconds_ahead(record)
-    own = record["seconds"]["total"] - sum(ahead.values())
-    return ", ".join(filter(None, (f"{own:.1f} s", ahead_in_words(ahead))))
+    seconds = record["seconds"]
+    return ", ".join(filter(None, (f"{own_seconds(seconds):.1f} s", ahead_in_words(seconds_ahead(seconds)))))
 
 
 def ahead_in_words(seconds: Mapping[str, float]) -> str:
-    """Of :func:`seconds_ahead`; nothing where there are none."""
+    """Of :func:`prunekit.runs.schema.seconds.seconds_ahead`; nothing where there are none."""
     return " and ".join(f"{taken:.1f} s for the {what}" for what, taken in seconds.items())
 
 

@@ -128,15 +128,16 @@ def _cell(verb: str, schema: type[Any], perform: PerformCell, composed: DictConf
         else:
             print(f"{verb}: {line}", file=sys.stderr)
         return
-    from experiments.cli.announce import ahead_in_words, seconds_ahead  # not for --help
+    from experiments.cli.announce import ahead_in_words  # not for --help
     from prunekit.runs.finished import FinishedRecord
+    from prunekit.runs.schema.seconds import seconds_ahead
 
     seconds = time.perf_counter() - start
     result = outcome(record, config) if record else None
     if isinstance(record, FinishedRecord):
         report(number, SKIPPED, seconds, result=result)
     else:
-        ahead = seconds_ahead(record) if record else {}
+        ahead = seconds_ahead(record["seconds"]) if record else {}
         report(number, DONE, max(0.0, seconds - sum(ahead.values())), ahead_in_words(ahead), result)
 
 
@@ -177,11 +178,14 @@ def _user_line(error: BaseException, verb: str) -> str | None:
 
 
 def option_hint(name: str) -> str | None:
-    """What is said of an option that a chosen method does not have; None of any other setting."""
+    """What is said of an option that a chosen method does not have; None of any other setting, and where a preset may
+    have chosen the method."""
     section, dot, option = name.partition(".options.")
     words = [text.lstrip("+").partition("=") for text in sys.argv[1:]]
-    chosen = [value for key, _, value in words if key in (section, f"{section}.name")] or [MethodConfig().name]
-    for method in chosen[-1].split(",") if dot else []:
+    chosen = [value for key, _, value in words if key in (section, f"{section}.name")]
+    if not chosen and "experiment" not in [key for key, _, _ in words]:
+        chosen = [MethodConfig().name]
+    for method in chosen[-1].split(",") if dot and chosen else []:
         declared = declared_options(method)
         if declared is not None and option not in declared:
             return unknown_option(method, option, declared)

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from prunekit.runs.model_facts import Again
 
-AHEAD = ("teacher", "learned model", "pruned model")
-"""What other runs make that a run needs; in its ``seconds`` where they made it for it."""
 INPUTS = "inputs.json"
 """What a run that goes on from its log was begun on; gone once it is finished."""
 
@@ -142,7 +140,7 @@ class Ahead:
 
     run: Run
     what: str
-    """It needs, of :data:`AHEAD`."""
+    """It needs, of :data:`prunekit.runs.schema.seconds.AHEAD`."""
 
     def begin(self, verb: str, folder: Path, config: Settings) -> None:
         console.print(
@@ -186,9 +184,11 @@ def execute(
     root = Path(config.run.folder)
     folder = root / verb / identity
     if processes.rank() > 0:
-        return _help(verb, folder, config, procedure, machine or _machine(config))
+        assert machine is not None
+        return _help(verb, folder, config, procedure, machine)
+    before = time.perf_counter()
     with locked(lock_of(root, verb, identity), str(folder)):
-        waited = time.perf_counter() - asked
+        waited = time.perf_counter() - before
         finished = read_result(folder)
         if finished is None or config.run.force:
             why = "run.force" if config.run.force else None

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from experiments.cli import announce
 from experiments.cli.composition import CONF
+from prunekit.runs.schema import seconds
 from tests.support.commands import TINY, called, perform
 
 HEAVY = ("torch", "transformers", "datasets", "numpy", "pandas", "matplotlib", "wandb", "huggingface_hub")
@@ -64,7 +64,7 @@ def test_seconds_of_a_cell_are_without_those_of_its_teacher(
     runs: Path, first: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also in the table of its sweep: here more than it took at all, so that none are left to be shown."""
-    monkeypatch.setattr(announce, "seconds_ahead", lambda record: {"teacher": 1e6})
+    monkeypatch.setattr(seconds, "seconds_ahead", lambda of: {"teacher": 1e6})
     done = called("prune_heads", "-m", *TINY, f"run.folder={runs}", *SWEEP[:2], "floor=0", "run.force=true")
     lines = done.stdout.splitlines()
     [heading] = [line for line in lines if line.startswith("cell")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,16 @@ def test_runs_that_cannot_be_told_apart_are_refused(curves: Runs) -> None:
     assert len(curves) == 6
     assert curves.total("baseline") == pytest.approx(4.2)
     assert curves.range("baseline") == pytest.approx((0.7, 0.7))
+
+
+def test_seconds_of_a_run_s_own_are_without_its_teacher_s(tmp_path: Path) -> None:
+    for teacher, ahead in enumerate((0.0, 30.0)):
+        folder = michel.pruning(tmp_path, MINILM, "importance", teacher)
+        result = json.loads((folder / "result.json").read_text())
+        result["seconds"] = {"total": 40.0 + ahead, "importance": 25.0} | ({"teacher": ahead} if ahead else {})
+        (folder / "result.json").write_text(json.dumps(result))
+    runs = select(load([tmp_path], Journal()), "prune_heads")
+    assert runs["seconds.own"].each == [40.0, 40.0] and runs["seconds.total"].each == [40.0, 70.0]
 
 
 def test_runs_are_picked_by_one_of_several_values_and_put_together(curves: Runs) -> None:

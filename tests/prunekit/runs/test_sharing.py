@@ -7,6 +7,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,36 @@ def test_half_of_a_forced_runs_old_folder_passes_for_no_finished_run(
     monkeypatch.undo()
     execute("verb", 1, finetune(tmp_path), procedure)
     assert (folder / "tables" / "rows.csv").read_text() == "a\n1\n"
+
+
+def test_only_waiting_for_another_process_is_charged_to_what_is_made_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock of its own: two seconds for the lock are, two seconds to read local input before it are not."""
+    clock = [0.0]
+
+    def slow(*_: Any) -> dict[str, str]:
+        clock[0] += 2
+        return {}
+
+    @contextmanager
+    def taken(*_: Any) -> Iterator[None]:
+        clock[0] += held
+        yield
+
+    def teacher(config: Settings, run: Run) -> None:
+        run.metrics = {"number": 1}
+
+    def procedure(config: Settings, run: Run) -> None:
+        execute("teacher", 1, finetune(tmp_path), teacher, ahead=Ahead(run, "teacher"))
+
+    execute("teacher", 1, finetune(tmp_path), teacher)
+    monkeypatch.setattr("prunekit.runs.execute.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("prunekit.runs.execute.local_input", slow)
+    monkeypatch.setattr("prunekit.runs.execute.locked", taken)
+    for seed, held in enumerate((0.0, 2.0)):
+        seconds = execute("verb", 1, finetune(tmp_path, seed=seed), procedure)["seconds"]
+        assert seconds.get("teacher") == (held or None)
 
 
 def test_an_interrupted_forced_run_goes_on(tmp_path: Path) -> None:

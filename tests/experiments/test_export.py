@@ -24,7 +24,7 @@ from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.evaluation.row_answers import of_labels
 from prunekit.models.export.hub import push
 from prunekit.support.errors import UserError
-from tests.support.commands import command
+from tests.support.commands import called
 from tests.support.families import batch_for, logits, tiny
 from tests.support.hub_server import TOKEN, Hub, hub
 from tests.support.masks import uneven_masks
@@ -230,7 +230,7 @@ def test_names_in_a_card_are_no_markup(tmp_path: Path) -> None:
     ],
 )
 def test_bad_settings(words: list[str], message: str, tmp_path: Path) -> None:
-    done = command("export", *words, f"out={tmp_path / 'out'}")
+    done = called("export", *words, f"out={tmp_path / 'out'}")
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -242,7 +242,7 @@ def test_what_cannot_be_written_is_one_line(source: Path, tmp_path: Path) -> Non
         ([f"out={tmp_path / 'new'}", "format=plain"], r"format: stock bert has no such shape: .* by layer .*all_heads"),
         ([f"out={tmp_path / 'out'}"], "out: holds something else than a saved model; give a new folder"),
     ):
-        done = command("export", f"source={source}", *words)
+        done = called("export", f"source={source}", *words)
         assert done.returncode == 2 and re.search(message, done.stderr) and done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "thesis.tex"]
 

@@ -152,13 +152,14 @@ def _written(value: Any) -> str:
 
 
 @cache
-def _presets(group: str) -> frozenset[str]:
+def presets(group: str) -> frozenset[str]:
+    """The names that a group of ``conf/`` has; none where there is no ``conf/``."""
     return frozenset(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 def is_preset(group: str, name: str) -> bool:
     """Whether ``conf/`` has it; where there is no ``conf/`` nobody knows, and names are taken for presets."""
-    return name in _presets(group) or not CONF.is_dir()
+    return name in presets(group) or not CONF.is_dir()
 
 
 @cache

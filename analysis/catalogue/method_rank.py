@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.catalogue import options
-from analysis.catalogue.commands import is_preset
+from analysis.catalogue.commands import is_preset, presets
 from analysis.compare.ranking import Contest, contests
 from prunekit.config.checks import near
 from prunekit.support.errors import UserError
@@ -41,8 +41,8 @@ def tell(chosen: Mapping[str, str]) -> None:
     records = load(options.source_folders(chosen["source"], Path("figures") / ".wandb"), journal)
     names = {str(record.config["method"]["name"]) for record in records if record.verb == "compress"}
     if method not in names:
-        known = not names or is_preset("method", method)
-        hint = f"python -m experiments.compress method={method} makes some" if known else near(method, names)
+        makes = f"python -m experiments.compress method={method} makes some"
+        hint = makes if is_preset("method", method) else near(method, names or presets("method"))
         raise UserError(f"method: {method!r} has no run of compress in {chosen['source']}, {hint}")
     every = contests(records, journal, method)
     own = [contest for contest in every if method in [one.method for one in contest.entrants]]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.compare.runs import EIGHT_BITS, Comparable
-from analysis.compare.words import ORACLE, method_look
+from analysis.compare.words import ORACLE, beside_text, method_look
 from analysis.data.averages import unpruned
 from analysis.data.groups import describe
 from analysis.data.marks.trivial import ANSWER, trivial_text
@@ -51,6 +51,7 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], macs: 
     first = ["task", "method", "level"]
     records = [record for runs in compared for record in runs.records]
     served = SERVED_TEXT if "served" in best else ""
+    beside = beside_text(compared)
     served_8 = SERVED_8_TEXT if served and any(EIGHT_BITS in runs.members for runs in compared) else ""
     return Table(
         name="compare",
@@ -60,9 +61,9 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], macs: 
         caption="Cells: mean score (points against the unpruned model of the same teacher; MACs that it really has). "
         "Bold: the best of a task, never the oracle, which knows the evaluation data. The best is chosen by the scores "
         "shown, among runs that exist; where a method has none so small, its fewest MACs are told. "
-        f"{SECONDS}{served}{served_8}{_of_tasks(macs)} {describe(records)}",
+        f"{SECONDS}{beside}{served}{served_8}{_of_tasks(macs)} {describe(records)}",
         narrow=("task", "method", *map(_heading, LEVELS)),
-        of_other_columns=(SECONDS, SERVED_TEXT, SERVED_8_TEXT),
+        of_other_columns=(SECONDS, beside, SERVED_TEXT, SERVED_8_TEXT),
     )  # fmt: skip
 
 

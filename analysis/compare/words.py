@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -151,12 +151,21 @@ def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: fl
     if level is None:
         return unknown.strip()
     what = "; ".join(f"{TITLES[verb]}: {parts[verb]}" for verb in runs.members if verb in parts)
-    members = [record for verb in ("prune_fisher", "compress", "prune_cofi") for record in runs.members.get(verb, [])]
-    beside = disturbed_text(members, " Among these", {*PARTS, "train", *stages_of(runs.members.get("compress", []))})
+    beside = beside_text([runs])
     return (
         f"Seconds: each method's best model with at most {level:.0f} % of the MACs; {what}; teacher and evaluation not "
-        f"counted; {timed.device}.{unknown}{beside.rstrip()}"
+        f"counted; {timed.device}.{unknown}{' ' * bool(beside)}{beside.rstrip()}"
     )
+
+
+def beside_text(compared: Sequence[Comparable]) -> str:
+    """A sentence behind one on seconds of pruning: how many runs' were taken beside other work."""
+    by_verb = {
+        verb: [record for runs in compared for record in runs.members.get(verb, [])]
+        for verb in ("prune_fisher", "compress", "prune_cofi")
+    }
+    members = [record for runs in by_verb.values() for record in runs]
+    return disturbed_text(members, "Among these", {*PARTS, "train", *stages_of(by_verb["compress"])})
 
 
 def _by_verb(lengths: Mapping[str, list[int]]) -> str:

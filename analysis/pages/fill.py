@@ -4,7 +4,6 @@ What a template can use:
 
 - ``runs(VERB, task=..., ...)``: runs by their settings (:mod:`analysis.pages.selection`), and of these
   ``["value"].mean``, ``.only``, ``.interval`` and so on;
-- ``logged(VERB, task=..., ...)``: whether there is such a run, for parts of a page that wait for some;
 - filters that write numbers: ``percent``, ``points``, ``signed``, ``fixed``, ``thousands``, ``minutes``, ``hours``;
 - ``meaning``: what a verdict means;
 - ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS, REMARK], ...])``: tables of claims, remarks may be left out;
@@ -18,7 +17,7 @@ what the records do not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -58,7 +57,6 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
     rows = claims.rows(judge(records, Journal()))
     environment.globals.update(
         runs=partial(select, records),
-        logged=partial(logged, records),
         claims=partial(claims.paper_table, rows),
         meaning=MEANING,
         pruning_stages=list(PARTS),
@@ -80,16 +78,6 @@ def place(template: Path) -> Path:
     """
     page = template.with_suffix("")
     return page if page.name == "README.md" else Path("docs") / page
-
-
-def logged(
-    records: Sequence[Record], verb: str, settings: Mapping[str, object] | None = None, /, **more: object
-) -> bool:
-    """Whether there is a run of a verb with these settings, see :meth:`Runs.where`."""
-    try:
-        return bool(select(records, verb, settings, **more))
-    except UserError:
-        return False
 
 
 def table(records: Sequence[Record], name: str, model: str, task: str = "") -> str:

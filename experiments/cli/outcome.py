@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.data.marks.quiet import LATENCIES, UNKNOWN
+from analysis.data.marks.quiet import BESIDE, LATENCIES, UNKNOWN, disturbed_in
 
 BUDGETS = {
     "mac": ("achieved_macs", "MACs {} left"),
@@ -21,9 +21,6 @@ BUDGETS = {
 }
 """What tells that a budget was kept, by its kind: the share that is gone, and the words for what is left."""
 
-
-BESIDE = "beside other work"
-"""Of what was timed while other processes took part of the CPUs, as figures say it."""
 TIMES = ("seconds_", "speedup", "ratio_", "layers_ms", "share_without_units", "share_of_promise_", "achieved_latency")
 """How the names of metrics begin that were measured as times."""
 
@@ -137,10 +134,7 @@ def quiet_mark(record: Mapping[str, Any], names: Sequence[str]) -> str:
     stages = {stage for name in names for stage in _timed_in(name, record["verb"])}
     if not stages:
         return ""
-    marks = [mark.get("disturbed") for stage, mark in (record.get("quiet") or {}).items() if stage in stages]
-    if any(marks):
-        return BESIDE
-    return "" if False in marks else UNKNOWN
+    return {True: BESIDE, False: "", None: UNKNOWN}[disturbed_in(record.get("quiet") or {}, stages)]
 
 
 def _timed_in(name: str, verb: str) -> tuple[str, ...]:

@@ -68,9 +68,8 @@ def watched(runs: Path, cells: Sequence[str]) -> Iterator[Sweep]:
     ended = False
     try:
         with waiting_for_all():
-            if runs.is_dir():  # else no cell was finished before, and none is to be named
-                with suppress(OSError):
-                    write_json(sweep.folder / NAMES, list(cells))
+            with suppress(OSError):  # then a cell is told by its verb alone
+                write_json(sweep.folder / NAMES, list(cells))
             yield sweep
         ended = True
     finally:
@@ -83,7 +82,7 @@ def watched(runs: Path, cells: Sequence[str]) -> Iterator[Sweep]:
 
 
 def cell_name(number: int) -> str:
-    """What tells a cell from the others of its sweep; its number where nobody watches that.
+    """What tells a cell from the others of its sweep; nothing where nobody watches that.
 
     Args:
         number: 0-based.
@@ -91,7 +90,7 @@ def cell_name(number: int) -> str:
     try:
         return str(json.loads((Path(os.environ[VARIABLE]) / NAMES).read_text(encoding="utf-8"))[number])
     except (KeyError, OSError, ValueError, IndexError):
-        return str(number)
+        return ""
 
 
 def report(number: int, status: str, seconds: float, reason: str = "", result: CellOutcome | None = None) -> None:

@@ -95,7 +95,8 @@ def test_records_are_ranked_and_compared_pair_by_pair(folder: Path, capsys: pyte
     assert re.match(r"demo at 0.4: flap is [1-9] of [3-9] with accuracy \d+\.\d\d, \d+\.\d s$", said[0])
     assert any(re.match(r"  against fisher \(\d+\.\d\d, \d+\.\d s\): [+-]\d+\.\d\d \([+-]", line) for line in said)
     assert method_rank.main(["method=flop", f"source={folder}"]) == 2
-    assert "method: 'flop' has no run of compress in" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "method: 'flop' has no run of compress in" in told and "did you mean 'flap'" in told
 
     records = [record for record in load([folder], Journal()) if record.verb in ("prune_fisher", "compress")]
     runs = comparable(records)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from analysis.data.records import Record
 
 LATENCIES = ("time inference", "time decoding", "time runtimes", "measure latency", "measure", "benchmark")
 """Stages that time models or parts of them, whatever the verb."""
+BESIDE = "beside other work"
+"""Of runs that were timed while other processes took part of the CPUs."""
 UNKNOWN = "not known to be quiet"
 """Of runs whose records do not say, as those of before do not."""
 
 
 def disturbed(record: Record, stages: Collection[str] = LATENCIES) -> bool | None:
     """Whether other processes took part of the CPUs in any of these stages; None where the record does not say."""
-    marks = [mark.get("disturbed") for stage, mark in record.quiet.items() if stage in stages]
+    return disturbed_in(record.quiet, stages)
+
+
+def disturbed_in(quiet: Mapping[str, Mapping[str, Any]], stages: Collection[str]) -> bool | None:
+    """The same of how quiet it was by stage, as ``result.json`` has it."""
+    marks = [mark.get("disturbed") for stage, mark in quiet.items() if stage in stages]
     known = [mark for mark in marks if mark is not None]
     return any(known) if known else None
 
@@ -46,7 +54,7 @@ def for_verdict(records: Sequence[Record], stages: Collection[str] = ()) -> tupl
         chosen = [record for record, state in zip(records, own, strict=True) if state is None]
         words += [UNKNOWN] if chosen else []
     if left_out := own.count(True):
-        words.append(f"{left_out} run{'s' * (left_out > 1)} beside other work left out")
+        words.append(f"{left_out} run{'s' * (left_out > 1)} {BESIDE} left out")
     return chosen, "; ".join(words)
 
 
@@ -60,7 +68,7 @@ def quiet_words(records: Sequence[Record], stages: Collection[str] = ()) -> str:
     """How many runs were timed beside other work or on a machine not known to be quiet; nothing where all were quiet.
     """
     own = states(records, stages)
-    words = ((own.count(True), "beside other work"), (own.count(None), UNKNOWN))
+    words = ((own.count(True), BESIDE), (own.count(None), UNKNOWN))
     return ", ".join(
         text if number == len(own) else f"{number} of {len(own)} {text}" for number, text in words if number
     )
@@ -74,4 +82,4 @@ def disturbed_text(records: Sequence[Record], sign: str, stages: Collection[str]
     """
     found = states(records, stages).count(True)
     of = f"{found} of {len(records)} run{'s' * (len(records) > 1)}"
-    return f"{sign}: timed beside other work, {of}. " if found else ""
+    return f"{sign}: timed {BESIDE}, {of}. " if found else ""

@@ -131,3 +131,4 @@ def test_stages_of_every_method_are_among_the_seconds_of_pruning(tmp_path: Path)
     assert isinstance(drawing, Drawing)
     assert "Among these: timed beside other work, 1 of 2 runs." in drawing.beside
     assert isinstance(table, Table) and list(table.display["method"]) == ["Fisher pruning", "pruned by ZipLM"]
+    assert "of another machine. Among these: timed beside other work, 1 of 2 runs. " in table.caption

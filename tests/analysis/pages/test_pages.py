@@ -75,15 +75,6 @@ def test_a_template_asks_for_numbers_and_tables(tmp_path: Path, runs: Path) -> N
     assert "| heads removed | length | batch |" in filled
 
 
-def test_a_part_of_a_page_waits_for_its_runs(tmp_path: Path, runs: Path) -> None:
-    text = "".join(
-        f'{{% if logged("{verb}", {{"model": "minilm-l6"}}, order="importance") %}}{verb} {{% endif %}}'
-        for verb in ("prune_heads", "compress")
-    )
-    [filled] = pages(load([runs], Journal()), written(tmp_path, f"{text}{{{{ pruning_stages | listed }}}}\n")).values()
-    assert filled == "prune_heads gradients, search, rearrange and tune\n"
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [

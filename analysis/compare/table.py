@@ -63,7 +63,7 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], macs: 
         "shown, among runs that exist; where a method has none so small, its fewest MACs are told. "
         f"{SECONDS}{beside}{served}{served_8}{_of_tasks(macs)} {describe(records)}",
         narrow=("task", "method", *map(_heading, LEVELS)),
-        of_other_columns=(SECONDS, beside, SERVED_TEXT, SERVED_8_TEXT),
+        of_other_columns=tuple(filter(None, (SECONDS, beside, SERVED_TEXT, SERVED_8_TEXT))),
     )  # fmt: skip
 
 

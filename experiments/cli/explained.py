@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from prunekit import methods
 from prunekit.config.checks import UnknownChoice
+from prunekit.methods.common.options import class_of
 from prunekit.methods.common.settings import MethodConfig
 
 WORDS = {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}
@@ -95,18 +95,17 @@ def method_options(method: str, given: Mapping[str, Any], name: str = "method") 
         given: values, in place of the defaults.
         name: of the section of settings that chooses the method.
     """
-    path = Path(next(iter(methods.__path__)), f"{method}.py")
-    classes = [node for node in _classes(path) if any(_is_field(own, "paper") for own in node.body)]
-    for node in classes:
-        settings = tuple(
-            ExplainedSetting(
-                f"{name}.options.{key}", in_words(ast.unparse(field.annotation)), given.get(key, _default(field)), text,
-                (), node.name,
-            )
-            for key, (field, text) in _declared(node).items()
-        )  # fmt: skip
-        if settings:
-            yield SettingsSection(f"{name}.options", node.name, f"Options of {name}={method}.", settings)
+    if (own := class_of(method)) is None:
+        return
+    settings = tuple(
+        ExplainedSetting(
+            f"{name}.options.{key}", in_words(ast.unparse(field.annotation)), given.get(key, _default(field)), text, (),
+            own.name,
+        )
+        for key, (field, text) in _declared(own).items()
+    )  # fmt: skip
+    if settings:
+        yield SettingsSection(f"{name}.options", own.name, f"Options of {name}={method}.", settings)
 
 
 @cache
@@ -115,14 +114,9 @@ def meanings(owner: type) -> dict[str, str]:
     path = getattr(sys.modules[owner.__module__], "__file__", None)
     if path is None or not dataclasses.is_dataclass(owner):
         return {}
-    [own] = [node for node in _classes(Path(path)) if node.name == owner.__name__]
+    body = ast.parse(Path(path).read_text(encoding="utf-8")).body
+    [own] = [node for node in body if isinstance(node, ast.ClassDef) and node.name == owner.__name__]
     return {name: text for name, (_, text) in _declared(own).items()}
-
-
-def _classes(path: Path) -> list[ast.ClassDef]:
-    if not path.is_file():
-        return []
-    return [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
 
 
 def _declared(owner: ast.ClassDef) -> dict[str, tuple[ast.AnnAssign, str]]:
@@ -135,10 +129,6 @@ def _declared(owner: ast.ClassDef) -> dict[str, tuple[ast.AnnAssign, str]]:
             text = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
             found[node.target.id] = (node, " ".join(str(text).split()))
     return found
-
-
-def _is_field(node: ast.stmt, name: str) -> bool:
-    return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name
 
 
 def _default(field: ast.AnnAssign) -> Any:

@@ -184,8 +184,7 @@ def execute(
     root = Path(config.run.folder)
     folder = root / verb / identity
     if processes.rank() > 0:
-        assert machine is not None
-        return _help(verb, folder, config, procedure, machine)
+        return _help(verb, folder, config, procedure, machine or _machine(config))
     before = time.perf_counter()
     with locked(lock_of(root, verb, identity), str(folder)):
         waited = time.perf_counter() - before

@@ -44,17 +44,22 @@ def option_problems(method: str, options: Mapping[str, Any]) -> Iterator[str]:
 def declared_options(method: str) -> dict[str, dataclasses.Field[Any] | None] | None:
     """The fields of a method's class, without those whose default or range is more than names and numbers (None); None
     for a class with other bases, and where there is no one class."""
-    path = next((file for folder in methods.__path__ if (file := Path(folder, f"{method}.py")).is_file()), None)
-    if path is None:
-        return None
-    classes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
-    own = [node for node in classes if any(name == "paper" for name, _ in _annotated(node))]
-    if len(own) != 1 or any(not isinstance(base, ast.Name) or base.id not in BASES for base in own[0].bases):
+    own = class_of(method)
+    if own is None or any(not isinstance(base, ast.Name) or base.id not in BASES for base in own.bases):
         return None
     return {
         name: _field(name, node.value)
-        for name, node in _annotated(own[0]) if not ast.unparse(node.annotation).startswith("ClassVar")
+        for name, node in _annotated(own) if not ast.unparse(node.annotation).startswith("ClassVar")
     }  # fmt: skip
+
+
+def class_of(method: str) -> ast.ClassDef | None:
+    """The class of a method, which names its paper, as its file has it; None where there is not exactly one."""
+    path = next((file for folder in methods.__path__ if (file := Path(folder, f"{method}.py")).is_file()), None)
+    body = [] if path is None else ast.parse(path.read_text(encoding="utf-8")).body
+    classes = [node for node in body if isinstance(node, ast.ClassDef)]
+    own = [node for node in classes if any(name == "paper" for name, _ in _annotated(node))]
+    return own[0] if len(own) == 1 else None
 
 
 def _annotated(owner: ast.ClassDef) -> Iterator[tuple[str, ast.AnnAssign]]:

@@ -163,6 +163,7 @@ class Copy:
         return number
 
 
+@pytest.mark.slow  # a minute; of a method alone tests/prunekit/methods/test_extending.py is the quick one
 def test_what_the_page_says_can_be_done(tmp_path: Path) -> None:
     copy, said = Copy(tmp_path), counted()
     copy.append("prunekit/heads/scores.py", SCORE)

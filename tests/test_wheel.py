@@ -62,6 +62,7 @@ def test_the_wheel_holds_every_file_of_the_library_and_nothing_else(wheel: Path)
     assert {name_of(one) for one in wanted} == {name_of(one) for one in PROJECT["dependencies"]}
 
 
+@pytest.mark.slow  # which files the wheel holds, and what it asks for, is tested above
 def test_the_wheel_works_outside_the_repository(wheel: Path, tmp_path: Path) -> None:
     unpacked, outside = tmp_path / "unpacked", tmp_path / "outside"
     outside.mkdir()

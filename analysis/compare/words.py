@@ -151,11 +151,10 @@ def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: fl
     if level is None:
         return unknown.strip()
     what = "; ".join(f"{TITLES[verb]}: {parts[verb]}" for verb in runs.members if verb in parts)
-    beside = beside_text([runs])
     return (
         f"Seconds: each method's best model with at most {level:.0f} % of the MACs; {what}; teacher and evaluation not "
-        f"counted; {timed.device}.{unknown}{' ' * bool(beside)}{beside.rstrip()}"
-    )
+        f"counted; {timed.device}.{unknown} {beside_text([runs])}"
+    ).rstrip()
 
 
 def beside_text(compared: Sequence[Comparable]) -> str:

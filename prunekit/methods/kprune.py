@@ -22,8 +22,14 @@ from prunekit.models.masks import Masks
 from prunekit.stages.refit.replaced import module_names
 from prunekit.stages.refit.residual_refit import Refit, ResidualStreams
 from prunekit.stages.refit.tuning import check_tunable
-from prunekit.stages.score.gradients import GROUP, by_batch, diagonal, mask_gradients
-from prunekit.stages.score.knowledge import divergences, kept_by_threshold, unit_knowledge, with_whole_outputs
+from prunekit.stages.score.gradients import GROUP, group_means, mean_squares
+from prunekit.stages.score.knowledge import (
+    derivatives_and_squares,
+    divergences,
+    kept_by_threshold,
+    unit_knowledge,
+    with_whole_outputs,
+)
 from prunekit.stages.score.projection_inputs import projections
 from prunekit.support.errors import UserError
 
@@ -73,9 +79,9 @@ class Kprune(Method):
         names = module_names(model)
         result = Compression("search", Masks.ones(describe(model)))
         with ExitStack() as files, problem.stage("search", 2 * len(whole)) as advance, torch.no_grad():
-            answered = list(with_whole_outputs(model, problem.batches))
             tokens = 2**12 if model.device.type == "cpu" else 2**16
             streams = ResidualStreams(model, problem.batches, tokens, files)
+            answered = list(with_whole_outputs(model, streams.batches))
             now = result.smaller(model)
             for block in whole:
                 for sublayer, projection, units, size in projections(block):
@@ -98,22 +104,22 @@ class Kprune(Method):
         self, now: Any, answered: Any, streams: ResidualStreams, layer: int, sublayer: str, costs: dict[str, float]
     ) -> dict[str, Tensor]:
         """K of the units of a sublayer and of all after it, by ``LAYER.SUBLAYER``."""
-        losses_of = partial(divergences, temperature=self.temperature)
-        gradients = mask_gradients(now, answered, losses_of=losses_of, start=(layer, sublayer))
-        squared = diagonal(by_batch(gradients, GROUP) if self.variant == "released" else gradients)
-        later = blocks(now)[layer:]
-        squares = streams.squares(later, sublayer)
+        divergence = partial(divergences, temperature=self.temperature)
+        behind = zip(answered, streams.states(), strict=True)
+        found = derivatives_and_squares(now, behind, divergence, layer=layer, sublayer=sublayer)
+        units = {
+            f"{block.layer}.{name}": (projection, self.head_weight if name == "attention" else 1.0)
+            for block in blocks(now)
+            for name, projection, *_ in projections(block)
+        }
         return {
             place: unit_knowledge(
-                projection.get_parameter("weight"),
-                (squared.heads if name == "attention" else squared.neurons)[block.layer, :units],
-                squares[place].cpu(), flops=costs[place], predictive=self.predictive,
-                representational=self.representational,
-                importance=self.head_weight if name == "attention" else 1.0,
+                units[place][0].get_parameter("weight").cpu(),
+                mean_squares(group_means(gradients, GROUP) if self.variant == "released" else gradients),
+                squares, flops=costs[place], predictive=self.predictive, representational=self.representational,
+                importance=units[place][1],
             )
-            for block in later
-            for name, projection, units, _ in projections(block)
-            if (place := f"{block.layer}.{name}") in squares
+            for place, (gradients, squares) in found.items()
         }  # fmt: skip
 
 

@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from prunekit.data.batches import Batch, model_inputs
+from prunekit.data.batches import Batch, to_device
 from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.replay import context, equal_length_groups, first_layer_input
 from prunekit.models.blocks import Block, describe
 from prunekit.stages.refit.least_squares import DAMPING, damped_change
 from prunekit.stages.refit.token_file import TokenFile
-from prunekit.stages.score.projection_inputs import SUBLAYERS, projections
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,42 +64,23 @@ class ResidualStreams:
         """
         width = describe(model).hidden
         self.now, self.whole = (files.enter_context(TokenFile(width, model.dtype, model.device)) for _ in range(2))
-        self.groups: list[tuple[int, int]] = []
-        """(rows, length) of rows of one length, in the order of the files."""
+        self.batches: list[Batch] = []
+        """The rows again, in batches of one length each, in the order of the files."""
         start = 0
         checked = checked_batches(model, batches, targets=False)
-        for group in equal_length_groups((model_inputs(batch, model.device) for batch in checked), max_tokens):
+        for group in equal_length_groups((to_device(batch, model.device) for batch in checked), max_tokens):
             x = first_layer_input(model, group)
             for file in (self.now, self.whole):
                 file.write(start, x.flatten(0, 1))
-            self.groups.append((x.shape[0], x.shape[1]))
+            self.batches.append(group)
             start += x.shape[0] * x.shape[1]
-        if not self.groups:
+        if not self.batches:
             raise UserError("refit: no examples to fit to, at least one is needed")
 
-    def squares(self, layers: list[Block], first: str) -> dict[str, Tensor]:
-        """Mean over tokens of the squared features of a sublayer and all after it that have units, by
-        ``LAYER.SUBLAYER``, (feature,), float64.
-
-        Args:
-            layers: of the pruned model, from the one on that the hidden states are at.
-            first: the sublayer of that one that the hidden states are the input of.
-        """
-        sums: dict[str, Tensor] = {}
-        tokens = 0
+    def states(self) -> Iterator[Tensor]:
+        """Of the pruned model, (row, token, d), for each of :attr:`batches`."""
         for start, rows, length in self._pieces():
-            x = self.now.read(start, rows * length).unflatten(0, (rows, length))
-            for block in layers:
-                for sublayer, projection, units, _ in projections(block):
-                    if block is layers[0] and SUBLAYERS.index(sublayer) < SUBLAYERS.index(first):
-                        continue
-                    features = features_of(block, sublayer, x)
-                    if units:
-                        place, own = f"{block.layer}.{sublayer}", features.double().square().sum((0, 1))
-                        sums[place] = own + sums[place] if place in sums else own
-                    x = _normed(block, sublayer, x + projection(features))
-            tokens += rows * length
-        return {place: own / tokens for place, own in sums.items()}
+            yield self.now.read(start, rows * length).unflatten(0, (rows, length))
 
     def refit(self, sublayer: str, now: Block, whole: Block, kept: Tensor, damping: float | None = DAMPING) -> Refit:
         """New weights for what stays of a sublayer; the whole model's states go on to the next sublayer.
@@ -150,9 +130,9 @@ class ResidualStreams:
             self.now.write(start, _normed(now, sublayer, y).flatten(0, 1))
 
     def _pieces(self) -> Iterator[tuple[int, int, int]]:
-        """First token, rows and their length."""
+        """First token, rows and their length, of each batch."""
         start = 0
-        for rows, length in self.groups:
+        for rows, length in (batch["input_ids"].shape for batch in self.batches):
             yield start, rows, length
             start += rows * length
 

@@ -48,8 +48,6 @@ def mask_gradients(
     *,
     labels: str = "gold",
     padding: bool = False,
-    losses_of: Callable[[Any, Batch], Tensor] | None = None,
-    start: tuple[int, str] = (0, "attention"),
     progress: Callable[[int], None] = lambda rows: None,
 ) -> UnitTensors:
     """Each example's derivatives of its loss by the gates of all heads and neurons, at gates of 1.
@@ -65,10 +63,6 @@ def mask_gradients(
         labels: ``gold`` or ``predicted``.
         padding: let places without a token compete for a question's answer, as the released code does; the
             derivatives then depend on how its rows are padded.
-        losses_of: a loss of one's own, (row,), from a model's output and a batch, in place of the task's; labels are
-            not needed then.
-        start: layer and sublayer (``attention``, ``ffn``) from which on derivatives are wanted. Those of units before
-            it are 0, and the backward pass does not go there.
         progress: called with the number of rows done since the last call.
 
     Returns:
@@ -88,22 +82,18 @@ def mask_gradients(
     finite: list[Tensor] = []
     places: list[Tensor] = []
     with frozen_for_evaluation(model), ExitStack() as hooks:
-        collector = _Collector(model, ones, hooks, start)
-        for batch in checked_batches(model, batches, targets=losses_of is None, scored=labels == "gold"):
+        collector = _Collector(model, ones, hooks)
+        for batch in checked_batches(model, batches, scored=labels == "gold"):
             batch = to_device(batch, model.device)
             rows = len(batch["input_ids"])
-            if losses_of is None:
-                kind = kind_of_batch(batch, model)
-                if not kind.fits(model):
-                    name = type(model).__name__
-                    raise UserError(f"mask gradients: these targets need {kind.needs}, the model is a {name}")
+            kind = kind_of_batch(batch, model)
+            if not kind.fits(model):
+                name = type(model).__name__
+                raise UserError(f"mask gradients: these targets need {kind.needs}, the model is a {name}")
             collector.start(rows)
             output = _output(model, batch, check=not places)
-            if losses_of is None:
-                answers = with_padding(batch) if padding else batch
-                losses = example_losses(output, predicted_labels(output, answers) if labels == "predicted" else answers)
-            else:
-                losses = losses_of(output, batch)
+            answers = with_padding(batch) if padding else batch
+            losses = example_losses(output, predicted_labels(output, answers) if labels == "predicted" else answers)
             collector.backward(losses.sum())
             heads.append(collector.heads)
             neurons.append(collector.neurons)
@@ -143,15 +133,14 @@ class _Collector:
     heads: Tensor
     neurons: Tensor
 
-    def __init__(self, model: PreTrainedModel, ones: Masks, hooks: ExitStack, start: tuple[int, str]) -> None:
+    def __init__(self, model: PreTrainedModel, ones: Masks, hooks: ExitStack) -> None:
         self.ones = ones
         self.example = next(model.parameters())
         self.first: Tensor | None = None
-        first = (start[0], start[1] == "ffn")  # attention comes before
         for block in blocks(model):
-            if block.heads and (block.layer, False) >= first:
+            if block.heads:
                 hooks.callback(block.o.register_forward_pre_hook(self._watch(block, heads=True)).remove)
-            if block.neurons and (block.layer, True) >= first:
+            if block.neurons:
                 hooks.callback(block.ffn_out.register_forward_pre_hook(self._watch(block, heads=False)).remove)
 
     def start(self, rows: int) -> None:
@@ -186,18 +175,20 @@ class _Collector:
 
 
 def by_batch(gradients: UnitTensors, size: int) -> UnitTensors:
+    """:func:`group_means` of heads and neurons."""
+    return UnitTensors(group_means(gradients.heads, size), group_means(gradients.neurons, size))
+
+
+def group_means(rows: Tensor, size: int) -> Tensor:
     """Derivatives of the mean loss of every ``size`` consecutive examples; the last group may be smaller."""
-
-    def means(rows: Tensor) -> Tensor:
-        return torch.stack([group.mean(0) for group in rows.split(size)])
-
-    return UnitTensors(means(gradients.heads), means(gradients.neurons))
+    return torch.stack([group.mean(0) for group in rows.split(size)])
 
 
 def diagonal(gradients: UnitTensors) -> UnitTensors:
     """Diagonal of the Fisher information, float64: heads (layer, head), neurons (layer, neuron)."""
-
-    def mean_squares(rows: Tensor) -> Tensor:
-        return sum((part.double().square().sum(0) for part in rows.split(256)), torch.zeros(())) / len(rows)
-
     return UnitTensors(mean_squares(gradients.heads), mean_squares(gradients.neurons))
+
+
+def mean_squares(rows: Tensor) -> Tensor:
+    """Over examples, float64."""
+    return sum((part.double().square().sum(0) for part in rows.split(256)), torch.zeros(())) / len(rows)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunekit.data.batches import Batch, labelled_tokens, model_inputs
 from prunekit.data.losses import at_least_float32
+from prunekit.forward.frozen import frozen_for_evaluation
+from prunekit.forward.resumed import resumed
+from prunekit.models.blocks import blocks
 from prunekit.models.families.table import task_head
+from prunekit.stages.score.projection_inputs import SUBLAYERS, projections
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -81,6 +86,77 @@ def with_whole_outputs(model: PreTrainedModel, batches: Iterable[Batch]) -> Iter
     for batch in batches:
         output = model(**model_inputs(batch, model.device))
         yield batch | {WHOLE + name: output[name].cpu() for name in OUTPUTS if name in output}
+
+
+def derivatives_and_squares(
+    model: PreTrainedModel,
+    batches: Iterable[tuple[Batch, Tensor]],
+    losses_of: Callable[[Any, Batch], Tensor],
+    *,
+    layer: int,
+    sublayer: str,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """What a sublayer and all after it that have units do to a loss, and how strong their features are.
+
+    One forward and one backward pass over the rest of the model, none over what is before it.
+
+    Args:
+        model: an encoder, pruned or not.
+        batches: rows of one length each, without padding, each with its ``index``; and the hidden states that go into
+            the sublayer, (row, token, d).
+        losses_of: of each example, (row,), from a model's output and a batch.
+        layer, sublayer: the first sublayer, ``attention`` or ``ffn``.
+
+    Returns:
+        by ``LAYER.SUBLAYER``, on the CPU: derivatives of each example's loss by the gates of the units, (example,
+        unit), in the order of ``index`` and the model's precision; and the mean over tokens of the squared features,
+        (feature,), float64.
+
+    Raises:
+        UserError: a loss or derivative that is not finite (naming the example).
+    """
+    places = {
+        f"{block.layer}.{name}": (projection, units, size)
+        for block in blocks(model)[layer:]
+        for name, projection, units, size in projections(block)
+        if units and (block.layer > layer or SUBLAYERS.index(name) >= SUBLAYERS.index(sublayer))
+    }
+    features: dict[str, Tensor] = {}
+
+    def watched(place: str) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
+        def before(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            x, *rest = inputs
+            features[place] = x if features else x.detach().requires_grad_()  # autograd starts at the first
+            return (features[place], *rest)
+
+        return before
+
+    derivatives: dict[str, list[Tensor]] = {place: [] for place in places}
+    squares: dict[str, Tensor] = {}
+    examples: list[Tensor] = []
+    tokens = 0
+    with frozen_for_evaluation(model), resumed(model, layer, sublayer) as run, ExitStack() as hooks:
+        for place, (projection, _, _) in places.items():
+            hooks.callback(projection.register_forward_pre_hook(watched(place)).remove)
+        for batch, x in batches:
+            features.clear()
+            losses = losses_of(run(batch, x), batch)
+            finite = losses.isfinite()
+            gradients = torch.autograd.grad(losses.sum(), [features[place] for place in places])
+            for (place, (_, units, size)), gradient in zip(places.items(), gradients, strict=True):
+                values = features[place].detach()
+                by_unit = (values * gradient).unflatten(-1, (units, size)).sum((1, 3))
+                finite &= by_unit.isfinite().all(1)
+                derivatives[place].append(by_unit.cpu())
+                own = values.double().square().sum((0, 1))
+                squares[place] = squares[place] + own if place in squares else own
+            examples.append(batch["index"].cpu())
+            tokens += x.shape[0] * x.shape[1]
+            if not bool(finite.all()):
+                example = int(examples[-1][~finite.cpu()][0])
+                raise UserError(f"knowledge: loss or gradients of example {example} (from 0) are not finite")
+    order = torch.cat(examples).argsort()
+    return {place: (torch.cat(derivatives[place])[order], squares[place].cpu() / tokens) for place in places}
 
 
 def unit_knowledge(

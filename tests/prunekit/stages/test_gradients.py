@@ -10,7 +10,6 @@ from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 import prunekit
 from prunekit.data.batches import Batch, model_inputs
 from prunekit.data.kinds import example_losses
-from prunekit.models.blocks import blocks
 from prunekit.models.masks import Masks
 from prunekit.stages.score.gradients import by_batch, diagonal, mask_gradients, released_group
 from prunekit.stages.units import UnitTensors
@@ -70,27 +69,6 @@ def through_gates(model: PreTrainedModel, batches: list[Batch]) -> UnitTensors:
 def assert_equal(actual: UnitTensors, expected: UnitTensors, rtol: float = 1e-9) -> None:
     torch.testing.assert_close(actual.heads, expected.heads, rtol=rtol, atol=1e-12)
     torch.testing.assert_close(actual.neurons, expected.neurons, rtol=rtol, atol=1e-12)
-
-
-@pytest.mark.parametrize("start", [(0, "ffn"), (1, "attention"), (1, "ffn")])
-def test_from_a_sublayer_on_and_no_gradient_goes_before_it(start: tuple[int, str]) -> None:
-    model, (layer, sublayer) = tiny("bert"), start
-    batches = batches_for(model)
-    everything, later = mask_gradients(model, batches), mask_gradients(model, batches, start=start)
-    for name, rows in (("attention", later.heads), ("ffn", later.neurons)):
-        whole = everything.heads if name == "attention" else everything.neurons
-        for depth in range(LAYERS):
-            before = depth < layer or (depth == layer and (name, sublayer) == ("attention", "ffn"))
-            torch.testing.assert_close(rows[:, depth], whole[:, depth] * (not before), rtol=1e-12, atol=0)
-    reached: list[bool] = []
-    own = blocks(model)[layer]
-    feature = own.o if sublayer == "attention" else own.ffn_out
-    hook = feature.register_forward_pre_hook(lambda _module, inputs: reached.append(inputs[0].requires_grad))
-    try:
-        mask_gradients(model, batches, start=start)
-    finally:
-        hook.remove()
-    assert reached and not any(reached)
 
 
 def test_groups_of_the_released_code() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from prunekit.config.checks import one_line
+from prunekit.config.checks import near, one_line
 from prunekit.support.errors import UserError
 
 
@@ -68,19 +67,14 @@ def _unknown(argument: str, name: str, defaults: Mapping[str, str], commands: Co
     """What is wrong with an argument, and what would be right: of words without ``=`` the commands, if there are any.
     """
     if name:
-        return f"{argument}: unknown option, {_hint(name, defaults, 'the options are ' + ', '.join(defaults))}"
+        return f"{argument}: unknown option, {near(name, defaults, 'the options are ' + ', '.join(defaults))}"
     usual = ", ".join(f"{option}={value or 'NAME'}" for option, value in defaults.items())
     if argument in commands:
         return f"{argument}: a command stands before all options, as in python -m analysis {argument}"
     if not commands:
         return f"{argument}: options are written NAME=VALUE; there are {usual}"
     all_of_them = f"the commands are {', '.join(commands)}, the options {usual}"
-    return f"{argument}: unknown command, {_hint(argument, commands, all_of_them)}"
-
-
-def _hint(word: str, known: Collection[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(word.casefold(), known, n=1)
-    return f"did you mean {close[0]}?" if close else otherwise
+    return f"{argument}: unknown command, {near(argument, commands, all_of_them)}"
 
 
 def source_folders(sources: str, fetched: Path) -> list[Path]:

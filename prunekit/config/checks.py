@@ -15,8 +15,9 @@ _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SIZES = re.compile(r"(_size|_dim|_layers|_heads|_embeddings|_groups|_num)$|^(dim|d_model|hidden_dim)$")
 
 
-def near(word: str, options: Iterable[str]) -> str:
-    """A hint with the closest of the options, in whatever case, or all of them: ``did you mean 'mnli'?``"""
+def near(word: str, options: Iterable[str], otherwise: str | None = None) -> str:
+    """A hint with the closest of the options, in whatever case: ``did you mean 'mnli'?`` Where none is close, all of
+    them, or what is given for that."""
     options = [str(option) for option in options]
     close = difflib.get_close_matches(str(word), options, n=2, cutoff=0.6)
     if not close:
@@ -25,7 +26,7 @@ def near(word: str, options: Iterable[str]) -> str:
         close = [lower[match] for match in found]
     if close:
         return "did you mean " + " or ".join(repr(option) for option in close) + "?"
-    return "choose from " + ", ".join(sorted(options))
+    return "choose from " + ", ".join(sorted(options)) if otherwise is None else otherwise
 
 
 class UnknownChoice(str):

@@ -47,23 +47,23 @@ def test_random_weights_are_not_asked_for_scores(tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["sorce=runs"], "did you mean source?"),
+        (["sorce=runs"], "did you mean 'source'?"),
         (["colour=red"], "the options are source, out"),
         (["source="], "give a value"),
         (["source=nowhere"], "nowhere: no such folder"),
         (["source=empty"], "no finished run record"),
         (["foo"], "foo: unknown command, the commands are check, pair, rank, the options source=runs, out=figures"),
-        (["rnak", "method=ziplm"], "rnak: unknown command, did you mean rank?"),
+        (["rnak", "method=ziplm"], "rnak: unknown command, did you mean 'rank'?"),
         (["source=runs", "rank"], "rank: a command stands before all options"),
         (["out"], "out: give a value, as in out=figures"),
         (["rank"], "method: name one whose runs of compress are to be ranked, as in method=ziplm"),
         (["rank", "source=empty"], "method: name one"),
         (["rank", "method="], "method=: give a value, as in method=NAME"),
-        (["rank", "Methd=ziplm"], "Methd=ziplm: unknown option, did you mean method?"),
+        (["rank", "Methd=ziplm"], "Methd=ziplm: unknown option, did you mean 'method'?"),
         (["rank", "ziplm"], "ziplm: options are written NAME=VALUE; there are method=NAME, source=runs"),
         (["rank", "out=figures"], "out=figures: unknown option, the options are method, source"),
         (["pair", "one"], "one: give a value, as in one=NAME"),
-        (["check", "sourec=runs"], "did you mean source?"),
+        (["check", "sourec=runs"], "did you mean 'source'?"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(

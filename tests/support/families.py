@@ -89,6 +89,24 @@ def batch_for(model: PreTrainedModel, rows: int = 4, length: int = 9, seed: int 
     return batch
 
 
+def labelled_batches(model: PreTrainedModel, sizes: tuple[int, ...] = (4, 1, 3)) -> list[dict[str, Tensor]]:
+    """Batches with labels, or answers for a model that has two outputs a token."""
+    generator = torch.Generator().manual_seed(2)
+    batches, start = [], 0
+    for seed, size in enumerate(sizes):
+        batch = batch_for(model, rows=size, length=8 + seed, seed=seed)
+        if type(model).__name__.endswith("ForQuestionAnswering"):
+            for name in ("start_positions", "end_positions"):
+                batch[name] = torch.randint(3, (size,), generator=generator)
+        elif model.config.num_labels == 1:
+            batch["labels"] = torch.randn(size, generator=generator)
+        else:
+            batch["labels"] = torch.randint(LABELS, (size,), generator=generator)
+        batches.append(batch | {"index": torch.arange(start, start + size)})
+        start += size
+    return batches
+
+
 def logits(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
     """Logits ``(row, label)`` without autograd."""
     with torch.no_grad():

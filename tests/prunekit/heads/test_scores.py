@@ -18,24 +18,20 @@ from prunekit.models.masks import Masks
 from prunekit.stages.score.gradients import mask_gradients
 from prunekit.stages.score.head_magnitude import head_magnitude
 from prunekit.support.errors import UserError
-from tests.support.families import HEADS, LABELS, assert_left_as_it_was, batch_for, logits, one_by_one, tiny
+from tests.support.families import (
+    HEADS,
+    assert_left_as_it_was,
+    labelled_batches,
+    logits,
+    one_by_one,
+    tiny,
+)
 
 Batch = dict[str, Tensor]
 
 
-def batches_for(model: PreTrainedModel, sizes: tuple[int, ...] = (4, 1, 3)) -> list[Batch]:
-    generator = torch.Generator().manual_seed(2)
-    batches = []
-    for seed, size in enumerate(sizes):
-        labels = torch.randint(LABELS, (size,), generator=generator)
-        if model.config.num_labels == 1:
-            labels = torch.randn(size, generator=generator)
-        batches.append({**batch_for(model, rows=size, length=8 + seed, seed=seed), "labels": labels})
-    return batches
-
-
 def inputs(batch: Batch) -> Batch:
-    return {name: value for name, value in batch.items() if name != "labels"}
+    return {name: value for name, value in batch.items() if name not in ("labels", "index")}
 
 
 def per_example(model: PreTrainedModel, batches: list[Batch], *, by_token: bool = False) -> Tensor:
@@ -53,7 +49,7 @@ def per_example(model: PreTrainedModel, batches: list[Batch], *, by_token: bool 
 
 
 def test_importance_of_every_family(model: PreTrainedModel) -> None:
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     scores = head_importance(model, batches, normalise=False)["self"]
     assert scores.dtype == torch.float64
     torch.testing.assert_close(scores, per_example(model, batches) / 8, rtol=1e-9, atol=1e-12)
@@ -61,7 +57,7 @@ def test_importance_of_every_family(model: PreTrainedModel) -> None:
 
 def test_importance_by_finite_differences() -> None:
     model = tiny("bert")
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     step, total = 1e-5, torch.zeros(3, HEADS, dtype=torch.float64)
 
     def loss(row: Batch, layer: int, head: int, gate: float) -> float:
@@ -80,7 +76,7 @@ def test_importance_by_finite_differences() -> None:
 
 def test_regression() -> None:
     model = tiny("roberta", num_labels=1)
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     scores = head_importance(model, batches, normalise=False)["self"]
     torch.testing.assert_close(scores, per_example(model, batches) / 8, rtol=1e-9, atol=1e-12)
 
@@ -88,7 +84,7 @@ def test_regression() -> None:
 @pytest.mark.parametrize("family", ["bert", "distilbert"])
 def test_released_takes_the_absolute_value_per_token(family: str) -> None:
     model = tiny(family)
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
     expected = per_example(model, batches, by_token=True)
     expected /= torch.tensor([tokens, tokens, 8], dtype=torch.float64)[:, None]
@@ -99,7 +95,7 @@ def test_released_takes_the_absolute_value_per_token(family: str) -> None:
 def test_released_is_the_paper_s_score_where_only_the_first_token_counts() -> None:
     """In the last layer no other token has a gradient; before it, absolute values can only add up to more."""
     model = tiny("electra")
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
     paper = head_importance(model, batches, normalise=False)["self"]
     released = head_importance(model, batches, variant="released", normalise=False)["self"]
@@ -110,7 +106,7 @@ def test_released_is_the_paper_s_score_where_only_the_first_token_counts() -> No
 @pytest.mark.parametrize("variant", ["paper", "released"])
 def test_batches_padding_and_order_do_not_matter(variant: str) -> None:
     model = tiny("albert")
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     together = head_importance(model, batches, variant=variant)["self"]
     apart = head_importance(model, one_by_one(batches)[::-1], variant=variant)["self"]
     torch.testing.assert_close(together, apart, rtol=1e-9, atol=0)
@@ -118,8 +114,8 @@ def test_batches_padding_and_order_do_not_matter(variant: str) -> None:
 
 def test_normalisation_gives_every_layer_the_norm_1() -> None:
     model = tiny("bert")
-    raw = head_importance(model, batches_for(model), normalise=False)["self"]
-    scores = head_importance(model, batches_for(model))["self"]
+    raw = head_importance(model, labelled_batches(model), normalise=False)["self"]
+    scores = head_importance(model, labelled_batches(model))["self"]
     for layer in range(3):
         norm = math.sqrt(sum(value**2 for value in raw[layer].tolist()))
         torch.testing.assert_close(scores[layer], raw[layer] / norm)
@@ -130,28 +126,30 @@ def test_a_pruned_model() -> None:
     masks.heads["self"][0, [0, 2]] = False
     masks.heads["self"][2] = False
     model = prunekit.prune(tiny("bert"), masks)
-    scores = head_importance(model, batches_for(model), normalise=False)["self"]
+    scores = head_importance(model, labelled_batches(model), normalise=False)["self"]
     exists = Masks.ones(prunekit.describe(model)).heads["self"]
     assert torch.equal(scores.isnan(), ~exists)
-    expected = per_example(model, batches_for(model)) / 8
+    expected = per_example(model, labelled_batches(model)) / 8
     torch.testing.assert_close(scores[exists], expected[exists], rtol=1e-9, atol=1e-12)
     assert torch.equal(head_magnitude(model)["self"].isnan(), ~exists)
     assert torch.equal(random_scores(model, 0)["self"].isnan(), ~exists)
-    normalised = head_importance(model, batches_for(model))["self"]
+    normalised = head_importance(model, labelled_batches(model))["self"]
     assert normalised[exists].isfinite().all()
 
 
 def test_model_is_left_as_it_was_and_progress_counts_rows() -> None:
-    assert_left_as_it_was(lambda model, progress: head_importance(model, iter(batches_for(model)), progress=progress))
+    assert_left_as_it_was(
+        lambda model, progress: head_importance(model, iter(labelled_batches(model)), progress=progress)
+    )
 
 
 def test_bad_input() -> None:
     model = tiny("bert")
     with pytest.raises(UserError, match="importance variant 'papr': not known, there are paper, released"):
-        head_importance(model, batches_for(model), variant="papr")
+        head_importance(model, labelled_batches(model), variant="papr")
     with pytest.raises(UserError, match="no rows"):
         head_importance(model, [])
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     embeddings = model.get_input_embeddings().get_parameter("weight")
     batches[0]["input_ids"][batches[0]["input_ids"] == 30] = 31
     batches[1]["input_ids"][0, 1] = 30
@@ -166,13 +164,13 @@ def test_a_model_that_computes_something_else_is_refused() -> None:
     model = tiny("bert")
     blocks(model)[1].module.register_forward_hook(lambda _module, _inputs, output: 2 * output)
     with pytest.raises(RuntimeError, match="do not give the model's own logits"):
-        head_importance(model, batches_for(model))
+        head_importance(model, labelled_batches(model))
 
 
 @pytest.mark.parametrize(("dtype", "close"), [(torch.bfloat16, 0.04), (torch.float16, 0.01)])
 def test_half_precision_rounds_and_still_tells_another_model(dtype: torch.dtype, close: float) -> None:
     model, exact = tiny("albert", dtype=dtype), tiny("albert")
-    batches = batches_for(exact)
+    batches = labelled_batches(exact)
     indexed = [batch | {"index": torch.arange(len(batch["labels"])) + 10 * i} for i, batch in enumerate(batches)]
     for estimate in (
         lambda model: head_importance(model, batches, normalise=False)["self"],

@@ -23,30 +23,12 @@ from tests.support.families import (
     NEURONS,
     PAD,
     assert_left_as_it_was,
-    batch_for,
+    labelled_batches,
     one_by_one,
     tiny,
 )
 
 ROWS = 8
-
-
-def batches_for(model: PreTrainedModel, sizes: tuple[int, ...] = (4, 1, 3)) -> list[Batch]:
-    """Batches with labels, or answers for a model that has two outputs a token."""
-    generator = torch.Generator().manual_seed(2)
-    batches, start = [], 0
-    for seed, size in enumerate(sizes):
-        batch = batch_for(model, rows=size, length=8 + seed, seed=seed)
-        if type(model).__name__.endswith("ForQuestionAnswering"):
-            for name in ("start_positions", "end_positions"):
-                batch[name] = torch.randint(3, (size,), generator=generator)
-        elif model.config.num_labels == 1:
-            batch["labels"] = torch.randn(size, generator=generator)
-        else:
-            batch["labels"] = torch.randint(LABELS, (size,), generator=generator)
-        batches.append(batch | {"index": torch.arange(start, start + size)})
-        start += size
-    return batches
 
 
 def through_gates(model: PreTrainedModel, batches: list[Batch]) -> UnitTensors:
@@ -77,7 +59,7 @@ def test_groups_of_the_released_code() -> None:
 
 
 def test_classifiers_of_every_family(model: PreTrainedModel) -> None:
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     found = mask_gradients(model, batches)
     assert found.heads.dtype == found.neurons.dtype == torch.float64
     assert found.heads.shape[0] == ROWS and found.neurons.shape[-1] == NEURONS
@@ -90,7 +72,7 @@ def test_classifiers_of_every_family(model: PreTrainedModel) -> None:
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_question_answering_of_every_family(family: str, attention: str) -> None:
     model = tiny(family, attention, head=AutoModelForQuestionAnswering, num_labels=2)
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     assert_equal(mask_gradients(model, batches), through_gates(model, batches))
 
 
@@ -107,7 +89,7 @@ def with_pads(batch: Batch, pads: int = 11) -> Batch:
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_padding_is_no_answer(family: str, labels: str) -> None:
     model = tiny(family, head=AutoModelForQuestionAnswering, num_labels=2)
-    batches = one_by_one(batches_for(model))
+    batches = one_by_one(labelled_batches(model))
     longer = [with_pads(batch) for batch in batches]
     found, padded = (mask_gradients(model, rows, labels=labels) for rows in (batches, longer))
     torch.testing.assert_close(padded.heads, found.heads, rtol=0, atol=1e-10)
@@ -124,7 +106,7 @@ def test_padding_is_no_answer(family: str, labels: str) -> None:
 def test_the_released_code_lets_padding_compete() -> None:
     """Its loss is the model's own, softmax over all places of the batch."""
     model = tiny("bert", head=AutoModelForQuestionAnswering, num_labels=2)
-    [batch] = batches_for(model, (3,))
+    [batch] = labelled_batches(model, (3,))
     batch = with_pads(batch)
     ones = Masks.ones(prunekit.describe(model), torch.float64)
     heads = ones.heads["self"].requires_grad_()
@@ -139,13 +121,13 @@ def test_the_released_code_lets_padding_compete() -> None:
 
 def test_regression() -> None:
     model = tiny("roberta", num_labels=1)
-    assert_equal(mask_gradients(model, batches_for(model)), through_gates(model, batches_for(model)))
+    assert_equal(mask_gradients(model, labelled_batches(model)), through_gates(model, labelled_batches(model)))
 
 
 @pytest.mark.parametrize("family", ["bert", "albert"])
 def test_finite_differences_one_example_at_a_time(family: str) -> None:
     model = tiny(family)
-    batches, step = batches_for(model, sizes=(2, 1)), 1e-5
+    batches, step = labelled_batches(model, sizes=(2, 1)), 1e-5
     found = mask_gradients(model, batches)
 
     def loss(row: Batch, kind: str, layer: int, unit: int, gate: float) -> float:
@@ -164,7 +146,7 @@ def test_finite_differences_one_example_at_a_time(family: str) -> None:
 @pytest.mark.parametrize("family", ["distilbert", "albert"])
 def test_batches_padding_and_order_do_not_matter(family: str) -> None:
     model = tiny(family)
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     together = mask_gradients(model, batches)
     assert_equal(mask_gradients(model, one_by_one(batches)[::-1]), together)
     without_index = [{name: value for name, value in batch.items() if name != "index"} for batch in batches]
@@ -174,7 +156,7 @@ def test_batches_padding_and_order_do_not_matter(family: str) -> None:
 @pytest.mark.parametrize("head", [None, AutoModelForQuestionAnswering])
 def test_predicted_labels_are_the_model_s_own(head: type | None) -> None:
     model = tiny("electra", head=head, num_labels=2) if head else tiny("electra")
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     replaced = []
     for batch in batches:
         with torch.no_grad():
@@ -201,7 +183,7 @@ def test_uneven_widths_and_removed_sublayers() -> None:
     masks.layers["ffn"][0] = False
     model = prunekit.prune(dense, masks)
     exists = Masks.ones(prunekit.describe(model))
-    found, batches = mask_gradients(model, batches_for(model)), batches_for(model)
+    found, batches = mask_gradients(model, labelled_batches(model)), labelled_batches(model)
     assert torch.equal((found.heads != 0).any(0), exists.heads["self"])
     assert torch.equal((found.neurons != 0).any(0), exists.neurons)
     assert_equal(found, through_gates(model, batches))
@@ -212,24 +194,24 @@ def test_no_unit_is_left() -> None:
     masks.heads["self"][:] = False
     masks.neurons[:] = False
     model = prunekit.prune(tiny("bert"), masks)
-    found = mask_gradients(model, batches_for(model))
+    found = mask_gradients(model, labelled_batches(model))
     assert found.heads.shape == (ROWS, LAYERS, 0) and found.neurons.shape == (ROWS, LAYERS, 0)
 
 
 def test_model_is_left_as_it_was_and_progress_counts_rows() -> None:
-    assert_left_as_it_was(lambda model, progress: mask_gradients(model, batches_for(model), progress=progress))
+    assert_left_as_it_was(lambda model, progress: mask_gradients(model, labelled_batches(model), progress=progress))
 
 
 def test_bad_input() -> None:
     model = tiny("bert")
     with pytest.raises(UserError, match="labels=golden: not known, there are gold, predicted"):
-        mask_gradients(model, batches_for(model), labels="golden")
+        mask_gradients(model, labelled_batches(model), labels="golden")
     with pytest.raises(UserError, match="no examples"):
         mask_gradients(model, [])
     regression = tiny("bert", num_labels=1)
     with pytest.raises(UserError, match="labels=predicted: a regression model"):
-        mask_gradients(regression, batches_for(regression), labels="predicted")
-    batches = batches_for(model)
+        mask_gradients(regression, labelled_batches(regression), labels="predicted")
+    batches = labelled_batches(model)
     batches[0]["input_ids"][batches[0]["input_ids"] == 30] = 31
     batches[1]["input_ids"][0, 1] = 30
     with torch.no_grad():
@@ -244,7 +226,7 @@ def test_a_model_that_computes_something_else_is_refused() -> None:
     block = prunekit.models.blocks.blocks(model)[1]
     block.module.register_forward_hook(lambda _module, _inputs, output: 2 * output)
     with pytest.raises(RuntimeError, match="do not give the model's own logits"):
-        mask_gradients(model, batches_for(model))
+        mask_gradients(model, labelled_batches(model))
 
 
 def random_units(rows: int, heads: tuple[int, int] = (2, 3), neurons: tuple[int, int] = (2, 5)) -> UnitTensors:
@@ -254,7 +236,7 @@ def random_units(rows: int, heads: tuple[int, int] = (2, 3), neurons: tuple[int,
 
 def test_gradients_by_batch_are_those_of_the_mean_loss() -> None:
     model = tiny("bert", num_labels=LABELS)
-    batches = batches_for(model)
+    batches = labelled_batches(model)
     found = by_batch(mask_gradients(model, batches), size=3)
     ones = Masks.ones(prunekit.describe(model), torch.float64)
     rows = one_by_one(batches)

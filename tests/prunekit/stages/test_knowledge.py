@@ -18,8 +18,7 @@ from prunekit.stages.score.gradients import mask_gradients
 from prunekit.stages.score.knowledge import derivatives_and_squares
 from prunekit.stages.units import UnitTensors
 from prunekit.support.errors import UserError
-from tests.prunekit.stages.test_gradients import batches_for
-from tests.support.families import FAMILY_NAMES, LAYERS, one_by_one, tiny
+from tests.support.families import FAMILY_NAMES, LAYERS, labelled_batches, one_by_one, tiny
 
 PLACES = [f"{layer}.{sublayer}" for layer in range(LAYERS) for sublayer in ("attention", "ffn")]
 
@@ -27,7 +26,7 @@ PLACES = [f"{layer}.{sublayer}" for layer in range(LAYERS) for sublayer in ("att
 def found_from(model: PreTrainedModel, at: int, losses: Any = example_losses) -> dict[str, tuple[Tensor, Tensor]]:
     """From PLACES[at] on, the hidden states brought there by unchanged layers."""
     with ExitStack() as files, torch.no_grad():
-        streams = ResidualStreams(model, batches_for(model), 20, files)
+        streams = ResidualStreams(model, labelled_batches(model), 20, files)
         for place in PLACES[:at]:
             layer, sublayer = place.split(".")
             streams.advance(sublayer, blocks(model)[int(layer)])
@@ -58,8 +57,8 @@ def features_of_rows(model: PreTrainedModel, batches: list[Batch]) -> dict[str, 
 
 
 def assert_those_of_the_whole(model: PreTrainedModel, at: int) -> None:
-    whole: UnitTensors = mask_gradients(model, batches_for(model))
-    features = features_of_rows(model, batches_for(model))
+    whole: UnitTensors = mask_gradients(model, labelled_batches(model))
+    features = features_of_rows(model, labelled_batches(model))
     found = found_from(model, at)
     assert list(found) == PLACES[at:]
     for place, (derivatives, squares) in found.items():

@@ -5,6 +5,9 @@ METHOD ?= fisher
 OVERRIDES ?=
 BIN := .venv/bin
 READY := .venv/.installed
+# Where Python may not keep what it compiled, as in many containers, each of hundreds of processes would compile torch
+# and transformers anew, five seconds a process.
+export PYTHONDONTWRITEBYTECODE :=
 # One process a core with one thread each; tests of a file share its teacher, so a file stays in one process, and the
 # files come in the order of tests/conftest.py, the long ones first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder

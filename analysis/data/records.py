@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +118,10 @@ class Record:
     """By stage how quiet the machine was; empty in older records."""
     timed_again: Record | None = None
     """A later run that timed the shape of this one's pruned model on the same machine."""
+    _tables: dict[tuple[str, tuple[tuple[str, str], ...]], pd.DataFrame] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What :meth:`table` has read: claims, figures and tables of a page ask for the same."""
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``.
@@ -140,7 +144,7 @@ class Record:
         return lines
 
     def table(self, name: str, columns: Mapping[str, str]) -> pd.DataFrame:
-        """Read ``tables/NAME.csv``.
+        """``tables/NAME.csv``, read when it is asked for first.
 
         Arguments:
             columns: the needed columns and their kind: ``int``, ``float``, ``bool`` or ``str``.
@@ -148,6 +152,12 @@ class Record:
         Raises:
             DamagedRecordError: the file is missing, cut off, lacks a column, or holds a wrong value.
         """
+        key = name, tuple(columns.items())
+        if key not in self._tables:
+            self._tables[key] = self._read_table(name, columns)
+        return self._tables[key].copy()
+
+    def _read_table(self, name: str, columns: Mapping[str, str]) -> pd.DataFrame:
         import pandas as pd
 
         path = self.table_path(name)

@@ -55,7 +55,8 @@ def procedure(config: LatencyTableSettings, run: Run) -> None:
     from prunekit.models.pretrained import on_device
     from prunekit.runs.run_data import evaluation_rows
     from prunekit.runs.teachers import new_model, teacher_record
-    from prunekit.stages.search.latency import SUBLAYERS, latency_table
+    from prunekit.stages.score.projection_inputs import SUBLAYERS
+    from prunekit.stages.search.latency import latency_table
 
     model: PreTrainedModel
     if config.teacher is not None:

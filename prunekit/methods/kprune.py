@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -31,7 +31,11 @@ from prunekit.stages.score.knowledge import (
     with_whole_outputs,
 )
 from prunekit.stages.score.projection_inputs import projections
+from prunekit.stages.search.budget import Budget
 from prunekit.support.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +71,7 @@ class Kprune(Method):
             raise UserError("budget: method=kprune gives every unit its own cost, use budget=mac or budget=parameters")
         check_tunable(model, "another method")
         whole = blocks(model)
-        costs = {
-            f"{block.layer}.{sublayer}": float(cost[1])
-            for block, pair in zip(whole, zip(*[iter(budget.costs(model))] * 2, strict=True), strict=True)
-            for (sublayer, _, units, _), cost in zip(projections(block), pair, strict=True)
-            if units
-        }
+        costs, macs = (_unit_costs(model, by) for by in (budget, replace(budget, kind="mac")))
         left = budget.limit(model)
         if min(costs.values()) > left:
             raise budget.out_of_reach(model, min(costs.values()))
@@ -88,8 +87,8 @@ class Kprune(Method):
                     kept = torch.ones(units, dtype=torch.bool)
                     if units:
                         place = f"{block.layer}.{sublayer}"
-                        knowledge = self._knowledge(now, answered, streams, block.layer, sublayer, costs)
-                        kept, _ = kept_by_threshold(knowledge, costs, left, place)
+                        knowledge = self._knowledge(now, answered, streams, block.layer, sublayer, macs)
+                        kept = kept_by_threshold(knowledge, costs, left, place)
                         left -= costs[place] * int(kept.sum())
                     features = kept.repeat_interleave(size).nonzero().flatten().to(model.device)
                     damping = None if self.variant == "released" else self.damping
@@ -98,10 +97,12 @@ class Kprune(Method):
                     now = result.smaller(model)
                     streams.advance(sublayer, blocks(now)[block.layer])
                     advance(1)
+        if left == budget.limit(model):  # what knows most anywhere never fitted
+            raise budget.out_of_reach(model, costs[list(costs)[-1]], "a unit of the last sublayer")
         yield result
 
     def _knowledge(
-        self, now: Any, answered: Any, streams: ResidualStreams, layer: int, sublayer: str, costs: dict[str, float]
+        self, now: Any, answered: Any, streams: ResidualStreams, layer: int, sublayer: str, macs: dict[str, float]
     ) -> dict[str, Tensor]:
         """K of the units of a sublayer and of all after it, by ``LAYER.SUBLAYER``."""
         divergence = partial(divergences, temperature=self.temperature)
@@ -116,11 +117,22 @@ class Kprune(Method):
             place: unit_knowledge(
                 units[place][0].get_parameter("weight").cpu(),
                 mean_squares(group_means(gradients, GROUP) if self.variant == "released" else gradients),
-                squares, flops=costs[place], predictive=self.predictive, representational=self.representational,
+                squares, flops=macs[place], predictive=self.predictive, representational=self.representational,
                 importance=units[place][1],
             )
             for place, (gradients, squares) in found.items()
         }  # fmt: skip
+
+
+def _unit_costs(model: PreTrainedModel, budget: Budget) -> dict[str, float]:
+    """Of one unit of every sublayer that has units, by ``LAYER.SUBLAYER``, in the order of the layers."""
+    costs = iter(budget.costs(model))
+    return {
+        f"{block.layer}.{sublayer}": float(cost[1])
+        for block in blocks(model)
+        for (sublayer, _, units, _), cost in zip(projections(block), costs, strict=False)
+        if units
+    }
 
 
 def _with(

@@ -84,7 +84,9 @@ class Ziplm(Method):
                     left = counts[place]
                     at = levels.counts.tolist().index(left)
                     error = float((levels.measured[at] / levels.power.clamp_min(1e-300)).sqrt())
-                    if left:
+                    if left == levels.units:
+                        status = "skipped: nothing is gone"
+                    elif left:
                         damping = float(levels.damping)  # more than asked for: its normal equations are singular so
                         status = "tuned with more damping" if damping > self.damping else "tuned"
                 report.append({

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from prunekit.stages.levels.database import Counts, LevelDatabase
+from prunekit.stages.score.projection_inputs import SUBLAYERS
 from prunekit.stages.search.knapsack import choose
 
-STEPS = 40
 CHANGED = 0.25
 """Share of the sensitivities that a step of the local search changes."""
 SPREAD = 1.0
@@ -40,7 +40,7 @@ class Stitching:
                 and so on, as :meth:`prunekit.stages.search.budget.Budget.costs` has them.
             limit: what all sublayers together may cost.
         """
-        places = [f"{at // 2}.{('attention', 'ffn')[at % 2]}" for at in range(len(costs))]
+        places = [f"{at // 2}.{SUBLAYERS[at % 2]}" for at in range(len(costs))]
         self.places = list(database.sublayers)
         levels = [database.sublayers[place] for place in self.places]
         self.counts = [one.counts.numpy() for one in levels]

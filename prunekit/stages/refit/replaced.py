@@ -33,9 +33,11 @@ def replaced(model: PreTrainedModel, weights: Mapping[str, Tensor]) -> Iterator[
     for name, value in weights.items():
         if name not in parameters:
             raise UserError(f"weights: {name} is no parameter of this {type(model).__name__}")
-        if value.shape != parameters[name].shape or not value.isfinite().all():
+        if value.shape != parameters[name].shape:
             wanted = tuple(parameters[name].shape)
-            raise UserError(f"weights: {name} should be finite and {wanted}, it is {tuple(value.shape)}")
+            raise UserError(f"weights: {name} should be {wanted}, it is {tuple(value.shape)}")
+        if not value.isfinite().all():
+            raise UserError(f"weights: {name} has values that are not finite")
     own = {name: parameters[name].data for name in weights}
     try:
         for name, value in weights.items():

@@ -107,6 +107,8 @@ class ResidualStreams:
             if weight is not None:
                 features = features_of(now, sublayer, x)[..., kept].flatten(0, 1)
                 rest = rest - features @ weight.T
+                if damping is None:  # rounding of float32 would be inverted as if it were directions
+                    features, rest = features.double(), rest.double()
                 products += features.T @ features
                 moments += features.T @ rest
             missing += float(rest.square().sum(dtype=torch.float64))

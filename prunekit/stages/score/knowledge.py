@@ -36,8 +36,13 @@ def check_predicts(model: PreTrainedModel) -> None:
     """Refuse a model whose answers cannot be compared with those of a smaller one.
 
     Raises:
-        UserError: it has no task head, or one that is not in :data:`PREDICTING`.
+        UserError: it has no task head, or one that is not in :data:`PREDICTING`, or gives several labels at once.
     """
+    if getattr(model.config, "problem_type", None) == "multi_label_classification":
+        raise UserError(
+            f"{type(model).__name__}: problem_type=multi_label_classification gives several labels at once; this "
+            "method compares one distribution an example; fisher, flap, magnitude and random prune such models"
+        )
     if (head := task_head(model)) not in PREDICTING:
         what = "has no task head, and so" if head == "Model" else "gives"
         raise UserError(
@@ -63,14 +68,14 @@ def divergences(output: Any, batch: Batch, temperature: float) -> Tensor:
         own = at_least_float32(getattr(output, name))
         whole = batch[WHOLE + name].to(own)
         if name != "logits":  # a place of the text each
-            tokens = batch["attention_mask"].bool()
+            tokens = batch["attention_mask"].to(own.device).bool()
             own, whole = own.masked_fill(~tokens, -1e4), whole.masked_fill(~tokens, -1e4)
         if own.shape[-1] == 1:
             return (own - whole).square().sum(-1)
         ours, theirs = (F.log_softmax(logits / temperature, -1) for logits in (own, whole))
         divergence = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(-1) * temperature**2
         if divergence.dim() == 2:
-            divergence = divergence.where(labelled_tokens(batch), 0.0).sum(1)
+            divergence = divergence.where(labelled_tokens(batch).to(divergence.device), 0.0).sum(1)
         parts.append(divergence)
     return torch.stack(parts).mean(0)
 
@@ -191,7 +196,7 @@ def unit_knowledge(
 
 def kept_by_threshold(
     knowledge: Mapping[str, Tensor], costs: Mapping[str, float], budget: float, place: str
-) -> tuple[Tensor, float]:
+) -> Tensor:
     """The units of one sublayer above the one threshold at which all units together fit a budget.
 
     Args:
@@ -200,7 +205,7 @@ def kept_by_threshold(
         budget: what all that are kept may cost.
 
     Returns:
-        bool, (unit,), and the least K that is kept anywhere; infinity where nothing is.
+        bool, (unit,).
     """
     places = list(knowledge)
     values = torch.cat([knowledge[one] for one in places]).cpu()
@@ -210,5 +215,4 @@ def kept_by_threshold(
     kept = torch.zeros(len(values), dtype=torch.bool)
     kept[order[:fitting]] = True
     start = sum(len(knowledge[one]) for one in places[: places.index(place)])
-    threshold = float(values[order[fitting - 1]]) if fitting else float("inf")
-    return kept[start : start + len(knowledge[place])], threshold
+    return kept[start : start + len(knowledge[place])]

@@ -18,6 +18,7 @@ from prunekit.models.blocks import Block, blocks, describe, install_attention
 from prunekit.models.families.table import encoder_of
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import shrink_attention, shrink_ffn
+from prunekit.stages.score.projection_inputs import SUBLAYERS
 from prunekit.support.cache import Cache, EntryKind, Json
 from prunekit.support.devices import autocast, describe_device
 from prunekit.support.errors import UserError
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TABLES = EntryKind("latency", revision=2, alone=True)
-
-SUBLAYERS = ("attention", "ffn")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from prunekit.models.masks import Masks
 from prunekit.stages.search.budget import Budget
 from prunekit.stages.search.mac_search import additive
 from prunekit.stages.units import UnitTensors
+from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,7 +31,8 @@ def uniform_search(
         all_heads: keep all heads, whose size times their number is then the hidden size, as stock encoders have it.
 
     Raises:
-        UserError: a constraint below what one head (or all) and one neuron a layer cost, scores as in
+        UserError: a model without heads or without neurons, a constraint below what one head (or all) and one neuron a
+            layer cost, scores as in
             :func:`prunekit.stages.search.under_budget.search`.
     """
     masks = Masks.ones(describe(model))
@@ -58,7 +60,8 @@ def uniform_share(
         all_heads: of the neurons only; keep all heads.
 
     Raises:
-        UserError: a constraint below what one head (or all) and one neuron a layer cost.
+        UserError: a model without heads or without neurons, a constraint below what one head (or all) and one neuron a
+            layer cost.
     """
     masks = Masks.ones(describe(model))
     heads, neurons = _costs(model, budget, masks)
@@ -99,6 +102,9 @@ def _sums(values: Tensor, exists: Tensor) -> np.ndarray:
 
 def _costs(model: PreTrainedModel, budget: Budget, masks: Masks) -> tuple[np.ndarray, np.ndarray]:
     """What all layers cost together with 0, 1, 2, ... heads each, and with as many neurons, (unit + 1,)."""
+    for name, mask in (("heads", masks.heads["self"]), ("neurons", masks.neurons)):
+        if not mask.any():
+            raise UserError(f"uniform: this model has no {name} left, and a uniform shape has some in every layer")
     costs = budget.costs(model)
     sums = []
     for rows, width in ((costs[0::2], masks.heads["self"].shape[1]), (costs[1::2], masks.neurons.shape[1])):

@@ -110,6 +110,13 @@ def test_labels_that_say_nothing_are_of_any_task() -> None:
         prunekit.compress(model, [{**batch_for(model, 4, 6), "labels": labels}], method="random")
 
 
+@pytest.mark.parametrize("method", ["kprune", "ziplm"])
+def test_several_labels_at_once_are_no_distribution(method: str) -> None:
+    model = tiny("bert", num_labels=3, problem_type="multi_label_classification")
+    with pytest.raises(UserError, match="several labels at once; this method compares one distribution an example"):
+        prunekit.compress(model, [batch_for(model, 4, 6)], method=method)
+
+
 @pytest.mark.parametrize(
     ("settings", "labels"),
     [

@@ -15,10 +15,11 @@ from transformers import PreTrainedModel
 from prunekit.methods.common.method import Compression
 from prunekit.methods.common.problem import Problem
 from prunekit.methods.kprune import Kprune
-from prunekit.models.blocks import Block, blocks
-from prunekit.models.costs import head_macs, neuron_macs
+from prunekit.models.blocks import Block, blocks, describe
+from prunekit.models.costs import head_macs, head_weights, neuron_macs, neuron_weights
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
+from prunekit.models.surgery import prune
 from prunekit.stages.search.budget import Budget
 from prunekit.support.errors import UserError
 from tests.support.families import HEADS, HIDDEN, LAYERS, NEURONS, batch_for, logits, one_by_one, tiny
@@ -40,11 +41,17 @@ class Plain:
     """The same, written out. A unit that is gone has columns of zeros."""
 
     def __init__(
-        self, model: PreTrainedModel, rows: list[dict[str, Tensor]], constraint: float, released: bool
+        self,
+        model: PreTrainedModel,
+        rows: list[dict[str, Tensor]],
+        constraint: float,
+        released: bool,
+        cost: dict[str, int] | None = None,
     ) -> None:
         self.whole, self.now, self.rows, self.released = model, copy.deepcopy(model), rows, released
         size = HIDDEN // HEADS
-        self.cost = {"attention": head_macs(HIDDEN, size, LENGTH), "ffn": neuron_macs(HIDDEN, LENGTH)}
+        self.macs = {"attention": head_macs(HIDDEN, size, LENGTH), "ffn": neuron_macs(HIDDEN, LENGTH)}
+        self.cost = cost or self.macs
         self.size = {"attention": size, "ffn": 1}
         self.number = {"attention": HEADS, "ffn": NEURONS}
         self.left = constraint * LAYERS * sum(self.cost[one] * self.number[one] for one in self.cost)
@@ -81,7 +88,7 @@ class Plain:
                 ]
                 gradient = gradients[sublayer][:, layer, unit]
                 known = PREDICTIVE * float(gradient.square().mean()) / 2 + REPRESENTATIONAL * sum(seen) / size
-                scores[layer, sublayer, unit] = known / self.cost[sublayer] * (MU if sublayer == "attention" else 1)
+                scores[layer, sublayer, unit] = known / self.macs[sublayer] * (MU if sublayer == "attention" else 1)
         return scores
 
     def gradients(self) -> dict[str, Tensor]:
@@ -174,9 +181,10 @@ def test_the_refit_is_worth_it_and_says_by_how_much() -> None:
     assert sum(row["error_after"] for row in fitted) < 0.8 * sum(row["error_before"] for row in fitted)
 
 
-def test_the_released_solution_counts_the_directions_that_it_leaves_out() -> None:
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_released_solution_counts_the_directions_that_it_leaves_out(dtype: torch.dtype) -> None:
     """Fewer tokens than neurons: FᵀF has the rank of the tokens. With damping none is left out."""
-    model, tokens = tiny("bert"), 6
+    model, tokens = tiny("bert", dtype=dtype), 6
     few = [batch_for(model, 1, tokens)]
     few[0]["attention_mask"] = torch.ones_like(few[0]["attention_mask"])
     released, paper = (compressed(model, few, 0.7, variant=variant).report for variant in ("released", "paper"))
@@ -197,6 +205,40 @@ def test_what_it_cannot_do(family: str, kind: str, options: dict[str, Any], mess
     problem = Problem(model, [batch_for(model)], Budget(0.5, kind, LENGTH))
     with pytest.raises(UserError, match=message):
         list(Kprune(**options).compress(problem))
+
+
+def test_a_model_that_would_be_left_without_a_unit_is_refused() -> None:
+    """Heads, a unit of which costs more than the budget, know most, and no neuron is reached."""
+    model = tiny("bert")
+    masks = Masks.ones(describe(model))
+    masks.neurons[-1] = False
+    shrunk = prune(model, masks)
+    head, neuron = head_macs(HIDDEN, HIDDEN // HEADS, LENGTH), neuron_macs(HIDDEN, LENGTH)
+    dense = LAYERS * HEADS * head + (LAYERS - 1) * NEURONS * neuron
+    assert 3 * neuron < head
+    problem = Problem(shrunk, [batch_for(model)], Budget(2 * neuron / dense, "mac", LENGTH))
+    [kept] = list(Kprune(head_weight=0).compress(problem))
+    assert int(kept.masks.neurons.sum()) == 2 and not kept.masks.heads["self"].any()
+    with pytest.raises(UserError, match="leaves no room for a unit of the last sublayer; it can go down to"):
+        list(Kprune(head_weight=1e6).compress(problem))
+
+
+def test_scores_are_by_macs_whatever_the_budget() -> None:
+    """Head and neuron cost otherwise in parameters, and the same units know most."""
+    model = tiny("bert")
+    batches = [batch_for(model, 8, LENGTH, seed) for seed in range(3)]
+    head, neuron = head_weights(HIDDEN, HIDDEN // HEADS), neuron_weights(HIDDEN)
+    problem = Problem(model, batches, Budget(0.5, "parameters", LENGTH))
+    plain = Plain(model, one_by_one(batches), 0.5, False, cost={"attention": head, "ffn": neuron})
+    [result] = list(
+        Kprune(
+            predictive=PREDICTIVE, representational=REPRESENTATIONAL, head_weight=MU, temperature=TEMPERATURE,
+            damping=DAMPING,
+        ).compress(problem)
+    )  # fmt: skip
+    assert {(layer, sublayer): mask[layer].nonzero().flatten().tolist()
+            for sublayer, mask in (("attention", result.masks.heads["self"]), ("ffn", result.masks.neurons))
+            for layer in range(LAYERS)} == plain.kept  # fmt: skip
 
 
 def test_a_budget_without_room_for_a_unit() -> None:

@@ -22,7 +22,7 @@ from prunekit.stages.score.projection_inputs import input_statistics, projection
 from prunekit.stages.search.budget import Budget
 from prunekit.support.cache import EntryKind
 from prunekit.support.errors import UserError
-from tests.support.families import batch_for, logits, tiny
+from tests.support.families import HEADS, NEURONS, batch_for, logits, tiny
 from tests.support.second_order import best_weight
 
 LENGTH = 9
@@ -99,6 +99,17 @@ def test_budget_met_and_gated_is_removed(family: str, kind: str) -> None:
             with replaced(model, step.weights), gated(model, step.masks):
                 expected = logits(model, batch_for(model))
             torch.testing.assert_close(logits(step.smaller(model), batch_for(model)), expected, rtol=0, atol=1e-9)
+
+
+def test_a_sublayer_that_keeps_all_units_is_not_called_tuned() -> None:
+    seen = set()
+    for step in outcomes(tiny("bert"), 0.97):
+        kept = {"attention": step.masks.heads["self"].sum(1), "ffn": step.masks.neurons.sum(1)}
+        for row in step.report:
+            whole = int(kept[row["sublayer"]][row["layer"]]) == {"attention": HEADS, "ffn": NEURONS}[row["sublayer"]]
+            assert row["status"] == ("skipped: nothing is gone" if whole else "tuned")
+            seen.add(whole)
+    assert seen == {True, False}
 
 
 def test_updates_are_worth_it() -> None:

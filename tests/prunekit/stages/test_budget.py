@@ -11,9 +11,10 @@ import torch
 import prunekit
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
+from prunekit.models.surgery import prune
 from prunekit.stages.search.budget import Budget
 from prunekit.stages.search.under_budget import search
-from prunekit.stages.search.uniform import uniform_share
+from prunekit.stages.search.uniform import uniform_search, uniform_share
 from prunekit.stages.units import UnitTensors
 from prunekit.support.errors import UserError
 from tests.support.families import tiny
@@ -95,6 +96,17 @@ def test_a_uniform_search_finds_the_best_of_all_uniform_masks(kind: str, constra
     assert len(set(found.heads["self"].sum(1).tolist())) == len(set(found.neurons.sum(1).tolist())) == 1
     assert worth(values, found) == pytest.approx(best)
     assert best <= worth(values, search(values, model, budget)) + 1e-9  # a free shape is never worse
+
+
+@pytest.mark.parametrize("kind", ["heads", "neurons"])
+def test_a_uniform_shape_needs_heads_and_neurons(kind: str) -> None:
+    masks = Masks.ones(describe(tiny("bert")))
+    (masks.heads["self"] if kind == "heads" else masks.neurons)[:] = False
+    model = prune(tiny("bert"), masks)
+    values = scores(0, 3, *((0, 24) if kind == "heads" else (4, 0)))
+    for searched in (uniform_search, uniform_share):
+        with pytest.raises(UserError, match=f"uniform: this model has no {kind} left"):
+            searched(values, model, Budget(0.5, "mac", 9))
 
 
 def test_a_uniform_share_is_the_same_of_heads_and_neurons() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from prunekit.data.kinds import example_losses
 from prunekit.models.blocks import Block, blocks
 from prunekit.stages.refit.residual_refit import ResidualStreams
 from prunekit.stages.score.gradients import mask_gradients
-from prunekit.stages.score.knowledge import derivatives_and_squares
+from prunekit.stages.score.knowledge import derivatives_and_squares, divergences
 from prunekit.stages.units import UnitTensors
 from prunekit.support.errors import UserError
 from tests.support.families import FAMILY_NAMES, LAYERS, labelled_batches, one_by_one, tiny
@@ -80,6 +81,17 @@ def test_from_any_sublayer(at: int) -> None:
 
 def test_places_of_an_answer() -> None:
     assert_those_of_the_whole(tiny("roberta", head=AutoModelForQuestionAnswering, num_labels=2), 2)
+
+
+@pytest.mark.parametrize("kind", ["places", "tags"])
+def test_outputs_on_another_device_than_the_batch(kind: str) -> None:
+    """The meta device stands for a GPU, which refuses operands of the CPU as well."""
+    mask = torch.ones(2, 5, dtype=torch.long)
+    whole = torch.randn(2, 5) if kind == "places" else torch.randn(2, 5, 3)
+    names = ("start_logits", "end_logits") if kind == "places" else ("logits",)
+    batch = {"attention_mask": mask, "labels": mask} | {f"whole_{name}": whole for name in names}
+    output = SimpleNamespace(**{name: whole.to("meta") for name in names})
+    assert divergences(output, batch, 2.0).device.type == "meta"
 
 
 def test_example_that_is_not_finite_is_named() -> None:

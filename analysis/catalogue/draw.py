@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from analysis.catalogue import commands
 from analysis.catalogue.all_claims import for_terminal, judge, table_of_all
 from analysis.catalogue.chapters import CHAPTERS, Chapter, Part
+from analysis.data.columns import DamagedRecordError
 from analysis.data.groups import Group, Setting, by_setting, folder_names, setting_of
 from analysis.data.loading import Journal, load
 from analysis.data.marks.teacher_names import with_names_of_teachers
-from analysis.data.records import TIMING_VERBS, DamagedRecordError, Record, read_record
+from analysis.data.records import TIMING_VERBS, Record, read_record
 from analysis.render.output import Drawing, Item, Table
 from prunekit.support.errors import UserError
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from analysis.catalogue import options
 from analysis.compare.pairs import Answered, Paired, compare_pair
+from analysis.data.columns import DamagedRecordError
 from analysis.data.recorded_answers import answers_of
-from analysis.data.records import DamagedRecordError, Record, read_record
+from analysis.data.records import Record, read_record
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:

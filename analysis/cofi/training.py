@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analysis.cofi.runs import by_method, compared
+from analysis.data.columns import DamagedRecordError
 from analysis.data.groups import Group, by_condition, by_setting, teacher_of
 from analysis.data.loading import Journal
-from analysis.data.records import DamagedRecordError
 from analysis.render.output import Drawing, Item, file_name
 from analysis.render.style import (
     BLUE,

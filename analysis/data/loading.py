@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.data.columns import DamagedRecordError
 from analysis.data.contents import disagreement, of_one_content, warn_of_other_weights, without_replaced
 from analysis.data.marks.quiet import disturbed
 from analysis.data.marks.teacher_names import with_names_of_teachers
-from analysis.data.records import TIMING_VERBS, DamagedRecordError, Record, read_record
+from analysis.data.records import TIMING_VERBS, Record, read_record
 from analysis.data.wandb_offline import OfflineRun, log_in, offline_runs
 from prunekit.support.errors import UserError
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.data.columns import DamagedRecordError
 from analysis.data.loading import Journal
-from analysis.data.records import DamagedRecordError, Record
+from analysis.data.records import Record
 from prunekit.runs.schema.answer_file import FILE, read_answers
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.data.columns import least_of, typed_column, wrong_values
+from analysis.data.columns import DamagedRecordError, read_columns
 from prunekit.runs.schema.fields import TableSchema
 from prunekit.runs.schema.records import damage
 from prunekit.runs.schema.table_rows import rows_expected, rows_problem
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 TIMING_VERBS = ("time_inference", "time_decoding", "benchmark", "latency_table")
 """The verbs that report no score: only their records may come from random weights, and hardware tells them apart."""
-
-
-class DamagedRecordError(Exception):
-    """A file of a run record that cannot be used; the message names the file and what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -154,43 +150,15 @@ class Record:
         """
         key = name, tuple(columns.items())
         if key not in self._tables:
-            self._tables[key] = self._read_table(name, columns)
+            path, schema = self.table_path(name), self.schema_of(name)
+            frame = read_columns(path, columns, schema)
+            if schema is not None:
+                names = [key for key in schema.keys if key in frame]
+                keys = list(frame[names].itertuples(index=False, name=None))
+                if problem := rows_problem(schema, names, keys, self.rows_expected(schema)):
+                    raise DamagedRecordError(f"{path}: {problem}")
+            self._tables[key] = frame
         return self._tables[key].copy()
-
-    def _read_table(self, name: str, columns: Mapping[str, str]) -> pd.DataFrame:
-        import pandas as pd
-
-        path = self.table_path(name)
-        try:
-            text = path.read_bytes()
-            if not text.endswith(b"\n"):
-                raise DamagedRecordError(f"{path}: cut off (the last line has no end)")
-            if b"\0" in text:
-                raise DamagedRecordError(f"{path}: a NUL in it")
-            frame = pd.read_csv(path)
-        except FileNotFoundError:
-            raise DamagedRecordError(f"{path}: missing") from None
-        except (OSError, ValueError) as error:
-            raise DamagedRecordError(f"{path}: {first_line(error)}") from None
-        absent = [column for column in columns if column not in frame]
-        if absent:
-            raise DamagedRecordError(f"{path}: no column {', '.join(absent)}")
-        if frame.empty:
-            raise DamagedRecordError(f"{path}: no rows")
-        schema = self.schema_of(name)
-        for column, kind in columns.items():
-            least = least_of(schema, column)
-            if (wrong := wrong_values(frame[column], kind, least)).any():
-                needed = {"bool": "True or False", "int": "a whole number"}.get(kind, "a number")
-                needed += "" if least is None else f" of at least {least:g}"
-                raise DamagedRecordError(f"{path}, line {int(wrong.argmax()) + 2}: column {column} must be {needed}")
-            frame[column] = typed_column(frame[column], kind)
-        if schema is not None:
-            names = [key for key in schema.keys if key in frame]
-            keys = list(frame[names].itertuples(index=False, name=None))
-            if problem := rows_problem(schema, names, keys, self.rows_expected(schema)):
-                raise DamagedRecordError(f"{path}: {problem}")
-        return frame
 
     def schema_of(self, table: str) -> TableSchema | None:
         """What is known of a table; None where its verb has none of that name."""

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.data.records import DamagedRecordError, Record, read_record
+from analysis.data.columns import DamagedRecordError
+from analysis.data.records import Record, read_record
 
 
 @dataclass(frozen=True)

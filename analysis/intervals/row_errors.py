@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from analysis.data.columns import columns
+from analysis.data.columns import DamagedRecordError, columns
 from analysis.data.loading import Journal
 from analysis.data.recorded_answers import usable_answers
-from analysis.data.records import DamagedRecordError, Record
+from analysis.data.records import Record
 from analysis.intervals.estimates import ANSWERS, BANDS
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.data.records import DamagedRecordError, Record, read_record
+from analysis.data.columns import DamagedRecordError
+from analysis.data.records import Record, read_record
 
 MAKERS = {
     "finetune": "", **dict.fromkeys(("prune_heads", "prune_fisher", "compress", "prune_cofi"), "-pruned"),

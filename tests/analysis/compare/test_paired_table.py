@@ -11,10 +11,11 @@ import pytest
 
 from analysis.compare import paired_table
 from analysis.compare.pairs import Answered, compare_pair, resampled_differences
+from analysis.data.columns import DamagedRecordError
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.data.recorded_answers import answers_of
-from analysis.data.records import DamagedRecordError, read_record
+from analysis.data.records import read_record
 from analysis.render.output import Table
 from prunekit.evaluation.row_answers import RowAnswers, of_labels
 from prunekit.runs.schema.answer_file import FILE

@@ -14,11 +14,11 @@ import pytest
 from analysis.catalogue import draw as drawing
 from analysis.catalogue.chapters import CHAPTERS
 from analysis.catalogue.draw import draw_all, draw_run
-from analysis.data.columns import columns
+from analysis.data.columns import DamagedRecordError, columns
 from analysis.data.groups import Group
 from analysis.data.joined import join_tables
 from analysis.data.loading import Journal, load, read_tables
-from analysis.data.records import DamagedRecordError, read_record
+from analysis.data.records import read_record
 from analysis.render.output import Drawing
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.runs.schema.records import damage

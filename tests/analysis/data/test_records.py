@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from analysis.catalogue.chapters import CHAPTERS
+from analysis.data.columns import DamagedRecordError
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.records import DamagedRecordError, read_record
+from analysis.data.records import read_record
 from tests.support.records import cofi, michel, translation
 from tests.support.records.frame import BERT, DEMO
 

@@ -15,15 +15,9 @@ from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
-from tests.support.commands import TINY, perform
+from tests.support.commands import TINY_STUDENT, perform
 
 NOT_NUMBERS = ("seconds", "quiet", "peak_memory_bytes", "started", "finished", "git")
-SMALL = [
-    *TINY, "student.batch_size=16", "student.held_out=40", "student.evaluate_every=20", "student.prune_epochs=6",
-    "student.sparsity_epochs=2", "student.finetune_epochs=1", "student.learning_rate=1e-3",
-    "student.gates_learning_rate=0.15", "student.multipliers_learning_rate=0.6",
-    "sparsity=0.5", "batch_sizes=[1,2]", "length=500", "repeats=1",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +37,7 @@ def numbers(record: dict[str, Any]) -> str:
 
 
 def test_a_student_is_pruned_saved_and_told_of(folder: Path) -> None:
-    record = perform("prune_cofi", *SMALL, f"run.folder={folder}")
+    record = perform("prune_cofi", *TINY_STUDENT, f"run.folder={folder}")
     home, kept = folder / "prune_cofi" / record["run_id"], table(folder, record, "kept")
     small = checkpoints.load(home / "model")
     layout = describe(small)
@@ -72,7 +66,7 @@ def test_an_interrupted_run_ends_with_the_same_numbers(folder: Path, monkeypatch
     from prunekit.data.batches import to_device as real
     from prunekit.training import loop
 
-    arguments = [*SMALL, f"run.folder={folder}", "run.checkpoint_seconds=0"]
+    arguments = [*TINY_STUDENT, f"run.folder={folder}", "run.checkpoint_seconds=0"]
     whole, calls = perform("prune_cofi", *arguments), 0
 
     def dies(*positional: Any) -> Any:
@@ -92,8 +86,8 @@ def test_an_interrupted_run_ends_with_the_same_numbers(folder: Path, monkeypatch
 
 def test_the_released_variant_and_other_units(folder: Path) -> None:
     record = perform(
-        "prune_cofi", *SMALL, f"run.folder={folder}", "variant=released", "units=[heads,neurons]", "sparsity=0.4",
-        "student.select_on=validation", "student.start=teacher",
+        "prune_cofi", *TINY_STUDENT, f"run.folder={folder}", "variant=released", "units=[heads,neurons]",
+        "sparsity=0.4", "student.select_on=validation", "student.start=teacher",
     )  # fmt: skip
     kept = table(folder, record, "kept")
     assert record["config"]["matching"] == "ordered"
@@ -107,7 +101,7 @@ BASELINES = ["fisher", pytest.param("magnitude", marks=pytest.mark.slow), "flap"
 
 @pytest.mark.parametrize("structure", BASELINES)
 def test_baselines_are_trained_as_long(folder: Path, structure: str) -> None:
-    record = perform("prune_cofi", *SMALL, f"run.folder={folder}", f"structure={structure}")
+    record = perform("prune_cofi", *TINY_STUDENT, f"run.folder={folder}", f"structure={structure}")
     kept = table(folder, record, "kept").groupby("unit").kept.sum()
     assert record["metrics"]["steps_train"] == 70 and record["metrics"]["steps_finetune"] == 10
     # one threshold ends at the first unit that does not fit, which may be a head, 0.17 of this model
@@ -123,21 +117,22 @@ def test_baselines_are_trained_as_long(folder: Path, structure: str) -> None:
 
 def test_whole_layers_that_come_nowhere_near_the_target_have_missed_it(folder: Path) -> None:
     """One of two layers is the least that can stay."""
-    metrics = perform("prune_cofi", *SMALL, f"run.folder={folder}", "structure=layers", "sparsity=0.9")["metrics"]
+    record = perform("prune_cofi", *TINY_STUDENT, f"run.folder={folder}", "structure=layers", "sparsity=0.9")
+    metrics = record["metrics"]
     assert metrics["reached_target"] is False
     assert metrics["missed"] == "the counted sparsity is 0.500, nothing nearer to 0.9 has this structure"
 
 
 def test_a_target_that_leaves_no_head_says_so(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     own = ["structure=magnitude", "sparsity=0.97", "student.prune_epochs=1", "student.sparsity_epochs=0"]
-    kept = table(folder, perform("prune_cofi", *SMALL, f"run.folder={folder}", *own), "kept")
+    kept = table(folder, perform("prune_cofi", *TINY_STUDENT, f"run.folder={folder}", *own), "kept")
     assert kept[kept.unit == "heads"].kept.sum() == 0 < kept[kept.unit == "neurons"].kept.sum()
     assert "no head is left in any layer" in caplog.messages
 
 
 def test_random_units_have_the_learned_shape(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The learned model is trained first if need be, and found if it is there."""
-    arguments = [*SMALL, f"run.folder={folder}", "seed=7"]
+    arguments = [*TINY_STUDENT, f"run.folder={folder}", "seed=7"]
     runs = len(list((folder / "prune_cofi").glob("*/result.json")))
     drawn = perform("prune_cofi", *arguments, "structure=random")
     assert len(list((folder / "prune_cofi").glob("*/result.json"))) == runs + 2
@@ -153,7 +148,7 @@ def test_random_units_have_the_learned_shape(folder: Path, capsys: pytest.Captur
 
 
 def test_without_distillation(folder: Path) -> None:
-    record = perform("prune_cofi", *SMALL, f"run.folder={folder}", "learn_from=labels", "matching=none")
+    record = perform("prune_cofi", *TINY_STUDENT, f"run.folder={folder}", "learn_from=labels", "matching=none")
     lines = (folder / "prune_cofi" / record["run_id"] / "metrics.jsonl").read_text()
     assert "layer_loss" not in lines and "prediction_loss" in lines
 
@@ -176,4 +171,4 @@ def test_without_distillation(folder: Path) -> None:
 )
 def test_bad_settings(folder: Path, override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        perform("prune_cofi", *SMALL, f"run.folder={folder}", override)
+        perform("prune_cofi", *TINY_STUDENT, f"run.folder={folder}", override)

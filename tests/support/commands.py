@@ -34,6 +34,13 @@ TINY = [
     "model.shape={hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 16}",
 ]
 """Overrides under which every verb of the demo scale takes a moment."""
+TINY_STUDENT = [
+    *TINY, "student.batch_size=16", "student.held_out=40", "student.evaluate_every=20", "student.prune_epochs=6",
+    "student.sparsity_epochs=2", "student.finetune_epochs=1", "student.learning_rate=1e-3",
+    "student.gates_learning_rate=0.15", "student.multipliers_learning_rate=0.6",
+    "sparsity=0.5", "batch_sizes=[1,2]", "length=500", "repeats=1",
+]  # fmt: skip
+"""The same for prune_cofi."""
 
 
 def perform(verb: str, *overrides: str) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""Models that runs of the three methods left, taken away to an environment that has no prunekit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+import prunekit
+from tests.support.commands import TINY, TINY_STUDENT, called, perform
+from tests.support.families import batch_for, logits, tiny
+
+LOAD = """
+import importlib.util, json, sys
+from pathlib import Path
+assert importlib.util.find_spec("prunekit") is None
+import onnxruntime, torch
+from transformers import AutoModelForSequenceClassification
+folder, batch = Path(sys.argv[1]), json.loads(sys.argv[2])
+answers = {}
+for path in sorted(folder.iterdir()):
+    if (path / "model.onnx").exists():
+        session = onnxruntime.InferenceSession(path / "model.onnx")
+        inputs = {item.name: torch.tensor(batch[item.name]).numpy() for item in session.get_inputs()}
+        answers[path.name] = session.run(None, inputs)[0].tolist()
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(path).eval()
+        with torch.no_grad():
+            answers[path.name] = model(**{name: torch.tensor(value) for name, value in batch.items()}).logits.tolist()
+print(json.dumps(answers))
+"""
+
+
+PRUNED = {
+    "prune_heads": [*TINY, "order=importance", "share=0.5", "save=true"],
+    "prune_fisher": [*TINY, "constraint=0.5"],
+    "prune_cofi": TINY_STUDENT,
+}
+"""What each of the three methods is run with."""
+
+
+def alike(model: PreTrainedModel) -> PreTrainedModel:
+    """Equally many neurons of every layer, and one layer less: what plain is for."""
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    masks.neurons[:, 1::3] = False
+    masks.layers["self"][0] = masks.layers["ffn"][0] = False
+    masks.skip_norms = True
+    return prunekit.prune(model, masks)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of a virtual environment with the packages of this one, but not the library."""
+    home = tmp_path_factory.mktemp("elsewhere")
+    venv.create(home, with_pip=False, symlinks=True)
+    python = home / "bin" / "python"
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = home / "lib" / version / "site-packages" / "others.pth"
+    packages.write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return python
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run folder for the file: the teacher is trained once."""
+    return tmp_path_factory.mktemp("runs")
+
+
+def answers_elsewhere(python: Path, exported: Path, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of every exported folder, by its name, loaded by stock transformers or ONNX Runtime."""
+    inputs = json.dumps({name: tensor.tolist() for name, tensor in batch.items()})
+    done = subprocess.run(
+        [python, "-c", LOAD, exported, inputs], capture_output=True, text=True, check=False, cwd=exported
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: torch.tensor(found) for name, found in json.loads(done.stdout.splitlines()[-1]).items()}
+
+
+def assert_same(found: dict[str, Tensor], model: PreTrainedModel, batch: dict[str, Tensor]) -> None:
+    expected = logits(model, batch)
+    for answers in found.values():
+        torch.testing.assert_close(answers, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", PRUNED)
+def test_models_of_the_three_methods_load_without_prunekit(
+    verb: str, folder: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    record = perform(verb, *PRUNED[verb], f"run.folder={folder}")
+    source = folder / verb / record["run_id"]
+    for name in ("padded", "onnx"):
+        done = called("export", f"source={source}", f"format={name}", f"out={tmp_path / 'out' / name}")
+        assert done.returncode == 0, done.stderr
+    refused = called("export", f"source={source}", "format=plain", f"out={tmp_path / 'plain'}")
+    assert refused.returncode == 2 and "stock bert has no such shape: " in refused.stderr
+    small = prunekit.load(source / "model")
+    batch = batch_for(small, rows=3, length=7, seed=5)
+    batch["input_ids"] %= small.config.vocab_size
+    found = answers_elsewhere(elsewhere, tmp_path / "out", batch)
+    assert set(found) == {"padded", "onnx"}
+    assert_same(found, small, batch)
+
+
+@pytest.mark.slow
+def test_a_uniform_model_is_plain_without_prunekit(elsewhere: Path, tmp_path: Path) -> None:
+    small = alike(tiny("bert", dtype=torch.float32))
+    for name in ("plain", "padded"):
+        prunekit.export(small, tmp_path / "out" / name, name)
+    batch = batch_for(small, rows=3, length=7, seed=5)
+    found = answers_elsewhere(elsewhere, tmp_path / "out", batch)
+    assert set(found) == {"plain", "padded"}
+    assert_same(found, small, batch)

@@ -43,7 +43,9 @@ def test_any_stages_meet_the_budget_and_gated_is_removed(name: str, family: str,
     model = tiny(family)
     result = outcome(name, model, refine=refine, refit=refit)
     assert 0.3 < Budget(0.5, "mac", LENGTH).share(model, result.masks) <= 0.5
-    assert bool(result.weights) == (refit != "none")
+    gates = torch.cat([result.masks.heads["self"].flatten(), result.masks.neurons.flatten()])
+    assert bool(result.weights) == (refit in ("weights", "bias"))
+    assert bool(((gates != 0) & (gates != 1)).any()) == (refit == "scales")
     with replaced(model, result.weights), prunekit.gated(model, result.masks):
         gated = logits(model)
     largest = max(1.0, float(gated.abs().max()))

@@ -69,6 +69,7 @@ def perform(config: Export) -> None:
 
     run_folder(config.source, command_of)  # what is wrong with it is refused before torch is imported
     import prunekit
+    from prunekit.models.export.card import WARNING
     from prunekit.models.export.hub import push
 
     given = run_model(config.source, command_of)
@@ -84,6 +85,8 @@ def perform(config: Export) -> None:
         f"{written.difference:.1g} of the largest",
         soft_wrap=True,
     )
+    if written.far:
+        console.print(f"  {WARNING}", soft_wrap=True)
     if tokenizer is None:
         console.print(f"  without a tokenizer, as {given.path} has none; text needs one", soft_wrap=True)
     for phrase in written.lost:

@@ -6,6 +6,7 @@ gives the scores of every next word of targets of any length, from which any dec
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -76,6 +77,8 @@ def write_graphs(model: PreTrainedModel, folder: Path, precision: str = "float32
         raise UserError(f"format: graphs are of float32, the model is of {str(model.dtype).removeprefix('torch.')}")
     if sum(parameter.numel() * 4 for parameter in model.parameters()) > 1.9 * 2**30:
         raise UserError("format: an ONNX file holds 2 GiB at most, this model has more")
+    if model.device.type != "cpu":  # ONNX Runtime computes on CPUs, and a graph keeps where its constants were
+        model = copy.deepcopy(model).cpu()
     paths = []
     for name, module, inputs, outputs in _parts(model):
         write_graph(module, inputs, outputs, folder / name, precision)

@@ -79,6 +79,12 @@ by_transformers.push_to_hub("me/again")
 again = AutoModelForSequenceClassification.from_pretrained("me/again")
 with torch.no_grad():
     print(json.dumps([model(**batch).logits.tolist() for model in (by_prunekit, by_transformers, again)]))
+    by_transformers.classifier.bias[0] += 1
+by_transformers.push_to_hub("me/small")
+by_transformers.save_pretrained("small", push_to_hub=True, repo_id="me/saved", private=True)
+later = [AutoModelForSequenceClassification.from_pretrained(one) for one in ("me/small", "me/saved")]
+with torch.no_grad():
+    print(json.dumps([model(**batch).logits.tolist() for model in later]))
 """
 
 
@@ -102,10 +108,26 @@ def test_a_model_goes_to_the_hub_and_comes_back(server: Hub, source: Path, tmp_p
     words = [sys.executable, "-c", LOAD, "me/small", json.dumps({key: value.tolist() for key, value in batch.items()})]
     back = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
     assert back.returncode == 0, back.stderr
-    for answers in json.loads(back.stdout.splitlines()[-1]):
+    first, second = (json.loads(line) for line in back.stdout.splitlines()[-2:])
+    for answers in first:
         assert torch.equal(torch.tensor(answers), logits(small, batch))
     got = [request.partition("?")[0] for request in server.large.requests][len(sent) :]
     assert f"GET /whole/{weights}" in got and len(server.pointers["me/again"]) == 1
+    other = torch.tensor(second)
+    expected = logits(small, batch) + torch.tensor([1.0, 0, 0])
+    torch.testing.assert_close(other, torch.stack([expected, expected]))  # not the weights that were there before
+    assert set(server.pointers["me/small"]) == {"model.safetensors"}
+    for name in ("me/again", "me/saved"):
+        card = server.repositories[name]["README.md"].decode()
+        assert "# A pruned BertForSequenceClassification" in card and "More Information Needed" not in card
+    assert b"# A pruned model" in server.repositories["me/small"]["README.md"], "its own card stays"
+    done = exported(
+        f"source={source}", f"out={tmp_path / 'out'}", "push_to=me/small", "format=padded", environment=environment
+    )
+    assert done.returncode == 0, done.stderr
+    done = exported(f"source={source}", f"out={tmp_path / 'out'}", "push_to=me/small", environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert set(server.pointers["me/small"]) == {"prunekit.safetensors"}
 
 
 @pytest.mark.parametrize(
@@ -132,8 +154,12 @@ def test_offline_is_one_line(source: Path, monkeypatch: pytest.MonkeyPatch) -> N
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match=r"^push_to: the Hub cannot be reached .*hf upload me/small"):
+    with pytest.raises(UserError, match=r"^push_to: the Hub cannot be reached .*hf upload me/small") as raised:
         push(source, "me/small")
+    assert "--private" not in str(raised.value)
+    again = r"try again with: hf upload me/small 'my folder' \. --private --delete model\.safetensors --delete .*onnx$"
+    with pytest.raises(UserError, match=again):
+        push("my folder", "me/small", private=True)
 
 
 def test_the_card_of_a_logged_run(tmp_path: Path) -> None:

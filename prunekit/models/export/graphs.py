@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from prunekit.models.checkpoints import is_translator
 from prunekit.models.input_tables import input_tables
 from prunekit.models.pretrained import in_one_line
+from prunekit.models.pruned_format import GRAPHS
 from prunekit.support.errors import UserError
 from prunekit.support.extras import of_extra
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-MODEL, READER, WRITER = "model.onnx", "encoder.onnx", "decoder.onnx"
+MODEL, READER, WRITER = GRAPHS
 Inputs = dict[str, Tensor]
 
 

@@ -182,6 +182,9 @@ def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
     prunekit.save(small, copy / "model")
     facts: Facts = run_model(str(copy), command_of).facts
     assert "constraint=0.7" not in "".join(run_model(str(copy)).facts.sections.values())
+    assert facts.pairs and facts.int8 is not None and not facts.int8.results
+    assert "In 8 bits it was not measured" in facts.int8.sections["Score"]
+    assert f"| it in float32 | {facts.results[0].metric_value:.4f} |" in facts.int8.sections["Score"]
     written = prunekit.export(small, tmp_path / "out", "padded", facts=facts)
     head, text = (written.folder / "README.md").read_text().split("\n---\n", 1)
     data = yaml.safe_load(head.removeprefix("---\n"))
@@ -218,9 +221,14 @@ def test_of_a_model_in_8_bits_the_one_that_was_trained_for_it_is_taken(tmp_path:
     prunekit.save(tiny("bert", dtype=torch.float32), runs["aware"] / "model")
     given = run_model(str(runs["aware"] / "model"))
     assert given.path == str(runs["aware"] / "model")
-    assert "Trained for 8 bits" in given.facts.sections["What it is"]
+    assert "; then trained for 8 bits (Q8BERT" in given.facts.sections["What it is"]
     trained, quantized = (f"{scores['aware'][stage]:.4f}" for stage in ("trained", "quantized"))
     assert f"| this model | {trained} |" in given.facts.sections["Score"] and trained != quantized
+    int8 = given.facts.int8
+    assert int8 is not None and f"| this model, in 8 bits | {quantized} |" in int8.sections["Score"]
+    values = [f"{facts.results[0].metric_value:.4f}" for facts in (given.facts, int8)]
+    assert values == [trained, quantized]
+    assert "| 1 | 53 | 1.82 | 1.50 | 2.73 |" in int8.sections["Speed"]
     with pytest.raises(UserError, match=r"leaves graphs alone, in .*/onnx; give the run whose model was quantised$"):
         run_model(str(runs["dynamic"]))
 

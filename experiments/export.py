@@ -52,12 +52,14 @@ class Export(Settings):
 
 
 def pictures(run: Path | None) -> dict[str, bytes]:
-    """Of the units that a run kept, layer by layer, as PNG by name."""
+    """Of the units that a run kept, layer by layer, as PNG by name; that of its method, or one of any."""
     import analysis
 
+    if run is None:
+        return {}
     with TemporaryDirectory() as folder:
-        drawn = [] if run is None else analysis.draw_run(run, Path(folder))
-        return {path.name: path.read_bytes() for path in drawn if path.suffix == ".png" and "kept" in path.name}
+        drawn = [path for path in analysis.draw_run(run, Path(folder)) if path.suffix == ".png" and "kept" in path.name]
+        return {path.name: path.read_bytes() for path in drawn or analysis.draw_kept(run, Path(folder))}
 
 
 def perform(config: Export) -> None:

@@ -290,3 +290,28 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
     with pytest.raises(UserError, match="is a run that is not finished; the command that began it goes on"):
         run_model(str(tmp_path))
+
+
+def test_a_card_has_a_picture_of_what_any_method_kept(tmp_path: Path) -> None:
+    from experiments.export import pictures
+
+    def names(run: Path) -> list[str]:
+        drawn = pictures(run)
+        assert all(content.startswith(b"\x89PNG") and len(content) > 5000 for content in drawn.values())
+        return sorted(drawn)
+
+    [compressed] = sorted((LOGGED / "compress").iterdir())[:1]
+    assert names(compressed) == ["kept.png"]
+    assert names(min((LOGGED / "prune_fisher").iterdir()))[0].startswith("kwon_kept")
+    assert names(min((LOGGED / "finetune").iterdir())) == [] == sorted(pictures(None))
+    shutil.copytree(compressed, tmp_path / "compress" / compressed.name)
+    quantized = quantization.run(tmp_path, DEMO, remaining=0.5, quantization="aware")
+    add_answers(quantized, *(
+        ({"stage": stage}, of_labels("classification", "ab", np.array([0, 1]), np.array([1, 1])))
+        for stage in pd.read_csv(quantized / "tables" / "stages.csv").stage
+    ))  # fmt: skip
+    assert names(quantized) == []
+    record = json.loads((quantized / "result.json").read_text())
+    record["model"]["pruned_run"] = f"compress/{compressed.name}"
+    (quantized / "result.json").write_text(json.dumps(record))
+    assert names(quantized) == ["kept.png"]

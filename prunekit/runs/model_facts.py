@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunekit.config.sections import ModelConfig
-from prunekit.runs.cards.measured import Score, result_of, score_lines, score_of, speed_lines
+from prunekit.runs.cards.measured import Score, result_of, run_in_8_bits, score_lines, score_of, speed_lines
 from prunekit.runs.cards.method_in_words import LEAVE_A_MODEL, method_in_words
 from prunekit.runs.finished import has_model
 from prunekit.runs.schema.checking import folder_problems
@@ -129,21 +129,26 @@ def _facts(source: Path, record: Mapping[str, Any], again: Again | None) -> Fact
     source_of_data = str(task["source"])
     if "/" in source_of_data and not Path(source_of_data).exists():
         metadata["datasets"] = [source_of_data]
-    sections = {"What it is": "\n".join(_what(source, record)), "Score": ""}
-    if speed := list(speed_lines(source, record)):
-        sections["Speed"] = "\n".join(speed)
-    sections["Data"] = "\n".join(_data(record))
-    sections["How it was made"] = "\n".join(_made(record, again))
-    pairs = len(task.get("columns", [])) > 1
+    what, data, made = ("\n".join(lines) for lines in (_what(source, record), _data(record), _made(record, again)))
 
-    def told(score: Score | None, lines: Iterable[str]) -> Facts:
-        results = [] if score is None else [result_of(record, score)]
-        return Facts(title, metadata, results, sections | {"Score": "\n".join(lines)}, pairs=pairs)
+    def told(score: Score | None, lines: Iterable[str], where: Path, measured: Mapping[str, Any]) -> Facts:
+        speed = "\n".join(speed_lines(where, measured))
+        scores = "\n".join(lines)
+        sections = {"What it is": what, "Score": scores, "Speed": speed, "Data": data, "How it was made": made}
+        return Facts(
+            title, metadata, [] if score is None else [result_of(measured, score)],
+            {heading: text for heading, text in sections.items() if text}, pairs=len(task.get("columns", [])) > 1,
+        )  # fmt: skip
 
-    whole, int8 = score_of(source, record), score_of(source, record, int8=True)
-    unmeasured = [UNMEASURED, "", *score_lines(record, whole, "it in float32")]
-    lines = unmeasured if int8 is None else score_lines(record, int8, "this model, in 8 bits")
-    return dataclasses.replace(told(whole, score_lines(record, whole)), int8=told(int8, lines))
+    whole = score_of(source, record)
+    facts = told(whole, score_lines(record, whole), source, record)
+    in_8_bits = run_in_8_bits(source, record)
+    int8 = None if in_8_bits is None else score_of(*in_8_bits, int8=True)
+    if in_8_bits is None or int8 is None:
+        lines = [UNMEASURED, "", *score_lines(record, whole, "it in float32")]
+        return dataclasses.replace(facts, int8=told(None, lines, source, record))
+    lines = list(score_lines(in_8_bits[1], int8, "this model, in 8 bits"))
+    return dataclasses.replace(facts, int8=told(int8, lines, *in_8_bits))
 
 
 def _sizes(record: Mapping[str, Any]) -> str:

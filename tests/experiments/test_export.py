@@ -231,6 +231,19 @@ def test_of_a_model_in_8_bits_the_one_that_was_trained_for_it_is_taken(tmp_path:
     assert "| 1 | 53 | 1.82 | 1.50 | 2.73 |" in int8.sections["Speed"]
     with pytest.raises(UserError, match=r"leaves graphs alone, in .*/onnx; give the run whose model was quantised$"):
         run_model(str(runs["dynamic"]))
+    pruned = min((LOGGED / "compress").iterdir())
+    copy = tmp_path / "compress" / pruned.name
+    shutil.copytree(pruned, copy)
+    prunekit.save(tiny("bert", dtype=torch.float32), copy / "model")
+    facts = run_model(str(copy)).facts
+    assert facts.int8 is not None and not facts.int8.results and "was not measured" in facts.int8.sections["Score"]
+    record = json.loads((runs["dynamic"] / "result.json").read_text())
+    record["model"]["pruned_run"] = f"compress/{pruned.name}"
+    (runs["dynamic"] / "result.json").write_text(json.dumps(record))
+    facts = run_model(str(copy)).facts
+    assert facts.int8 is not None and facts.int8.results[0].metric_value == scores["dynamic"]["quantized"]
+    assert "| batch | tokens | pruned | in 8 bits | both |" in facts.int8.sections["Speed"]
+    assert "its teacher, ms" in facts.sections["Speed"]
 
 
 def test_names_in_a_card_are_no_markup(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +51,28 @@ def score_of(source: Path, record: Mapping[str, Any], *, int8: bool = False) -> 
         return Score(metrics["metric"], metrics["value"], metrics.get("low"), metrics.get("high"))
     first = record["config"]["task"]["metrics"][0]
     return Score(first, metrics[first], *_interval(source, first)) if first in metrics else None
+
+
+def run_in_8_bits(source: Path, record: Mapping[str, Any]) -> tuple[Path, Mapping[str, Any]] | None:
+    """Folder and record of the run of `quantize` that measured a run's model in 8 bits; of one that trains for them
+    itself, else the first that put that model into 8 bits after training, in the same folder of all runs."""
+    if record["verb"] == "quantize":
+        return source, record
+    for path in sorted((source.resolve().parents[1] / "quantize").glob("*/result.json")):
+        with suppress(OSError, ValueError, LookupError):  # a damaged one tells nothing
+            other = json.loads(path.read_text(encoding="utf-8"))
+            if other["config"]["quantization"] == "dynamic" and _quantises(other, record):
+                return path.parent, other
+    return None
+
+
+def _quantises(other: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    """Whether a run of `quantize` is of the model that another run left."""
+    pruned = other["model"].get("pruned_run")
+    if record["verb"] == "finetune":
+        whole = pruned is None and other["config"]["remaining"] == 1
+        return whole and (other["teacher"] or {}).get("run_id") == record["run_id"]
+    return bool(pruned == f"{record['verb']}/{record['run_id']}")
 
 
 def _interval(source: Path, metric: str) -> tuple[float | None, float | None]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from analysis.catalogue.draw import Drawn
 
-__all__ = ["draw_all", "draw_run"]
+__all__ = ["draw_all", "draw_kept", "draw_run"]
 
 
 def draw_run(run_dir: Path, out: Path) -> list[Path]:
@@ -19,6 +19,13 @@ def draw_run(run_dir: Path, out: Path) -> list[Path]:
     from analysis.catalogue import draw
 
     return draw.draw_run(run_dir, out)
+
+
+def draw_kept(run_dir: Path, out: Path) -> list[Path]:
+    """Draw the shape of one run's model into ``out``; see :func:`analysis.catalogue.kept_picture.draw_kept`."""
+    from analysis.catalogue import kept_picture
+
+    return kept_picture.draw_kept(run_dir, out)
 
 
 def draw_all(sources: Sequence[Path], out: Path, console: Console | None = None) -> Drawn:

@@ -52,12 +52,14 @@ class Export(Settings):
 
 
 def pictures(run: Path | None) -> dict[str, bytes]:
-    """Of the units that a run kept, layer by layer, as PNG by name."""
+    """Of the units that a run kept, layer by layer, as PNG by name; that of its method, or one of any."""
     import analysis
 
+    if run is None:
+        return {}
     with TemporaryDirectory() as folder:
-        drawn = [] if run is None else analysis.draw_run(run, Path(folder))
-        return {path.name: path.read_bytes() for path in drawn if path.suffix == ".png" and "kept" in path.name}
+        drawn = [path for path in analysis.draw_run(run, Path(folder)) if path.suffix == ".png" and "kept" in path.name]
+        return {path.name: path.read_bytes() for path in drawn or analysis.draw_kept(run, Path(folder))}
 
 
 def perform(config: Export) -> None:
@@ -69,6 +71,7 @@ def perform(config: Export) -> None:
 
     run_folder(config.source, command_of)  # what is wrong with it is refused before torch is imported
     import prunekit
+    from prunekit.models.export.card import WARNING
     from prunekit.models.export.hub import push
 
     given = run_model(config.source, command_of)
@@ -84,6 +87,8 @@ def perform(config: Export) -> None:
         f"{written.difference:.1g} of the largest",
         soft_wrap=True,
     )
+    if written.far:
+        console.print(f"  {WARNING}", soft_wrap=True)
     if tokenizer is None:
         console.print(f"  without a tokenizer, as {given.path} has none; text needs one", soft_wrap=True)
     for phrase in written.lost:

@@ -17,15 +17,15 @@ SUBLAYERS = {"heads": "self layers", "neurons": "ffn layers"}
 """The rows that say whether the sublayer that holds a unit is there."""
 
 
-def kept_rows(group: Group, field: str, journal: Journal) -> pd.DataFrame | None:
-    """One row a run, unit and layer (1-based), with the number ``field`` of the run's configuration.
+def kept_rows(group: Group, field: str | None, journal: Journal) -> pd.DataFrame | None:
+    """One row a run, unit and layer (1-based), with the number ``field`` of the run's configuration if it is given.
 
     Units of a sublayer that is gone as a whole count as gone.
     """
     import pandas as pd
 
     parts = [
-        _without_gone(table).assign(**{field: float(record.config[field])}, **_run(record))
+        _without_gone(table).assign(**({field: float(record.config[field])} if field else {}), **_run(record))
         for record, table in read_tables(group.records, "kept", KEPT, journal)
     ]
     if not parts:

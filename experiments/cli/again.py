@@ -16,6 +16,8 @@ CHOSEN = ("model", "task", "method")
 """Sections that presets fill."""
 APART = ("run", "scale")
 """Sections that change no number."""
+WHERE = "run.folder"
+"""Of these what is said all the same: elsewhere the run would not come back, but be another one."""
 ALWAYS = ("seed", "constraint", "sparsity", "share", "order")
 """What a reader looks for: said at its default, too."""
 
@@ -33,7 +35,8 @@ def command_of(record: Mapping[str, Any]) -> str:
     words = []
     for name, value in flat(config):
         section = name.partition(".")[0]
-        if section in APART or (value is None and usual.get(name) is None) or (teacher and section == "model"):
+        of_teacher = teacher and section == "model"
+        if (section in APART and name != WHERE) or (value is None and usual.get(name) is None) or of_teacher:
             continue
         if name in ALWAYS or name not in usual or usual[name] != value:
             new = "++" if name not in usual else ""

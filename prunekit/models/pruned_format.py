@@ -22,6 +22,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.utils.hub import cached_file
 
+from prunekit.models import pushing
 from prunekit.support.errors import UserError
 from prunekit.support.files import write_text
 
@@ -31,7 +32,11 @@ PRUNED_WEIGHTS = "prunekit.safetensors"
 PREFIX = "prunekit-"
 """Before the family, in the ``model_type`` of a pruned model."""
 Shape = tuple[int, ...] | None
-_PLAIN_SAVE = PreTrainedModel.save_pretrained
+GRAPHS = ("model.onnx", "encoder.onnx", "decoder.onnx")
+"""Of an encoder, and of a translation model's two parts, as they are exported."""
+OF_A_PUSH = ("repo_id", "token", "commit_message", "commit_description", "private", "create_pr", "revision")
+"""Options of ``save_pretrained`` that are about the upload; it takes the token for itself where it does not upload."""
+_PLAIN_SAVE, _PLAIN_PUSH = PreTrainedModel.save_pretrained, PreTrainedModel.push_to_hub
 HIDDEN_SIZE = "vocab_size"
 """A size of every family, which is in the record where config.json must not have it (null: it is the default)."""
 NO_SIZE = 2.0**31 + 0.5
@@ -71,15 +76,26 @@ def _save_pretrained(self: PreTrainedModel, save_directory: str | Path, *positio
     if not has_its_own_shape(self):
         _PLAIN_SAVE(self, save_directory, *positional, **options)
         return
-    if options.get("push_to_hub"):
-        raise UserError("save_pretrained: give push_to_hub=False; model.push_to_hub(name) uploads a pruned model")
+    push = options.pop("push_to_hub", False)
+    pushed = {name: options.pop(name) for name in OF_A_PUSH if name in options and push}
     options.setdefault("max_shard_size", "1000GB")  # prunekit.load reads one file
     _PLAIN_SAVE(self, save_directory, *positional, **options)
     config = Path(save_directory) / "config.json"
     if config.is_file():
         _change_config(config, _hide_a_size)
+    if push:
+        model: Any = self
+        model.push_to_hub(pushed.pop("repo_id", None) or Path(save_directory).name, **pushed)
 
 
+@wraps(_PLAIN_PUSH)
+def _push_to_hub(self: PreTrainedModel, repo_id: str, **options: Any) -> Any:
+    if not has_its_own_shape(self):
+        return _PLAIN_PUSH(self, repo_id, **options)
+    return pushing.push(_PLAIN_PUSH, self, repo_id, (PRUNED_WEIGHTS, *GRAPHS), **options)
+
+
+PreTrainedModel.push_to_hub = _push_to_hub  # type: ignore[method-assign, assignment]
 PreTrainedModel.save_pretrained = _save_pretrained  # type: ignore[method-assign, assignment]
 """Of all models: a pruned one is of an ordinary class, also after it was copied or pickled."""
 

@@ -14,12 +14,13 @@ from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS
 from prunekit.support.errors import UserError, first_line
 
 INDEX = f"{WEIGHTS}.index.json"
+SHARDS = "model-*-of-*.safetensors"
 FLOATS = ("F64", "F32", "F16", "BF16")
 PARAMETERS = ("weight", "bias")
 """How the names of parameters end; whole numbers under other names are buffers that older versions saved."""
 FILES = (
     "config.json", "generation_config.json",
-    WEIGHTS, PRUNED_WEIGHTS, "model-*-of-*.safetensors", INDEX,
+    WEIGHTS, PRUNED_WEIGHTS, SHARDS, INDEX,
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
     "vocab.txt", "vocab.json", "merges.txt", "target_vocab.json", "*.spm", "spiece.model", "tokenizer.model",
     "sentencepiece.bpe.model",

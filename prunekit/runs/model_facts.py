@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunekit.config.sections import ModelConfig
+from prunekit.runs.cards.measured import Score, result_of, run_in_8_bits, score_lines, score_of, speed_lines
+from prunekit.runs.cards.method_in_words import LEAVE_A_MODEL, method_in_words
 from prunekit.runs.finished import has_model
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.support.errors import UserError
@@ -17,30 +19,18 @@ from prunekit.support.hub_names import check_there
 from prunekit.support.markdown import cell, in_markdown
 
 if TYPE_CHECKING:
-    from huggingface_hub import EvalResult
-
     from prunekit.models.export.card import Facts
 
-METHODS = {
-    "finetune": "Fine-tuned, not pruned",
-    "prune_heads": "Heads in the order of a score (Michel et al. 2019)",
-    "prune_fisher": "Heads and neurons by Fisher information, rearranged and tuned without training (Kwon et al. 2022)",
-    "compress": "Heads and neurons to a budget, by a method of prunekit",
-    "prune_cofi": "Layers, heads, neurons and hidden dimensions by learned masks, distilled (CoFi, Xia et al. 2022)",
-    "quantize": "Trained for 8 bits (Q8BERT, Zafrir et al. 2019)",
-}
-"""By verb, of those that leave a model."""
-CONTROL = "Trained as long as a model that is trained for 8 bits, without them: the control of it"
-TABLES = {"prune_fisher": "stages", "compress": "stages", "prune_heads": "points", "quantize": "stages"}
-"""By verb, those that have a score of every model on the way to what was left."""
 BASES = {
     "google-bert/": "apache-2.0", "distilbert/": "apache-2.0", "google/electra-": "apache-2.0",
     "albert/albert-": "apache-2.0", "FacebookAI/": "mit", "sentence-transformers/": "apache-2.0",
-    "Helsinki-NLP/": "cc-by-4.0",
+    "Helsinki-NLP/": "cc-by-4.0", "facebook/bart-large-": "mit", "facebook/bart-": "apache-2.0",
+    "facebook/data2vec-text-": "mit", "almanach/camembert-base": "mit", "camembert-base": "mit",
 }  # fmt: skip
-"""Licences of base models, by the start of their name on the Hub."""
+"""Licences of base models, by the start of their name on the Hub, of two the longer first."""
 UNITS = {"Macs": "Multiply-accumulates"}
 UNKNOWN = "unknown"
+UNMEASURED = "In 8 bits it was not measured, which `python -m experiments.quantize source=RUN` does."
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "source.spm", "spiece.model")
 """Files by one of which a folder has a tokenizer."""
 Again = Callable[[Mapping[str, Any]], str]
@@ -52,7 +42,7 @@ def weights_gone(record: Mapping[str, Any], folder: Path) -> bool:
     verb, config = record["verb"], record["config"]
     leaves = {"prune_heads": bool(config.get("save")), "quantize": config.get("quantization") != "dynamic"}
     graphs = verb == "quantize" and not (folder / "onnx").is_dir()
-    return graphs or (leaves.get(verb, verb in METHODS) and not has_model(folder))
+    return graphs or (leaves.get(verb, verb in LEAVE_A_MODEL) and not has_model(folder))
 
 
 @dataclass(frozen=True)
@@ -116,8 +106,8 @@ def run_folder(source: str, again: Again | None = None) -> Path | None:
         raise UserError(
             f"source: {source} leaves graphs alone, in {folder / 'onnx'}; give the run whose model was quantised"
         )
-    if record["verb"] not in METHODS:
-        leave = ", ".join(METHODS)
+    if record["verb"] not in LEAVE_A_MODEL:
+        leave = ", ".join(LEAVE_A_MODEL)
         raise UserError(f"source: {source} is a run of {record['verb']}, which leaves no model; right would be {leave}")
     if not has_model(folder):
         save = " save=true" if record["verb"] == "prune_heads" else ""
@@ -130,23 +120,35 @@ def run_folder(source: str, again: Again | None = None) -> Path | None:
 def _facts(source: Path, record: Mapping[str, Any], again: Again | None) -> Facts:
     from prunekit.models.export.card import Facts
 
-    config, task = record["config"], record["config"]["task"]
+    task = record["config"]["task"]
     base = record["model"]["path"]
     on_hub = base is not None and not Path(str(base)).exists()
     title = f"{record['model']['name']} on {task['name']}, {_sizes(record)}"
-    score = _score(source, record)
     metadata: dict[str, Any] = {"license": next((BASES[name] for name in BASES if str(base).startswith(name)), UNKNOWN)}
     metadata |= {"base_model": base} if on_hub else {}
     source_of_data = str(task["source"])
     if "/" in source_of_data and not Path(source_of_data).exists():
         metadata["datasets"] = [source_of_data]
-    sections = {"What it is": "\n".join(_what(record)), "Score": "\n".join(_score_lines(record, score))}
-    if latency := list(_latency(source, record)):
-        sections["Speed"] = "\n".join(latency)
-    sections["Data"] = "\n".join(_data(record))
-    sections["How it was made"] = "\n".join(_made(record, again))
-    results = [] if score is None else [_result(record, config, score)]
-    return Facts(title, metadata, results, sections)
+    what, data, made = ("\n".join(lines) for lines in (_what(source, record), _data(record), _made(record, again)))
+
+    def told(score: Score | None, lines: Iterable[str], where: Path, measured: Mapping[str, Any]) -> Facts:
+        speed = "\n".join(speed_lines(where, measured))
+        scores = "\n".join(lines)
+        sections = {"What it is": what, "Score": scores, "Speed": speed, "Data": data, "How it was made": made}
+        return Facts(
+            title, metadata, [] if score is None else [result_of(measured, score)],
+            {heading: text for heading, text in sections.items() if text}, pairs=len(task.get("columns", [])) > 1,
+        )  # fmt: skip
+
+    whole = score_of(source, record)
+    facts = told(whole, score_lines(record, whole), source, record)
+    in_8_bits = run_in_8_bits(source, record)
+    int8 = None if in_8_bits is None else score_of(*in_8_bits, int8=True)
+    if in_8_bits is None or int8 is None:
+        lines = [UNMEASURED, "", *score_lines(record, whole, "it in float32")]
+        return dataclasses.replace(facts, int8=told(None, lines, source, record))
+    lines = list(score_lines(in_8_bits[1], int8, "this model, in 8 bits"))
+    return dataclasses.replace(facts, int8=told(int8, lines, *in_8_bits))
 
 
 def _sizes(record: Mapping[str, Any]) -> str:
@@ -154,10 +156,9 @@ def _sizes(record: Mapping[str, Any]) -> str:
     return "whole" if not gone else f"{gone:.0%} of its parameters pruned"
 
 
-def _what(record: Mapping[str, Any]) -> Iterator[str]:
+def _what(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
     base = record["model"]["path"] or f"a {record['model']['family']} of its own shape"
-    control = record["config"].get("quantization") == "trained"
-    yield f"- Method: {CONTROL if control else METHODS[record['verb']]}."
+    yield f"- Method: {method_in_words(record, source.parent.parent)}."
     yield f"- Base model: {in_markdown(base)}."
     if teacher := record["teacher"]:
         name = f"run finetune/{teacher['run_id']}" if teacher.get("run_id") else teacher.get("path")
@@ -166,67 +167,6 @@ def _what(record: Mapping[str, Any]) -> Iterator[str]:
         if name.startswith("achieved_") and isinstance(value, int | float):
             unit = name.removeprefix("achieved_").replace("_", " ").capitalize()
             yield f"- {UNITS.get(unit, unit)} that are gone: {value:.1%}."
-
-
-@dataclass(frozen=True)
-class _Score:
-    metric: str
-    value: float
-    low: float | None
-    high: float | None
-
-
-def _score(source: Path, record: Mapping[str, Any]) -> _Score | None:
-    """Of the model that was left, in float32, with its band where the record has one."""
-    metrics = record["metrics"]
-    if table := TABLES.get(record["verb"]):
-        rows = _rows(source / "tables" / f"{table}.csv")
-        last = next((row for row in rows if row.get("stage") == "trained"), rows[-1])  # not its graph in 8 bits
-        return _Score(last["metric"], float(last["value"]), float(last["low"]), float(last["high"]))
-    if "value" in metrics:
-        return _Score(metrics["metric"], metrics["value"], metrics.get("low"), metrics.get("high"))
-    first = record["config"]["task"]["metrics"][0]
-    return _Score(first, metrics[first], None, None) if first in metrics else None
-
-
-def _score_lines(record: Mapping[str, Any], score: _Score | None) -> Iterator[str]:
-    if score is None:
-        yield "The record has none."
-        return
-    metrics, rows = record["metrics"], next(item["rows"] for item in record["data"] if item["role"] == "evaluation")
-    yield f"On {rows:,} evaluation rows, with the ends of 95 % intervals:"
-    yield ""
-    yield f"| | {cell(score.metric)} | low | high |"
-    yield "|---|---|---|---|"
-    yield f"| this model | {_number(score.value)} | {_number(score.low)} | {_number(score.high)} |"
-    if "baseline" in metrics:
-        ends = (metrics["baseline_low"], metrics["baseline_high"])
-        yield f"| its teacher | {_number(metrics['baseline'])} | {_number(ends[0])} | {_number(ends[1])} |"
-    if score.metric in metrics.get("trivial", {}):
-        yield f"| the best answer without a model | {_number(metrics['trivial'][score.metric])} | | |"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
-
-
-def _latency(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
-    path = source / "tables" / "latency.csv"
-    if not path.exists():
-        return
-    device = record["device"]
-    threads = f"{device['threads']} thread{'s' * (device['threads'] != 1)}"
-    where = f"{device['name']}, {threads}, {device['dtype']}"
-    yield f"Measured in PyTorch on {where}, in the shape below; teacher and pruned in turn. Other formats differ:"
-    yield ""
-    yield "| batch | tokens | its teacher, ms | pruned, ms | speed-up |"
-    yield "|---|---|---|---|---|"
-    for row in _rows(path):
-        times = " | ".join(f"{float(row[name]):.2f}" for name in ("dense_ms", "pruned_ms", "speedup"))
-        yield f"| {row['batch_size']} | {row['length']} | {times} |"
-    if any(stage.get("disturbed") for stage in (record.get("quiet") or {}).values()):
-        yield ""
-        yield "Other processes were at work on that machine meanwhile."
 
 
 def _data(record: Mapping[str, Any]) -> Iterator[str]:
@@ -245,23 +185,3 @@ def _made(record: Mapping[str, Any], again: Again | None) -> Iterator[str]:
         yield f"    {again(record)}"
         yield ""
     yield f"PyTorch {versions['torch']}, transformers {versions['transformers']}; commit {record['git']['commit']}."
-
-
-def _result(record: Mapping[str, Any], config: Mapping[str, Any], score: _Score) -> EvalResult:
-    from huggingface_hub import EvalResult
-
-    from prunekit.data.kinds import KINDS
-    from prunekit.data.kinds.base import TaskKind
-
-    data = next(item for item in record["data"] if item["role"] == "evaluation")
-    task = next((kind.pipeline for name, kind in KINDS.items() if config["task"].get(name)), TaskKind.pipeline)
-    return EvalResult(
-        task_type=task, dataset_type=str(config["task"]["source"]), dataset_name=str(data["name"]),
-        dataset_config=config["task"].get("subset"), dataset_split=str(data["split"]), metric_type=score.metric,
-        metric_value=score.value,
-    )  # fmt: skip
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))

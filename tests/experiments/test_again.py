@@ -41,6 +41,7 @@ def again(record: dict[str, Any]) -> dict[str, Any]:
         ("compress", ["method=flap", "uniform=true", "budget=parameters"], "method=flap"),
         ("finetune", ["model.weights=random", "model.path=null", "model.shape.hidden_size=32"], "hidden_size=32"),
         ("prune_fisher", ["teacher='out/my model'", "evaluation.batch_size=7"], "out/my model"),
+        ("compress", ["run.folder='runs/my tutorial'", "method=flap"], "run.folder="),
     ],
 )
 def test_a_command_gives_its_own_configuration(verb: str, words: list[str], said: str) -> None:

@@ -79,6 +79,12 @@ by_transformers.push_to_hub("me/again")
 again = AutoModelForSequenceClassification.from_pretrained("me/again")
 with torch.no_grad():
     print(json.dumps([model(**batch).logits.tolist() for model in (by_prunekit, by_transformers, again)]))
+    by_transformers.classifier.bias[0] += 1
+by_transformers.push_to_hub("me/small")
+by_transformers.save_pretrained("small", push_to_hub=True, repo_id="me/saved", private=True)
+later = [AutoModelForSequenceClassification.from_pretrained(one) for one in ("me/small", "me/saved")]
+with torch.no_grad():
+    print(json.dumps([model(**batch).logits.tolist() for model in later]))
 """
 
 
@@ -102,10 +108,26 @@ def test_a_model_goes_to_the_hub_and_comes_back(server: Hub, source: Path, tmp_p
     words = [sys.executable, "-c", LOAD, "me/small", json.dumps({key: value.tolist() for key, value in batch.items()})]
     back = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
     assert back.returncode == 0, back.stderr
-    for answers in json.loads(back.stdout.splitlines()[-1]):
+    first, second = (json.loads(line) for line in back.stdout.splitlines()[-2:])
+    for answers in first:
         assert torch.equal(torch.tensor(answers), logits(small, batch))
     got = [request.partition("?")[0] for request in server.large.requests][len(sent) :]
     assert f"GET /whole/{weights}" in got and len(server.pointers["me/again"]) == 1
+    other = torch.tensor(second)
+    expected = logits(small, batch) + torch.tensor([1.0, 0, 0])
+    torch.testing.assert_close(other, torch.stack([expected, expected]))  # not the weights that were there before
+    assert set(server.pointers["me/small"]) == {"model.safetensors"}
+    for name in ("me/again", "me/saved"):
+        card = server.repositories[name]["README.md"].decode()
+        assert "# A pruned BertForSequenceClassification" in card and "More Information Needed" not in card
+    assert b"# A pruned model" in server.repositories["me/small"]["README.md"], "its own card stays"
+    done = exported(
+        f"source={source}", f"out={tmp_path / 'out'}", "push_to=me/small", "format=padded", environment=environment
+    )
+    assert done.returncode == 0, done.stderr
+    done = exported(f"source={source}", f"out={tmp_path / 'out'}", "push_to=me/small", environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert set(server.pointers["me/small"]) == {"prunekit.safetensors"}
 
 
 @pytest.mark.parametrize(
@@ -132,8 +154,12 @@ def test_offline_is_one_line(source: Path, monkeypatch: pytest.MonkeyPatch) -> N
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match=r"^push_to: the Hub cannot be reached .*hf upload me/small"):
+    with pytest.raises(UserError, match=r"^push_to: the Hub cannot be reached .*hf upload me/small") as raised:
         push(source, "me/small")
+    assert "--private" not in str(raised.value)
+    again = r"try again with: hf upload me/small 'my folder' \. --private --delete model\.safetensors --delete .*onnx$"
+    with pytest.raises(UserError, match=again):
+        push("my folder", "me/small", private=True)
 
 
 def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
@@ -156,6 +182,9 @@ def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
     prunekit.save(small, copy / "model")
     facts: Facts = run_model(str(copy), command_of).facts
     assert "constraint=0.7" not in "".join(run_model(str(copy)).facts.sections.values())
+    assert facts.pairs and facts.int8 is not None and not facts.int8.results
+    assert "In 8 bits it was not measured" in facts.int8.sections["Score"]
+    assert f"| it in float32 | {facts.results[0].metric_value:.4f} |" in facts.int8.sections["Score"]
     written = prunekit.export(small, tmp_path / "out", "padded", facts=facts)
     head, text = (written.folder / "README.md").read_text().split("\n---\n", 1)
     data = yaml.safe_load(head.removeprefix("---\n"))
@@ -192,11 +221,29 @@ def test_of_a_model_in_8_bits_the_one_that_was_trained_for_it_is_taken(tmp_path:
     prunekit.save(tiny("bert", dtype=torch.float32), runs["aware"] / "model")
     given = run_model(str(runs["aware"] / "model"))
     assert given.path == str(runs["aware"] / "model")
-    assert "Trained for 8 bits" in given.facts.sections["What it is"]
+    assert "; then trained for 8 bits (Q8BERT" in given.facts.sections["What it is"]
     trained, quantized = (f"{scores['aware'][stage]:.4f}" for stage in ("trained", "quantized"))
     assert f"| this model | {trained} |" in given.facts.sections["Score"] and trained != quantized
+    int8 = given.facts.int8
+    assert int8 is not None and f"| this model, in 8 bits | {quantized} |" in int8.sections["Score"]
+    values = [f"{facts.results[0].metric_value:.4f}" for facts in (given.facts, int8)]
+    assert values == [trained, quantized]
+    assert "| 1 | 53 | 1.82 | 1.50 | 2.73 |" in int8.sections["Speed"]
     with pytest.raises(UserError, match=r"leaves graphs alone, in .*/onnx; give the run whose model was quantised$"):
         run_model(str(runs["dynamic"]))
+    pruned = min((LOGGED / "compress").iterdir())
+    copy = tmp_path / "compress" / pruned.name
+    shutil.copytree(pruned, copy)
+    prunekit.save(tiny("bert", dtype=torch.float32), copy / "model")
+    facts = run_model(str(copy)).facts
+    assert facts.int8 is not None and not facts.int8.results and "was not measured" in facts.int8.sections["Score"]
+    record = json.loads((runs["dynamic"] / "result.json").read_text())
+    record["model"]["pruned_run"] = f"compress/{pruned.name}"
+    (runs["dynamic"] / "result.json").write_text(json.dumps(record))
+    facts = run_model(str(copy)).facts
+    assert facts.int8 is not None and facts.int8.results[0].metric_value == scores["dynamic"]["quantized"]
+    assert "| batch | tokens | pruned | in 8 bits | both |" in facts.int8.sections["Speed"]
+    assert "its teacher, ms" in facts.sections["Speed"]
 
 
 def test_names_in_a_card_are_no_markup(tmp_path: Path) -> None:
@@ -256,3 +303,28 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
     with pytest.raises(UserError, match="is a run that is not finished; the command that began it goes on"):
         run_model(str(tmp_path))
+
+
+def test_a_card_has_a_picture_of_what_any_method_kept(tmp_path: Path) -> None:
+    from experiments.export import pictures
+
+    def names(run: Path) -> list[str]:
+        drawn = pictures(run)
+        assert all(content.startswith(b"\x89PNG") and len(content) > 5000 for content in drawn.values())
+        return sorted(drawn)
+
+    [compressed] = sorted((LOGGED / "compress").iterdir())[:1]
+    assert names(compressed) == ["kept.png"]
+    assert names(min((LOGGED / "prune_fisher").iterdir()))[0].startswith("kwon_kept")
+    assert names(min((LOGGED / "finetune").iterdir())) == [] == sorted(pictures(None))
+    shutil.copytree(compressed, tmp_path / "compress" / compressed.name)
+    quantized = quantization.run(tmp_path, DEMO, remaining=0.5, quantization="aware")
+    add_answers(quantized, *(
+        ({"stage": stage}, of_labels("classification", "ab", np.array([0, 1]), np.array([1, 1])))
+        for stage in pd.read_csv(quantized / "tables" / "stages.csv").stage
+    ))  # fmt: skip
+    assert names(quantized) == []
+    record = json.loads((quantized / "result.json").read_text())
+    record["model"]["pruned_run"] = f"compress/{compressed.name}"
+    (quantized / "result.json").write_text(json.dumps(record))
+    assert names(quantized) == ["kept.png"]

@@ -100,6 +100,9 @@ class _Handler(Answering, BaseHTTPRequestHandler):
                 elif key == "lfsFile":
                     files[value["path"]] = self.server.large.contents[value["oid"]]
                     self.server.pointers[asked_for[1]][value["path"]] = value["oid"]
+                elif key == "deletedFile":
+                    del files[value["path"]]
+                    self.server.pointers[asked_for[1]].pop(value["path"], None)
             url = f"{self.server.url}/{asked_for[1]}/commit/{_sha(files)}"
             self.answer(200, {"success": True, "commitOid": _sha(files), "commitUrl": url})
         elif (large := BATCH.match(self.path)) and large[1] in self.server.repositories:

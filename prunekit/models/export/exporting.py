@@ -11,31 +11,31 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
 from prunekit.config.choices import EXPORT_FORMATS, EXPORT_PRECISIONS
 from prunekit.models import checkpoints
 from prunekit.models.blocks import attention_for_transformers, describe
 from prunekit.models.export import graphs
 from prunekit.models.export.card import Facts, card_text
+from prunekit.models.export.same_outputs import Answers, Array, answers_of, difference, tolerance
 from prunekit.models.export.sessions import Session
 from prunekit.models.export.stock_model import stock_model
 from prunekit.models.export.stock_shape import stock_shape
+from prunekit.models.families.anatomy import Encoder
+from prunekit.models.families.table import family_of
 from prunekit.models.pretrained import in_one_line, on_device, quiet
 from prunekit.models.weight_files import holds_a_model
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
-Array = np.ndarray[Any, Any]
 CARD = "README.md"
 FILES = (CARD, graphs.MODEL, graphs.READER, graphs.WRITER)
 """Names in an exported folder beside those of a saved model, and the pictures of its card."""
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
-"""Largest difference of outputs, as a share of the largest output; of other dtypes a twentieth."""
+FAR = 0.2
+"""As a share of the largest output: where outputs in int8 differ by more, whoever exports is warned of it."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Exported:
     """Of its weights or graphs."""
     difference: float
     """Largest difference of its outputs from the model's, as a share of the largest output; on random tokens."""
+
+    @property
+    def far(self) -> bool:
+        """Whether it may be of no use."""
+        return self.difference > FAR
 
 
 def export(
@@ -78,16 +83,20 @@ def export(
         tokenizer: saved beside the model if given.
         facts: what the model card says beside what the model itself tells.
         pictures: PNG files by name, for the card.
-        exact: of ``int8``: a folder with the same model's graphs in float32, so that they need not be written again.
+        exact: of ``int8``: a folder with the same model's graphs in float32, so that they need not be written again;
+            their outputs are compared with the model's first.
 
     Returns:
         what was written, and by how much its outputs differ; of int8 they do.
 
     Raises:
         UserError: a format that the shape does not allow (what is in the way), a folder that holds something else or
-            cannot be written, a package that is not installed.
+            cannot be written, graphs in ``exact`` that are not there or another model's, outputs that are not finite
+            or differ, a package that is not installed.
     """
     check_choice(format, precision)
+    if exact is not None and precision != "int8":
+        raise UserError("exact: graphs in float32 are for precision=int8; leave it out")
     describe(model)
     folder = Path(folder)
     _check_beside(tokenizer, pictures or {})
@@ -97,25 +106,28 @@ def export(
     with _evaluating(model), in_one_line(problem), atomic_path(folder) as temporary:
         write, again = _WRITERS[format](model, precision)
         if exact is not None:
+            _check_exact(model, exact, again)
             write = partial(_write_quantized, model, exact)
         stock = write(temporary)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
         with quiet():
-            difference = _difference(model, again(temporary))
-        if precision == "float32" and not difference <= TOLERANCE.get(model.dtype, 0.05):
+            apart = difference(model, again(temporary))
+        if precision == "float32" and not apart <= tolerance(model):
             raise UserError(
-                f"format: outputs of {format} differ from the model's by {difference:.2g} of the largest; nothing was "
-                "written, use another format"
+                f"format: outputs of {format} differ from the model's by {apart:.2g} of the largest{stock.inexact}; "
+                "nothing was written, use another format"
             )
         weights = [path for path in temporary.iterdir() if path.suffix in (".onnx", ".safetensors")]
         written = Exported(
             folder, format, precision, stock.lost, stock.parameters, sum(path.stat().st_size for path in weights),
-            difference,
+            apart,
         )  # fmt: skip
         for name, picture in (pictures or {}).items():
             (temporary / name).write_bytes(picture)
-        card = card_text(model, written, facts or Facts(), sorted(pictures or {}))
+        card = card_text(
+            model, written, facts or Facts(), sorted(pictures or {}), tokenizer=tokenizer is not None
+        )  # fmt: skip
         (temporary / CARD).write_text(card, encoding="utf-8")
     return written
 
@@ -167,11 +179,11 @@ class _Stock:
 
     lost: tuple[str, ...]
     parameters: int
+    inexact: str = ""
+    """Why its outputs may differ, if it is known."""
 
 
 Write = Callable[[Path], _Stock]
-Answers = Callable[[dict[str, torch.Tensor]], list[Array]]
-"""Outputs of what was written to inputs of the model."""
 
 
 def _native(model: PreTrainedModel, precision: str) -> tuple[Write, Callable[[Path], Answers]]:
@@ -181,7 +193,7 @@ def _native(model: PreTrainedModel, precision: str) -> tuple[Write, Callable[[Pa
 
     def again(folder: Path) -> Answers:
         loaded = checkpoints.load(folder, attention=model.config._attn_implementation, dtype=model.dtype)
-        return _answers(on_device(loaded, model.device))
+        return answers_of(on_device(loaded, model.device))
 
     return write, again
 
@@ -191,21 +203,31 @@ def _stock(model: PreTrainedModel, plain: bool) -> tuple[Write, Callable[[Path],
     if plain and shape.lost:
         raise UserError(
             f"format: stock {model.config.model_type} has no such shape: {'; '.join(shape.lost)}; format=padded writes "
-            "it so, native and onnx take any shape; `python -m experiments.compress ... uniform=true all_heads=true` "
-            "searches for one that plain takes"
+            f"it so, native and onnx take any shape{_searched(model)}"
         )
 
     def write(folder: Path) -> _Stock:
         written = stock_model(model, shape)
         checkpoints.save(written, folder)
-        return _Stock(shape.lost, written.num_parameters())
+        return _Stock(shape.lost, written.num_parameters(), shape.inexact)
 
     def again(folder: Path) -> Answers:
         attention = attention_for_transformers(model.config, model.config._attn_implementation)
         loaded = type(model).from_pretrained(folder, dtype=model.dtype, attn_implementation=attention)
-        return _answers(on_device(loaded.eval(), model.device))
+        return answers_of(on_device(loaded.eval(), model.device))
 
     return write, again
+
+
+def _searched(model: PreTrainedModel) -> str:
+    """How to come by a shape that ``plain`` takes; nothing for encoder-decoders, which `compress` does not prune."""
+    family = family_of(model.config)
+    if not isinstance(family, Encoder):
+        return ""
+    shared = " refit=none" if "num_hidden_groups" in family.sizes else ""
+    return (
+        f"; `python -m experiments.compress ... uniform=true all_heads=true{shared}` searches for one that plain takes"
+    )
 
 
 def _write_quantized(model: PreTrainedModel, exact: Path, folder: Path) -> _Stock:
@@ -214,6 +236,20 @@ def _write_quantized(model: PreTrainedModel, exact: Path, folder: Path) -> _Stoc
     for path in exact.glob("*.onnx"):
         graphs.quantize_graph(path, folder / path.name)
     return _beside_graphs(model, folder)
+
+
+def _check_exact(model: PreTrainedModel, exact: Path, again: Callable[[Path], Answers]) -> None:
+    """Refuse a folder that has not the graphs of a model in float32."""
+    names = [graphs.READER, graphs.WRITER] if checkpoints.is_translator(model) else [graphs.MODEL]
+    for name in names:
+        if not (exact / name).is_file():
+            raise UserError(f"exact: {exact} has no {name}; give a folder that the model was exported to in float32")
+    apart = difference(model, again(exact))
+    if not apart <= tolerance(model):
+        raise UserError(
+            f"exact: outputs of the graphs in {exact} differ from the model's by {apart:.2g} of the largest: they are "
+            "another model's, or not in float32; export this one in float32 first"
+        )
 
 
 def _beside_graphs(model: PreTrainedModel, folder: Path) -> _Stock:
@@ -254,38 +290,3 @@ _WRITERS: dict[str, Callable[[Any, str], tuple[Write, Callable[[Path], Answers]]
     "padded": lambda model, precision: _stock(model, plain=False),
     "onnx": _onnx,
 }
-
-
-def _answers(model: Any) -> Answers:
-    """What a model says to inputs; of an encoder-decoder without words what its task head is given."""
-    translates = checkpoints.is_translator(model)
-
-    @torch.no_grad()
-    def answers(inputs: dict[str, torch.Tensor]) -> list[Array]:
-        asked = model
-        if model.config.is_encoder_decoder and not translates:
-            asked = model.base_model
-        elif "MultipleChoice" in type(model).__name__:
-            inputs = {name: tensor.unsqueeze(1) for name, tensor in inputs.items()}
-        output = asked(**inputs)
-        values = [output.logits] if translates else output.values()
-        return [value.cpu().double().numpy() for value in values if isinstance(value, torch.Tensor)]
-
-    return answers
-
-
-def _difference(model: PreTrainedModel, written: Answers) -> float:
-    """Largest difference from a model's outputs, as a share of the largest, on two batches of random tokens."""
-    largest = difference = 0.0
-    for rows, length, seed in ((3, 11, 1), (1, 5, 2)):
-        inputs = graphs.random_inputs(model, rows, length, seed)
-        if model.config.is_encoder_decoder:
-            inputs["decoder_input_ids"] = graphs.random_targets(model, rows, 4, seed)
-        for ours, theirs in zip(_answers(model)(inputs), written(inputs), strict=True):
-            if not np.isfinite(ours).all():
-                raise UserError("model: its outputs are not finite; check its weights")
-            largest = max(largest, float(np.abs(ours).max()))
-            difference = max(difference, float(np.abs(ours - theirs).max()))
-            if not np.isfinite(theirs).all():
-                return float("inf")
-    return difference / largest if largest else difference

@@ -6,6 +6,7 @@ gives the scores of every next word of targets of any length, from which any dec
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,13 +20,14 @@ from torch import Tensor, nn
 from prunekit.models.checkpoints import is_translator
 from prunekit.models.input_tables import input_tables
 from prunekit.models.pretrained import in_one_line
+from prunekit.models.pruned_format import GRAPHS
 from prunekit.support.errors import UserError
 from prunekit.support.extras import of_extra
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-MODEL, READER, WRITER = "model.onnx", "encoder.onnx", "decoder.onnx"
+MODEL, READER, WRITER = GRAPHS
 Inputs = dict[str, Tensor]
 
 
@@ -76,6 +78,8 @@ def write_graphs(model: PreTrainedModel, folder: Path, precision: str = "float32
         raise UserError(f"format: graphs are of float32, the model is of {str(model.dtype).removeprefix('torch.')}")
     if sum(parameter.numel() * 4 for parameter in model.parameters()) > 1.9 * 2**30:
         raise UserError("format: an ONNX file holds 2 GiB at most, this model has more")
+    if model.device.type != "cpu":  # ONNX Runtime computes on CPUs, and a graph keeps where its constants were
+        model = copy.deepcopy(model).cpu()
     paths = []
     for name, module, inputs, outputs in _parts(model):
         write_graph(module, inputs, outputs, folder / name, precision)

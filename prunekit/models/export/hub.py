@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
+from prunekit.models.pruned_format import GRAPHS, PRUNED_WEIGHTS, WEIGHTS
+from prunekit.models.weight_files import INDEX, SHARDS
 from prunekit.support.errors import UserError, first_line
+
+IN_ANY_FORM = (WEIGHTS, PRUNED_WEIGHTS, INDEX, SHARDS, *GRAPHS)
+"""Patterns of weights and graphs: those of another form that were pushed before would be loaded in place of these."""
 
 
 def push(folder: str | Path, repository: str, *, private: bool = False) -> str:
-    """Upload a folder; the repository is created if it is not there.
+    """Upload a folder; the repository is created if it is not there, and weights in it that the folder has not go.
 
     Args:
         repository: ``NAME/REPOSITORY``.
@@ -24,10 +30,15 @@ def push(folder: str | Path, repository: str, *, private: bool = False) -> str:
             folder is as it was, and the line says how to try again.
     """
     api = HfApi()
-    again = f"{folder} has everything, try again with: hf upload {repository} {folder} ."
+    command = ["hf", "upload", repository, str(folder), ".", *["--private"] * private]
+    command += [word for pattern in IN_ANY_FORM for word in ("--delete", pattern)]
+    again = f"{folder} has everything, try again with: {shlex.join(command)}"
     try:
         created = api.create_repo(repository, private=private, exist_ok=True)
-        api.upload_folder(repo_id=created.repo_id, folder_path=folder, commit_message="Upload a pruned model")
+        api.upload_folder(
+            repo_id=created.repo_id, folder_path=folder, commit_message="Upload a pruned model",
+            delete_patterns=list(IN_ANY_FORM),
+        )  # fmt: skip
     except HFValidationError as error:
         raise UserError(f"push_to: {repository!r} is no repository ({first_line(error)}); {again}") from error
     except LocalTokenNotFoundError as error:

@@ -44,6 +44,11 @@ class Session:
         self.outputs = [item.name for item in self._session.get_outputs()]
 
     def __call__(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-        """Outputs by name, from arrays by name; inputs that the graph does not have are left out."""
-        arrays = {name: np.asarray(inputs[name]) for name in self.inputs}
+        """Outputs by name, from arrays or tensors by name, wherever they are; inputs that the graph does not have are
+        left out."""
+        arrays = {name: _array(inputs[name]) for name in self.inputs}
         return dict(zip(self.outputs, self._session.run(None, arrays), strict=True))
+
+
+def _array(values: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(values.cpu() if hasattr(values, "cpu") else values)  # of a GPU's tensors numpy sees nothing

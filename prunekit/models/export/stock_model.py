@@ -136,7 +136,8 @@ def _copied(tensor: Tensor, copies: int) -> Tensor:
 def _write_norms(model: PreTrainedModel, stock: PreTrainedModel, shape: StockShape) -> None:
     """The LayerNorms of the layers. The input of one that is gone comes straight from the one before, as the sublayer
     between them is gone, too: the second then takes the first one's weight and bias, which leaves the first to
-    normalise only, and normalising twice is normalising once."""
+    normalise only, and normalising twice is normalising once: but for eps, which is then added twice to a variance that
+    the second time is near 1."""
     before: Any = None
     if isinstance(family_of(model.config), Encoder):
         writer = embedding_writer(stock)
@@ -159,6 +160,4 @@ def _write_norms(model: PreTrainedModel, stock: PreTrainedModel, shape: StockSha
 def _norms(shape: StockShape, targets: list[LayerParts]) -> Iterator[tuple[Any, Any]]:
     """Of every LayerNorm of the layers, in order, the pruned model's and the stock one's."""
     for part, target in zip(shape.layers, targets, strict=True):
-        for block, into in zip(part.attention, target.attention, strict=True):
-            yield block.attention_norm, into.attention_norm
-        yield part.ffn.ffn_norm, target.ffn.ffn_norm
+        yield from zip(part.norms, target.norms, strict=True)

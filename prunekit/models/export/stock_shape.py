@@ -7,16 +7,18 @@ after every sublayer. A pruned one is written in the smallest such shape that ho
 - a layer of which nothing is left, its LayerNorms neither, is left out;
 - mean and variance of a LayerNorm change with zeros in the stream. Where dimensions of the stream are gone, D is their
   number, or a multiple of it where heads or a pooler need more: every dimension is then in the stream several times,
-  which leaves mean and variance as they are.
+  which leaves mean and variance as they are. As often as there are heads is always enough, for a prime number, too.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from prunekit.models.blocks import (
     AttentionBlock,
@@ -28,14 +30,14 @@ from prunekit.models.blocks import (
 )
 from prunekit.models.empty_sublayers import SkippedNorm
 from prunekit.models.families.anatomy import Encoder, Stack
-from prunekit.models.families.table import family_of
+from prunekit.models.families.table import family_of, task_head
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-MOST_COPIES = 4
-"""Of the stream: beyond, nobody would want the model."""
+BARE = "Model"
+"""The task head of models without one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +48,14 @@ class LayerParts:
     ffn: FFNBlock
 
     @property
+    def norms(self) -> list[nn.Module]:
+        """Its LayerNorms, in order, or what is in their place."""
+        return [*(block.attention_norm for block in self.attention), self.ffn.ffn_norm]
+
+    @property
     def gone(self) -> bool:
         """Whether the layer gives its input back."""
-        norms = [*(block.attention_norm for block in self.attention), self.ffn.ffn_norm]
-        return all(isinstance(norm, SkippedNorm) for norm in norms)
+        return all(isinstance(norm, SkippedNorm) for norm in self.norms)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,15 @@ class StockShape:
     """Of the pruned model, those that are written."""
     lost: tuple[str, ...]
     """Where the stock model is larger than the pruned one, a phrase each; nowhere if empty."""
+
+    @property
+    def inexact(self) -> str:
+        """Why outputs may differ, to be put behind how much they do; nothing where no LayerNorm is filled in."""
+        norms = [norm for part in self.layers for norm in part.norms]
+        if not any(isinstance(norm, SkippedNorm) for norm in norms):
+            return ""
+        eps = max(norm.eps for norm in norms if isinstance(norm, nn.LayerNorm))
+        return f" (LayerNorms that are gone are filled in, which with their eps of {eps:g} is not exact)"
 
 
 def layers_of(model: PreTrainedModel) -> list[LayerParts]:
@@ -85,22 +100,32 @@ def stock_shape(model: PreTrainedModel) -> StockShape:
     """The smallest shape of stock transformers that holds a model, of copies of its stream the fewest.
 
     Raises:
-        UserError: no shape does, or a LayerNorm is gone whose place cannot be filled.
+        UserError: a model without a task head whose stream would be there several times, a LayerNorm is gone whose
+            place cannot be filled, or a part is larger than the configuration says.
     """
     check_skipped(model)
     layers = tuple(_remaining(model))
-    hidden = describe(model).hidden
-    for copies in range(1, MOST_COPIES + 1):
+    hidden, stacks = describe(model).hidden, family_of(model.config).stacks
+    # this many hold as many heads as before, each as wide as the whole stream was
+    enough = max(getattr(model.config, stack.heads) for stack in stacks) * math.ceil(model.config.hidden_size / hidden)
+    for copies in range(1, enough + 1):
         config = copy.deepcopy(model.config)
         if hasattr(config, "prunekit"):
             del config.prunekit
         config.hidden_size = copies * hidden
-        if all(_fill_sizes(config, stack, layers) for stack in family_of(model.config).stacks) and _fits(model, config):
-            return StockShape(config, copies, layers, tuple(_lost(model, config, copies, layers)))
-    raise UserError(
-        f"format: a stock {model.config.model_type} with a hidden size of {hidden}, or up to {MOST_COPIES} times as "
-        "much, has no number of heads that holds these; use format=native or format=onnx"
-    )
+        if all(_fill_sizes(config, stack, layers) for stack in stacks) and not _too_large(model, config):
+            break
+    if too_large := _too_large(model, config):
+        raise UserError(
+            f"format: a stock {model.config.model_type} of this configuration has no room for {', '.join(too_large)}; "
+            "use format=native or format=onnx"
+        )
+    if copies > 1 and task_head(model) == BARE:
+        raise UserError(
+            f"format: a {type(model).__name__} gives its stream, {hidden} numbers a token, of which a stock one needs "
+            f"{copies} copies; give the model with its task head, or use format=native or format=onnx"
+        )
+    return StockShape(config, copies, layers, tuple(_lost(model, config, copies, layers)))
 
 
 def check_skipped(model: PreTrainedModel) -> None:
@@ -112,8 +137,7 @@ def check_skipped(model: PreTrainedModel) -> None:
     family = family_of(model.config)
     in_groups = "num_hidden_groups" in family.sizes
     for part in layers_of(model):
-        norms = [*(block.attention_norm for block in part.attention), part.ffn.ffn_norm]
-        some = any(isinstance(norm, SkippedNorm) for norm in norms)
+        some = any(isinstance(norm, SkippedNorm) for norm in part.norms)
         if some and (in_groups or not (isinstance(family, Encoder) or part.gone)):
             raise UserError(
                 f"format: layer {part.ffn.layer} has lost a LayerNorm, which stock {model.config.model_type} cannot do "
@@ -151,14 +175,15 @@ def _fill_sizes(config: Any, stack: Stack, layers: tuple[LayerParts, ...]) -> bo
     return False
 
 
-def _fits(model: PreTrainedModel, config: PreTrainedConfig) -> bool:
-    """Whether embeddings, pooler and task head have room in a stock model."""
+def _too_large(model: PreTrainedModel, config: PreTrainedConfig) -> list[str]:
+    """Tensors of embeddings, pooler and task head that have no room in a stock model."""
     shapes = stock_shapes(model, config)
     own = model.state_dict()
-    return all(
-        name in shapes and all(have <= room for have, room in zip(own[name].shape, shapes[name], strict=True))
+    return [
+        name
         for name in outer_names(model)
-    )
+        if name not in shapes or any(have > room for have, room in zip(own[name].shape, shapes[name], strict=True))
+    ]
 
 
 def new_stock(model: PreTrainedModel, config: PreTrainedConfig) -> PreTrainedModel:

@@ -11,14 +11,17 @@ import pytest
 import torch
 from transformers import (
     AutoModel,
+    AutoModelForMultipleChoice,
     AutoModelForQuestionAnswering,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     PreTrainedModel,
 )
 
 import prunekit
 from prunekit.models.export.card import Facts
+from prunekit.models.export.same_outputs import answers_of, difference
 from prunekit.models.export.sessions import Session
 from prunekit.models.export.stock_model import stock_model
 from prunekit.models.export.stock_shape import stock_shape
@@ -63,6 +66,66 @@ def test_padded_models_load_in_stock_transformers_with_equal_outputs(family: str
     assert any(copies in phrase for phrase in written.lost) == hidden
     card = (tmp_path / "out" / "README.md").read_text()
     assert "No smaller where it is padded" in card and all(phrase in card for phrase in written.lost)
+
+
+@pytest.mark.parametrize(
+    ("family", "copies", "heads"),
+    [("bert", 6, 3), ("roberta", 6, 3), ("mpnet", 4, 4), ("distilbert", 6, 3), ("electra", 6, 3), ("albert", 6, 3)],
+)
+def test_a_stream_of_a_prime_size_is_there_as_often_as_it_takes(
+    family: str, copies: int, heads: int, tmp_path: Path
+) -> None:
+    """7 dimensions, and 3 heads of size 8: of 42 they have 14 each. MPNet's 4 heads of size 4 have 7 of 28."""
+    model = tiny(family, hidden_size=16 if family == "mpnet" else 32)
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    masks.heads["self"][:, 0] = False
+    assert masks.hidden is not None
+    masks.hidden[7:] = False
+    small = prunekit.prune(model, masks)
+    written = prunekit.export(small, tmp_path / "out", "padded")
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
+    assert (loaded.config.hidden_size, loaded.config.num_attention_heads) == (7 * copies, heads)
+    assert f"hidden size 7: every dimension is there {copies} times, {7 * copies} in all" in written.lost
+    batch = batch_for(small, rows=5, length=11, seed=3)
+    torch.testing.assert_close(logits(loaded, batch), logits(small, batch), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize(
+    "head", [AutoModelForTokenClassification, AutoModelForQuestionAnswering, AutoModelForMultipleChoice]
+)
+def test_every_task_head_reads_one_copy_of_the_stream(head: Any, family: str, tmp_path: Path) -> None:
+    small = pruned(family, head=head, num_labels=2)
+    written = prunekit.export(small, tmp_path / "out", "padded")
+    loaded = head.from_pretrained(tmp_path / "out").eval()
+    batch = batch_for(small, rows=5, length=11, seed=3)
+    if head is AutoModelForMultipleChoice:
+        batch = {name: tensor.unsqueeze(1) for name, tensor in batch.items()}
+    with torch.no_grad():
+        ours, theirs = ([*one(**batch).values()] for one in (small, loaded))
+    torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-12)
+    assert any("every dimension is there" in phrase for phrase in written.lost)
+
+
+def test_a_bare_model_gives_its_stream_which_has_one_copy_alone(tmp_path: Path) -> None:
+    bare = pruned().base_model
+    with pytest.raises(UserError, match=r"^format: a BertModel gives its stream, 13 numbers a token, of which a stock"):
+        prunekit.export(bare, tmp_path / "out", "padded")
+    assert list(tmp_path.iterdir()) == []
+    whole = pruned(hidden=False).base_model
+    prunekit.export(whole, tmp_path / "out", "padded")
+    loaded = AutoModel.from_pretrained(tmp_path / "out").eval()
+    with torch.no_grad():
+        ours, theirs = (one(**batch_for(whole)).last_hidden_state for one in (whole, loaded))
+    torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-12)
+
+
+def test_a_head_that_is_larger_than_its_configuration_is_named(tmp_path: Path) -> None:
+    small = pruned()
+    small.classifier = torch.nn.Linear(16, 5).double()
+    message = r"^format: a stock bert of this configuration has no room for classifier.weight, classifier.bias; use fo"
+    with pytest.raises(UserError, match=message):
+        prunekit.export(small, tmp_path / "out", "padded")
 
 
 @pytest.mark.parametrize("family", TRANSLATORS)
@@ -149,6 +212,20 @@ def test_norms_that_are_gone_are_filled_in(family: str, sublayers: list[tuple[st
     assert (written - logits(with_norms, batch)).abs().max() > 1e-3
 
 
+def test_a_norm_that_is_filled_in_is_not_exact_where_eps_is_large(tmp_path: Path) -> None:
+    model = tiny("bert", layer_norm_eps=1e-5)
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    masks.layers["ffn"][1] = False
+    masks.skip_norms = True
+    small = prunekit.prune(model, masks)
+    because = r"\(LayerNorms that are gone are filled in, which with their eps of 1e-05 is not exact\)"
+    with pytest.raises(UserError, match=rf"^format: outputs of padded differ .* of the largest {because}; nothing was"):
+        prunekit.export(small, tmp_path / "out", "padded")
+    assert list(tmp_path.iterdir()) == []
+    written = prunekit.export(small.float(), tmp_path / "out", "padded")  # whose tolerance is that of its rounding
+    assert 1e-8 < written.difference < 1e-5
+
+
 @pytest.mark.parametrize("family", ["electra", "albert", "marian"])
 def test_norms_that_cannot_be_filled_in_are_refused(family: str) -> None:
     model = translator(family) if family in TRANSLATORS else tiny(family)
@@ -165,6 +242,14 @@ def test_what_is_in_the_way_of_plain_is_named(tmp_path: Path) -> None:
         prunekit.export(pruned(hidden=False), tmp_path / "out", "plain")
     with pytest.raises(UserError, match=r"hidden size 13: every dimension is there 2 times, 26 in all; self heads"):
         prunekit.export(pruned(), tmp_path / "out", "plain")
+    small = prunekit.prune(model := translator("marian"), uneven(model))
+    for model, end in (
+        (pruned("albert"), "all_heads=true refit=none` searches for one that plain takes"),
+        (pruned("roberta"), "all_heads=true` searches for one that plain takes"),
+        (small, "native and onnx take any shape"),  # `compress` prunes encoders
+    ):
+        with pytest.raises(UserError, match=f"{end}$"):
+            prunekit.export(model, tmp_path / "out", "plain")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -230,7 +315,7 @@ def test_an_export_that_answers_otherwise_is_not_written(tmp_path: Path) -> None
     masks = prunekit.Masks.ones(prunekit.describe(small), torch.float64)
     masks.hidden = None
     masks.neurons[0] *= 0.5
-    with prunekit.gated(small, masks), pytest.raises(UserError, match=r"outputs of padded differ.* nothing was wr"):
+    with prunekit.gated(small, masks), pytest.raises(UserError, match=r"of the largest; nothing was wr"):
         prunekit.export(small, tmp_path / "out", "padded")
     assert list(tmp_path.iterdir()) == [] and all(module.training for module in small.modules())
 
@@ -315,3 +400,60 @@ def test_translators_in_onnx_runtime_decode_alike(family: str, tmp_path: Path) -
         np.testing.assert_allclose(scores, expected.numpy(), rtol=0, atol=1e-5 * float(expected.abs().max()))
         words = np.concatenate([words, scores[:, -1:].argmax(-1)], 1)
     assert words.shape == (1, 7)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outputs_of_what_was_written_are_finite(value: float) -> None:
+    """Graphs in 8 bits are held to no tolerance, but to this."""
+    small = pruned()
+    answers = answers_of(small)
+    assert difference(small, answers) == 0
+    shifted = difference(small, lambda inputs: [answer + 0.5 for answer in answers(inputs)])
+    assert 0 < shifted < np.inf
+    with pytest.raises(UserError, match=r"^format: outputs of what was written are not finite, the model's are; no"):
+        difference(small, lambda inputs: [answer * value for answer in answers(inputs)])
+    with pytest.raises(UserError, match=r"^format: outputs are of shape \[\(3, 2\)\], the model's are of \[\(3, 3"):
+        difference(small, lambda inputs: [answer[:, :2] for answer in answers(inputs)])
+
+
+def test_graphs_that_int8_is_made_of_are_those_of_the_model(tmp_path: Path) -> None:
+    small = pruned(dtype=torch.float32)
+    for format in ("native", "onnx"):
+        with pytest.raises(UserError, match=r"^exact: graphs in float32 are for precision=int8; leave it out$"):
+            prunekit.export(small, tmp_path / "out", format, exact=tmp_path)
+    with pytest.raises(UserError, match=r"^exact: .*absent has no model.onnx; give a folder that the model was"):
+        prunekit.export(small, tmp_path / "out", "onnx", precision="int8", exact=tmp_path / "absent")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_graphs_of_another_model_are_not_taken(tmp_path: Path) -> None:
+    small, other = pruned(dtype=torch.float32), pruned(dtype=torch.float32)
+    other.classifier.bias.data[0] += 0.1
+    prunekit.export(other, tmp_path / "other", "onnx")
+    with pytest.raises(UserError, match=r"^exact: outputs of the graphs in .*other differ .*: they are another model"):
+        prunekit.export(small, tmp_path / "out", "onnx", precision="int8", exact=tmp_path / "other")
+    assert not (tmp_path / "out").exists()
+    written = prunekit.export(other, tmp_path / "out", "onnx", precision="int8", exact=tmp_path / "other")
+    assert written.precision == "int8" and written.difference > 1e-4
+
+
+def test_a_graph_takes_tensors_of_a_gpu(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    class There:
+        """As a tensor of a GPU: numpy has to be given its copy here."""
+
+        def __array__(self, *args: Any, **options: Any) -> Any:
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+        def cpu(self) -> torch.Tensor:
+            return torch.tensor([2.0])
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "x.onnx")
+    session = Session(tmp_path / "x.onnx")
+    for given in (There(), torch.tensor([2.0]), np.array([2.0], np.float32)):
+        assert session({"x": given, "other": None})["y"].tolist() == [2.0]

@@ -25,7 +25,6 @@ import prunekit
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS
-from prunekit.support.errors import UserError
 from tests.support.families import FAMILY_NAMES, batch_for, logits, tiny
 from tests.support.masks import uneven_masks
 from tests.support.translators import TRANSLATORS, pairs_for, translator, uneven, word_logits
@@ -159,11 +158,8 @@ def test_copies_save_themselves(tmp_path: Path) -> None:
         gc.enable()
 
 
-def test_a_default_size_is_hidden_too_and_an_upload_is_refused(tmp_path: Path) -> None:
+def test_a_default_size_is_hidden_too(tmp_path: Path) -> None:
     small = without_sublayers(tiny("bert", vocab_size=BertConfig().vocab_size))
-    with pytest.raises(UserError, match=r"model.push_to_hub\(name\) uploads a pruned model"):
-        small.save_pretrained(tmp_path / "pushed", push_to_hub=True)
-    assert not (tmp_path / "pushed").exists()
     small.save_pretrained(tmp_path / "small", max_shard_size="1GB")
     with pytest.raises(StrictDataclassError, match="vocab_size"):
         type(small).from_pretrained(tmp_path / "small")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from prunekit.methods.common import registry
+from prunekit.runs.cards.measured import score_of
+from prunekit.runs.cards.method_in_words import BY, method_in_words
 from prunekit.runs.model_facts import weights_gone
 
 
@@ -35,3 +40,74 @@ def test_weights_are_gone_where_any_that_were_left_are(
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch()
         assert weights_gone(record, tmp_path) == (number < len(files))
+
+
+@pytest.mark.parametrize(
+    ("verb", "config", "words"),
+    [
+        ("finetune", {}, "Fine-tuned, not pruned"),
+        ("prune_heads", {"order": "random", "retrain_steps": 5},
+         "Heads, one after another, at random, trained for 5 steps after each step of pruning"),
+        ("prune_heads", {"order": "importance"}, "Heads, one after another, by importance (Michel et al. 2019)"),
+        ("prune_fisher", {"score": "fisher", "rearrange": True, "tune": True},
+         "Heads and neurons by Fisher information (Kwon et al. 2022), rearranged and tuned, without training"),
+        ("prune_fisher", {"score": "random", "rearrange": False, "tune": False},
+         "Heads and neurons at random, as the search left them, without training"),
+        ("prune_fisher", {"score": "magnitude", "rearrange": False, "tune": True, "variant": "released"},
+         "Heads and neurons by the magnitude of weights, tuned, without training, as the authors' code does it"),
+        ("compress", {"method": {"name": "flap"}},
+         "Heads and neurons by fluctuations of inputs (FLAP, An et al. 2024), refined by swap, tuned by scales, "
+         "without training"),
+        ("compress", {"method": {"name": "mine"}},
+         "Heads and neurons by the method mine, refined by swap, tuned by scales, without training"),
+        ("prune_cofi", {"structure": "learned", "units": ["heads", "neurons"], "variant": "released"},
+         "Heads and neurons by learned masks (CoFi, Xia et al. 2022), as the authors' code does it; distilled"),
+        ("prune_cofi", {"structure": "dense"},
+         "A small model, not pruned: a baseline of CoFi (Xia et al. 2022); distilled"),
+        ("prune_cofi", {"structure": "layers", "learn_from": "labels"},
+         "Whole layers gone, no unit chosen: a baseline of CoFi (Xia et al. 2022); trained on labels"),
+        ("prune_cofi", {"structure": "fisher"},
+         "Heads and neurons by Fisher information (Kwon et al. 2022); distilled"),
+        ("quantize", {"quantization": "aware", "remaining": 1.0},
+         "Not pruned; trained for 8 bits (Q8BERT, Zafrir et al. 2019)"),
+        ("quantize", {"quantization": "trained", "remaining": 0.5},
+         "Heads and neurons by Fisher information (Kwon et al. 2022); distilled; then trained as long as a model that "
+         "is trained for 8 bits, without them: its control"),
+    ],
+)  # fmt: skip
+def test_a_card_names_the_method_that_made_the_model(verb: str, config: dict[str, Any], words: str) -> None:
+    record = {"verb": verb, "config": config, "model": {}, "metrics": {"refine": "swap", "refit": "scales"}}
+    assert method_in_words(record) == words
+
+
+def test_the_run_that_was_quantised_says_how_it_was_pruned(tmp_path: Path) -> None:
+    config = {"quantization": "aware", "source": "prune_cofi/ab", "remaining": 1.0}
+    record = {"verb": "quantize", "config": config, "model": {"pruned_run": "prune_cofi/ab"}, "metrics": {}}
+    then = "; then trained for 8 bits (Q8BERT, Zafrir et al. 2019)"
+    assert method_in_words(record, tmp_path) == f"Pruned by run prune_cofi/ab{then}"
+    (tmp_path / "prune_cofi" / "ab").mkdir(parents=True)
+    own = {"verb": "prune_cofi", "config": {"structure": "magnitude"}, "model": {}, "metrics": {}}
+    (tmp_path / "prune_cofi" / "ab" / "result.json").write_text(json.dumps(own))
+    words = "Heads and neurons by the magnitude of weights; distilled (run prune_cofi/ab)"
+    assert method_in_words(record, tmp_path) == f"{words}{then}"
+
+
+def test_methods_are_cited_as_they_cite_themselves() -> None:
+    cited = {name: re.search(r"(\w+ et al\. \d{4})", words) for name, words in BY.items()}
+    assert set(BY) - {"importance"} <= set(registry.names())
+    for name in set(BY) - {"importance"}:
+        if (found := cited[name]) is not None:
+            assert registry.method(name, {}).paper.startswith(found[1])
+    assert sum(found is not None for found in cited.values()) == 5
+
+
+def test_a_fine_tuned_model_has_an_interval_from_its_answers() -> None:
+    runs = Path(__file__).parents[3] / "analysis" / "logged_runs" / "finetune"
+    scores = {
+        folder.name: score_of(folder, json.loads((folder / "result.json").read_text()))
+        for folder in sorted(runs.iterdir()) if (folder / "answers.npz").exists()
+    }  # fmt: skip
+    assert len(scores) >= 2
+    for score in scores.values():
+        assert score is not None and score.low is not None and score.high is not None
+        assert score.low < score.value < score.high and 0.01 < score.high - score.low < 0.1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.data.loading import Journal, load
 from analysis.data.marks.teacher_names import MAKERS
-from prunekit.runs.model_facts import METHODS
+from prunekit.runs.cards.method_in_words import LEAVE_A_MODEL
 from tests.support.records import kwon, michel
 from tests.support.records.frame import DEMO, MINILM
 
@@ -23,7 +23,7 @@ def names(*sources: Path) -> dict[Path, str]:
 
 
 def test_every_verb_that_leaves_a_model_is_known() -> None:
-    assert set(MAKERS) == set(METHODS)
+    assert set(MAKERS) == set(LEAVE_A_MODEL)
 
 
 def test_models_of_runs_here(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""The shape of one run's model, layer by layer, by whatever method: for its model card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.data.groups import Group
+from analysis.data.kept_units import kept_rows
+from analysis.data.loading import Journal
+from analysis.data.records import DamagedRecordError, Record, read_record
+from analysis.render.heatmap import draw_map
+from analysis.render.output import Drawing
+from analysis.render.style import add_caption, figure_style, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+UNITS = ("heads", "neurons")
+
+
+def draw_kept(run_dir: Path, out: Path) -> list[Path]:
+    """Draw which share of its heads and neurons every layer kept, into ``kept.png``; returns its path.
+
+    Of a run of `quantize` those of the run that pruned its model, if it is beside it. Nothing where no record tells.
+    """
+    record = _record(run_dir)
+    if record is not None and record.verb == "quantize":
+        pruned = json.loads((record.folder / "result.json").read_text(encoding="utf-8"))["model"].get("pruned_run")
+        record = None if pruned is None else _record(run_dir.resolve().parents[1] / pruned)
+    if record is None or "kept" not in {path.stem for path in (record.folder / "tables").glob("*.csv")}:
+        return []
+    frame = kept_rows(Group([record]), None, Journal())
+    if frame is None or not set(UNITS) <= set(frame["unit"]):
+        return []
+    return Drawing("kept", plot(frame), frame).save(out, kinds=("png",))
+
+
+def _record(folder: Path) -> Record | None:
+    try:
+        return read_record(folder)
+    except DamagedRecordError:
+        return None
+
+
+def plot(frame: pd.DataFrame) -> Figure:
+    """One row a layer, one column a unit."""
+    share = frame.assign(share=100 * frame["kept"] / frame["total"])
+    shares = share.pivot(index="layer", columns="unit", values="share")[list(UNITS)].sort_index()
+    most = frame.groupby("unit")["total"].max()
+    with figure_style():
+        figure = new_figure(3.2, 1.1 + 0.2 * len(shares))
+        axes = figure.subplots()
+        draw_map(
+            axes, shares.to_numpy(dtype=float), columns=[f"{unit} of {most[unit]:,.0f}" for unit in UNITS],
+            rows=[str(layer) for layer in shares.index], limits=(0, 100), text="{:.0f}".format, fontsize=5.5,
+        )  # fmt: skip
+        axes.set_ylabel("layer")
+        add_caption(figure, "Kept, in % of the layer's.")
+    return figure

@@ -1,0 +1,1 @@
+"""What model cards tell of a run, from its record."""

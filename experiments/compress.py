@@ -23,6 +23,7 @@ class Compress(CompressSettings):
 
 def procedure(config: Compress, run: Run) -> None:
     from prunekit.data.rows import load_rows
+    from prunekit.methods.common.checked_stages import checked_stages
     from prunekit.methods.common.chosen import chosen_stages
     from prunekit.methods.common.compression import check_family
     from prunekit.methods.common.problem import Problem
@@ -55,7 +56,7 @@ def procedure(config: Compress, run: Run) -> None:
     )  # fmt: skip
     before = set(run.seconds)
     outcome = None
-    for following in own.compress(problem):
+    for following in checked_stages(config.method.name, own, problem):
         if outcome is not None:
             stages.evaluate(outcome.stage, outcome.smaller(teacher.model))
         outcome = following

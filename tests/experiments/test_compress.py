@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from analysis.catalogue import method_rank
 from analysis.compare.runs import comparable, run_points
 from analysis.compare.words import method_look
 from analysis.data.loading import Journal, load
 from experiments.compress import main
+from prunekit.methods.common.method import Compression
+from prunekit.methods.common.problem import Problem
 from prunekit.methods.common.registry import names
 from prunekit.models import checkpoints
+from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
+from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 from tests.support.commands import TINY, composed, perform
 
@@ -159,6 +165,28 @@ def test_other_budgets(folder: Path, budget: str) -> None:
     assert record["sparsity"][f"requested_{budget}"] == pytest.approx(0.2)
     if budget == "latency":
         assert record["sparsity"]["achieved_latency_by_table"] >= 0.2 - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ([1.0], "method=random leaves 1 of this model's MACs, no more than constraint=0.55 may remain"),
+        ([0.0, 0.0], "method=random calls a stage 'search' as one before it is called"),
+    ],
+)
+def test_what_a_method_promises_is_held_to_before_a_record_is_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, stages: list[float], message: str
+) -> None:
+    def compress(_self: Any, problem: Problem) -> Iterator[Compression]:
+        for kept in stages:
+            masks = Masks.ones(describe(problem.model), torch.float32)
+            yield Compression("search", Masks(masks.heads, masks.neurons * kept, masks.layers, masks.hidden))
+
+    monkeypatch.setattr("prunekit.methods.random.Random.compress", compress)
+    before = set(folder.glob("compress/*/result.json"))
+    with pytest.raises(UserError, match=message):
+        perform("compress", *SMALL, f"run.folder={folder}", "method=random", "constraint=0.55")
+    assert set(folder.glob("compress/*/result.json")) == before
 
 
 def test_a_uniform_shape(folder: Path) -> None:

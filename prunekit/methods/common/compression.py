@@ -14,6 +14,7 @@ from prunekit.config.choices import LABELS
 from prunekit.config.ranges import LENGTH, SEEDS, PathRule, argument, within
 from prunekit.data.batches import Batch
 from prunekit.forward.checked_batches import check_own_task, checked_batches
+from prunekit.methods.common.checked_stages import checked_stages
 from prunekit.methods.common.chosen import chosen_stages
 from prunekit.methods.common.method import Compression
 from prunekit.methods.common.problem import Keep, Problem, computed
@@ -114,7 +115,7 @@ def compressions(
     training = model.training
     model.eval()
     try:
-        return list(own.compress(problem))
+        return list(checked_stages(method, own, problem))
     finally:
         model.train(training)
 

@@ -158,13 +158,27 @@ def test_a_budget_that_leaves_no_head_says_so(
     assert "no head is left in any layer" in caplog.messages
 
 
-@pytest.mark.parametrize("budget", ["parameters", "latency"])
-def test_other_budgets(folder: Path, budget: str) -> None:
-    chosen = ["method=magnitude", f"budget={budget}", "constraint=0.8", "refit=none"]
+def test_a_budget_of_latency(folder: Path) -> None:
+    chosen = ["method=magnitude", "budget=latency", "constraint=0.8", "refit=none"]
+    gone = perform("compress", *SMALL, f"run.folder={folder}", *chosen)["sparsity"]
+    assert gone["requested_latency"] == pytest.approx(0.2) and gone["achieved_latency_by_table"] >= 0.2 - 1e-9
+    assert "achieved_latency" in gone and "achieved_parameters_of_layers" not in gone
+
+
+def test_a_budget_of_parameters_has_its_own_share_beside_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The layers' matrices of 4 x 16 x 8 a head and 2 x 16 a neuron, and not the embeddings, which stay."""
+    chosen = ["method=magnitude", "budget=parameters", "constraint=0.8", "refit=none"]
     record = perform("compress", *SMALL, f"run.folder={folder}", *chosen)
-    assert record["sparsity"][f"requested_{budget}"] == pytest.approx(0.2)
-    if budget == "latency":
-        assert record["sparsity"]["achieved_latency_by_table"] >= 0.2 - 1e-9
+    kept = table(folder, record, "kept")
+    weights = kept.unit.map({"heads": 512, "neurons": 32})
+    left, whole = float((weights * kept.kept).sum()), float((weights * kept.total).sum())
+    gone = record["sparsity"]
+    assert gone["requested_parameters"] == pytest.approx(0.2) and gone["achieved_parameters"] < 0.2
+    assert gone["achieved_parameters_of_layers"] == pytest.approx(1 - left / whole) and left / whole <= 0.8
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"requested constraint=0.8 achieved parameters of the layers {left / whole:.4g} left" in told
 
 
 @pytest.mark.parametrize(

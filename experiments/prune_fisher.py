@@ -48,7 +48,7 @@ def procedure(config: PruneFisher, run: Run) -> None:
     if config.tune:
         check_tunable(teacher.model)  # before anything is computed
     stages = StageTable(config, run, teacher, evaluation_examples(config, teacher, run))
-    training = load_rows(config.task, config.task.train, labelled=config.labels == "gold")
+    training = load_rows(config.task, config.task.train, labelled=config.uses_labels and config.labels == "gold")
     group = released_group(questions=config.task.questions, large="large" in config.model.name)
     calibration = draw(training, config.calibration_examples, config.seed, config.variant, group)
     run.data.append(calibration.record("calibration"))
@@ -96,10 +96,11 @@ def procedure(config: PruneFisher, run: Run) -> None:
 
 
 def revision(config: PruneFisher) -> int:
-    """2: questions without padding in their losses; the released target of an FFN."""
+    """2: questions without padding in their losses; the released target of an FFN. One more: the rows that have a
+    label, also where none is needed."""
     of_padding = config.task.questions and config.score in NEED_GRADIENTS
     of_target = config.tune and config.variant == "released" and config.target == "assistant"
-    return 2 if of_padding or of_target else 1
+    return (2 if of_padding or of_target else 1) + (config.labels == "predicted" and config.may_lack_labels())
 
 
 main = verb(

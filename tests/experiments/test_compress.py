@@ -18,6 +18,7 @@ from analysis.compare.runs import comparable, run_points
 from analysis.compare.words import method_look
 from analysis.data.loading import Journal, load
 from experiments.compress import main
+from prunekit.data.demo import generate
 from prunekit.methods.common.method import Compression
 from prunekit.methods.common.problem import Problem
 from prunekit.methods.common.registry import names
@@ -203,6 +204,31 @@ def test_what_a_method_promises_is_held_to_before_a_record_is_made(
     assert set(folder.glob("compress/*/result.json")) == before
 
 
+def test_only_where_rows_may_lack_labels_and_none_are_needed_is_it_another_revision() -> None:
+    def revision(*overrides: str) -> int:
+        return main.revision(composed("compress", *overrides))
+
+    assert [revision("task=snli"), revision("task=snli", "method=flap")] == [1, 2]
+    assert [revision("task=snli", "labels=predicted"), revision("task=mnli", "labels=predicted")] == [2, 1]
+    assert [revision("method=flap", *task) for task in ([], ["task=mnli"], ["task=squad"])] == [1, 1, 1]
+
+
+def test_all_methods_draw_from_the_rows_that_have_a_label(tmp_path: Path) -> None:
+    rows = pd.DataFrame(generate("train", 48))
+    rows["label"] = [number % 4 - 1 for number in range(48)]
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    drawn = []
+    for method in ("fisher", "flap"):
+        [calibration] = [item for item in perform(
+            "compress", *[own for own in SMALL if not own.startswith("task.")], f"run.folder={tmp_path / 'runs'}",
+            "task=files", f"task.files.train={tmp_path}/rows.csv", f"task.files.validation={tmp_path}/rows.csv",
+            "task.columns=[premise,hypothesis]", "task.labels=[a,b,c]", "task.max_length=32",
+            "calibration_examples=20", f"method={method}", "refit=none",
+        )["data"] if item["role"] == "calibration"]  # fmt: skip
+        drawn.append((calibration["rows"], calibration["rows_available"], calibration["fingerprint"]))
+    assert drawn[0][:2] == (20, 36) and drawn[0] == drawn[1]
+
+
 def test_a_uniform_shape(folder: Path) -> None:
     record = perform("compress", *SMALL, f"run.folder={folder}", "method=flap", "uniform=true")
     kept = table(folder, record, "kept")
@@ -217,6 +243,7 @@ def test_a_uniform_shape(folder: Path) -> None:
         (["+method.options.damping=1"], "method.options.damping: there is no such option of fisher, fisher has none"),
         (["budget=flops"], "budget: 'flops' is unknown"),
         (["task=demo_translation"], "translation"),
+        (["method=flap", "labels=predicted"], "labels: method=flap looks at no label, use labels=gold"),
     ],
 )
 def test_bad_settings_are_said_before_anything_is_computed(tmp_path: Path, overrides: list[str], message: str) -> None:

@@ -53,6 +53,19 @@ def declared_options(method: str) -> dict[str, dataclasses.Field[Any] | None] | 
     }  # fmt: skip
 
 
+def declared_flag(method: str, name: str) -> bool | None:
+    """What a method's class says of itself by yes or no, as ``labels``; None where its file alone does not say it."""
+    own = class_of(method)
+    value = next((node.value for key, node in _annotated(own) if key == name), None) if own else None
+    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, bool) else None
+
+
+def label_problems(method: str, labels: str) -> Iterator[str]:
+    """Of a method that uses no labels: whose they are would make another run of the same model."""
+    if labels == "predicted":
+        yield f"labels: method={method} looks at no label, use labels=gold"
+
+
 def class_of(method: str) -> ast.ClassDef | None:
     """The class of a method, which names its paper, as its file has it; None where there is not exactly one."""
     path = next((file for folder in methods.__path__ if (file := Path(folder, f"{method}.py")).is_file()), None)

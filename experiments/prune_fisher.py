@@ -41,7 +41,7 @@ def procedure(config: PruneFisher, run: Run) -> None:
     from prunekit.stages.refit.tuning import check_tunable, tune
     from prunekit.stages.score.gradients import by_batch, released_group
     from prunekit.stages.score.unit_scores import unit_scores
-    from prunekit.stages.search.under_budget import search
+    from prunekit.stages.search.under_budget import check_reach, search
     from prunekit.stages.stage_table import StageTable
 
     teacher = load_teacher(config, run)
@@ -56,13 +56,14 @@ def procedure(config: PruneFisher, run: Run) -> None:
 
     stages.evaluate("dense", teacher.model)
     released = config.variant == "released"
+    budget = stages.budget()
+    check_reach(teacher.model, budget)  # before gradients are taken
     gradients = None
     if config.score in NEED_GRADIENTS:
         padded = group if released and config.task.questions else None
         gradients = cached_gradients(teacher, examples, run, config.labels, padded)
         gradients = by_batch(gradients, group) if released else gradients
     scores = unit_scores(config.score, teacher.model, gradients, config.seed)
-    budget = stages.budget()
     with run.stage("search"):
         masks = search(scores, teacher.model, budget, variant=config.variant)
     stages.evaluate("search", prune(teacher.model, masks))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from prunekit.methods.common.method import Compression, Method
+from prunekit.methods.common.options import file_of
 from prunekit.methods.common.problem import Problem
 from prunekit.models.blocks import describe
 from prunekit.support.errors import UserError
@@ -22,7 +23,7 @@ def checked_stages(name: str, method: Method, problem: Problem) -> Iterator[Comp
         UserError: as :meth:`Method.compress`; no stage, what is no stage, masks of another model, a name that another
             stage or the whole model has (scores are recorded by it), or a result over the budget.
     """
-    where, seen = f"prunekit/methods/{name}.py", {WHOLE: "the whole model"}
+    where, seen = file_of(name), {WHOLE: "the whole model"}
     layout, last = describe(problem.model), None
     stages: object = method.compress(problem)
     if not isinstance(stages, Iterable):

@@ -66,10 +66,25 @@ def label_problems(method: str, labels: str) -> Iterator[str]:
         yield f"labels: method={method} looks at no label, use labels=gold"
 
 
+def file_of(method: str) -> str:
+    """The file of a method, as messages name it."""
+    return f"prunekit/methods/{method}.py"
+
+
 def class_of(method: str) -> ast.ClassDef | None:
-    """The class of a method, which names its paper, as its file has it; None where there is not exactly one."""
+    """The class of a method, which names its paper, as its file has it; None where there is not exactly one.
+
+    Raises:
+        UserError: a file that is no Python.
+    """
     path = next((file for folder in methods.__path__ if (file := Path(folder, f"{method}.py")).is_file()), None)
-    body = [] if path is None else ast.parse(path.read_text(encoding="utf-8")).body
+    try:
+        body = [] if path is None else ast.parse(path.read_text(encoding="utf-8")).body
+    except SyntaxError as error:
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise UserError(f"{file_of(method)}{line}: {error.msg}") from error
+    except ValueError as error:
+        raise UserError(f"{file_of(method)}: {error}") from error
     classes = [node for node in body if isinstance(node, ast.ClassDef)]
     own = [node for node in classes if any(name == "paper" for name, _ in _annotated(node))]
     return own[0] if len(own) == 1 else None

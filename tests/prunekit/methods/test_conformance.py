@@ -185,6 +185,8 @@ def test_no_labels_where_none_are_needed(name: str) -> None:
         one = compressions(model, rows_for(model, labelled=False), name)[-1]
         other = compressions(model, rows_for(model, labelled=True), name)[-1]
         assert same(one.masks, other.masks)
+        with pytest.raises(UserError, match=f"^labels: method={name} looks at no label, use labels=gold$"):
+            compressions(model, rows_for(model, labelled=True), name, labels="predicted")
 
 
 @pytest.mark.parametrize("name", names())

@@ -3,6 +3,8 @@ PYTHON ?= python3
 SCALE ?= demo
 METHOD ?= fisher
 OVERRIDES ?=
+# Where OVERRIDES have the records written.
+RECORDS = $(or $(patsubst run.folder=%,%,$(lastword $(filter run.folder=%,$(OVERRIDES)))),runs)
 BIN := .venv/bin
 READY := .venv/.installed
 # Where Python may not keep what it compiled, as in many containers, each of hundreds of processes would compile torch
@@ -43,9 +45,11 @@ lint: $(READY)  ## Check style, types, and which package imports which
 mutants: $(READY)  ## Try small wrong changes of the library on its tests (hours, goes on where it stopped)
 	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m tests.support.mutants
 
+# A name that is none is refused before an hour of pruning.
 compare: $(READY)  ## Prune with all methods and print the rank of METHOD=mine (default fisher)
+	@$(BIN)/python -m experiments.compress --cfg job method=$(METHOD) > /dev/null
 	$(BIN)/python -m experiments.compress experiment=compare_methods scale=$(SCALE) $(OVERRIDES)
-	$(BIN)/python -m analysis rank method=$(METHOD)
+	$(BIN)/python -m analysis rank method=$(METHOD) source=$(RECORDS)
 
 figures: $(READY)  ## Redraw all figures and tables from the logged runs, into figures/logged
 	$(BIN)/python -m analysis source=analysis/logged_runs out=figures/logged

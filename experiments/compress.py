@@ -23,6 +23,7 @@ class Compress(CompressSettings):
 
 def procedure(config: Compress, run: Run) -> None:
     from prunekit.data.rows import load_rows
+    from prunekit.methods.common.checked_stages import checked_stages
     from prunekit.methods.common.chosen import chosen_stages
     from prunekit.methods.common.compression import check_family
     from prunekit.methods.common.problem import Problem
@@ -36,7 +37,7 @@ def procedure(config: Compress, run: Run) -> None:
 
     own = method(config.method.name, config.method.options)
     refine, refit = chosen_stages(
-        config.method.name, own, config.refine, config.refit, config.uniform, config.all_heads
+        config.method.name, own, config.refine, config.refit, config.uniform, config.all_heads, config.labels
     )
     teacher = load_teacher(config, run)
     check_family(config.method.name, own.families, teacher.model)
@@ -55,7 +56,7 @@ def procedure(config: Compress, run: Run) -> None:
     )  # fmt: skip
     before = set(run.seconds)
     outcome = None
-    for following in own.compress(problem):
+    for following in checked_stages(config.method.name, own, problem):
         if outcome is not None:
             stages.evaluate(outcome.stage, outcome.smaller(teacher.model))
         outcome = following
@@ -85,8 +86,14 @@ def counted(report: list[dict[str, Any]]) -> dict[str, int]:
     return counts
 
 
+def revision(config: Compress) -> int:
+    """2: the rows that have a label, also where none is needed."""
+    needed = config.uses_labels is not False and config.labels == "gold"
+    return 1 if needed or not config.may_lack_labels() else 2
+
+
 main = verb(
-    "compress", Compress, procedure, revision=1,
+    "compress", Compress, procedure, revision=revision,
     measures_time=lambda config: config.budget == "latency",  # the machine then decides which masks are found
 )  # fmt: skip
 

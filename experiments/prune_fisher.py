@@ -41,14 +41,14 @@ def procedure(config: PruneFisher, run: Run) -> None:
     from prunekit.stages.refit.tuning import check_tunable, tune
     from prunekit.stages.score.gradients import by_batch, released_group
     from prunekit.stages.score.unit_scores import unit_scores
-    from prunekit.stages.search.under_budget import search
+    from prunekit.stages.search.under_budget import check_reach, search
     from prunekit.stages.stage_table import StageTable
 
     teacher = load_teacher(config, run)
     if config.tune:
         check_tunable(teacher.model)  # before anything is computed
     stages = StageTable(config, run, teacher, evaluation_examples(config, teacher, run))
-    training = load_rows(config.task, config.task.train, labelled=config.labels == "gold")
+    training = load_rows(config.task, config.task.train, labelled=config.uses_labels and config.labels == "gold")
     group = released_group(questions=config.task.questions, large="large" in config.model.name)
     calibration = draw(training, config.calibration_examples, config.seed, config.variant, group)
     run.data.append(calibration.record("calibration"))
@@ -56,13 +56,14 @@ def procedure(config: PruneFisher, run: Run) -> None:
 
     stages.evaluate("dense", teacher.model)
     released = config.variant == "released"
+    budget = stages.budget()
+    check_reach(teacher.model, budget)  # before gradients are taken
     gradients = None
     if config.score in NEED_GRADIENTS:
         padded = group if released and config.task.questions else None
         gradients = cached_gradients(teacher, examples, run, config.labels, padded)
         gradients = by_batch(gradients, group) if released else gradients
     scores = unit_scores(config.score, teacher.model, gradients, config.seed)
-    budget = stages.budget()
     with run.stage("search"):
         masks = search(scores, teacher.model, budget, variant=config.variant)
     stages.evaluate("search", prune(teacher.model, masks))
@@ -96,10 +97,11 @@ def procedure(config: PruneFisher, run: Run) -> None:
 
 
 def revision(config: PruneFisher) -> int:
-    """2: questions without padding in their losses; the released target of an FFN."""
+    """2: questions without padding in their losses; the released target of an FFN. One more: the rows that have a
+    label, also where none is needed."""
     of_padding = config.task.questions and config.score in NEED_GRADIENTS
     of_target = config.tune and config.variant == "released" and config.target == "assistant"
-    return 2 if of_padding or of_target else 1
+    return (2 if of_padding or of_target else 1) + (config.labels == "predicted" and config.may_lack_labels())
 
 
 main = verb(

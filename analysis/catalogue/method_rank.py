@@ -10,6 +10,7 @@ over teachers and seeds where there are several), and the seconds that pruning t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def tell(chosen: Mapping[str, str]) -> None:
         makes = f"python -m experiments.compress method={method} makes some"
         hint = makes if is_preset("method", method) else near(method, names or presets("method"))
         raise UserError(f"method: {method!r} has no run of compress in {chosen['source']}, {hint}")
-    every = contests(records, journal, method)
+    every = list(contests(records, journal, method))
+    for line in journal.warnings:
+        print(f"warning: {line}", file=sys.stderr)
     own = [contest for contest in every if method in [one.method for one in contest.entrants]]
     if not own:
         raise UserError(

@@ -17,6 +17,8 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from prunekit.config.checks import near
+from prunekit.methods.common.options import file_of
+from prunekit.methods.common.registry import names
 from prunekit.support.errors import UserError, first_line
 
 ONE_PRESET = "experiment: each preset has a sweep of its own, so one at a time; `reproduce` runs several"
@@ -170,6 +172,8 @@ def composition_line(
     key = FULL_KEY.search(text)
     if match := NO_PRESET.search(text):
         group, choice = match["group"], match["choice"]
+        if group == "method" and choice in names():
+            return f"method={choice}: {file_of(choice)} is there, and conf/method/{choice}.yaml is missing; write it"
         return f"{group}={choice}: there is no such preset, {near(choice, choices(group))}"
     if match := NO_KEY.search(text):
         name = key["name"] if key else match["name"]

@@ -15,11 +15,15 @@ from typing import Any
 from analysis.data.marks.quiet import BESIDE, LATENCIES, UNKNOWN, disturbed_in
 
 BUDGETS = {
-    "mac": ("achieved_macs", "MACs {} left"),
-    "latency": ("achieved_latency_by_table", "latency {} left"),
-    "parameters": ("achieved_parameters", "parameters {} left of the whole model"),
+    "mac": {"achieved_macs": "MACs {} left"},
+    "latency": {"achieved_latency_by_table": "latency {} left"},
+    "parameters": {
+        "achieved_parameters_of_layers": "parameters of the layers {} left",
+        "achieved_parameters": "parameters {} left of the whole model",
+    },
 }
-"""What tells that a budget was kept, by its kind: the share that is gone, and the words for what is left."""
+"""What tells that a budget was kept, by its kind: the share that is gone, and the words for what is left. Of several
+the first that a record has: before version 7 of the schema none had its budget's own share of parameters."""
 
 TIMES = ("seconds_", "speedup", "ratio_", "layers_ms", "share_without_units", "share_of_promise_", "achieved_latency")
 """How the names of metrics begin that were measured as times."""
@@ -56,7 +60,7 @@ def outcome(record: dict[str, Any], config: Any) -> CellOutcome:
         requested = "every share"
         achieved = f"heads {_short(share)} gone within the baseline's band"
     elif hasattr(config, "constraint"):
-        name, words = BUDGETS[config.budget]
+        name, words = next(item for item in BUDGETS[config.budget].items() if item[0] in sparsity)
         requested, achieved = f"constraint={config.constraint:g}", words.format(_short(1 - sparsity[name]))
         if mark := quiet_mark(record, [name]):
             achieved += f" ({mark})"
@@ -67,7 +71,7 @@ def outcome(record: dict[str, Any], config: Any) -> CellOutcome:
         if config.source is None and config.remaining < 1:
             requested = f"remaining={config.remaining:g}"
         if sparsity["achieved_macs"]:
-            achieved = BUDGETS["mac"][1].format(_short(1 - sparsity["achieved_macs"]))
+            achieved = BUDGETS["mac"]["achieved_macs"].format(_short(1 - sparsity["achieved_macs"]))
     elif "achieved_heads" in sparsity:
         if hasattr(config, "shares"):
             requested = f"shares=[{','.join(f'{share:g}' for share in config.shares)}]"

@@ -26,8 +26,8 @@ def load_rows(task: TaskConfig, split: str, *, labelled: bool = True) -> Rows:
     in a line of the log.
 
     Args:
-        labelled: False for a classification task whose labels are not needed, be they there or not: every row is
-            kept, with label 0.
+        labelled: False where labels are not needed. The rows are the same nevertheless, so that whoever needs none
+            draws from what others draw from; where there would be none, or no label can be read, they are all rows.
 
     Raises:
         UserError: the data cannot be reached or read, or a split, a column, a label or an answer is not as the
@@ -41,7 +41,13 @@ def load_rows(task: TaskConfig, split: str, *, labelled: bool = True) -> Rows:
         table = read_test_set(task, split)
     else:
         table = _read_hub(task, split)
-    return kind_of(task).checked(task, split, table, labelled=labelled)
+    kind = kind_of(task)
+    try:
+        return kind.checked(task, split, table)
+    except UserError:
+        if labelled:
+            raise
+        return kind.unlabelled(task, split, table)
 
 
 @functools.lru_cache(maxsize=4)  # generating takes seconds, and a reproduction asks for the same rows in every run

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prunekit.config.checks import one_of
-from prunekit.config.choices import UNIT_SCORES, VARIANTS
+from prunekit.config.choices import NEED_GRADIENTS, UNIT_SCORES, VARIANTS
 from prunekit.stages.settings import BudgetSettings
 
 
@@ -38,11 +38,18 @@ class FisherSettings(BudgetSettings):
         if self.on_failure == "auto":
             self.on_failure = "stop" if released else "skip"
 
+    @property
+    def uses_labels(self) -> bool:
+        """A loss is taken, by gold or predicted labels."""
+        return self.score in NEED_GRADIENTS
+
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         yield from one_of("variant", self.variant, VARIANTS)
         yield from one_of("score", self.score, UNIT_SCORES)
         yield from one_of("target", self.target, ("dense", "assistant"))
         yield from one_of("on_failure", self.on_failure, ("skip", "stop"))
+        if self.labels == "predicted" and self.score in UNIT_SCORES and not self.uses_labels:
+            yield f"labels: score={self.score} looks at no label, use labels=gold"
         if self.rearrange and self.score != "fisher":
             yield f"rearrange: it needs Fisher information, use rearrange=false with score={self.score}"

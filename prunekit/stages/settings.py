@@ -11,6 +11,9 @@ from prunekit.config.ranges import BATCH, EXAMPLES, ROUNDS, within
 from prunekit.config.sections import Experiment
 from prunekit.config.task import without_translation
 
+ALL_LABELLED = ("demo", "nyu-mll/glue")
+"""Sources of classes whose training rows all have a label."""
+
 
 @dataclass(kw_only=True)
 class BudgetSettings(Experiment):
@@ -29,6 +32,10 @@ class BudgetSettings(Experiment):
     repeats: int = within(5, 1, ROUNDS)
     """Timed rounds, up to 20 times as many for small inputs."""
 
+    def may_lack_labels(self) -> bool:
+        """Training rows may have no label: what needs none drew from these, too, before all drew from the same rows."""
+        return self.task.kind == "classification" and self.task.source not in ALL_LABELLED
+
     def budgets(self) -> tuple[str, ...]:
         """What ``budget`` may be."""
         return BUDGETS
@@ -38,4 +45,6 @@ class BudgetSettings(Experiment):
         yield from without_translation(self.task)
         yield from one_of("budget", self.budget, self.budgets())
         yield from one_of("labels", self.labels, LABELS)
+        if self.labels == "predicted" and self.task.kind == "regression":
+            yield "labels: a regression model is never wrong about its own prediction, use labels=gold"
         yield from twice("batch_sizes", self.batch_sizes)

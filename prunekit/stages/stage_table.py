@@ -21,12 +21,15 @@ from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.teachers import Teacher
 from prunekit.stages.emptied import warn_of_emptied
 from prunekit.stages.search.budget import Budget
-from prunekit.stages.search.latency import LatencyTable, latency_table
+from prunekit.stages.search.latency import latency_table
 from prunekit.stages.settings import BudgetSettings
 from prunekit.support.files import write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+OF_LAYERS = {"latency": "achieved_latency_by_table", "parameters": "achieved_parameters_of_layers"}
+"""What a budget of layers came to, by its kind, beside what the whole model did; MACs are counted of layers alone."""
 
 
 class StageTable:
@@ -37,8 +40,8 @@ class StageTable:
         self.length = max(1, evaluation.mean_lengths[0])
         self.dense = cost(teacher.model, self.length)
         self.rows: list[dict[str, Any]] = []
-        self.table: LatencyTable | None = None
-        """That a latency budget is searched in."""
+        self.limit: Budget | None = None
+        """What is searched under, once it is asked for."""
 
     @cached_property
     def done(self) -> dict[str, dict[str, Any]]:
@@ -71,13 +74,14 @@ class StageTable:
 
     def budget(self) -> Budget:
         """The run's budget; latency is measured unless it has been."""
-        config = self.config
+        config, table = self.config, None
         if config.budget == "latency":
             with self.run.stage("latency table"):
-                self.table = latency_table(
+                table = latency_table(
                     self.teacher.model, config.batch_sizes[-1], self.length, config.run.folder, dtype=config.dtype
                 )
-        return Budget(config.constraint, config.budget, self.length, self.table)
+        self.limit = Budget(config.constraint, config.budget, self.length, table)
+        return self.limit
 
     def finish(self, masks: Masks, small: PreTrainedModel, timed: Sequence[str]) -> None:
         """Write the tables, measure the latency of what was saved, and fill in the summary.
@@ -120,12 +124,10 @@ class StageTable:
             "achieved_macs": last["achieved_macs"], "achieved_parameters": last["achieved_parameters"],
             **{f"achieved_{unit}": 1 - left / total for unit, (left, total) in totals.items()},
         }  # fmt: skip
-        if self.table is not None:  # of layers by the table, and of the whole model as measured
-            dense, own = (self.table.model_milliseconds(self.teacher.model, gates) for gates in (None, masks))
-            run.sparsity |= {
-                "achieved_latency_by_table": 1 - own / dense,
-                "achieved_latency": 1 - speeds[-1]["pruned_ms"] / speeds[-1]["dense_ms"],
-            }
+        if self.limit is not None and self.limit.kind in OF_LAYERS:
+            run.sparsity[OF_LAYERS[self.limit.kind]] = 1 - self.limit.share(self.teacher.model, masks)
+        if config.budget == "latency":
+            run.sparsity["achieved_latency"] = 1 - speeds[-1]["pruned_ms"] / speeds[-1]["dense_ms"]
 
 
 def kept_rows(model: PreTrainedModel, masks: Masks) -> list[dict[str, Any]]:

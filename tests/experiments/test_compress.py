@@ -5,20 +5,27 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from analysis.catalogue import method_rank
 from analysis.compare.runs import comparable, run_points
 from analysis.compare.words import method_look
 from analysis.data.loading import Journal, load
 from experiments.compress import main
+from prunekit.data.demo import generate
+from prunekit.methods.common.method import Compression
+from prunekit.methods.common.problem import Problem
 from prunekit.methods.common.registry import names
 from prunekit.models import checkpoints
+from prunekit.models.blocks import describe
 from prunekit.models.costs import cost
+from prunekit.models.masks import Masks
 from prunekit.support.errors import UserError
 from tests.support.commands import TINY, composed, perform
 
@@ -152,13 +159,74 @@ def test_a_budget_that_leaves_no_head_says_so(
     assert "no head is left in any layer" in caplog.messages
 
 
-@pytest.mark.parametrize("budget", ["parameters", "latency"])
-def test_other_budgets(folder: Path, budget: str) -> None:
-    chosen = ["method=magnitude", f"budget={budget}", "constraint=0.8", "refit=none"]
+def test_a_budget_of_latency(folder: Path) -> None:
+    chosen = ["method=magnitude", "budget=latency", "constraint=0.8", "refit=none"]
+    gone = perform("compress", *SMALL, f"run.folder={folder}", *chosen)["sparsity"]
+    assert gone["requested_latency"] == pytest.approx(0.2) and gone["achieved_latency_by_table"] >= 0.2 - 1e-9
+    assert "achieved_latency" in gone and "achieved_parameters_of_layers" not in gone
+
+
+def test_a_budget_of_parameters_has_its_own_share_beside_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The layers' matrices of 4 x 16 x 8 a head and 2 x 16 a neuron, and not the embeddings, which stay."""
+    chosen = ["method=magnitude", "budget=parameters", "constraint=0.8", "refit=none"]
     record = perform("compress", *SMALL, f"run.folder={folder}", *chosen)
-    assert record["sparsity"][f"requested_{budget}"] == pytest.approx(0.2)
-    if budget == "latency":
-        assert record["sparsity"]["achieved_latency_by_table"] >= 0.2 - 1e-9
+    kept = table(folder, record, "kept")
+    weights = kept.unit.map({"heads": 512, "neurons": 32})
+    left, whole = float((weights * kept.kept).sum()), float((weights * kept.total).sum())
+    gone = record["sparsity"]
+    assert gone["requested_parameters"] == pytest.approx(0.2) and gone["achieved_parameters"] < 0.2
+    assert gone["achieved_parameters_of_layers"] == pytest.approx(1 - left / whole) and left / whole <= 0.8
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"requested constraint=0.8 achieved parameters of the layers {left / whole:.4g} left" in told
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ([1.0], "method=random leaves 1 of this model's MACs, no more than constraint=0.55 may remain"),
+        ([0.0, 0.0], "method=random calls a stage 'search' as one before it is called"),
+    ],
+)
+def test_what_a_method_promises_is_held_to_before_a_record_is_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, stages: list[float], message: str
+) -> None:
+    def compress(_self: Any, problem: Problem) -> Iterator[Compression]:
+        for kept in stages:
+            masks = Masks.ones(describe(problem.model), torch.float32)
+            yield Compression("search", Masks(masks.heads, masks.neurons * kept, masks.layers, masks.hidden))
+
+    monkeypatch.setattr("prunekit.methods.random.Random.compress", compress)
+    before = set(folder.glob("compress/*/result.json"))
+    with pytest.raises(UserError, match=message):
+        perform("compress", *SMALL, f"run.folder={folder}", "method=random", "constraint=0.55")
+    assert set(folder.glob("compress/*/result.json")) == before
+
+
+def test_only_where_rows_may_lack_labels_and_none_are_needed_is_it_another_revision() -> None:
+    def revision(*overrides: str) -> int:
+        return main.revision(composed("compress", *overrides))
+
+    assert [revision("task=snli"), revision("task=snli", "method=flap")] == [1, 2]
+    assert [revision("task=snli", "labels=predicted"), revision("task=mnli", "labels=predicted")] == [2, 1]
+    assert [revision("method=flap", *task) for task in ([], ["task=mnli"], ["task=squad"])] == [1, 1, 1]
+
+
+def test_all_methods_draw_from_the_rows_that_have_a_label(tmp_path: Path) -> None:
+    rows = pd.DataFrame(generate("train", 48))
+    rows["label"] = [number % 4 - 1 for number in range(48)]
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    drawn = []
+    for method in ("fisher", "flap"):
+        [calibration] = [item for item in perform(
+            "compress", *[own for own in SMALL if not own.startswith("task.")], f"run.folder={tmp_path / 'runs'}",
+            "task=files", f"task.files.train={tmp_path}/rows.csv", f"task.files.validation={tmp_path}/rows.csv",
+            "task.columns=[premise,hypothesis]", "task.labels=[a,b,c]", "task.max_length=32",
+            "calibration_examples=20", f"method={method}", "refit=none",
+        )["data"] if item["role"] == "calibration"]  # fmt: skip
+        drawn.append((calibration["rows"], calibration["rows_available"], calibration["fingerprint"]))
+    assert drawn[0][:2] == (20, 36) and drawn[0] == drawn[1]
 
 
 def test_a_uniform_shape(folder: Path) -> None:
@@ -175,6 +243,7 @@ def test_a_uniform_shape(folder: Path) -> None:
         (["+method.options.damping=1"], "method.options.damping: there is no such option of fisher, fisher has none"),
         (["budget=flops"], "budget: 'flops' is unknown"),
         (["task=demo_translation"], "translation"),
+        (["method=flap", "labels=predicted"], "labels: method=flap looks at no label, use labels=gold"),
     ],
 )
 def test_bad_settings_are_said_before_anything_is_computed(tmp_path: Path, overrides: list[str], message: str) -> None:

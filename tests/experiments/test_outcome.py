@@ -40,7 +40,10 @@ def record(
         ({"constraint": 0.5, "budget": "latency"}, {"achieved_macs": 0.4, "achieved_latency_by_table": 0.55}, {},
          "constraint=0.5", "latency 0.45 left"),
         ({"constraint": 0.5, "budget": "parameters"}, {"achieved_macs": 0.4, "achieved_parameters": 0.31}, {},
-         "constraint=0.5", "parameters 0.69 left of the whole model"),
+         "constraint=0.5", "parameters 0.69 left of the whole model"),  # of a record before version 7
+        ({"constraint": 0.5, "budget": "parameters"}, {"achieved_parameters": 0.31,
+                                                       "achieved_parameters_of_layers": 0.5012}, {},
+         "constraint=0.5", "parameters of the layers 0.4988 left"),
         ({"remaining": 0.1, "source": None}, {"achieved_macs": 0.9012, "achieved_parameters": 0.5}, {},
          "remaining=0.1", "MACs 0.0988 left"),
         ({"remaining": 1.0, "source": "prune_cofi/1"}, {"achieved_macs": 0.9012}, {}, "", "MACs 0.0988 left"),

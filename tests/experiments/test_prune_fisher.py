@@ -153,11 +153,23 @@ def test_the_pruned_model_computes_what_tuned_gates_compute(folder: Path) -> Non
         ("score=fischer", r"score: .*fisher"),
         ("labels=none", r"labels: .*gold"),
         ("calibration_examples=0", r"calibration_examples: 0"),
+        ("score=random labels=predicted", r"labels: score=random looks at no label, use labels=gold"),
+        ("task.labels=[] task.metrics=[pearson] labels=predicted", "labels: a regression model is never wrong about"),
     ],
 )
 def test_bad_settings(folder: Path, override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        perform("prune_fisher", *SMALL, f"run.folder={folder}", override)
+        perform("prune_fisher", *SMALL, f"run.folder={folder}", *override.split())
+
+
+def test_a_budget_out_of_reach_is_said_before_gradients_are_taken(folder: Path) -> None:
+    def taken() -> list[Path]:
+        return sorted(folder.glob("cache/gradients/*"))
+
+    before = taken()
+    with pytest.raises(UserError, match="1e-05 of this model's MACs leaves no room for a single unit; it can go down"):
+        perform("prune_fisher", *SMALL, f"run.folder={folder}", "constraint=1e-5", "seed=17")
+    assert taken() == before
 
 
 def test_only_what_was_changed_has_another_revision() -> None:
@@ -170,6 +182,9 @@ def test_only_what_was_changed_has_another_revision() -> None:
     assert [revision(released, "tune=false"), revision(released, "target=dense")] == [1, 1]
     assert [revision(squad), revision(squad, "score=importance"), revision(squad, released, "tune=false")] == [2] * 3
     assert [revision(squad, "score=magnitude"), revision(squad, "score=random")] == [1, 1]
+    snli = ("task=snli", "labels=predicted")  # whose rows without a label are not drawn from any more
+    assert [revision("task=snli"), revision(*snli), revision(*snli, released)] == [1, 2, 3]
+    assert [revision("task=snli", "score=random"), revision("task=mnli", "labels=predicted")] == [1, 1]
 
 
 def test_shared_layers_are_refused_before_anything_is_computed(folder: Path, tmp_path: Path) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from torch import Tensor
 
 from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data import demo
 from prunekit.data.batches import Batch, Examples, model_inputs
-from prunekit.data.checked_rows import Rows
+from prunekit.data.checked_rows import Rows, check_columns, checked_texts
 from prunekit.data.label_order import align_outputs, check_outputs
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.models import checkpoints
@@ -51,16 +53,28 @@ class TaskKind:
         """A table from files of a form of its own; None where ``path`` names none."""
         return None
 
-    def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
-        """Rows of a table.
-
-        Args:
-            labelled: False where labels are not needed, be they there or not; a kind may insist on them.
+    def checked(self, task: TaskConfig, split: str, table: Any) -> Rows:
+        """Rows of a table, with their labels.
 
         Raises:
             UserError: a column, a label or an answer is not as the task says.
         """
         raise NotImplementedError
+
+    def unlabelled(self, task: TaskConfig, split: str, table: Any) -> Rows:
+        """All rows of a table for what looks at no label, with labels that say nothing; a kind may insist on them.
+
+        Raises:
+            UserError: a column or a text is not as the task says.
+        """
+        where = f"{task.name} {split}"
+        check_columns(task, where, table, label=False)
+        texts = checked_texts(where, task.columns, table)
+        return Rows(task, split, texts, self.no_labels(texts), len(texts))
+
+    def no_labels(self, texts: Sequence[tuple[str, ...]]) -> np.ndarray:
+        """Of the type of the kind's labels, (row,)."""
+        return np.zeros(len(texts), dtype=np.int64)
 
     def tokenizer(self, model: ModelConfig, rows: Rows) -> Any:
         """The tokenizer of a model that is to be trained on these rows."""

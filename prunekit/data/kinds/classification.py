@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,12 +23,10 @@ class Classification(TaskKind):
 
     name: ClassVar[str] = "classification"
 
-    def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
+    def checked(self, task: TaskConfig, split: str, table: Any) -> Rows:
         where = f"{task.name} {split}"
-        check_columns(task, where, table, label=labelled)
+        check_columns(task, where, table)
         texts = checked_texts(where, task.columns, table)
-        if not labelled:
-            return Rows(task, split, texts, np.zeros(len(texts), dtype=np.int64), len(texts))
         source = getattr(getattr(table, "features", {}).get(task.label), "names", None) or ()
         numbers = np.asarray(label_numbers(task, where, table[task.label][:], source), dtype=np.int64)
         kept = np.flatnonzero(numbers != UNLABELLED)
@@ -68,7 +67,7 @@ class Regression(TaskKind):
 
     name: ClassVar[str] = "regression"
 
-    def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
+    def checked(self, task: TaskConfig, split: str, table: Any) -> Rows:
         where = f"{task.name} {split}"
         check_columns(task, where, table)
         texts = checked_texts(where, task.columns, table)
@@ -76,6 +75,9 @@ class Regression(TaskKind):
         if len(values) > 1 and len(set(values)) == 1:
             raise UserError(f"{where}: the label of every row is {values[0]}, evaluate on a split with different ones")
         return Rows(task, split, texts, np.asarray(values), len(texts))
+
+    def no_labels(self, texts: Sequence[tuple[str, ...]]) -> np.ndarray:
+        return np.zeros(len(texts))
 
     def owns(self, batch: Batch) -> bool:
         return "labels" in batch and batch["labels"].is_floating_point()

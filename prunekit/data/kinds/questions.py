@@ -202,11 +202,17 @@ class Questions(TaskKind):
     pipeline: ClassVar[str] = "question-answering"
     trivial_answer: ClassVar[str] = "no answer to any"
 
-    def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
+    def checked(self, task: TaskConfig, split: str, table: Any) -> Rows:
         where = f"{task.name} {split}"
         check_columns(task, where, table)
         texts = checked_texts(where, task.columns, table)
         return Rows(task, split, texts, gold_answers(task, where, texts, list(table[task.label][:])), len(texts))
+
+    def no_labels(self, texts: Sequence[tuple[str, ...]]) -> np.ndarray:
+        """No answer."""
+        answers = np.empty(len(texts), dtype=object)
+        answers.fill(())
+        return answers
 
     def encode(self, rows: Rows, tokenizer: Any) -> Windows:
         """An example is a window."""

@@ -88,18 +88,22 @@ class Tags(TokenLabels):
             raise UserError(f"task.files.{split}: there is no file {path}")
         return read_conll(path, f"task.files.{split}", task.columns[0], task.label, task.labels)
 
-    def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
+    def checked(self, task: TaskConfig, split: str, table: Any) -> Rows:
         where = f"{task.name} {split}"
-        check_columns(task, where, table, label=labelled)
+        check_columns(task, where, table)
         sentences = _checked_words(where, task.columns[0], table[task.columns[0]][:])
-        if not labelled:
-            return Rows(task, split, sentences, _array([(0,) * len(words) for words in sentences]), len(sentences))
         feature = getattr(table, "features", {}).get(task.label)
         names = getattr(getattr(feature, "feature", None), "names", None) or ()
         numbers = _checked_tags(task, where, sentences, table[task.label][:], label_reader(task, where, names))
         if of_entities(task.labels):
             _warn_impossible(where, sentences, [[task.labels[number] for number in row] for row in numbers])
         return Rows(task, split, sentences, _array(numbers), len(sentences))
+
+    def unlabelled(self, task: TaskConfig, split: str, table: Any) -> Rows:
+        where = f"{task.name} {split}"
+        check_columns(task, where, table, label=False)
+        sentences = _checked_words(where, task.columns[0], table[task.columns[0]][:])
+        return Rows(task, split, sentences, _array([(0,) * len(words) for words in sentences]), len(sentences))
 
     def tokenizer(self, model: ModelConfig, rows: Rows) -> Any:
         """A model without one of its own learns the pieces of the words."""

@@ -165,8 +165,11 @@ class Translation(TokenLabels):
         """Line-aligned files."""
         return read_aligned(task, split, path)
 
-    def checked(self, task: TaskConfig, split: str, table: Any, *, labelled: bool = True) -> Rows:
+    def checked(self, task: TaskConfig, split: str, table: Any) -> Rows:
         return checked_pairs(task, split, table)
+
+    def unlabelled(self, task: TaskConfig, split: str, table: Any) -> Rows:
+        return self.checked(task, split, table)
 
     def tokenizer(self, model: ModelConfig, rows: Rows) -> Any:
         """A model without one of its own learns one from both sides."""

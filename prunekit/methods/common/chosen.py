@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prunekit.config.checks import near
 from prunekit.config.choices import REFINEMENTS, REFITS
+from prunekit.methods.common.options import label_problems
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -13,13 +14,17 @@ if TYPE_CHECKING:
 
 
 def chosen_stages(
-    name: str, method: Method, refine: str, refit: str, uniform: bool, all_heads: bool = False
+    name: str, method: Method, refine: str, refit: str, uniform: bool, all_heads: bool = False, labels: str = "gold"
 ) -> tuple[str, str]:
     """The stages of refinement and of refitting, with the method's own for ``auto``.
 
     Raises:
-        UserError: an unknown stage (with near ones), or one that the method cannot use (with those that it can).
+        UserError: an unknown stage (with near ones), one that the method cannot use (with those that it can), or
+            predicted labels where it uses none.
     """
+    if not method.labels:
+        for problem in label_problems(name, labels):
+            raise UserError(problem)
     chosen = []
     for setting, value, known, fitting in (
         ("refine", refine, REFINEMENTS, method.refinements), ("refit", refit, REFITS, method.refits),

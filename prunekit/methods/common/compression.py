@@ -14,6 +14,7 @@ from prunekit.config.choices import LABELS
 from prunekit.config.ranges import LENGTH, SEEDS, PathRule, argument, within
 from prunekit.data.batches import Batch
 from prunekit.forward.checked_batches import check_own_task, checked_batches
+from prunekit.methods.common.checked_stages import checked_stages
 from prunekit.methods.common.chosen import chosen_stages
 from prunekit.methods.common.method import Compression
 from prunekit.methods.common.problem import Keep, Problem, computed
@@ -91,7 +92,7 @@ def compressions(
         given["length"] = length
     chosen = _arguments(given, folder)
     own = named_method(method, options)
-    refine, refit = chosen_stages(method, own, refine, refit, chosen.uniform, chosen.all_heads)
+    refine, refit = chosen_stages(method, own, refine, refit, chosen.uniform, chosen.all_heads, chosen.labels)
     check_family(method, own.families, model)
     check_finite(model)
     checked = checked_batches(model, batches, targets=own.labels, scored=labels == "gold")
@@ -114,7 +115,7 @@ def compressions(
     training = model.training
     model.eval()
     try:
-        return list(own.compress(problem))
+        return list(checked_stages(method, own, problem))
     finally:
         model.train(training)
 

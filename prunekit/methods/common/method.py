@@ -23,7 +23,8 @@ class Compression:
     """What a stage of a method left: all of the smaller model, not what changed since the stage before."""
 
     stage: str
-    """Its name in records: ``search``, ``rearrange``, ``swap``, ``scales``, ``weights``, ``bias`` or one of its own."""
+    """Its name in records: ``search``, ``rearrange``, ``swap``, ``scales``, ``weights``, ``bias`` or one of its own;
+    no two of a run have the same."""
     masks: Masks
     """Over the units of the whole model; soft where units are scaled."""
     weights: Mapping[str, Tensor] = field(default_factory=dict)
@@ -63,7 +64,8 @@ class Method(ABC):
 
     @abstractmethod
     def compress(self, problem: Problem) -> Iterator[Compression]:
-        """The smaller model after every stage; the last one is the result. It leaves ``problem.model`` as it is.
+        """The smaller model after every stage; the last one is the result and within the budget. It leaves
+        ``problem.model`` as it is.
 
         Raises:
             UserError: a budget out of reach (with the reachable range), or a model that it cannot prune.

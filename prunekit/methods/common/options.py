@@ -53,10 +53,38 @@ def declared_options(method: str) -> dict[str, dataclasses.Field[Any] | None] | 
     }  # fmt: skip
 
 
+def declared_flag(method: str, name: str) -> bool | None:
+    """What a method's class says of itself by yes or no, as ``labels``; None where its file alone does not say it."""
+    own = class_of(method)
+    value = next((node.value for key, node in _annotated(own) if key == name), None) if own else None
+    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, bool) else None
+
+
+def label_problems(method: str, labels: str) -> Iterator[str]:
+    """Of a method that uses no labels: whose they are would make another run of the same model."""
+    if labels == "predicted":
+        yield f"labels: method={method} looks at no label, use labels=gold"
+
+
+def file_of(method: str) -> str:
+    """The file of a method, as messages name it."""
+    return f"prunekit/methods/{method}.py"
+
+
 def class_of(method: str) -> ast.ClassDef | None:
-    """The class of a method, which names its paper, as its file has it; None where there is not exactly one."""
+    """The class of a method, which names its paper, as its file has it; None where there is not exactly one.
+
+    Raises:
+        UserError: a file that is no Python.
+    """
     path = next((file for folder in methods.__path__ if (file := Path(folder, f"{method}.py")).is_file()), None)
-    body = [] if path is None else ast.parse(path.read_text(encoding="utf-8")).body
+    try:
+        body = [] if path is None else ast.parse(path.read_text(encoding="utf-8")).body
+    except SyntaxError as error:
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise UserError(f"{file_of(method)}{line}: {error.msg}") from error
+    except ValueError as error:
+        raise UserError(f"{file_of(method)}: {error}") from error
     classes = [node for node in body if isinstance(node, ast.ClassDef)]
     own = [node for node in classes if any(name == "paper" for name, _ in _annotated(node))]
     return own[0] if len(own) == 1 else None

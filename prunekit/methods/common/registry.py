@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any
 from prunekit import methods
 from prunekit.config.checks import near
 from prunekit.config.ranges import argument
-from prunekit.methods.common.options import unknown_option
-from prunekit.support.errors import UserError
+from prunekit.methods.common.contract import contract_problems
+from prunekit.methods.common.options import class_of, file_of, unknown_option
+from prunekit.support.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from prunekit.methods.common.method import Method
-
-PARTS = {"paper": str, "labels": bool, "gradients": bool}
-"""What a method has to say of itself."""
-
 
 def names() -> tuple[str, ...]:
     """Of all methods, as their files are called."""
@@ -32,27 +29,29 @@ def method_class(name: str) -> type[Method]:
     """The class of ``prunekit/methods/NAME.py``.
 
     Raises:
-        UserError: an unknown name (with near ones), or a file that lacks a part of what a method is.
+        UserError: an unknown name (with near ones), a file that cannot be imported, or one that is not what
+            :func:`prunekit.methods.common.contract.contract_problems` holds it to.
     """
     from prunekit.methods.common.method import Method
+    from prunekit.models.families.table import ENCODERS
 
     if name not in names():
         raise UserError(f"method: {name!r} is unknown, {near(name, names())}")
-    module = importlib.import_module(f"prunekit.methods.{name}")
+    class_of(name)  # what cannot be read is said with its line
+    where = file_of(name)
+    try:
+        module = importlib.import_module(f"prunekit.methods.{name}")
+    except Exception as error:  # whatever a file of others does while it is imported
+        raise UserError(f"{where}: it cannot be imported, {type(error).__name__}: {first_line(error)}") from error
     own = [
         one for one in vars(module).values()
         if inspect.isclass(one) and issubclass(one, Method) and one.__module__ == module.__name__
     ]  # fmt: skip
-    where = f"prunekit/methods/{name}.py"
     if len(own) != 1:
         raise UserError(f"{where}: it has {len(own)} classes that are a Method, one is needed")
     [found] = own
-    missing = [
-        *(f"{part} ({kind.__name__})" for part, kind in PARTS.items() if type(getattr(found, part, None)) is not kind),
-        *(f"{part}()" for part in sorted(found.__abstractmethods__)),
-    ]
-    if missing:
-        raise UserError(f"{where}: {found.__name__} lacks {', '.join(missing)}")
+    for problem in contract_problems(found, ENCODERS):
+        raise UserError(f"{where}: {problem}")
     return found
 
 

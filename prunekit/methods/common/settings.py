@@ -8,7 +8,7 @@ from typing import Any
 
 from prunekit.config.checks import one_of
 from prunekit.config.choices import ALL_BUDGETS, REFINEMENTS, REFITS
-from prunekit.methods.common.options import option_problems
+from prunekit.methods.common.options import declared_flag, label_problems, option_problems
 from prunekit.methods.common.registry import names
 from prunekit.stages.settings import BudgetSettings
 
@@ -50,7 +50,14 @@ class CompressSettings(BudgetSettings):
     def budgets(self) -> tuple[str, ...]:
         return ALL_BUDGETS
 
+    @property
+    def uses_labels(self) -> bool | None:
+        """A loss is taken, by gold or predicted labels; None where the method's file alone does not say it."""
+        return declared_flag(self.method.name, "labels")
+
     def problems(self) -> Iterator[str]:
         yield from super().problems()
+        if self.uses_labels is False:
+            yield from label_problems(self.method.name, self.labels)
         yield from one_of("refine", self.refine, ("auto", *REFINEMENTS))
         yield from one_of("refit", self.refit, ("auto", *REFITS))

@@ -102,6 +102,8 @@ def under_a_budget(
             *ACHIEVED,
             Field("achieved_heads", "float", "share of the heads that is gone"),
             Field("achieved_neurons", "float", "share of the neurons that is gone"),
+            Field("achieved_parameters_of_layers", "float", "of the weights of the layers' matrices, with a budget of "
+                  "parameters", optional=True, since=7),
             Field("achieved_latency_by_table", "float", "of layers, by the table", optional=True),
             Field("achieved_latency", "float", "of the whole model, measured", optional=True),
         ),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 UNITS = {"mac": "MACs", "latency": "latency", "parameters": "parameters"}
 """What a kind of budget limits, in words."""
+ROUNDING = 1e-9
+"""Share of a budget by which sums in another order may be above it: searches allow themselves 1e-12."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,19 @@ class Budget:
         if (self.kind == "latency") != (self.table is not None):
             raise UserError("budget: a latency table is needed with budget=latency, and only there")
 
-    def costs(self, model: PreTrainedModel) -> list[np.ndarray]:
+    def costs(self, model: PreTrainedModel, hidden: int | None = None) -> list[np.ndarray]:
         """What a sublayer costs with 0, 1, 2, ... units, (unit + 1,) each: attention and FFN of the first layer, of the
         second, and so on. The sum of one entry each is the cost of a model.
+
+        Args:
+            hidden: dimensions of the residual stream that are left, None for all; a latency table knows of all alone.
 
         Raises:
             UserError: a latency table of something else.
         """
         if self.table is not None:
             return self.table.costs(model)
-        hidden, costs = describe(model).hidden, []
+        hidden, costs = describe(model).hidden if hidden is None else hidden, []
         for block in blocks(model):
             macs = self.kind == "mac"
             head = head_macs(hidden, block.head_size, self.length) if macs else head_weights(hidden, block.head_size)
@@ -74,15 +79,25 @@ class Budget:
         return self.constraint * float(sum(cost[-1] for cost in self.costs(model)))
 
     def share(self, model: PreTrainedModel, masks: Masks) -> float:
-        """The share of the model's cost that masks leave."""
-        costs = self.costs(model)
-        kept = [
-            int(mask.count_nonzero())
-            for heads, neurons in zip(masks.heads["self"], masks.neurons, strict=True)
-            for mask in (heads, neurons)
-        ]
-        left = sum(float(cost[number]) for cost, number in zip(costs, kept, strict=True))
-        return left / float(sum(cost[-1] for cost in costs))
+        """The share of the model's cost that masks leave; a removed sublayer costs what one without units does."""
+        left, hidden = 0.0, None if masks.hidden is None else int(masks.hidden.count_nonzero())
+        pairs = zip(*[iter(self.costs(model, hidden))] * 2, strict=True)
+        for block, (of_heads, of_neurons) in zip(blocks(model), pairs, strict=True):
+            for layers, mask, cost in (
+                ("self", masks.heads["self"][block.layer, : block.heads], of_heads),
+                ("ffn", masks.neurons[block.layer, : block.neurons], of_neurons),
+            ):
+                left += float(cost[int(mask.count_nonzero()) if masks.layers[layers][block.layer] else 0])
+        return left / float(sum(cost[-1] for cost in self.costs(model)))
+
+    def check_kept(self, method: str, model: PreTrainedModel, masks: Masks) -> None:
+        """Raise a :class:`UserError` if a method's masks leave more than they may."""
+        share = self.share(model, masks)
+        if share > self.constraint * (1 + ROUNDING):
+            raise UserError(
+                f"method={method} leaves {share:.6g} of this model's {UNITS[self.kind]}, no more than "
+                f"constraint={self.constraint:g} may remain; a method keeps its budget or refuses it"
+            )
 
     def out_of_reach(self, model: PreTrainedModel, least: float, what: str = "a single unit") -> UserError:
         """The error of a constraint that leaves no room.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
+
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.costs import head_weights, neuron_weights
 from prunekit.models.masks import Masks
@@ -16,6 +18,26 @@ from prunekit.stages.units import UnitTensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+def check_reach(model: PreTrainedModel, budget: Budget, *, uniform: bool = False, all_heads: bool = False) -> None:
+    """Refuse what no scores could make fit, before they are taken; a search may refuse more.
+
+    Args:
+        uniform, all_heads: as :func:`search` has them.
+
+    Raises:
+        UserError: a constraint out of reach (with the reachable range), a latency table of something else, or a model
+            without units.
+    """
+    limit, masks = budget.limit(model), Masks.ones(describe(model))
+    nothing = UnitTensors(torch.zeros(masks.heads["self"].shape), torch.zeros(masks.neurons.shape))
+    if uniform:
+        uniform_search(nothing, model, budget, all_heads=all_heads)
+    elif budget.table is not None:
+        latency_search(nothing, model, budget.table, budget.constraint)
+    elif (least := min(float(cost[1]) for cost in budget.costs(model) if len(cost) > 1)) > limit:
+        raise budget.out_of_reach(model, least)
 
 
 def search(

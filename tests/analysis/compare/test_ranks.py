@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from analysis.catalogue import method_rank
 from analysis.catalogue.method_rank import lines
 from analysis.compare import ranks
 from analysis.compare.pairs import Answered, compare_pair
@@ -256,7 +257,7 @@ def test_words_stand_upright_where_budgets_are_narrow_and_macs_are_the_mean(tmp_
     for result in (tmp_path / "compress").glob("*/result.json"):
         record = json.loads(result.read_text())
         if record["seed"] == 1:
-            record["metrics"]["remaining_macs"] = 0.6
+            record["metrics"]["remaining_macs"] = 0.6  # of a budget of 0.7
             result.write_text(json.dumps(record))
     figure, table = drawn(tmp_path)
     [axes] = figure.figure.axes
@@ -277,6 +278,23 @@ def test_of_models_that_as_many_methods_pruned_those_with_the_most_runs_count(tm
     methods.contest(tmp_path, MINILM, {"fisher": [44] * 2, "flap": [40] * 2}, constraint=0.3, teacher=1)
     [contest] = contests(load([tmp_path], Journal()), Journal())
     assert {one.method for one in contest.entrants} == {"fisher", "flap"}
+
+
+def test_a_model_above_its_budget_is_not_ranked_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [methods.answered(tmp_path, MINILM, method, wrong, constraint=0.3)
+               for method, wrong in (("fisher", 44), ("ziplm", 40), ("random", 20))]  # fmt: skip
+    for folder, left in zip(folders, (0.3 * (1 + 1e-10), 0.29, 0.3001), strict=True):
+        record = json.loads((folder / "result.json").read_text())
+        record["metrics"]["remaining_macs"] = left
+        (folder / "result.json").write_text(json.dumps(record))
+    journal = Journal()
+    [contest] = contests(load([tmp_path], journal), journal)
+    assert [one.method for one in contest.entrants] == ["ziplm", "fisher"]
+    line = f"not ranked: {folders[2]}: 0.3001 of the MACs are left, above constraint=0.3"
+    assert journal.warnings == [line]
+    assert method_rank.main(["method=random", f"source={tmp_path}"]) == 2
+    told = capsys.readouterr().err
+    assert f"warning: {line}\n" in told and "\nerror: method: no other method has pruned" in told
 
 
 def test_the_rank_in_the_terminal_is_that_of_the_table(tmp_path: Path) -> None:

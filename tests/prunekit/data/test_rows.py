@@ -54,12 +54,42 @@ def test_unlabelled_rows_are_left_out(tmp_path: Path) -> None:
 
 def test_labels_may_be_missing_where_they_are_not_needed(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    path.write_text("text,label\na,1\nb,-1\nc,0\n")
-    assert load_rows(files_task(path), "train", labelled=False).labels.tolist() == [0, 0, 0]
+    for table in ("text\na\nb\n", "text,label\na,-1\nb,-1\n", "text,label\na,other\nb,1\n"):
+        path.write_text(table)
+        rows = load_rows(files_task(path), "train", labelled=False)
+        assert rows.texts == [("a",), ("b",)] and rows.labels.tolist() == [0, 0]
     path.write_text("text\na\nb\n")
-    assert load_rows(files_task(path), "train", labelled=False).texts == [("a",), ("b",)]
     with pytest.raises(UserError, match="no column 'label'"):
         load_rows(files_task(path), "train")
+    path.write_text("label\n1\n")
+    with pytest.raises(UserError, match="no column 'text'"):
+        load_rows(files_task(path), "train", labelled=False)
+
+
+def test_rows_are_the_same_whether_their_labels_are_needed_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\na,1\nb,-1\nc,0\n")
+    needed, other = (load_rows(files_task(path), "train", labelled=labelled) for labelled in (True, False))
+    assert other.texts == needed.texts == [("a",), ("c",)] and other.fingerprint() == needed.fingerprint()
+
+
+def test_labels_of_every_kind_may_be_missing(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": "one", "b": "two"}\n{"a": "x", "b": "y"}\n')
+    shared: dict[str, Any] = {"name": "own", "files": {"train": str(path)}, "columns": ["a", "b"], "source": "files"}
+    numbers = TaskConfig(**shared, labels=[], metrics=["pearson"])
+    rows = load_rows(numbers, "train", labelled=False)
+    assert rows.labels.tolist() == [0.0, 0.0] and rows.labels.dtype == float
+    questions = TaskConfig(**shared, questions=True, label="answers", labels=[], metrics=["exact_match"])
+    assert load_rows(questions, "train", labelled=False).labels.tolist() == [(), ()]
+    shared |= {"columns": ["words"], "label": "tags", "labels": ["O", "N"], "metrics": ["token_accuracy"]}
+    words = TaskConfig(**shared, tags=True)
+    path.write_text('{"words": ["one", "two"]}\n{"words": ["x"]}\n')
+    assert load_rows(words, "train", labelled=False).labels.tolist() == [(0, 0), (0,)]
+    for task, column in ((numbers, "label"), (questions, "answers"), (words, "tags")):
+        assert task.kind in ("regression", "questions", "tags")
+        with pytest.raises(UserError, match=f"no column '({column}|a)'"):
+            load_rows(task, "train")
 
 
 def test_samples_are_seeded_sorted_and_without_replacement() -> None:

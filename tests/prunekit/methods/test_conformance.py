@@ -16,6 +16,7 @@ from experiments.cli.composition import CONF
 from prunekit.config.choices import REFINEMENTS, REFITS
 from prunekit.methods.common.compression import compressions
 from prunekit.methods.common.registry import method, method_class, names
+from prunekit.methods.common.scored import ScoredMethod
 from prunekit.models.families.table import ENCODERS
 from prunekit.models.masks import Masks
 from prunekit.stages.refit.replaced import replaced
@@ -23,6 +24,7 @@ from prunekit.stages.search.budget import Budget
 from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import model_fingerprint
 from tests.support.families import tiny
+from tests.support.importance import made_up
 from tests.support.methods import LENGTH, SHARED, logits, outcome, rows_for, same
 
 
@@ -87,6 +89,30 @@ def test_budgets_near_the_ends(name: str, family: str) -> None:
             outcome(name, model, constraint)
 
 
+@pytest.mark.parametrize("name", [name for name in names() if issubclass(method_class(name), ScoredMethod)])
+def test_what_no_scores_can_reach_is_said_before_they_are_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scores(_self: object, _problem: object) -> None:
+        raise AssertionError("taken")
+
+    model, other = tiny("bert"), tiny("bert", intermediate_size=20)
+    monkeypatch.setattr(method_class(name), "scores", scores)
+    tables = [made_up(one, {0: 2, 4: 9}, {0: 2, one.config.intermediate_size: 26}) for one in (model, other)]
+    for how, message in (
+        ({"constraint": 1e-5}, "1e-05 of this model's MACs leaves no room for a single unit; it can go down to 0.0"),
+        ({"constraint": 1e-5, "budget": "parameters"}, "1e-05 of this model's parameters leaves no room for a single"),
+        ({"constraint": 0.01, "uniform": True}, "0.01 of this model's MACs leaves no room for a head and a neuron in"),
+        ({"constraint": 0.1, "budget": "latency", "table": tables[0]}, "0.1 of this model's latency is less than its"),
+        ({"constraint": 0.9, "budget": "latency", "table": tables[1]}, "it was measured on something else (neurons"),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            outcome(name, model, **how)
+    least = Budget(0.5, "mac", LENGTH).costs(model)[1][1] / Budget(0.5, "mac", LENGTH).limit(model) / 2
+    with pytest.raises(AssertionError, match="taken"):  # the most that is out of reach, and the least that is not
+        outcome(name, model, float(least) * (1 + 1e-9))
+    with pytest.raises(UserError, match="leaves no room"):
+        outcome(name, model, float(least) * (1 - 1e-9))
+
+
 @each
 def test_a_pruned_model_is_pruned_again(name: str, family: str) -> None:
     model = tiny(family)
@@ -126,6 +152,8 @@ def test_no_labels_where_none_are_needed(name: str) -> None:
         one = compressions(model, rows_for(model, labelled=False), name)[-1]
         other = compressions(model, rows_for(model, labelled=True), name)[-1]
         assert same(one.masks, other.masks)
+        with pytest.raises(UserError, match=f"^labels: method={name} looks at no label, use labels=gold$"):
+            compressions(model, rows_for(model, labelled=True), name, labels="predicted")
 
 
 @pytest.mark.parametrize("name", names())

@@ -18,6 +18,7 @@ from prunekit.stages.search.uniform import uniform_search, uniform_share
 from prunekit.stages.units import UnitTensors
 from prunekit.support.errors import UserError
 from tests.support.families import tiny
+from tests.support.importance import made_up
 
 SHAPE: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 4, "intermediate_size": 3}
 
@@ -52,6 +53,37 @@ def test_costs_are_those_of_pruned_models(family: str) -> None:
         )
 
     assert Budget(0.5, "parameters", 11).share(model, masks) == pytest.approx(matrices(small) / matrices(model))
+
+
+def test_removed_sublayers_and_dimensions_cost_nothing() -> None:
+    model = tiny("bert")
+    masks = Masks.ones(describe(model), torch.float64)
+    masks.layers["self"][1] = masks.layers["ffn"][0] = 0
+    masks.heads["self"][0, 1] = 0.5
+    masks.hidden = masks.hidden if masks.hidden is None else masks.hidden.masked_fill(torch.arange(16) < 5, 0)
+    macs = prunekit.cost(prunekit.prune(model, masks), 11).macs / prunekit.cost(model, 11).macs
+    assert Budget(0.5, "mac", 11).share(model, masks) == pytest.approx(macs, rel=1e-12)
+
+
+def test_a_share_of_latency_is_the_tables() -> None:
+    model = tiny("bert")
+    table, masks = made_up(model, {0: 1, 4: 9}, {0: 2, 24: 26}), Masks.ones(describe(model))
+    masks.heads["self"][0, 1:] = False
+    masks.neurons[1] = False
+    masks.layers["self"][2] = False
+    own = Budget(0.5, "latency", 11, table)
+    assert own.share(model, masks) == pytest.approx(((3 + 26) + (9 + 2) + (1 + 26)) / (3 * (9 + 26)))
+
+
+def test_a_share_above_the_constraint_is_no_kept_budget() -> None:
+    model = tiny("bert")
+    masks = Masks.ones(describe(model))
+    masks.neurons[0, 0] = False
+    for kind in ("mac", "parameters"):
+        share = Budget(0.5, kind, 11).share(model, masks)
+        Budget(share * (1 - 1e-10), kind, 11).check_kept("mine", model, masks)  # rounding
+        with pytest.raises(UserError, match=rf"^method=mine leaves {share:.6g} of this model's (MACs|parameters), "):
+            Budget(share * (1 - 1e-6), kind, 11).check_kept("mine", model, masks)
 
 
 @pytest.mark.parametrize(("seed", "constraint"), [(0, 0.3), (1, 0.55), (2, 0.8)])

@@ -53,8 +53,9 @@ def test_the_figure_and_the_table_have_rows_of_them(tmp_path: Path) -> None:
     # the teacher has 90 %, half of its MACs costs a point, 8 bits 0.8
     assert half["value"] == pytest.approx(88.2) and half["change"] == pytest.approx(-1.8)
     assert (half["macs_percent"], half["runs"], half["teachers"]) == (50, 1, 1)
-    # at batch 32 its graph in int8 over the whole model's in float32, whatever the whole one's would be in int8
-    assert half["served"] == pytest.approx(2 / (0.1 + 0.9 * 0.5)) and half["served_in"] == "onnx-int8, whole: onnx"
+    # at batch 1 its graph in int8 over the whole model's in float32, whatever the whole one's would be in int8
+    assert half["served"] == pytest.approx(1.5 / (0.1 + 0.9 * 0.5))
+    assert half["served_in"] == "onnx-int8, whole: onnx, batch 1"
     assert np.isnan(half["seconds"]) and np.isnan(half["speedup"])
     words = drawing.caption
     assert "Models in 8 bits of other teachers, rows or settings are left out (10 runs)." in words
@@ -63,7 +64,7 @@ def test_the_figure_and_the_table_have_rows_of_them(tmp_path: Path) -> None:
     assert shown.loc["in 8 bits, after training", "at most 50 %"] == "88.2 (-1.8; 50 %)"
     assert shown.loc["in 8 bits, trained for it (Q8BERT)", "at most 10 %"] == "**88.1 (-1.9; 10 %)**"
     served = str(shown.loc["in 8 bits, after training", "as served"])
-    assert served == "10.53 x (onnx-int8, whole: onnx; 10 %)"
+    assert served == "7.89 x (onnx-int8, whole: onnx, batch 1; 10 %)"
     assert "Models in 8 bits are scored as they are timed, the whole model beside them is in float32." in table.caption
 
 

@@ -7,13 +7,13 @@ import statistics
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
-from analysis.claims.criteria.timings import OF_MEDIAN, QUARTILES
 from analysis.claims.registry import criterion
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
 from analysis.intervals.departures import Departure
 from analysis.intervals.estimates import Estimate, Largest, fixed, over_runs
+from analysis.intervals.medians import error_of_median
 from analysis.intervals.replicates import of_teachers
 from analysis.intervals.row_errors import Scores
 from analysis.quantization.runs import BEFORE, CONTROL, asked, quantization, usual_runs
@@ -144,7 +144,7 @@ def _of_product(group: Group, journal: Journal) -> dict[tuple[float, int], list[
     pruned = [record for record in group.records if asked(record) < 100]
     for record, table in read_tables(pruned, "gains", GAINS, journal):
         for row in table.to_dict("records"):
-            error = OF_MEDIAN * (row["high"] - row["low"]) / QUARTILES / row["repeats"] ** 0.5
+            error = error_of_median(row["low"], row["high"], row["repeats"])
             one = fixed(100 * float(row["of_product"]), 100 * error, int(row["repeats"]))
             cells.setdefault((asked(record), int(row["batch_size"])), []).append(one)
     return dict(sorted(cells.items()))

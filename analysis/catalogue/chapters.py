@@ -31,7 +31,7 @@ from analysis.michel import (
     table3,
     table4,
 )
-from analysis.quantization import quantized
+from analysis.quantization import quantized, table
 from analysis.render.output import Item
 
 
@@ -190,7 +190,10 @@ CHAPTERS = (
     ),
     Chapter(
         title="Zafrir et al. 2019 (Q8BERT)",
-        parts=(Part("quantized", "quantize", quantized.draw, of_paper=False),),
+        parts=(
+            Part("quantized", "quantize", quantized.draw, of_paper=False),
+            Part("sizes", "quantize", table.draw, of_paper=False),
+        ),
         paper="quantization",
         all_tasks=True,
     ),

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 ABOVE, AT_LEAST, BELOW, WITHIN = "above", "at least", "below", "within"
 SIDES = (ABOVE, AT_LEAST, BELOW, WITHIN)
-SEEDS, DRAWS, REPEATS, NOTHING = "seeds", "draws", "repeats", "nothing"
-RESAMPLED = (TEACHERS, SEEDS, DRAWS, REPEATS, NOTHING)
+SEEDS, DRAWS, SESSIONS, REPEATS, NOTHING = "seeds", "draws", "sessions", "repeats", "nothing"
+RESAMPLED = (TEACHERS, SEEDS, DRAWS, SESSIONS, REPEATS, NOTHING)
 Margin = float | tuple[float, float]
 
 

@@ -12,9 +12,9 @@ Of a claim:
   which side, above, at least, below or within. The claim holds if the whole 95 % interval of the effect lies there,
   does not hold if all of it lies beyond, and is undecided otherwise;
 - ``resample``: what another repetition of the experiment would draw anew, which the interval is over: teachers, seeds
-  (of training), draws (of examples that a method calibrates on, without training), repeats (of a timing of one model),
-  or nothing (a count). Scores are resampled over their evaluation rows as well. One teacher, seed or draw decides
-  nothing;
+  (of training), draws (of examples that a method calibrates on, without training), sessions (of timing: a run each),
+  repeats (of a timing of one model), or nothing (a count). Scores are resampled over their evaluation rows as well.
+  One teacher, seed, draw or session decides nothing;
 - ``printed``: published values by name: a row of ``published/PAPER_claims.csv``; ``percent_of`` such a row, a share;
   or ``computed``, a function of :mod:`analysis.claims.published`, with its arguments;
 - ``evidence``: the runs, a function of :mod:`analysis.claims.evidence`; ``judge``: a function of

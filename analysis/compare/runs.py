@@ -42,6 +42,8 @@ class Comparable:
     """By verb, in its default setting."""
     apart: int = 0
     """Runs of models in 8 bits that are not among them: of other teachers, rows or settings."""
+    unsaid: int = 0
+    """Runs among them that do not record which weights they started from, beside others that do."""
 
     @property
     def records(self) -> list[Record]:
@@ -54,9 +56,10 @@ def comparable(records: Sequence[Record], fewest: int = 2) -> Comparable | None:
     Of several teachers those count whose runs exist for all of the methods found. Models in 8 bits choose no teachers:
     of them those count that are there for all teachers that the others chose.
     """
+    starts = _starts(records)
     by_teacher: dict[Start, dict[str, list[Record]]] = {}
     for record in records:
-        if record.verb in USUAL and (start := _start(record)) is not None:
+        if record.verb in USUAL and (start := starts.get(record.run_id)) is not None:
             by_teacher.setdefault(start, {}).setdefault(record.verb, []).append(record)
     alike: dict[tuple[str, frozenset[str]], list[Record]] = {}
     for (rows, _), by_verb in by_teacher.items():
@@ -68,9 +71,11 @@ def comparable(records: Sequence[Record], fewest: int = 2) -> Comparable | None:
     chosen = next(runs for (rows, verbs), runs in alike.items() if (len(verbs), len(runs), rows) == max(shared))
     members = {verb: [record for record in chosen if record.verb == verb] for verb in USUAL}
     in_8_bits = [record for record in records if record.verb == EIGHT_BITS]
-    members[EIGHT_BITS] = _in_8_bits(in_8_bits, {_start(record) for record in chosen})
+    members[EIGHT_BITS] = _in_8_bits(in_8_bits, {starts[record.run_id] for record in chosen}, starts)
     apart = len(in_8_bits) - len(members[EIGHT_BITS])
-    return Comparable(records[0].task, {verb: runs for verb, runs in members.items() if runs}, apart)
+    named = [bool(record.model.fingerprint) for runs in members.values() for record in runs]
+    unsaid = named.count(False) if any(named) else 0
+    return Comparable(records[0].task, {verb: runs for verb, runs in members.items() if runs}, apart, unsaid)
 
 
 def run_points(runs: Comparable, journal: Journal) -> pd.DataFrame:
@@ -172,13 +177,13 @@ def usual_compress(records: Sequence[Record]) -> list[Record]:
     return [record for members in by_method.values() for record in by_condition(members)[0].records]
 
 
-def _in_8_bits(records: Sequence[Record], starts: set[Start | None]) -> list[Record]:
+def _in_8_bits(records: Sequence[Record], wanted: set[Start], starts: Mapping[str, Start]) -> list[Record]:
     """Of what `remaining` asked for: of each way to 8 bits and share the runs, where all of these teachers have one."""
     cells: dict[tuple[str, float], list[Record]] = {}
-    same = [record for record in records if _start(record) in starts and not record.config.get("source")]
+    same = [record for record in records if starts.get(record.run_id) in wanted and not record.config.get("source")]
     for record in by_condition(same)[0].records if same else []:
         cells.setdefault((chosen_by(record), _asked(record)), []).append(record)
-    return [record for runs in cells.values() if {_start(one) for one in runs} == starts for record in runs]
+    return [record for runs in cells.values() if {starts[one.run_id] for one in runs} == wanted for record in runs]
 
 
 USUAL: dict[str, Callable[[Sequence[Record]], list[Record]]] = {
@@ -209,10 +214,31 @@ def _asked(record: Record) -> float:
     return float(record.config[ASKED.get(record.verb, "constraint")])
 
 
-def _start(record: Record) -> Start | None:
-    """What a run started from; None where the record does not say."""
-    model, rows = fine_tuned_model(record), evaluated_on(record)
-    return (rows, model) if model and rows else None
+def _starts(records: Sequence[Record]) -> dict[str, Start]:
+    """What each run started from, by its id; without those that do not say.
+
+    Older records name their teacher's run and not its weights. They count as of the weights that the others of this
+    run have, if these are of one fingerprint and the whole model scores the same on the same rows: a run may have been
+    trained again.
+    """
+    known: dict[tuple[str, str, float], set[str]] = {}
+    for record in records:
+        if record.teacher_run and record.model.fingerprint:
+            known.setdefault(_same_teacher(record), set()).add(fine_tuned_model(record))
+    starts = {}
+    for record in records:
+        model, rows = fine_tuned_model(record), evaluated_on(record)
+        if record.teacher_run and not record.model.fingerprint:
+            others = known.get(_same_teacher(record), set())
+            model = next(iter(others)) if len(others) == 1 else model
+        if model and rows:
+            starts[record.run_id] = (rows, model)
+    return starts
+
+
+def _same_teacher(record: Record) -> tuple[str, str, float]:
+    """The teacher's run, the rows, and what it scores there."""
+    return record.teacher_run or "", evaluated_on(record), round(float(record.metrics.get("baseline", math.nan)), 6)
 
 
 def fine_tuned_model(record: Record) -> str:

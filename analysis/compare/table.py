@@ -23,7 +23,7 @@ LEVELS = (75.0, 50.0, 25.0, 10.0)
 SERVED = "as served"
 SERVED_TEXT = (
     "As served: measured speed-up of the smallest of these models that was timed so, whole and pruned each in its "
-    f"fastest runtime. {INT8} "
+    f"fastest runtime, at the smallest batch that was timed. {INT8} "
 )
 SERVED_8_TEXT = f"{OWN_INT8} "
 SECONDS = (

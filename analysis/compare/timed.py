@@ -38,7 +38,8 @@ def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple
     """The points with ``batch_size`` and ``speedup``; NaN, as ``seconds``, where a run is of another machine.
 
     Where shapes were timed again in several runtimes, also ``served``, the speed-up with each model in its fastest, and
-    ``served_in``, which those are; at the batch size of ``speedup``, or the largest, and the longest sequences there.
+    ``served_in``, which those are, at which batch size: the smallest, 1 by default, because there runtimes differ most;
+    of the longest sequences there.
     Of models in 8 bits it is that of the graph that was scored, over the whole model in float32.
     """
     device = _usual_device(runs)
@@ -66,26 +67,23 @@ def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple
     marks = {record.run_id: float(disturbed(timed_by(record)) or False) for record, _ in tables.values()}
     if any(marks.values()):
         drawn = drawn.assign(disturbed=drawn["run_id"].map(marks).astype(float))
-    drawn = _with_served(drawn, timed, batches, journal)
+    drawn = _with_served(drawn, timed, journal)
     return whole_training(drawn), Timed(device, len(elsewhere), shown, by_verb, sum(map(bool, marks.values())))
 
 
-def _with_served(
-    points: pd.DataFrame, timed: list[Record], batches: dict[str, int], journal: Journal
-) -> pd.DataFrame:
+def _with_served(points: pd.DataFrame, timed: list[Record], journal: Journal) -> pd.DataFrame:
     served = {}
     for record, table in runtime_tables(timed, journal):
         cells = as_served(in_8_bits(table) if record.verb == EIGHT_BITS else table)
-        batch = batches.get(record.verb)
-        at = batch if batch in set(cells["batch_size"]) else cells["batch_size"].max()
-        served[record.run_id] = cells[cells["batch_size"] == at].iloc[-1]
+        served[record.run_id] = cells[cells["batch_size"] == cells["batch_size"].min()].iloc[-1]
     if not served:
         return points
     return points.assign(
         served=points["run_id"].map({run: cell["served"] for run, cell in served.items()}).astype(float),
-        served_in=points["run_id"].map(
-            {run: runtimes_text(cell["dense_in"], cell["pruned_in"]) for run, cell in served.items()}
-        ),
+        served_in=points["run_id"].map({
+            run: f"{runtimes_text(cell['dense_in'], cell['pruned_in'])}, batch {cell['batch_size']}"
+            for run, cell in served.items()
+        }),
     )
 
 

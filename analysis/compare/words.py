@@ -106,6 +106,11 @@ def caption(
         words.append(_in_8_bits_text(runs))
     if runs.apart:
         words.append(f"Models in 8 bits of other teachers, rows or settings are left out ({runs.apart} runs).")
+    if runs.unsaid:
+        words.append(
+            f"Older records ({runs.unsaid} runs) do not say their teacher's weights: they are matched by its run and "
+            "its score."
+        )
     words.append(describe(runs.records))
     return " ".join(word for word in words if word)
 

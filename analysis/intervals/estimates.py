@@ -175,29 +175,33 @@ class Share:
 class Largest:
     """The largest of several effects: its interval is simultaneous if each has been corrected for all of them."""
 
-    of: Sequence[Estimate]
+    of: Sequence[Effect]
+
+    @property
+    def largest(self) -> Effect:
+        return max(self.of, key=lambda one: one.value)
 
     @property
     def value(self) -> float:
-        return self.main.value
+        return self.largest.value
 
     @property
     def main(self) -> Estimate:
-        return max(self.of, key=lambda one: one.value)
+        return self.largest.main
 
     def interval(self, confidence: float) -> Interval:
         each = [one.interval(confidence) for one in self.of]
         return Interval(max(one.low for one in each), max(one.high for one in each))
 
     def alone(self, confidence: float) -> Interval | None:
-        return self.main.alone(confidence)
+        return self.largest.alone(confidence)
 
     @property
     def alone_of(self) -> str:
-        return self.main.rows_of
+        return self.largest.alone_of
 
     def toward(self, margin: float) -> Estimate:
-        return self.main
+        return self.largest.toward(margin)
 
 
 def over_runs(

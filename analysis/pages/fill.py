@@ -9,6 +9,8 @@ What a template can use:
 - ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS, REMARK], ...])``: tables of claims, remarks may be left out;
 - ``table(NAME, model=..., task=...)``: a table that ``python -m analysis`` makes, its caption above it;
 - ``pruning_stages``: those that Fisher pruning times, as the figure of seconds has them;
+- ``logged(VERB, task=..., ...)``: whether there are such runs, for what a page has only then;
+- ``hand_built(RUNS)``: a run of ``benchmark=latency`` beside plain models of the same shapes, and the verdict;
 - ``caption(NAME)``: how to read a picture of ``docs/`` and what it is of, to stand below it.
 
 A name that is not there, a selection without a run and a number that a run lacks are errors, so that no page says
@@ -20,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
@@ -31,7 +34,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.records import Record
 from analysis.kwon.seconds import PARTS
-from analysis.pages import claims
+from analysis.pages import claims, hand_built
 from analysis.pages.selection import select
 from analysis.pages.words import FILTERS
 from analysis.render.output import Drawing, Table, file_name
@@ -57,6 +60,8 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
     rows = claims.rows(judge(records, Journal()))
     environment.globals.update(
         runs=partial(select, records),
+        logged=partial(logged, records),
+        hand_built=hand_built.text,
         claims=partial(claims.paper_table, rows),
         meaning=MEANING,
         pruning_stages=list(PARTS),
@@ -98,6 +103,14 @@ def table(records: Sequence[Record], name: str, model: str, task: str = "") -> s
     if len(tables) != 1:
         raise UserError(f"table {name!r} of {model} {task}: the records give {len(tables)} of it, one is meant")
     return f"{tables[0].caption}\n\n{tables[0].rows()}"
+
+
+def logged(records: Sequence[Record], verb: str, **settings: Any) -> bool:
+    """Whether there are such runs."""
+    try:
+        return bool(select(records, verb, settings))
+    except UserError:
+        return False
 
 
 def caption(records: Sequence[Record], picture: str) -> str:

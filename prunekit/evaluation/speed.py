@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +17,28 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+TOKEN_IDS = ("input_ids",)
+
+
 def forward_calls(
-    models: Mapping[str, Any], batch_size: int, length: int, device: torch.device, precision: str = "float32"
-) -> dict[str, Callable[[], None]]:
-    """One forward pass of each model on the same ``(batch_size, length)`` tokens without padding.
+    models: Mapping[str, Any], batch_size: int, length: int, device: torch.device, precision: str = "float32",
+    names: Collection[str] = TOKEN_IDS,
+) -> dict[str, Callable[[], None]]:  # fmt: skip
+    """One forward pass of each model on the same ``(batch_size, length)`` tokens, none of which is padding.
 
     Args:
-        models: by name; whatever takes token ids and has a ``config``, be it of transformers or not.
+        models: by name; whatever takes inputs by name and has a ``config``, be it of transformers or not.
+        names: of the inputs, the same for all: beside token ids a mask, which is all ones, and token types, which are
+            the first, where the models take them as they are served.
     """
     vocabulary = min(model.config.vocab_size for model in models.values())
     ids = torch.randint(5, vocabulary, (batch_size, length), device=device)
+    values = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    inputs = {name: values[name] for name in names}
 
     def forward(model: Any) -> None:
         with torch.inference_mode(), autocast(device, precision):
-            model(input_ids=ids)
+            model(**inputs)
 
     return {name: partial(forward, model) for name, model in models.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +25,8 @@ def answered_by(model: PreTrainedModel, session: Session) -> Iterator[None]:
     """While it is entered, a call of the model gives what the session's graph gives; all else is the model's own."""
 
     def forward(**inputs: Tensor) -> SimpleNamespace:
-        outputs = session(_completed(inputs, session))
+        given = {name: inputs.get(name, torch.zeros_like(inputs["input_ids"])) for name in session.inputs}
+        outputs = session(given)  # token types that are not given are the first
         return SimpleNamespace(**{name: torch.from_numpy(array) for name, array in outputs.items()})
 
     model.forward = forward
@@ -33,26 +34,6 @@ def answered_by(model: PreTrainedModel, session: Session) -> Iterator[None]:
         yield
     finally:
         del model.forward
-
-
-class Served:
-    """A graph of a model as it is served, to be timed: takes token ids without padding.
-
-    Args:
-        model: whose graph it is, or one of the same words.
-    """
-
-    def __init__(self, model: PreTrainedModel, path: Path) -> None:
-        self.config = model.config
-        self.session = Session(path, torch.get_num_threads())
-
-    def __call__(self, input_ids: Tensor) -> None:
-        self.session(_completed({"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}, self.session))
-
-
-def _completed(inputs: Mapping[str, Tensor], session: Session) -> dict[str, Tensor]:
-    """All that a graph takes; token types that are not given are the first."""
-    return {name: inputs[name] if name in inputs else torch.zeros_like(inputs["input_ids"]) for name in session.inputs}
 
 
 def check_int8() -> None:

@@ -15,13 +15,14 @@ import torch
 from prunekit.data.batches import Examples
 from prunekit.data.rows import load_rows
 from prunekit.evaluation.evaluate import Evaluated, evaluate
+from prunekit.evaluation.runtimes import Served
 from prunekit.models import checkpoints
 from prunekit.models.costs import cost
 from prunekit.models.export.exporting import export
-from prunekit.models.export.graphs import MODEL, check_graph, quantize_graph
+from prunekit.models.export.graphs import MODEL, check_graph, quantize_graph, random_inputs
 from prunekit.models.export.sessions import Session
 from prunekit.quantization.fake_quantization import fake_quantization
-from prunekit.quantization.onnx_answers import Served, answered_by, check_int8
+from prunekit.quantization.onnx_answers import answered_by, check_int8
 from prunekit.quantization.settings import QuantizeSettings
 from prunekit.runs.beside_trivial import record_beside_trivial
 from prunekit.runs.execute import Run
@@ -88,8 +89,8 @@ class QuantizedRun:
 
     def _gains(self, graphs: dict[tuple[str, str], Path]) -> list[dict[str, Any]]:
         """Time all four in turn."""
-        models = {name: Served(self.whole, path) for name, path in graphs.items()}
-        taken = in_turn(models, [self.length], self.config, self.run)
+        models = {name: Served(self.whole.config, path) for name, path in graphs.items()}
+        taken = in_turn(models, random_inputs(self.whole, 1, 1), [self.length], self.config, self.run)
         rows = [
             {"batch_size": own[0]["batch_size"], "length": own[0]["length"], **gains(timings)} for own, timings in taken
         ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prunekit.evaluation.runtimes import in_runtime
 from prunekit.evaluation.speed import forward_calls, rounds
+from prunekit.models.export.graphs import random_inputs
 from prunekit.support.timing import Timing, interleaved
 
 if TYPE_CHECKING:
@@ -47,12 +48,13 @@ def time_runtimes(
     """
     if runtimes == ["torch"]:
         return {}
+    inputs = random_inputs(original, 2, 8)
     models = {
-        (variant, runtime): in_runtime(model, runtime)
+        (variant, runtime): in_runtime(model, runtime, inputs)
         for runtime in runtimes
         for variant, model in zip(VARIANTS, (original, pruned), strict=True)
     }
-    rows = [row for own, _ in in_turn(models, lengths, config, run) for row in own]
+    rows = [row for own, _ in in_turn(models, inputs, lengths, config, run) for row in own]
     return {
         name: value
         for size in config.batch_sizes
@@ -61,12 +63,13 @@ def time_runtimes(
 
 
 def in_turn(
-    models: Mapping[Named, Any], lengths: list[int], config: Rounds, run: Run
+    models: Mapping[Named, Any], names: Collection[str], lengths: list[int], config: Rounds, run: Run
 ) -> list[tuple[list[Row], dict[Named, Timing]]]:
     """Time models in turn and write the table ``runtimes``.
 
     Args:
-        models: by variant (:data:`VARIANTS`) and runtime; what takes ``input_ids`` and has a ``config``.
+        models: by variant (:data:`VARIANTS`) and runtime; what takes inputs by name and has a ``config``.
+        names: of the inputs that a graph of the models takes; all of them get these.
 
     Returns:
         for each length and batch size the rows of the table, and the seconds of every round.
@@ -75,7 +78,7 @@ def in_turn(
     with run.stage("time runtimes", len(lengths) * len(config.batch_sizes)) as advance:
         for length, batch_size in product(lengths, config.batch_sizes):
             named = {" in ".join(name): model for name, model in models.items()}
-            calls = forward_calls(named, batch_size, length, run.device, config.dtype)
+            calls = forward_calls(named, batch_size, length, run.device, config.dtype, names)
             for call in calls.values():
                 call()  # some are compiled for this size then
             timings = interleaved(calls, warmup=config.warmup, repeats=rounds(config.repeats, batch_size, length))

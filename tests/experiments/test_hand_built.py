@@ -7,11 +7,12 @@ import torch
 from transformers import PreTrainedModel
 
 import prunekit
-from experiments.benchmarks.latency import SHAPES, SPARSITY
+from experiments.benchmarks.latency import SHAPES, SPARSITY, difference
 from experiments.benchmarks.plain.hand_built import HandBuilt
 from experiments.benchmarks.shapes import Shape
 from prunekit.cofi.sparsity import PrunableSize
-from tests.support.families import FAMILY_NAMES, VOCABULARY, tiny
+from prunekit.support.errors import UserError
+from tests.support.families import FAMILY_NAMES, VOCABULARY, batch_for, tiny
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
@@ -46,5 +47,26 @@ def test_hand_built_is_what_little_is_left(family: str, shape: Shape) -> None:
 
 def assert_same(pruned: PreTrainedModel) -> None:
     ids = torch.randint(5, VOCABULARY, (3, 7), generator=torch.Generator().manual_seed(0))
+    for inputs in ({"input_ids": ids}, batch_for(pruned)):  # the second with padding, and token types where there are
+        with torch.no_grad():
+            found, expected = HandBuilt(pruned)(**inputs), pruned(**inputs).logits
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def test_all_weights_of_a_hand_built_model_are_its_own_parts() -> None:
+    model = tiny("bert")
+    own = {parameter.data_ptr() for parameter in HandBuilt(model).parameters()}
+    head = ("bert.pooler.dense.weight", "classifier.weight", "classifier.bias")
+    assert {model.get_parameter(name).data_ptr() for name in head} <= own
+
+
+def test_models_that_differ_are_not_timed() -> None:
+    model = tiny("bert")
+    same, inputs = HandBuilt(model), batch_for(model)
+    assert difference(model, (same,), inputs, "torch") < 1e-10
+    other = HandBuilt(tiny("bert"))
     with torch.no_grad():
-        torch.testing.assert_close(HandBuilt(pruned)(ids), pruned(input_ids=ids).logits, rtol=0, atol=1e-10)
+        other.get_parameter("layers.0.ffn_out.weight")[0, 0] += 0.1
+    with pytest.raises(UserError, match=r"^runtime: in onnx the logits of models .* are [0-9.e-]+ apart"):
+        difference(model, (same, other), inputs, "onnx")
+    assert difference(model, (same, other), inputs, "onnx-int8") > 1e-4  # only told

@@ -23,8 +23,8 @@ from prunekit.data.batches import evaluation_batches
 from prunekit.data.kinds import encode_for
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import load_tokenizer
+from prunekit.evaluation.runtimes import Served
 from prunekit.models.export.sessions import Session
-from prunekit.quantization.onnx_answers import Served
 from prunekit.runs.finished import FinishedRecord
 from prunekit.runs.identity import run_id
 from prunekit.runs.local_input import local_input
@@ -68,9 +68,9 @@ def test_a_teacher_after_training(folder: Path, monkeypatch: pytest.MonkeyPatch)
         scored.append(path)
         return Session(path, threads)
 
-    def timed(model: Any, path: Path) -> Served:
+    def timed(config: Any, path: Path) -> Served:
         served.append(path)
-        return Served(model, path)
+        return Served(config, path)
 
     with monkeypatch.context() as patch:
         patch.setattr("prunekit.quantization.quantized_run.Session", session)
@@ -172,8 +172,8 @@ def test_stages_and_times_are_of_their_graphs(tmp_path: Path, monkeypatch: pytes
     timed: dict[tuple[str, str], tuple[bool, int]] = {}
 
     class Seen(Served):
-        def __init__(self, model: Any, path: Path) -> None:
-            super().__init__(model, path)
+        def __init__(self, config: Any, path: Path) -> None:
+            super().__init__(config, path)
             content = path.read_bytes()
             self.graph = (b"DynamicQuantizeLinear" in content, len(content))
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+import statistics
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
-from analysis.claims.criteria.timings import OF_MEDIAN, QUARTILES
 from analysis.claims.registry import criterion
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
-from analysis.intervals.estimates import fixed
+from analysis.intervals.departures import Departure
+from analysis.intervals.estimates import Estimate, Largest, fixed, over_runs
+from analysis.intervals.medians import error_of_median
 from analysis.intervals.replicates import of_teachers
 from analysis.intervals.row_errors import Scores
 from analysis.quantization.runs import BEFORE, CONTROL, asked, quantization, usual_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from analysis.data.records import Record
@@ -32,28 +34,25 @@ Cell = tuple[str, int, float]
 
 @criterion
 def gains_multiply(group: Group, journal: Journal) -> list[Outcome]:
-    """Speed of both over the product of each, in per cent: the geometric mean over pruned models and batch sizes."""
+    """How far the speed of both is from the product of each, in per cent of it: the farthest share of MACs and batch
+    size, each over the runs that timed models of that share, with the rounds of each as the error within it."""
     outcomes = []
     for one in usual_runs(group.records):
-        ratios, errors, repeats = list[float](), list[float](), list[int]()
-        pruned = [record for record in one.records if asked(record) < 100]
-        for _, table in read_tables(pruned, "gains", GAINS, journal):
-            for row in table.to_dict("records"):
-                ratios.append(float(row["of_product"]))
-                spread = (row["high"] - row["low"]) / QUARTILES
-                errors.append(OF_MEDIAN * spread / row["repeats"] ** 0.5 / row["of_product"])
-                repeats.append(int(row["repeats"]))
-        if ratios:
-            mean = 100 * math.exp(sum(map(math.log, ratios)) / len(ratios))
-            error = mean * math.sqrt(sum(error**2 for error in errors)) / len(ratios)
-            note = f"{100 * min(ratios):.0f} to {100 * max(ratios):.0f} % over {len(ratios)} models and batch sizes"
-            outcomes.append(Outcome(fixed(mean, error, min(repeats)), note, one.title))
+        cells = _of_product(one, journal)
+        if not cells:
+            continue
+        apart = {cell: Departure(_over_sessions(timed), 100.0) for cell, timed in cells.items()}
+        (share, batch), farthest = max(apart.items(), key=lambda item: item[1].value)
+        mean = 100 * math.exp(statistics.mean(math.log(row.value / 100) for timed in cells.values() for row in timed))
+        note = f"{farthest.of.value:.0f} % at batch {batch} and {share:g} % of the MACs; mean {mean:.0f} %"
+        outcomes.append(Outcome(Largest(list(apart.values())), note, one.title, cells=len(apart)))
     return outcomes
 
 
 @criterion
 def losses_add(group: Group, journal: Journal, *, method: str) -> list[Outcome]:
-    """Points that 8 bits cost pruned models beyond what they cost the whole one, the mean over shares of MACs."""
+    """How far the points that 8 bits cost pruned models are from those that they cost the whole one: the farthest
+    share of MACs."""
 
     def beyond(pruned: Any, pruned_8: Any, whole: Any, whole_8: Any) -> Any:
         return 100 * ((pruned - pruned_8) - (whole - whole_8))
@@ -62,9 +61,20 @@ def losses_add(group: Group, journal: Journal, *, method: str) -> list[Outcome]:
     for one in usual_runs(group.records):
         exact, in_8 = _scores(one, journal, method)
         cells = [cell for cell in in_8 if cell[2] < 100 and {cell, _whole(cell)} <= exact.keys() & in_8.keys()]
-        scores = [[exact[cell], in_8[cell], exact[_whole(cell)], in_8[_whole(cell)]] for cell in cells]
-        if cells:
-            outcomes.append(_outcome(one.title, cells, scores, beyond, _shares(cells)))
+        by_share = {share: [cell for cell in cells if cell[2] == share] for share in _shares(cells)}
+        own = {
+            share: _outcome("", members, [
+                [exact[cell], in_8[cell], exact[_whole(cell)], in_8[_whole(cell)]] for cell in members
+            ], beyond, "")
+            for share, members in by_share.items()
+        }  # fmt: skip
+        if own:
+            points = {share: outcome.effect.main for share, outcome in own.items()}
+            share = max(points, key=lambda share: abs(points[share].value))
+            mean = statistics.mean(point.value for point in points.values())
+            note = f"{points[share].value:+.1f} at {share:g} % of the MACs; mean {mean:+.1f} at {_list(points)} %"
+            effect = Largest([Departure(point) for point in points.values()])
+            outcomes.append(Outcome(effect, note, one.title, own[share].members, cells=len(points)))
     return outcomes
 
 
@@ -99,7 +109,8 @@ def worth_training_for(group: Group, journal: Journal) -> list[Outcome]:
         cells = [cell for cell in own if cell in control]
         scores = [[own[cell], control[cell]] for cell in cells]
         if cells:
-            outcomes.append(_outcome(one.title, cells, scores, points, _shares(cells)))
+            note = f"at {_list(_shares(cells))} % of the MACs"
+            outcomes.append(_outcome(one.title, cells, scores, points, note))
     return outcomes
 
 
@@ -126,8 +137,31 @@ def _outcome(
     return Outcome(of_teachers(means, scores, points), note, title, tuple(means))
 
 
-def _shares(cells: list[Cell]) -> str:
-    return f"at {', '.join(f'{share:g}' for share in sorted({cell[2] for cell in cells}))} % of the MACs"
+def _of_product(group: Group, journal: Journal) -> dict[tuple[float, int], list[Estimate]]:
+    """Of pruned models, by share of MACs and batch size: speed of both over the product of each, in per cent, a run
+    each, as sure as its rounds are."""
+    cells: dict[tuple[float, int], list[Estimate]] = {}
+    pruned = [record for record in group.records if asked(record) < 100]
+    for record, table in read_tables(pruned, "gains", GAINS, journal):
+        for row in table.to_dict("records"):
+            error = error_of_median(row["low"], row["high"], row["repeats"])
+            one = fixed(100 * float(row["of_product"]), 100 * error, int(row["repeats"]))
+            cells.setdefault((asked(record), int(row["batch_size"])), []).append(one)
+    return dict(sorted(cells.items()))
+
+
+def _over_sessions(timed: list[Estimate]) -> Estimate:
+    """Their mean: what another session would give varies as they do, and each by its rounds."""
+    error = math.sqrt(sum(one.rows_error**2 for one in timed)) / len(timed)
+    return over_runs([one.value for one in timed], error, min(one.rows for one in timed), rows_of="repeats")
+
+
+def _shares(cells: list[Cell]) -> list[float]:
+    return sorted({cell[2] for cell in cells})
+
+
+def _list(shares: Iterable[float]) -> str:
+    return ", ".join(f"{share:g}" for share in shares)
 
 
 def _scores(group: Group, journal: Journal, method: str) -> tuple[dict[Cell, ScoreOnRows], dict[Cell, ScoreOnRows]]:

@@ -9,21 +9,15 @@ from analysis.claims.registry import criterion
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.intervals.estimates import Estimate, Largest, fixed
+from analysis.intervals.medians import error_of_median
 from analysis.michel import table4
 
 if TYPE_CHECKING:
     import pandas as pd
 
-QUARTILES = 1.349
-"""The quartiles of a normal variable are so many standard deviations apart."""
-OF_MEDIAN = 1.2533
-"""The standard error of the median of normal variables over that of their mean."""
-
-
 def relative_error(rows: pd.DataFrame) -> pd.Series:
     """Standard error of each median, as a share of it, from the quartiles and the number of repeats."""
-    spread = (rows["high_ms"] - rows["low_ms"]) / QUARTILES
-    error: pd.Series = OF_MEDIAN * spread / rows["repeats"] ** 0.5 / rows["median_ms"]
+    error: pd.Series = error_of_median(rows["low_ms"], rows["high_ms"], rows["repeats"]) / rows["median_ms"]
     return error
 
 

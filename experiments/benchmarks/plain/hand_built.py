@@ -5,14 +5,15 @@ Nothing of transformers' layers or of what surgery leaves is in it, only matrice
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunekit.models.blocks import Block, blocks, call_order
-from prunekit.models.families.table import classify, family_of
+from prunekit.models.families.table import classify, encoder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -21,26 +22,28 @@ if TYPE_CHECKING:
 class HandBuilt(nn.Module):
     """A sequence classifier with the layers of another written out; its weights are copies, so are its outputs.
 
-    Embeddings and head are the other's own modules. There is no padding.
+    Embeddings and head are the other's own modules.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
-        self.config, self._model = model.config, [model]  # in a list: not a submodule
-        base = model.base_model
-        paths = family_of(model.config).embeddings
-        parts = {name for name, _ in base.named_modules()}
-        self.embeddings = nn.ModuleList([base.get_submodule(path) for path in paths if path in parts])
+        self.config, self._model = model.config, [model]  # in a list: its layers are no part of this one
+        family = encoder_of(model.config)
+        self.embeddings = nn.ModuleList(_submodules(model.base_model, family.embeddings))
+        self.head = nn.ModuleList(_submodules(model, [path.rstrip(".") for path in family.head_parameters]))
         self.layers = nn.ModuleList([Layer(block) for block in blocks(model)])
         self.order = call_order(model)
 
-    def forward(self, input_ids: Tensor) -> Tensor:
-        """Token ids (batch, token) to logits (batch, label)."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """Token ids, without a mask all of them words, (batch, token) to logits (batch, label)."""
         x = input_ids
-        for part in self.embeddings:
-            x = part(x)
+        for place, part in enumerate(self.embeddings):
+            x = part(x) if place or token_type_ids is None else part(x, token_type_ids=token_type_ids)
+        seen = None if attention_mask is None else attention_mask[:, None, None].bool()
         for index in self.order:
-            x = self.layers[index](x)
+            x = self.layers[index](x, seen)
         return classify(self._model[0], x)
 
 
@@ -64,17 +67,31 @@ class Layer(nn.Module):
         self.register_buffer("ffn_rest", _bias(block.ffn_out))
         self.attention_norm, self.ffn_norm = block.attention_norm, block.ffn_norm
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, seen: Tensor | None) -> Tensor:
+        """Hidden states (batch, token, d), of which all tokens see those that ``seen``, (batch, 1, 1, token), says."""
         rows, tokens, _ = x.shape
         attended: Any = self.attention_rest
         if self.heads:
             shape = (rows, tokens, self.heads, self.head_size)
             q, k, v = (part(x).view(shape).transpose(1, 2) for part in self.qkv)
-            seen = F.scaled_dot_product_attention(q, k, v, self.bias(x)).transpose(1, 2)
-            attended = self.out(seen.reshape(rows, tokens, -1))
+            context = F.scaled_dot_product_attention(q, k, v, _scores(self.bias(x), seen)).transpose(1, 2)
+            attended = self.out(context.reshape(rows, tokens, -1))
         y = self.attention_norm(x if attended is None else x + attended)
         changed: Any = self.ffn_out(self.activation(self.ffn_in(y))) if self.neurons else self.ffn_rest
         return self.ffn_norm(y if changed is None else y + changed)
+
+
+def _submodules(model: nn.Module, paths: Iterable[str]) -> list[nn.Module]:
+    """Those of these that a model has."""
+    parts = {name for name, _ in model.named_modules()}
+    return [model.get_submodule(path) for path in paths if path in parts]
+
+
+def _scores(bias: Tensor | None, seen: Tensor | None) -> Tensor | None:
+    """What attention adds to its scores, or where it looks; None for nothing and everywhere."""
+    if bias is None or seen is None:
+        return seen if bias is None else bias
+    return bias.masked_fill(~seen, -torch.inf)
 
 
 def _copy(linear: Any) -> nn.Linear:

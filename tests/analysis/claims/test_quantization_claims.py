@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.claims import papers
@@ -41,17 +42,47 @@ def test_gains_that_multiply(tmp_path: Path) -> None:
     assert table.loc["speed", "verdict"] == "holds"
     assert table.loc["smaller", "verdict"] == "holds"
     [outcome] = outcomes("quantization.gains_multiply", group(tmp_path))
-    assert outcome.effect.value == pytest.approx(93)
-    assert "over 36 models" in outcome.note  # 3 teachers, 2 shares of MACs, 3 ways to 8 bits, 2 batch sizes
-    # the median of 50 rounds whose quartiles are 4 % of 93 apart, of 36 such numbers
-    error = 93 * 1.2533 * (0.04 / 0.93) / 1.349 / 50**0.5 / 6
-    assert outcome.effect.main.rows_error == pytest.approx(error)
+    assert outcome.effect.value == pytest.approx(7)
+    assert outcome.note == "93 % at batch 1 and 10 % of the MACs; mean 93 %"
+    assert outcome.cells == 4  # 2 shares of MACs, 2 batch sizes
+    assert outcome.effect.main.runs == 9  # 3 teachers, 3 ways to 8 bits: a session each
+    # the median of 50 rounds whose quartiles are 4 apart, of 9 such numbers
+    assert outcome.effect.main.rows_error == pytest.approx(1.2533 * 4 / 1.349 / 50**0.5 / 3)
+    assert outcome.effect.main.rows == 50
 
 
-@pytest.mark.parametrize(("of_product", "verdict"), [(0.8, "does not hold"), (1.2, "does not hold"), (1.08, "holds")])
+@pytest.mark.parametrize(
+    ("of_product", "verdict"), [(0.8, "does not hold"), (1.2, "does not hold"), (1.08, "holds"), (0.92, "holds")]
+)
 def test_gains_are_judged_by_a_tenth(tmp_path: Path, of_product: float, verdict: str) -> None:
-    quantization.run(tmp_path, MINILM, remaining=0.5, of_product=of_product)
+    for teacher in range(3):
+        quantization.run(tmp_path, MINILM, remaining=0.5, of_product=of_product, teacher=teacher)
     assert judged(tmp_path).loc["speed", "verdict"] == verdict
+
+
+@pytest.mark.parametrize(("at_32", "verdict"), [(1.22, "does not hold"), (1.0, "does not hold")])
+def test_no_batch_size_makes_up_for_another(tmp_path: Path, at_32: float, verdict: str) -> None:
+    """80 % and 122 % are 99 % on average."""
+    for teacher in range(3):
+        folder = quantization.run(tmp_path, MINILM, remaining=0.5, teacher=teacher, of_product=0.8)
+        table = pd.read_csv(folder / "tables" / "gains.csv")
+        table.loc[table["batch_size"] == 32, ["of_product", "low", "high"]] = [at_32, at_32 - 0.02, at_32 + 0.02]
+        table.to_csv(folder / "tables" / "gains.csv", index=False)
+    assert judged(tmp_path).loc["speed", "verdict"] == verdict
+    [outcome] = outcomes("quantization.gains_multiply", group(tmp_path))
+    assert outcome.effect.value == pytest.approx(22 if at_32 > 1.2 else 20)
+    assert f"mean {99 if at_32 > 1.2 else 89} %" in outcome.note
+
+
+def test_sessions_are_what_varies(tmp_path: Path) -> None:
+    """One says nothing of others, however many rounds it has; of three that differ the spread counts."""
+    quantization.run(tmp_path, MINILM, remaining=0.5)
+    assert judged(tmp_path).loc["speed", "verdict"] == "undecided: only 1 session"
+    for teacher, of_product in ((1, 0.9), (2, 1.1)):
+        quantization.run(tmp_path, MINILM, remaining=0.5, teacher=teacher, of_product=of_product)
+    [outcome] = outcomes("quantization.gains_multiply", group(tmp_path))
+    assert outcome.effect.main.spread == pytest.approx(10) and outcome.effect.value == pytest.approx(0)
+    assert judged(tmp_path).loc["speed", "verdict"].startswith("undecided: needs")
 
 
 @pytest.mark.parametrize(
@@ -63,16 +94,26 @@ def test_times_beside_other_work_decide_nothing(tmp_path: Path, share: float | N
 
 
 def test_losses_beyond_those_of_the_whole_model(tmp_path: Path) -> None:
-    quantization.everything(tmp_path, MINILM, beyond=0.005)
+    quantization.everything(tmp_path, MINILM, beyond=-0.005)
     for method in ("dynamic", "aware"):
         [outcome] = outcomes("quantization.losses_add", group(tmp_path), method=method)
         # 8 bits cost `aware` less than its control, by as much for every model
         assert outcome.effect.value == pytest.approx(0.5)
-        assert outcome.note == "at 10, 50 % of the MACs" and len(outcome.members) == 3
+        assert outcome.note == "-0.5 at 10 % of the MACs; mean -0.5 at 10, 50 %"
+        assert len(outcome.members) == 3 and outcome.cells == 2
     [outcome] = outcomes("quantization.cost_of_8_bits", group(tmp_path), method="aware")
     assert outcome.effect.value == pytest.approx(-0.4)
     [outcome] = outcomes("quantization.worth_training_for", group(tmp_path))
     assert outcome.effect.value == pytest.approx(0.4) and outcome.note == "at 10, 50, 100 % of the MACs"
+
+
+def test_no_share_makes_up_for_another(tmp_path: Path) -> None:
+    """2 points more at a tenth and 2 points fewer at a half are none on average."""
+    for teacher in range(3):
+        for remaining, beyond in ((1.0, 0.0), (0.5, -0.02), (0.1, 0.02)):
+            quantization.run(tmp_path, MINILM, remaining=remaining, beyond=beyond, teacher=teacher)
+    [outcome] = outcomes("quantization.losses_add", group(tmp_path), method="dynamic")
+    assert outcome.effect.value == pytest.approx(2) and "mean +0.0" in outcome.note.replace("-0.0", "+0.0")
 
 
 def test_what_was_trained_for_8_bits_needs_its_control(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,9 @@ def test_the_figure_and_the_table_have_rows_of_them(tmp_path: Path) -> None:
     # the teacher has 90 %, half of its MACs costs a point, 8 bits 0.8
     assert half["value"] == pytest.approx(88.2) and half["change"] == pytest.approx(-1.8)
     assert (half["macs_percent"], half["runs"], half["teachers"]) == (50, 1, 1)
-    # at batch 32 its graph in int8 over the whole model's in float32, whatever the whole one's would be in int8
-    assert half["served"] == pytest.approx(2 / (0.1 + 0.9 * 0.5)) and half["served_in"] == "onnx-int8, whole: onnx"
+    # at batch 1 its graph in int8 over the whole model's in float32, whatever the whole one's would be in int8
+    assert half["served"] == pytest.approx(1.5 / (0.1 + 0.9 * 0.5))
+    assert half["served_in"] == "onnx-int8, whole: onnx, batch 1"
     assert np.isnan(half["seconds"]) and np.isnan(half["speedup"])
     words = drawing.caption
     assert "Models in 8 bits of other teachers, rows or settings are left out (10 runs)." in words
@@ -62,7 +64,7 @@ def test_the_figure_and_the_table_have_rows_of_them(tmp_path: Path) -> None:
     assert shown.loc["in 8 bits, after training", "at most 50 %"] == "88.2 (-1.8; 50 %)"
     assert shown.loc["in 8 bits, trained for it (Q8BERT)", "at most 10 %"] == "**88.1 (-1.9; 10 %)**"
     served = str(shown.loc["in 8 bits, after training", "as served"])
-    assert served == "10.53 x (onnx-int8, whole: onnx; 10 %)"
+    assert served == "7.89 x (onnx-int8, whole: onnx, batch 1; 10 %)"
     assert "Models in 8 bits are scored as they are timed, the whole model beside them is in float32." in table.caption
 
 
@@ -99,6 +101,43 @@ def test_they_choose_no_teachers(tmp_path: Path) -> None:
     }
     own = {(record.teacher_run, record.config["remaining"]) for record in runs.members["quantize"]}
     assert own == {("t0", 0.5), ("t1", 0.5)}
+
+
+def named(folder: Path, fingerprint: str | None, baseline: float = 0.9) -> Path:
+    """A record that says the weights of its teacher, or that does not."""
+    result = json.loads((folder / "result.json").read_text())
+    result["model"] |= {"fingerprint": fingerprint} if fingerprint else {}
+    result["metrics"]["baseline"] = baseline
+    (folder / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+@pytest.mark.parametrize(("score", "compared"), [(0.9, [0.1, 0.5]), (0.9012, [])])
+def test_older_records_are_matched_by_their_teachers_run_and_its_score(
+    tmp_path: Path, score: float, compared: list[float]
+) -> None:
+    """Of another score it was trained again."""
+    for folder in pruned(tmp_path):
+        named(folder, None)
+    for remaining in (0.1, 0.5):
+        named(quantization.run(tmp_path, MINILM, remaining=remaining), "new", score)
+    runs = comparable(group(tmp_path).records)
+    assert runs is not None and (runs.apart, runs.unsaid) == (2 - len(compared), len(compared))
+    assert sorted(one.config["remaining"] for one in runs.members.get("quantize", [])) == compared
+    drawing, _ = compare.draw(group(tmp_path), Journal())
+    words = "Older records (2 runs) do not say their teacher's weights: they are matched by its run and its score."
+    assert isinstance(drawing, Drawing) and (words in drawing.caption) == bool(compared)
+
+
+def test_older_records_are_of_no_weights_where_several_may_be_meant(tmp_path: Path) -> None:
+    for folder in pruned(tmp_path):
+        named(folder, None)
+    named(quantization.run(tmp_path / "one", MINILM, remaining=0.5), "new")
+    named(quantization.run(tmp_path / "other", MINILM, remaining=0.1), "other")
+    records = [record for place in ("prune_fisher", "prune_cofi", "one", "other")
+               for record in load([tmp_path / place], Journal())]  # fmt: skip
+    runs = comparable(records)
+    assert runs is not None and (runs.apart, runs.unsaid) == (2, 0)
 
 
 def test_of_their_settings_the_one_with_the_most_runs_counts(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from analysis.compare.pairs import resampled_differences
 from analysis.intervals import estimates
+from analysis.intervals.departures import Departure
 from analysis.intervals.estimates import MORE, Estimate, Largest, Needed, fixed, needed, over_runs, share_of
 
 
@@ -110,6 +111,20 @@ def test_the_largest_of_several_is_covered_when_each_is_corrected() -> None:
     assert covered / trials >= 0.945
     assert naive / trials < 0.9
     assert Largest(each).interval(0.9).high == max(one.interval(0.9).high for one in each)
+
+
+def test_a_departure_is_the_distance_of_all_that_an_interval_covers() -> None:
+    one = Estimate(97.0, 3, 2.0)
+    low, high = one.interval(0.95)
+    assert low < 97 < 100 < high
+    assert Departure(one, 100.0).value == pytest.approx(3)
+    assert Departure(one, 100.0).interval(0.95) == (0, pytest.approx(100 - low))
+    assert Departure(one, 110.0).interval(0.95) == (pytest.approx(110 - high), pytest.approx(110 - low))
+    assert Departure(one, 90.0).interval(0.95) == (pytest.approx(low - 90), pytest.approx(high - 90))
+    assert Departure(over_runs([3.0])).interval(0.95) == (0, math.inf)
+    farthest = Largest([Departure(one, 100.0), Departure(Estimate(106.0, 3, 0.1), 100.0)])
+    assert farthest.value == pytest.approx(6) and farthest.main.spread == 0.1
+    assert farthest.interval(0.95).low == pytest.approx(6 - (106 - Estimate(106.0, 3, 0.1).interval(0.95).low))
 
 
 @pytest.mark.parametrize("distance", [1.0, 0.6])

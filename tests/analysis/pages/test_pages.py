@@ -75,6 +75,15 @@ def test_a_template_asks_for_numbers_and_tables(tmp_path: Path, runs: Path) -> N
     assert "| heads removed | length | batch |" in filled
 
 
+def test_a_page_has_what_is_logged_alone(tmp_path: Path, runs: Path) -> None:
+    text = (
+        'a\n{% for order in ["importance", "chance"] if logged("prune_heads", order=order) %}\n{{ order }}\n'
+        "{% endfor %}\n"
+        '{% if logged("quantize") %}\nno\n{% endif %}\nb\n'
+    )
+    assert list(pages(load([runs], Journal()), written(tmp_path, text)).values()) == ["a\nimportance\nb\n"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -63,6 +63,25 @@ def test_models_read_the_same_tokens_that_all_of_them_have() -> None:
     assert set(one.inputs[0].unique().tolist()) == {5, 6, 7, 8}  # the first five are of no word
 
 
+def test_models_read_all_that_their_graphs_take() -> None:
+    """As they are served: no token is padding, all are of the first sentence."""
+    read: list[dict[str, Tensor]] = []
+
+    class Model:
+        config = SimpleNamespace(vocab_size=9)
+
+        def __call__(self, **inputs: Tensor) -> None:
+            read.append(inputs)
+
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    for call in forward_calls({"one": Model(), "other": Model()}, 3, 4, CPU, names=names).values():
+        call()
+    assert [tuple(inputs) for inputs in read] == [names, names]
+    assert all(inputs[name].shape == (3, 4) for inputs in read for name in names)
+    assert all(bool((inputs["attention_mask"] == 1).all()) for inputs in read)
+    assert not any(bool(inputs["token_type_ids"].any()) for inputs in read)
+
+
 def test_every_translation_is_as_long_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     searches: list[dict[str, Any]] = []
     read: list[dict[str, Tensor]] = []

@@ -12,7 +12,7 @@ from transformers import AutoModelForQuestionAnswering
 from prunekit.evaluation.evaluate import predict
 from prunekit.models.export.graphs import MODEL, quantize_graph, write_graphs
 from prunekit.models.export.sessions import Session
-from prunekit.quantization.onnx_answers import Served, answered_by, check_int8
+from prunekit.quantization.onnx_answers import answered_by, check_int8
 from prunekit.quantization.quantized_run import gains
 from prunekit.support.timing import Timing
 from tests.support.families import batch_for, tiny
@@ -49,13 +49,6 @@ def test_int8_is_near_and_smaller(graph: Path, tmp_path: Path) -> None:
     batch = batch_for(model)
     exact, near = (Session(path)(batch)["logits"] for path in (graph, tmp_path / MODEL))
     assert 0 < np.abs(exact - near).max() < 0.2 * np.abs(exact).max()
-
-
-def test_a_graph_is_served_with_its_mask(graph: Path) -> None:
-    model = tiny("bert", dtype=torch.float32)
-    served = Served(model, graph)
-    assert served.config is model.config
-    served(batch_for(model)["input_ids"])
 
 
 def test_this_machine_has_int8() -> None:

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.data.columns import DamagedRecordError
 from analysis.data.groups import Group
 from analysis.data.kept_units import kept_rows
 from analysis.data.loading import Journal
-from analysis.data.records import DamagedRecordError, Record, read_record
+from analysis.data.records import Record, read_record
 from analysis.render.heatmap import draw_map
 from analysis.render.output import Drawing
 from analysis.render.style import add_caption, figure_style, new_figure

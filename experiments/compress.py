@@ -87,9 +87,9 @@ def counted(report: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def revision(config: Compress) -> int:
-    """2: the rows that have a label, also where none is needed."""
+    """2: the rows that have a label, also where none is needed; one more: swaps, and the exact refit for them."""
     needed = config.uses_labels is not False and config.labels == "gold"
-    return 1 if needed or not config.may_lack_labels() else 2
+    return (1 if needed or not config.may_lack_labels() else 2) + (config.refine == "swap" and config.refit == "auto")
 
 
 main = verb(

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def chosen_stages(
     name: str, method: Method, refine: str, refit: str, uniform: bool, all_heads: bool = False, labels: str = "gold"
 ) -> tuple[str, str]:
-    """The stages of refinement and of refitting, with the method's own for ``auto``.
+    """The stages of refinement and of refitting, with the method's own for ``auto``; after swaps, which lower the error
+    of an exact refit, that refit where the method can have it.
 
     Raises:
         UserError: an unknown stage (with near ones), one that the method cannot use (with those that it can), or
@@ -25,7 +26,7 @@ def chosen_stages(
     if not method.labels:
         for problem in label_problems(name, labels):
             raise UserError(problem)
-    chosen = []
+    chosen: list[str] = []
     for setting, value, known, fitting in (
         ("refine", refine, REFINEMENTS, method.refinements), ("refit", refit, REFITS, method.refits),
     ):  # fmt: skip
@@ -33,7 +34,9 @@ def chosen_stages(
             raise UserError(f"{setting}: {value!r} is unknown, {near(value, ('auto', *known))}")
         if value != "auto" and value not in fitting:
             raise UserError(f"{setting}: method={name} cannot use {value}, it can use {', '.join(fitting)}")
-        chosen.append(fitting[0] if value == "auto" else value)
+        if value == "auto":
+            value = "weights" if chosen == ["swap"] and "weights" in fitting else fitting[0]
+        chosen.append(value)
     if all_heads and not uniform:
         raise UserError("all_heads: it is of uniform shapes, use uniform=true with it")
     if uniform and not method.uniform:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from prunekit.methods.common.chosen import chosen_stages
 from prunekit.methods.common.options import declared_options, option_problems
-from prunekit.methods.common.registry import method_class, names
+from prunekit.methods.common.registry import method, method_class, names
 from prunekit.methods.common.settings import MethodConfig
 
 
@@ -56,3 +57,18 @@ def test_what_its_file_alone_does_not_say_is_left_to_the_class(
     assert (None if declared is None else [name for name in declared if name != "paper"]) == names
     assert list(option_problems("mine", {"a": 7})) == []  # its range has a name that is not of the ranges
     assert declared_options("nosuch") is None
+
+
+@pytest.mark.parametrize(
+    ("refine", "refit", "stages"),
+    [
+        ("auto", "auto", ("rearrange", "scales")),
+        ("swap", "auto", ("swap", "weights")),
+        ("swap", "scales", ("swap", "scales")),
+        ("none", "auto", ("none", "scales")),
+    ],
+)
+def test_swaps_are_followed_by_the_refit_that_they_are_judged_by(
+    refine: str, refit: str, stages: tuple[str, str]
+) -> None:
+    assert chosen_stages("fisher", method("fisher"), refine, refit, uniform=False) == stages

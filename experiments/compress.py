@@ -87,9 +87,13 @@ def counted(report: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def revision(config: Compress) -> int:
-    """2: the rows that have a label, also where none is needed; one more: swaps, and the exact refit for them."""
+    """2: the rows that have a label, also where none is needed; one more each: swaps, and the exact refit for them;
+    K-prune by MACs under any budget, and its released solution in float64."""
     needed = config.uses_labels is not False and config.labels == "gold"
-    return (1 if needed or not config.may_lack_labels() else 2) + (config.refine == "swap" and config.refit == "auto")
+    of_swaps = config.refine == "swap" and config.refit == "auto"
+    released = config.method.options.get("variant") == "released"
+    of_kprune = config.method.name == "kprune" and (config.budget == "parameters" or released)
+    return (1 if needed or not config.may_lack_labels() else 2) + of_swaps + of_kprune
 
 
 main = verb(

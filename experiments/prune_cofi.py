@@ -77,10 +77,11 @@ def learned_shape(config: PruneCofi, run: Run) -> dict[str, list[int]]:
 
 
 def revision(config: PruneCofi) -> int:
-    """3: questions without padding in losses on labels; the released LayerNorms and counted sparsity."""
+    """3: questions without padding in losses on labels; the released LayerNorms and counted sparsity; K-prune by MACs.
+    """
     of_padding = config.task.questions and (config.learn_from == "labels" or config.structure == "fisher")
     of_norms = config.variant == "released" and config.structure in ("learned", "random")
-    return 3 if of_padding or of_norms else 2
+    return 3 if of_padding or of_norms or config.structure == "kprune" else 2
 
 
 main = verb("prune_cofi", PruneCofi, procedure, revision=revision)

@@ -54,7 +54,13 @@ class Compiled:
         if (known := self._by_shape.get(shape)) is not None:
             return known(**inputs)
         compiling: Any = torch.compile  # its typed overloads lack what its documentation has
-        made = compiling(self._model, dynamic=False, isolate_recompiles=True, backend=self._backend)
+        try:
+            made = compiling(self._model, dynamic=False, isolate_recompiles=True, backend=self._backend)
+        except TypeError as error:  # without it a model's second shape could run as it is, uncompiled
+            raise UserError(
+                f"runtime: torch.compile of PyTorch {torch.__version__} has no isolate_recompiles, which the times of "
+                "several shapes need; install a newer one, or time it without compile"
+            ) from error
         output = _compiled_first(made, inputs)
         self._by_shape[shape] = made
         return output

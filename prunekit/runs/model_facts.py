@@ -182,6 +182,7 @@ def _made(record: Mapping[str, Any], again: Again | None) -> Iterator[str]:
     yield f"Run {record['verb']}/{record['run_id']} of {record['finished'][:10]}{':' if again else '.'}"
     yield ""
     if again is not None:
-        yield f"    {again(record)}"
+        elsewhere = {**record, "config": {**record["config"], "run": {}}}  # the folder is of this machine
+        yield f"    {again(elsewhere)}"
         yield ""
     yield f"PyTorch {versions['torch']}, transformers {versions['transformers']}; commit {record['git']['commit']}."

@@ -213,6 +213,16 @@ def test_only_where_rows_may_lack_labels_and_none_are_needed_is_it_another_revis
     assert [revision("method=flap", *task) for task in ([], ["task=mnli"], ["task=squad"])] == [1, 1, 1]
 
 
+def test_swaps_with_their_own_refit_and_k_prune_by_macs_are_another_revision() -> None:
+    def revision(*overrides: str) -> int:
+        return main.revision(composed("compress", *overrides))
+
+    assert [revision("refine=swap"), revision("refine=swap", "refit=scales"), revision("refine=none")] == [2, 1, 1]
+    kprune = "method=kprune"
+    assert [revision(kprune), revision(kprune, "budget=parameters"), revision("budget=parameters")] == [1, 2, 1]
+    assert revision(kprune, "method.options.variant=released") == 2
+
+
 def test_all_methods_draw_from_the_rows_that_have_a_label(tmp_path: Path) -> None:
     rows = pd.DataFrame(generate("train", 48))
     rows["label"] = [number % 4 - 1 for number in range(48)]

@@ -238,8 +238,14 @@ def test_of_a_model_in_8_bits_the_one_that_was_trained_for_it_is_taken(tmp_path:
     facts = run_model(str(copy)).facts
     assert facts.int8 is not None and not facts.int8.results and "was not measured" in facts.int8.sections["Score"]
     record = json.loads((runs["dynamic"] / "result.json").read_text())
+    own = json.loads((pruned / "result.json").read_text())
+    fitting = {"finished": own["finished"], "data": own["data"]}
     record["model"]["pruned_run"] = f"compress/{pruned.name}"
-    (runs["dynamic"] / "result.json").write_text(json.dumps(record))
+    for other in ({"finished": "2026-01-01T00:00:00+00:00"}, {"data": record["data"]}):  # before it, of other rows
+        (runs["dynamic"] / "result.json").write_text(json.dumps(record | fitting | other))
+        unmeasured = run_model(str(copy)).facts.int8
+        assert unmeasured is not None and not unmeasured.results
+    (runs["dynamic"] / "result.json").write_text(json.dumps(record | fitting))
     facts = run_model(str(copy)).facts
     assert facts.int8 is not None and facts.int8.results[0].metric_value == scores["dynamic"]["quantized"]
     assert "| batch | tokens | pruned | in 8 bits | both |" in facts.int8.sections["Speed"]

@@ -151,8 +151,8 @@ def _of_product(group: Group, journal: Journal) -> dict[tuple[float, int], list[
 
 
 def _over_sessions(timed: list[Estimate]) -> Estimate:
-    """Their mean: what another session would give varies as they do, and each by its rounds."""
-    error = math.sqrt(sum(one.rows_error**2 for one in timed)) / len(timed)
+    """Their mean: what another session would give varies as they do, the noise of their rounds included."""
+    error = timed[0].rows_error if len(timed) == 1 else 0.0
     return over_runs([one.value for one in timed], error, min(one.rows for one in timed), rows_of="repeats")
 
 

@@ -15,6 +15,7 @@ from analysis.michel import table4
 if TYPE_CHECKING:
     import pandas as pd
 
+
 def relative_error(rows: pd.DataFrame) -> pd.Series:
     """Standard error of each median, as a share of it, from the quartiles and the number of repeats."""
     error: pd.Series = error_of_median(rows["low_ms"], rows["high_ms"], rows["repeats"]) / rows["median_ms"]

@@ -17,7 +17,7 @@ def chosen_stages(
     name: str, method: Method, refine: str, refit: str, uniform: bool, all_heads: bool = False, labels: str = "gold"
 ) -> tuple[str, str]:
     """The stages of refinement and of refitting, with the method's own for ``auto``; after swaps, which lower the error
-    of an exact refit, that refit where the method can have it.
+    of an exact refit, that refit in place of scales.
 
     Raises:
         UserError: an unknown stage (with near ones), one that the method cannot use (with those that it can), or
@@ -35,7 +35,8 @@ def chosen_stages(
         if value != "auto" and value not in fitting:
             raise UserError(f"{setting}: method={name} cannot use {value}, it can use {', '.join(fitting)}")
         if value == "auto":
-            value = "weights" if chosen == ["swap"] and "weights" in fitting else fitting[0]
+            exact = chosen == ["swap"] and fitting[0] == "scales" and "weights" in fitting
+            value = "weights" if exact else fitting[0]
         chosen.append(value)
     if all_heads and not uniform:
         raise UserError("all_heads: it is of uniform shapes, use uniform=true with it")

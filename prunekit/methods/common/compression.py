@@ -76,7 +76,7 @@ def compressions(
 
     Args:
         options: of the method.
-        refine, refit: stages, ``auto`` for the method's own.
+        refine, refit: stages, ``auto`` for the method's own; after ``swap`` whole output weights in place of scales.
         uniform: the same numbers of heads and of neurons in every layer.
         all_heads: if uniform, all heads, so that what is left is of a shape that stock transformers has.
         labels: ``gold``, or ``predicted`` by the model itself.

@@ -61,7 +61,7 @@ def _choice_problems(name: str, given: Any, known: Collection[str], otherwise: s
 
 def _option_problems(own: Any) -> Iterator[str]:
     """Of options: a default tells the type."""
-    if not dataclasses.is_dataclass(own):
+    if "__dataclass_fields__" not in vars(own):  # a base class may have them
         bare = [name for name, kind in vars(own).get("__annotations__", {}).items() if "ClassVar" not in str(kind)]
         if bare:
             yield f"option {bare[0]}: it is none without @dataclass(frozen=True, kw_only=True) above {own.__name__}"

@@ -19,6 +19,7 @@ from prunekit.support.errors import UserError, first_line
 if TYPE_CHECKING:
     from prunekit.methods.common.method import Method
 
+
 def names() -> tuple[str, ...]:
     """Of all methods, as their files are called."""
     files = (path for folder in methods.__path__ for path in Path(folder).glob("*.py"))

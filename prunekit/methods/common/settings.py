@@ -41,7 +41,7 @@ class CompressSettings(BudgetSettings):
     al. 2022), ``swap`` while the refitted error falls (Meng et al. 2024); ``auto``: the method's own."""
     refit: str = "auto"
     """What is fitted to the whole model's outputs then: ``none``, ``scales`` of units, whole output ``weights``, or a
-    ``bias`` for the mean of what is gone; ``auto``: the method's own, after ``swap`` ``weights``."""
+    ``bias`` for the mean of what is gone; ``auto``: the method's own, after ``swap`` ``weights`` for scales."""
     uniform: bool = False
     """Keep the same numbers of heads and of neurons in every layer: a plain encoder of another size."""
     all_heads: bool = False

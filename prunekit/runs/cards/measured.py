@@ -59,7 +59,7 @@ def run_in_8_bits(source: Path, record: Mapping[str, Any]) -> tuple[Path, Mappin
     if record["verb"] == "quantize":
         return source, record
     for path in sorted((source.resolve().parents[1] / "quantize").glob("*/result.json")):
-        with suppress(OSError, ValueError, LookupError):  # a damaged one tells nothing
+        with suppress(OSError, ValueError, LookupError, TypeError):  # a damaged one tells nothing
             other = json.loads(path.read_text(encoding="utf-8"))
             if other["config"]["quantization"] == "dynamic" and _quantises(other, record):
                 return path.parent, other
@@ -72,7 +72,14 @@ def _quantises(other: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
     if record["verb"] == "finetune":
         whole = pruned is None and other["config"]["remaining"] == 1
         return whole and (other["teacher"] or {}).get("run_id") == record["run_id"]
-    return bool(pruned == f"{record['verb']}/{record['run_id']}")
+    if pruned != f"{record['verb']}/{record['run_id']}" or other["finished"] < record["finished"]:
+        return False  # of what was there before that run was made again
+    return bool(_rows(other) == _rows(record))
+
+
+def _rows(record: Mapping[str, Any]) -> list[str]:
+    """Fingerprints of the rows that a run was evaluated on."""
+    return [data["fingerprint"] for data in record["data"] if data["role"] == "evaluation"]
 
 
 def _interval(source: Path, metric: str) -> tuple[float | None, float | None]:

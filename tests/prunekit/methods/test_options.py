@@ -60,15 +60,16 @@ def test_what_its_file_alone_does_not_say_is_left_to_the_class(
 
 
 @pytest.mark.parametrize(
-    ("refine", "refit", "stages"),
+    ("name", "refine", "refit", "stages"),
     [
-        ("auto", "auto", ("rearrange", "scales")),
-        ("swap", "auto", ("swap", "weights")),
-        ("swap", "scales", ("swap", "scales")),
-        ("none", "auto", ("none", "scales")),
+        ("fisher", "auto", "auto", ("rearrange", "scales")),
+        ("fisher", "swap", "auto", ("swap", "weights")),
+        ("fisher", "swap", "scales", ("swap", "scales")),
+        ("fisher", "none", "auto", ("none", "scales")),
+        ("flap", "swap", "auto", ("swap", "bias")),
     ],
 )
 def test_swaps_are_followed_by_the_refit_that_they_are_judged_by(
-    refine: str, refit: str, stages: tuple[str, str]
+    name: str, refine: str, refit: str, stages: tuple[str, str]
 ) -> None:
-    assert chosen_stages("fisher", method("fisher"), refine, refit, uniform=False) == stages
+    assert chosen_stages(name, method(name), refine, refit, uniform=False) == stages

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 BARE = "Model"
 """The task head of models without one."""
+MOST_WEIGHTS = 10**9
+"""Of a model whose stream is there several times: 4 GB of float32, which are built, written and read again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +121,13 @@ def stock_shape(model: PreTrainedModel) -> StockShape:
         raise UserError(
             f"format: a stock {model.config.model_type} of this configuration has no room for {', '.join(too_large)}; "
             "use format=native or format=onnx"
+        )
+    weights = sum(shape.numel() for shape in stock_shapes(model, config).values())
+    if copies > 1 and weights > MOST_WEIGHTS:
+        raise UserError(
+            f"format: padded it would have {copies} copies of each of its {hidden} hidden dimensions and "
+            f"{weights / 1e9:.1f} billion weights, of {model.num_parameters() / 1e9:.2f}; use format=native "
+            "or format=onnx"
         )
     if copies > 1 and task_head(model) == BARE:
         raise UserError(

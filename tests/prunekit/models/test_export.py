@@ -68,6 +68,20 @@ def test_padded_models_load_in_stock_transformers_with_equal_outputs(family: str
     assert "No smaller where it is padded" in card and all(phrase in card for phrase in written.lost)
 
 
+def test_copies_beyond_all_measure_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny("bert")
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    assert masks.hidden is not None
+    masks.hidden[13:] = False
+    small = prunekit.prune(model, masks)
+    written = prunekit.export(small, tmp_path / "out", "padded").parameters
+    monkeypatch.setattr("prunekit.models.export.stock_shape.MOST_WEIGHTS", written - 1)
+    with pytest.raises(UserError, match=r"^format: padded it would have \d copies of each of its 13 hidden dimensions"):
+        prunekit.export(small, tmp_path / "more", "padded")
+    monkeypatch.setattr("prunekit.models.export.stock_shape.MOST_WEIGHTS", 2 * written)  # buffers are none of them
+    prunekit.export(small, tmp_path / "more", "padded")
+
+
 @pytest.mark.parametrize(
     ("family", "copies", "heads"),
     [("bert", 6, 3), ("roberta", 6, 3), ("mpnet", 4, 4), ("distilbert", 6, 3), ("electra", 6, 3), ("albert", 6, 3)],

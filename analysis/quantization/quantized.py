@@ -10,7 +10,7 @@ from analysis.data.averages import unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import disturbed_text
-from analysis.quantization.runs import FLOAT, averaged, usual_runs
+from analysis.quantization.runs import FLOAT, each_average
 from analysis.render.curves import (
     any_single,
     crossed_out,
@@ -19,8 +19,7 @@ from analysis.render.curves import (
     draw_unpruned,
     mark_disturbed,
 )
-from analysis.render.machines import each_machine
-from analysis.render.output import Drawing, Item, file_name
+from analysis.render.output import Drawing, Item
 from analysis.render.panels import MACS_LEFT
 from analysis.render.style import (
     BLACK,
@@ -53,19 +52,13 @@ EXPECTED = "both, if gains multiplied and losses added"
 
 def draw(group: Group, journal: Journal) -> list[Item]:
     """A figure a task and machine."""
-    items: list[Item] = []
-    for usual in usual_runs(group.records):
 
-        def make(name: str, groups: list[Group], device: str) -> Item | None:
-            frame = averaged(groups[0], journal)
-            if frame is None:
-                return None
-            marks = disturbed_text(groups[0].records, "Crossed out")
-            words = f"Graphs of ONNX Runtime on {device}; size is of the graph's file. {marks}{groups[0].caption}"
-            return Drawing(name, plot(frame, groups[0]), frame, words)
+    def make(name: str, own: Group, frame: pd.DataFrame, device: str) -> Item:
+        marks = disturbed_text(own.records, "Crossed out")
+        words = f"Graphs of ONNX Runtime on {device}; size is of the graph's file. {marks}{own.caption}"
+        return Drawing(name, plot(frame, own), frame, words)
 
-        items += each_machine(file_name("quantized", usual.records[0].task), [usual], make)
-    return items
+    return each_average(group, journal, "quantized", make)
 
 
 def plot(frame: pd.DataFrame, group: Group) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.data.columns import columns
@@ -12,6 +12,8 @@ from analysis.data.groups import Group, by_condition, by_setting
 from analysis.data.loading import Journal, read_tables
 from analysis.data.marks.quiet import disturbed
 from analysis.data.records import Record
+from analysis.render.machines import each_machine
+from analysis.render.output import Item, file_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,25 @@ CONTROL = {"aware": "trained"}
 """By how a model came to 8 bits, the runs whose float32 it is held against, where they are not its own."""
 BATCH = re.compile(r"speedup_both_batch_(\d+)")
 CELL = ["panel", "task", "series", "asked"]
+
+
+def each_average(
+    group: Group, journal: Journal, part: str, make: Callable[[str, Group, pd.DataFrame, str], Item]
+) -> list[Item]:
+    """What ``make(name, runs, average of them, device in words)`` gives of every task and machine.
+
+    Args:
+        part: how the names begin.
+    """
+    items: list[Item] = []
+    for usual in usual_runs(group.records):
+
+        def made(name: str, groups: list[Group], device: str) -> Item | None:
+            frame = averaged(groups[0], journal)
+            return None if frame is None else make(name, groups[0], frame, device)
+
+        items += each_machine(file_name(part, usual.records[0].task), [usual], made)
+    return items
 
 
 def usual_runs(records: Sequence[Record]) -> list[Group]:

@@ -9,10 +9,9 @@ from analysis.data.loading import Journal, read_tables
 from analysis.data.marks.quiet import disturbed_text
 from analysis.data.served import RUNTIMES
 from analysis.quantization.quantized import LOOKS
-from analysis.quantization.runs import FLOAT, averaged, quantization, usual_runs
+from analysis.quantization.runs import FLOAT, each_average, quantization
 from analysis.quantization.runs import asked as asked_of
-from analysis.render.machines import each_machine
-from analysis.render.output import Item, Table, file_name
+from analysis.render.output import Item, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,26 +19,19 @@ if TYPE_CHECKING:
 
 def draw(group: Group, journal: Journal) -> list[Item]:
     """A table a task and machine."""
-    items: list[Item] = []
-    for usual in usual_runs(group.records):
 
-        def make(name: str, groups: list[Group], device: str) -> Item | None:
-            frame = averaged(groups[0], journal)
-            if frame is None:
-                return None
-            frame = with_milliseconds(frame, groups[0], journal)
-            return Table(
-                name,
-                title=f"Pruning and 8 bits: {groups[0].records[0].task}",
-                frame=frame,
-                display=display(frame),
-                caption="Graphs of ONNX Runtime; MB of the graph's file, ms of a forward pass without padding, means "
-                f"over runs of their medians; {device}. {disturbed_text(groups[0].records, 'Among these')}"
-                f"{groups[0].caption}",
-            )
+    def make(name: str, own: Group, frame: pd.DataFrame, device: str) -> Item:
+        frame = with_milliseconds(frame, own, journal)
+        return Table(
+            name,
+            title=f"Pruning and 8 bits: {own.records[0].task}",
+            frame=frame,
+            display=display(frame),
+            caption="Graphs of ONNX Runtime; MB of the graph's file, ms of a forward pass without padding, means over "
+            f"runs of their medians; {device}. {disturbed_text(own.records, 'Among these')}{own.caption}",
+        )
 
-        items += each_machine(file_name("sizes", usual.records[0].task), [usual], make)
-    return items
+    return each_average(group, journal, "sizes", make)
 
 
 def with_milliseconds(frame: pd.DataFrame, group: Group, journal: Journal) -> pd.DataFrame:

@@ -16,10 +16,9 @@ from analysis.data.recorded_answers import usable_answers
 from analysis.data.records import Record
 from analysis.intervals.replicates import of_pairs
 from analysis.intervals.row_errors import ScoreOnRows, stage_score
+from prunekit.config.choices import ROUNDING
 
 CONFIDENCE = 0.95
-ROUNDING = 1e-9
-"""Share of a budget that is none above it."""
 STUDENT = "Student"
 """The test of several draws: over them and rows."""
 Draw = tuple[str, str, int]

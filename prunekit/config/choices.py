@@ -44,3 +44,5 @@ RUNTIMES = ("torch", "compile", "onnx", "onnx-int8")
 """In which a model is timed."""
 STRUCTURES = ("learned", "random", "fisher", "magnitude", "layers", "dense")
 """Where the shape of the student comes from: CoFi, and its baselines."""
+ROUNDING = 1e-9
+"""Share of a budget by which sums in another order may be above it: searches allow themselves 1e-12."""

@@ -23,6 +23,7 @@ from prunekit.models.export.stock_shape import stock_shape
 from prunekit.models.families.anatomy import Encoder
 from prunekit.models.families.table import family_of
 from prunekit.models.pretrained import in_one_line, on_device, quiet
+from prunekit.models.pushing import CARD
 from prunekit.models.weight_files import holds_a_model
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-CARD = "README.md"
 FILES = (CARD, graphs.MODEL, graphs.READER, graphs.WRITER)
 """Names in an exported folder beside those of a saved model, and the pictures of its card."""
 FAR = 0.2

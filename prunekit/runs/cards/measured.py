@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 TABLES = {"prune_fisher": "stages", "compress": "stages", "prune_heads": "points", "quantize": "stages"}
 """By verb, those that have a score of every model on the way to what was left."""
-ANSWERS = "answers.npz"
 
 
 @dataclass(frozen=True)
@@ -85,10 +84,10 @@ def _rows(record: Mapping[str, Any]) -> list[str]:
 def _interval(source: Path, metric: str) -> tuple[float | None, float | None]:
     """Of the only model whose answers a run has, by a bootstrap over its rows."""
     from prunekit.evaluation.rescoring import resampled, right_answers
-    from prunekit.runs.schema.answer_file import read_answers
+    from prunekit.runs.schema.answer_file import FILE, read_answers
     from prunekit.support.statistics import accuracy_band, bootstrap_counts
 
-    sheet = read_answers(source / ANSWERS).get("evaluation") if (source / ANSWERS).is_file() else None
+    sheet = read_answers(source / FILE).get("evaluation") if (source / FILE).is_file() else None
     if sheet is None or sheet.answers.models != 1:
         return None, None
     right = right_answers(sheet.answers, metric, 0)

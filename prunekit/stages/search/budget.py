@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prunekit.config.checks import near
-from prunekit.config.choices import ALL_BUDGETS
+from prunekit.config.choices import ALL_BUDGETS, ROUNDING
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.costs import head_macs, head_weights, neuron_macs, neuron_weights
 from prunekit.models.masks import Masks
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 UNITS = {"mac": "MACs", "latency": "latency", "parameters": "parameters"}
 """What a kind of budget limits, in words."""
-ROUNDING = 1e-9
-"""Share of a budget by which sums in another order may be above it: searches allow themselves 1e-12."""
 
 
 @dataclass(frozen=True)

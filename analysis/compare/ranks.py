@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import nan
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from analysis.compare.pairs import Paired
@@ -11,7 +13,8 @@ from analysis.compare.seconds import stages_of
 from analysis.data.groups import Group, describe
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import disturbed_text
-from analysis.render.curves import DARK, SINGLE, any_single, draw_series
+from analysis.data.marks.trivial import ANSWER, at_chance, beside, trivial_score
+from analysis.render.curves import DARK, DASHES, SINGLE, any_single, draw_series
 from analysis.render.output import Drawing, Item, Table, count_range
 from analysis.render.panels import WIDEST
 from analysis.render.style import (
@@ -77,7 +80,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 
 
 def display(fields: Sequence[Contest], frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a method and budget, beside the best and the one that is next below."""
+    """A row a method and budget, beside the best, the one that is next below and what one answer to all scores."""
     import pandas as pd
 
     pairs = {(row["task"], row["constraint"], row["method"], row["rival"]): row for row in frame.to_dict("records")}
@@ -95,7 +98,8 @@ def display(fields: Sequence[Contest], frame: pd.DataFrame) -> pd.DataFrame:
                 "seconds": f"{one.seconds:,.0f}", "memory (GB)": f"{one.memory / 1e9:.1f}",
                 "runs": f"{len(one.records)}",
             })  # fmt: skip
-    return pd.DataFrame(rows)
+    each = frame.drop_duplicates(["task", "constraint", "method"])  # in the order of the rows
+    return pd.DataFrame(rows).assign(**beside(each))
 
 
 def plot(frame: pd.DataFrame) -> Figure:
@@ -172,6 +176,11 @@ def _panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     ends = [place + end for place, budget in enumerate(budgets) if budget not in gaps for end in (-0.5, 0.5)]
     axes.hlines([0] * (len(ends) // 2), ends[::2], ends[1::2], color=looks[reference].color, linewidth=1.5, zorder=2,
                 label=f"{looks[reference].label} (line at 0)")  # fmt: skip
+    trivial = _trivial(drawn)
+    if trivial:
+        places = [budgets.index(budget) for budget in trivial]
+        axes.hlines(list(trivial.values()), [place - 0.5 for place in places], [place + 0.5 for place in places],
+                    label=ANSWER, color=DARK, linewidth=1.0, linestyle=DASHES, zorder=1.5)  # fmt: skip
     for budget in gaps:
         axes.text(budgets.index(budget), 0, f"no run of\n{label(reference)}", fontsize=6, color=DARK, ha="center",
                   va="center", rotation=90 if len(budgets) > 3 else 0)  # fmt: skip
@@ -183,12 +192,18 @@ def _panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     axes.set_xticks(range(len(budgets)), [f"{100 * budget:g}" for budget in budgets])
     axes.set_xlabel("MACs that may remain (%)")
     axes.set_ylabel(panel_title(f"{rows['metric'].iloc[0]}, points less {label(reference)}"))
-    _scale(axes, drawn)
+    _scale(axes, [*drawn["low"], *drawn["high"], *trivial.values()])
 
 
-def _scale(axes: Axes, drawn: pd.DataFrame) -> None:
+def _trivial(drawn: pd.DataFrame) -> dict[float, float]:
+    """By budget, points of one answer to all less those of the reference; of a budget where both are known."""
+    points = drawn["trivial"] - (drawn["value"] - drawn["difference"])
+    return {float(budget): float(own.iloc[0]) for budget, own in points.dropna().groupby(drawn["constraint"])}
+
+
+def _scale(axes: Axes, shown: Sequence[float]) -> None:
     """Small differences of good methods are seen beside large ones of bad methods."""
-    low, high = min(drawn["low"].min(), -1.0), max(drawn["high"].max(), 1.0)
+    low, high = min(*shown, -1.0), max(*shown, 1.0)
     axes.set_yscale("symlog", linthresh=LINEAR, linscale=1.0)
     axes.set_ylim(1.25 * low, 1.25 * high)
     ticks = [tick for tick in TICKS if 1.25 * low <= tick <= 1.25 * high]
@@ -221,8 +236,14 @@ def _row(contest: Contest, rank: int, one: Entrant, rival: Entrant, pair: Paired
         "macs_percent": sum(macs) / len(macs), "rank": rank, "method": one.method, "value": 100 * one.value,
         "rival": rival.method, "difference": 100 * pair.difference, "low": 100 * pair.low, "high": 100 * pair.high,
         "p_value": pair.p_value, "test": pair.test, "seconds": one.seconds, "memory_bytes": one.memory,
-        "runs": len(one.records), "teachers": pair.teachers,
+        "runs": len(one.records), "teachers": pair.teachers, "accuracy": _accuracy(one),
+        "trivial": 100 * trivial_score(one.records[0]), "at_chance": any(map(at_chance, one.records)),
     }  # fmt: skip
+
+
+def _accuracy(one: Entrant) -> float:
+    """In per cent, the mean of its runs; NaN where they say none."""
+    return 100 * fmean(float(record.metrics.get("accuracy", nan)) for record in one.records)
 
 
 def _difference(row: dict[Any, Any]) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 DARK = "#666666"
 """Of the trivial answer's line; published lines are of a lighter grey."""
+DASHES = (0, (6, 2.5))
+"""Of that line."""
 ROOM = 0.6
 """A panel may grow downwards by so much of its height to show the trivial answer."""
 SINGLE = "Hollow: a single run."
@@ -91,7 +93,7 @@ def draw_trivial(axes: Axes, row: Any) -> None:
     value = float(row["trivial"])
     if value != value:  # NaN
         return
-    style: dict[str, Any] = {"color": DARK, "linewidth": 1.0, "linestyle": (0, (6, 2.5))}
+    style: dict[str, Any] = {"color": DARK, "linewidth": 1.0, "linestyle": DASHES}
     low, high = axes.get_ylim()
     near = low - value <= ROOM * (high - low)
     entry = axes.axhline(value, zorder=1.5, **style) if near else axes.plot([], [], **style)[0]

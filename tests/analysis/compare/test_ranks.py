@@ -223,7 +223,7 @@ def test_the_line_at_0_is_the_reference_and_ticks_are_the_budgets_that_were_run(
     assert [label.get_text() for label in axes.get_xticklabels()] == ["30", "40", "70"]
     assert segments(axes) == [[-0.5, 0.5], [0.5, 1.5], [1.5, 2.5]] and list(axes.texts) == []
     _, labels = axes.get_legend_handles_labels()
-    assert labels == ["ZipLM", "random", "Fisher information (line at 0)"]
+    assert labels == ["ZipLM", "random", "Fisher information (line at 0)", "one answer to all"]
     assert axes.get_ylabel() == "accuracy, points less Fisher\ninformation"
     places = {line.get_label(): np.asarray(line.get_xdata(), float) for line in axes.get_lines()}
     for budget, (ziplm, random) in enumerate(zip(places["ZipLM"], places["random"], strict=True)):
@@ -233,6 +233,23 @@ def test_the_line_at_0_is_the_reference_and_ticks_are_the_budgets_that_were_run(
     low, high = axes.get_ylim()
     assert low < figure.frame["low"].min() and high > figure.frame["high"].max()
     assert "No run of" not in figure.caption and figure.key.startswith("Means of 3 runs. Bars: 95 %")
+
+
+def test_one_answer_to_all_stands_beside_scores_and_below_the_reference(tmp_path: Path) -> None:
+    """A method that prunes to chance is seen to."""
+    methods.contest(tmp_path, MINILM, WRONG, constraint=0.3)
+    methods.contest(tmp_path, MINILM, {"fisher": [30] * 3, "ziplm": [36] * 3}, constraint=0.7)
+    for path in tmp_path.rglob("result.json"):
+        record = json.loads(path.read_text())
+        record["metrics"] |= {"trivial": {"accuracy": 0.66}, "accuracy": 0.5}
+        path.write_text(json.dumps(record))
+    figure, table = drawn(tmp_path)
+    assert set(table.display["one answer to all"]) == {"66.0"}
+    assert set(table.frame["accuracy"]) == {50.0} and set(table.display["accuracy"]) == {""}, "the score is accuracy"
+    [axes] = figure.figure.axes
+    [dashes] = [one for one in axes.collections if one.get_label() == "one answer to all"]
+    ends = [(part[0][0], part[1][0], pytest.approx(part[0][1])) for part in dashes.get_segments()]
+    assert ends == [(-0.5, 0.5, 66 - 88.0), (0.5, 1.5, 66 - 92.5)] and axes.get_ylim()[0] < -26.5
 
 
 def test_a_budget_without_the_reference_is_said_in_the_picture_and_beside_it(tmp_path: Path) -> None:

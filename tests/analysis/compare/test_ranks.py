@@ -246,7 +246,7 @@ def test_one_answer_to_all_stands_beside_scores_and_below_the_reference(tmp_path
     figure, table = drawn(tmp_path)
     assert set(table.display["one answer to all"]) == {"66.0"}
     assert set(table.frame["accuracy"]) == {50.0} and set(table.display["accuracy"]) == {""}, "the score is accuracy"
-    [axes] = figure.figure.axes
+    axes: Any = figure.figure.axes[0]
     [dashes] = [one for one in axes.collections if one.get_label() == "one answer to all"]
     ends = [(part[0][0], part[1][0], pytest.approx(part[0][1])) for part in dashes.get_segments()]
     assert ends == [(-0.5, 0.5, 66 - 88.0), (0.5, 1.5, 66 - 92.5)] and axes.get_ylim()[0] < -26.5

@@ -12,6 +12,7 @@ from analysis.compare.words import ORACLE, method_look
 from analysis.data.frames import means
 from analysis.data.groups import Group, by_setting, describe, teacher_of
 from analysis.data.loading import Journal
+from analysis.data.marks.trivial import trivial_words
 from analysis.data.recorded_answers import usable_answers
 from analysis.data.records import Record
 from analysis.render.output import Item, Table, file_name
@@ -56,7 +57,7 @@ def table(runs: Comparable, journal: Journal) -> Table | None:
         "McNemar's test of one run each where the metric is accuracy, else of the bootstrap; adjusted after "
         "Benjamini-Hochberg over the table. The best is chosen by the scores shown, on these rows, never the oracle, "
         "which knows them: differences from it are too large on average."
-        f"{left_out} {describe(shown)}",
+        f"{left_out} {trivial_words(shown)}{describe(shown)}",
     )  # fmt: skip
 
 

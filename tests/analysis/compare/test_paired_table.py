@@ -167,6 +167,7 @@ def test_records_without_answers_have_no_table(tmp_path: Path) -> None:
         forget(folder)
     (table,), journal = drawn(tmp_path)
     assert "Runs without recorded answers, not in it: 1 of 5." in table.caption and journal.warnings == []
+    assert "One answer to all: 35.0. " in table.caption
     assert "prune_heads importance" in set(whole.frame["method"]) - set(table.frame["method"])
     for folder in folders[1:]:
         forget(folder)

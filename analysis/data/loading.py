@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from analysis.data.columns import DamagedRecordError
 from analysis.data.contents import disagreement, of_one_content, warn_of_other_weights, without_replaced
+from analysis.data.marks.overlaps import with_overlaps
 from analysis.data.marks.quiet import disturbed
 from analysis.data.marks.teacher_names import with_names_of_teachers
 from analysis.data.records import TIMING_VERBS, Record, read_record
@@ -101,7 +102,8 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
                                  "which is a record of the same run")  # fmt: skip
     if unfinished:
         journal.warn(f"not used: {len(unfinished)} unfinished run(s): {', '.join(unfinished)}")
-    records = [record for record in with_names_of_teachers([*unique.values()]) if _may_be_shown(record, journal)]
+    every = with_overlaps(with_names_of_teachers([*unique.values()]))
+    records = [record for record in every if _may_be_shown(record, journal)]
     records, replaced = without_replaced(records, journal.warn)
     journal.unused += [Unused(record, "replaced") for record in replaced]
     _warn_of_mixed_revisions(records, journal)

@@ -63,8 +63,9 @@ class Provenance:
     dtype: str
     seconds: float
     """Of the whole run."""
-    finished: str
+    started: str
     """Date and time in ISO 8601."""
+    finished: str
     versions: Mapping[str, str]
     """By library."""
 
@@ -273,6 +274,7 @@ def _provenance(result: Mapping[str, Any]) -> Provenance:
         threads=int(device["threads"]),
         dtype=str(device["dtype"]),
         seconds=float(result["seconds"]["total"]),
+        started=str(result["started"]),
         finished=str(result["finished"]),
         versions={str(name): str(version) for name, version in result["versions"].items()},
     )

@@ -150,3 +150,10 @@ def test_a_pretrained_encoder_gets_a_new_task_head_and_nothing_else() -> None:
     found = model.base_model.state_dict()
     assert found.keys() == encoder.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in encoder.items())
+
+
+@pytest.mark.parametrize(("name", "shared"), [("cola", 16), ("stsb", 6)])
+def test_evaluation_rows_that_are_in_the_training_file(name: str, shared: int) -> None:
+    """As docs/deviations.md and docs/results/kwon.md say of these two."""
+    known = {tuple(text) for text in rows_or_skip(name, "train").texts}
+    assert sum(tuple(text) in known for text in rows_or_skip(name, "validation").texts) == shared

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.catalogue import commands
 from analysis.catalogue.all_claims import Judged
+from analysis.claims.claim import NOTHING
 from analysis.claims.table import OURS, fixed
 from analysis.claims.verdicts import NOT_TESTED
 from prunekit.support.errors import UserError
@@ -16,6 +17,8 @@ from prunekit.support.errors import UserError
 if TYPE_CHECKING:
     from analysis.claims.claim import Claim
 
+NO_INTERVAL = "no interval"
+"""In brief, of numbers of a single teacher or run."""
 MANY = 3
 """Tasks that fit into a row."""
 COLUMNS = ("claim", "where", "published", OURS, "n", "verdict")
@@ -68,14 +71,15 @@ def in_brief(cells: Mapping[str, str], row: Mapping[Any, Any], claim: Claim) -> 
     if len(estimates) > MANY:
         runs = {part.rpartition(": ")[2].partition(", ")[0] for part in cells["n"].split("; ")}
         low, high = (fixed(end, claim.digits) for end in (min(estimates.values()), max(estimates.values())))
-        own = f"{low} to {high} {claim.unit} ({len(estimates)} {claim.over})"
+        own = f"between {low} and {high} {claim.unit} in {len(estimates)} {claim.over}"
         return {**cells, OURS: own, "n": f"{runs.pop()} a task" if len(runs) == 1 else f"{len(estimates)} {claim.over}"}
     parts = []
     only = cells[OURS].partition(": ")[0] if claim.over == "tasks" else ""  # the CSV does not name a single task
+    without = "" if claim.resample == NOTHING else f" ({NO_INTERVAL})"
     for subject, value in estimates.items():
         bottom, top = lows[subject], highs[subject]
         known = bottom < top < math.inf and bottom > -math.inf
-        ends = f" ({fixed(bottom, claim.digits)} to {fixed(top, claim.digits)})" if known else ""
+        ends = f" ({fixed(bottom, claim.digits)} to {fixed(top, claim.digits)})" if known else without
         name = subject or only
         parts.append(f"{f'{name}: ' if name else ''}{fixed(value, claim.digits)}{ends} {claim.unit}")
     return {**cells, OURS: "; ".join(parts)}

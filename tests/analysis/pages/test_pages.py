@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from analysis.catalogue import pictures
+from analysis.claims.table import OURS
 from analysis.data.loading import Journal, load
 from analysis.pages.__main__ import LOGGED, ROOT, main
+from analysis.pages.claims import in_brief
 from analysis.pages.fill import SUFFIX, TEMPLATES, pages
 from prunekit.config.choices import STRUCTURES
 from prunekit.support.errors import UserError
@@ -39,6 +43,23 @@ def test_times_of_presets_are_those_of_the_logged_runs() -> None:
     hours = sum(record.seconds["total"] for record in records) / len(records) * 24 / 3600
     scale = (ROOT / "conf" / "scale" / "demo.yaml").read_text(encoding="utf-8")
     assert f"MNLI and RTE; about {round(2 * hours) / 2} hours on one core" in scale
+
+
+@pytest.mark.parametrize(
+    ("row", "resample", "expected"),
+    [
+        ({"estimate": "1.5", "low": "0.5", "high": "2.5"}, "seeds", "1.5 (0.5 to 2.5) points"),
+        ({"estimate": "1.5", "low": "nan", "high": "nan"}, "seeds", "1.5 (no interval) points"),
+        ({"estimate": "1.5", "low": "nan", "high": "nan"}, "nothing", "1.5 points"),
+        ({"estimate": "a: 1; b: -8; c: 2; d: 0.25", "low": "a: 0; b: -9; c: 1; d: 0",
+          "high": "a: 2; b: -7; c: 3; d: 1"}, "seeds", "between -8.0 and 2.0 points in 4 tasks"),
+    ],
+)  # fmt: skip
+def test_in_brief_no_range_of_numbers_looks_like_an_interval(
+    row: dict[str, str], resample: str, expected: str
+) -> None:
+    claim: Any = SimpleNamespace(digits=1, unit="points", over="tasks", resample=resample)
+    assert in_brief({OURS: "", "n": "3 seeds"}, row, claim)[OURS] == expected
 
 
 def written(folder: Path, text: str, name: str = "README.md") -> Path:

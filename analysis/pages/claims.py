@@ -32,6 +32,7 @@ class TestedClaim:
     """As in commands: ``michel``."""
     title: str
     """``Michel et al. 2019``."""
+    model: str
     cells: dict[str, str]
     brief: dict[str, str]
     """The same for who is in a hurry."""
@@ -43,9 +44,10 @@ class TestedClaim:
 
 
 def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
-    """Every claim of every paper on every model with weights that have a score, untested ones left out."""
+    """Every claim of every paper on every model with weights that have a score, untested ones left out; the largest
+    model first."""
     tested = []
-    for one in judged:
+    for one in sorted(judged, key=lambda one: -max((record.model.parameters for record in one.runs), default=0)):
         if not one.tested or one.setting.weights == "random":
             continue
         tasks = sorted({record.task for record in one.runs})
@@ -56,7 +58,7 @@ def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
                 command = commands.of_claim(claim, one.setting, tasks, one.runs)
                 brief = in_brief(cells, row.to_dict(), claim)
                 own = (cells, brief, str(row["criterion"]), words, command)
-                tested.append(TestedClaim(one.chapter.paper, one.chapter.title, *own))
+                tested.append(TestedClaim(one.chapter.paper, one.chapter.title, one.setting.model, *own))
     return tested
 
 
@@ -95,7 +97,7 @@ def _by_subject(text: str) -> dict[str, float]:
 
 
 def paper_table(rows: Sequence[TestedClaim], paper: str) -> str:
-    """The claims of a paper.
+    """The claims of a paper, a table a model.
 
     Raises:
         UserError: no claim of this paper is tested.
@@ -103,6 +105,12 @@ def paper_table(rows: Sequence[TestedClaim], paper: str) -> str:
     own = [row for row in rows if row.paper == paper]
     if not own:
         raise UserError(f"claims({paper!r}): no run tests a claim of it; papers with runs are {_papers(rows)}")
+    models = dict.fromkeys(row.model for row in own)
+    tables = {model: _model_table([row for row in own if row.model == model]) for model in models}
+    return "\n\n".join(f"**On {model}**\n\n{text}" if len(tables) > 1 else text for model, text in tables.items())
+
+
+def _model_table(own: Sequence[TestedClaim]) -> str:
     shared = _shared(own)
     lines = [f"Setting: {'; '.join(shared)}.", ""] if shared else []
     lines += _heading(COLUMNS)
@@ -118,7 +126,8 @@ def paper_table(rows: Sequence[TestedClaim], paper: str) -> str:
 
 
 def headline(rows: Sequence[TestedClaim], chosen: Sequence[Sequence[str]]) -> str:
-    """A few claims of all papers.
+    """A few claims of all papers, each on the largest model that it is tested on, named where there are others.
+
 
     Arguments:
         chosen: paper, the first words of the claim, and what the verdict does not say, if anything.
@@ -129,12 +138,12 @@ def headline(rows: Sequence[TestedClaim], chosen: Sequence[Sequence[str]]) -> st
     lines = _heading(("claim", "published", OURS, "n", "verdict"))
     for paper, words, *remark in chosen:
         matches = [row for row in rows if row.paper == paper and row.cells["claim"].startswith(words)]
-        if len(matches) != 1:
+        if len({row.cells["claim"] for row in matches}) != 1:
             raise UserError(f"headline: {len(matches)} tested claims of {paper} begin with {words!r}, one should")
         cells = matches[0].brief
         verdict = _bold(cells["verdict"]) + (f" ({remark[0]})" if remark else "")
         title = matches[0].title.replace(" et al.", "").replace(" (", ", ").removesuffix(")")
-        claim = f"{cells['claim']} ({title})"
+        claim = f"{cells['claim']} ({title}{f'; {matches[0].model}' if len(matches) > 1 else ''})"
         lines.append(_line([claim, cells["published"], cells[OURS], cells["n"], verdict]))
     return "\n".join(lines)
 

@@ -128,7 +128,6 @@ def _model_table(own: Sequence[TestedClaim]) -> str:
 def headline(rows: Sequence[TestedClaim], chosen: Sequence[Sequence[str]]) -> str:
     """A few claims of all papers, each on the largest model that it is tested on, named where there are others.
 
-
     Arguments:
         chosen: paper, the first words of the claim, and what the verdict does not say, if anything.
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.catalogue import commands
 from analysis.catalogue.all_claims import Judged
-from analysis.claims.claim import NOTHING
 from analysis.claims.table import OURS, fixed
 from analysis.claims.verdicts import NOT_TESTED
 from prunekit.support.errors import UserError
@@ -17,8 +15,6 @@ from prunekit.support.errors import UserError
 if TYPE_CHECKING:
     from analysis.claims.claim import Claim
 
-NO_INTERVAL = "no interval"
-"""In brief, of numbers of a single teacher or run."""
 MANY = 3
 """Tasks that fit into a row."""
 COLUMNS = ("claim", "where", "published", OURS, "n", "verdict")
@@ -63,28 +59,18 @@ def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
 
 
 def in_brief(cells: Mapping[str, str], row: Mapping[Any, Any], claim: Claim) -> dict[str, str]:
-    """The number with its interval alone, without what single runs and rows say beside it; of many tasks only the range
-    of their numbers, and what they have in common.
+    """The same cells; of many tasks only between what their numbers are, and what they have in common.
 
     Arguments:
         row: of the CSV.
     """
-    estimates, lows, highs = (_by_subject(str(row[name])) for name in ("estimate", "low", "high"))
-    if len(estimates) > MANY:
-        runs = {part.rpartition(": ")[2].partition(", ")[0] for part in cells["n"].split("; ")}
-        low, high = (fixed(end, claim.digits) for end in (min(estimates.values()), max(estimates.values())))
-        own = f"between {low} and {high} {claim.unit} in {len(estimates)} {claim.over}"
-        return {**cells, OURS: own, "n": f"{runs.pop()} a task" if len(runs) == 1 else f"{len(estimates)} {claim.over}"}
-    parts = []
-    only = cells[OURS].partition(": ")[0] if claim.over == "tasks" else ""  # the CSV does not name a single task
-    without = "" if claim.resample == NOTHING else f" ({NO_INTERVAL})"
-    for subject, value in estimates.items():
-        bottom, top = lows[subject], highs[subject]
-        known = bottom < top < math.inf and bottom > -math.inf
-        ends = f" ({fixed(bottom, claim.digits)} to {fixed(top, claim.digits)})" if known else without
-        name = subject or only
-        parts.append(f"{f'{name}: ' if name else ''}{fixed(value, claim.digits)}{ends} {claim.unit}")
-    return {**cells, OURS: "; ".join(parts)}
+    estimates = _by_subject(str(row["estimate"]))
+    if len(estimates) <= MANY:
+        return dict(cells)
+    runs = {part.rpartition(": ")[2].partition(", ")[0] for part in cells["n"].split("; ")}
+    low, high = (fixed(end, claim.digits) for end in (min(estimates.values()), max(estimates.values())))
+    own = f"between {low} and {high} {claim.unit} in {len(estimates)} {claim.over}"
+    return {**cells, OURS: own, "n": f"{runs.pop()} a task" if len(runs) == 1 else f"{len(estimates)} {claim.over}"}
 
 
 def _by_subject(text: str) -> dict[str, float]:

@@ -46,21 +46,12 @@ def test_times_of_presets_are_those_of_the_logged_runs() -> None:
     assert f"MNLI and RTE; about {round(2 * hours) / 2} hours on one core" in scale
 
 
-@pytest.mark.parametrize(
-    ("row", "resample", "expected"),
-    [
-        ({"estimate": "1.5", "low": "0.5", "high": "2.5"}, "seeds", "1.5 (0.5 to 2.5) points"),
-        ({"estimate": "1.5", "low": "nan", "high": "nan"}, "seeds", "1.5 (no interval) points"),
-        ({"estimate": "1.5", "low": "nan", "high": "nan"}, "nothing", "1.5 points"),
-        ({"estimate": "a: 1; b: -8; c: 2; d: 0.25", "low": "a: 0; b: -9; c: 1; d: 0",
-          "high": "a: 2; b: -7; c: 3; d: 1"}, "seeds", "between -8.0 and 2.0 points in 4 tasks"),
-    ],
-)  # fmt: skip
-def test_in_brief_no_range_of_numbers_looks_like_an_interval(
-    row: dict[str, str], resample: str, expected: str
-) -> None:
-    claim: Any = SimpleNamespace(digits=1, unit="points", over="tasks", resample=resample)
-    assert in_brief({OURS: "", "n": "3 seeds"}, row, claim)[OURS] == expected
+def test_in_brief_no_range_of_numbers_looks_like_an_interval() -> None:
+    claim: Any = SimpleNamespace(digits=1, unit="points", over="tasks")
+    cells = {OURS: "a: 1.5 (rows alone 0.5 to 2.5) points (a note)", "n": "a: 3 seeds, 9 rows"}
+    assert in_brief(cells, {"estimate": "1.5"}, claim) == cells
+    many = {"estimate": "a: 1; b: -8; c: 2; d: 0.25"}
+    assert in_brief(cells, many, claim)[OURS] == "between -8.0 and 2.0 points in 4 tasks"
 
 
 def tested(model: str, claim: str = "Heads can go", ours: str = "1.0 points") -> claims.TestedClaim:

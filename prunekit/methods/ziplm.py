@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LEVELS = EntryKind("levels", revision=1)
 
+Tables = dict[str, list[dict[str, Any]]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ziplm(Method):
@@ -60,12 +62,12 @@ class Ziplm(Method):
             counts = stitching.stitch(np.ones(len(stitching.places)))
         if counts is None:
             raise budget.out_of_reach(model, stitching.least)
-        yield self._outcome("stitch", model, database, counts)
+        yield self._outcome("stitch", model, database, counts, {"levels": database.rows()})
         if self.search_steps:
             with problem.stage("search", self.search_steps) as advance:
                 judge = judged_by(model, database, some(problem.batches, self.search_examples))
                 found = search_levels(stitching, judge, self.search_steps, problem.seed, advance)
-            yield self._outcome("search", model, database, found.counts)
+            yield self._outcome("search", model, database, found.counts, {"search": found.steps})
 
     def _levels(self, problem: Problem) -> dict[str, Tensor]:
         with problem.stage("levels", problem.rows + 2 * len(blocks(problem.model))) as advance:
@@ -73,7 +75,9 @@ class Ziplm(Method):
             own = take_levels(problem.model, statistics, damping=self.damping, ratio=self.ratio, progress=advance)
         return own.to_tensors()
 
-    def _outcome(self, stage: str, model: PreTrainedModel, database: LevelDatabase, counts: Counts) -> Compression:
+    def _outcome(
+        self, stage: str, model: PreTrainedModel, database: LevelDatabase, counts: Counts, tables: Tables
+    ) -> Compression:
         """The model with so many units a sublayer, each with the weights of its level, and what was done to each."""
         report: list[dict[str, Any]] = []
         for block in blocks(model):
@@ -93,7 +97,7 @@ class Ziplm(Method):
                     "layer": block.layer, "sublayer": sublayer, "status": status, "units": left,
                     "error_before": None, "error_after": error, "largest_scale": None, "damping": damping,
                 })  # fmt: skip
-        return Compression(stage, database.masks(model, counts), database.weights(model, counts), report)
+        return Compression(stage, database.masks(model, counts), database.weights(model, counts), report, tables)
 
 
 def some(batches: Any, examples: int) -> list[Batch]:

@@ -165,7 +165,7 @@ def test_database_by_name_is_the_same_again() -> None:
     assert list(again.sublayers) == list(database.sublayers)
     assert again.rows() == database.rows()
     first = again.rows()[0]
-    assert (first["layer"], first["sublayer"], first["error"]) == (0, "attention", 0)
+    assert (first["layer"], first["sublayer"], first["measured_error"]) == (0, "attention", 0)
     assert len(again.rows()) == 11 * (5 + len(database.sublayers["0.ffn"].counts))
 
 

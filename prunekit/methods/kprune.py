@@ -27,11 +27,13 @@ from prunekit.stages.score.knowledge import (
     derivatives_and_squares,
     divergences,
     kept_by_threshold,
+    of_most_knowledge,
     unit_knowledge,
     with_whole_outputs,
 )
-from prunekit.stages.score.projection_inputs import projections
+from prunekit.stages.score.projection_inputs import SUBLAYERS, projections
 from prunekit.stages.search.budget import Budget
+from prunekit.stages.search.uniform import share_numbers
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,12 +44,14 @@ if TYPE_CHECKING:
 class Kprune(Method):
     """Knowledge scores on the model as it is by then, one threshold for all that remains, least squares.
 
-    Latency is no sum over units, so it can be no budget here; layers that several depths share cannot be refitted.
+    Latency is no sum over units, so it can be no budget of the threshold; layers that several depths share cannot be
+    refitted. In a uniform shape the budget alone says how many units stay, and what they know says which.
     """
 
     paper: ClassVar[str] = "Park et al. 2024, Accurate Retraining-free Pruning for Pretrained Encoder-based Models"
     labels: ClassVar[bool] = False
     gradients: ClassVar[bool] = True
+    uniform: ClassVar[bool] = True
     families: ClassVar[tuple[str, ...] | None] = tuple(name for name in ENCODERS if name != "albert")
     predictive: float = within(1.0, 0, 1e6)
     """λ_pred: what a unit does to predictions."""
@@ -67,13 +71,17 @@ class Kprune(Method):
         model, budget = problem.model, problem.budget
         for wrong in one_of("variant", self.variant, VARIANTS):
             raise UserError(f"method.options.{wrong}")
-        if budget.kind == "latency":
-            raise UserError("budget: method=kprune gives every unit its own cost, use budget=mac or budget=parameters")
+        if budget.kind == "latency" and not problem.uniform:
+            raise UserError(
+                "budget: method=kprune gives every unit its own cost, use budget=mac, budget=parameters or uniform=true"
+            )
         check_tunable(model, "another method")
         whole = blocks(model)
-        costs, macs = (_unit_costs(model, by) for by in (budget, replace(budget, kind="mac")))
-        left = budget.limit(model)
-        if min(costs.values()) > left:
+        costs, macs = (_unit_costs(model, by) for by in (budget, replace(budget, kind="mac", table=None)))
+        left, numbers = budget.limit(model), None
+        if problem.uniform:
+            numbers = dict(zip(SUBLAYERS, share_numbers(model, budget, all_heads=problem.all_heads), strict=True))
+        elif min(costs.values()) > left:
             raise budget.out_of_reach(model, min(costs.values()))
         names = module_names(model)
         result = Compression("search", Masks.ones(describe(model)))
@@ -88,7 +96,10 @@ class Kprune(Method):
                     if units:
                         place = f"{block.layer}.{sublayer}"
                         knowledge = self._knowledge(now, answered, streams, block.layer, sublayer, macs)
-                        kept = kept_by_threshold(knowledge, costs, left, place)
+                        if numbers is None:
+                            kept = kept_by_threshold(knowledge, costs, left, place)
+                        else:
+                            kept = of_most_knowledge(knowledge[place], numbers[sublayer])
                         left -= costs[place] * int(kept.sum())
                     features = kept.repeat_interleave(size).nonzero().flatten().to(model.device)
                     damping = None if self.variant == "released" else self.damping
@@ -97,7 +108,7 @@ class Kprune(Method):
                     now = result.smaller(model)
                     streams.advance(sublayer, blocks(now)[block.layer])
                     advance(1)
-        if left == budget.limit(model):  # what knows most anywhere never fitted
+        if not (result.masks.heads_kept or result.masks.neurons_kept):  # what knows most anywhere never fitted
             raise budget.out_of_reach(model, costs[list(costs)[-1]], "a unit of the last sublayer")
         yield result
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,12 +19,16 @@ from prunekit.methods.common.problem import Problem
 from prunekit.models.blocks import blocks
 from prunekit.stages.levels.database import Counts, LevelDatabase, take_levels
 from prunekit.stages.levels.stitch import Stitching, search_levels
+from prunekit.stages.levels.uniform_shapes import search_shapes, uniform_shapes
 from prunekit.stages.score.knowledge import check_predicts, divergences, with_whole_outputs
 from prunekit.stages.score.projection_inputs import input_statistics, projections
+from prunekit.stages.search.under_budget import check_reach
 from prunekit.support.cache import EntryKind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
 
 LEVELS = EntryKind("levels", revision=1)
 
@@ -40,6 +45,7 @@ class Ziplm(Method):
     paper: ClassVar[str] = "Kurtic et al. 2023, ZipLM: Inference-Aware Structured Pruning of Language Models"
     labels: ClassVar[bool] = False
     gradients: ClassVar[bool] = False
+    uniform: ClassVar[bool] = True
     damping: float = within(0.01, 0, 1)
     """Share of the mean of the diagonal of H that is added to it."""
     ratio: float = within(0.9, 0.1, 1, below=True)
@@ -53,21 +59,32 @@ class Ziplm(Method):
         model, budget = problem.model, problem.budget
         if self.search_steps:  # all before anything is computed
             check_predicts(model)
+        if problem.uniform:
+            check_reach(model, budget, uniform=True, all_heads=problem.all_heads)
         limit, costs = budget.limit(model), budget.costs(model)
         database = LevelDatabase.from_tensors(problem.keep(
             LEVELS, "levels", {"damping": self.damping, "ratio": self.ratio}, lambda: self._levels(problem)
         ))  # fmt: skip
         stitching = Stitching(database, costs, limit)
+        shapes, steps = list[Counts](), self.search_steps
         with problem.stage("stitch", 0):
-            counts = stitching.stitch(np.ones(len(stitching.places)))
+            if problem.uniform:
+                shapes = uniform_shapes(stitching, model, budget, all_heads=problem.all_heads)
+                steps = min(steps, len(shapes) - 1)
+            counts = shapes[0] if problem.uniform else stitching.stitch(np.ones(len(stitching.places)))
         if counts is None:
             raise budget.out_of_reach(model, stitching.least)
         yield self._outcome("stitch", model, database, counts, {"levels": database.rows()})
-        if self.search_steps:
-            with problem.stage("search", self.search_steps) as advance:
+        if steps:
+            with problem.stage("search", steps) as advance:
                 judge = judged_by(model, database, some(problem.batches, self.search_examples))
-                found = search_levels(stitching, judge, self.search_steps, problem.seed, advance)
+                if problem.uniform:
+                    found = search_shapes(shapes, judge, steps, advance)
+                else:
+                    found = search_levels(stitching, judge, steps, problem.seed, advance)
             yield self._outcome("search", model, database, found.counts, {"search": found.steps})
+        elif self.search_steps:
+            log.warning("search: left out, one uniform shape alone fits the budget")
 
     def _levels(self, problem: Problem) -> dict[str, Tensor]:
         with problem.stage("levels", problem.rows + 2 * len(blocks(problem.model))) as advance:

@@ -11,9 +11,11 @@ import torch
 
 import prunekit
 from prunekit.methods.common.checked_stages import checked_stages
+from prunekit.methods.common.chosen import chosen_stages
 from prunekit.methods.common.compression import compressions
 from prunekit.methods.common.method import Compression, Method
 from prunekit.methods.common.problem import Problem
+from prunekit.methods.common.registry import method
 from prunekit.methods.common.stage_tables import recorded
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
@@ -77,6 +79,13 @@ def test_names_by_which_scores_are_recorded(stages: list[Any], message: str) -> 
 def test_what_is_no_stage(given: Any, message: str) -> None:
     with pytest.raises(UserError, match=f"^{re.escape(f'prunekit/methods/mine.py: {message}')}$"):
         stages_of(given)
+
+
+def test_a_method_has_uniform_shapes_only_if_it_says_so() -> None:
+    with pytest.raises(UserError, match=r"^uniform: method=mine has no uniform shape, use uniform=false$"):
+        chosen_stages("mine", Yields([]), "auto", "auto", uniform=True)
+    assert chosen_stages("mine", Yields([]), "auto", "auto", uniform=False) == ("none", "none")
+    assert chosen_stages("ziplm", method("ziplm"), "auto", "auto", uniform=True) == ("none", "none")
 
 
 LEVEL = {"layer": 0, "sublayer": "ffn", "units": 3, "damped_error": 0.2, "measured_error": 0.1, "damping": 0.01}

@@ -21,8 +21,11 @@ from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.stages.search.budget import Budget
+from prunekit.stages.search.uniform import uniform_share
+from prunekit.stages.units import UnitTensors
 from prunekit.support.errors import UserError
 from tests.support.families import HEADS, HIDDEN, LAYERS, NEURONS, batch_for, logits, one_by_one, tiny
+from tests.support.importance import made_up
 
 LENGTH = 9
 PREDICTIVE, REPRESENTATIONAL, MU, TEMPERATURE, DAMPING = 0.7, 3e-3, 5.0, 2.0, 0.02
@@ -47,6 +50,7 @@ class Plain:
         constraint: float,
         released: bool,
         cost: dict[str, int] | None = None,
+        numbers: dict[str, int] | None = None,
     ) -> None:
         self.whole, self.now, self.rows, self.released = model, copy.deepcopy(model), rows, released
         size = HIDDEN // HEADS
@@ -66,6 +70,8 @@ class Plain:
                     break
                 spent += self.cost[unit[1]]
                 kept += [unit[2]] if unit[:2] == place else []
+            if numbers is not None:
+                kept = [unit[2] for unit in ranked if unit[:2] == place][: numbers[place[1]]]
             self.kept[place] = sorted(kept)
             self.left -= len(kept) * self.cost[place[1]]
             self.fit(place)
@@ -167,6 +173,42 @@ def test_it_is_the_plain_loop(constraint: float, variant: str) -> None:
     assert 0 < sum(map(len, plain.kept.values())) < LAYERS * (HEADS + NEURONS)
     for batch in batches:
         torch.testing.assert_close(logits(result.smaller(model), batch), logits(plain.now, batch), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("all_heads", [False, True])
+def test_a_uniform_shape_keeps_the_share_of_other_methods_and_what_knows_most(all_heads: bool) -> None:
+    model = tiny("bert")
+    batches = [batch_for(model, 3, LENGTH, seed) for seed in range(2)]
+    budget = Budget(0.75, "mac", LENGTH)
+    nothing = UnitTensors(torch.zeros(LAYERS, HEADS), torch.zeros(LAYERS, NEURONS))
+    share = uniform_share(nothing, model, budget, all_heads=all_heads)
+    numbers = {"attention": int(share.heads["self"][0].sum()), "ffn": int(share.neurons[0].sum())}
+    plain = Plain(model, one_by_one(batches), 0.75, False, numbers=numbers)
+    problem = Problem(model, batches, budget, uniform=True, all_heads=all_heads)
+    [result] = list(
+        Kprune(
+            predictive=PREDICTIVE, representational=REPRESENTATIONAL, head_weight=MU, temperature=TEMPERATURE,
+            damping=DAMPING,
+        ).compress(problem)
+    )  # fmt: skip
+    assert {(layer, sublayer): mask[layer].nonzero().flatten().tolist()
+            for sublayer, mask in (("attention", result.masks.heads["self"]), ("ffn", result.masks.neurons))
+            for layer in range(LAYERS)} == plain.kept  # fmt: skip
+    assert 0 < numbers["ffn"] < NEURONS and (numbers["attention"] == HEADS) == all_heads
+    batch = batches[0]
+    torch.testing.assert_close(logits(result.smaller(model), batch), logits(plain.now, batch), rtol=1e-6, atol=1e-8)
+
+
+def test_latency_is_a_budget_of_uniform_shapes_alone() -> None:
+    model = tiny("bert")
+    table = made_up(model, {0: 1.0, HEADS: 5.0}, {0: 1.0, NEURONS: 7.0})
+    budget = Budget(0.6, "latency", LENGTH, table)
+    with pytest.raises(UserError, match="budget: method=kprune gives every unit its own cost, use budget=mac, budget="):
+        list(Kprune().compress(Problem(model, [batch_for(model)], budget)))
+    [result] = list(Kprune().compress(Problem(model, [batch_for(model)], budget, uniform=True)))
+    # a layer may take 7.2 of 12: 1 + 2 + 1 + 6 * 13 / 24 is 7.25, with 12 neurons it is 7
+    assert result.masks.heads["self"].sum(1).tolist() == [2] * LAYERS
+    assert result.masks.neurons.sum(1).tolist() == [12] * LAYERS
 
 
 def test_the_refit_is_worth_it_and_says_by_how_much() -> None:

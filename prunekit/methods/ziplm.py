@@ -18,6 +18,7 @@ from prunekit.methods.common.method import Compression, Method
 from prunekit.methods.common.problem import Problem
 from prunekit.models.blocks import blocks
 from prunekit.stages.levels.database import Counts, LevelDatabase, take_levels
+from prunekit.stages.levels.exchanged import exchanged
 from prunekit.stages.levels.stitch import Stitching, search_levels
 from prunekit.stages.levels.uniform_shapes import search_shapes, uniform_shapes
 from prunekit.stages.score.knowledge import check_predicts, divergences, with_whole_outputs
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEVELS = EntryKind("levels", revision=1)
+LEVELS = EntryKind("levels", revision=2)
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -46,6 +47,7 @@ class Ziplm(Method):
     labels: ClassVar[bool] = False
     gradients: ClassVar[bool] = False
     uniform: ClassVar[bool] = True
+    refinements: ClassVar[tuple[str, ...]] = ("none", "swap")
     damping: float = within(0.01, 0, 1)
     """Share of the mean of the diagonal of H that is added to it."""
     ratio: float = within(0.9, 0.1, 1, below=True)
@@ -82,9 +84,14 @@ class Ziplm(Method):
                     found = search_shapes(shapes, judge, steps, advance)
                 else:
                     found = search_levels(stitching, judge, steps, problem.seed, advance)
-            yield self._outcome("search", model, database, found.counts, {"search": found.steps})
+            counts = found.counts
+            yield self._outcome("search", model, database, counts, {"search": found.steps})
         elif self.search_steps:
             log.warning("search: left out, one uniform shape alone fits the budget")
+        if problem.refine == "swap":
+            with problem.stage("swap", len(database.sublayers)) as advance:
+                database = exchanged(database, counts, advance)
+            yield self._outcome("swap", model, database, counts, {})
 
     def _levels(self, problem: Problem) -> dict[str, Tensor]:
         with problem.stage("levels", problem.rows + 2 * len(blocks(problem.model))) as advance:

@@ -154,6 +154,18 @@ def test_stages_combine(folder: Path, refine: str, refit: str, stages: list[str]
     assert record["sparsity"]["achieved_macs"] >= 0.5
 
 
+@pytest.mark.parametrize(
+    ("method", "stages"), [("ziplm", ["stitch", "search", "swap"]), ("kprune", ["search", "swap"])]
+)
+def test_swaps_after_a_method_that_fits_weights_itself(folder: Path, method: str, stages: list[str]) -> None:
+    record = perform("compress", *SMALL, f"run.folder={folder}", f"method={method}", "refine=swap", "constraint=0.45")
+    assert table(folder, record, "stages").stage.tolist() == ["dense", *stages]
+    assert (record["metrics"]["refine"], record["metrics"]["refit"]) == ("swap", "by the method")
+    assert record["metrics"]["seconds_swap"] > 0 and record["metrics"]["sublayers_refitted"] > 0
+    kept, refit = table(folder, record, "kept"), table(folder, record, "refit")
+    assert kept.kept.sum() == refit.units.sum()
+
+
 def test_a_finished_run_whose_weights_are_gone_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = [*SMALL, f"run.folder={folder}", "method=random", "refit=none", "constraint=0.45"]
     model = folder / "compress" / perform("compress", *own)["run_id"] / "model"

@@ -21,9 +21,9 @@ def levels(counts: list[int], generator: np.random.Generator) -> SublayerLevels:
     errors = np.concatenate([[0.0], generator.exponential(1.0, len(counts) - 1).cumsum()])
     none = torch.zeros(0)
     return SublayerLevels(
-        order=torch.arange(counts[0]), factor=none, moments=none, scores=none, counts=torch.tensor(counts),
+        order=torch.arange(counts[0]), factor=none, moments=none, counts=torch.tensor(counts),
         damped=torch.from_numpy(errors), measured=torch.from_numpy(errors),
-        power=torch.tensor(errors[-1] * generator.uniform(0.5, 1.5)), damping=none,
+        power=torch.tensor(errors[-1] * generator.uniform(0.5, 1.5)), damping=none, added=none,
     )  # fmt: skip
 
 

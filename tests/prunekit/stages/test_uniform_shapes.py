@@ -29,8 +29,8 @@ def levels(counts: list[int], generator: np.random.Generator) -> SublayerLevels:
     errors = torch.from_numpy(np.concatenate([[0.0], generator.exponential(1.0, len(counts) - 1).cumsum()]))
     none = torch.zeros(0)
     return SublayerLevels(
-        order=torch.arange(counts[0]), factor=none, moments=none, scores=none, counts=torch.tensor(counts),
-        damped=errors, measured=errors, power=errors[-1], damping=none,
+        order=torch.arange(counts[0]), factor=none, moments=none, counts=torch.tensor(counts),
+        damped=errors, measured=errors, power=errors[-1], damping=none, added=none,
     )  # fmt: skip
 
 

@@ -274,8 +274,9 @@ def test_all_methods_draw_from_the_rows_that_have_a_label(tmp_path: Path) -> Non
     assert drawn[0][:2] == (20, 36) and drawn[0] == drawn[1]
 
 
-def test_a_uniform_shape(folder: Path) -> None:
-    record = perform("compress", *SMALL, f"run.folder={folder}", "method=flap", "uniform=true")
+@pytest.mark.parametrize("method", ["flap", "ziplm", "kprune"])
+def test_a_uniform_shape(folder: Path, method: str) -> None:
+    record = perform("compress", *SMALL, f"run.folder={folder}", f"method={method}", "uniform=true")
     kept = table(folder, record, "kept")
     assert kept.groupby("unit").kept.nunique().tolist() == [1, 1]
 

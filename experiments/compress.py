@@ -28,6 +28,7 @@ def procedure(config: Compress, run: Run) -> None:
     from prunekit.methods.common.compression import check_family
     from prunekit.methods.common.problem import Problem
     from prunekit.methods.common.registry import method
+    from prunekit.methods.common.stage_tables import recorded
     from prunekit.models import checkpoints
     from prunekit.models.pretrained import on_device
     from prunekit.runs.run_data import evaluation_examples
@@ -60,6 +61,8 @@ def procedure(config: Compress, run: Run) -> None:
         if outcome is not None:
             stages.evaluate(outcome.stage, outcome.smaller(teacher.model))
         outcome = following
+        for name, rows in outcome.tables.items():
+            run.table(name, recorded(rows))
     assert outcome is not None
     timed = [name for name in run.seconds if name not in before and not name.startswith("evaluate ")]
     if outcome.report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from analysis.claims.registry import EVIDENCE, Runs, evidence
 from analysis.cofi import distillation, units
@@ -112,7 +113,7 @@ def two_orders(runs: Runs, *, order: str, other: str) -> list[Group]:
 
 
 @evidence
-def compressed(runs: Runs, *, first: Mapping[str, str], second: Mapping[str, str]) -> list[Group]:
+def compressed(runs: Runs, *, first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Group]:
     """Two ways of pruning by `compress` that differ in nothing else, one to one."""
     both = [pair for group in _of(runs, "compress") for pair in method_pairs(group.records, first, second).values()]
     return [Group([record for pairs in both for pair in pairs for record in pair])] if both else []
@@ -130,7 +131,7 @@ def compressed_by(runs: Runs, *, method: str) -> list[Group]:
 
 
 @evidence
-def compressed_to(runs: Runs, *, first: Mapping[str, str], second: Mapping[str, str], percent: float) -> list[Group]:
+def compressed_to(runs: Runs, *, first: Mapping[str, Any], second: Mapping[str, Any], percent: float) -> list[Group]:
     """The same among the runs to ``percent`` of the MACs, whatever was run to other budgets."""
     to = [
         replace(

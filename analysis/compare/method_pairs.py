@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 from analysis.compare.runs import evaluated_on, fine_tuned_model, own_stages
 from analysis.data.groups import by_setting, condition_of
@@ -14,7 +15,7 @@ Condition = tuple[tuple[str, str], ...]
 
 
 def method_pairs(
-    records: Sequence[Record], first: Mapping[str, str], second: Mapping[str, str]
+    records: Sequence[Record], first: Mapping[str, Any], second: Mapping[str, Any]
 ) -> dict[str, list[Pair]]:
     """The runs of two ways that differ in nothing else, by task; without tasks that have none.
 
@@ -23,29 +24,42 @@ def method_pairs(
 
     Arguments:
         first, second: ``method`` and, where it is not the method's own, ``refine`` or ``refit``, as records resolve
-            them. Stages that neither names are those of each method.
+            them, or ``uniform``. Stages that neither names are those of each method. Where neither names a method, all
+            are paired, each with itself.
     """
     free = {*first, *second} - {"method"}
     chosen = {}
     for setting, members in by_setting([record for record in records if record.verb == "compress"]).items():
         own = own_stages(members, free)
-        pairs: dict[tuple[Condition, ...], list[Pair]] = {}
-        for (options, ours), (others, theirs) in product(_by_options(own, first), _by_options(own, second)):
-            if first["method"] == second["method"] and options != others:
-                continue
-            for cell in sorted(ours.keys() & theirs.keys(), key=repr):
-                alike = options, others, _beside(ours[cell])
-                pairs.setdefault(alike, []).append((ours[cell], theirs[cell]))
+        named = [{}] if "method" in first else [{"method": name} for name in sorted({_said(r, "method") for r in own})]
+        pairs = [pair for method in named for pair in _most_pairs(own, {**first, **method}, {**second, **method})]
         if pairs:
-            chosen[setting.task] = max(pairs.values(), key=len)
+            chosen[setting.task] = pairs
     return chosen
 
 
-def _by_options(records: Sequence[Record], way: Mapping[str, str]) -> list[tuple[Condition, dict[Hashable, Record]]]:
+def _most_pairs(records: Sequence[Record], first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Pair]:
+    """Of two methods, with the options that the most pairs have."""
+    pairs: dict[tuple[Condition, ...], list[Pair]] = {}
+    for (options, ours), (others, theirs) in product(_by_options(records, first), _by_options(records, second)):
+        if first["method"] == second["method"] and options != others:
+            continue
+        for cell in sorted(ours.keys() & theirs.keys(), key=repr):
+            alike = options, others, _beside(ours[cell])
+            pairs.setdefault(alike, []).append((ours[cell], theirs[cell]))
+    return max(pairs.values(), key=len, default=[])
+
+
+def _said(record: Record, name: str) -> Any:
+    """A stage or the method as the record resolves it, else a setting."""
+    return record.metrics[name] if name in record.metrics else record.config.get(name)
+
+
+def _by_options(records: Sequence[Record], way: Mapping[str, Any]) -> list[tuple[Condition, dict[Hashable, Record]]]:
     """The runs of a way by the options of its method, and there by all that two runs of a pair have in common."""
     runs: dict[Condition, dict[Hashable, Record]] = {}
     for record in records:
-        if all(record.metrics[name] == value for name, value in way.items()):
+        if all(_said(record, name) == value for name, value in way.items()):
             runs.setdefault(_options(record), {})[_cell(record)] = record
     return sorted(runs.items())
 

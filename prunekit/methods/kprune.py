@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +14,7 @@ from torch import Tensor
 from prunekit.config.checks import one_of
 from prunekit.config.choices import VARIANTS
 from prunekit.config.ranges import chosen_from, within
+from prunekit.data.batches import Batch
 from prunekit.methods.common.method import Compression, Method
 from prunekit.methods.common.problem import Problem
 from prunekit.models.blocks import Block, blocks, describe
@@ -27,27 +28,36 @@ from prunekit.stages.score.knowledge import (
     derivatives_and_squares,
     divergences,
     kept_by_threshold,
+    of_most_knowledge,
     unit_knowledge,
     with_whole_outputs,
 )
-from prunekit.stages.score.projection_inputs import projections
+from prunekit.stages.score.projection_inputs import SUBLAYERS, projections
 from prunekit.stages.search.budget import Budget
+from prunekit.stages.search.uniform import share_numbers
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+Decision = Callable[[ResidualStreams, Any, Block, str, int, int], tuple[Tensor, Refit]]
+"""What stays of a sublayer, bool, (unit,), and its new weights: from the residual streams before it, the model as it is
+by then, the layer of the whole model, attention or ffn, its units, and features of a unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kprune(Method):
     """Knowledge scores on the model as it is by then, one threshold for all that remains, least squares.
 
-    Latency is no sum over units, so it can be no budget here; layers that several depths share cannot be refitted.
+    Latency is no sum over units, so it can be no budget of the threshold; layers that several depths share cannot be
+    refitted. In a uniform shape the budget alone says how many units stay, and what they know says which.
     """
 
     paper: ClassVar[str] = "Park et al. 2024, Accurate Retraining-free Pruning for Pretrained Encoder-based Models"
     labels: ClassVar[bool] = False
     gradients: ClassVar[bool] = True
+    uniform: ClassVar[bool] = True
+    refinements: ClassVar[tuple[str, ...]] = ("none", "swap")
     families: ClassVar[tuple[str, ...] | None] = tuple(name for name in ENCODERS if name != "albert")
     predictive: float = within(1.0, 0, 1e6)
     """λ_pred: what a unit does to predictions."""
@@ -67,39 +77,68 @@ class Kprune(Method):
         model, budget = problem.model, problem.budget
         for wrong in one_of("variant", self.variant, VARIANTS):
             raise UserError(f"method.options.{wrong}")
-        if budget.kind == "latency":
-            raise UserError("budget: method=kprune gives every unit its own cost, use budget=mac or budget=parameters")
+        if self.variant == "released" and problem.refine == "swap":
+            raise UserError("refine: variant=released of kprune has no swaps, use method.options.variant=paper")
+        if budget.kind == "latency" and not problem.uniform:
+            raise UserError(
+                "budget: method=kprune gives every unit its own cost, use budget=mac, budget=parameters or uniform=true"
+            )
         check_tunable(model, "another method")
-        whole = blocks(model)
-        costs, macs = (_unit_costs(model, by) for by in (budget, replace(budget, kind="mac")))
-        left = budget.limit(model)
-        if min(costs.values()) > left:
+        costs = _unit_costs(model, budget)
+        numbers = None
+        if problem.uniform:
+            numbers = dict(zip(SUBLAYERS, share_numbers(model, budget, all_heads=problem.all_heads), strict=True))
+        elif min(costs.values()) > budget.limit(model):
             raise budget.out_of_reach(model, min(costs.values()))
-        names = module_names(model)
-        result = Compression("search", Masks.ones(describe(model)))
-        with ExitStack() as files, problem.stage("search", 2 * len(whole)) as advance, torch.no_grad():
-            tokens = 2**12 if model.device.type == "cpu" else 2**16
-            streams = ResidualStreams(model, problem.batches, tokens, files)
-            answered = list(with_whole_outputs(model, streams.batches))
-            now = result.smaller(model)
-            for block in whole:
-                for sublayer, projection, units, size in projections(block):
-                    kept = torch.ones(units, dtype=torch.bool)
-                    if units:
-                        place = f"{block.layer}.{sublayer}"
-                        knowledge = self._knowledge(now, answered, streams, block.layer, sublayer, macs)
-                        kept = kept_by_threshold(knowledge, costs, left, place)
-                        left -= costs[place] * int(kept.sum())
-                    features = kept.repeat_interleave(size).nonzero().flatten().to(model.device)
-                    damping = None if self.variant == "released" else self.damping
-                    refit = streams.refit(sublayer, blocks(now)[block.layer], block, features, damping)
-                    result = _with(result, block, sublayer, kept, features, refit, names.get(projection))
-                    now = result.smaller(model)
-                    streams.advance(sublayer, blocks(now)[block.layer])
-                    advance(1)
-        if left == budget.limit(model):  # what knows most anywhere never fitted
+        result = _sublayer_by_sublayer(problem, "search", self._searched(problem, costs, numbers))
+        if not (result.masks.heads_kept or result.masks.neurons_kept):  # what knows most anywhere never fitted
             raise budget.out_of_reach(model, costs[list(costs)[-1]], "a unit of the last sublayer")
         yield result
+        if problem.refine == "swap":
+            yield _sublayer_by_sublayer(problem, "swap", self._exchanged(result.masks))
+
+    def _searched(self, problem: Problem, costs: dict[str, float], numbers: dict[str, int] | None) -> Decision:
+        """What knows most stays.
+
+        Args:
+            costs: of one unit of every sublayer.
+            numbers: of units that every sublayer keeps, by its kind; None for one threshold.
+        """
+        model, left = problem.model, problem.budget.limit(problem.model)
+        macs = _unit_costs(model, replace(problem.budget, kind="mac", table=None))
+        answered: list[Batch] = []
+
+        def decide(
+            streams: ResidualStreams, now: Any, block: Block, sublayer: str, units: int, size: int
+        ) -> tuple[Tensor, Refit]:
+            nonlocal left
+            if not answered:
+                answered.extend(with_whole_outputs(model, streams.batches))
+            kept = torch.ones(units, dtype=torch.bool)
+            if units:
+                place = f"{block.layer}.{sublayer}"
+                knowledge = self._knowledge(now, answered, streams, block.layer, sublayer, macs)
+                if numbers is None:
+                    kept = kept_by_threshold(knowledge, costs, left, place)
+                else:
+                    kept = of_most_knowledge(knowledge[place], numbers[sublayer])
+                left -= costs[place] * int(kept.sum())
+            damping = None if self.variant == "released" else self.damping
+            return kept, streams.refit(sublayer, blocks(now)[block.layer], block, _features(kept, size, model), damping)
+
+        return decide
+
+    def _exchanged(self, masks: Masks) -> Decision:
+        """What stayed, and units exchanged while the error of their new weights falls."""
+
+        def decide(
+            streams: ResidualStreams, now: Any, block: Block, sublayer: str, units: int, size: int
+        ) -> tuple[Tensor, Refit]:
+            rows = masks.heads["self"] if sublayer == "attention" else masks.neurons
+            kept = rows[block.layer, :units].cpu()
+            return streams.exchange(sublayer, blocks(now)[block.layer], block, kept, size, self.damping)
+
+        return decide
 
     def _knowledge(
         self, now: Any, answered: Any, streams: ResidualStreams, layer: int, sublayer: str, macs: dict[str, float]
@@ -122,6 +161,31 @@ class Kprune(Method):
             )
             for place, (gradients, squares) in found.items()
         }  # fmt: skip
+
+
+def _sublayer_by_sublayer(problem: Problem, stage: str, decide: Decision) -> Compression:
+    """All sublayers in their order: what stays and its new weights, decided on the model as it is by then."""
+    model = problem.model
+    whole, names = blocks(model), module_names(model)
+    result = Compression(stage, Masks.ones(describe(model)))
+    with ExitStack() as files, problem.stage(stage, 2 * len(whole)) as advance, torch.no_grad():
+        tokens = 2**12 if model.device.type == "cpu" else 2**16
+        streams = ResidualStreams(model, problem.batches, tokens, files)
+        now = result.smaller(model)
+        for block in whole:
+            for sublayer, projection, units, size in projections(block):
+                kept, refit = decide(streams, now, block, sublayer, units, size)
+                features = _features(kept, size, model)
+                result = _with(result, block, sublayer, kept, features, refit, names.get(projection))
+                now = result.smaller(model)
+                streams.advance(sublayer, blocks(now)[block.layer])
+                advance(1)
+    return result
+
+
+def _features(kept: Tensor, size: int, model: PreTrainedModel) -> Tensor:
+    """Of the units that stay, (feature that stays), on the model's device."""
+    return kept.repeat_interleave(size).nonzero().flatten().to(model.device)
 
 
 def _unit_costs(model: PreTrainedModel, budget: Budget) -> dict[str, float]:

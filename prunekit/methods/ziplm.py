@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,15 +18,22 @@ from prunekit.methods.common.method import Compression, Method
 from prunekit.methods.common.problem import Problem
 from prunekit.models.blocks import blocks
 from prunekit.stages.levels.database import Counts, LevelDatabase, take_levels
+from prunekit.stages.levels.exchanged import exchanged
 from prunekit.stages.levels.stitch import Stitching, search_levels
+from prunekit.stages.levels.uniform_shapes import search_shapes, uniform_shapes
 from prunekit.stages.score.knowledge import check_predicts, divergences, with_whole_outputs
 from prunekit.stages.score.projection_inputs import input_statistics, projections
+from prunekit.stages.search.under_budget import check_reach
 from prunekit.support.cache import EntryKind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LEVELS = EntryKind("levels", revision=1)
+log = logging.getLogger(__name__)
+
+LEVELS = EntryKind("levels", revision=2)
+
+Tables = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +46,8 @@ class Ziplm(Method):
     paper: ClassVar[str] = "Kurtic et al. 2023, ZipLM: Inference-Aware Structured Pruning of Language Models"
     labels: ClassVar[bool] = False
     gradients: ClassVar[bool] = False
+    uniform: ClassVar[bool] = True
+    refinements: ClassVar[tuple[str, ...]] = ("none", "swap")
     damping: float = within(0.01, 0, 1)
     """Share of the mean of the diagonal of H that is added to it."""
     ratio: float = within(0.9, 0.1, 1, below=True)
@@ -51,21 +61,37 @@ class Ziplm(Method):
         model, budget = problem.model, problem.budget
         if self.search_steps:  # all before anything is computed
             check_predicts(model)
+        if problem.uniform:
+            check_reach(model, budget, uniform=True, all_heads=problem.all_heads)
         limit, costs = budget.limit(model), budget.costs(model)
         database = LevelDatabase.from_tensors(problem.keep(
             LEVELS, "levels", {"damping": self.damping, "ratio": self.ratio}, lambda: self._levels(problem)
         ))  # fmt: skip
         stitching = Stitching(database, costs, limit)
+        shapes, steps = list[Counts](), self.search_steps
         with problem.stage("stitch", 0):
-            counts = stitching.stitch(np.ones(len(stitching.places)))
+            if problem.uniform:
+                shapes = uniform_shapes(stitching, model, budget, all_heads=problem.all_heads)
+                steps = min(steps, len(shapes) - 1)
+            counts = shapes[0] if problem.uniform else stitching.stitch(np.ones(len(stitching.places)))
         if counts is None:
             raise budget.out_of_reach(model, stitching.least)
-        yield self._outcome("stitch", model, database, counts)
-        if self.search_steps:
-            with problem.stage("search", self.search_steps) as advance:
+        yield self._outcome("stitch", model, database, counts, {"levels": database.rows()})
+        if steps:
+            with problem.stage("search", steps) as advance:
                 judge = judged_by(model, database, some(problem.batches, self.search_examples))
-                found = search_levels(stitching, judge, self.search_steps, problem.seed, advance)
-            yield self._outcome("search", model, database, found.counts)
+                if problem.uniform:
+                    found = search_shapes(shapes, judge, steps, advance)
+                else:
+                    found = search_levels(stitching, judge, steps, problem.seed, advance)
+            counts = found.counts
+            yield self._outcome("search", model, database, counts, {"search": found.steps})
+        elif self.search_steps:
+            log.warning("search: left out, one uniform shape alone fits the budget")
+        if problem.refine == "swap":
+            with problem.stage("swap", len(database.sublayers)) as advance:
+                database = exchanged(database, counts, advance)
+            yield self._outcome("swap", model, database, counts, {})
 
     def _levels(self, problem: Problem) -> dict[str, Tensor]:
         with problem.stage("levels", problem.rows + 2 * len(blocks(problem.model))) as advance:
@@ -73,7 +99,9 @@ class Ziplm(Method):
             own = take_levels(problem.model, statistics, damping=self.damping, ratio=self.ratio, progress=advance)
         return own.to_tensors()
 
-    def _outcome(self, stage: str, model: PreTrainedModel, database: LevelDatabase, counts: Counts) -> Compression:
+    def _outcome(
+        self, stage: str, model: PreTrainedModel, database: LevelDatabase, counts: Counts, tables: Tables
+    ) -> Compression:
         """The model with so many units a sublayer, each with the weights of its level, and what was done to each."""
         report: list[dict[str, Any]] = []
         for block in blocks(model):
@@ -93,7 +121,7 @@ class Ziplm(Method):
                     "layer": block.layer, "sublayer": sublayer, "status": status, "units": left,
                     "error_before": None, "error_after": error, "largest_scale": None, "damping": damping,
                 })  # fmt: skip
-        return Compression(stage, database.masks(model, counts), database.weights(model, counts), report)
+        return Compression(stage, database.masks(model, counts), database.weights(model, counts), report, tables)
 
 
 def some(batches: Any, examples: int) -> list[Batch]:

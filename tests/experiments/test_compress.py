@@ -85,11 +85,34 @@ def test_a_record_of_every_method(folder: Path, name: str) -> None:
     if name == "flap":  # biases make up for units that are gone
         kept = table(folder, record, "kept").groupby("layer")[["kept", "total"]].apply(lambda own: own.kept < own.total)
         assert len(changed) == kept.sum()
+    written = folder / "compress" / record["run_id"] / "tables"
+    tables = {path.stem for path in written.glob("*.csv")} - {"stages", "refit", "kept", "latency"}
+    assert tables == ({"levels", "search"} if name == "ziplm" else set())
     if name == "ziplm":
         more = int((changed.damping > 0.01).sum())
         assert record["metrics"]["sublayers_with_more_damping"] == more and (changed.damping >= 0.01).all()
     if name == "kprune":
         assert record["metrics"]["directions_dropped"] == 0
+
+
+def test_what_ziplm_knows_of_levels_and_its_search_is_in_the_record(folder: Path) -> None:
+    """Whether the levels were computed by this run or come from the cache."""
+    own = [*SMALL, f"run.folder={folder}", "method=ziplm", "method.options.search_steps=6"]
+    records = [perform("compress", *own, f"constraint={share}") for share in (0.37, 0.62)]
+    assert len(list(folder.glob("cache/levels/*"))) == 1
+    first, second = (table(folder, record, "levels") for record in records)
+    assert first.equals(second)
+    of_one = first[(first.layer == 0) & (first.sublayer == "ffn")]
+    assert of_one.units.iloc[0] == first.units.max() and of_one.units.iloc[-1] == 0
+    assert of_one.measured_error.iloc[0] == 0 and of_one.damped_error.is_monotonic_increasing
+    assert of_one.measured_error.iloc[-1] == pytest.approx(1, abs=1e-5) and (first.damping == 0.01).all()
+    assert (first.measured_error <= first.damped_error * (1 + 1e-5)).all()
+    text = (folder / "compress" / records[0]["run_id"] / "tables" / "levels.csv").read_text()
+    assert max(len(cell.lstrip("0.-")) for line in text.splitlines()[1:] for cell in line.split(",")) <= 10
+    refit = table(folder, records[0], "refit").merge(first, on=["layer", "sublayer", "units"])
+    assert refit.error_after.to_numpy() ** 2 == pytest.approx(refit.measured_error, rel=1e-4, abs=1e-9)
+    steps = table(folder, records[0], "search")
+    assert steps.best.iloc[-1] == steps.divergence.min() and steps.step.max() <= 6 and steps.accepted.iloc[0]
 
 
 def test_records_are_ranked_and_compared_pair_by_pair(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,6 +152,18 @@ def test_stages_combine(folder: Path, refine: str, refit: str, stages: list[str]
     assert table(folder, record, "stages").stage.tolist() == stages
     assert (record["metrics"]["refine"], record["metrics"]["refit"]) == (refine, refit)
     assert record["sparsity"]["achieved_macs"] >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("method", "stages"), [("ziplm", ["stitch", "search", "swap"]), ("kprune", ["search", "swap"])]
+)
+def test_swaps_after_a_method_that_fits_weights_itself(folder: Path, method: str, stages: list[str]) -> None:
+    record = perform("compress", *SMALL, f"run.folder={folder}", f"method={method}", "refine=swap", "constraint=0.45")
+    assert table(folder, record, "stages").stage.tolist() == ["dense", *stages]
+    assert (record["metrics"]["refine"], record["metrics"]["refit"]) == ("swap", "by the method")
+    assert record["metrics"]["seconds_swap"] > 0 and record["metrics"]["sublayers_refitted"] > 0
+    kept, refit = table(folder, record, "kept"), table(folder, record, "refit")
+    assert kept.kept.sum() == refit.units.sum()
 
 
 def test_a_finished_run_whose_weights_are_gone_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,8 +274,9 @@ def test_all_methods_draw_from_the_rows_that_have_a_label(tmp_path: Path) -> Non
     assert drawn[0][:2] == (20, 36) and drawn[0] == drawn[1]
 
 
-def test_a_uniform_shape(folder: Path) -> None:
-    record = perform("compress", *SMALL, f"run.folder={folder}", "method=flap", "uniform=true")
+@pytest.mark.parametrize("method", ["flap", "ziplm", "kprune"])
+def test_a_uniform_shape(folder: Path, method: str) -> None:
+    record = perform("compress", *SMALL, f"run.folder={folder}", f"method={method}", "uniform=true")
     kept = table(folder, record, "kept")
     assert kept.groupby("unit").kept.nunique().tolist() == [1, 1]
 

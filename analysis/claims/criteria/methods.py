@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from analysis.claims.claim import Outcome
 from analysis.claims.criteria.curves import curves_of, pairs
@@ -17,13 +18,16 @@ from analysis.intervals.row_errors import difference, stage_score, stage_scores
 
 
 @criterion
-def better(group: Group, journal: Journal, *, first: Mapping[str, str], second: Mapping[str, str]) -> list[Outcome]:
-    """Points of one way of pruning over another, the mean over budgets."""
+def better(group: Group, journal: Journal, *, first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Outcome]:
+    """Points of one way of pruning over another, the mean over budgets, and over methods where no one is named."""
     outcomes = []
     for task, both in method_pairs(group.records, first, second).items():
         scores = [(stage_score(one, journal, last=True), stage_score(other, journal, last=True)) for one, other in both]
         own = [one for one, _ in both]
-        outcomes.append(Outcome(of_pairs([(teacher_of(one), one.seed) for one in own], scores), _at(own), task))
+        note = _at(own)
+        if "method" not in first:
+            note = f"{', '.join(sorted({str(one.metrics['method']) for one in own}))} {note}"
+        outcomes.append(Outcome(of_pairs([(teacher_of(one), one.seed) for one in own], scores), note, task))
     return outcomes
 
 

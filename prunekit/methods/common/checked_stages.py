@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from prunekit.methods.common.method import Compression, Method
 from prunekit.methods.common.options import file_of
 from prunekit.methods.common.problem import Problem
+from prunekit.methods.common.stage_tables import check_tables
 from prunekit.models.blocks import describe
 from prunekit.support.errors import UserError
 
@@ -21,9 +22,10 @@ def checked_stages(name: str, method: Method, problem: Problem) -> Iterator[Comp
 
     Raises:
         UserError: as :meth:`Method.compress`; no stage, what is no stage, masks of another model, a name that another
-            stage or the whole model has (scores are recorded by it), or a result over the budget.
+            stage or the whole model has (scores are recorded by it), a table that no record has, or a result over the
+            budget.
     """
-    where, seen = file_of(name), {WHOLE: "the whole model"}
+    where, seen, tables = file_of(name), {WHOLE: "the whole model"}, set[str]()
     layout, last = describe(problem.model), None
     stages: object = method.compress(problem)
     if not isinstance(stages, Iterable):
@@ -40,6 +42,8 @@ def checked_stages(name: str, method: Method, problem: Problem) -> Iterator[Comp
             )
         seen[last.stage] = "one before it"
         last.masks.check(layout, batched=False)
+        check_tables(where, last.tables, tables)
+        tables |= last.tables.keys()
         yield last
     if last is None:
         raise UserError(f"{where}: compress yields nothing, it should yield a Compression a stage")

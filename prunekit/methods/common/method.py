@@ -32,6 +32,9 @@ class Compression:
     matter."""
     report: list[dict[str, Any]] = field(default_factory=list)
     """A row a sublayer, as the table ``refit`` has them; empty where nothing was fitted."""
+    tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Rows of tables that the record has from this stage on, by name, as ``OF_METHODS`` of
+    :mod:`prunekit.runs.schema.verbs.compress` has them; none where a method knows no more than its masks say."""
 
     def smaller(self, model: PreTrainedModel) -> PreTrainedModel:
         """The physically smaller copy of the whole model."""

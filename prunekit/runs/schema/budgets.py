@@ -25,6 +25,7 @@ def under_a_budget(
     requested: str,
     settings: tuple[Field, ...] = (),
     metrics: tuple[Field, ...] = (),
+    tables: tuple[TableSchema, ...] = (),
 ) -> VerbSchema:
     """The schema of such a verb.
 
@@ -34,6 +35,7 @@ def under_a_budget(
         requested: the budget's share in ``sparsity``, its alternatives separated by ``|``.
         settings: beside constraint and number of calibration examples.
         metrics: beside scores, what remains, and seconds.
+        tables: beside stages, report, units kept and latencies.
     """
     stage = (
         Field("stage", "str", stages),
@@ -76,6 +78,7 @@ def under_a_budget(
             ),
             KEPT,
             LATENCY,
+            *tables,
         ),
         answers=(AnswerSchema("evaluation", "the model after each stage", ("stage",)),),
         settings=Fields(

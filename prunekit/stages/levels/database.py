@@ -55,13 +55,14 @@ class LevelDatabase:
         return weights
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row a level: ``layer``, ``sublayer``, ``units``; ``damped_error``, what the search adds up, and ``error``,
-        the mean squared error of the output on the calibration tokens, both as shares of the mean squared output
-        without bias; and the ``damping`` that was needed."""
+        """A row a level, as the table ``levels`` of records has them: ``layer``, ``sublayer``, ``units``;
+        ``damped_error``, what the search adds up, and ``measured_error``, the mean squared error of the output on the
+        calibration tokens, both as shares of the mean squared output without bias; and the ``damping`` that was
+        needed."""
         return [
             {
                 "layer": int(place.partition(".")[0]), "sublayer": place.partition(".")[2], "units": int(count),
-                "damped_error": float(damped / power), "error": float(measured / power),
+                "damped_error": float(damped / power), "measured_error": float(measured / power),
                 "damping": float(levels.damping),
             }
             for place, levels in self.sublayers.items()

@@ -24,10 +24,12 @@ class Stitched:
     """Levels that fit a budget."""
 
     counts: Counts
-    loss: float | None
+    divergence: float | None
     """What the judge says of them; None where nobody was asked."""
     steps: list[dict[str, Any]]
-    """A row a judged model: ``step`` (0 for the starts), ``loss``, ``taken``: whether the search went on from it."""
+    """A row a judged model, as the table ``search`` of records has them: ``tried`` (candidates until then, from 1),
+    ``step`` (0 for the starts), ``divergence``, ``accepted``: whether the search went on from it, ``best`` until then.
+    """
 
 
 class Stitching:
@@ -83,7 +85,7 @@ def search_levels(
 
     Args:
         stitching: with a limit that some levels fit.
-        judge: what a model with these levels loses.
+        judge: how far the predictions of a model with these levels are from the whole model's.
         steps: models that are judged after the starts; 0 asks nobody and takes errors as they are.
         seed: of the random factors.
         progress: called with the number of steps done since the last call.
@@ -95,33 +97,36 @@ def search_levels(
     generator = np.random.default_rng(seed)
     judged: dict[tuple[int, ...], float] = {}
     rows: list[dict[str, Any]] = []
-    best, loss, at = counts, np.inf, np.ones(len(stitching.places))
+    best, least, at = counts, np.inf, np.ones(len(stitching.places))
+    tried = 0
 
     def judged_now(step: int, sensitivities: np.ndarray) -> bool:
         """Whether the levels of these sensitivities had not been judged before."""
-        nonlocal best, loss, at
+        nonlocal best, least, at, tried
+        tried += 1
         levels = stitching.stitch(sensitivities)
         assert levels is not None
         key = tuple(levels.values())
         if key in judged:
             return False
         judged[key] = judge(levels)
-        taken = judged[key] < loss
-        rows.append({"step": step, "loss": judged[key], "taken": taken})
-        if taken:
-            best, loss, at = levels, judged[key], sensitivities
+        accepted = judged[key] < least
+        if accepted:
+            best, least, at = levels, judged[key], sensitivities
+        rows.append({
+            "tried": tried, "step": step, "divergence": judged[key], "accepted": accepted, "best": float(least),
+        })  # fmt: skip
         return True
 
     for start in (np.ones(len(at)), 1 / np.maximum(stitching.power, 1e-300)):
         judged_now(0, start)
-    step, tries = 0, 0
+    step, starts = 0, tried
     changed = max(1, round(CHANGED * len(at)))
-    while step < steps and tries < 20 * steps:
-        tries += 1
+    while step < steps and tried - starts < 20 * steps:
         factors = np.ones(len(at))
         places = generator.choice(len(at), changed, replace=False)
         factors[places] = np.exp(SPREAD * generator.standard_normal(changed))
         if judged_now(step + 1, at * factors):
             step += 1
             progress(1)
-    return Stitched(best, float(loss), rows)
+    return Stitched(best, float(least), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,8 +31,6 @@ class SublayerLevels:
     """L, (feature, feature), lower triangle."""
     moments: Tensor
     """B, (d, feature)."""
-    scores: Tensor
-    """What each unit cost when it went, (unit,), float64, in the order of ``order``."""
     counts: Tensor
     """Numbers of units of the levels in the table of errors, (level,), falling from all to 0."""
     damped: Tensor
@@ -42,6 +41,8 @@ class SublayerLevels:
     """Mean over the calibration tokens of the squared output without its bias, (), float64."""
     damping: Tensor
     """Share of the mean of H's diagonal that was added to it, (), float64."""
+    added: Tensor
+    """How much that is, (), float64."""
 
     @property
     def units(self) -> int:
@@ -67,6 +68,14 @@ class SublayerLevels:
         stays = _features(self.order.flip(0)[:count], self.size)
         return solved[:, stays.argsort()]
 
+    def quadratic(self) -> Quadratic:
+        """What all of this was made of, to rounding of the factor."""
+        factor, moments = self.factor.double(), self.moments.double()
+        back = _features(self.order.flip(0), self.size).argsort()
+        weight = torch.linalg.solve_triangular(factor, moments, upper=False, left=False)
+        hessian = factor @ factor.T
+        return Quadratic(hessian[back][:, back], weight[:, back], float(self.added), float(self.damping))
+
     def tensors(self) -> dict[str, Tensor]:
         """All of it by name; :class:`SublayerLevels` of these is the same again."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -86,14 +95,30 @@ def sublayer_levels(
         size: features of a unit.
         ratio: as :func:`levels_of`.
     """
-    gone = removal(quadratic, size)
-    stays = _features(gone.order.flip(0), size)
+    order = removal(quadratic, size).order
+    power = (weight.double() @ products * weight.double()).sum() / max(tokens, 1)
+    precision = torch.promote_types(weight.dtype, torch.float32)
+    return levels_in_order(quadratic, order, levels_of(len(order), ratio, every=size > 1), size, power, precision)
+
+
+def levels_in_order(
+    quadratic: Quadratic, order: Tensor, counts: Sequence[int], size: int, power: Tensor, precision: torch.dtype
+) -> SublayerLevels:
+    """The levels of a sublayer whose units go in a given order.
+
+    Args:
+        order: units, (unit,), the first to go first.
+        counts: numbers of units in the table of errors.
+        size: features of a unit.
+        power: of the output, see :class:`SublayerLevels`.
+        precision: of factor and moments.
+    """
+    stays = _features(order.flip(0), size)
     ordered = quadratic.hessian[stays][:, stays]
     factor = torch.linalg.cholesky(ordered)
     moments = torch.linalg.solve_triangular(factor, quadratic.weight[:, stays].matmul(ordered).T, upper=False).T
-    units, whole = len(gone.order), quadratic.weight[:, stays]
+    whole = quadratic.weight[:, stays]
     lost = moments.square().sum(0).flip(0).cumsum(0).flip(0) / 2
-    counts = levels_of(units, ratio, every=size > 1)
     damped, measured = [], []
     for count in counts:
         kept = count * size
@@ -103,12 +128,10 @@ def sublayer_levels(
         damped.append(error)
         # the quadratic without what damping adds to it: λ ‖W' - W‖² / 2
         measured.append((error - quadratic.added / 2 * difference).clamp_min(0))
-    power = (weight.double() @ products * weight.double()).sum() / max(tokens, 1)
-    precision = torch.promote_types(weight.dtype, torch.float32)
     return SublayerLevels(
-        order=gone.order, factor=factor.to(precision), moments=moments.to(precision).contiguous(),
-        scores=gone.scores, counts=torch.tensor(counts), damped=torch.stack(damped), measured=torch.stack(measured),
-        power=power, damping=torch.tensor(quadratic.damping, dtype=torch.float64),
+        order=order, factor=factor.to(precision), moments=moments.to(precision).contiguous(),
+        counts=torch.tensor(counts), damped=torch.stack(damped), measured=torch.stack(measured), power=power,
+        **{name: torch.tensor(getattr(quadratic, name), dtype=torch.float64) for name in ("damping", "added")},
     )  # fmt: skip
 
 

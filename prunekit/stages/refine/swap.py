@@ -72,7 +72,14 @@ def exchanged(products: Tensor, weight: Tensor, kept: Tensor, size: int, where: 
         kept: bool, (unit,), some of them but not all.
         size: features of a unit.
     """
-    swept = Swept(damped(products), weight, kept, size, where)
+    solvable = damped(products)
+    swept = Swept(solvable, weight @ solvable, kept, size, where)
+    exchange(swept)
+    return swept.kept
+
+
+def exchange(swept: Swept) -> None:
+    """All exchanges that lower the error, until none of :data:`PATIENCE` in a row does."""
     failures = 0
     while failures < PATIENCE:
         gone = (~swept.kept).nonzero().flatten()
@@ -91,7 +98,6 @@ def exchanged(products: Tensor, weight: Tensor, kept: Tensor, size: int, where: 
         else:
             swept.flip(unit)
             failures += 1
-    return swept.kept
 
 
 def damped(products: Tensor) -> Tensor:
@@ -104,7 +110,18 @@ def damped(products: Tensor) -> Tensor:
 class Swept:
     """A damped XᵀX and W XᵀX swept on the features of the units that are kept."""
 
-    def __init__(self, products: Tensor, weight: Tensor, kept: Tensor, size: int, where: str) -> None:
+    def __init__(self, products: Tensor, moments: Tensor, kept: Tensor, size: int, where: str) -> None:
+        """
+        Args:
+            products: XᵀX, damped, float64, (feature, feature).
+            moments: of what is fitted with X, W XᵀX where that is X Wᵀ, (d, feature).
+            kept: bool, (unit,).
+            size: features of a unit.
+            where: the sublayer, for messages.
+
+        Raises:
+            UserError: products that cannot be solved for.
+        """
         self.kept, self.size = kept.clone(), size
         inside = kept.repeat_interleave(size)
         inner, outer = inside.nonzero().flatten(), (~inside).nonzero().flatten()
@@ -113,13 +130,13 @@ class Swept:
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             raise UserError(f"swap: the inputs of the {where} cannot be solved for, use refine=none") from None
         solved = inverse @ products[inner][:, outer]
-        moments = weight @ products
         self.matrix = torch.empty_like(products)
         self.matrix[inner[:, None], inner] = -inverse
         self.matrix[inner[:, None], outer] = solved
         self.matrix[outer[:, None], inner] = solved.T
         self.matrix[outer[:, None], outer] = products[outer][:, outer] - products[outer][:, inner] @ solved
-        self.columns = torch.empty_like(weight)
+        self.columns = torch.empty_like(moments)
+        """The fitted columns of what is kept, (d, feature); of what is gone, what is left of its moments."""
         self.columns[:, inner] = moments[:, inner] @ inverse
         self.columns[:, outer] = moments[:, outer] - moments[:, inner] @ solved
 

@@ -25,6 +25,7 @@ from prunekit.data.batches import Batch, to_device
 from prunekit.forward.checked_batches import checked_batches
 from prunekit.forward.replay import context, equal_length_groups, first_layer_input
 from prunekit.models.blocks import Block, describe
+from prunekit.stages.refine.swap import Swept, exchange
 from prunekit.stages.refit.least_squares import DAMPING, damped_change
 from prunekit.stages.refit.token_file import TokenFile
 from prunekit.support.errors import UserError
@@ -45,6 +46,30 @@ class Refit:
     error_after: float
     dropped: int = 0
     """Singular directions of FᵀF that the solution without damping leaves out, as the authors' code does."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of a sublayer with some features and their weights at hand, over all tokens."""
+
+    weight: Tensor
+    """Wᵀ, (feature, d), float64."""
+    products: Tensor
+    """FᵀF, (feature, feature), float64."""
+    moments: Tensor
+    """Fᵀ(what is missing to R* with W), (feature, d), float64."""
+    missing: float
+    """‖output - R*‖² with W."""
+    wanted: float
+    """‖R*‖²."""
+
+    def error(self, change: Tensor | None = None) -> float:
+        """‖output - R*‖ / ‖R*‖ with Wᵀ changed by (feature, d)."""
+        left = self.missing
+        if change is not None:
+            left -= 2 * float((change * self.moments).sum())
+            left += float((change * (self.products @ change)).sum())
+        return math.sqrt(max(left, 0.0) / max(self.wanted, 1e-300))
 
 
 class ResidualStreams:
@@ -91,6 +116,56 @@ class ResidualStreams:
             kept: features that stay, (kept,).
             damping: λ as a share of the mean of FᵀF's diagonal; None for the solution of least length without it.
         """
+        sums = self._sums(sublayer, now, whole, kept, exactly=damping is None)
+        before = sums.error()
+        if not len(kept):
+            return Refit(torch.empty(self.now.width, 0, dtype=self.now.dtype), "skipped: no units left", before, before)
+        dtype = output_projection(now, sublayer).weight.dtype
+        change, dropped = _solved(sums.products, sums.moments, sums.weight, damping)
+        if change is None:
+            return Refit(sums.weight.T.to(dtype), "skipped: no finite solution", before, before)
+        return Refit((sums.weight + change).T.to(dtype), "tuned", before, sums.error(change), dropped)
+
+    def exchange(
+        self, sublayer: str, now: Block, whole: Block, kept: Tensor, size: int, damping: float = DAMPING
+    ) -> tuple[Tensor, Refit]:
+        """Swaps within a sublayer while the damped error with the best weights for what is kept falls: what is kept
+        then, bool, (unit,), and those weights. λ is that of :meth:`refit` before the first swap.
+
+        Args:
+            now: the layer of the pruned model, this sublayer with all of its units.
+            kept: bool, (unit,).
+            size: features of a unit.
+            damping: λ as a share of the mean of FᵀF's diagonal.
+
+        Raises:
+            UserError: features that cannot be solved for (naming the sublayer).
+        """
+        device, inside = self.now.device, kept.repeat_interleave(size)
+        if kept.all() or not kept.any():
+            return kept, self.refit(sublayer, now, whole, inside.nonzero().flatten().to(device), damping)
+        sums = self._sums(sublayer, now, whole, torch.arange(len(inside), device=device))
+        products, weight = sums.products.cpu(), sums.weight.T.cpu()
+        diagonal = products.diagonal()
+        mean = float(diagonal[inside].mean()) or float(diagonal.mean()) or 1.0  # where what is kept never fires, or all
+        solvable = products + damping * mean * torch.eye(len(products), dtype=products.dtype)
+        moments = sums.moments.T.cpu() + weight @ solvable  # of what is to be fitted, and of what damping pulls to
+        swept = Swept(solvable, moments, kept, size, f"{sublayer} of layer {now.layer}")
+        exchange(swept)
+        stay = swept.kept.repeat_interleave(size)
+        before, after = (
+            sums.error((torch.where(mask, fitted, 0.0) - weight).T.to(device))
+            for mask, fitted in ((inside, weight), (stay, swept.columns))
+        )
+        new = swept.columns[:, stay].to(output_projection(now, sublayer).weight)
+        return swept.kept, Refit(new, "tuned", before, after)
+
+    def _sums(self, sublayer: str, now: Block, whole: Block, kept: Tensor, exactly: bool = False) -> Sums:
+        """Over all tokens; the whole model's states go on to the next sublayer.
+
+        Args:
+            exactly: in float64 from the features on.
+        """
         projection = output_projection(now, sublayer)
         weight = projection.weight[:, kept] if len(kept) else None
         bias = getattr(projection, "bias", None)
@@ -107,22 +182,15 @@ class ResidualStreams:
             if weight is not None:
                 features = features_of(now, sublayer, x)[..., kept].flatten(0, 1)
                 rest = rest - features @ weight.T
-                if damping is None:  # rounding of float32 would be inverted as if it were directions
+                if exactly:  # rounding of float32 would be inverted as if it were directions
                     features, rest = features.double(), rest.double()
                 products += features.T @ features
                 moments += features.T @ rest
             missing += float(rest.square().sum(dtype=torch.float64))
             wanted_squares += float(wanted.square().sum(dtype=torch.float64))
             self.whole.write(start, _normed(whole, sublayer, wanted).flatten(0, 1))
-        before = math.sqrt(missing / max(wanted_squares, 1e-300))
-        if weight is None:
-            return Refit(torch.empty(width, 0, dtype=self.now.dtype), "skipped: no units left", before, before)
-        change, dropped = _solved(products, moments, weight.double().T, damping)
-        if change is None:
-            return Refit(weight.clone(), "skipped: no finite solution", before, before)
-        left = missing - 2 * float((change * moments).sum()) + float((change * (products @ change)).sum())
-        after = math.sqrt(max(left, 0.0) / max(wanted_squares, 1e-300))
-        return Refit((weight.double() + change.T).to(weight.dtype), "tuned", before, after, dropped)
+        at_hand = moments if weight is None else weight.double().T
+        return Sums(at_hand, products, moments, missing, wanted_squares)
 
     def advance(self, sublayer: str, now: Block) -> None:
         """Take the pruned model's states through a sublayer that is as it stays."""

@@ -216,3 +216,11 @@ def kept_by_threshold(
     kept[order[:fitting]] = True
     start = sum(len(knowledge[one]) for one in places[: places.index(place)])
     return kept[start : start + len(knowledge[place])]
+
+
+def of_most_knowledge(knowledge: Tensor, number: int) -> Tensor:
+    """So many units of a sublayer, those that know most, or all where there are fewer; of equal ones the first. Bool,
+    (unit,)."""
+    kept = torch.zeros(len(knowledge), dtype=torch.bool)
+    kept[knowledge.cpu().argsort(descending=True, stable=True)[:number]] = True
+    return kept

@@ -44,7 +44,7 @@ def uniform_search(
         fits[:-1] = False
     if not fits.any():
         least = float((heads[-1:] if all_heads else heads[1:]).min(initial=np.inf) + neurons[1:].min(initial=np.inf))
-        raise budget.out_of_reach(model, least, _least(all_heads))
+        raise budget.out_of_reach(model, least, smallest_shape(all_heads))
     value = np.where(fits, worth[0][1:, None] + worth[1][None, 1:], -np.inf)
     numbers = np.unravel_index(int(value.argmax()), value.shape)
     return best_of_each(checked, masks, int(numbers[0]) + 1, int(numbers[1]) + 1)
@@ -63,18 +63,27 @@ def uniform_share(
         UserError: a model without heads or without neurons, a constraint below what one head (or all) and one neuron a
             layer cost.
     """
-    masks = Masks.ones(describe(model))
-    heads, neurons = _costs(model, budget, masks)
+    return best_of_each(scores, Masks.ones(describe(model)), *share_numbers(model, budget, all_heads=all_heads))
+
+
+def share_numbers(model: PreTrainedModel, budget: Budget, *, all_heads: bool = False) -> tuple[int, int]:
+    """Heads and neurons of every layer of :func:`uniform_share`, which no scores decide.
+
+    Raises:
+        UserError: as there.
+    """
+    heads, neurons = _costs(model, budget, Masks.ones(describe(model)))
     limit = budget.limit(model) * (1 + 1e-12)
     most_heads, most_neurons = len(heads) - 1, len(neurons) - 1
     for number in range(most_neurons, 0, -1):
         own = most_heads if all_heads else max(1, round(number / most_neurons * most_heads))
         if heads[own] + neurons[number] <= limit:
-            return best_of_each(scores, masks, own, number)
-    raise budget.out_of_reach(model, float(heads[-1 if all_heads else 1] + neurons[1]), _least(all_heads))
+            return own, number
+    raise budget.out_of_reach(model, float(heads[-1 if all_heads else 1] + neurons[1]), smallest_shape(all_heads))
 
 
-def _least(all_heads: bool) -> str:
+def smallest_shape(all_heads: bool) -> str:
+    """What there is no room for in a budget that no uniform shape fits."""
     return "all heads and a neuron in every layer" if all_heads else "a head and a neuron in every layer"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.support.claims import claim_of, rulings
 from tests.support.records import cofi, methods, michel
 from tests.support.records.frame import MINILM, add_answers
 
-CLAIMS = ("ziplm", "kprune", "local search", "weights", "stepwise", "fisher", "cofi and ziplm")
+CLAIMS = ("ziplm", "kprune", "local search", "weights", "uniform", "stepwise", "fisher", "cofi and ziplm")
 ZIPLM: dict[str, Any] = {"first": {"method": "ziplm"}, "second": {"method": "fisher"}}
 WEIGHTS: dict[str, Any] = {"first": {"method": "fisher", "refit": "weights"},
                            "second": {"method": "fisher", "refit": "scales"}}  # fmt: skip
@@ -181,7 +182,8 @@ def test_what_is_judged_was_stated_before() -> None:
     """Whoever moves a margin, a side or what is resampled says so here as well."""
     stated = [(claim.side, claim.margin, claim.resample, claim.unit) for claim in papers.read("methods").claims]
     draws, teachers, seeds = (("above", 0, resample, "points") for resample in ("draws", "teachers", "seeds"))
-    assert stated == [draws, draws, draws, draws, teachers, seeds, seeds]
+    uniform = ("at least", 0, "draws", "points")
+    assert stated == [draws, draws, draws, draws, uniform, teachers, seeds, seeds]
 
 
 def test_of_what_is_configured_beside_the_most_pairs_count(tmp_path: Path) -> None:
@@ -204,6 +206,33 @@ def test_refits_are_of_the_same_masks(tmp_path: Path) -> None:
     [ruling] = rulings("methods.better", group(tmp_path), **WEIGHTS)
     assert ruling.outcome.effect.value == pytest.approx(100 * 0.4 * 0.065)
     assert ruling.outcome.effect.main.runs == 3 and ruling.outcome.note == "at 30, 50 % of the MACs"
+
+
+@pytest.mark.parametrize(
+    ("cost", "verdict"), [(0.06, "does not hold"), (-0.06, "holds"), (0.0, "undecided")]
+)  # fmt: skip
+def test_a_uniform_shape_is_judged_against_the_free_one_of_the_same_method(
+    tmp_path: Path, cost: float, verdict: str
+) -> None:
+    """Mean over methods and budgets of a draw; a method with one shape, other options or all heads is in no pair."""
+    for seed, method, constraint in product(range(3), ("fisher", "ziplm"), (0.3, 0.5)):
+        own: dict[str, Any] = {"constraint": constraint, "seed": seed}
+        more = cost * (1.5 if method == "ziplm" else 0.5) + 0.001 * seed
+        methods.run(tmp_path, MINILM, method, loss=0.1 * constraint, **own)
+        methods.run(tmp_path, MINILM, method, loss=0.1 * constraint + more, uniform=True, **own)
+    for how in ({"options": {"ratio": 0.8}}, {"all_heads": True}, {"seed": 7}):
+        methods.run(tmp_path, MINILM, "ziplm", loss=0.9, uniform=True, constraint=0.3, **how)
+    methods.run(tmp_path, MINILM, "flap", loss=0.5, uniform=True, constraint=0.3)
+    row = judged(tmp_path).loc["uniform"]
+    assert row["verdict"].startswith(verdict) and row["n"] == "3 draws, 872 rows"
+    assert float(row["estimate"]) == pytest.approx(-100 * (cost + 0.001), rel=1e-6)
+    assert "(fisher, ziplm at 30, 50 % of the MACs)" in row[OURS]
+    [pairs] = method_pairs(load([tmp_path], Journal()), {"uniform": True}, {"uniform": False}).values()
+    assert len(pairs) == 12 and all(
+        (one.config["uniform"], other.config["uniform"]) == (True, False)
+        and one.metrics["method"] == other.metrics["method"] and not one.config["all_heads"]
+        for one, other in pairs
+    )  # fmt: skip
 
 
 def test_scores_anew_are_compared_share_by_share_over_teachers(tmp_path: Path) -> None:

@@ -11,9 +11,12 @@ import torch
 
 import prunekit
 from prunekit.methods.common.checked_stages import checked_stages
+from prunekit.methods.common.chosen import chosen_stages
 from prunekit.methods.common.compression import compressions
 from prunekit.methods.common.method import Compression, Method
 from prunekit.methods.common.problem import Problem
+from prunekit.methods.common.registry import method
+from prunekit.methods.common.stage_tables import recorded
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.stages.search.budget import Budget
@@ -76,6 +79,42 @@ def test_names_by_which_scores_are_recorded(stages: list[Any], message: str) -> 
 def test_what_is_no_stage(given: Any, message: str) -> None:
     with pytest.raises(UserError, match=f"^{re.escape(f'prunekit/methods/mine.py: {message}')}$"):
         stages_of(given)
+
+
+def test_a_method_has_uniform_shapes_only_if_it_says_so() -> None:
+    with pytest.raises(UserError, match=r"^uniform: method=mine has no uniform shape, use uniform=false$"):
+        chosen_stages("mine", Yields([]), "auto", "auto", uniform=True)
+    assert chosen_stages("mine", Yields([]), "auto", "auto", uniform=False) == ("none", "none")
+    assert chosen_stages("ziplm", method("ziplm"), "auto", "auto", uniform=True) == ("none", "none")
+
+
+LEVEL = {"layer": 0, "sublayer": "ffn", "units": 3, "damped_error": 0.2, "measured_error": 0.1, "damping": 0.01}
+OF_METHODS = "prunekit/runs/schema/verbs/compress.py"
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ([{"lewels": [LEVEL]}], "compress hands a table 'lewels', a method can hand levels, search; another one goes "
+                                f"into OF_METHODS of {OF_METHODS}"),
+        ([{"kept": [LEVEL]}], "compress hands a table 'kept', a method can hand levels, search; another one goes into "
+                              f"OF_METHODS of {OF_METHODS}"),
+        ([{"levels": [LEVEL]}, {"levels": [LEVEL]}], "compress hands the table levels twice, hand it with one stage"),
+        ([{"levels": [LEVEL | {"units": 2.5}]}], "compress, table levels, row 0, column units: 2.5 is not a whole "
+                                                 "number, right would be units that are left (a whole number)"),
+        ([{"levels": []}], "compress, table levels: no rows"),
+    ],
+)  # fmt: skip
+def test_tables_that_no_record_has(tables: list[Any], message: str) -> None:
+    stages = [Compression(str(at), left(12), tables=own) for at, own in enumerate(tables)]
+    with pytest.raises(UserError, match=f"^{re.escape(f'prunekit/methods/mine.py: {message}')}$"):
+        stages_of(stages)
+    assert stages_of([Compression("a", left(12), tables={"levels": [LEVEL]}), Compression("b", left(12))]) == ["a", "b"]
+
+
+def test_tables_are_recorded_with_six_digits() -> None:
+    row = {"a": 0.123456789, "b": 1234567.8, "c": 3, "d": None, "e": True, "f": "x"}
+    assert recorded([row]) == [{"a": 0.123457, "b": 1234570.0, "c": 3, "d": None, "e": True, "f": "x"}]
 
 
 def test_masks_of_another_model() -> None:

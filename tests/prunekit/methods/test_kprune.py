@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,8 +22,11 @@ from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.stages.search.budget import Budget
+from prunekit.stages.search.uniform import uniform_share
+from prunekit.stages.units import UnitTensors
 from prunekit.support.errors import UserError
 from tests.support.families import HEADS, HIDDEN, LAYERS, NEURONS, batch_for, logits, one_by_one, tiny
+from tests.support.importance import made_up
 
 LENGTH = 9
 PREDICTIVE, REPRESENTATIONAL, MU, TEMPERATURE, DAMPING = 0.7, 3e-3, 5.0, 2.0, 0.02
@@ -37,6 +41,30 @@ def compressed(model: PreTrainedModel, batches: list[Any], constraint: float, **
     return last
 
 
+def inputs_of(model: PreTrainedModel, rows: list[dict[str, Tensor]]) -> dict[tuple[int, str], Tensor]:
+    """Of every output projection, over all tokens; and of every LayerNorm, the residual stream after a sublayer,
+    as ``norm attention`` and ``norm ffn``; and of every layer as ``in``."""
+    seen: dict[tuple[int, str], list[Tensor]] = {}
+    with ExitStack() as hooks, torch.no_grad():
+
+        def watch(block: Block, name: str, module: Any) -> None:
+            def before(_module: Any, inputs: Any, kwargs: Any) -> None:
+                x = inputs[0] if inputs else kwargs["hidden_states"]
+                seen.setdefault((block.layer, name), []).append(x[0].clone())
+
+            hooks.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
+
+        for block in blocks(model):
+            for name, module in (
+                ("attention", block.o), ("ffn", block.ffn_out), ("norm attention", block.attention_norm),
+                ("norm ffn", block.ffn_norm), ("in attention", block.module), ("in ffn", block.ffn_in),
+            ):  # fmt: skip
+                watch(block, name, module)
+        for row in rows:
+            model(**row)
+    return {place: torch.cat(parts) for place, parts in seen.items()}
+
+
 class Plain:
     """The same, written out. A unit that is gone has columns of zeros."""
 
@@ -47,6 +75,7 @@ class Plain:
         constraint: float,
         released: bool,
         cost: dict[str, int] | None = None,
+        numbers: dict[str, int] | None = None,
     ) -> None:
         self.whole, self.now, self.rows, self.released = model, copy.deepcopy(model), rows, released
         size = HIDDEN // HEADS
@@ -66,6 +95,8 @@ class Plain:
                     break
                 spent += self.cost[unit[1]]
                 kept += [unit[2]] if unit[:2] == place else []
+            if numbers is not None:
+                kept = [unit[2] for unit in ranked if unit[:2] == place][: numbers[place[1]]]
             self.kept[place] = sorted(kept)
             self.left -= len(kept) * self.cost[place[1]]
             self.fit(place)
@@ -75,7 +106,7 @@ class Plain:
         return block.o if sublayer == "attention" else block.ffn_out
 
     def scores(self, places: list[tuple[int, str]]) -> dict[tuple[int, str, int], float]:
-        own, gradients = self.inputs(self.now), self.gradients()
+        own, gradients = inputs_of(self.now, self.rows), self.gradients()
         scores = {}
         for layer, sublayer in places:
             weight, size = self.projection(self.now, layer, sublayer).weight.detach(), self.size[sublayer]
@@ -108,34 +139,11 @@ class Plain:
             stacked = {name: torch.stack([g.mean(0) for g in rows.split(32)]) for name, rows in stacked.items()}
         return stacked
 
-    def inputs(self, model: PreTrainedModel) -> dict[tuple[int, str], Tensor]:
-        """Of every output projection, over all tokens; and of every LayerNorm, the residual stream after a sublayer,
-        as ``norm attention`` and ``norm ffn``; and of every layer as ``in``."""
-        seen: dict[tuple[int, str], list[Tensor]] = {}
-        with ExitStack() as hooks, torch.no_grad():
-
-            def watch(block: Block, name: str, module: Any) -> None:
-                def before(_module: Any, inputs: Any, kwargs: Any) -> None:
-                    x = inputs[0] if inputs else kwargs["hidden_states"]
-                    seen.setdefault((block.layer, name), []).append(x[0].clone())
-
-                hooks.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
-
-            for block in blocks(model):
-                for name, module in (
-                    ("attention", block.o), ("ffn", block.ffn_out), ("norm attention", block.attention_norm),
-                    ("norm ffn", block.ffn_norm), ("in attention", block.module), ("in ffn", block.ffn_in),
-                ):  # fmt: skip
-                    watch(block, name, module)
-            for row in self.rows:
-                model(**row)
-        return {place: torch.cat(parts) for place, parts in seen.items()}
-
     def fit(self, place: tuple[int, str]) -> None:
         layer, sublayer = place
         size = self.size[sublayer]
         columns = [unit * size + at for unit in self.kept[place] for at in range(size)]
-        own, wanted = self.inputs(self.now), self.inputs(self.whole)[layer, f"norm {sublayer}"]
+        own, wanted = inputs_of(self.now, self.rows), inputs_of(self.whole, self.rows)[layer, f"norm {sublayer}"]
         projection = self.projection(self.now, layer, sublayer)
         target = wanted - own[layer, f"in {sublayer}"] - projection.bias
         features, before = own[place][:, columns], projection.weight[:, columns].T
@@ -169,6 +177,110 @@ def test_it_is_the_plain_loop(constraint: float, variant: str) -> None:
         torch.testing.assert_close(logits(result.smaller(model), batch), logits(plain.now, batch), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("all_heads", [False, True])
+def test_a_uniform_shape_keeps_the_share_of_other_methods_and_what_knows_most(all_heads: bool) -> None:
+    model = tiny("bert")
+    batches = [batch_for(model, 3, LENGTH, seed) for seed in range(2)]
+    budget = Budget(0.75, "mac", LENGTH)
+    nothing = UnitTensors(torch.zeros(LAYERS, HEADS), torch.zeros(LAYERS, NEURONS))
+    share = uniform_share(nothing, model, budget, all_heads=all_heads)
+    numbers = {"attention": int(share.heads["self"][0].sum()), "ffn": int(share.neurons[0].sum())}
+    plain = Plain(model, one_by_one(batches), 0.75, False, numbers=numbers)
+    problem = Problem(model, batches, budget, uniform=True, all_heads=all_heads)
+    [result] = list(
+        Kprune(
+            predictive=PREDICTIVE, representational=REPRESENTATIONAL, head_weight=MU, temperature=TEMPERATURE,
+            damping=DAMPING,
+        ).compress(problem)
+    )  # fmt: skip
+    assert {(layer, sublayer): mask[layer].nonzero().flatten().tolist()
+            for sublayer, mask in (("attention", result.masks.heads["self"]), ("ffn", result.masks.neurons))
+            for layer in range(LAYERS)} == plain.kept  # fmt: skip
+    assert 0 < numbers["ffn"] < NEURONS and (numbers["attention"] == HEADS) == all_heads
+    batch = batches[0]
+    torch.testing.assert_close(logits(result.smaller(model), batch), logits(plain.now, batch), rtol=1e-6, atol=1e-8)
+
+
+def damped_fit(
+    features: Tensor, wanted: Tensor, weight: Tensor, damping: Tensor, columns: Tensor
+) -> tuple[float, Tensor]:
+    """The weights W' (d, feature) of some columns, 0 in the others, with the least ‖F W'ᵀ - wanted‖² + λ ‖W' - W‖², and
+    that."""
+    pulled = damping.sqrt() * torch.eye(int(columns.sum()), dtype=torch.float64)
+    targets = torch.cat([wanted, pulled @ weight[:, columns].T])
+    fitted = torch.zeros_like(weight)
+    fitted[:, columns] = torch.linalg.lstsq(torch.cat([features[:, columns], pulled]), targets).solution.T
+    error = (features @ fitted.T - wanted).square().sum() + damping * (fitted - weight).square().sum()
+    return float(error), fitted
+
+
+def test_no_single_swap_is_left_after_swaps_and_the_weights_are_exact() -> None:
+    """Of every sublayer in its order, on the model as it is by then; so many units stay as the search left."""
+    model, now = tiny("bert"), copy.deepcopy(tiny("bert"))
+    batches = [batch_for(model, 8, LENGTH, seed) for seed in range(3)]
+    rows = one_by_one(batches)
+    problem = Problem(model, batches, Budget(0.5, "mac", LENGTH), refine="swap")
+    searched, swapped = list(Kprune(damping=DAMPING).compress(problem))
+    assert (searched.stage, swapped.stage) == ("search", "swap")
+    whole, exchanged = inputs_of(model, rows), 0
+    for report, block in zip(swapped.report, [one for one in blocks(now) for _ in range(2)], strict=True):
+        sublayer, layer = report["sublayer"], report["layer"]
+        size, projection = (HIDDEN // HEADS, block.o) if sublayer == "attention" else (1, block.ffn_out)
+        masks = [step.masks.heads["self"] if size > 1 else step.masks.neurons for step in (searched, swapped)]
+        start, found = (mask[layer] for mask in masks)
+        own = inputs_of(now, rows)
+        weight, bias = (projection.get_parameter(name).detach().clone() for name in ("weight", "bias"))
+        features, stream = own[layer, sublayer], whole[layer, f"norm {sublayer}"]
+        wanted = stream - own[layer, f"in {sublayer}"] - bias
+        squares = features.square().sum(0)
+        damping = DAMPING * squares[start.repeat_interleave(size)].mean()
+        solved = partial(damped_fit, features, wanted, weight, damping)
+        assert 0 < int(found.sum()) == int(start.sum())
+        reached, fitted = solved(found.repeat_interleave(size))
+        if not found.all():
+            assert reached <= solved(start.repeat_interleave(size))[0] * (1 + 1e-9)
+            for leaving in found.nonzero().flatten().tolist():
+                for joining in (~found).nonzero().flatten().tolist():
+                    other = found.clone()
+                    other[leaving], other[joining] = False, True
+                    assert solved(other.repeat_interleave(size))[0] >= reached * (1 - 1e-6)
+            exchanged += int((found & ~start).sum())
+        with torch.no_grad():
+            projection.get_parameter("weight").copy_(fitted)
+        after = float((features @ fitted.T - wanted).norm() / stream.norm())
+        old = weight.masked_fill(~start.repeat_interleave(size), 0.0)
+        before = float((features @ old.T - wanted).norm() / stream.norm())
+        assert (report["error_before"], report["error_after"]) == (pytest.approx(before), pytest.approx(after))
+    assert exchanged >= 3
+    batch = batches[0]
+    torch.testing.assert_close(logits(swapped.smaller(model), batch), logits(now, batch), rtol=1e-6, atol=1e-8)
+
+
+def test_where_no_swap_helps_the_weights_stay_those_of_the_search() -> None:
+    model = tiny("bert")
+    problem = Problem(model, [batch_for(model)], Budget(0.5, "mac", LENGTH), refine="swap")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prunekit.stages.refit.residual_refit.exchange", lambda swept: None)
+        searched, swapped = list(Kprune().compress(problem))
+    assert searched.weights.keys() == swapped.weights.keys()
+    for name, weight in searched.weights.items():
+        torch.testing.assert_close(swapped.weights[name], weight, rtol=1e-8, atol=1e-10)
+    pairs = zip(searched.report, swapped.report, strict=True)
+    assert all(one["error_after"] == pytest.approx(other["error_after"], rel=1e-6) for one, other in pairs)
+
+
+def test_latency_is_a_budget_of_uniform_shapes_alone() -> None:
+    model = tiny("bert")
+    table = made_up(model, {0: 1.0, HEADS: 5.0}, {0: 1.0, NEURONS: 7.0})
+    budget = Budget(0.6, "latency", LENGTH, table)
+    with pytest.raises(UserError, match="budget: method=kprune gives every unit its own cost, use budget=mac, budget="):
+        list(Kprune().compress(Problem(model, [batch_for(model)], budget)))
+    [result] = list(Kprune().compress(Problem(model, [batch_for(model)], budget, uniform=True)))
+    # a layer may take 7.2 of 12: 1 + 2 + 1 + 6 * 13 / 24 is 7.25, with 12 neurons it is 7
+    assert result.masks.heads["self"].sum(1).tolist() == [2] * LAYERS
+    assert result.masks.neurons.sum(1).tolist() == [12] * LAYERS
+
+
 def test_the_refit_is_worth_it_and_says_by_how_much() -> None:
     model = tiny("distilbert")
     report = compressed(model, [batch_for(model, 8, LENGTH, seed) for seed in range(3)], 0.5).report
@@ -198,11 +310,12 @@ def test_the_released_solution_counts_the_directions_that_it_leaves_out(dtype: t
     [
         ("albert", "mac", {}, "one layer cannot be fitted to the outputs of several"),
         ("bert", "mac", {"variant": "theirs"}, "method.options.variant: 'theirs'"),
+        ("bert", "mac", {"variant": "released"}, "refine: variant=released of kprune has no swaps"),
     ],
 )
 def test_what_it_cannot_do(family: str, kind: str, options: dict[str, Any], message: str) -> None:
     model = tiny(family)
-    problem = Problem(model, [batch_for(model)], Budget(0.5, kind, LENGTH))
+    problem = Problem(model, [batch_for(model)], Budget(0.5, kind, LENGTH), refine="swap")
     with pytest.raises(UserError, match=message):
         list(Kprune(**options).compress(problem))
 

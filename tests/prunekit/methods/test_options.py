@@ -67,6 +67,8 @@ def test_what_its_file_alone_does_not_say_is_left_to_the_class(
         ("fisher", "swap", "scales", ("swap", "scales")),
         ("fisher", "none", "auto", ("none", "scales")),
         ("flap", "swap", "auto", ("swap", "bias")),
+        ("ziplm", "swap", "auto", ("swap", "none")),
+        ("kprune", "swap", "auto", ("swap", "none")),
     ],
 )
 def test_swaps_are_followed_by_the_refit_that_they_are_judged_by(

@@ -15,19 +15,23 @@ import prunekit
 from prunekit.methods.common.compression import compressions
 from prunekit.methods.common.problem import Problem
 from prunekit.methods.common.registry import method, method_class, names
+from prunekit.methods.common.scored import ScoredMethod
 from prunekit.models.families.table import ENCODERS
 from prunekit.stages.refit.replaced import replaced
 from prunekit.stages.search.budget import Budget
 from tests.support.families import HIDDEN, LABELS, LAYERS, batch_for, tiny
 from tests.support.methods import LENGTH, SHARED, logits, outcome, rows_for
 
+QUICK = [
+    ("fisher", "bert", "swap", "weights"), ("ziplm", "bert", "swap", "none"), ("kprune", "bert", "swap", "none"),
+]  # fmt: skip
+
 
 def stage_cases() -> list[Any]:
-    """Every method with the stages that are not its own, on every family that it names; one of them is quick."""
+    """Every method with the stages that are not its own, on every family that it names; few of them are quick."""
     return [
         pytest.param(
-            name, family, refine, refit,
-            marks=() if (name, family, refine, refit) == ("fisher", "bert", "swap", "weights") else pytest.mark.slow,
+            name, family, refine, refit, marks=() if (name, family, refine, refit) in QUICK else pytest.mark.slow
         )
         for name in names()
         for own in [method_class(name)]
@@ -44,7 +48,7 @@ def test_any_stages_meet_the_budget_and_gated_is_removed(name: str, family: str,
     result = outcome(name, model, refine=refine, refit=refit)
     assert 0.3 < Budget(0.5, "mac", LENGTH).share(model, result.masks) <= 0.5
     gates = torch.cat([result.masks.heads["self"].flatten(), result.masks.neurons.flatten()])
-    assert bool(result.weights) == (refit in ("weights", "bias"))
+    assert bool(result.weights) == (refit in ("weights", "bias") or not issubclass(method_class(name), ScoredMethod))
     assert bool(((gates != 0) & (gates != 1)).any()) == (refit == "scales")
     with replaced(model, result.weights), prunekit.gated(model, result.masks):
         gated = logits(model)
@@ -52,14 +56,14 @@ def test_any_stages_meet_the_budget_and_gated_is_removed(name: str, family: str,
     torch.testing.assert_close(logits(result.smaller(model)), gated, rtol=0, atol=1e-10 * largest)
 
 
+@pytest.mark.parametrize("refinement", [0, -1])
 @pytest.mark.parametrize("name", names())
-def test_every_stage_counts_all_of_its_steps(name: str) -> None:
+def test_every_stage_counts_all_of_its_steps(name: str, refinement: int) -> None:
     model, told = tiny("bert"), dict[str, list[int]]()
 
     @contextmanager
     def stage(title: str, total: int = 0) -> Iterator[Any]:
-        assert title not in told
-        told[title] = [total, 0]
+        told.setdefault(title, [0, 0])[0] += total
 
         def advance(steps: int) -> None:
             told[title][1] += steps
@@ -68,7 +72,8 @@ def test_every_stage_counts_all_of_its_steps(name: str) -> None:
 
     own = method(name)
     batches, budget = rows_for(model, own.labels), Budget(0.5, "mac", LENGTH)
-    list(own.compress(Problem(model, batches, budget, refine=own.refinements[0], refit=own.refits[0], stage=stage)))
+    refine, refit = own.refinements[refinement], own.refits[0]
+    list(own.compress(Problem(model, batches, budget, refine=refine, refit=refit, stage=stage)))
     assert told and all(done == total for total, done in told.values()), told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,9 @@ from prunekit.methods.common.method import Compression
 from prunekit.methods.common.problem import Problem
 from prunekit.methods.ziplm import Ziplm, some
 from prunekit.models.blocks import blocks
+from prunekit.models.costs import cost
 from prunekit.models.gates import gated
+from prunekit.models.surgery import prune
 from prunekit.stages.levels.database import LevelDatabase, take_levels
 from prunekit.stages.refit.replaced import replaced
 from prunekit.stages.score.projection_inputs import input_statistics, projections
@@ -23,7 +26,7 @@ from prunekit.stages.search.budget import Budget
 from prunekit.support.cache import EntryKind
 from prunekit.support.errors import UserError
 from tests.support.families import HEADS, NEURONS, batch_for, logits, tiny
-from tests.support.second_order import best_weight
+from tests.support.second_order import best_weight, quadratic_error
 
 LENGTH = 9
 
@@ -165,7 +168,7 @@ def test_database_by_name_is_the_same_again() -> None:
     assert list(again.sublayers) == list(database.sublayers)
     assert again.rows() == database.rows()
     first = again.rows()[0]
-    assert (first["layer"], first["sublayer"], first["error"]) == (0, "attention", 0)
+    assert (first["layer"], first["sublayer"], first["measured_error"]) == (0, "attention", 0)
     assert len(again.rows()) == 11 * (5 + len(database.sublayers["0.ffn"].counts))
 
 
@@ -182,6 +185,64 @@ def test_the_search_is_judged_on_what_it_was_given() -> None:
         return float((whole.exp() * (whole - own)).sum(-1).mean())
 
     assert divergence(found) < divergence(start)
+
+
+def test_a_uniform_shape_is_the_best_of_all_by_error_and_then_by_divergence() -> None:
+    """All pairs of heads and neurons that are levels: cost and error of each from the model and its inputs."""
+    model, constraint = tiny("bert"), 0.5
+    batches, inputs = batches_for(model), inputs_of(model)
+    database = take_levels(model, input_statistics(model, batches, products=True))
+    lost: dict[tuple[str, int], float] = {}
+    for block in blocks(model):
+        for name, projection, _, size in projections(block):
+            x, weight = inputs[place := f"{block.layer}.{name}"], projection.get_parameter("weight").detach()
+            hessian = 2 * x.T @ x / len(x)
+            hessian += 0.01 * hessian.diagonal().mean() * torch.eye(len(hessian), dtype=torch.float64)
+            for count in database.sublayers[place].counts.tolist():
+                kept = database.sublayers[place].mask(count).repeat_interleave(size).nonzero().flatten().tolist()
+                best = best_weight(hessian, weight, kept)
+                lost[place, count] = quadratic_error(hessian, weight, best) / 2
+    errors, cheap = {}, constraint * cost(model, LENGTH).macs
+    for heads, neurons in itertools.product(range(1, HEADS + 1), database.sublayers["0.ffn"].counts.tolist()[:-1]):
+        counts = {place: heads if "attention" in place else neurons for place in database.sublayers}
+        if cost(prune(model, database.masks(model, counts)), LENGTH).macs <= cheap:
+            errors[heads, neurons] = sum(lost[place, count] for place, count in counts.items())
+
+    def shape(step: Compression) -> tuple[int, int]:
+        [heads], [neurons] = (set(mask.sum(1).tolist()) for mask in (step.masks.heads["self"], step.masks.neurons))
+        return heads, neurons
+
+    problem = Problem(model, batches, Budget(constraint, "mac", LENGTH), uniform=True)
+    start, found = list(Ziplm(search_examples=10_000).compress(problem))
+    assert len(errors) > 20 and shape(start) == min(errors, key=lambda one: errors[one])
+    whole = torch.cat([logits(model, batch) for batch in batches]).log_softmax(-1)
+    divergences = {}
+    for heads in {heads for heads, _ in errors}:
+        neurons = max(number for own, number in errors if own == heads)
+        counts = {place: heads if "attention" in place else neurons for place in database.sublayers}
+        small = Compression("", database.masks(model, counts), database.weights(model, counts)).smaller(model)
+        own = torch.cat([logits(small, batch) for batch in batches]).log_softmax(-1)
+        divergences[heads, neurons] = float((whole.exp() * (whole - own)).sum(-1).mean())
+    assert len(divergences) >= 3 and shape(found) == min(divergences, key=lambda one: divergences[one])
+    judged = sorted(row["divergence"] for row in found.tables["search"])
+    assert judged == pytest.approx(sorted(divergences.values()), rel=1e-6)
+
+
+def test_where_one_uniform_shape_fits_the_search_is_left_out_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    model = tiny("bert")
+    problem = Problem(model, batches_for(model), Budget(0.7, "mac", LENGTH), uniform=True, all_heads=True)
+    [step] = list(Ziplm().compress(problem))
+    assert step.stage == "stitch" and caplog.messages == ["search: left out, one uniform shape alone fits the budget"]
+    caplog.clear()
+    list(Ziplm(search_steps=0).compress(problem))
+    assert not caplog.messages
+
+
+def test_a_uniform_shape_out_of_reach_is_said_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ziplm, "_levels", lambda *_: 1 / 0)
+    model = tiny("bert")
+    with pytest.raises(UserError, match="leaves no room for a head and a neuron in every layer; it can go down to"):
+        list(Ziplm().compress(Problem(model, batches_for(model), Budget(0.05, "mac", LENGTH), uniform=True)))
 
 
 def test_some_batches() -> None:

@@ -21,9 +21,9 @@ def levels(counts: list[int], generator: np.random.Generator) -> SublayerLevels:
     errors = np.concatenate([[0.0], generator.exponential(1.0, len(counts) - 1).cumsum()])
     none = torch.zeros(0)
     return SublayerLevels(
-        order=torch.arange(counts[0]), factor=none, moments=none, scores=none, counts=torch.tensor(counts),
+        order=torch.arange(counts[0]), factor=none, moments=none, counts=torch.tensor(counts),
         damped=torch.from_numpy(errors), measured=torch.from_numpy(errors),
-        power=torch.tensor(errors[-1] * generator.uniform(0.5, 1.5)), damping=none,
+        power=torch.tensor(errors[-1] * generator.uniform(0.5, 1.5)), damping=none, added=none,
     )  # fmt: skip
 
 
@@ -90,13 +90,21 @@ def test_the_search_goes_to_what_the_judge_likes() -> None:
     ))  # fmt: skip
     asked.clear()
     found = search_levels(stitching, judge, 30, seed=0)
-    assert found.loss is not None
-    assert found.loss == judge(found.counts) < start
+    assert found.divergence is not None
+    assert found.divergence == judge(found.counts) < start
     assert len(set(asked[:-1])) == len(asked[:-1])  # nothing is judged twice
     assert cost_of(found.counts, costs) <= stitching.limit * (1 + 1e-9)
     again = search_levels(stitching, judge, 30, seed=0)
     assert again.counts == found.counts
-    assert next(row["taken"] for row in found.steps if row["loss"] == found.loss)
+    assert next(row["accepted"] for row in found.steps if row["divergence"] == found.divergence)
+    least = [min(row["divergence"] for row in found.steps[: at + 1]) for at in range(len(found.steps))]
+    assert [row["best"] for row in found.steps] == least
+    better = [after < one for one, after in itertools.pairwise(least)]
+    assert [row["accepted"] for row in found.steps] == [True, *better] and any(better)
+    assert [row["step"] for row in found.steps] == [0, 0, *range(1, len(found.steps) - 1)]
+    tried = [row["tried"] for row in found.steps]
+    assert tried[:2] == [1, 2] and sorted(set(tried)) == tried
+    assert len(tried) < tried[-1] <= 2 + 20 * 30  # some came to levels judged before
 
 
 def test_without_steps_nobody_is_asked() -> None:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from prunekit.stages.levels.second_order import damped_quadratic
+from prunekit.stages.levels.second_order import damped_quadratic, removal
 from prunekit.stages.levels.sublayer_levels import SublayerLevels, levels_of, sublayer_levels
 from tests.support.second_order import best_weight, quadratic_error, sublayer
 
@@ -21,6 +21,7 @@ def test_weights_and_errors_of_every_level(units: int, size: int, damping: float
     assert problem is not None
     levels = sublayer_levels(problem, products, 70, weight, size)
     assert levels.units == units
+    scores = removal(problem, size).scores
     assert levels.power == pytest.approx(float((inputs @ weight.T).square().sum() / 70))
     for count, damped, measured in zip(levels.counts.tolist(), levels.damped, levels.measured, strict=True):
         mask = levels.mask(count)
@@ -31,10 +32,23 @@ def test_weights_and_errors_of_every_level(units: int, size: int, damping: float
         assert damped == pytest.approx(quadratic_error(problem.hessian, problem.weight, best) / 2, rel=1e-9, abs=1e-12)
         plain = (inputs @ (best - weight).T).square().sum() / 70
         assert measured == pytest.approx(float(plain), rel=1e-8, abs=1e-12)
-        assert damped == pytest.approx(float(levels.scores[: units - count].sum() / 2), rel=1e-9, abs=1e-12)
+        assert damped == pytest.approx(float(scores[: units - count].sum() / 2), rel=1e-9, abs=1e-12)
         assert (damped == pytest.approx(float(plain), rel=1e-7, abs=1e-12)) == (damping == 0 or count == units)
     assert levels.counts[0] == units
     assert levels.counts[-1] == 0
+
+
+@pytest.mark.parametrize(("units", "size", "damping"), [(20, 1, 0.01), (20, 1, 0.0), (5, 4, 0.01)])
+def test_the_quadratic_is_that_which_the_levels_were_made_of(units: int, size: int, damping: float) -> None:
+    inputs, weight = sublayer(units * size, 6, 70)
+    inputs[:, 2] = 0  # never fires
+    products = inputs.T @ inputs
+    problem = damped_quadratic(products, 70, weight, damping)
+    assert problem is not None
+    again = sublayer_levels(problem, products, 70, weight, size).quadratic()
+    torch.testing.assert_close(again.hessian, problem.hessian, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(again.weight, problem.weight, rtol=1e-8, atol=1e-10)
+    assert (again.added, again.damping) == (problem.added, damping)
 
 
 def test_single_precision_is_close_to_double() -> None:

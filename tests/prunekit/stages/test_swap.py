@@ -37,7 +37,7 @@ def test_what_a_unit_is_worth_is_the_change_of_the_error(size: int) -> None:
     products, weight = problem(units, size)
     products = damped(products)
     kept = torch.tensor([True, False, True, True, False, True])
-    swept = Swept(products, weight, kept, size, "test")
+    swept = Swept(products, weight @ products, kept, size, "test")
     for turn in (4, 0, 4, 2):  # in, out, out again, and out
         swept.flip(turn)
         kept[turn] = ~kept[turn]

@@ -208,6 +208,15 @@ def test_stages_and_times_are_of_their_graphs(tmp_path: Path, monkeypatch: pytes
     assert not np.allclose(answers["pruned"], answers["quantized"], rtol=1e-4)
 
 
+def test_training_for_8_bits_is_the_teachers_but_for_what_the_run_is_told() -> None:
+    train = ["train.seed=2", "train.learning_rate=3e-5", "train.examples=64", "train.batch_size=7", "train.keep=best"]
+    plain = composed("quantize", *train, "seed=5").recipe
+    assert (plain.seed, plain.epochs, plain.learning_rate, plain.examples) == (5, 2, 3e-5, 64)
+    told = composed("quantize", *train, "seed=5", "epochs=3", "learning_rate=1e-4", "training_examples=9").recipe
+    assert (told.seed, told.epochs, told.learning_rate, told.examples) == (5, 3, 1e-4, 9)
+    assert {(one.batch_size, one.keep) for one in (plain, told)} == {(7, "last")}
+
+
 def test_another_revision_of_the_pruning_is_another_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     half, whole = (composed("quantize", *SMALL, f"run.folder={folder}", f"remaining={part}") for part in (0.5, 1))
     sourced = composed("quantize", f"run.folder={folder}", "source=prune_cofi/abc")

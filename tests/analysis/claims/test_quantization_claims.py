@@ -118,6 +118,15 @@ def test_no_share_makes_up_for_another(tmp_path: Path) -> None:
     assert outcome.effect.value == pytest.approx(2) and "mean +0.0" in outcome.note.replace("-0.0", "+0.0")
 
 
+def test_the_farthest_share_is_named_whichever_way_it_is_far(tmp_path: Path) -> None:
+    for teacher in range(2):
+        for remaining, beyond in ((1.0, 0.0), (0.5, -0.03), (0.1, 0.01)):
+            quantization.run(tmp_path, MINILM, remaining=remaining, beyond=beyond, teacher=teacher)
+    [outcome] = outcomes("quantization.losses_add", group(tmp_path), method="dynamic")
+    assert outcome.effect.value == pytest.approx(3)
+    assert outcome.note == "-3.0 at 50 % of the MACs; mean -1.0 at 10, 50 %"
+
+
 def test_what_was_trained_for_8_bits_needs_its_control(tmp_path: Path) -> None:
     for remaining in (1.0, 0.5):
         quantization.run(tmp_path, MINILM, remaining=remaining, quantization="aware")

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForQuestionAnswering
 
+from prunekit.data.answers import answer_places, best_spans
 from prunekit.data.batches import Examples, evaluation_batches, model_inputs
 from prunekit.data.kinds import encode
+from prunekit.data.kinds.questions import Windows
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.evaluation.evaluate import evaluate, predict
 from prunekit.models.checkpoints import build
+from tests.support.families import tiny
+from tests.support.squad_data import generated, squad_task, tokenizer, written
 from tests.support.trainings import SHAPE, TASK
 
 CPU = torch.device("cpu")
@@ -58,3 +64,20 @@ def test_half_precision_is_that_of_autocast(examples: Examples) -> None:
     full, half = (predict(model, batches, device=CPU, precision=precision) for precision in ("float32", "bfloat16"))
     error = np.abs(half - full).max()
     assert 1e-6 < error < 0.5 * np.abs(full).max()
+
+
+def test_a_question_is_answered_from_all_of_its_context_and_nothing_else(tmp_path: Path) -> None:
+    """From the first word of every window to the last one: the best span of these tokens."""
+    task = squad_task(files={"train": str(written(tmp_path, generated(60)))})
+    model: Any = tiny("bert", head=AutoModelForQuestionAnswering, num_labels=2)
+    windows = encode(load_rows(task, "train"), tokenizer())
+    assert isinstance(windows, Windows)
+    with torch.no_grad():
+        output = model(**model_inputs(windows.batch(range(len(windows)))))
+    context = torch.zeros(output.start_logits.shape, dtype=torch.bool)
+    for window, (first, places) in enumerate(zip(windows.first, windows.offsets, strict=True)):
+        context[window, first : first + len(places)] = True
+    spans = best_spans(output.start_logits, output.end_logits, context, task.answer_length)
+    assert {int(at) for at in spans.start - torch.from_numpy(windows.first)} >= {0, 1}
+    found = evaluate(task, model, windows, device=CPU, batch_size=7)
+    assert found.answers.given["span"][..., 0].tolist() == answer_places(windows, spans).tolist()

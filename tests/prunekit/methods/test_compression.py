@@ -14,6 +14,8 @@ from transformers import AutoModel, AutoModelForMultipleChoice, AutoModelForPreT
 
 import prunekit
 from prunekit.data.batches import Batch
+from prunekit.methods.common import compression
+from prunekit.methods.common.problem import Problem
 from prunekit.methods.common.registry import names
 from prunekit.support.errors import UserError
 from tests.support.families import batch_for, logits, tiny
@@ -212,3 +214,22 @@ def test_numbers_of_numpy_are_numbers() -> None:
         sizes.append([*small.parameters()])
     for other in sizes[1:]:
         assert all(torch.equal(*pair) for pair in zip(sizes[0], other, strict=True))
+
+
+def test_a_method_is_given_the_seed_and_the_mean_length_of_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows count alike, however many are in their batch; a length that is asked for comes before theirs."""
+    given: list[Problem] = []
+
+    def stages(_name: str, _own: object, problem: Problem) -> list[object]:
+        given.append(problem)
+        return []
+
+    monkeypatch.setattr(compression, "checked_stages", stages)
+    model = tiny("bert")
+    many, single = batch_for(model, 5, 9), batch_for(model, 1, 9)
+    many["attention_mask"][:] = 1
+    single["attention_mask"][:, 3:] = 0
+    for length in (None, 4):
+        compression.compressions(model, [many, single], "random", 0.3, "parameters", seed=7, length=length)
+    assert [problem.budget.length for problem in given] == [8, 4]  # of 5 rows of 9 tokens and one of 3
+    assert {(problem.seed, problem.rows, problem.budget.constraint) for problem in given} == {(7, 6, 0.3)}

@@ -21,6 +21,7 @@ from prunekit.models.costs import head_macs, head_weights, neuron_macs, neuron_w
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
+from prunekit.stages.refit.residual_refit import ResidualStreams
 from prunekit.stages.search.budget import Budget
 from prunekit.stages.search.uniform import uniform_share
 from prunekit.stages.units import UnitTensors
@@ -29,7 +30,7 @@ from tests.support.families import HEADS, HIDDEN, LAYERS, NEURONS, batch_for, lo
 from tests.support.importance import made_up
 
 LENGTH = 9
-PREDICTIVE, REPRESENTATIONAL, MU, TEMPERATURE, DAMPING = 0.7, 3e-3, 5.0, 2.0, 0.02
+PREDICTIVE, REPRESENTATIONAL, MU, TEMPERATURE, DAMPING = 0.7, 3e-3, 5.0, 0.5, 0.02
 
 
 def compressed(model: PreTrainedModel, batches: list[Any], constraint: float, **options: Any) -> Compression:
@@ -358,3 +359,25 @@ def test_a_budget_without_room_for_a_unit() -> None:
     model = tiny("bert")
     with pytest.raises(UserError, match="leaves no room for a single unit; it can go down to"):
         list(Kprune().compress(Problem(model, [batch_for(model)], Budget(1e-4, "mac", LENGTH))))
+
+
+@torch.no_grad()
+def test_errors_of_a_refit_are_those_of_the_residual_stream() -> None:
+    """Of attention of which every other feature stays, with the weights at hand and with those that are fitted."""
+    model, kept, seen = tiny("bert"), torch.arange(0, HIDDEN, 2), dict[str, list[Tensor]]()
+    batch, first = batch_for(model, 8, LENGTH), blocks(model)[0]
+    with ExitStack() as stack:
+        for name, module in (("features", first.o), ("stream", first.attention_norm)):
+            own = seen.setdefault(name, [])
+            hook = module.register_forward_pre_hook(lambda _module, inputs, own=own: own.append(inputs[0][0]))
+            stack.callback(hook.remove)
+        for row in one_by_one([batch]):
+            logits(model, row)
+    features, stream = (torch.cat(parts) for parts in seen.values())
+    with ExitStack() as files:
+        refit = ResidualStreams(model, [batch], 64, files).refit("attention", first, first, kept, DAMPING)
+    weight = first.o.get_parameter("weight")
+    for fitted, error in ((weight[:, kept], refit.error_before), (refit.weight, refit.error_after)):
+        missing = features[:, kept] @ fitted.T - features @ weight.T
+        assert error == pytest.approx(float(missing.norm() / stream.norm()), rel=1e-9)
+    assert 0 < refit.error_after < refit.error_before

@@ -263,3 +263,16 @@ def test_inputs_that_are_not_finite() -> None:
     statistics["1.ffn.products"] = statistics["1.ffn.products"] * np.inf
     with pytest.raises(UserError, match="the inputs of layer 1's ffn output are not finite"):
         take_levels(model, statistics)
+
+
+def test_levels_have_the_damping_and_the_ratio_that_are_asked_for() -> None:
+    model = tiny("bert")
+    statistics = input_statistics(model, batches_for(model), products=True)
+    database = take_levels(model, statistics, damping=0.3, ratio=0.5)
+    grid = {"attention": [4, 3, 2, 1, 0], "ffn": [24, 12, 6, 3, 1, 0]}
+    for place, levels in database.sublayers.items():
+        assert (levels.counts.tolist(), float(levels.damping)) == (grid[place.partition(".")[2]], 0.3)
+    method = Ziplm(search_steps=0, damping=0.3, ratio=0.5)
+    [step] = list(method.compress(Problem(model, batches_for(model), Budget(0.4, "mac", LENGTH))))
+    assert all(row["units"] in grid[row["sublayer"]] for row in step.report)
+    assert {row["damping"] for row in step.report if row["status"] == "tuned"} == {0.3}

@@ -166,3 +166,13 @@ def test_a_folder_without_a_tokenizer_says_so(tmp_path: Path) -> None:
     for given, expected in ((None, True), (tokenizer(), False)):
         prunekit.export(small, tmp_path / "out", tokenizer=given)
         assert ("The folder has no tokenizer" in (tmp_path / "out" / "README.md").read_text()) is expected
+
+
+def test_a_card_counts_megabytes_of_a_million_and_macs_of_as_many_tokens_as_there_are_positions() -> None:
+    model, tokens = tiny("bert", dtype=torch.float32), 40
+    written = Exported(Path("out"), "onnx", "float32", (), model.num_parameters(), 12_340_000, 1e-6)
+    text = card_text(model, written, Facts())
+    assert "ONNX, of any batch size and length; 12.3 MB.\n" in text
+    head, neuron = 4 * tokens * 16 * 4 + 2 * tokens**2 * 4, 2 * tokens * 16
+    assert f"; {3 * (4 * head + 24 * neuron):,} multiply-accumulates of the layers for 40 tokens." in text
+    assert f"{model.num_parameters():,} parameters (" in text

@@ -78,3 +78,12 @@ def test_questions_have_two_outputs(tmp_path: Path) -> None:
             own = model(**batch)
     assert torch.allclose(own.start_logits, expected.start_logits, atol=1e-5)
     assert torch.allclose(own.end_logits, expected.end_logits, atol=1e-5)
+
+
+def test_token_types_that_are_not_given_are_the_first(graph: Path) -> None:
+    model = tiny("bert", dtype=torch.float32)
+    batch = {name: tensor for name, tensor in batch_for(model).items() if name != "token_type_ids"}
+    with torch.no_grad():
+        expected = model(**batch).logits
+    with answered_by(model, Session(graph)):
+        assert np.allclose(model(**batch).logits, expected, atol=1e-5)

@@ -7,12 +7,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from prunekit.evaluation.row_answers import AnswerSheet, of_labels
 from prunekit.methods.common import registry
 from prunekit.runs.cards.measured import score_of
 from prunekit.runs.cards.method_in_words import BY, method_in_words
 from prunekit.runs.model_facts import weights_gone
+from prunekit.runs.schema.answer_file import FILE, write_answers
+from prunekit.support.statistics import bootstrap_counts
 
 
 @pytest.mark.parametrize(
@@ -111,3 +115,18 @@ def test_a_fine_tuned_model_has_an_interval_from_its_answers() -> None:
     for score in scores.values():
         assert score is not None and score.low is not None and score.high is not None
         assert score.low < score.value < score.high and 0.01 < score.high - score.low < 0.1
+
+
+def test_the_interval_of_f1_holds_95_of_100_resamples(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    gold, given = random.integers(0, 2, 80), random.integers(0, 2, 80)
+    sheet = AnswerSheet(({"stage": "dense"},), of_labels("classification", "ab", gold, given))
+    write_answers(tmp_path / FILE, {"evaluation": sheet})
+    drawn = []
+    for counts in bootstrap_counts(80).astype(int):
+        own, wanted = np.repeat(given, counts), np.repeat(gold, counts)
+        drawn.append(2 * (own & wanted).sum() / (own.sum() + wanted.sum()))
+    record = {"verb": "finetune", "config": {"task": {"metrics": ["f1"]}}, "metrics": {"f1": 0.5}}
+    score = score_of(tmp_path, record)
+    assert score is not None and (score.metric, score.value) == ("f1", 0.5)
+    assert (score.low, score.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), rel=1e-12)

@@ -133,3 +133,12 @@ def test_medians_come_from_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     table = latency_table(tiny("bert"), 512, 8, tmp_path, stride=12, warmup=1, repeats=3)
     assert {round(row["median_ms"], 9) for row in table.rows} == {3.0}
+
+
+def test_of_several_calls_in_a_row_each_has_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a GPU is timed: medians and quartiles are of one call."""
+    clock = iter(np.cumsum(np.tile([0.001, 0.003], 5000)))
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    model = tiny("bert")
+    table = latency._measured(model, latency.Subject.of(model, 512, 8, "float64"), 24, 0, 1, 4)
+    assert {round(row[name], 9) for row in table.rows for name in ("median_ms", "low_ms", "high_ms")} == {0.75}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,3 +112,25 @@ def test_the_search_goes_to_what_the_judge_likes() -> None:
 def test_without_steps_nobody_is_asked() -> None:
     stitching, _ = problem(2, 0.5)
     assert search_levels(stitching, lambda _: 1 / 0, 0, seed=0).counts == stitching.stitch(np.ones(4))
+
+
+def test_a_step_changes_a_quarter_of_the_best_sensitivities_so_far_by_the_factors_of_the_seed() -> None:
+    asked: list[np.ndarray] = []
+
+    def stitch(sensitivities: np.ndarray) -> dict[str, int]:
+        asked.append(sensitivities)
+        return {"all": len(asked)}  # never judged before
+
+    stitching: Any = SimpleNamespace(places=list("abcdefgh"), power=np.arange(1.0, 9.0), stitch=stitch)
+    losses = iter([5.0, 4.0, 3.0, 3.5, 2.0])
+    found = search_levels(stitching, lambda _: next(losses), 3, seed=5)
+    _, errors, shares, *steps = asked
+    assert errors.tolist() == [1.0] * 8 and shares.tolist() == (1 / stitching.power).tolist()
+    generator = np.random.default_rng(5)
+    for before, own in zip((shares, steps[0], steps[0]), steps, strict=True):  # the second one was not better
+        changed = generator.choice(8, 2, replace=False)
+        factors = np.ones(8)
+        factors[changed] = np.exp(generator.standard_normal(2))
+        np.testing.assert_allclose(own, before * factors, rtol=1e-12)
+    assert (found.counts, found.loss) == ({"all": 6}, 2.0)
+    assert [row["taken"] for row in found.steps] == [True, True, True, False, True]

@@ -20,7 +20,7 @@ from prunekit.data.tokenizers import demo_tokenizer
 from prunekit.models.checkpoints import build
 from prunekit.support.errors import UserError
 from prunekit.training import finetuning
-from prunekit.training.finetuning import retrain, train, training_attention
+from prunekit.training.finetuning import inverse_sqrt, linear, retrain, train, training_attention
 from prunekit.training.loop import Context, Stage, StageRun, StageState
 from tests.support import families
 from tests.support.trainings import TASK
@@ -105,8 +105,9 @@ def test_a_killed_training_ends_with_the_same_weights(examples: Examples, whole:
 
 
 def test_best_weights_are_kept(examples: Examples, tmp_path: Path) -> None:
-    config = TrainConfig(epochs=3, batch_size=64, learning_rate=1e-3, keep="best")
-    scores, judged = [0.2, 0.9, 0.5], list[torch.Tensor]()
+    """Of equally good ones the first."""
+    config = TrainConfig(epochs=4, batch_size=64, learning_rate=1e-3, keep="best")
+    scores, judged = [0.2, 0.9, 0.9, 0.5], list[torch.Tensor]()
 
     def evaluate(model: torch.nn.Module) -> float:
         judged.append(weights(model).clone())
@@ -278,3 +279,13 @@ def test_a_training_takes_seed_and_clipping_from_its_settings(
     assert (teacher.seed, teacher.random_seed, teacher.max_grad_norm) == (7, 8, 0.25)
     assert [id(parameter) for parameter in teacher.clipped] == [id(parameter) for parameter in model.parameters()]
     assert (short.seed, short.random_seed, short.steps, short.clipped) == (9, 9, 3, [])
+
+
+def test_rates_rise_to_their_peak_and_fall_as_the_schedule_says() -> None:
+    """Shares of the peak; of 12 steps a third are warm-up."""
+    falling = [linear(step, 12, 1 / 3) for step in (0, 1, 2, 4, 5, 8, 11)]
+    assert falling == pytest.approx([1 / 4, 2 / 4, 3 / 4, 8 / 8, 7 / 8, 4 / 8, 1 / 8])
+    assert [linear(step, 4, 0.0) for step in range(4)] == [1, 0.75, 0.5, 0.25]
+    rooted = [inverse_sqrt(step, 12, 1 / 3) for step in (0, 1, 3, 8, 11)]
+    assert rooted == pytest.approx([1 / 4, 2 / 4, 1, (4 / 9) ** 0.5, (4 / 12) ** 0.5])
+    assert inverse_sqrt(0, 12, 0.0) == 1

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from prunekit.config.checks import one_of
 from prunekit.config.choices import VARIANTS
 from prunekit.config.ranges import chosen_from, within
 from prunekit.methods.common.method import Compression, Method
@@ -24,6 +23,7 @@ from prunekit.stages.refit.residual_refit import Refit, ResidualStreams
 from prunekit.stages.refit.tuning import check_tunable
 from prunekit.stages.score.gradients import GROUP, group_means, mean_squares
 from prunekit.stages.score.knowledge import (
+    check_predicts,
     derivatives_and_squares,
     divergences,
     kept_by_threshold,
@@ -32,7 +32,6 @@ from prunekit.stages.score.knowledge import (
 )
 from prunekit.stages.score.projection_inputs import projections
 from prunekit.stages.search.budget import Budget
-from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -49,6 +48,7 @@ class Kprune(Method):
     labels: ClassVar[bool] = False
     gradients: ClassVar[bool] = True
     families: ClassVar[tuple[str, ...] | None] = tuple(name for name in ENCODERS if name != "albert")
+    budgets: ClassVar[tuple[str, ...]] = ("mac", "parameters")
     predictive: float = within(1.0, 0, 1e6)
     """λ_pred: what a unit does to predictions."""
     representational: float = within(2.5e-4, 0, 1e6)
@@ -63,18 +63,16 @@ class Kprune(Method):
     """``paper``: gradients are squared example by example, least squares are damped; ``released``: as the authors' code
     has it, squared for groups of 32 examples, and undamped."""
 
+    def check(self, problem: Problem) -> None:
+        check_predicts(problem.model)
+        check_tunable(problem.model, "another method")
+        super().check(problem)
+
     def compress(self, problem: Problem) -> Iterator[Compression]:
         model, budget = problem.model, problem.budget
-        for wrong in one_of("variant", self.variant, VARIANTS):
-            raise UserError(f"method.options.{wrong}")
-        if budget.kind == "latency":
-            raise UserError("budget: method=kprune gives every unit its own cost, use budget=mac or budget=parameters")
-        check_tunable(model, "another method")
         whole = blocks(model)
         costs, macs = (_unit_costs(model, by) for by in (budget, replace(budget, kind="mac")))
         left = budget.limit(model)
-        if min(costs.values()) > left:
-            raise budget.out_of_reach(model, min(costs.values()))
         names = module_names(model)
         result = Compression("search", Masks.ones(describe(model)))
         with ExitStack() as files, problem.stage("search", 2 * len(whole)) as advance, torch.no_grad():

@@ -17,7 +17,8 @@ from prunekit.methods.common.method import Compression, Method
 from prunekit.methods.common.problem import Problem
 from prunekit.models.blocks import blocks
 from prunekit.stages.levels.database import Counts, LevelDatabase, take_levels
-from prunekit.stages.levels.stitch import Stitching, search_levels
+from prunekit.stages.levels.stitch import Stitching, least_cost, search_levels
+from prunekit.stages.levels.sublayer_levels import levels_of
 from prunekit.stages.score.knowledge import check_predicts, divergences, with_whole_outputs
 from prunekit.stages.score.projection_inputs import input_statistics, projections
 from prunekit.support.cache import EntryKind
@@ -47,10 +48,19 @@ class Ziplm(Method):
     search_examples: int = within(512, 1, EXAMPLES)
     """Calibration examples that it tries them on, by their divergence from the whole model's predictions."""
 
+    def check(self, problem: Problem) -> None:
+        model, budget = problem.model, problem.budget
+        if self.search_steps:
+            check_predicts(model)
+        least = least_cost(
+            cost[levels_of(units, self.ratio, every=size > 1)]
+            for cost, (units, size) in zip(budget.costs(model), _sublayers(model), strict=True)
+        )
+        if least > budget.limit(model) * (1 + 1e-12):  # as the knapsack has it
+            raise budget.out_of_reach(model, least)
+
     def compress(self, problem: Problem) -> Iterator[Compression]:
         model, budget = problem.model, problem.budget
-        if self.search_steps:  # all before anything is computed
-            check_predicts(model)
         limit, costs = budget.limit(model), budget.costs(model)
         database = LevelDatabase.from_tensors(problem.keep(
             LEVELS, "levels", {"damping": self.damping, "ratio": self.ratio}, lambda: self._levels(problem)
@@ -59,7 +69,7 @@ class Ziplm(Method):
         with problem.stage("stitch", 0):
             counts = stitching.stitch(np.ones(len(stitching.places)))
         if counts is None:
-            raise budget.out_of_reach(model, stitching.least)
+            raise budget.out_of_reach(model, stitching.least)  # a sublayer's last unit is worth nothing
         yield self._outcome("stitch", model, database, counts)
         if self.search_steps:
             with problem.stage("search", self.search_steps) as advance:
@@ -94,6 +104,11 @@ class Ziplm(Method):
                     "error_before": None, "error_after": error, "largest_scale": None, "damping": damping,
                 })  # fmt: skip
         return Compression(stage, database.masks(model, counts), database.weights(model, counts), report)
+
+
+def _sublayers(model: PreTrainedModel) -> list[tuple[int, int]]:
+    """Units and features of a unit, in the order of :meth:`prunekit.stages.search.budget.Budget.costs`."""
+    return [(units, size) for block in blocks(model) for _, _, units, size in projections(block)]
 
 
 def some(batches: Any, examples: int) -> list[Batch]:

@@ -16,7 +16,6 @@ from analysis.data.recorded_answers import usable_answers
 from analysis.data.records import Record
 from analysis.intervals.replicates import of_pairs
 from analysis.intervals.row_errors import ScoreOnRows, stage_score
-from prunekit.config.choices import ROUNDING
 
 CONFIDENCE = 0.95
 STUDENT = "Student"
@@ -116,9 +115,6 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
         scores: dict[str, ScoreOnRows] = {}
         budgets: dict[float, list[Record]] = {}
         for record in runs.records:
-            if over := over_budget(record):
-                journal.warn(f"not ranked: {record.folder}: {over}")
-                continue
             if usable_answers(record, journal, "not ranked") is None:
                 continue
             score = stage_score(record, journal, last=True)
@@ -144,13 +140,6 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
             entrants.sort(key=lambda one: (-one.value, one.method))
             if len(entrants) > 1:
                 yield Contest(runs.task, str(own[0].metrics["metric"]), constraint, tuple(entrants))
-
-
-def over_budget(record: Record) -> str:
-    """Of a run to a budget of MACs, by how much its model is above it, in words; empty where it is within, to rounding.
-    """
-    asked, left = float(record.config["constraint"]), float(record.metrics["remaining_macs"])
-    return f"{left:.6g} of the MACs are left, above constraint={asked:g}" if left > asked * (1 + ROUNDING) else ""
 
 
 def _of_shared_models(records: Sequence[Record], method: str | None) -> list[Record]:

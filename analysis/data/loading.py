@@ -15,6 +15,7 @@ from analysis.data.contents import (
     warn_of_other_weights,
     without_replaced,
 )
+from analysis.data.marks.over_budget import over_budget
 from analysis.data.marks.quiet import disturbed
 from analysis.data.marks.teacher_names import with_names_of_teachers
 from analysis.data.records import TIMING_VERBS, Record, read_record
@@ -79,8 +80,9 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
 
     A source is a folder of records (``runs``), of one verb (``runs/prune_heads``) or a single run, or a folder that
     W&B wrote (``runs/wandb/offline-run-...``), or one of those (``runs/wandb``): what is in it tells which.
-    Damaged and unfinished runs are left out and named in ``journal``, and so are runs that one at a later revision
-    replaces or on other contents of the same name (:mod:`analysis.data.contents`); a run found twice counts once.
+    Damaged and unfinished runs are left out and named in ``journal``, and so are those whose model is above its budget,
+    and runs that one at a later revision replaces or on other contents of the same name
+    (:mod:`analysis.data.contents`); a run found twice counts once.
 
     Raises:
         UserError: a source is not a folder.
@@ -181,5 +183,8 @@ def _offline_runs(source: Path) -> list[OfflineRun]:
 def _may_be_shown(record: Record, journal: Journal) -> bool:
     if record.model.weights == "random" and record.verb not in TIMING_VERBS:
         journal.warn(f"skipped: {record.folder}: random weights have no score to show")
+        return False
+    if over := over_budget(record):
+        journal.warn(f"skipped: {record.folder}: {over}")
         return False
     return True

@@ -24,6 +24,7 @@ from analysis.render.style import (
     panel_grid,
     panel_title,
 )
+from prunekit.config.method_names import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,7 +204,7 @@ def _gaps(rows: pd.DataFrame, method: str) -> list[float]:
 
 def label(method: str) -> str:
     """A method in words; its own name where it has none."""
-    return METHODS[method].label if method in METHODS else method
+    return named(method).name
 
 
 def _rows(contest: Contest) -> Iterator[dict[str, Any]]:

@@ -75,7 +75,7 @@ def test_the_table_holds_each_to_the_best_and_to_the_next(tmp_path: Path) -> Non
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0, memory=3e9)
     _, table = drawn(tmp_path)
     shown = table.display.set_index("rank")
-    assert list(shown["method"]) == ["ZipLM", "Fisher information", "random"]
+    assert list(shown["method"]) == ["ZipLM", "Fisher pruning", "random"]
     assert list(shown["score"]) == ["90.0", "88.0", "70.0"] and set(shown["MACs"]) == {"30 %"}
     assert shown.loc["1", "less the best"] == "" and shown.loc["3", "less the next"] == ""
     best, below = shown["less the best"], shown["less the next"]
@@ -223,8 +223,8 @@ def test_the_line_at_0_is_the_reference_and_ticks_are_the_budgets_that_were_run(
     assert [label.get_text() for label in axes.get_xticklabels()] == ["30", "40", "70"]
     assert segments(axes) == [[-0.5, 0.5], [0.5, 1.5], [1.5, 2.5]] and list(axes.texts) == []
     _, labels = axes.get_legend_handles_labels()
-    assert labels == ["ZipLM", "random", "Fisher information (line at 0)"]
-    assert axes.get_ylabel() == "accuracy, points less Fisher\ninformation"
+    assert labels == ["ZipLM", "random", "Fisher pruning (line at 0)"]
+    assert axes.get_ylabel() == "accuracy, points less Fisher\npruning"
     places = {line.get_label(): np.asarray(line.get_xdata(), float) for line in axes.get_lines()}
     for budget, (ziplm, random) in enumerate(zip(places["ZipLM"], places["random"], strict=True)):
         assert budget - 0.5 < ziplm < budget < random < budget + 0.5
@@ -243,9 +243,9 @@ def test_a_budget_without_the_reference_is_said_in_the_picture_and_beside_it(tmp
     [axes] = figure.figure.axes
     assert segments(axes) == [[-0.5, 0.5], [1.5, 2.5]]
     [words] = axes.texts
-    assert words.get_text() == "no run of\nFisher information" and words.get_position() == (1, 0)
+    assert words.get_text() == "no run of\nFisher pruning" and words.get_position() == (1, 0)
     assert words.get_rotation() == 0
-    gaps = "No run of Fisher information on sst2 at 50 %, so no difference there. No run of random on sst2 at 70 %. "
+    gaps = "No run of Fisher pruning on sst2 at 50 %, so no difference there. No run of random on sst2 at 70 %. "
     assert gaps in figure.beside and gaps in table.caption
     assert set(figure.frame["constraint"]) == {0.3, 0.7}
 

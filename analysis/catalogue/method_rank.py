@@ -17,6 +17,7 @@ from pathlib import Path
 from analysis.catalogue import options
 from analysis.catalogue.commands import is_preset, presets
 from analysis.compare.ranking import Contest, contests
+from analysis.data.marks.trivial import ANSWER
 from prunekit.config.checks import near
 from prunekit.support.errors import UserError
 
@@ -71,7 +72,7 @@ def lines(method: str, contest: Contest) -> list[str]:
     own = contest.entrants[place]
     head = (
         f"{contest.task} at {contest.constraint:g}: {method} is {place + 1} of {len(names)} with {contest.metric} "
-        f"{100 * own.value:.2f}, {own.seconds:.1f} s"
+        f"{100 * own.value:.2f}, {own.seconds:.1f} s" + (f"; {ANSWER}: {contest.trivial}" if contest.trivial else "")
     )
     pairs = [(rival, contest.less(own, rival)) for rival in contest.entrants if rival is not own]
     return [head] + [

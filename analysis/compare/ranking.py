@@ -12,6 +12,7 @@ from analysis.compare.runs import chosen_by, comparable, fine_tuned_model
 from analysis.compare.seconds import seconds_of
 from analysis.data.groups import by_setting, teacher_of
 from analysis.data.loading import Journal
+from analysis.data.marks.trivial import at_chance, trivial_score, trivial_text
 from analysis.data.recorded_answers import usable_answers
 from analysis.data.records import Record
 from analysis.intervals.replicates import of_pairs
@@ -77,6 +78,16 @@ class Contest:
     constraint: float
     entrants: tuple[Entrant, ...]
     """By falling score: the first one is rank 1."""
+
+    @property
+    def at_chance(self) -> bool:
+        """Is a fine-tuned model no better than the trivial answer?"""
+        return any(at_chance(record) for one in self.entrants for record in one.records)
+
+    @property
+    def trivial(self) -> str:
+        """What the trivial answer scores, in per cent, and whether a fine-tuned model is no better."""
+        return trivial_text(100 * trivial_score(self.entrants[0].records[0]), self.at_chance)
 
     def paired(self, method: Entrant, rival: Entrant) -> bool:
         """Are both of the same models and calibration draws?"""

@@ -11,6 +11,7 @@ from analysis.compare.seconds import stages_of
 from analysis.data.groups import Group, describe
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import disturbed_text
+from analysis.data.marks.trivial import ANSWER, AT_CHANCE
 from analysis.render.curves import DARK, SINGLE, any_single, draw_series
 from analysis.render.output import Drawing, Item, Table, count_range
 from analysis.render.panels import WIDEST
@@ -94,7 +95,7 @@ def display(fields: Sequence[Contest], frame: pd.DataFrame) -> pd.DataFrame:
                 "less the best": _difference(pairs[*place, first.method]) if one is not first else "",
                 "less the next": f"{_difference(pairs[*place, below.method])}, {label(below.method)}" if below else "",
                 "seconds": f"{one.seconds:,.0f}", "memory (GB)": f"{one.memory / 1e9:.1f}",
-                "runs": f"{len(one.records)}",
+                "runs": f"{len(one.records)}", ANSWER: contest.trivial,
             })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -112,7 +113,7 @@ def plot(frame: pd.DataFrame) -> Figure:
     with figure_style():
         figure, all_axes = panel_grid(len(panels), width=SIZE[0], height=SIZE[1], columns=int(WIDEST / SIZE[0]))
         for axes, (task, rows) in zip(all_axes, panels, strict=True):
-            axes.set_title(str(task))
+            axes.set_title(f"{task}\n({AT_CHANCE})" if rows["at_chance"].any() else str(task))
             _panel(axes, rows, looks)
         add_legend(figure, all_axes)
         add_caption(figure, key(frame))
@@ -222,7 +223,7 @@ def _row(contest: Contest, rank: int, one: Entrant, rival: Entrant, pair: Paired
         "macs_percent": sum(macs) / len(macs), "rank": rank, "method": one.method, "value": 100 * one.value,
         "rival": rival.method, "difference": 100 * pair.difference, "low": 100 * pair.low, "high": 100 * pair.high,
         "p_value": pair.p_value, "test": pair.test, "seconds": one.seconds, "memory_bytes": one.memory,
-        "runs": len(one.records), "teachers": pair.teachers,
+        "runs": len(one.records), "teachers": pair.teachers, "at_chance": contest.at_chance,
     }  # fmt: skip
 
 

@@ -145,7 +145,8 @@ def _show_sweep(verb: str, overrides: list[str]) -> None:
         config = hydra.compose(verb, overrides, return_hydra_config=True)
     if sweeps(config.hydra.sweeper):
         parts = sweep_of(config, list(config.hydra.overrides.task))
-        print(f"# {len(cells_of(parts))} runs:")
+        runs = len(cells_of(parts))
+        print(f"# {runs} run{'s' * (runs != 1)}:")
         for part in parts:
             print(f"#   {shown(part)}")
 

@@ -297,11 +297,24 @@ def test_a_model_above_its_budget_is_left_out_and_said(tmp_path: Path, capsys: p
     assert told.startswith(f"warning: {line}\nerror: method: 'random' has no run of compress in {tmp_path}, ")
 
 
+def test_what_is_no_better_than_one_answer_is_said_beside_ranks(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, WRONG, constraint=0.3)
+    for result in tmp_path.glob("compress/*/result.json"):
+        record = json.loads(result.read_text())
+        record["metrics"] |= {"trivial": {"accuracy": 0.509}, "above_trivial": False}
+        result.write_text(json.dumps(record))
+    figure, table = drawn(tmp_path)
+    assert set(table.display["one answer to all"]) == {"50.9 (teacher at chance)"}
+    assert [axes.get_title() for axes in figure.figure.axes] == ["sst2\n(teacher at chance)"]
+    [contest] = contests(load([tmp_path], Journal()), Journal())
+    assert lines("fisher", contest)[0].endswith(" s; one answer to all: 50.9 (teacher at chance)")
+
+
 def test_the_rank_in_the_terminal_is_that_of_the_table(tmp_path: Path) -> None:
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0)
     [contest] = contests(load([tmp_path], Journal()), Journal())
     head, *rivals = lines("fisher", contest)
-    assert head == "sst2 at 0.3: fisher is 2 of 3 with accuracy 88.00, 7.0 s"
+    assert head == "sst2 at 0.3: fisher is 2 of 3 with accuracy 88.00, 7.0 s; one answer to all: 35.0"
     assert rivals[0].startswith("  against ziplm (90.00, 7.0 s): -2.00 (") and len(rivals) == 2
     own = row(drawn(tmp_path)[1].frame, method="fisher", rival="ziplm")
     assert f"({own['low']:+.2f} to {own['high']:+.2f}), Student p = " in rivals[0]

@@ -38,7 +38,8 @@ def procedure(config: Compress, run: Run) -> None:
 
     own = method(config.method.name, config.method.options)
     refine, refit = chosen_stages(
-        config.method.name, own, config.refine, config.refit, config.uniform, config.all_heads, config.labels
+        config.method.name, own, config.refine, config.refit, config.uniform, config.all_heads, config.labels,
+        config.budget,
     )
     teacher = load_teacher(config, run)
     check_family(config.method.name, own.families, teacher.model)
@@ -48,7 +49,6 @@ def procedure(config: Compress, run: Run) -> None:
     calibration = draw(training, config.calibration_examples, config.seed)
     run.data.append(calibration.record("calibration"))
     examples = teacher.encode(calibration)
-    stages.evaluate("dense", teacher.model)
     problem = Problem(
         model=teacher.model, batches=calibration_batches(examples), budget=stages.budget(), seed=config.seed,
         labels=config.labels, refine=refine, refit=refit, uniform=config.uniform,
@@ -56,8 +56,10 @@ def procedure(config: Compress, run: Run) -> None:
         keep=lambda *what: cached_statistics(teacher, examples, run, *what),
     )  # fmt: skip
     before = set(run.seconds)
+    following_stages = checked_stages(config.method.name, own, problem)  # refuses before anything is computed
+    stages.evaluate("dense", teacher.model)
     outcome = None
-    for following in checked_stages(config.method.name, own, problem):
+    for following in following_stages:
         if outcome is not None:
             stages.evaluate(outcome.stage, outcome.smaller(teacher.model))
         outcome = following

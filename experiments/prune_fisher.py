@@ -53,11 +53,11 @@ def procedure(config: PruneFisher, run: Run) -> None:
     calibration = draw(training, config.calibration_examples, config.seed, config.variant, group)
     run.data.append(calibration.record("calibration"))
     examples = teacher.encode(calibration)
+    budget = stages.budget()
+    check_reach(teacher.model, budget)  # before anything is computed
 
     stages.evaluate("dense", teacher.model)
     released = config.variant == "released"
-    budget = stages.budget()
-    check_reach(teacher.model, budget)  # before gradients are taken
     gradients = None
     if config.score in NEED_GRADIENTS:
         padded = group if released and config.task.questions else None

@@ -17,6 +17,7 @@ from pathlib import Path
 from analysis.catalogue import options
 from analysis.catalogue.commands import is_preset, presets
 from analysis.compare.ranking import Contest, contests
+from analysis.data.marks.trivial import ANSWER
 from prunekit.config.checks import near
 from prunekit.support.errors import UserError
 
@@ -40,14 +41,15 @@ def tell(chosen: Mapping[str, str]) -> None:
     if not method:
         raise UserError("method: name one whose runs of compress are to be ranked, as in method=ziplm")
     records = load(options.source_folders(chosen["source"], Path("figures") / ".wandb"), journal)
+    _warn(journal.warnings)  # also where they are why a method has no run
     names = {str(record.config["method"]["name"]) for record in records if record.verb == "compress"}
     if method not in names:
         makes = f"python -m experiments.compress method={method} makes some"
         hint = makes if is_preset("method", method) else near(method, names or presets("method"))
         raise UserError(f"method: {method!r} has no run of compress in {chosen['source']}, {hint}")
-    every = list(contests(records, journal, method))
-    for line in journal.warnings:
-        print(f"warning: {line}", file=sys.stderr)
+    ranking = Journal()
+    every = list(contests(records, ranking, method))
+    _warn(ranking.warnings)
     own = [contest for contest in every if method in [one.method for one in contest.entrants]]
     if not own:
         raise UserError(
@@ -58,6 +60,11 @@ def tell(chosen: Mapping[str, str]) -> None:
         print("\n".join(lines(method, contest)))
 
 
+def _warn(warnings: Sequence[str]) -> None:
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
+
+
 def lines(method: str, contest: Contest) -> list[str]:
     """Where a method stands in a contest, in words."""
     names = [one.method for one in contest.entrants]
@@ -65,7 +72,7 @@ def lines(method: str, contest: Contest) -> list[str]:
     own = contest.entrants[place]
     head = (
         f"{contest.task} at {contest.constraint:g}: {method} is {place + 1} of {len(names)} with {contest.metric} "
-        f"{100 * own.value:.2f}, {own.seconds:.1f} s"
+        f"{100 * own.value:.2f}, {own.seconds:.1f} s" + (f"; {ANSWER}: {contest.trivial}" if contest.trivial else "")
     )
     pairs = [(rival, contest.less(own, rival)) for rival in contest.entrants if rival is not own]
     return [head] + [

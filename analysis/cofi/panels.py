@@ -39,4 +39,4 @@ def any_missed(frame: pd.DataFrame) -> str:
 
 def structure_label(row: Any) -> str:
     """The name of a row's structure, for captions."""
-    return STRUCTURES[row.series].label if row.series in STRUCTURES else str(row.series)
+    return looks_of(STRUCTURES, [row.series])[str(row.series)].label

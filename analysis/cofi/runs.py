@@ -12,6 +12,7 @@ from analysis.data.records import Record
 from analysis.data.timings import speedup
 from analysis.render.style import STRUCTURES
 from prunekit.config.choices import SPARSITY_TOLERANCE, UNITS
+from prunekit.config.method_names import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ def compared(record: Record) -> set[str]:
 def method(record: Record) -> str:
     """What chose the units, and whatever else is not the default, in words."""
     chosen_by = structure(record)
-    words = [STRUCTURES[chosen_by].label if chosen_by in STRUCTURES else chosen_by]
+    words = [STRUCTURES[chosen_by].label if chosen_by in STRUCTURES else named(chosen_by).name]
     if option(record, "variant") == "released":
         words.append("as released")
     words += [

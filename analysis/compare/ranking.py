@@ -12,11 +12,11 @@ from analysis.compare.runs import chosen_by, comparable, fine_tuned_model
 from analysis.compare.seconds import seconds_of
 from analysis.data.groups import by_setting, teacher_of
 from analysis.data.loading import Journal
+from analysis.data.marks.trivial import at_chance, trivial_score, trivial_text
 from analysis.data.recorded_answers import usable_answers
 from analysis.data.records import Record
 from analysis.intervals.replicates import of_pairs
 from analysis.intervals.row_errors import ScoreOnRows, stage_score
-from prunekit.config.choices import ROUNDING
 
 CONFIDENCE = 0.95
 STUDENT = "Student"
@@ -79,6 +79,16 @@ class Contest:
     entrants: tuple[Entrant, ...]
     """By falling score: the first one is rank 1."""
 
+    @property
+    def at_chance(self) -> bool:
+        """Is a fine-tuned model no better than the trivial answer?"""
+        return any(at_chance(record) for one in self.entrants for record in one.records)
+
+    @property
+    def trivial(self) -> str:
+        """What the trivial answer scores, in per cent, and whether a fine-tuned model is no better."""
+        return trivial_text(100 * trivial_score(self.entrants[0].records[0]), self.at_chance)
+
     def paired(self, method: Entrant, rival: Entrant) -> bool:
         """Are both of the same models and calibration draws?"""
         return method.draws.keys() == rival.draws.keys()
@@ -116,9 +126,6 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
         scores: dict[str, ScoreOnRows] = {}
         budgets: dict[float, list[Record]] = {}
         for record in runs.records:
-            if over := over_budget(record):
-                journal.warn(f"not ranked: {record.folder}: {over}")
-                continue
             if usable_answers(record, journal, "not ranked") is None:
                 continue
             score = stage_score(record, journal, last=True)
@@ -144,13 +151,6 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
             entrants.sort(key=lambda one: (-one.value, one.method))
             if len(entrants) > 1:
                 yield Contest(runs.task, str(own[0].metrics["metric"]), constraint, tuple(entrants))
-
-
-def over_budget(record: Record) -> str:
-    """Of a run to a budget of MACs, by how much its model is above it, in words; empty where it is within, to rounding.
-    """
-    asked, left = float(record.config["constraint"]), float(record.metrics["remaining_macs"])
-    return f"{left:.6g} of the MACs are left, above constraint={asked:g}" if left > asked * (1 + ROUNDING) else ""
 
 
 def _of_shared_models(records: Sequence[Record], method: str | None) -> list[Record]:

@@ -13,7 +13,7 @@ from analysis.compare.seconds import stages_of
 from analysis.data.groups import Group, describe
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import disturbed_text
-from analysis.data.marks.trivial import ANSWER, at_chance, beside, trivial_score
+from analysis.data.marks.trivial import ANSWER, AT_CHANCE, beside, trivial_score
 from analysis.render.curves import DARK, DASHES, SINGLE, any_single, draw_series
 from analysis.render.output import Drawing, Item, Table, count_range
 from analysis.render.panels import WIDEST
@@ -27,6 +27,7 @@ from analysis.render.style import (
     panel_grid,
     panel_title,
 )
+from prunekit.config.method_names import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +116,7 @@ def plot(frame: pd.DataFrame) -> Figure:
     with figure_style():
         figure, all_axes = panel_grid(len(panels), width=SIZE[0], height=SIZE[1], columns=int(WIDEST / SIZE[0]))
         for axes, (task, rows) in zip(all_axes, panels, strict=True):
-            axes.set_title(str(task))
+            axes.set_title(f"{task}\n({AT_CHANCE})" if rows["at_chance"].any() else str(task))
             _panel(axes, rows, looks)
         add_legend(figure, all_axes)
         add_caption(figure, key(frame))
@@ -218,7 +219,7 @@ def _gaps(rows: pd.DataFrame, method: str) -> list[float]:
 
 def label(method: str) -> str:
     """A method in words; its own name where it has none."""
-    return METHODS[method].label if method in METHODS else method
+    return named(method).name
 
 
 def _rows(contest: Contest) -> Iterator[dict[str, Any]]:
@@ -237,7 +238,7 @@ def _row(contest: Contest, rank: int, one: Entrant, rival: Entrant, pair: Paired
         "rival": rival.method, "difference": 100 * pair.difference, "low": 100 * pair.low, "high": 100 * pair.high,
         "p_value": pair.p_value, "test": pair.test, "seconds": one.seconds, "memory_bytes": one.memory,
         "runs": len(one.records), "teachers": pair.teachers, "accuracy": _accuracy(one),
-        "trivial": 100 * trivial_score(one.records[0]), "at_chance": any(map(at_chance, one.records)),
+        "trivial": 100 * trivial_score(one.records[0]), "at_chance": contest.at_chance,
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from analysis.data.marks.quiet import disturbed_text
 from analysis.kwon.seconds import PARTS
 from analysis.quantization.runs import left
 from analysis.render.style import BLUE, GREEN, ORANGE, PURPLE, STRUCTURES, VERMILLION, Look
+from prunekit.config.method_names import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from analysis.compare.timed import Timed
 
 FAMILIES: Mapping[str, tuple[str, str, Look]] = {
-    "prune_heads": ("importance", "heads by", Look("other orders of heads", GREEN, "o", (0, (1, 1.3)))),
-    "prune_fisher": ("fisher", "Fisher pruning by", Look("Fisher pruning's baselines", VERMILLION, "s", (0, (4, 1.5)))),
-    "compress": ("", "pruned by", Look("other methods", PURPLE, "D", (0, (5, 1, 1, 1)))),
+    "prune_heads": ("importance", "heads", Look("other orders of heads", GREEN, "o", (0, (1, 1.3)))),
+    "prune_fisher": ("fisher", "Fisher pruning", Look("Fisher pruning's baselines", VERMILLION, "s", (0, (4, 1.5)))),
+    "compress": ("", "compress:", Look("other methods", PURPLE, "D", (0, (5, 1, 1, 1)))),
     "prune_cofi": ("learned", "distilled:", Look("CoFi's baselines", BLUE, "^", "-")),
     "quantize": ("aware", "in 8 bits,", Look("in 8 bits, not trained for it", ORANGE, "v", (0, (3, 1, 1, 1)))),
 }
@@ -42,13 +43,9 @@ LETTERS = {
 """Beside the curves of baselines, by what chooses their units; what has no letter stands there by its name."""
 ORACLE = "prune_heads oracle"
 """It knows the labels that it is evaluated on."""
-NAMES = {
-    "fisher": "Fisher information", "magnitude": "weight magnitude", "random": "chance", "flap": "FLAP",
-    "ziplm": "ZipLM", "kprune": "K-prune",
-    "dynamic": "after training", "trained": "trained as long without (control)",
-}  # fmt: skip
+IN_8_BITS = {"dynamic": "after training", "trained": "trained as long without (control)"}
 TITLES = {
-    "prune_heads": "heads", "prune_fisher": "Fisher pruning", "compress": "other methods without training",
+    "prune_heads": "heads", "prune_fisher": named("fisher").name, "compress": "other methods without training",
     "prune_cofi": "CoFi and its baselines", "quantize": "models in 8 bits",
 }  # fmt: skip
 
@@ -57,10 +54,15 @@ def method_look(method: str) -> tuple[Look, bool]:
     """The look of ``VERB CHOICE``, and whether it is a method itself or a baseline of one, which is of its colour."""
     verb, _, choice = method.partition(" ")
     itself, words, look = FAMILIES[verb]
-    name = NAMES.get(choice, choice)
     if verb == "prune_cofi":
-        name = STRUCTURES[choice].label if choice in STRUCTURES else choice
-    own = {"prune_fisher": "Fisher pruning", "prune_cofi": name, "quantize": "in 8 bits, trained for it (Q8BERT)"}
+        name = STRUCTURES[choice].label if choice in STRUCTURES else named(choice).name
+    elif verb == "compress":
+        name = named(choice).name
+    else:
+        name = IN_8_BITS.get(choice, named(choice).by)
+    own = {
+        "prune_fisher": named("fisher").name, "prune_cofi": name, "quantize": "in 8 bits, trained for it (Q8BERT)",
+    }  # fmt: skip
     plain = own.get(verb) if choice == itself else None
     return replace(look, label=plain or f"{words} {name}"), choice == itself
 
@@ -74,9 +76,8 @@ def letter_of(method: str) -> str:
 def letters_text(methods: Iterable[str]) -> str:
     """A sentence for the caption: what the letters of these methods' baselines are."""
     choices = {method.partition(" ")[2] for method in methods if not method_look(method)[1]}
-    names = {"learned": "CoFi", "layers": "whole layers", "dense": "small dense Transformer"} | NAMES
-    named = [f"{sign} {names.get(choice, choice)}" for choice, sign in LETTERS.items() if choice in choices]
-    return f"Small: baselines (\u2193: below the panel), units by {', '.join(named)}." if named else ""
+    signs = [f"{sign} {named(choice).choice}" for choice, sign in LETTERS.items() if choice in choices]
+    return f"Small: baselines (\u2193: below the panel), units by {', '.join(signs)}." if signs else ""
 
 
 def rank(method: str) -> tuple[int, bool, int]:
@@ -140,7 +141,7 @@ def _in_8_bits_text(runs: Comparable) -> str:
     if pruned == {False}:
         return "Models in 8 bits were not pruned."
     whole = "; those with all of their MACs were not pruned" if False in pruned else ""
-    return f"Models in 8 bits were pruned by Fisher information and trained, then quantised{whole}."
+    return f"Models in 8 bits were pruned {named('fisher').by} and trained, then quantised{whole}."
 
 
 def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: float | None) -> str:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.data.groups import flat, setting_of
+from analysis.data.groups import AXES, condition_of, flat, setting_of
 from analysis.data.records import TIMING_VERBS, Record
 
 ON_RESULTS = ("evaluation", "second")
 """Roles of the rows that scores are of. Others are drawn anew by seed; their files have hashes of their own."""
+ALONG_A_CURVE = ("share", "constraint", "sparsity")
+"""Axes that no verb's revision hangs on: how much is pruned."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,37 @@ def without_replaced(records: Sequence[Record], warn: Callable[[str], None]) -> 
     for verb, pairs in by_verb.items():
         warn(f"left out: {len(pairs)} {verb} run(s), replaced at a later revision: {', '.join(sorted(pairs))}")
     return [record for record in records if (record.verb, record.run_id) not in by_later], left
+
+
+def warn_of_mixed_revisions(records: Sequence[Record], warn: Callable[[str], None]) -> None:
+    """Warn of curves that have runs of several revisions of their verb.
+
+    A verb is raised only for the settings whose numbers change, so others may be at an earlier one beside them: only
+    runs that differ in nothing but seeds and :data:`ALONG_A_CURVE` are compared.
+    """
+    by_verb: dict[str, list[Record]] = {}
+    for record in records:
+        by_verb.setdefault(record.verb, []).append(record)
+    mixed: dict[str, Counter[int]] = {}
+    for verb, own in sorted(by_verb.items()):
+        if len({record.revision for record in own}) == 1:
+            continue
+        curves: dict[str, Counter[int]] = {}
+        for record in own:
+            curves.setdefault(_curve(record), Counter())[record.revision] += 1
+        mixed[verb] = sum((counts for counts in curves.values() if len(counts) > 1), Counter())
+    for verb, counts in mixed.items():
+        if counts:
+            parts = ", ".join(f"{number} of revision {revision}" for revision, number in sorted(counts.items()))
+            warn(f"{verb}: runs of the same settings are of different revisions ({parts}); their numbers may not "
+                 "compare")  # fmt: skip
+
+
+def _curve(record: Record) -> str:
+    """Of one curve: all settings but seeds and :data:`ALONG_A_CURVE`."""
+    settings = dict(flat(record.config))
+    axes = {axis: settings.get(axis) for axis in AXES.get(record.verb, ()) if axis not in ALONG_A_CURVE}
+    return _text({"setting": str(setting_of(record)), "axes": axes, "condition": condition_of(record)})
 
 
 def warn_of_other_weights(records: Sequence[Record], warn: Callable[[str], None]) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.data.columns import DamagedRecordError
-from analysis.data.contents import disagreement, of_one_content, warn_of_other_weights, without_replaced
+from analysis.data.contents import (
+    disagreement,
+    of_one_content,
+    warn_of_mixed_revisions,
+    warn_of_other_weights,
+    without_replaced,
+)
+from analysis.data.marks.over_budget import over_budget
 from analysis.data.marks.overlaps import with_overlaps
 from analysis.data.marks.quiet import disturbed
 from analysis.data.marks.teacher_names import with_names_of_teachers
@@ -75,8 +81,9 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
 
     A source is a folder of records (``runs``), of one verb (``runs/prune_heads``) or a single run, or a folder that
     W&B wrote (``runs/wandb/offline-run-...``), or one of those (``runs/wandb``): what is in it tells which.
-    Damaged and unfinished runs are left out and named in ``journal``, and so are runs that one at a later revision
-    replaces or on other contents of the same name (:mod:`analysis.data.contents`); a run found twice counts once.
+    Damaged and unfinished runs are left out and named in ``journal``, and so are those whose model is above its budget,
+    and runs that one at a later revision replaces or on other contents of the same name
+    (:mod:`analysis.data.contents`); a run found twice counts once.
 
     Raises:
         UserError: a source is not a folder.
@@ -106,7 +113,7 @@ def load(sources: Iterable[Path], journal: Journal) -> list[Record]:
     records = [record for record in every if _may_be_shown(record, journal)]
     records, replaced = without_replaced(records, journal.warn)
     journal.unused += [Unused(record, "replaced") for record in replaced]
-    _warn_of_mixed_revisions(records, journal)
+    warn_of_mixed_revisions(records, journal.warn)
     warn_of_other_weights(records, journal.warn)
     records, others = of_one_content(records, journal.warn)
     journal.unused += [Unused(record, "other content") for record in others]
@@ -179,15 +186,7 @@ def _may_be_shown(record: Record, journal: Journal) -> bool:
     if record.model.weights == "random" and record.verb not in TIMING_VERBS:
         journal.warn(f"skipped: {record.folder}: random weights have no score to show")
         return False
+    if over := over_budget(record):
+        journal.warn(f"skipped: {record.folder}: {over}")
+        return False
     return True
-
-
-def _warn_of_mixed_revisions(records: Iterable[Record], journal: Journal) -> None:
-    revisions: dict[str, Counter[int]] = {}
-    for record in records:
-        kind = f"{record.verb} {record.config.get('benchmark', '')}".strip()  # each benchmark stands for itself
-        revisions.setdefault(kind, Counter())[record.revision] += 1
-    for kind, counts in sorted(revisions.items()):
-        if len(counts) > 1:
-            parts = ", ".join(f"{number} of revision {revision}" for revision, number in sorted(counts.items()))
-            journal.warn(f"{kind}: runs of different revisions are mixed ({parts}); their numbers may not compare")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prunekit.config.method_names import named
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -36,8 +38,8 @@ ORDERS = {
     "importance_released": Look("importance, as released", SKY, "s", (0, (5, 2))),
     "importance_stepwise": Look("importance, re-estimated", GREEN, "^", (0, (5, 1, 1, 1))),
     "oracle": Look("oracle (single-head ablation)", VERMILLION, "D", (0, (3, 1))),
-    "magnitude": Look("weight magnitude", PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
-    "random": Look("random", BLACK, "X", (0, (1, 1.5))),
+    "magnitude": Look(named("magnitude").choice, PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
+    "random": Look(named("random").choice, BLACK, "X", (0, (1, 1.5))),
 }
 BUDGETS = {
     "mac": Look("budget of MACs", BLUE, "o", "-"),
@@ -50,10 +52,10 @@ PRUNING_STAGES = {
 }
 COMPARED = {
     "score": {
-        "fisher": Look("Fisher information", BLUE, "o", "-"),
+        "fisher": Look(named("fisher").choice, BLUE, "o", "-"),
         "importance": Look("importance (Michel et al.)", GREEN, "^", (0, (5, 1, 1, 1))),
-        "magnitude": Look("weight magnitude", PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
-        "random": Look("random", BLACK, "X", (0, (1, 1.5))),
+        "magnitude": Look(named("magnitude").choice, PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
+        "random": Look(named("random").choice, BLACK, "X", (0, (1, 1.5))),
     },
     "variant": {
         "paper": Look("as in the paper", BLUE, "o", "-"),
@@ -66,20 +68,20 @@ COMPARED = {
 }
 """Settings of Fisher pruning that figures compare, by configuration field."""
 METHODS = {
-    "fisher": Look("Fisher information", BLUE, "o", "-"),
-    "ziplm": Look("ZipLM", VERMILLION, "D", (0, (4, 1.5))),
-    "kprune": Look("K-prune", GREEN, "^", (0, (5, 1, 1, 1))),
-    "flap": Look("FLAP", ORANGE, "s", (0, (2, 1))),
-    "magnitude": Look("weight magnitude", PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
-    "random": Look("random", BLACK, "X", (0, (1, 1.5))),
+    "fisher": Look(named("fisher").name, BLUE, "o", "-"),
+    "ziplm": Look(named("ziplm").name, VERMILLION, "D", (0, (4, 1.5))),
+    "kprune": Look(named("kprune").name, GREEN, "^", (0, (5, 1, 1, 1))),
+    "flap": Look(named("flap").name, ORANGE, "s", (0, (2, 1))),
+    "magnitude": Look(named("magnitude").name, PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
+    "random": Look(named("random").name, BLACK, "X", (0, (1, 1.5))),
 }
 """Methods of `compress`."""
 STRUCTURES = {
-    "learned": Look("CoFi", BLUE, "o", "-"),
-    "fisher": Look("Fisher information", VERMILLION, "s", (0, (4, 1.5))),
-    "magnitude": Look("weight magnitude", PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
-    "layers": Look("whole layers", GREEN, "^", (0, (5, 1, 1, 1))),
-    "dense": Look("small dense Transformer", ORANGE, "D", (0, (2, 1))),
+    "learned": Look(named("learned").choice, BLUE, "o", "-"),
+    "fisher": Look(named("fisher").choice, VERMILLION, "s", (0, (4, 1.5))),
+    "magnitude": Look(named("magnitude").choice, PURPLE, "v", (0, (4, 1, 1, 1, 1, 1))),
+    "layers": Look(named("layers").choice, GREEN, "^", (0, (5, 1, 1, 1))),
+    "dense": Look(named("dense").choice, ORANGE, "D", (0, (2, 1))),
     "random": Look("random, in CoFi's shape", BLACK, "P", (0, (1, 1.5))),
 }
 """How the units that go are chosen, by configuration field ``structure``."""
@@ -131,7 +133,8 @@ _PARAMETERS: Any = {
 
 
 def looks_of(known: Mapping[str, Look], names: Iterable[object]) -> dict[str, Look]:
-    """The looks of ``names``, in the order of ``known``; then those that it does not have, each with a look of its own.
+    """The looks of ``names``, in the order of ``known``; then those that it does not have, each with a look of its own
+    and the name of a method that it may be.
 
     >>> list(looks_of({"b": BUDGETS["mac"], "a": BUDGETS["mac"]}, ["new", "a", "b"]))
     ['b', 'a', 'new']
@@ -140,7 +143,7 @@ def looks_of(known: Mapping[str, Look], names: Iterable[object]) -> dict[str, Lo
     looks = {name: look for name, look in known.items() if name in given}
     for number, name in enumerate(sorted(given - set(known))):
         place = number % len(OWN_COLORS)
-        looks[name] = Look(name, OWN_COLORS[place], OWN_MARKERS[place], (0, (6, 1.5)))
+        looks[name] = Look(named(name).name, OWN_COLORS[place], OWN_MARKERS[place], (0, (6, 1.5)))
     return looks
 
 

@@ -33,16 +33,14 @@ from prunekit.methods.common.options import declared_options, unknown_option
 from prunekit.methods.common.settings import MethodConfig
 from prunekit.support.errors import UserError, first_line
 
-Perform = Callable[[Any], dict[str, Any] | None]
-PerformCell = Callable[[Any, str], dict[str, Any] | None]
-"""Of a sweep, with its name."""
+Perform = Callable[[Any, str | None], dict[str, Any] | None]
+"""From a configuration, and the name of its cell where it is one of a sweep, to the record of its run if it has one."""
 
 
-def run_main(verb: str, schema: type[Any], perform: Perform, perform_cell: PerformCell | None = None) -> None:
+def run_main(verb: str, schema: type[Any], perform: Perform) -> None:
     """Compose ``conf/VERB.yaml`` with the command line and call ``perform`` with the typed configuration.
 
-    In a sweep every cell is a call, of ``perform_cell`` if there is one; a failing one does not stop the others, and
-    makes the exit status 2.
+    In a sweep every cell is a call; a failing one does not stop the others, and makes the exit status 2.
     """
     register(verb, schema)
     failures: list[Exception] = []
@@ -51,11 +49,11 @@ def run_main(verb: str, schema: type[Any], perform: Perform, perform_cell: Perfo
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)
     def main(composed: DictConfig) -> None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            _cell(verb, schema, perform_cell or (lambda config, name: perform(config)), composed)
+            _cell(verb, schema, perform, composed)
             return
         try:
             _require_whole(composed)
-            perform(typed(composed, schema, HydraConfig.get().overrides.task))
+            perform(typed(composed, schema, HydraConfig.get().overrides.task), None)
         except Exception as error:
             failures.append(error)  # raised below: Hydra would print lines of its own about it
 
@@ -109,7 +107,7 @@ def _require_recipes() -> None:
                 raise UserError(f"{group}={name}: there is no such preset, {near(name, choices_of(group))}")
 
 
-def _cell(verb: str, schema: type[Any], perform: PerformCell, composed: DictConfig) -> None:
+def _cell(verb: str, schema: type[Any], perform: Perform, composed: DictConfig) -> None:
     """Run one cell of a sweep and report what became of it."""
     number, start = HydraConfig.get().job.num, time.perf_counter()
     try:
@@ -147,7 +145,8 @@ def _show_sweep(verb: str, overrides: list[str]) -> None:
         config = hydra.compose(verb, overrides, return_hydra_config=True)
     if sweeps(config.hydra.sweeper):
         parts = sweep_of(config, list(config.hydra.overrides.task))
-        print(f"# {len(cells_of(parts))} runs:")
+        runs = len(cells_of(parts))
+        print(f"# {runs} run{'s' * (runs != 1)}:")
         for part in parts:
             print(f"#   {shown(part)}")
 

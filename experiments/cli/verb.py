@@ -30,7 +30,7 @@ class Verb:
     """The command that makes a run again, of verbs that go on with the model of another."""
 
     def __call__(self) -> None:
-        run_main(self.name, self.settings, self.perform, self.perform)
+        run_main(self.name, self.settings, self.perform)
 
     def perform(self, config: Any, cell: str | None = None) -> dict[str, Any]:
         """Run a configuration once, tell of it, and return its record.
@@ -70,7 +70,7 @@ class Command:
     perform: Callable[[Any], None]
 
     def __call__(self) -> None:
-        run_main(self.name, self.settings, self.perform)
+        run_main(self.name, self.settings, lambda config, cell: self.perform(config))
 
 
 def verb(

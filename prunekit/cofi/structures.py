@@ -24,6 +24,7 @@ from prunekit.stages.refine.rearrange import rearrange
 from prunekit.stages.score.gradients import diagonal, mask_gradients
 from prunekit.stages.score.unit_scores import unit_scores
 from prunekit.stages.search.mac_search import most_important
+from prunekit.stages.units import UnitTensors
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,13 +46,19 @@ def scored(model: PreTrainedModel, name: str, sparsity: float, examples: Example
         UserError: no unit fits.
     """
     size, hidden = PrunableSize.of(model), describe(model).hidden
-    gradients = mask_gradients(model, evaluation_batches(examples, 32)) if name == "fisher" else None
-    scores = unit_scores("magnitude", model) if gradients is None else diagonal(gradients)
     head, neuron = int(size.per_head * hidden), int(size.per_neuron * hidden)
-    masks = most_important(scores, model, head, neuron, math.floor((1 - sparsity) * size.total))
-    if masks is None:
-        raise UserError(f"sparsity: {sparsity} leaves no room for a single head or neuron of this model")
-    return masks if gradients is None else rearrange(gradients, masks)
+
+    def best(scores: UnitTensors) -> Masks:
+        masks = most_important(scores, model, head, neuron, math.floor((1 - sparsity) * size.total))
+        if masks is None:
+            raise UserError(f"sparsity: {sparsity} leaves no room for a single head or neuron of this model")
+        return masks
+
+    if name != "fisher":
+        return best(unit_scores("magnitude", model))
+    best(UnitTensors.zeros(Masks.ones(describe(model))))  # no room is said before gradients are taken
+    gradients = mask_gradients(model, evaluation_batches(examples, 32))
+    return rearrange(gradients, best(diagonal(gradients)))
 
 
 def whole_layers(model: PreTrainedModel, sparsity: float) -> Masks:

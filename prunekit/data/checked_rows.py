@@ -74,7 +74,7 @@ def check_columns(task: TaskConfig, where: str, table: Any, *, label: bool = Tru
     Args:
         label: whether the label column is needed.
     """
-    found = list(table.column_names) if hasattr(table, "column_names") else list(table)
+    found = column_names(table)
     settings = dict.fromkeys(task.columns, "task.columns=[...] names those of the texts")
     if label:
         settings[task.label] = "task.label= names that of the answers"
@@ -82,6 +82,11 @@ def check_columns(task: TaskConfig, where: str, table: Any, *, label: bool = Tru
         if column not in found:
             names = ", ".join(found)
             raise UserError(f"{where}: no column {column!r}, {near(column, found)} (columns: {names}); {setting}")
+
+
+def column_names(table: Any) -> list[str]:
+    """Of a table of `datasets`, or of one by columns."""
+    return list(table.column_names) if hasattr(table, "column_names") else list(table)
 
 
 def checked_texts(where: str, columns: Sequence[str], table: Any) -> list[tuple[str, ...]]:

@@ -85,6 +85,12 @@ def label_reader(task: TaskConfig, where: str, source_names: Sequence[str] = ())
     return known_number_of
 
 
+def is_label(task: TaskConfig, label: Any) -> bool:
+    """Whether a row has a label, be it right or wrong: not nothing, nor the -1 that is no name."""
+    key = "" if label is None else label_key(label)
+    return key not in ("", str(UNLABELLED)) or key in map(label_key, task.labels)
+
+
 def spelled(name: str) -> str:
     """A label's name without case, spaces, hyphens and underscores: ``not_entailment`` is ``NOT ENTAILMENT``."""
     return re.sub(r"[\s_-]+", "", name).casefold()

@@ -27,7 +27,7 @@ def load_rows(task: TaskConfig, split: str, *, labelled: bool = True) -> Rows:
 
     Args:
         labelled: False where labels are not needed. The rows are the same nevertheless, so that whoever needs none
-            draws from what others draw from; where there would be none, or no label can be read, they are all rows.
+            draws from what others draw from; where no row has a label, they are all rows.
 
     Raises:
         UserError: the data cannot be reached or read, or a split, a column, a label or an answer is not as the
@@ -42,12 +42,8 @@ def load_rows(task: TaskConfig, split: str, *, labelled: bool = True) -> Rows:
     else:
         table = _read_hub(task, split)
     kind = kind_of(task)
-    try:
-        return kind.checked(task, split, table)
-    except UserError:
-        if labelled:
-            raise
-        return kind.unlabelled(task, split, table)
+    read = kind.checked if labelled or kind.has_labels(task, table) else kind.unlabelled
+    return read(task, split, table)
 
 
 @functools.lru_cache(maxsize=4)  # generating takes seconds, and a reproduction asks for the same rows in every run

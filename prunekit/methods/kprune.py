@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from prunekit.config.checks import one_of
 from prunekit.config.choices import VARIANTS
 from prunekit.config.ranges import chosen_from, within
 from prunekit.data.batches import Batch
@@ -25,6 +24,7 @@ from prunekit.stages.refit.residual_refit import Refit, ResidualStreams
 from prunekit.stages.refit.tuning import check_tunable
 from prunekit.stages.score.gradients import GROUP, group_means, mean_squares
 from prunekit.stages.score.knowledge import (
+    check_predicts,
     derivatives_and_squares,
     divergences,
     kept_by_threshold,
@@ -59,6 +59,7 @@ class Kprune(Method):
     uniform: ClassVar[bool] = True
     refinements: ClassVar[tuple[str, ...]] = ("none", "swap")
     families: ClassVar[tuple[str, ...] | None] = tuple(name for name in ENCODERS if name != "albert")
+    budgets: ClassVar[tuple[str, ...]] = ("mac", "parameters")
     predictive: float = within(1.0, 0, 1e6)
     """λ_pred: what a unit does to predictions."""
     representational: float = within(2.5e-4, 0, 1e6)
@@ -73,23 +74,18 @@ class Kprune(Method):
     """``paper``: gradients are squared example by example, least squares are damped; ``released``: as the authors' code
     has it, squared for groups of 32 examples, and undamped."""
 
-    def compress(self, problem: Problem) -> Iterator[Compression]:
-        model, budget = problem.model, problem.budget
-        for wrong in one_of("variant", self.variant, VARIANTS):
-            raise UserError(f"method.options.{wrong}")
+    def check(self, problem: Problem) -> None:
+        check_predicts(problem.model)
+        check_tunable(problem.model, "another method")
         if self.variant == "released" and problem.refine == "swap":
             raise UserError("refine: variant=released of kprune has no swaps, use method.options.variant=paper")
-        if budget.kind == "latency" and not problem.uniform:
-            raise UserError(
-                "budget: method=kprune gives every unit its own cost, use budget=mac, budget=parameters or uniform=true"
-            )
-        check_tunable(model, "another method")
-        costs = _unit_costs(model, budget)
-        numbers = None
+        super().check(problem)
+
+    def compress(self, problem: Problem) -> Iterator[Compression]:
+        model, budget = problem.model, problem.budget
+        costs, numbers = _unit_costs(model, budget), None
         if problem.uniform:
             numbers = dict(zip(SUBLAYERS, share_numbers(model, budget, all_heads=problem.all_heads), strict=True))
-        elif min(costs.values()) > budget.limit(model):
-            raise budget.out_of_reach(model, min(costs.values()))
         result = _sublayer_by_sublayer(problem, "search", self._searched(problem, costs, numbers))
         if not (result.masks.heads_kept or result.masks.neurons_kept):  # what knows most anywhere never fitted
             raise budget.out_of_reach(model, costs[list(costs)[-1]], "a unit of the last sublayer")

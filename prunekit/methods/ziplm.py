@@ -19,7 +19,8 @@ from prunekit.methods.common.problem import Problem
 from prunekit.models.blocks import blocks
 from prunekit.stages.levels.database import Counts, LevelDatabase, take_levels
 from prunekit.stages.levels.exchanged import exchanged
-from prunekit.stages.levels.stitch import Stitching, search_levels
+from prunekit.stages.levels.stitch import Stitching, least_cost, search_levels
+from prunekit.stages.levels.sublayer_levels import levels_of
 from prunekit.stages.levels.uniform_shapes import search_shapes, uniform_shapes
 from prunekit.stages.score.knowledge import check_predicts, divergences, with_whole_outputs
 from prunekit.stages.score.projection_inputs import input_statistics, projections
@@ -57,12 +58,22 @@ class Ziplm(Method):
     search_examples: int = within(512, 1, EXAMPLES)
     """Calibration examples that it tries them on, by their divergence from the whole model's predictions."""
 
-    def compress(self, problem: Problem) -> Iterator[Compression]:
+    def check(self, problem: Problem) -> None:
         model, budget = problem.model, problem.budget
-        if self.search_steps:  # all before anything is computed
+        if self.search_steps:
             check_predicts(model)
         if problem.uniform:
             check_reach(model, budget, uniform=True, all_heads=problem.all_heads)
+            return
+        least = least_cost(
+            cost[levels_of(units, self.ratio, every=size > 1)]
+            for cost, (units, size) in zip(budget.costs(model), _sublayers(model), strict=True)
+        )
+        if least > budget.limit(model) * (1 + 1e-12):  # as the knapsack has it
+            raise budget.out_of_reach(model, least)
+
+    def compress(self, problem: Problem) -> Iterator[Compression]:
+        model, budget = problem.model, problem.budget
         limit, costs = budget.limit(model), budget.costs(model)
         database = LevelDatabase.from_tensors(problem.keep(
             LEVELS, "levels", {"damping": self.damping, "ratio": self.ratio}, lambda: self._levels(problem)
@@ -75,7 +86,7 @@ class Ziplm(Method):
                 steps = min(steps, len(shapes) - 1)
             counts = shapes[0] if problem.uniform else stitching.stitch(np.ones(len(stitching.places)))
         if counts is None:
-            raise budget.out_of_reach(model, stitching.least)
+            raise budget.out_of_reach(model, stitching.least)  # a sublayer's last unit is worth nothing
         yield self._outcome("stitch", model, database, counts, {"levels": database.rows()})
         if steps:
             with problem.stage("search", steps) as advance:
@@ -122,6 +133,11 @@ class Ziplm(Method):
                     "error_before": None, "error_after": error, "largest_scale": None, "damping": damping,
                 })  # fmt: skip
         return Compression(stage, database.masks(model, counts), database.weights(model, counts), report, tables)
+
+
+def _sublayers(model: PreTrainedModel) -> list[tuple[int, int]]:
+    """Units and features of a unit, in the order of :meth:`prunekit.stages.search.budget.Budget.costs`."""
+    return [(units, size) for block in blocks(model) for _, _, units, size in projections(block)]
 
 
 def some(batches: Any, examples: int) -> list[Batch]:

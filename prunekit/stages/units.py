@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from prunekit.models.masks import Masks
 
 
 @dataclass(frozen=True)
@@ -19,3 +22,8 @@ class UnitTensors:
     """``(..., layer, head)``"""
     neurons: Tensor
     """``(..., layer, neuron)``"""
+
+    @classmethod
+    def zeros(cls, masks: Masks) -> UnitTensors:
+        """0 for every unit that masks of self attention and FFN have a place for."""
+        return cls(torch.zeros(masks.heads["self"].shape), torch.zeros(masks.neurons.shape))

@@ -299,6 +299,10 @@ def test_bad_settings_are_said_before_anything_is_computed(tmp_path: Path, overr
     assert not list(tmp_path.glob("finetune/*")) and not list(tmp_path.glob("compress/*"))
 
 
-def test_a_constraint_out_of_reach_says_the_range(folder: Path) -> None:
+@pytest.mark.parametrize("name", ["fisher", "kprune", "ziplm"])
+def test_a_constraint_out_of_reach_says_the_range_before_anything_is_computed(folder: Path, name: str) -> None:
+    before = sorted(folder.glob("cache/*/*"))
     with pytest.raises(UserError, match=r"it can go down to 0\.\d+"):
-        perform("compress", *SMALL, f"run.folder={folder}", "constraint=0.0001")
+        perform("compress", *SMALL, f"run.folder={folder}", f"method={name}", "constraint=0.0001", "seed=17",
+                "evaluation.examples=9")  # fmt: skip
+    assert sorted(folder.glob("cache/*/*")) == before

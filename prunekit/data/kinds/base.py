@@ -13,7 +13,7 @@ from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data import demo
 from prunekit.data.batches import Batch, Examples, model_inputs
-from prunekit.data.checked_rows import Rows, check_columns, checked_texts
+from prunekit.data.checked_rows import Rows, check_columns, checked_texts, column_names
 from prunekit.data.label_order import align_outputs, check_outputs
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.models import checkpoints
@@ -59,6 +59,14 @@ class TaskKind:
         Raises:
             UserError: a column, a label or an answer is not as the task says.
         """
+        raise NotImplementedError
+
+    def has_labels(self, task: TaskConfig, table: Any) -> bool:
+        """Whether any row of a table has a label. A damaged one is one: :meth:`checked` refuses it."""
+        return task.label in column_names(table) and self.any_label(task, table[task.label][:])
+
+    def any_label(self, task: TaskConfig, column: Sequence[Any]) -> bool:
+        """Whether any of the labels of rows says something."""
         raise NotImplementedError
 
     def unlabelled(self, task: TaskConfig, split: str, table: Any) -> Rows:

@@ -12,7 +12,7 @@ from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts, notice
 from prunekit.data.kinds.base import TaskKind
-from prunekit.data.label_names import UNLABELLED, label_numbers
+from prunekit.data.label_names import UNLABELLED, is_label, label_numbers
 from prunekit.data.losses import at_least_float32, task_loss
 from prunekit.data.metrics import METRICS
 from prunekit.support.errors import RowError, UserError
@@ -40,6 +40,9 @@ class Classification(TaskKind):
             names = " or ".join(map(repr, missing))
             notice(f"{where}: no row has the label {names}, are task.labels those of the data?")
         return Rows(task, split, texts, numbers, len(texts))
+
+    def any_label(self, task: TaskConfig, column: Sequence[Any]) -> bool:
+        return any(is_label(task, label) for label in column)
 
     def owns(self, batch: Batch) -> bool:
         return "labels" in batch and batch["labels"].dim() == 1 and not batch["labels"].is_floating_point()
@@ -76,6 +79,13 @@ class Regression(TaskKind):
             raise UserError(f"{where}: the label of every row is {values[0]}, evaluate on a split with different ones")
         return Rows(task, split, texts, np.asarray(values), len(texts))
 
+    def any_label(self, task: TaskConfig, column: Sequence[Any]) -> bool:
+        """One number for all rows says nothing."""
+        if all(label is None or not str(label).strip() for label in column):
+            return False
+        values = {_value(label) for label in column}
+        return len(column) == 1 or len(values) > 1 or not np.isfinite([*values]).all()
+
     def no_labels(self, texts: Sequence[tuple[str, ...]]) -> np.ndarray:
         return np.zeros(len(texts))
 
@@ -106,10 +116,15 @@ class Regression(TaskKind):
 def _number(label: Any, where: str, row: int) -> float:
     if label is None or not str(label).strip():
         raise RowError(where, row, "there is no label; leave the row out")
-    try:
-        value = float("nan") if "_" in str(label) else float(label)  # Python reads 1_0 as 10
-    except (TypeError, ValueError):
-        value = float("nan")
+    value = _value(label)
     if not np.isfinite(value):
         raise RowError(where, row, f"label {label!r} should be a finite number; task.labels=[...] makes names classes")
     return value
+
+
+def _value(label: Any) -> float:
+    """NaN for what is no number."""
+    try:
+        return float("nan") if "_" in str(label) else float(label)  # Python reads 1_0 as 10
+    except (TypeError, ValueError):
+        return float("nan")

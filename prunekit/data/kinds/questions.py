@@ -7,7 +7,7 @@ question in front. A window without the whole answer points at its first token, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -207,6 +207,13 @@ class Questions(TaskKind):
         check_columns(task, where, table)
         texts = checked_texts(where, task.columns, table)
         return Rows(task, split, texts, gold_answers(task, where, texts, list(table[task.label][:])), len(texts))
+
+    def any_label(self, task: TaskConfig, column: Sequence[Any]) -> bool:
+        """No answer is a label where the task has questions without one."""
+        given = [entry for entry in column if entry is not None]
+        if task.no_answer is not None:
+            return bool(given)
+        return not all(isinstance(entry, Mapping) and entry.get("text") in ([], ()) for entry in given)
 
     def no_labels(self, texts: Sequence[tuple[str, ...]]) -> np.ndarray:
         """No answer."""

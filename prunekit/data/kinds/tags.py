@@ -17,7 +17,7 @@ from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples
 from prunekit.data.checked_rows import Rows, check_columns, notice
 from prunekit.data.kinds.token_labels import TokenLabels
-from prunekit.data.label_names import UNLABELLED, label_reader
+from prunekit.data.label_names import UNLABELLED, is_label, label_reader
 from prunekit.data.losses import NO_TOKEN
 from prunekit.data.tags import generated
 from prunekit.data.tags.conll import read_conll
@@ -98,6 +98,13 @@ class Tags(TokenLabels):
         if of_entities(task.labels):
             _warn_impossible(where, sentences, [[task.labels[number] for number in row] for row in numbers])
         return Rows(task, split, sentences, _array(numbers), len(sentences))
+
+    def any_label(self, task: TaskConfig, column: Sequence[Any]) -> bool:
+        return any(
+            is_label(task, tag)
+            for tags in column
+            for tag in ([tags] if isinstance(tags, str) or not isinstance(tags, Sequence) else tags)
+        )
 
     def unlabelled(self, task: TaskConfig, split: str, table: Any) -> Rows:
         where = f"{task.name} {split}"

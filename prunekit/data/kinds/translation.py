@@ -168,8 +168,9 @@ class Translation(TokenLabels):
     def checked(self, task: TaskConfig, split: str, table: Any) -> Rows:
         return checked_pairs(task, split, table)
 
-    def unlabelled(self, task: TaskConfig, split: str, table: Any) -> Rows:
-        return self.checked(task, split, table)
+    def has_labels(self, task: TaskConfig, table: Any) -> bool:
+        """A pair has its target, or is none."""
+        return True
 
     def tokenizer(self, model: ModelConfig, rows: Rows) -> Any:
         """A model without one of its own learns one from both sides."""

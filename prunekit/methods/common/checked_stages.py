@@ -18,13 +18,19 @@ WHOLE = "dense"
 def checked_stages(name: str, method: Method, problem: Problem) -> Iterator[Compression]:
     """What every stage of a method leaves; the last one is the result.
 
-    Stages before the last may be over the budget: a method may come down to it.
+    Stages before the last may be over the budget: a method may come down to it. Nothing is computed before the first
+    one is asked for.
 
     Raises:
-        UserError: as :meth:`Method.compress`; no stage, what is no stage, masks of another model, a name that another
-            stage or the whole model has (scores are recorded by it), a table that no record has, or a result over the
-            budget.
+        UserError: at once as :meth:`Method.check`; then as :meth:`Method.compress`, and for no stage, what is no stage,
+            masks of another model, a name that another stage or the whole model has (scores are recorded by it), a
+            table that no record has, or a result over the budget.
     """
+    method.check(problem)
+    return _stages(name, method, problem)
+
+
+def _stages(name: str, method: Method, problem: Problem) -> Iterator[Compression]:
     where, seen, tables = file_of(name), {WHOLE: "the whole model"}, set[str]()
     layout, last = describe(problem.model), None
     stages: object = method.compress(problem)

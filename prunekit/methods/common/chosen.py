@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prunekit.config.checks import near
-from prunekit.config.choices import REFINEMENTS, REFITS
+from prunekit.config.choices import ALL_BUDGETS, REFINEMENTS, REFITS
 from prunekit.methods.common.options import label_problems
 from prunekit.support.errors import UserError
 
@@ -14,18 +14,21 @@ if TYPE_CHECKING:
 
 
 def chosen_stages(
-    name: str, method: Method, refine: str, refit: str, uniform: bool, all_heads: bool = False, labels: str = "gold"
-) -> tuple[str, str]:
+    name: str, method: Method, refine: str, refit: str, uniform: bool, all_heads: bool = False, labels: str = "gold",
+    budget: str = "mac",
+) -> tuple[str, str]:  # fmt: skip
     """The stages of refinement and of refitting, with the method's own for ``auto``; after swaps, which lower the error
     of an exact refit, that refit in place of scales.
 
     Raises:
-        UserError: an unknown stage (with near ones), one that the method cannot use (with those that it can), or
-            predicted labels where it uses none.
+        UserError: an unknown stage (with near ones), one that the method cannot use (with those that it can), a
+            kind of budget that it cannot keep, or predicted labels where it uses none.
     """
     if not method.labels:
         for problem in label_problems(name, labels):
             raise UserError(problem)
+    if budget in ALL_BUDGETS and budget not in method.budgets:
+        raise UserError(f"budget: method={name} cannot keep {budget}, it can keep {', '.join(method.budgets)}")
     chosen: list[str] = []
     for setting, value, known, fitting in (
         ("refine", refine, REFINEMENTS, method.refinements), ("refit", refit, REFITS, method.refits),

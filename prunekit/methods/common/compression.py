@@ -92,7 +92,7 @@ def compressions(
         given["length"] = length
     chosen = _arguments(given, folder)
     own = named_method(method, options)
-    refine, refit = chosen_stages(method, own, refine, refit, chosen.uniform, chosen.all_heads, chosen.labels)
+    refine, refit = chosen_stages(method, own, refine, refit, chosen.uniform, chosen.all_heads, chosen.labels, budget)
     check_family(method, own.families, model)
     check_finite(model)
     checked = checked_batches(model, batches, targets=own.labels, scored=labels == "gold")

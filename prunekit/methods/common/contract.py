@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from prunekit.config.checks import near
-from prunekit.config.choices import REFINEMENTS, REFITS
+from prunekit.config.choices import ALL_BUDGETS, REFINEMENTS, REFITS
 
 if TYPE_CHECKING:
     from prunekit.methods.common.method import Method
@@ -35,6 +35,7 @@ def contract_problems(own: type[Method], families: Collection[str]) -> Iterator[
     for flag in FLAGS:
         if type(getattr(own, flag)) is not bool:
             yield f"{flag}: {getattr(own, flag)!r} is neither True nor False"
+    yield from _choice_problems("budgets", own.budgets, ALL_BUDGETS)
     yield from _choice_problems("refinements", own.refinements, REFINEMENTS)
     yield from _choice_problems("refits", own.refits, REFITS)
     yield from _choice_problems("units", own.units, UNITS)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
+from prunekit.config.choices import ALL_BUDGETS
 from prunekit.methods.common.problem import Problem
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.stages.refit.replaced import replaced
+from prunekit.stages.search.under_budget import check_reach
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -58,12 +60,23 @@ class Method(ABC):
     """What it removes."""
     families: ClassVar[tuple[str, ...] | None] = None
     """Families of :mod:`prunekit.models.families` that it can prune; None: all encoders."""
+    budgets: ClassVar[tuple[str, ...]] = ALL_BUDGETS
+    """What it can keep within."""
     refinements: ClassVar[tuple[str, ...]] = ("none",)
     """Stages of refinement that fit it; the first one is its own."""
     refits: ClassVar[tuple[str, ...]] = ("none",)
     """Stages of refitting that fit it; the first one is its own."""
     uniform: ClassVar[bool] = False
     """It can keep the same numbers of heads and neurons in every layer."""
+
+    def check(self, problem: Problem) -> None:
+        """Refuse what the model and the budget alone rule out, whatever the examples: it is called before anything is
+        computed, the whole model's score included. Here, a budget within which not even one unit stays.
+
+        Raises:
+            UserError: a budget out of reach (with the reachable range), or a model that it cannot prune.
+        """
+        check_reach(problem.model, problem.budget, uniform=problem.uniform, all_heads=problem.all_heads)
 
     @abstractmethod
     def compress(self, problem: Problem) -> Iterator[Compression]:

@@ -14,7 +14,7 @@ from prunekit.stages.refine.rearrange import rearrange
 from prunekit.stages.refine.swap import swap
 from prunekit.stages.refit.compensation import compensated, compensation_report
 from prunekit.stages.refit.tuning import check_tunable, tune
-from prunekit.stages.search.under_budget import check_reach, search
+from prunekit.stages.search.under_budget import search
 from prunekit.stages.units import UnitTensors
 
 
@@ -36,10 +36,12 @@ class ScoredMethod(Method):
             scores, problem.model, problem.budget, uniform=problem.uniform, all_heads=problem.all_heads
         )  # fmt: skip
 
-    def compress(self, problem: Problem) -> Iterator[Compression]:
-        if problem.refit in ("scales", "weights"):  # all before anything is computed
+    def check(self, problem: Problem) -> None:
+        if problem.refit in ("scales", "weights"):
             check_tunable(problem.model, "refit=none or refit=bias")
-        check_reach(problem.model, problem.budget, uniform=problem.uniform, all_heads=problem.all_heads)
+        super().check(problem)
+
+    def compress(self, problem: Problem) -> Iterator[Compression]:
         scores = self.scores(problem)
         with problem.stage("search", 0):
             masks = self.search(scores, problem)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -110,19 +111,27 @@ def stock_shape(model: PreTrainedModel) -> StockShape:
     hidden, stacks = describe(model).hidden, family_of(model.config).stacks
     # this many hold as many heads as before, each as wide as the whole stream was
     enough = max(getattr(model.config, stack.heads) for stack in stacks) * math.ceil(model.config.hidden_size / hidden)
-    for copies in range(1, enough + 1):
-        config = copy.deepcopy(model.config)
-        if hasattr(config, "prunekit"):
-            del config.prunekit
-        config.hidden_size = copies * hidden
-        if all(_fill_sizes(config, stack, layers) for stack in stacks) and not _too_large(model, config):
-            break
-    if too_large := _too_large(model, config):
+    config = copy.deepcopy(model.config)
+    if hasattr(config, "prunekit"):
+        del config.prunekit
+
+    def shaped(least: int) -> tuple[int, dict[str, torch.Size]]:
+        """The fewest copies, ``least`` or more, among which the heads fit, and all shapes of a model with them."""
+        for copies in range(least, enough + 1):
+            config.hidden_size = copies * hidden
+            if all(_fill_sizes(config, stack, layers, getattr(model.config, stack.heads)) for stack in stacks):
+                break
+        return copies, stock_shapes(model, config)
+
+    copies, shapes = shaped(1)
+    if _too_large(model, shapes) and copies < enough:
+        copies, shapes = shaped(_copies_for_outside(model, (copies, shapes), shaped(enough)))
+    if too_large := _too_large(model, shapes):
         raise UserError(
             f"format: a stock {model.config.model_type} of this configuration has no room for {', '.join(too_large)}; "
             "use format=native or format=onnx"
         )
-    weights = sum(shape.numel() for shape in stock_shapes(model, config).values())
+    weights = sum(shape.numel() for shape in shapes.values())
     if copies > 1 and weights > MOST_WEIGHTS:
         raise UserError(
             f"format: padded it would have {copies} copies of each of its {hidden} hidden dimensions and "
@@ -134,7 +143,7 @@ def stock_shape(model: PreTrainedModel) -> StockShape:
             f"format: a {type(model).__name__} gives its stream, {hidden} numbers a token, of which a stock one needs "
             f"{copies} copies; give the model with its task head, or use format=native or format=onnx"
         )
-    return StockShape(config, copies, layers, tuple(_lost(model, config, copies, layers)))
+    return StockShape(config, copies, layers, tuple(_lost(model, config, copies, layers, shapes)))
 
 
 def check_skipped(model: PreTrainedModel) -> None:
@@ -164,19 +173,19 @@ def _remaining(model: PreTrainedModel) -> list[LayerParts]:
     return sorted(remaining, key=layers.index)
 
 
-def _fill_sizes(config: Any, stack: Stack, layers: tuple[LayerParts, ...]) -> bool:
-    """Give the configuration the sizes of a stack; False if no number of heads holds what is left."""
+def _fill_sizes(config: Any, stack: Stack, layers: tuple[LayerParts, ...], before: int) -> bool:
+    """Give the configuration the sizes of a stack that had ``before`` heads; False if no number of heads holds what is
+    left."""
     own = [part for part in layers if part.ffn.in_decoder == stack.decoder]
     if all(len(part.ffn.calls) == 1 for part in own):  # shared layers all stay
         setattr(config, stack.depth, len(own))
     setattr(config, stack.neurons, max(1, *(part.ffn.neurons for part in own)))
     blocks = [block for part in own for block in part.attention]
     size, most = blocks[0].head_size, max(1, *(block.heads for block in blocks))
-    before = getattr(config, stack.heads)
     exactly = [most] if most * size == config.hidden_size else []
-    choices = (*exactly, before, *range(most, config.hidden_size + 1))
+    choices = chain(exactly, [before], range(most, config.hidden_size + 1))
     if any(paths.bias for paths in stack.attention):  # its table has every head of the unpruned model
-        choices = (before,)
+        choices = chain([before])
     for heads in choices:
         if heads >= most and config.hidden_size % heads == 0 and config.hidden_size // heads >= size:
             setattr(config, stack.heads, heads)
@@ -184,9 +193,28 @@ def _fill_sizes(config: Any, stack: Stack, layers: tuple[LayerParts, ...]) -> bo
     return False
 
 
-def _too_large(model: PreTrainedModel, config: PreTrainedConfig) -> list[str]:
-    """Tensors of embeddings, pooler and task head that have no room in a stock model."""
-    shapes = stock_shapes(model, config)
+def _copies_for_outside(
+    model: PreTrainedModel, few: tuple[int, dict[str, torch.Size]], many: tuple[int, dict[str, torch.Size]]
+) -> int:
+    """How often the stream has to be there for the room that embeddings, pooler and task head need; as often as in
+    ``many`` where that is not enough.
+
+    Args:
+        few, many: copies, and the shapes of a stock model with them: every dimension is linear in their number.
+    """
+    own, (low, narrow), (high, wide) = model.state_dict(), few, many
+    least = low
+    for name in outer_names(model):
+        for have, at_low, at_high in zip(own[name].shape, narrow.get(name, ()), wide.get(name, ()), strict=False):
+            if at_low < have <= at_high:
+                least = max(least, low + math.ceil((have - at_low) * (high - low) / (at_high - at_low)))
+            elif have > at_high:
+                return high
+    return least
+
+
+def _too_large(model: PreTrainedModel, shapes: dict[str, torch.Size]) -> list[str]:
+    """Tensors of embeddings, pooler and task head that have no room in a stock model of these shapes."""
     own = model.state_dict()
     return [
         name
@@ -210,7 +238,9 @@ def stock_shapes(model: PreTrainedModel, config: PreTrainedConfig) -> dict[str, 
     return {name: tensor.shape for name, tensor in stock.state_dict().items()}
 
 
-def _lost(model: PreTrainedModel, config: Any, copies: int, layers: tuple[LayerParts, ...]) -> list[str]:
+def _lost(
+    model: PreTrainedModel, config: Any, copies: int, layers: tuple[LayerParts, ...], shapes: dict[str, torch.Size]
+) -> list[str]:
     lost = []
     hidden = describe(model).hidden
     if copies > 1:
@@ -229,7 +259,7 @@ def _lost(model: PreTrainedModel, config: Any, copies: int, layers: tuple[LayerP
             counts, where = ", ".join(map(str, neurons)), " of the decoder" if stack.decoder else ""
             lost.append(f"neurons{where} by layer {counts}: each layer has {getattr(config, stack.neurons)}")
     if copies == 1:
-        shapes, own_state = stock_shapes(model, config), model.state_dict()
+        own_state = model.state_dict()
         for name in outer_names(model):
             if shapes[name] != own_state[name].shape:
                 lost.append(f"{name} of {tuple(own_state[name].shape)}: it is {tuple(shapes[name])}")

@@ -7,31 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-BY = {
-    "fisher": "by Fisher information (Kwon et al. 2022)",
-    "importance": "by importance (Michel et al. 2019)",
-    "magnitude": "by the magnitude of weights",
-    "random": "at random",
-    "flap": "by fluctuations of inputs (FLAP, An et al. 2024)",
-    "kprune": "by knowledge scores (K-prune, Park et al. 2024)",
-    "ziplm": "by second-order removal (ZipLM, Kurtic et al. 2023)",
-}
-"""Which units go, by name of a score or method."""
+from prunekit.config.method_names import named
+
+IMPORTANCE, COFI = named("importance").cited, named("learned")
 ORDERS = {
-    "importance": BY["importance"],
-    "importance_released": f"{BY['importance']}, as the authors' code computes it",
-    "importance_stepwise": f"{BY['importance']}, estimated again after every step",
-    "magnitude": BY["magnitude"],
-    "random": BY["random"],
+    "importance_released": f"{IMPORTANCE}, as the authors' code computes it",
+    "importance_stepwise": f"{IMPORTANCE}, estimated again after every step",
     "oracle": "by what each alone costs on the evaluation rows themselves",
 }
+"""Of heads; others are as :func:`named` has them."""
 STRUCTURES = {
-    "learned": "{units} by learned masks (CoFi, Xia et al. 2022){released}",
-    "random": "Units drawn at random, in the shape that learned masks (CoFi, Xia et al. 2022) leave: a control of them",
-    "layers": "Whole layers gone, no unit chosen: a baseline of CoFi (Xia et al. 2022)",
-    "dense": "A small model, not pruned: a baseline of CoFi (Xia et al. 2022)",
+    "learned": f"{{units}} {COFI.cited}{{released}}",
+    "random": f"Units drawn at random, in the shape that CoFi ({COFI.paper}) leaves: a control of it",
+    "layers": f"Whole layers gone, no unit chosen: a baseline of CoFi ({COFI.paper})",
+    "dense": f"A small model, not pruned: a baseline of CoFi ({COFI.paper})",
 }
-"""Of `prune_cofi`; others are methods of :data:`BY`."""
+"""Of `prune_cofi`; others are methods."""
 UNITS = {"layers": "layers", "heads": "heads", "neurons": "neurons", "hidden": "hidden dimensions"}
 REFITS = {
     "scales": "tuned by scales", "weights": "tuned by least squares of weights", "bias": "with biases for what is gone",
@@ -55,7 +46,7 @@ def _finetuned(config: Mapping[str, Any], record: Mapping[str, Any], runs: Path 
 
 def _by_order(config: Mapping[str, Any], record: Mapping[str, Any], runs: Path | None) -> str:
     order = str(config.get("order"))
-    words = f"Heads, one after another, {ORDERS.get(order, f'by {order}')}"
+    words = f"Heads, one after another, {ORDERS.get(order, named(order).cited)}"
     if steps := config.get("retrain_steps"):
         words += f", trained for {steps} steps after each step of pruning"
     return words
@@ -64,7 +55,7 @@ def _by_order(config: Mapping[str, Any], record: Mapping[str, Any], runs: Path |
 def _by_fisher(config: Mapping[str, Any], record: Mapping[str, Any], runs: Path | None) -> str:
     score = str(config.get("score", "fisher"))
     stages = [word for name, word in (("rearrange", "rearranged"), ("tune", "tuned")) if config.get(name)]
-    words = f"Heads and neurons {BY.get(score, f'by {score}')}, {' and '.join(stages) or 'as the search left them'}"
+    words = f"Heads and neurons {named(score).cited}, {' and '.join(stages) or 'as the search left them'}"
     return f"{words}, without training{_released(config)}"
 
 
@@ -73,16 +64,16 @@ def _by_method(config: Mapping[str, Any], record: Mapping[str, Any], runs: Path 
     refine, refit = metrics.get("refine", "none"), metrics.get("refit", "none")
     stages = [] if refine == "none" else [f"refined by {refine}"]
     stages += [] if refit == "none" else [REFITS.get(refit, f"refitted {refit}")]
-    words = f"Heads and neurons {BY.get(name, f'by the method {name}')}"
+    words = f"Heads and neurons {named(name).cited}"
     return ", ".join([words, *stages, "without training"])
 
 
 def _by_cofi(config: Mapping[str, Any], record: Mapping[str, Any], runs: Path | None) -> str:
     structure = str(config.get("structure", "learned"))
     units = [word for name, word in UNITS.items() if name in config.get("units", UNITS)]
-    named = f"{', '.join(units[:-1])} and {units[-1]}" if len(units) > 1 else "".join(units)
-    ready = STRUCTURES.get(structure, f"Heads and neurons {BY.get(structure, f'by the method {structure}')}")
-    words = ready.format(units=named.capitalize(), released=_released(config))
+    masked = f"{', '.join(units[:-1])} and {units[-1]}" if len(units) > 1 else "".join(units)
+    ready = STRUCTURES.get(structure, f"Heads and neurons {named(structure).cited}")
+    words = ready.format(units=masked.capitalize(), released=_released(config))
     return f"{words}; {'trained on labels' if config.get('learn_from') == 'labels' else 'distilled'}"
 
 
@@ -104,7 +95,7 @@ def _before(config: Mapping[str, Any], record: Mapping[str, Any], runs: Path | N
     if run is not None and config.get("source") is not None:
         return f"Pruned by run {run}"
     if config.get("source") is None and config.get("remaining", 1) < 1:
-        return f"Heads and neurons {BY['fisher']}; distilled"
+        return f"Heads and neurons {named('fisher').cited}; distilled"
     return ""
 
 

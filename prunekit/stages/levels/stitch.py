@@ -3,7 +3,7 @@ the error of each sublayer counts (Kurtic et al. 2023, after Frantar & Alistarh 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +58,7 @@ class Stitching:
     @property
     def least(self) -> float:
         """What the cheapest levels that are not all empty cost."""
-        cheapest = [float(cost.min()) for cost in self.costs]
-        filled = [float(cost[:-1].min()) - low for cost, low in zip(self.costs, cheapest, strict=True)]
-        return self.fixed + sum(cheapest) + min(filled, default=0.0)
+        return self.fixed + least_cost(self.costs)
 
     def stitch(self, sensitivities: Sequence[float] | np.ndarray) -> Counts | None:
         """The levels within the limit whose errors, times their sublayers' sensitivities, add up to least; None where
@@ -71,6 +69,17 @@ class Stitching:
             return None
         counts = {place: int(own[level]) for place, own, level in zip(self.places, self.counts, chosen, strict=True)}
         return counts if any(counts.values()) else None
+
+
+def least_cost(costs: Iterable[np.ndarray]) -> float:
+    """What the cheapest levels cost that are not all empty; infinite where there is no unit.
+
+    Args:
+        costs: of the levels of every sublayer, from all of its units to none, (level,).
+    """
+    listed = [np.asarray(cost, dtype=float) for cost in costs]
+    filled = [float(cost[:-1].min() - cost.min()) for cost in listed if len(cost) > 1]
+    return float(sum(cost.min() for cost in listed)) + min(filled, default=float("inf"))
 
 
 def search_levels(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
-
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.costs import head_weights, neuron_weights
 from prunekit.models.masks import Masks
@@ -30,8 +28,7 @@ def check_reach(model: PreTrainedModel, budget: Budget, *, uniform: bool = False
         UserError: a constraint out of reach (with the reachable range), a latency table of something else, or a model
             without units.
     """
-    limit, masks = budget.limit(model), Masks.ones(describe(model))
-    nothing = UnitTensors(torch.zeros(masks.heads["self"].shape), torch.zeros(masks.neurons.shape))
+    limit, nothing = budget.limit(model), UnitTensors.zeros(Masks.ones(describe(model)))
     if uniform:
         uniform_search(nothing, model, budget, all_heads=all_heads)
     elif budget.table is not None:

@@ -19,7 +19,9 @@ from tests.support.claims import claim_of, rulings
 from tests.support.records import cofi, methods, michel
 from tests.support.records.frame import MINILM, add_answers
 
-CLAIMS = ("ziplm", "kprune", "local search", "weights", "uniform", "stepwise", "fisher", "cofi and ziplm")
+CLAIMS = ("ziplm", "kprune", "local search", "weights", "uniform", "stepwise", "fisher", "cofi and ziplm",
+          "flap and magnitude", "fisher and random", "ziplm and random", "kprune and random", "flap and random",
+          "magnitude and random")  # fmt: skip
 ZIPLM: dict[str, Any] = {"first": {"method": "ziplm"}, "second": {"method": "fisher"}}
 WEIGHTS: dict[str, Any] = {"first": {"method": "fisher", "refit": "weights"},
                            "second": {"method": "fisher", "refit": "scales"}}  # fmt: skip
@@ -178,12 +180,28 @@ def test_other_evaluation_rows_are_not_paired(tmp_path: Path) -> None:
     assert method_pairs([*fisher, *(one for one in other if one.metrics["method"] == "ziplm")], *ZIPLM.values()) == {}
 
 
+def test_every_method_is_held_to_random_units_and_flap_to_magnitude(tmp_path: Path) -> None:
+    """By the runs at 50 % of the MACs alone."""
+    losses = {"fisher": 0.02, "ziplm": 0.01, "kprune": 0.03, "flap": 0.2, "magnitude": 0.05, "random": 0.1}
+    for seed in range(3):
+        for method, loss in losses.items():
+            methods.run(tmp_path, MINILM, method, constraint=0.5, seed=seed, loss=loss + 0.001 * seed)
+            methods.run(tmp_path, MINILM, method, constraint=0.3, seed=seed, loss=0.5 - loss)
+    table = judged(tmp_path)
+    verdicts = table[[name.endswith(("random", "magnitude")) for name in table.index]]["verdict"]
+    assert verdicts.map(lambda words: words.partition(":")[0]).to_dict() == {
+        "flap and magnitude": "does not hold", "fisher and random": "holds", "ziplm and random": "holds",
+        "kprune and random": "holds", "flap and random": "does not hold", "magnitude and random": "holds",
+    }  # fmt: skip
+    assert str(table.loc["fisher and random", OURS]).startswith("sst2: 8.0 (")
+
+
 def test_what_is_judged_was_stated_before() -> None:
     """Whoever moves a margin, a side or what is resampled says so here as well."""
     stated = [(claim.side, claim.margin, claim.resample, claim.unit) for claim in papers.read("methods").claims]
     draws, teachers, seeds = (("above", 0, resample, "points") for resample in ("draws", "teachers", "seeds"))
     uniform = ("at least", 0, "draws", "points")
-    assert stated == [draws, draws, draws, draws, uniform, teachers, seeds, seeds]
+    assert stated == [draws] * 4 + [uniform, teachers, seeds, seeds] + [draws] * 6
 
 
 def test_of_what_is_configured_beside_the_most_pairs_count(tmp_path: Path) -> None:

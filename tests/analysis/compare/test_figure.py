@@ -15,10 +15,12 @@ from analysis.catalogue.draw import draw_all
 from analysis.compare import figure as compare
 from analysis.compare.front import on_front
 from analysis.compare.runs import comparable
+from analysis.compare.words import method_look
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.render import output
 from analysis.render.output import Drawing, Table
+from prunekit.config.method_names import named
 from tests.support.drawings import caption_of, only_csv, without_pdf
 from tests.support.records import cofi, kwon, michel
 from tests.support.records.frame import MINILM, write_table
@@ -127,7 +129,7 @@ def test_seconds_are_those_of_the_whole_training_and_never_of_a_lookup(tmp_path:
     assert seconds["prune_cofi learned"] == 1900, "the run with the warm-up"
     assert seconds["prune_heads importance"] == 27
     assert seconds[["prune_heads oracle", "prune_heads random"]].isna().all()
-    assert "Not recorded: heads by oracle, heads by weight magnitude, heads by chance." in uneven.caption
+    assert "Not recorded: heads by oracle, heads by weight magnitude, heads at random." in uneven.caption
     assert "at most 75 % of the MACs" in uneven.caption, "what every method with seconds reaches"
 
 
@@ -194,3 +196,17 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
         paths = [path for item in compare.draw(group, Journal()) for path in item.save(tmp_path / folder)]
         found.append({path.name: path.read_bytes() for path in paths})
     assert found[0] == found[1]
+
+
+def test_methods_are_called_as_on_the_cards_of_their_models() -> None:
+    labels = [method_look(method)[0].label for method in (
+        "prune_fisher fisher", "compress fisher", "compress kprune", "compress mine", "prune_fisher random",
+        "prune_heads oracle", "prune_cofi learned", "prune_cofi fisher", "prune_cofi ziplm", "quantize trained",
+    )]  # fmt: skip
+    assert labels == [
+        "Fisher pruning", "compress: Fisher pruning", "compress: K-prune", "compress: mine", "Fisher pruning at random",
+        "heads by oracle", "CoFi", "distilled: Fisher information", "distilled: ZipLM",
+        "in 8 bits, trained as long without (control)",
+    ]  # fmt: skip
+    assert named("fisher").cited == "by Fisher information (Fisher pruning, Kwon et al. 2022)"
+    assert [one.cited for one in (named("random"), named("mine"))] == ["at random", "by mine"]

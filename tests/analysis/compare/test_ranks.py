@@ -75,7 +75,7 @@ def test_the_table_holds_each_to_the_best_and_to_the_next(tmp_path: Path) -> Non
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0, memory=3e9)
     _, table = drawn(tmp_path)
     shown = table.display.set_index("rank")
-    assert list(shown["method"]) == ["ZipLM", "Fisher information", "random"]
+    assert list(shown["method"]) == ["ZipLM", "Fisher pruning", "random"]
     assert list(shown["score"]) == ["90.0", "88.0", "70.0"] and set(shown["MACs"]) == {"30 %"}
     assert shown.loc["1", "less the best"] == "" and shown.loc["3", "less the next"] == ""
     best, below = shown["less the best"], shown["less the next"]
@@ -223,8 +223,8 @@ def test_the_line_at_0_is_the_reference_and_ticks_are_the_budgets_that_were_run(
     assert [label.get_text() for label in axes.get_xticklabels()] == ["30", "40", "70"]
     assert segments(axes) == [[-0.5, 0.5], [0.5, 1.5], [1.5, 2.5]] and list(axes.texts) == []
     _, labels = axes.get_legend_handles_labels()
-    assert labels == ["ZipLM", "random", "Fisher information (line at 0)", "one answer to all"]
-    assert axes.get_ylabel() == "accuracy, points less Fisher\ninformation"
+    assert labels == ["ZipLM", "random", "Fisher pruning (line at 0)", "one answer to all"]
+    assert axes.get_ylabel() == "accuracy, points less Fisher\npruning"
     places = {line.get_label(): np.asarray(line.get_xdata(), float) for line in axes.get_lines()}
     for budget, (ziplm, random) in enumerate(zip(places["ZipLM"], places["random"], strict=True)):
         assert budget - 0.5 < ziplm < budget < random < budget + 0.5
@@ -260,9 +260,9 @@ def test_a_budget_without_the_reference_is_said_in_the_picture_and_beside_it(tmp
     [axes] = figure.figure.axes
     assert segments(axes) == [[-0.5, 0.5], [1.5, 2.5]]
     [words] = axes.texts
-    assert words.get_text() == "no run of\nFisher information" and words.get_position() == (1, 0)
+    assert words.get_text() == "no run of\nFisher pruning" and words.get_position() == (1, 0)
     assert words.get_rotation() == 0
-    gaps = "No run of Fisher information on sst2 at 50 %, so no difference there. No run of random on sst2 at 70 %. "
+    gaps = "No run of Fisher pruning on sst2 at 50 %, so no difference there. No run of random on sst2 at 70 %. "
     assert gaps in figure.beside and gaps in table.caption
     assert set(figure.frame["constraint"]) == {0.3, 0.7}
 
@@ -297,7 +297,7 @@ def test_of_models_that_as_many_methods_pruned_those_with_the_most_runs_count(tm
     assert {one.method for one in contest.entrants} == {"fisher", "flap"}
 
 
-def test_a_model_above_its_budget_is_not_ranked_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_above_its_budget_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = [methods.answered(tmp_path, MINILM, method, wrong, constraint=0.3)
                for method, wrong in (("fisher", 44), ("ziplm", 40), ("random", 20))]  # fmt: skip
     for folder, left in zip(folders, (0.3 * (1 + 1e-10), 0.29, 0.3001), strict=True):
@@ -307,18 +307,31 @@ def test_a_model_above_its_budget_is_not_ranked_and_said(tmp_path: Path, capsys:
     journal = Journal()
     [contest] = contests(load([tmp_path], journal), journal)
     assert [one.method for one in contest.entrants] == ["ziplm", "fisher"]
-    line = f"not ranked: {folders[2]}: 0.3001 of the MACs are left, above constraint=0.3"
+    line = f"skipped: {folders[2]}: 0.3001 of the MACs are left, above constraint=0.3"
     assert journal.warnings == [line]
     assert method_rank.main(["method=random", f"source={tmp_path}"]) == 2
     told = capsys.readouterr().err
-    assert f"warning: {line}\n" in told and "\nerror: method: no other method has pruned" in told
+    assert told.startswith(f"warning: {line}\nerror: method: 'random' has no run of compress in {tmp_path}, ")
+
+
+def test_what_is_no_better_than_one_answer_is_said_beside_ranks(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, WRONG, constraint=0.3)
+    for result in tmp_path.glob("compress/*/result.json"):
+        record = json.loads(result.read_text())
+        record["metrics"] |= {"trivial": {"accuracy": 0.509}, "above_trivial": False}
+        result.write_text(json.dumps(record))
+    figure, table = drawn(tmp_path)
+    assert set(table.display["one answer to all"]) == {"50.9 (teacher at chance)"}
+    assert [axes.get_title() for axes in figure.figure.axes] == ["sst2\n(teacher at chance)"]
+    [contest] = contests(load([tmp_path], Journal()), Journal())
+    assert lines("fisher", contest)[0].endswith(" s; one answer to all: 50.9 (teacher at chance)")
 
 
 def test_the_rank_in_the_terminal_is_that_of_the_table(tmp_path: Path) -> None:
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0)
     [contest] = contests(load([tmp_path], Journal()), Journal())
     head, *rivals = lines("fisher", contest)
-    assert head == "sst2 at 0.3: fisher is 2 of 3 with accuracy 88.00, 7.0 s"
+    assert head == "sst2 at 0.3: fisher is 2 of 3 with accuracy 88.00, 7.0 s; one answer to all: 35.0"
     assert rivals[0].startswith("  against ziplm (90.00, 7.0 s): -2.00 (") and len(rivals) == 2
     own = row(drawn(tmp_path)[1].frame, method="fisher", rival="ziplm")
     assert f"({own['low']:+.2f} to {own['high']:+.2f}), Student p = " in rivals[0]

@@ -210,3 +210,25 @@ def test_replaced_runs_are_left_out_and_named(tmp_path: Path) -> None:
         "left out: 1 prune_heads run(s), replaced at a later revision: before by after"
     )
     assert [record.folder for record in load([old], Journal())] == [earlier]  # as long as nothing replaces it
+
+
+def test_only_runs_of_one_curve_are_of_mixed_revisions(tmp_path: Path) -> None:
+    def raised(folder: Path) -> Path:
+        return edited(folder, lambda result: result.update(revision=2), day=1)
+
+    def told() -> list[str]:
+        journal = Journal()
+        load([tmp_path], journal)
+        return journal.warnings
+
+    kwon.pruning(tmp_path, DEMO)
+    raised(kwon.pruning(tmp_path, DEMO, labels="predicted", seed=1))
+    raised(kwon.pruning(tmp_path, DEMO, variant="released"))
+    raised(kwon.pruning(tmp_path, DEMO, "sst2"))
+    raised(kwon.pruning(tmp_path, DEMO, refined="further"))  # a setting that figures do not show
+    assert told() == []
+    raised(kwon.pruning(tmp_path, DEMO, constraint=0.3, seed=1))
+    assert told() == [
+        "prune_fisher: runs of the same settings are of different revisions (1 of revision 1, 1 of revision 2); "
+        "their numbers may not compare"
+    ]

@@ -11,8 +11,8 @@ import pytest
 from analysis.data.groups import by_teacher, describe
 from analysis.data.loading import Journal, load, read_tables
 from prunekit.support.errors import UserError
-from tests.support.records import michel
-from tests.support.records.frame import BERT, DEMO
+from tests.support.records import methods, michel
+from tests.support.records.frame import BERT, DEMO, MINILM
 
 POINTS = {"share": "float", "value": "float"}
 
@@ -125,3 +125,28 @@ def test_a_teacher_from_outside_has_no_seed(tmp_path: Path) -> None:
     records = load([tmp_path], Journal())
     assert list(by_teacher(records)) == ["me/bert-mnli"], "two seeds of one order, not two teachers"
     assert "fine-tuned model me/bert-mnli" in describe(records)
+
+
+@pytest.mark.parametrize(
+    ("kind", "section", "share", "what"),
+    [
+        ("mac", "metrics", "remaining_macs", "MACs"),
+        ("parameters", "sparsity", "achieved_parameters_of_layers", "weights of the layers"),
+        ("latency", "sparsity", "achieved_latency_by_table", "latency by table"),
+    ],
+)
+def test_models_above_their_budgets_are_in_no_figure(
+    tmp_path: Path, kind: str, section: str, share: str, what: str
+) -> None:
+    def left(number: float, seed: int) -> Path:
+        folder = methods.run(tmp_path, MINILM, "ziplm", constraint=0.3, seed=seed)
+        record = json.loads((folder / "result.json").read_text())
+        record["config"]["budget"] = kind
+        record[section][share] = number if section == "metrics" else 1 - number
+        (folder / "result.json").write_text(json.dumps(record))
+        return folder
+
+    within, above = left(0.3 * (1 + 1e-10), 0), left(0.3001, 1)
+    journal = Journal()
+    assert [record.folder for record in load([tmp_path], journal)] == [within]
+    assert journal.warnings == [f"skipped: {above}: 0.3001 of the {what} are left, above constraint=0.3"]

@@ -130,5 +130,5 @@ def test_stages_of_every_method_are_among_the_seconds_of_pruning(tmp_path: Path)
     drawing, table = compare.draw(Group(load([tmp_path], Journal())), Journal())
     assert isinstance(drawing, Drawing)
     assert "Among these: timed beside other work, 1 of 2 runs." in drawing.beside
-    assert isinstance(table, Table) and list(table.display["method"]) == ["Fisher pruning", "pruned by ZipLM"]
+    assert isinstance(table, Table) and list(table.display["method"]) == ["Fisher pruning", "compress: ZipLM"]
     assert "of another machine. Among these: timed beside other work, 1 of 2 runs. " in table.caption

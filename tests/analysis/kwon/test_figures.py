@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -255,15 +254,6 @@ def test_a_latency_table_of_random_weights_stands_alone(tmp_path: Path, monkeypa
     drawn = draw_all([tmp_path / "runs"], tmp_path / "figures")
     assert [path.name for path in drawn.figures] == ["kwon_latency_table.csv", "kwon_latency_table.md"]
     assert drawn.tables == [] and drawn.missing == []
-
-
-def test_mixed_revisions_are_told(tmp_path: Path) -> None:
-    kwon.pruning(tmp_path, MINILM)
-    path = kwon.pruning(tmp_path, MINILM, seed=1) / "result.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"revision": 2}))
-    journal = Journal()
-    load([tmp_path], journal)
-    assert any(line.startswith("prune_fisher: runs of different revisions are mixed") for line in journal.warnings)
 
 
 def test_draw_run_draws_what_one_run_can_show(tmp_path: Path) -> None:

@@ -241,4 +241,4 @@ def test_baselines_neither_fill_the_legend_nor_stretch_the_axis(tmp_path: Path) 
     assert parameters.get_ylim()[0] > 80, "baselines at 50 do not flatten the methods"
     letters = {text.get_text() for text in parameters.texts}
     assert {"i", "m", "r", "d", "l"} <= letters
-    assert "units by i importance, m weight magnitude, r chance, l whole layers, d small dense" in drawing.key
+    assert "units by i importance, m weight magnitude, r random, l whole layers, d small dense" in drawing.key

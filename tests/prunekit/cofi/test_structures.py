@@ -69,9 +69,12 @@ def best_value(scores: Any, budget: int) -> float:
     )  # fmt: skip
 
 
-def test_no_room_for_a_unit(examples: Examples) -> None:
+@pytest.mark.parametrize("name", ["magnitude", "fisher"])
+def test_no_room_for_a_unit(name: str, examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before gradients are taken."""
+    monkeypatch.setattr("prunekit.cofi.structures.mask_gradients", None)
     with pytest.raises(UserError, match=r"sparsity: 0.999 leaves no room"):
-        scored(build("bert", SHAPE, 3), "magnitude", 0.999, examples)
+        scored(build("bert", SHAPE, 3), name, 0.999, examples)
 
 
 @pytest.mark.parametrize(

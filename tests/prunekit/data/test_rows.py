@@ -54,7 +54,7 @@ def test_unlabelled_rows_are_left_out(tmp_path: Path) -> None:
 
 def test_labels_may_be_missing_where_they_are_not_needed(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    for table in ("text\na\nb\n", "text,label\na,-1\nb,-1\n", "text,label\na,other\nb,1\n"):
+    for table in ("text\na\nb\n", "text,label\na,-1\nb,-1\n", "text,label\na,\nb,-1\n"):
         path.write_text(table)
         rows = load_rows(files_task(path), "train", labelled=False)
         assert rows.texts == [("a",), ("b",)] and rows.labels.tolist() == [0, 0]
@@ -90,6 +90,42 @@ def test_labels_of_every_kind_may_be_missing(tmp_path: Path) -> None:
         assert task.kind in ("regression", "questions", "tags")
         with pytest.raises(UserError, match=f"no column '({column}|a)'"):
             load_rows(task, "train")
+
+
+def test_damaged_labels_are_refused_also_where_none_are_needed(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    pair: dict[str, Any] = {"name": "own", "files": {"train": str(path)}, "columns": ["a"], "source": "files"}
+    classes = TaskConfig(**pair, labels=["no", "yes"])
+    minus_one = TaskConfig(**pair, labels=["-1", "1"])
+    numbers = TaskConfig(**pair, labels=[], metrics=["pearson"])
+    questions = TaskConfig(**pair | {"columns": ["a", "b"]}, questions=True, labels=[], metrics=["exact_match"])
+    without = TaskConfig(**pair | {"columns": ["a", "b"]}, questions=True, labels=[], metrics=["exact_match"],
+                         no_answer=0.0)  # fmt: skip
+    words = TaskConfig(**pair, tags=True, labels=["O", "N"], metrics=["token_accuracy"])
+    empty: dict[str, Any] = {"text": [], "answer_start": []}
+
+    def read(task: TaskConfig, *labels: Any) -> list[Any]:
+        text = ["one"] if task.tags else "one"
+        path.write_text("".join(json.dumps({"a": text, "b": "two", "label": label}) + "\n" for label in labels))
+        return load_rows(task, "train", labelled=False).labels.tolist()
+
+    assert read(classes, None, -1) == [0, 0] and read(minus_one, -1, -1) == [0, 0]
+    assert read(numbers, None, None) == read(numbers, -1.0, -1) == [0.0, 0.0] and read(numbers, 3.0) == [3.0]
+    assert read(questions, empty, None) == read(without, empty, empty) == [(), ()]
+    assert read(words, [-1], [None]) == read(words, None, []) == [(0,), (0,)] and read(words, ["N"]) == [(1,)]
+    for task, labels, wrong in (
+        (classes, ["other", 1], "row 0: label 'other' is out of range"),
+        (classes, [None, 1], "row 0: there is no label"),
+        (numbers, ["one", "one"], "row 0: label 'one' should be a finite number"),
+        (numbers, [1.0, None], "row 1: there is no label"),
+        (questions, [empty, {"text": ["two"]}], "row 0: no answer"),
+        (questions, ["two", "two"], "row 0: label 'two' should be"),
+        (without, [empty, None], "row 1: label None should be"),
+        (words, [["O"], ["X"]], "row 1: label 'X' is out of range"),
+        (words, ["O", "O"], "row 0: 'label' should be a list"),
+    ):
+        with pytest.raises(UserError, match=f"^own train, {wrong}"):
+            read(task, *labels)
 
 
 def test_samples_are_seeded_sorted_and_without_replacement() -> None:

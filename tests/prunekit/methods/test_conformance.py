@@ -89,21 +89,30 @@ def test_budgets_near_the_ends(name: str, family: str) -> None:
             outcome(name, model, constraint)
 
 
-@pytest.mark.parametrize("name", [name for name in names() if issubclass(method_class(name), ScoredMethod)])
-def test_what_no_scores_can_reach_is_said_before_they_are_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def scores(_self: object, _problem: object) -> None:
+@pytest.mark.parametrize("name", names())
+def test_what_no_method_can_reach_is_said_before_anything_is_computed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(*_anything: object, **_more: object) -> None:
         raise AssertionError("taken")
 
-    model, other = tiny("bert"), tiny("bert", intermediate_size=20)
-    monkeypatch.setattr(method_class(name), "scores", scores)
+    own, model, other = method_class(name), tiny("bert"), tiny("bert", intermediate_size=20)
+    monkeypatch.setattr(model.base_model, "forward", taken)
+    if issubclass(own, ScoredMethod):  # not all of them ask the model
+        monkeypatch.setattr(own, "scores", taken)
+    reached = "latency is less than its" if issubclass(own, ScoredMethod) else "latency leaves no room for a single"
     tables = [made_up(one, {0: 2, 4: 9}, {0: 2, one.config.intermediate_size: 26}) for one in (model, other)]
     for how, message in (
         ({"constraint": 1e-5}, "1e-05 of this model's MACs leaves no room for a single unit; it can go down to 0.0"),
         ({"constraint": 1e-5, "budget": "parameters"}, "1e-05 of this model's parameters leaves no room for a single"),
         ({"constraint": 0.01, "uniform": True}, "0.01 of this model's MACs leaves no room for a head and a neuron in"),
-        ({"constraint": 0.1, "budget": "latency", "table": tables[0]}, "0.1 of this model's latency is less than its"),
+        ({"constraint": 0.1, "budget": "latency", "table": tables[0]}, f"0.1 of this model's {reached}"),
         ({"constraint": 0.9, "budget": "latency", "table": tables[1]}, "it was measured on something else (neurons"),
     ):
+        if how.get("budget", "mac") not in own.budgets:
+            message = f"budget: method={name} cannot keep latency, it can keep {', '.join(own.budgets)}"
+        if how.get("uniform", False) and not own.uniform:
+            message = f"uniform: method={name} has no uniform shape"
         with pytest.raises(UserError, match=re.escape(message)):
             outcome(name, model, **how)
     least = Budget(0.5, "mac", LENGTH).costs(model)[1][1] / Budget(0.5, "mac", LENGTH).limit(model) / 2
@@ -204,7 +213,8 @@ def test_what_a_method_cannot_do_is_said_in_a_line(name: str) -> None:
         ({"refit": "wieghts"}, "refit: 'wieghts' is unknown, did you mean 'weights'?"),
         ({"options": {"dampening": 1}}, "method.options.dampening: there is no such option"),
         ({"budget": "macs"}, "budget: 'macs' is unknown, did you mean 'mac'?"),
-        ({"budget": "latency"}, "budget: a latency table is needed with budget=latency"),
+        ({"budget": "latency"}, "budget: a latency table is needed with budget=latency"
+         if "latency" in own.budgets else f"budget: method={name} cannot keep latency, it can keep mac, parameters"),
     ):
         with pytest.raises(UserError, match=re.escape(start)) as refused:
             compressions(model, batches, name, **how)

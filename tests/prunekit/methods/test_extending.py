@@ -35,8 +35,9 @@ def block(language: str, number: int = 0) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """One more folder of methods."""
-    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path / "methods")])
+    """One more folder of methods, before the one that may have the page's method already."""
+    monkeypatch.setattr(methods, "__path__", [str(tmp_path / "methods"), *methods.__path__])
+    monkeypatch.delitem(sys.modules, "prunekit.methods.derivative", raising=False)
     (tmp_path / "methods").mkdir()
     before = set(sys.modules)
     yield tmp_path / "methods"

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from prunekit.methods.common.method import Compression
 from prunekit.methods.common.problem import Problem
+from prunekit.methods.common.registry import method
 from prunekit.methods.kprune import Kprune
 from prunekit.models.blocks import Block, blocks, describe
 from prunekit.models.costs import head_macs, head_weights, neuron_macs, neuron_weights
@@ -27,7 +28,6 @@ from prunekit.stages.search.uniform import uniform_share
 from prunekit.stages.units import UnitTensors
 from prunekit.support.errors import UserError
 from tests.support.families import HEADS, HIDDEN, LAYERS, NEURONS, batch_for, logits, one_by_one, tiny
-from tests.support.importance import made_up
 
 LENGTH = 9
 PREDICTIVE, REPRESENTATIONAL, MU, TEMPERATURE, DAMPING = 0.7, 3e-3, 5.0, 0.5, 0.02
@@ -270,18 +270,6 @@ def test_where_no_swap_helps_the_weights_stay_those_of_the_search() -> None:
     assert all(one["error_after"] == pytest.approx(other["error_after"], rel=1e-6) for one, other in pairs)
 
 
-def test_latency_is_a_budget_of_uniform_shapes_alone() -> None:
-    model = tiny("bert")
-    table = made_up(model, {0: 1.0, HEADS: 5.0}, {0: 1.0, NEURONS: 7.0})
-    budget = Budget(0.6, "latency", LENGTH, table)
-    with pytest.raises(UserError, match="budget: method=kprune gives every unit its own cost, use budget=mac, budget="):
-        list(Kprune().compress(Problem(model, [batch_for(model)], budget)))
-    [result] = list(Kprune().compress(Problem(model, [batch_for(model)], budget, uniform=True)))
-    # a layer may take 7.2 of 12: 1 + 2 + 1 + 6 * 13 / 24 is 7.25, with 12 neurons it is 7
-    assert result.masks.heads["self"].sum(1).tolist() == [2] * LAYERS
-    assert result.masks.neurons.sum(1).tolist() == [12] * LAYERS
-
-
 def test_the_refit_is_worth_it_and_says_by_how_much() -> None:
     model = tiny("distilbert")
     report = compressed(model, [batch_for(model, 8, LENGTH, seed) for seed in range(3)], 0.5).report
@@ -306,19 +294,14 @@ def test_the_released_solution_counts_the_directions_that_it_leaves_out(dtype: t
     assert all(row["dropped"] == 0 for row in paper)
 
 
-@pytest.mark.parametrize(
-    ("family", "kind", "options", "message"),
-    [
-        ("albert", "mac", {}, "one layer cannot be fitted to the outputs of several"),
-        ("bert", "mac", {"variant": "theirs"}, "method.options.variant: 'theirs'"),
-        ("bert", "mac", {"variant": "released"}, "refine: variant=released of kprune has no swaps"),
-    ],
-)
-def test_what_it_cannot_do(family: str, kind: str, options: dict[str, Any], message: str) -> None:
-    model = tiny(family)
-    problem = Problem(model, [batch_for(model)], Budget(0.5, kind, LENGTH), refine="swap")
-    with pytest.raises(UserError, match=message):
-        list(Kprune(**options).compress(problem))
+def test_what_it_cannot_do() -> None:
+    model, own = tiny("albert"), tiny("bert")
+    with pytest.raises(UserError, match="one layer cannot be fitted to the outputs of several"):
+        Kprune().check(Problem(model, [], Budget(0.5, "mac", LENGTH)))
+    with pytest.raises(UserError, match=r"method\.options\.variant: 'theirs' is unknown, choose from paper, released"):
+        method("kprune", {"variant": "theirs"})
+    with pytest.raises(UserError, match="refine: variant=released of kprune has no swaps"):
+        Kprune(variant="released").check(Problem(own, [], Budget(0.5, "mac", LENGTH), refine="swap"))
 
 
 def test_a_model_that_would_be_left_without_a_unit_is_refused() -> None:
@@ -353,12 +336,6 @@ def test_scores_are_by_macs_whatever_the_budget() -> None:
     assert {(layer, sublayer): mask[layer].nonzero().flatten().tolist()
             for sublayer, mask in (("attention", result.masks.heads["self"]), ("ffn", result.masks.neurons))
             for layer in range(LAYERS)} == plain.kept  # fmt: skip
-
-
-def test_a_budget_without_room_for_a_unit() -> None:
-    model = tiny("bert")
-    with pytest.raises(UserError, match="leaves no room for a single unit; it can go down to"):
-        list(Kprune().compress(Problem(model, [batch_for(model)], Budget(1e-4, "mac", LENGTH))))
 
 
 @torch.no_grad()

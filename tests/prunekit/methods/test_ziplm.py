@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from prunekit.stages.search.budget import Budget
 from prunekit.support.cache import EntryKind
 from prunekit.support.errors import UserError
 from tests.support.families import HEADS, NEURONS, batch_for, logits, tiny
+from tests.support.importance import made_up
 from tests.support.second_order import best_weight, quadratic_error
 
 LENGTH = 9
@@ -252,9 +254,21 @@ def test_some_batches() -> None:
     assert len(some(batches, 1)) == 1
 
 
-def test_a_budget_without_room_for_a_unit() -> None:
+@pytest.mark.parametrize("kind", ["mac", "latency"])
+def test_the_least_that_its_levels_cost_is_known_without_them(kind: str) -> None:
+    model = tiny("bert")
+    table = made_up(model, {0: 2, 4: 9}, {0: 3, 1: 11, 16: 12, 24: 26}) if kind == "latency" else None
+    budget = Budget(0.5, kind, LENGTH, table)
+    dense = 2 * budget.limit(model)
+    costs = budget.costs(model)
+    one = min(costs[0][1] - costs[0][0], costs[1][1] - costs[1][0])
+    least = (sum(float(cost[0]) for cost in costs) + float(one)) / dense
     with pytest.raises(UserError, match="leaves no room for a single unit; it can go down to"):
-        outcomes(tiny("bert"), 1e-4)
+        Ziplm().check(Problem(model, [], replace(budget, constraint=least * (1 - 1e-6))))
+    enough = Problem(model, batches_for(model), replace(budget, constraint=least * (1 + 1e-6)))
+    Ziplm().check(enough)
+    [step] = list(Ziplm(search_steps=0).compress(enough))
+    assert step.masks.heads_kept + step.masks.neurons_kept == 1
 
 
 def test_inputs_that_are_not_finite() -> None:

@@ -24,7 +24,7 @@ from prunekit.models.export.card import Facts
 from prunekit.models.export.same_outputs import answers_of, difference
 from prunekit.models.export.sessions import Session
 from prunekit.models.export.stock_model import stock_model
-from prunekit.models.export.stock_shape import stock_shape
+from prunekit.models.export.stock_shape import stock_shape, stock_shapes
 from prunekit.support.errors import UserError
 from tests.support.families import FAMILY_NAMES, HEADS, batch_for, logits, tiny
 from tests.support.masks import uneven_masks
@@ -102,6 +102,28 @@ def test_a_stream_of_a_prime_size_is_there_as_often_as_it_takes(
     assert f"hidden size 7: every dimension is there {copies} times, {7 * copies} in all" in written.lost
     batch = batch_for(small, rows=5, length=11, seed=3)
     torch.testing.assert_close(logits(loaded, batch), logits(small, batch), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("dimensions", "heads", "copies"), [(1, 1, 32), (2, 1, 16), (3, 3, 11), (5, 1, 7), (16, 1, 2)])
+def test_copies_for_the_pooler_are_reckoned(
+    dimensions: int, heads: int, copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """32 outputs of the pooler, as often as they need; no number of copies before the right one is built."""
+    model = tiny("bert", hidden_size=32)
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    masks.heads["self"][:, heads:] = False
+    assert masks.hidden is not None
+    masks.hidden[dimensions:] = False
+    built: list[int] = []
+
+    def shapes(own: PreTrainedModel, config: Any) -> Any:
+        built.append(config.hidden_size // dimensions)
+        return stock_shapes(own, config)
+
+    monkeypatch.setattr("prunekit.models.export.stock_shape.stock_shapes", shapes)
+    shape = stock_shape(prunekit.prune(model, masks))
+    assert shape.copies == copies and len(built) <= 3 and built[-1] == copies
+    assert shape.config.hidden_size == copies * dimensions
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)

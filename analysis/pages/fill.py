@@ -10,7 +10,6 @@ What a template can use:
 - ``table(NAME, model=..., task=...)``: a table that ``python -m analysis`` makes, its caption above it;
 - ``pruning_stages``: those that Fisher pruning times, as the figure of seconds has them;
 - ``logged(VERB, task=..., ...)``: whether there are such runs, for what a page has only then;
-- ``hand_built(RUNS)``: a run of ``benchmark=latency`` beside plain models of the same shapes, and the verdict;
 - ``caption(NAME)``: how to read a picture of ``docs/`` and what it is of, to stand below it.
 
 A name that is not there, a selection without a run and a number that a run lacks are errors, so that no page says
@@ -34,7 +33,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.records import Record
 from analysis.kwon.seconds import PARTS
-from analysis.pages import claims, hand_built
+from analysis.pages import claims
 from analysis.pages.selection import select
 from analysis.pages.words import FILTERS
 from analysis.render.output import Drawing, Table, file_name
@@ -61,7 +60,6 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
     environment.globals.update(
         runs=partial(select, records),
         logged=partial(logged, records),
-        hand_built=hand_built.text,
         claims=partial(claims.paper_table, rows),
         meaning=MEANING,
         pruning_stages=list(PARTS),

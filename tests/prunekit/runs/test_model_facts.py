@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from prunekit.methods.common import registry
-from prunekit.runs.cards.measured import score_of
+from prunekit.runs.cards.measured import run_in_8_bits, score_of
 from prunekit.runs.cards.method_in_words import BY, method_in_words
 from prunekit.runs.model_facts import weights_gone
+from tests.support.records import quantization
+from tests.support.records.frame import DEMO
 
 
 @pytest.mark.parametrize(
@@ -111,3 +113,28 @@ def test_a_fine_tuned_model_has_an_interval_from_its_answers() -> None:
     for score in scores.values():
         assert score is not None and score.low is not None and score.high is not None
         assert score.low < score.value < score.high and 0.01 < score.high - score.low < 0.1
+
+
+def test_a_fine_tuned_model_in_8_bits_is_that_of_the_newest_run_on_the_same_rows(tmp_path: Path) -> None:
+    """Of the model as it is now: one that was there before it was trained again, pruned, or asked for other rows is
+    another."""
+
+    def measured(finished: str, *, rows: str = "sha256:ab", remaining: float = 1.0, teacher: str = "t0") -> str:
+        folder = quantization.run(tmp_path, DEMO, remaining=remaining, decay=len([*tmp_path.rglob("result.json")]))
+        result = json.loads((folder / "result.json").read_text())
+        result |= {"finished": finished, "teacher": {"run_id": teacher}}
+        result["data"][0]["fingerprint"] = rows
+        (folder / "result.json").write_text(json.dumps(result))
+        return folder.name
+
+    own = {"verb": "finetune", "run_id": "t0", "finished": "2026-03-02",
+           "data": [{"role": "evaluation", "fingerprint": "sha256:ab"}]}  # fmt: skip
+    measured("2026-03-01")
+    measured("2026-03-09", rows="sha256:cd")
+    measured("2026-03-09", remaining=0.5)
+    measured("2026-03-09", teacher="t1")
+    assert run_in_8_bits(tmp_path / "finetune" / "t0", own) is None
+    for finished, newest in (("2026-03-04", True), ("2026-03-05", True), ("2026-03-03", False)):
+        name = measured(finished)
+        found = run_in_8_bits(tmp_path / "finetune" / "t0", own)
+        assert found is not None and (found[0].name == name) == newest

@@ -225,7 +225,15 @@ CHAPTERS = (
     Chapter(
         title="Benchmarks",
         parts=(
-            Part("benchmark", "benchmark", benchmarks.draw),
+            Part("benchmark", "benchmark", benchmarks.draw, of_paper=False),
+        ),
+        paper="speed",
+        one_table=True,
+        translation=None,
+    ),
+    Chapter(
+        title="Runtimes",
+        parts=(
             Part("runtimes", "time_inference", served.draw_heads),
         ),
         one_table=True,

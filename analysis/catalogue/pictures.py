@@ -28,6 +28,8 @@ PICTURES = {
     "cofi_training_sst2_minilm": "minilm-l6/cofi_training_sst2",
     "compare_mrpc_minilm": "minilm-l6/compare_mrpc",
     "ranks_minilm": "minilm-l6/ranks",
+    "quantized_mrpc_minilm": "minilm-l6/quantized_mrpc",
+    "quantized_sst2_minilm": "minilm-l6/quantized_sst2",
 }
 """Names without ending: in ``docs/``, and below the folder that ``python -m analysis`` writes."""
 

@@ -14,7 +14,7 @@ from analysis.cofi.pairs import paired
 from analysis.compare.method_pairs import method_pairs
 from analysis.compare.runs import usual_compress
 from analysis.data.frames import by_device
-from analysis.data.groups import Group, by_setting
+from analysis.data.groups import Group, by_condition, by_setting
 from analysis.kwon import comparisons
 from analysis.kwon import runs as kwon_runs
 from analysis.kwon.seconds import with_times
@@ -153,6 +153,19 @@ def quantized(runs: Runs) -> list[Group]:
 def quantized_on_one_machine(runs: Runs) -> list[Group]:
     """The same, of the machine that has the most."""
     return _one_machine(quantized(runs))
+
+
+@evidence
+def beside_hand_built(runs: Runs, *, runtime: str) -> list[Group]:
+    """Pruned models timed in a runtime beside plain ones of their shapes (`benchmark=latency`): the sessions of one
+    condition and machine, that with the most."""
+    chosen = [
+        record
+        for group in runs.get("benchmark", [])
+        for record in group.records
+        if record.config["benchmark"] == "latency" and (record.config.get("runtime") or "torch") == runtime
+    ]
+    return sorted(by_condition(chosen), key=lambda group: -len(group.records))[:1]
 
 
 def _of(runs: Runs, verb: str) -> list[Group]:

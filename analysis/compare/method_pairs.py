@@ -6,8 +6,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from analysis.compare.runs import evaluated_on, fine_tuned_model, own_stages
+from analysis.compare.runs import own_stages
 from analysis.data.groups import by_setting, condition_of
+from analysis.data.marks.same_teacher import evaluated_on, started_from
 from analysis.data.records import Record
 
 Pair = tuple[Record, Record]
@@ -58,9 +59,10 @@ def _said(record: Record, name: str) -> Any:
 def _by_options(records: Sequence[Record], way: Mapping[str, Any]) -> list[tuple[Condition, dict[Hashable, Record]]]:
     """The runs of a way by the options of its method, and there by all that two runs of a pair have in common."""
     runs: dict[Condition, dict[Hashable, Record]] = {}
+    models = started_from(records)
     for record in records:
         if all(_said(record, name) == value for name, value in way.items()):
-            runs.setdefault(_options(record), {})[_cell(record)] = record
+            runs.setdefault(_options(record), {})[_cell(record, models.get(record.run_id))] = record
     return sorted(runs.items())
 
 
@@ -73,10 +75,10 @@ def _beside(record: Record) -> Condition:
     return tuple(sorted(item for item in condition_of(record).items() if not item[0].startswith("method.")))
 
 
-def _cell(record: Record) -> Hashable:
-    """All that may not differ: the model by its weights, the evaluation rows, how many examples are drawn to calibrate
-    on and by which seed, the budget, and what is configured beside."""
+def _cell(record: Record, model: str | None) -> Hashable:
+    """All that may not differ: the model that it started from, the evaluation rows, how many examples are drawn to
+    calibrate on and by which seed, the budget, and what is configured beside."""
     return (
-        fine_tuned_model(record), evaluated_on(record), int(record.config["calibration_examples"]), record.seed,
+        model, evaluated_on(record), int(record.config["calibration_examples"]), record.seed,
         float(record.config["constraint"]), _beside(record),
     )  # fmt: skip

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from analysis.compare.pairs import Answered, Paired, compare_pair
-from analysis.compare.runs import chosen_by, comparable, fine_tuned_model
+from analysis.compare.runs import chosen_by, comparable
 from analysis.compare.seconds import seconds_of
 from analysis.data.groups import by_setting, teacher_of
 from analysis.data.loading import Journal
+from analysis.data.marks.same_teacher import started_from
 from analysis.data.marks.trivial import at_chance, trivial_score, trivial_text
 from analysis.data.recorded_answers import usable_answers
 from analysis.data.records import Record
@@ -33,6 +34,8 @@ class Entrant:
     records: tuple[Record, ...]
     scores: tuple[ScoreOnRows, ...]
     """Of the model that each run ended with, with what it answers."""
+    models: Mapping[str, str]
+    """That which each run started from, by the run's id."""
 
     @property
     def value(self) -> float:
@@ -45,7 +48,7 @@ class Entrant:
     @property
     def draws(self) -> dict[Draw, ScoreOnRows]:
         """Its scores, in the order of the draws."""
-        own = {(fine_tuned_model(record), teacher_of(record), record.seed): score
+        own = {(self.models[record.run_id], teacher_of(record), record.seed): score
                for record, score in zip(self.records, self.scores, strict=True)}  # fmt: skip
         return dict(sorted(own.items()))
 
@@ -123,6 +126,7 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
         runs = comparable(members, fewest=1)
         if runs is None:
             continue
+        models = started_from(members)
         scores: dict[str, ScoreOnRows] = {}
         budgets: dict[float, list[Record]] = {}
         for record in runs.records:
@@ -136,7 +140,7 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
                 budgets.setdefault(float(record.config["constraint"]), []).append(record)
         for constraint, own in sorted(budgets.items()):
             by_method: dict[str, list[Record]] = {}
-            shared = _of_shared_models(own, method)
+            shared = _of_shared_models(own, models, method)
             if left_out := len(own) - len(shared):
                 journal.warn(
                     f"{runs.task} at {constraint:g}: {left_out} run{'s' * (left_out > 1)} of compress on models that "
@@ -145,7 +149,7 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
             for record in shared:
                 by_method.setdefault(chosen_by(record), []).append(record)
             entrants = [
-                Entrant(name, tuple(some), tuple(scores[record.run_id] for record in some))
+                Entrant(name, tuple(some), tuple(scores[record.run_id] for record in some), models)
                 for name, some in by_method.items()
             ]
             entrants.sort(key=lambda one: (-one.value, one.method))
@@ -153,13 +157,15 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
                 yield Contest(runs.task, str(own[0].metrics["metric"]), constraint, tuple(entrants))
 
 
-def _of_shared_models(records: Sequence[Record], method: str | None) -> list[Record]:
+def _of_shared_models(
+    records: Sequence[Record], models: Mapping[str, str], method: str | None
+) -> list[Record]:
     """Those of the fine-tuned models that the same methods have pruned, as many methods as possible; of as many, those
     with the most runs."""
     methods: dict[str, set[str]] = {}
     for record in records:
-        methods.setdefault(fine_tuned_model(record), set()).add(chosen_by(record))
-    runs = Counter(frozenset(methods[fine_tuned_model(record)]) for record in records)
+        methods.setdefault(models[record.run_id], set()).add(chosen_by(record))
+    runs = Counter(frozenset(methods[models[record.run_id]]) for record in records)
     some = [own for own in runs if method is None or method in own]
     most = max(some, key=lambda own: (len(own), runs[own], sorted(own)), default=None)
-    return [record for record in records if methods[fine_tuned_model(record)] == most]
+    return [record for record in records if methods[models[record.run_id]] == most]

@@ -14,6 +14,7 @@ from analysis.data.columns import columns
 from analysis.data.frames import run_rows
 from analysis.data.groups import Group, by_condition, teacher_of
 from analysis.data.loading import Journal, read_tables
+from analysis.data.marks.same_teacher import evaluated_on, started_from
 from analysis.data.marks.trivial import at_chance, trivial_score
 from analysis.data.records import Record
 from analysis.kwon import runs as kwon_runs
@@ -196,7 +197,7 @@ USUAL: dict[str, Callable[[Sequence[Record]], list[Record]]] = {
 EIGHT_BITS = "quantize"
 """The verb whose models stand beside them, in 8 bits."""
 Start = tuple[str, str]
-"""Evaluation rows, and the whole model: an id may stand for several."""
+"""Evaluation rows, and the whole model."""
 
 
 def chosen_by(record: Record) -> str:
@@ -215,41 +216,7 @@ def _asked(record: Record) -> float:
 
 
 def _starts(records: Sequence[Record]) -> dict[str, Start]:
-    """What each run started from, by its id; without those that do not say.
-
-    Older records name their teacher's run and not its weights. They count as of the weights that the others of this
-    run have, if these are of one fingerprint and the whole model scores the same on the same rows: a run may have been
-    trained again.
-    """
-    known: dict[tuple[str, str, float], set[str]] = {}
-    for record in records:
-        if record.teacher_run and record.model.fingerprint:
-            known.setdefault(_same_teacher(record), set()).add(fine_tuned_model(record))
-    starts = {}
-    for record in records:
-        model, rows = fine_tuned_model(record), evaluated_on(record)
-        if record.teacher_run and not record.model.fingerprint:
-            others = known.get(_same_teacher(record), set())
-            model = next(iter(others)) if len(others) == 1 else model
-        if model and rows:
-            starts[record.run_id] = (rows, model)
-    return starts
-
-
-def _same_teacher(record: Record) -> tuple[str, str, float]:
-    """The teacher's run, the rows, and what it scores there."""
-    return record.teacher_run or "", evaluated_on(record), round(float(record.metrics.get("baseline", math.nan)), 6)
-
-
-def fine_tuned_model(record: Record) -> str:
-    """The model that was pruned: equal texts are equal weights, an id may stand for several. Empty where none is said.
-    """
-    teacher = record.teacher_run or record.teacher_path
-    return f"{teacher} {record.model.fingerprint}" if teacher else ""
-
-
-def evaluated_on(record: Record) -> str:
-    """Which rows scores are of: equal texts are equal rows."""
-    return "; ".join(
-        f"{item.name}/{item.split}:{item.rows}:{item.fingerprint}" for item in record.data if item.role == "evaluation"
-    )
+    """What each run started from, by its id; without those that do not say."""
+    models = started_from(records)
+    rows = {record.run_id: evaluated_on(record) for record in records}
+    return {run: (rows[run], model) for run, model in models.items() if rows[run]}

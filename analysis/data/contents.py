@@ -9,38 +9,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from analysis.data.groups import AXES, condition_of, flat, setting_of
+from analysis.data.marks.same_teacher import KnownTeacher, known_teacher
 from analysis.data.records import TIMING_VERBS, Record
 
 ON_RESULTS = ("evaluation", "second")
 """Roles of the rows that scores are of. Others are drawn anew by seed; their files have hashes of their own."""
 ALONG_A_CURVE = ("share", "constraint", "sparsity")
 """Axes that no verb's revision hangs on: how much is pruned."""
-
-
-@dataclass(frozen=True)
-class KnownTeacher:
-    """What is known of the content of the model under test."""
-
-    fingerprint: str
-    """Of its weights; empty in older records."""
-    run: str | None
-    score: float | None
-    """As its own run has it; in older records of models from outside, as this run measured it."""
-    tolerance: float = 0.0
-
-    def agrees(self, other: KnownTeacher) -> bool:
-        """Whether nothing that both are known by differs."""
-        if self.fingerprint and other.fingerprint:
-            return self.fingerprint == other.fingerprint
-        if self.run != other.run:
-            return False
-        if self.score is None or other.score is None:
-            return True
-        return abs(self.score - other.score) <= max(self.tolerance, other.tolerance)
 
 
 Name = tuple[Hashable, ...]
@@ -160,17 +138,7 @@ def _contents(record: Record) -> Iterator[tuple[Name, str, Any]]:
         yield (*own, setting, _text(_value(record.config, setting))), setting, content
     if record.verb == "finetune" or record.teacher_run or record.teacher_path:
         made = record.teacher_path or _text({name: record.config.get(name) for name in ("model", "task", "train")})
-        yield (*own, "teacher", made, str(record.config.get("dtype"))), "teacher", _teacher(record)
-
-
-def _teacher(record: Record) -> KnownTeacher:
-    run, score, tolerance = record.teacher_run, record.teacher_score, 0.0
-    if record.verb in TIMING_VERBS:
-        run, score = None, None  # older ones were timed, whatever they would have scored
-    elif run is None and isinstance(baseline := record.metrics.get("baseline"), int | float):
-        rows = max((item.rows for item in record.data if item.role == "evaluation"), default=0)
-        score, tolerance = float(baseline), 2 / rows if rows else 0.0  # another machine may answer a row differently
-    return KnownTeacher(record.model.fingerprint, run, score, tolerance)
+        yield (*own, "teacher", made, str(record.config.get("dtype"))), "teacher", known_teacher(record)
 
 
 def _agree(one: Any, other: Any) -> bool:

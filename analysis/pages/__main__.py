@@ -25,16 +25,20 @@ def main(arguments: Sequence[str], root: Path = ROOT, source: Path = LOGGED) -> 
         return 0 if arguments[0] in ("--help", "-h", "help") else 2
     from analysis.catalogue.pictures import draw_pictures
     from analysis.data.loading import Journal, load
-    from analysis.pages.fill import pages
+    from analysis.pages.fill import SUFFIX, pages, place
 
+    templates = root / "docs" / "templates"
     try:
-        filled = pages(load([source], Journal()), root / "docs" / "templates")
+        filled = pages(load([source], Journal()), templates)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for path, text in filled.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
+    for template in templates.rglob(f"*{SUFFIX}"):
+        if (page := place(template.relative_to(templates))) not in filled:
+            (root / page).unlink(missing_ok=True)  # of runs that are logged no more
     draw_pictures([source], root / "docs")
     return 0
 

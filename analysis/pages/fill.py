@@ -7,11 +7,13 @@ What a template can use:
 - filters that write numbers: ``percent``, ``points``, ``signed``, ``fixed``, ``thousands``, ``minutes``, ``hours``;
 - ``meaning``: what a verdict means;
 - ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS, REMARK], ...])``: tables of claims, remarks may be left out;
-- ``table(NAME, model=..., task=...)``: a table that ``python -m analysis`` makes, its caption above it;
+- ``table(NAME, model=..., task=...)``: a table that ``python -m analysis`` makes, its caption above it; of a part that
+  makes one a task, by the name of its file (``sizes_mrpc``);
 - ``pruning_stages``: those that Fisher pruning times, as the figure of seconds has them;
 - ``logged(VERB, task=..., ...)``: whether there are such runs, for what a page has only then;
-- ``hand_built(RUNS)``: a run of ``benchmark=latency`` beside plain models of the same shapes, and the verdict;
 - ``caption(NAME)``: how to read a picture of ``docs/`` and what it is of, to stand below it.
+
+A template that gives nothing, as one does whose runs are not logged, is no page.
 
 A name that is not there, a selection without a run and a number that a run lacks are errors, so that no page says
 what the records do not.
@@ -34,7 +36,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.records import Record
 from analysis.kwon.seconds import PARTS
-from analysis.pages import claims, hand_built
+from analysis.pages import claims
 from analysis.pages.selection import select
 from analysis.pages.words import FILTERS
 from analysis.render.output import Drawing, Table, file_name
@@ -47,7 +49,7 @@ SUFFIX = ".jinja"
 
 
 def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, str]:
-    """Text of every page by its path in the repository.
+    """Text of every page by its path in the repository, without those that would be empty.
 
     Raises:
         UserError: a template that cannot be filled, with its name, line and what is wrong.
@@ -61,7 +63,6 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
     environment.globals.update(
         runs=partial(select, records),
         logged=partial(logged, records),
-        hand_built=hand_built.text,
         claims=partial(claims.paper_table, rows),
         meaning=MEANING,
         pruning_stages=list(PARTS),
@@ -69,10 +70,11 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
         table=partial(table, records),
         caption=partial(caption, records),
     )
-    return {
+    filled = {
         place(path.relative_to(templates)): _filled(environment, path.relative_to(templates))
         for path in sorted(templates.rglob(f"*{SUFFIX}"))
     }
+    return {path: text for path, text in filled.items() if text.strip()}
 
 
 def place(template: Path) -> Path:
@@ -88,6 +90,9 @@ def place(template: Path) -> Path:
 def table(records: Sequence[Record], name: str, model: str, task: str = "") -> str:
     """A table of analysis for one model, and one task where its chapter does not show all of them.
 
+    Arguments:
+        name: of the part that makes it, or of the table.
+
     Raises:
         UserError: no part of this name makes a table of these runs, or several do.
     """
@@ -96,10 +101,10 @@ def table(records: Sequence[Record], name: str, model: str, task: str = "") -> s
         for setting, own in chapter.settings(records).items():
             if (setting.model, setting.task) == (model, task) and setting.weights != "random":
                 groups = chapter.groups(own)
-                for part in (part for part in chapter.parts if part.name == name):
+                for part in (part for part in chapter.parts if f"{name}_".startswith(f"{part.name}_")):
                     subjects = [Group(own)] if part.beside else groups[part.verb]
                     items = [item for group in subjects for item in part.draw(group, Journal())]
-                    tables += [item for item in items if isinstance(item, Table)]
+                    tables += [item for item in items if isinstance(item, Table) and name in (part.name, item.name)]
     if len(tables) != 1:
         raise UserError(f"table {name!r} of {model} {task}: the records give {len(tables)} of it, one is meant")
     return f"{tables[0].caption}\n\n{tables[0].rows()}"

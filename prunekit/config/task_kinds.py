@@ -1,4 +1,5 @@
-"""The kinds of task as settings know them: which settings ask for one, its metrics, its outputs and its checks.
+"""The kinds of task as settings know them: which settings ask for one, its metrics, its outputs,
+its answers and its checks.
 
 What is read, encoded and lost for each kind is in :mod:`prunekit.data.kinds`, under the same name.
 """
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prunekit.config.checks import one_of
+from prunekit.config.kind_answers import GOLD, AnswerArray
 
 if TYPE_CHECKING:
     from prunekit.config.task import TaskConfig
@@ -42,6 +44,8 @@ class KindSettings:
     """Of a model's task head; 0 where the output is the vocabulary."""
     asked_by: str
     """The setting that asks for it, as it is written on a command line."""
+    answers: tuple[AnswerArray, ...]
+    """What is recorded of a model's answers to rows."""
     problems: Callable[[TaskConfig], Iterator[str]] = _no_problems
 
 
@@ -95,20 +99,41 @@ def _problems_of_tags(task: TaskConfig) -> Iterator[str]:
 
 TASK_KINDS = (
     KindSettings(
-        "tags", lambda task: task.tags, TAG_METRICS, lambda task: len(task.labels), "tags=true", _problems_of_tags
+        "tags", lambda task: task.tags, TAG_METRICS, lambda task: len(task.labels), "tags=true", (
+            AnswerArray("entity_f1", "u", "entities of the sentence: right ones, given ones, gold ones", between=3,
+                        optional=True),
+            AnswerArray("token_accuracy", "u", "words of the sentence: with the right tag, all", between=2,
+                        optional=True),
+        ), _problems_of_tags,
     ),
     KindSettings(
-        "translation", lambda task: task.translation, TRANSLATION_METRICS, lambda task: 0, "translation=true",
-        _problems_of_translation,
+        "translation", lambda task: task.translation, TRANSLATION_METRICS, lambda task: 0, "translation=true", (
+            AnswerArray("bleu", "u", "words of hypothesis and of reference, then for orders 1 to 4 matches, and "
+                        "n-grams", between=10, optional=True),
+            AnswerArray("chrf", "u", "for orders 1 to 6 of characters: n-grams of hypothesis, of reference, matches",
+                        between=18, optional=True),
+        ), _problems_of_translation,
     ),
     KindSettings(
-        "questions", lambda task: task.questions, QUESTION_METRICS, lambda task: 2, "questions=true",
-        _problems_of_questions,
+        "questions", lambda task: task.questions, QUESTION_METRICS, lambda task: 2, "questions=true", (
+            AnswerArray("span", "u", "first character of the answer in the context and the one after its last; equal: "
+                        "no answer", between=2),
+            AnswerArray("exact_match", "b", "the answer is one of the gold answers"),
+            AnswerArray("answer_f1", "f", "F1 of its words, best over the gold answers"),
+        ), _problems_of_questions,
     ),
     KindSettings(
-        "classification", lambda task: bool(task.labels), CLASS_METRICS, lambda task: len(task.labels), "labels=[A,B]"
+        "classification", lambda task: bool(task.labels), CLASS_METRICS, lambda task: len(task.labels), "labels=[A,B]",
+        (
+            AnswerArray(GOLD, "u", "the label, in the order of the task's labels"),
+            AnswerArray("class", "u", "the most likely label"),
+        ),
     ),
-    KindSettings("regression", lambda task: True, REGRESSION_METRICS, lambda task: 1, "labels=[]"),
+    KindSettings(
+        "regression", lambda task: True, REGRESSION_METRICS, lambda task: 1, "labels=[]", (
+            AnswerArray(GOLD, "f", "the label"), AnswerArray("score", "f", "the model's output"),
+        ),
+    ),
 )  # fmt: skip
 """A task is of the first kind that its settings ask for, and passes the checks of all that they do."""
 

@@ -15,10 +15,13 @@ import copy
 import json
 from collections.abc import Callable, Iterator
 from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub import split_torch_state_dict_into_shards
 from transformers import PreTrainedModel
 from transformers.utils.hub import cached_file
 
@@ -26,16 +29,25 @@ from prunekit.models import pushing
 from prunekit.support.errors import UserError
 from prunekit.support.files import write_text
 
+if TYPE_CHECKING:
+    from huggingface_hub import CommitInfo
+
 WEIGHTS = "model.safetensors"
 """Of models that have the shape of their configuration; where pruned ones were before they had a name of their own."""
 PRUNED_WEIGHTS = "prunekit.safetensors"
+INDEX = f"{WEIGHTS}.index.json"
+SHARDS = "model-*-of-*.safetensors"
+"""Of models whose weights transformers splits into several files, which INDEX names."""
 PREFIX = "prunekit-"
 """Before the family, in the ``model_type`` of a pruned model."""
 Shape = tuple[int, ...] | None
 GRAPHS = ("model.onnx", "encoder.onnx", "decoder.onnx")
 """Of an encoder, and of a translation model's two parts, as they are exported."""
-OF_A_PUSH = ("repo_id", "token", "commit_message", "commit_description", "private", "create_pr", "revision")
-"""Options of ``save_pretrained`` that are about the upload; it takes the token for itself where it does not upload."""
+IN_ANY_FORM = (WEIGHTS, PRUNED_WEIGHTS, INDEX, SHARDS, *GRAPHS)
+"""Patterns of all weights and graphs: in a repository, those of another form than is uploaded would be loaded in place
+of it."""
+IN_SEVERAL_FILES = ("variant", "distributed_checkpoint")
+"""Options of ``save_pretrained`` by which weights are in other files than the one that is read."""
 _PLAIN_SAVE, _PLAIN_PUSH = PreTrainedModel.save_pretrained, PreTrainedModel.push_to_hub
 HIDDEN_SIZE = "vocab_size"
 """A size of every family, which is in the record where config.json must not have it (null: it is the default)."""
@@ -73,26 +85,67 @@ def rename(folder: Path) -> None:
 
 @wraps(_PLAIN_SAVE)
 def _save_pretrained(self: PreTrainedModel, save_directory: str | Path, *positional: Any, **options: Any) -> None:
-    if not has_its_own_shape(self):
+    if has_its_own_shape(self):
+        _save(self, Path(save_directory), *positional, **options)
+    else:
         _PLAIN_SAVE(self, save_directory, *positional, **options)
-        return
-    push = options.pop("push_to_hub", False)
-    pushed = {name: options.pop(name) for name in OF_A_PUSH if name in options and push}
-    options.setdefault("max_shard_size", "1000GB")  # prunekit.load reads one file
-    _PLAIN_SAVE(self, save_directory, *positional, **options)
-    config = Path(save_directory) / "config.json"
-    if config.is_file():
-        _change_config(config, _hide_a_size)
-    if push:
-        model: Any = self
-        model.push_to_hub(pushed.pop("repo_id", None) or Path(save_directory).name, **pushed)
 
 
 @wraps(_PLAIN_PUSH)
 def _push_to_hub(self: PreTrainedModel, repo_id: str, **options: Any) -> Any:
     if not has_its_own_shape(self):
         return _PLAIN_PUSH(self, repo_id, **options)
-    return pushing.push(_PLAIN_PUSH, self, repo_id, (PRUNED_WEIGHTS, *GRAPHS), **options)
+    with TemporaryDirectory() as folder:
+        return _save(self, Path(folder), push_to_hub=True, repo_id=repo_id, **options)
+
+
+def _save(model: PreTrainedModel, folder: Path, *positional: Any, **options: Any) -> CommitInfo | None:
+    """Save a pruned model as transformers' own ``save_pretrained`` does and, with ``push_to_hub=True``, upload it.
+
+    Args:
+        positional, options: of ``save_pretrained``; with ``push_to_hub=True`` those of ``push_to_hub``, too.
+
+    Returns:
+        the commit, if it was uploaded.
+
+    Raises:
+        UserError: an option by which the weights would be in other files than the one that is read, or one that is
+            not known where it would be about the upload; nothing was written.
+    """
+    given = signature(_PLAIN_SAVE).bind(model, folder, *positional, **options).arguments
+    more = given.pop("kwargs", {})
+    _check_one_file(model, {**given, **more})
+    pushes = given.pop("push_to_hub", False) and given.get("is_main_process", True)
+    repository = more.pop("repo_id", None) or folder.name
+    if pushes:
+        more = pushing.checked(more | ({"token": given["token"]} if "token" in given else {}))
+    before = pushing.times(folder)
+    _PLAIN_SAVE(**given | {"max_shard_size": "1000GB"})
+    config = folder / "config.json"
+    if config.is_file():
+        _change_config(config, _hide_a_size)
+    if not pushes:
+        return None
+    written = [name for name, time in pushing.times(folder).items() if time != before.get(name)]
+    stale = IN_ANY_FORM if WEIGHTS in written else ()  # those of an adapter are beside the model's
+    return pushing.push(model, folder, written, repository, stale, **more)
+
+
+def _check_one_file(model: PreTrainedModel, options: dict[str, Any]) -> None:
+    """Refuse what would save a pruned model as it is not read."""
+    for name in IN_SEVERAL_FILES:
+        if options.get(name):
+            raise UserError(
+                f"save_pretrained: {name} is not known for pruned models, whose weights are {WEIGHTS}; leave it out"
+            )
+    size = options.get("max_shard_size")
+    if size is not None and split_torch_state_dict_into_shards(
+        options.get("state_dict") or model.state_dict(), max_shard_size=size
+    ).is_sharded:
+        raise UserError(
+            f"save_pretrained: max_shard_size={size} would split the weights, which are one file of a pruned model; "
+            "leave it out"
+        )
 
 
 PreTrainedModel.push_to_hub = _push_to_hub  # type: ignore[method-assign, assignment]

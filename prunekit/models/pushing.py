@@ -1,11 +1,15 @@
-"""Pruned models whose ``push_to_hub`` is called: with a card that says how they load, and no weights of before."""
+"""Saved models on the Hugging Face Hub: one commit, in which the weights of before that would be loaded instead go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection, Iterable
+from inspect import signature
+from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationDelete, HfApi, ModelCard, ModelCardData
+from huggingface_hub import CommitInfo, HfApi, ModelCard, ModelCardData
+
+from prunekit.support.errors import UserError
 
 CARD = "README.md"
 TEXT = """\
@@ -15,30 +19,77 @@ It is of another shape than its family's: `import prunekit.auto`, then transform
 `prunekit.load("{repository}")` does without. `prunekit.export` writes a card that tells more, with its costs."""
 
 
-def push(plain: Callable[..., Any], model: Any, repository: str, others: tuple[str, ...], **options: Any) -> Any:
-    """Upload a pruned model as transformers does.
-
-    A repository without a card gets one first: transformers' own would be an empty form.
+def upload(
+    folder: str | Path, repository: str, stale: Collection[str], *, files: Iterable[str] | None = None,
+    private: bool | None = None, token: bool | str | None = None, revision: str | None = None, create_pr: bool = False,
+    commit_message: str | None = None, commit_description: str | None = None,
+) -> CommitInfo:  # fmt: skip
+    """Upload a folder; the repository, and a branch of it, are created if they are not there.
 
     Args:
-        plain: transformers' ``push_to_hub``.
-        others: names of weights in other forms, which the repository may have from before and would be loaded by; they
-            go once the new ones are there.
-        options: of ``plain``.
+        stale: patterns of files in the repository that go unless they are uploaded.
+        files: of the folder, those that are uploaded; all by default.
+        private: a repository that is created is.
+        revision: a branch, by default the main one.
+        create_pr: propose it, in a pull request.
+
+    Raises:
+        Exception: huggingface_hub's, where the Hub cannot be reached or does not take it.
     """
-    if options.get("create_pr") or options.get("revision"):  # what is there on the main branch stays as it is
-        return plain(model, repository, **options)
-    api = HfApi(token=options.get("token"))
-    name = api.create_repo(repository, private=options.get("private"), exist_ok=True).repo_id
-    if not api.file_exists(name, CARD):
+    api = HfApi(token=token)
+    name = api.create_repo(repository, private=private, exist_ok=True).repo_id
+    if revision is not None and not revision.startswith("refs/pr") and not create_pr:
+        api.create_branch(name, branch=revision, exist_ok=True)
+    return api.upload_folder(
+        repo_id=name, folder_path=folder, allow_patterns=None if files is None else list(files),
+        delete_patterns=list(stale), revision=revision, create_pr=create_pr,
+        commit_message=commit_message or "Upload a pruned model", commit_description=commit_description,
+    )  # fmt: skip
+
+
+def push(
+    model: Any, folder: Path, files: list[str], repository: str, stale: Collection[str], *,
+    tags: Iterable[str] | None = None, private: bool | None = None, token: bool | str | None = None, **options: Any,
+) -> CommitInfo:  # fmt: skip
+    """Upload what was saved of a pruned model, with a card: transformers' own would be an empty form.
+
+    Args:
+        files: of the folder, those that were written.
+        tags: for the head of the card, beside the model's own.
+        private, token, options: of :func:`upload`.
+    """
+    api = HfApi(token=token)
+    name = api.create_repo(repository, private=private, exist_ok=True).repo_id
+    there = api.file_exists(name, CARD)
+    wanted = [*(model.model_tags or []), *(tags or [])]
+    if not there and not (folder / CARD).is_file():
         data = ModelCardData(library_name="transformers", tags=["structured-pruning", "prunekit", "native"])
-        card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{TEXT.format(name=type(model).__name__, repository=name)}\n")
-        api.upload_file(
-            path_or_fileobj=str(card).encode(), path_in_repo=CARD, repo_id=name, commit_message="Say what it is"
-        )  # fmt: skip
-    pushed = plain(model, repository, **options)
-    if stale := [path for path in others if api.file_exists(name, path)]:
-        api.create_commit(
-            name, [CommitOperationDelete(path) for path in stale], commit_message="Remove weights in another form"
-        )
-    return pushed
+        text = TEXT.format(name=type(model).__name__, repository=name)
+        (folder / CARD).write_text(f"---\n{data.to_yaml()}\n---\n\n{text}\n", encoding="utf-8")
+    if wanted:
+        card = ModelCard.load(api.hf_hub_download(name, CARD) if there else folder / CARD)
+        card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *wanted]))
+        card.save(folder / CARD)
+    files = [name for name in files if name != CARD] + [CARD] * (bool(wanted) or not there)
+    return upload(folder, name, stale, files=files, token=token, **options)
+
+
+def checked(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of ``save_pretrained`` that are about an upload.
+
+    Raises:
+        UserError: one that is not.
+    """
+    known = {"tags", *signature(upload).parameters} - {"folder", "repository", "stale", "files"}
+    for name in options:
+        if name not in known:
+            raise UserError(
+                f"save_pretrained: {name} is not known where pruned models are uploaded; "
+                f"{', '.join(sorted(known | {'repo_id'}))} are"
+            )
+    return options
+
+
+def times(folder: Path) -> dict[str, int]:
+    """When each file of a folder was written, in nanoseconds; none of a folder that is not there."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*") if path.is_file()}

@@ -10,11 +10,9 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from transformers.utils.hub import cached_file
 
-from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS
+from prunekit.models.pruned_format import INDEX, PRUNED_WEIGHTS, SHARDS, WEIGHTS
 from prunekit.support.errors import UserError, first_line
 
-INDEX = f"{WEIGHTS}.index.json"
-SHARDS = "model-*-of-*.safetensors"
 FLOATS = ("F64", "F32", "F16", "BF16")
 PARAMETERS = ("weight", "bias")
 """How the names of parameters end; whole numbers under other names are buffers that older versions saved."""

@@ -20,11 +20,16 @@ FILE = re.compile(r"^/([^/]+/[^/]+)/resolve/([^/]+)/(.+)$")
 BATCH = re.compile(r"^/([^/]+/[^/]+)\.git/info/lfs/objects/(batch|verify)$")
 LARGE = (".safetensors", ".onnx", ".bin")
 """What a new repository keeps by Git LFS, of what is uploaded here."""
-API = re.compile(r"^/api/models/([^/]+/[^/]+)(?:/(preupload|commit|revision|tree)/([^/?]+)(?:/([^?]*))?)?(?:\?.*)?$")
+API = re.compile(
+    r"^/api/models/([^/]+/[^/]+)(?:/(preupload|commit|revision|tree|branch)/([^/?]+)(?:/([^?]*))?)?(?:\?.*)?$"
+)
 
 
 class Hub(ThreadingHTTPServer):
-    """Repositories by name, each with files by name; in memory."""
+    """Repositories by name, each with files by name; in memory.
+
+    Branches are beside them, as NAME@BRANCH, and so are pull requests, of which a repository has one.
+    """
 
     large: LargeFiles
 
@@ -33,6 +38,9 @@ class Hub(ThreadingHTTPServer):
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.pointers: dict[str, dict[str, str]] = {}
         """SHA-256 of the contents of large files, by repository and name."""
+        self.private: dict[str, bool] = {}
+        self.commits: list[tuple[str, str, str]] = []
+        """Repository, summary and description of each."""
         self.requests: list[str] = []
 
     @property
@@ -46,7 +54,7 @@ def hub() -> Iterator[Hub]:
     server = Hub()
     server.large = LargeFiles()
     both = (server, server.large)
-    threads = [threading.Thread(target=one.serve_forever, daemon=True) for one in both]
+    threads = [threading.Thread(target=one.serve_forever, args=(0.02,), daemon=True) for one in both]
     for thread in threads:
         thread.start()
     try:
@@ -79,11 +87,17 @@ class _Handler(Answering, BaseHTTPRequestHandler):
                 self.answer(409, {"error": "You already created this model repo", "url": f"{self.server.url}/{name}"})
                 return
             self.server.repositories[name], self.server.pointers[name] = {}, {}
+            self.server.private[name] = asked.get("visibility") == "private"
             self.answer(200, {"url": f"{self.server.url}/{name}", "id": name})
         elif self.path == "/api/validate-yaml":
             self.answer(200, {"errors": [], "warnings": []})
         elif (asked_for := API.match(self.path)) and asked_for[1] in self.server.repositories:
-            files = self.server.repositories[asked_for[1]]
+            if asked_for[2] == "branch":
+                self._start(f"{asked_for[1]}@{asked_for[3]}")
+                self.answer(200, {})
+                return
+            proposed = "create_pr=1" in self.path
+            target = f"{asked_for[1]}@pr" if proposed else self._at(asked_for[1], asked_for[3])
             if asked_for[2] == "preupload":
                 names = [item["path"] for item in json.loads(body)["files"]]
                 mode = {name: "lfs" if name.endswith(LARGE) else "regular" for name in names}
@@ -94,21 +108,36 @@ class _Handler(Answering, BaseHTTPRequestHandler):
             if any(key == "file" and value["path"].endswith(LARGE) for key, value in lines):
                 self.answer(400, {"error": "large files go by Git LFS"})
                 return
+            files = self._start(target)
             for key, value in lines:
-                if key == "file":
+                if key == "header":
+                    self.server.commits.append((target, value["summary"], value["description"]))
+                elif key == "file":
                     files[value["path"]] = base64.b64decode(value["content"])
                 elif key == "lfsFile":
                     files[value["path"]] = self.server.large.contents[value["oid"]]
-                    self.server.pointers[asked_for[1]][value["path"]] = value["oid"]
+                    self.server.pointers[target][value["path"]] = value["oid"]
                 elif key == "deletedFile":
                     del files[value["path"]]
-                    self.server.pointers[asked_for[1]].pop(value["path"], None)
+                    self.server.pointers[target].pop(value["path"], None)
             url = f"{self.server.url}/{asked_for[1]}/commit/{_sha(files)}"
-            self.answer(200, {"success": True, "commitOid": _sha(files), "commitUrl": url})
+            more = {"pullRequestUrl": f"{self.server.url}/{asked_for[1]}/discussions/1"} if proposed else {}
+            self.answer(200, {"success": True, "commitOid": _sha(files), "commitUrl": url, **more})
         elif (large := BATCH.match(self.path)) and large[1] in self.server.repositories:
             self._large(large[2], json.loads(body))
         else:
             self._missing("RepoNotFound")
+
+    def _at(self, name: str, revision: str | None) -> str:
+        """Under which name the files of a revision are kept; commits are of the main branch."""
+        branch = f"{name}@{revision}"
+        return branch if branch in self.server.repositories else name
+
+    def _start(self, branch: str) -> dict[str, bytes]:
+        """The files of a branch, which has those of the main one when it is new."""
+        name = branch.partition("@")[0]
+        self.server.pointers.setdefault(branch, dict(self.server.pointers[name]))
+        return self.server.repositories.setdefault(branch, dict(self.server.repositories[name]))
 
     def _large(self, what: str, asked: dict[str, Any]) -> None:
         """Say where contents are to be uploaded, those that are not there; or whether one is."""
@@ -143,7 +172,7 @@ class _Handler(Answering, BaseHTTPRequestHandler):
             headers = {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": _sha(files)}
             self.send(200, content, headers)
         elif (known := API.match(self.path)) and known[1] in self.server.repositories:
-            files = self.server.repositories[known[1]]
+            files = self.server.repositories[self._at(known[1], known[3])]
             if known[2] == "tree":
                 if known[4]:
                     self._missing("EntryNotFound")

@@ -4,6 +4,17 @@ A function takes the runs and returns one :class:`~analysis.claims.claim.Outcome
 or an empty list when the records cannot tell.
 """
 
-from analysis.claims.criteria import albert, cofi, kwon, methods, michel, quantization, shapes, timings, translation
+from analysis.claims.criteria import (
+    albert,
+    cofi,
+    kwon,
+    methods,
+    michel,
+    quantization,
+    shapes,
+    speed,
+    timings,
+    translation,
+)
 
-__all__ = ["albert", "cofi", "kwon", "methods", "michel", "quantization", "shapes", "timings", "translation"]
+__all__ = ["albert", "cofi", "kwon", "methods", "michel", "quantization", "shapes", "speed", "timings", "translation"]

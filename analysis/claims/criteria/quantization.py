@@ -12,8 +12,8 @@ from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
 from analysis.intervals.departures import Departure
-from analysis.intervals.estimates import Estimate, Largest, fixed, over_runs
-from analysis.intervals.medians import error_of_median
+from analysis.intervals.estimates import Estimate, Largest, fixed
+from analysis.intervals.medians import error_of_median, over_sessions
 from analysis.intervals.replicates import of_teachers
 from analysis.intervals.row_errors import Scores
 from analysis.quantization.runs import BEFORE, CONTROL, asked, quantization, usual_runs
@@ -41,7 +41,7 @@ def gains_multiply(group: Group, journal: Journal) -> list[Outcome]:
         cells = _of_product(one, journal)
         if not cells:
             continue
-        apart = {cell: Departure(_over_sessions(timed), 100.0) for cell, timed in cells.items()}
+        apart = {cell: Departure(over_sessions(timed), 100.0) for cell, timed in cells.items()}
         (share, batch), farthest = max(apart.items(), key=lambda item: item[1].value)
         mean = 100 * math.exp(statistics.mean(math.log(row.value / 100) for timed in cells.values() for row in timed))
         note = f"{farthest.of.value:.0f} % at batch {batch} and {share:g} % of the MACs; mean {mean:.0f} %"
@@ -148,12 +148,6 @@ def _of_product(group: Group, journal: Journal) -> dict[tuple[float, int], list[
             one = fixed(100 * float(row["of_product"]), 100 * error, int(row["repeats"]))
             cells.setdefault((asked(record), int(row["batch_size"])), []).append(one)
     return dict(sorted(cells.items()))
-
-
-def _over_sessions(timed: list[Estimate]) -> Estimate:
-    """Their mean: what another session would give varies as they do, the noise of their rounds included."""
-    error = timed[0].rows_error if len(timed) == 1 else 0.0
-    return over_runs([one.value for one in timed], error, min(one.rows for one in timed), rows_of="repeats")
 
 
 def _shares(cells: list[Cell]) -> list[float]:

@@ -1,7 +1,10 @@
-"""The kinds of task: one class a kind, registered here."""
+"""The kinds of task: one class a kind, registered by its file in this folder."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -12,19 +15,27 @@ from prunekit.data.batches import Batch, Examples
 from prunekit.data.checked_rows import Rows
 from prunekit.data.fit import check_ids, check_length, check_vocabulary, check_words, fitted
 from prunekit.data.kinds.base import TaskKind
-from prunekit.data.kinds.classification import Classification, Regression
-from prunekit.data.kinds.questions import Questions
-from prunekit.data.kinds.tags import Tags
-from prunekit.data.kinds.translation import Pairs, Translation
+from prunekit.data.kinds.translation import Pairs
 from prunekit.models.input_tables import input_tables
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-KINDS: dict[str, TaskKind] = {
-    kind.name: kind for kind in (Classification(), Regression(), Questions(), Tags(), Translation())
-}
+
+def kinds() -> dict[str, TaskKind]:
+    """One of each class with a name of its own in the modules of this folder, by that name, in the order of the files.
+    """
+    modules = [importlib.import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
+    return {
+        one.name: one()
+        for module in modules
+        for one in vars(module).values()
+        if inspect.isclass(one) and issubclass(one, TaskKind) and "name" in vars(one)
+    }
+
+
+KINDS: dict[str, TaskKind] = kinds()
 
 
 def kind_of(task: TaskConfig) -> TaskKind:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class TaskKind:
-    """One kind of task. A new one is a class in a module of its own, and a line of the registry."""
+    """One kind of task. A new one is a class in a module of this folder."""
 
     name: ClassVar[str]
     """As :attr:`prunekit.config.task.TaskConfig.kind` has it."""

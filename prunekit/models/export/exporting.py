@@ -244,7 +244,8 @@ def _check_exact(model: PreTrainedModel, exact: Path, again: Callable[[Path], An
     for name in names:
         if not (exact / name).is_file():
             raise UserError(f"exact: {exact} has no {name}; give a folder that the model was exported to in float32")
-    apart = difference(model, again(exact))
+    with in_one_line(f"exact: the graphs in {exact} cannot be asked what this model is asked"):
+        apart = difference(model, again(exact), "exact")
     if not apart <= tolerance(model):
         raise UserError(
             f"exact: outputs of the graphs in {exact} differ from the model's by {apart:.2g} of the largest: they are "

@@ -5,15 +5,11 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
-from prunekit.models.pruned_format import GRAPHS, PRUNED_WEIGHTS, WEIGHTS
-from prunekit.models.weight_files import INDEX, SHARDS
+from prunekit.models.pruned_format import IN_ANY_FORM
+from prunekit.models.pushing import upload
 from prunekit.support.errors import UserError, first_line
-
-IN_ANY_FORM = (WEIGHTS, PRUNED_WEIGHTS, INDEX, SHARDS, *GRAPHS)
-"""Patterns of weights and graphs: those of another form that were pushed before would be loaded in place of these."""
 
 
 def push(folder: str | Path, repository: str, *, private: bool = False) -> str:
@@ -29,16 +25,11 @@ def push(folder: str | Path, repository: str, *, private: bool = False) -> str:
         UserError: the Hub cannot be reached or does not take it (no token, no permission, a name that is none); the
             folder is as it was, and the line says how to try again.
     """
-    api = HfApi()
     command = ["hf", "upload", repository, str(folder), ".", *["--private"] * private]
     command += [word for pattern in IN_ANY_FORM for word in ("--delete", pattern)]
     again = f"{folder} has everything, try again with: {shlex.join(command)}"
     try:
-        created = api.create_repo(repository, private=private, exist_ok=True)
-        api.upload_folder(
-            repo_id=created.repo_id, folder_path=folder, commit_message="Upload a pruned model",
-            delete_patterns=list(IN_ANY_FORM),
-        )  # fmt: skip
+        return str(upload(folder, repository, IN_ANY_FORM, private=private).repo_url)
     except HFValidationError as error:
         raise UserError(f"push_to: {repository!r} is no repository ({first_line(error)}); {again}") from error
     except LocalTokenNotFoundError as error:
@@ -49,4 +40,3 @@ def push(folder: str | Path, repository: str, *, private: bool = False) -> str:
         raise UserError(f"push_to: the Hub did not take {repository} ({wrong}); {again}") from error
     except Exception as error:  # of the system, of the network's library, of offline mode: nothing in common
         raise UserError(f"push_to: the Hub cannot be reached ({first_line(error)}); {again}") from error
-    return str(created)

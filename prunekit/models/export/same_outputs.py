@@ -20,6 +20,11 @@ Answers = Callable[[dict[str, torch.Tensor]], list[Array]]
 """Outputs of what was written to inputs of the model."""
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Largest difference of outputs, as a share of the largest output; of other dtypes a twentieth."""
+RIGHT = {
+    "format": "nothing was written, use another format or precision",
+    "exact": "they are another model's; give a folder that this one was exported to in float32",
+}
+"""By the setting that outputs come from: what would be right where they cannot be the model's."""
 
 
 def tolerance(model: PreTrainedModel) -> float:
@@ -45,8 +50,11 @@ def answers_of(model: Any) -> Answers:
     return answers
 
 
-def difference(model: PreTrainedModel, written: Answers) -> float:
+def difference(model: PreTrainedModel, written: Answers, setting: str = "format") -> float:
     """Largest difference from a model's outputs, as a share of the largest, on two batches of random tokens.
+
+    Args:
+        setting: of :data:`RIGHT`.
 
     Raises:
         UserError: outputs of the model, or of what was written, that are not finite, or of other shapes.
@@ -59,14 +67,15 @@ def difference(model: PreTrainedModel, written: Answers) -> float:
         ours, theirs = answers_of(model)(inputs), written(inputs)
         shapes = [[answer.shape for answer in answers] for answers in (ours, theirs)]
         if shapes[0] != shapes[1]:
-            raise UserError(f"format: outputs are of shape {shapes[1]}, the model's are of {shapes[0]}")
+            raise UserError(
+                f"{setting}: outputs are of shape {shapes[1]}, the model's are of {shapes[0]}; {RIGHT[setting]}"
+            )
         for own, other in zip(ours, theirs, strict=True):
             if not np.isfinite(own).all():
                 raise UserError("model: its outputs are not finite; check its weights")
             if not np.isfinite(other).all():
                 raise UserError(
-                    "format: outputs of what was written are not finite, the model's are; nothing was written, use "
-                    "another format or precision"
+                    f"{setting}: outputs of what was written are not finite, the model's are; {RIGHT[setting]}"
                 )
             largest = max(largest, float(np.abs(own).max()))
             apart = max(apart, float(np.abs(own - other).max()))

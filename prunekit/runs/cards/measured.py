@@ -54,26 +54,29 @@ def score_of(source: Path, record: Mapping[str, Any], *, int8: bool = False) -> 
 
 def run_in_8_bits(source: Path, record: Mapping[str, Any]) -> tuple[Path, Mapping[str, Any]] | None:
     """Folder and record of the run of `quantize` that measured a run's model in 8 bits; of one that trains for them
-    itself, else the first that put that model into 8 bits after training, in the same folder of all runs."""
+    itself, else the newest that put that model into 8 bits after training, in the same folder of all runs."""
     if record["verb"] == "quantize":
         return source, record
+    found: list[tuple[Path, Mapping[str, Any]]] = []
     for path in sorted((source.resolve().parents[1] / "quantize").glob("*/result.json")):
         with suppress(OSError, ValueError, LookupError, TypeError):  # a damaged one tells nothing
             other = json.loads(path.read_text(encoding="utf-8"))
             if other["config"]["quantization"] == "dynamic" and _quantises(other, record):
-                return path.parent, other
-    return None
+                found.append((path.parent, other))
+    return max(found, key=lambda one: str(one[1]["finished"]), default=None)
 
 
 def _quantises(other: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
-    """Whether a run of `quantize` is of the model that another run left."""
+    """Whether a run of `quantize` is of the model that another run left, and was evaluated on the same rows."""
     pruned = other["model"].get("pruned_run")
     if record["verb"] == "finetune":
         whole = pruned is None and other["config"]["remaining"] == 1
-        return whole and (other["teacher"] or {}).get("run_id") == record["run_id"]
-    if pruned != f"{record['verb']}/{record['run_id']}" or other["finished"] < record["finished"]:
+        same = whole and (other["teacher"] or {}).get("run_id") == record["run_id"]
+    else:
+        same = pruned == f"{record['verb']}/{record['run_id']}"
+    if other["finished"] < record["finished"]:
         return False  # of what was there before that run was made again
-    return bool(_rows(other) == _rows(record))
+    return bool(same and _rows(other) == _rows(record))
 
 
 def _rows(record: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunekit.runs.schema.answer_arrays import ARRAYS, COMMON, GOLD, KINDS_OF_NUMBERS, AnswerArray
+from prunekit.config.kind_answers import GOLD, AnswerArray
+from prunekit.runs.schema.answer_arrays import ARRAYS, COMMON, KINDS_OF_NUMBERS
 from prunekit.runs.schema.records import version_of
 from prunekit.runs.schema.verbs import VERBS
 from prunekit.support.files import atomic_path

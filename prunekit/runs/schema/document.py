@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prunekit.runs.schema.answer_arrays import ARRAYS, GOLD, KINDS_OF_NUMBERS
+from prunekit.config.kind_answers import GOLD
+from prunekit.runs.schema.answer_arrays import ARRAYS, KINDS_OF_NUMBERS
 from prunekit.runs.schema.fields import VERSION, AnswerSchema, Field, Fields
 from prunekit.runs.schema.frame import DATA, FRAME, PARTS, QUIET
 from prunekit.runs.schema.verbs import VERBS

@@ -33,7 +33,7 @@ def content(paper: str = "michel") -> dict[str, Any]:
 
 def test_every_function_is_named_by_a_claim() -> None:
     claims = [claim for name in FILES for claim in content(name)["claims"]]
-    assert (len(FILES), len(claims)) == (7, 60)
+    assert (len(FILES), len(claims)) == (8, 64)
     assert {claim["judge"] for claim in claims} == set(CRITERIA)
     assert {claim["evidence"] for claim in claims} == set(EVIDENCE)
     printed = [value for claim in claims for value in claim.get("printed", {}).values() if isinstance(value, dict)]
@@ -67,6 +67,7 @@ def test_no_claim_on_training_is_over_anything_but_trainings() -> None:
     assert set(resampled["cofi"]) == {"seeds"} and set(resampled["kwon"]) == {"draws"}
     assert set(resampled["translation"]) == {"teachers"}
     assert resampled["michel"] == ["teachers"] * 6 + ["repeats"] * 2 + ["nothing"]
+    assert set(resampled["speed"]) == {"sessions"}
     assert resampled["albert"] == ["nothing", "nothing", "repeats"]
 
 

@@ -178,7 +178,7 @@ def test_records_of_one_id_that_disagree_are_warned_of(tmp_path: Path) -> None:
     assert [record.folder for record in load([tmp_path / name for name in "abc"], journal)] == [folders[0]]
     assert journal.warnings == [
         f"{folder}: not used, its {what} differ from those of {folders[0]}, which is a record of the same run"
-        for folder, what in ((folders[1], "teacher"), (folders[2], "scores"))
+        for folder, what in ((folders[1], "teacher"), (folders[2], "teacher and scores"))
     ]
 
 

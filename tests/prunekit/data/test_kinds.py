@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,14 +12,41 @@ import torch
 
 from prunekit.config.task import TaskConfig
 from prunekit.config.task_kinds import TASK_KINDS
+from prunekit.data import kinds
 from prunekit.data.kinds import KINDS, kind_of
 from prunekit.evaluation.evaluate import EVALUATIONS
+from prunekit.evaluation.rescoring import COUNTED
+from prunekit.runs.schema.answer_arrays import ARRAYS
 
 
 def test_every_kind_is_known_wherever_kinds_are() -> None:
     names = [kind.name for kind in TASK_KINDS]
     assert len(set(names)) == len(names)
     assert set(names) == set(KINDS) == set(EVALUATIONS)
+
+
+def test_a_kind_is_registered_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The classes that have a name, not what kinds have in common."""
+    (tmp_path / "pairs_of_words.py").write_text(
+        "from prunekit.data.kinds.classification import Classification\n"
+        "class Common(Classification):\n    pass\n"
+        "class PairsOfWords(Common):\n    name = 'pairs_of_words'\n    needs = 'pairs'\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(kinds, "__path__", [*kinds.__path__, str(tmp_path)])
+    found = kinds.kinds()
+    monkeypatch.delitem(sys.modules, "prunekit.data.kinds.pairs_of_words")
+    monkeypatch.delattr(kinds, "pairs_of_words")
+    assert set(found) == {*KINDS, "pairs_of_words"} and found["pairs_of_words"].needs == "pairs"
+    batch = {"labels": torch.tensor([1])}
+    loss = found["pairs_of_words"].example_losses(SimpleNamespace(logits=torch.zeros(1, 4)), batch)
+    torch.testing.assert_close(loss, torch.tensor([math.log(4)]))
+
+
+def test_answers_of_every_kind_have_their_arrays() -> None:
+    assert {kind.name: kind.answers for kind in TASK_KINDS} == dict(ARRAYS)
+    assert [array.name for array in ARRAYS["questions"]] == ["span", "exact_match", "answer_f1"]
+    assert all(array.name in kind.metrics for kind in TASK_KINDS if kind.name in COUNTED for array in kind.answers)
 
 
 @pytest.mark.parametrize(

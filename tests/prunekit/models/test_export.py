@@ -20,6 +20,7 @@ from transformers import (
 )
 
 import prunekit
+from prunekit.models.export import exporting
 from prunekit.models.export.card import Facts
 from prunekit.models.export.same_outputs import answers_of, difference
 from prunekit.models.export.sessions import Session
@@ -450,6 +451,32 @@ def test_outputs_of_what_was_written_are_finite(value: float) -> None:
         difference(small, lambda inputs: [answer * value for answer in answers(inputs)])
     with pytest.raises(UserError, match=r"^format: outputs are of shape \[\(3, 2\)\], the model's are of \[\(3, 3"):
         difference(small, lambda inputs: [answer[:, :2] for answer in answers(inputs)])
+
+
+def test_graphs_that_are_given_are_named_where_they_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the format, which whoever gives another model's graphs has chosen well."""
+    small = pruned(dtype=torch.float32)
+    answers = answers_of(small)
+
+    def refused(graph: Any) -> str:
+        (tmp_path / "graphs").mkdir(exist_ok=True)
+        (tmp_path / "graphs" / "model.onnx").touch()
+        monkeypatch.setattr(exporting, "Session", lambda path: lambda inputs: {"logits": graph(inputs)})
+        with pytest.raises(UserError) as raised:
+            prunekit.export(small, tmp_path / "out", "onnx", precision="int8", exact=tmp_path / "graphs")
+        assert not (tmp_path / "out").exists()
+        return str(raised.value)
+
+    others = "they are another model's; give a folder that this one was exported to in float32"
+    assert refused(lambda inputs: answers(inputs)[0][:, :2]) == (
+        f"exact: outputs are of shape [(3, 2)], the model's are of [(3, 3)]; {others}"
+    )
+    assert refused(lambda inputs: answers(inputs)[0] * np.nan) == (
+        f"exact: outputs of what was written are not finite, the model's are; {others}"
+    )
+    assert refused(lambda inputs: inputs["pixels"]).startswith(
+        f"exact: the graphs in {tmp_path / 'graphs'} cannot be asked what this model is asked ('pixels')"
+    )
 
 
 def test_graphs_that_int8_is_made_of_are_those_of_the_model(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ import pytest
 from prunekit.config.method_names import NAMES
 from prunekit.evaluation.row_answers import AnswerSheet, of_labels
 from prunekit.methods.common import registry
-from prunekit.runs.cards.measured import score_of
+from prunekit.runs.cards.measured import run_in_8_bits, score_of
 from prunekit.runs.cards.method_in_words import method_in_words
 from prunekit.runs.model_facts import weights_gone
 from prunekit.runs.schema.answer_file import FILE, write_answers
 from prunekit.support.statistics import bootstrap_counts
+from tests.support.records import quantization
+from tests.support.records.frame import DEMO
 
 
 @pytest.mark.parametrize(
@@ -129,3 +131,28 @@ def test_the_interval_of_f1_holds_95_of_100_resamples(tmp_path: Path) -> None:
     score = score_of(tmp_path, record)
     assert score is not None and (score.metric, score.value) == ("f1", 0.5)
     assert (score.low, score.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), rel=1e-12)
+
+
+def test_a_fine_tuned_model_in_8_bits_is_that_of_the_newest_run_on_the_same_rows(tmp_path: Path) -> None:
+    """Of the model as it is now: one that was there before it was trained again, pruned, or asked for other rows is
+    another."""
+
+    def measured(finished: str, *, rows: str = "sha256:ab", remaining: float = 1.0, teacher: str = "t0") -> str:
+        folder = quantization.run(tmp_path, DEMO, remaining=remaining, decay=len([*tmp_path.rglob("result.json")]))
+        result = json.loads((folder / "result.json").read_text())
+        result |= {"finished": finished, "teacher": {"run_id": teacher}}
+        result["data"][0]["fingerprint"] = rows
+        (folder / "result.json").write_text(json.dumps(result))
+        return folder.name
+
+    own = {"verb": "finetune", "run_id": "t0", "finished": "2026-03-02",
+           "data": [{"role": "evaluation", "fingerprint": "sha256:ab"}]}  # fmt: skip
+    measured("2026-03-01")
+    measured("2026-03-09", rows="sha256:cd")
+    measured("2026-03-09", remaining=0.5)
+    measured("2026-03-09", teacher="t1")
+    assert run_in_8_bits(tmp_path / "finetune" / "t0", own) is None
+    for finished, newest in (("2026-03-04", True), ("2026-03-05", True), ("2026-03-03", False)):
+        name = measured(finished)
+        found = run_in_8_bits(tmp_path / "finetune" / "t0", own)
+        assert found is not None and (found[0].name == name) == newest

@@ -43,7 +43,7 @@ def run(
     constraint: float = 0.5,
     seed: int = 0,
     teacher: int = 0,
-    weights: str = "sha256:aa",
+    weights: str | None = None,
     loss: float | None = None,
     loss_before: float | None = None,
     seconds: float = 20.0,
@@ -54,7 +54,7 @@ def run(
     """A run of ``compress``.
 
     Arguments:
-        weights: fingerprint of the fine-tuned model.
+        weights: fingerprint of the fine-tuned model; by default its own.
         loss: the metric lost.
         loss_before: after a stage ``stitch`` before all others, as ZipLM has.
         options: of the method.
@@ -64,6 +64,7 @@ def run(
         "constraint": constraint, "budget": "mac", "labels": "gold", "calibration_examples": 2048, "refine": "auto",
         "refit": "auto", "uniform": False, "all_heads": False, "method": {"name": method, "options": options or {}},
     } | changed  # fmt: skip
+    weights = f"sha256:a{teacher}" if weights is None else weights
     dense, name = DENSE.get(task, 0.705), METRIC.get(task, "accuracy")
     value = dense - (2 * (1 - constraint) * LOST[method] if loss is None else loss)
     refine, refit = (resolved(method, stage, config[stage]) for stage in OWN)

@@ -88,7 +88,7 @@ def pruning(
     base = 0.70 + 0.006 * (teacher - 1)
     if values is None:
         values = {
-            s: base - (base - 0.34) / (1 + np.exp(-(s - knee) * 11)) + random.normal(0, 0.006) * (s > 0)
+            s: base + (random.normal(0, 0.006) - (base - 0.34) / (1 + np.exp(-(s - knee) * 11))) * (s > 0)
             for s in np.round(np.arange(0, 1.01, 0.1), 2)
         }
     total, width = model["heads"], model["heads"] // model["layers"]

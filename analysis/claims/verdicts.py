@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from analysis.claims.claim import ABOVE, AT_LEAST, BELOW, NOTHING, WITHIN, Claim, Margin, Outcome
 from analysis.data.marks.quiet import UNKNOWN
 from analysis.data.marks.trivial import AT_CHANCE
-from analysis.intervals.estimates import MORE, Interval, Needed, needed
+from analysis.intervals.estimates import Interval
+from analysis.intervals.power import MORE, Needed, needed
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 NOT_TESTED = "not tested"

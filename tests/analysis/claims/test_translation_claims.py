@@ -15,7 +15,7 @@ from analysis.claims import papers
 from analysis.claims.table import OURS
 from analysis.data.groups import Group, Setting
 from analysis.data.loading import Journal, load
-from analysis.intervals.estimates import MORE
+from analysis.intervals.power import MORE
 from tests.support.claims import outcomes, rulings
 from tests.support.records import michel, translation
 from tests.support.records.frame import MINILM

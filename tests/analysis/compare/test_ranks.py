@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from analysis.catalogue import method_rank
 from analysis.catalogue.method_rank import lines
@@ -20,6 +19,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.render.output import Drawing, Table
 from tests.support.claims import rulings
+from tests.support.intervals import over_runs_and_rows
 from tests.support.records import methods
 from tests.support.records.frame import MINILM, mark_quiet
 
@@ -42,13 +42,9 @@ def row(frame: pd.DataFrame, **wanted: Any) -> dict[str, Any]:
 
 def interval(apart: list[float]) -> tuple[float, float]:
     """Student's, over draws whose models answer so many shares of the rows otherwise, and over the rows."""
-    draws = np.var(apart, ddof=1) / len(apart)
     wrong = np.arange(methods.ROWS) / methods.ROWS
     differs = np.mean([(wrong >= 0.1) & (wrong < 0.1 + share) for share in apart], axis=0)
-    rows = np.var(differs, ddof=1) / methods.ROWS
-    freedom = (draws + rows) ** 2 / (draws**2 / (len(apart) - 1) + rows**2 / (methods.ROWS - 1))
-    low, high = stats.t.interval(0.95, freedom, loc=np.mean(apart), scale=(draws + rows) ** 0.5)
-    return float(low), float(high)
+    return over_runs_and_rows(apart, float(np.var(differs, ddof=1)) / methods.ROWS, methods.ROWS)
 
 
 def test_every_pair_has_its_difference_and_every_method_its_place(tmp_path: Path) -> None:

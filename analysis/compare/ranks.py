@@ -46,7 +46,7 @@ CAPTION = (
     "there are several, calibration draws pair by pair or teachers (Student); of single runs over rows alone, which "
     "says nothing of another draw. Not corrected for their number, as claims on several tasks are. "
 )
-BOOTSTRAP = "Where two methods have other draws than one another: bootstrap over rows and the draws of each. "
+UNPAIRED = "Where two methods have other draws than one another, the draws of each are a sample of their own (Welch). "
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
@@ -61,7 +61,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     records = [record for contest in fields for one in contest.entrants for record in one.records]
     unpaired = any(not contest.paired(one, rival) for contest in fields for one in contest.entrants
                    for rival in contest.entrants)  # fmt: skip
-    caption = CAPTION + (BOOTSTRAP if unpaired else "")
+    caption = CAPTION + (UNPAIRED if unpaired else "")
     words = describe(records)
     return [
         Drawing("ranks", plot(frame), drawn, f"{caption}{gaps_text(frame)}{words}"),

@@ -191,18 +191,19 @@ def test_a_difference_is_the_one_that_the_claims_judge(tmp_path: Path) -> None:
         assert pair["test"] == test and pair["low"] < pair["difference"] < pair["high"]
 
 
-def test_other_draws_of_each_method_are_resampled_on_their_own(tmp_path: Path) -> None:
-    methods.contest(tmp_path, MINILM, {"fisher": [44, 46, 54], "ziplm": [40]}, constraint=0.3)
+def test_other_draws_of_each_method_are_two_samples(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, {"fisher": [44, 46, 54], "ziplm": [40, 41]}, constraint=0.3)
     figure, table = drawn(tmp_path)
     pair = row(table.frame, method="ziplm", rival="fisher")
-    own, other = ([Answered("", "seed 0", methods.answers(wrong), 0) for wrong in some]
-                  for some in ([40], WRONG["fisher"]))  # fmt: skip
+    own, other = ([Answered("", "seed 0", methods.answers(wrong), 0, seed) for seed, wrong in enumerate(some)]
+                  for some in ([40, 41], WRONG["fisher"]))  # fmt: skip
     expected = compare_pair("accuracy", own, other)
     assert (pair["low"], pair["high"]) == pytest.approx((100 * expected.low, 100 * expected.high))
-    assert (pair["runs"], pair["test"]) == (1, "bootstrap")
-    assert "have other draws" in table.caption and "have other draws" in figure.beside
+    assert (pair["runs"], pair["test"]) == (2, "Welch")
+    words = "other draws than one another, the draws of each are a sample of their own (Welch)"
+    assert words in table.caption and words in figure.beside
     methods.contest(tmp_path, MINILM, {"ziplm": [40, 41, 39]}, constraint=0.3)
-    assert "have other draws" not in drawn(tmp_path)[1].caption
+    assert words not in drawn(tmp_path)[1].caption
 
 
 def segments(axes: Any) -> list[list[float]]:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.compare.pairs import resampled_differences
 from analysis.intervals.departures import Departure
 from analysis.intervals.estimates import Estimate, Largest, fixed, over_runs, share_of
 from analysis.intervals.power import MORE, Needed, needed
@@ -61,9 +60,7 @@ def test_the_error_is_that_of_a_bootstrap_over_teachers_and_rows() -> None:
     """Of k teachers it has (k - 1) / k of the variance between them: that much is added."""
     random, values = np.random.default_rng(5), np.array([1.0, 3.0, 2.2, 0.4, 2.9])
     of_rows = random.normal(0.0, 0.8, 40_000)
-    first = {str(teacher): (value + of_rows)[None] for teacher, value in enumerate(values)}
-    second = {teacher: np.zeros_like(drawn) for teacher, drawn in first.items()}
-    drawn = resampled_differences(first, second, np.random.default_rng(1))
+    drawn = values[random.integers(5, size=(40_000, 5))].mean(1) + of_rows
     one = over_runs(values.tolist(), rows_error=float(of_rows.std()), rows=1000)
     assert one.error()[0] ** 2 == pytest.approx(drawn.var() + values.var(ddof=1) / 5**2, rel=0.02)
 

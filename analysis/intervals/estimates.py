@@ -64,8 +64,8 @@ class Effect(Protocol):
         """What says so: rows, heads, repeats."""
         ...
 
-    def toward(self, margin: float) -> Estimate:
-        """What has to clear the margin."""
+    def toward(self, margin: float) -> tuple[Estimate, float]:
+        """What has to clear the margin, and the margin, both as the interval is taken: of a ratio their logarithms."""
         ...
 
 
@@ -130,8 +130,8 @@ class Estimate:
     def alone_of(self) -> str:
         return self.rows_of
 
-    def toward(self, margin: float) -> Estimate:
-        return self
+    def toward(self, margin: float) -> tuple[Estimate, float]:
+        return self, margin
 
     @property
     def p_value(self) -> float:
@@ -174,8 +174,8 @@ class Share:
     def alone(self, confidence: float) -> Interval | None:
         return Interval(self.low.value, self.high.value)
 
-    def toward(self, margin: float) -> Estimate:
-        return self.low if self.value > margin else self.high
+    def toward(self, margin: float) -> tuple[Estimate, float]:
+        return self.low if self.value > margin else self.high, margin
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class Largest:
     def alone_of(self) -> str:
         return self.largest.alone_of
 
-    def toward(self, margin: float) -> Estimate:
+    def toward(self, margin: float) -> tuple[Estimate, float]:
         return self.largest.toward(margin)
 
 

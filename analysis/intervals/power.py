@@ -31,11 +31,11 @@ def needed(effect: Effect, margin: float, confidence: float) -> Needed | None:
     At a power of :data:`POWER` if the effect and its spread are as they seem. None where no number would do, or one
     run says nothing of the spread.
     """
-    one = effect.toward(margin)
-    distance = abs(one.value - margin)
+    one, edge = effect.toward(margin)
+    distance = abs(one.value - edge)
     if one.single or effect.value == margin:
         return None
-    if (one.value - margin) * (effect.value - margin) <= 0:
+    if (one.value - edge) * (effect.value - margin) <= 0:
         return Needed(0, MORE)
     varies = not one.fixed and one.spread > 0
     if varies and (runs := _least(lambda n: power(one, distance, confidence, runs=n), one.runs + 1, MOST_RUNS)):

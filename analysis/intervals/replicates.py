@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.intervals.estimates import TEACHERS, Estimate, over_runs
+from analysis.intervals.positive import Positive, positive
 from analysis.intervals.row_errors import ErrorOverRows, ScoreOnRows, difference, row_error
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ def estimate(
         return over_runs(values, of=of)
     error = row_error(scores, effect)
     return over_runs(values, error.error, error.rows, error.by, of=of)
+
+
+def positive_mean(rows: pd.DataFrame, column: str) -> Positive:
+    """The geometric mean over runs of a column of times or ratios."""
+    return positive(values_of(rows, column), of=TEACHERS if rows["teacher"].nunique() > 1 else "")
 
 
 def of_pairs(runs: Sequence[tuple[str, int]], scores: Sequence[tuple[ScoreOnRows, ScoreOnRows]]) -> Estimate:

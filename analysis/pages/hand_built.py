@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from analysis.claims.claim import AT_LEAST
 from analysis.claims.verdicts import CONFIDENCE, FAILS, HOLDS, UNDECIDED, position
-from analysis.intervals.estimates import Estimate, fixed
 from analysis.intervals.medians import error_of_median
+from analysis.intervals.positive import Positive, timed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COMPARISON = re.compile(r"(?P<shape>.+), batch (?P<batch>\d+): hand-built")
 LEAST = 95.0
 """Per cent of the hand-built model's speed that a pruned one is to have at batch 1."""
-Speeds = dict[tuple[str, int], Estimate]
+Speeds = dict[tuple[str, int], Positive]
 
 
 def speeds(repeats: pd.DataFrame) -> Speeds:
@@ -29,11 +29,11 @@ def speeds(repeats: pd.DataFrame) -> Speeds:
         if match := COMPARISON.fullmatch(str(comparison)):
             low, middle, high = rounds["ratio"].astype(float).quantile([0.25, 0.5, 0.75])
             error = error_of_median(low, high, len(rounds))
-            found[match["shape"], int(match["batch"])] = fixed(100 * middle, 100 * error, len(rounds))
+            found[match["shape"], int(match["batch"])] = timed(middle, error / middle, len(rounds))
     return found
 
 
-def verdict(speeds: Sequence[Estimate]) -> str:
+def verdict(speeds: Sequence[Positive]) -> str:
     """Whether all are at least :data:`LEAST`, by intervals that allow for all of them."""
     states = [position(one.interval(1 - (1 - CONFIDENCE) / len(speeds)), AT_LEAST, LEAST) for one in speeds]
     state = HOLDS if states.count(HOLDS) == len(states) else FAILS if FAILS in states else UNDECIDED
@@ -51,6 +51,6 @@ def text(runs: Runs) -> str:
     return "\n".join(lines) + f"\n\nAt batch {batches[0]} all have at least {LEAST:g} % of its speed: {judged}."
 
 
-def _cell(one: Estimate) -> str:
+def _cell(one: Positive) -> str:
     low, high = one.interval(CONFIDENCE)
     return f"{one.value:.0f} ({low:.0f} to {high:.0f})"

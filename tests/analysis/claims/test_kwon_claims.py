@@ -134,6 +134,17 @@ def timed(root: Path, task: str, *totals: float) -> None:
         mark_quiet(folder, {"gradients": 0.0})
 
 
+def test_no_interval_of_seconds_goes_below_none(tmp_path: Path) -> None:
+    """Of three draws that are far apart; 180 s would be cleared by one that is linear and wide."""
+    timed(tmp_path, "rte", 60.0, 150.0, 250.0)
+    [ruling] = rulings("kwon.seconds", group(tmp_path))
+    logs = np.log([60.0, 150.0, 250.0])
+    assert ruling.outcome.effect.value == pytest.approx(np.exp(logs.mean()), rel=1e-9)
+    assert ruling.interval == pytest.approx(np.exp(stats.t.interval(0.95, 2, loc=logs.mean(), scale=stats.sem(logs))))
+    assert 0 < ruling.interval.low < 25 and ruling.state == "undecided"
+    assert judged(tmp_path).loc["seconds", OURS] == "rte: 131 (22 to 790) s"
+
+
 @pytest.mark.parametrize(
     ("slow", "verdict"),
     [
@@ -147,7 +158,8 @@ def test_pruning_time_must_hold_for_every_task(tmp_path: Path, slow: tuple[float
     timed(tmp_path, "mnli", *slow)
     row = judged(tmp_path).loc["seconds"]
     assert str(row["verdict"]).startswith(verdict)
-    low, high = stats.t.interval(0.975, 2, loc=41.0, scale=1 / 3**0.5)
+    logs = np.log([40.0, 41.0, 42.0])
+    low, high = np.exp(stats.t.interval(0.975, 2, loc=logs.mean(), scale=stats.sem(logs)))
     assert f"sst2: 41 ({low:.0f} to {high:.0f}) s" in str(row[OURS])
 
 

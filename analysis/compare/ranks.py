@@ -46,6 +46,10 @@ CAPTION = (
     "there are several, calibration draws pair by pair or teachers (Student); of single runs over rows alone, which "
     "says nothing of another draw. Not corrected for their number, as claims on several tasks are. "
 )
+BEST = (
+    "The best is chosen by the scores shown, on these rows: differences from it are too large on average, by the luck "
+    "that made it the best. "
+)
 UNPAIRED = "Where two methods have other draws than one another, the draws of each are a sample of their own (Welch). "
 
 
@@ -70,9 +74,9 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             title="Methods by their score, each less every other one at the same budget",
             frame=frame,
             display=display(fields, frame),
-            caption=f"{caption}{gaps_text(frame)}Every pair is in the CSV. Seconds: of pruning, the mean of its runs, "
-            f"teacher and evaluation not counted. {disturbed_text(records, 'Among these', stages_of(records))}Memory: "
-            "most of the whole process, the least of its runs, an upper bound where one process made several. "
+            caption=f"{caption}{BEST}{gaps_text(frame)}Every pair is in the CSV. Seconds: of pruning, the mean of its "
+            f"runs, teacher and evaluation not counted. {disturbed_text(records, 'Among these', stages_of(records))}"
+            "Memory: most of the whole process, the least of its runs, an upper bound where one process made several. "
             f"{words}",
             narrow=("task", "MACs", "rank", "method", "score"),
         ),

@@ -69,7 +69,7 @@ def test_every_pair_has_its_difference_and_every_method_its_place(tmp_path: Path
 
 def test_the_table_holds_each_to_the_best_and_to_the_next(tmp_path: Path) -> None:
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0, memory=3e9)
-    _, table = drawn(tmp_path)
+    figure, table = drawn(tmp_path)
     shown = table.display.set_index("rank")
     assert list(shown["method"]) == ["ZipLM", "Fisher information", "random"]
     assert list(shown["score"]) == ["90.0", "88.0", "70.0"] and set(shown["MACs"]) == {"30 %"}
@@ -79,6 +79,8 @@ def test_the_table_holds_each_to_the_best_and_to_the_next(tmp_path: Path) -> Non
     assert below["2"].startswith("+18.0 (") and below["2"].endswith("), random")
     assert (shown.loc["2", "seconds"], shown.loc["2", "memory (GB)"]) == ("7", "3.0")
     assert "minilm-l6" in table.caption and "upper bound" in table.caption
+    chosen = "The best is chosen by the scores shown, on these rows: differences from it are too large on average"
+    assert chosen in table.caption and chosen not in figure.beside, "whose reference is named beforehand, if it is run"
 
 
 def test_seconds_beside_other_work_and_nothing_without_a_sign_are_said(tmp_path: Path) -> None:

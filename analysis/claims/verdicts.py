@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from analysis.claims.claim import ABOVE, AT_LEAST, BELOW, NOTHING, WITHIN, Claim, Margin, Outcome
 from analysis.data.marks.quiet import UNKNOWN
 from analysis.data.marks.trivial import AT_CHANCE
-from analysis.intervals.estimates import MORE, Interval, Needed, needed
+from analysis.intervals.estimates import BANDS, Interval
+from analysis.intervals.power import MORE, Needed, needed
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 NOT_TESTED = "not tested"
@@ -131,15 +132,21 @@ def _effort(ruling: Ruling) -> tuple[int, ...]:
 
 
 def decides_at(claim: Claim, ruling: Ruling) -> str:
-    """What would decide an undecided outcome; empty of others."""
+    """What would decide an undecided outcome; empty of others.
+
+    No number of rows where these are not paired: the number would be of an interval that answers make narrower.
+    """
     if ruling.state != UNDECIDED:
         return ""
-    if ruling.outcome.effect.main.single:
+    main = ruling.outcome.effect.main
+    if main.single:
         return f"only 1 {singular(claim.resample)}"
     if ruling.needed is None:
         return "no number would decide"
     runs, rows = ruling.needed
-    words = [f"{runs:,} {ruling.outcome.effect.main.of or claim.resample}"] if runs else []
+    if rows and main.by == BANDS:
+        return "needs answers, which pair the rows, first"
+    words = [f"{runs:,} {main.of or claim.resample}"] if runs else []
     words += [f"{'more' if rows == MORE else f'{rounded(rows):,}'} {ruling.outcome.effect.alone_of}"] if rows else []
     return f"needs {' and '.join(words)}"
 

@@ -52,9 +52,10 @@ def table(runs: Comparable, journal: Journal) -> Table | None:
         title=f"{runs.task}: each method less the best one with at most so many of the MACs, on the same rows",
         frame=frame,
         display=display(frame),
-        caption="Points of the metric and their 95 % interval: paired bootstrap over rows, and over teachers and seeds "
-        "where there are several; of single runs over rows alone, which says nothing of another training. p: exact "
-        "McNemar's test of one run each where the metric is accuracy, else of the bootstrap; adjusted after "
+        caption="Points of the metric and their 95 % interval, as that of claims: over the rows, on which both are "
+        "paired, and over teachers (Student), else seeds, pair by pair (Student) or as two samples (Welch); where "
+        "either has a single run over rows alone, which says nothing of another training. p: exact McNemar's test of "
+        "one run each where the metric is accuracy, else of the same estimate; adjusted after "
         "Benjamini-Hochberg over the table. The best is chosen by the scores shown, on these rows, never the oracle, "
         "which knows them: differences from it are too large on average."
         f"{left_out} {trivial_words(shown)}{describe(shown)}",
@@ -119,9 +120,10 @@ def _answered(
     own = points[(points["method"] == cell["method"]) & (points["asked"] == cell["asked"])]
     own = own.drop_duplicates(["teacher", "seed"])
     return [
-        Answered(str(run), teacher_of(records[run]), sheets[run].answers, _place(records[run], sheets[run], asked))
+        Answered(str(run), teacher_of(records[run]), sheets[run].answers, _place(records[run], sheets[run], asked),
+                 records[run].seed)
         for run, asked in zip(own["run_id"], own["asked"], strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def _place(record: Record, sheet: AnswerSheet, asked: float) -> int:

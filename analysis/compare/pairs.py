@@ -1,21 +1,28 @@
 """Two methods on the same rows, compared answer by answer: the difference, its interval, and a test.
 
-The interval is a bootstrap's over rows, and where there are several over teachers and over the seeds of each as well:
-in every resample both methods have the same rows and teachers.
+The interval is that of claims on the same runs (:mod:`analysis.intervals.estimates`): over runs and over the rows that
+all of them answer, on which both methods are paired. Several teachers are the runs, else the seeds of one: pair by pair
+where both methods have the same, and two samples of runs where they do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from analysis.intervals.estimates import over_runs
+from analysis.intervals.replicates import of_pairs, of_two_samples
+from analysis.intervals.row_errors import ScoreOnRows, difference, row_error
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from analysis.intervals.estimates import Estimate
     from prunekit.evaluation.row_answers import RowAnswers
 
-RESAMPLES = 1000
+CONFIDENCE = 0.95
+MCNEMAR, STUDENT, WELCH, ROWS_ALONE = "McNemar", "Student", "Welch", "rows alone"
+"""Tests: exact, of one run each, where the metric is a share of right answers; over teachers or runs pair by pair; over
+two samples of runs; over rows, where a method has a single run, which says nothing of another."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,16 @@ class Answered:
     answers: RowAnswers
     model: int
     """Its place among the answers."""
+    draw: Hashable = 0
+    """What tells it from other runs on its teacher, and is the same of a run of another method: its seed."""
+
+    def score(self, metric: str) -> ScoreOnRows:
+        from math import nan
+
+        from prunekit.evaluation.rescoring import rescored
+
+        value = rescored(self.answers, metric, self.model)
+        return ScoreOnRows(value, nan, len(self.answers), metric, self.answers, self.model)
 
 
 @dataclass(frozen=True)
@@ -40,14 +57,12 @@ class Paired:
     """Ends of its 95 % interval."""
     p_value: float
     test: str
-    """``McNemar``: exact, of one run each, where the metric is a share of right answers; else ``bootstrap``."""
+    """:data:`MCNEMAR`, :data:`STUDENT`, :data:`WELCH` or :data:`ROWS_ALONE`."""
     teachers: int
     """That both have; runs of others are left out."""
 
 
-def compare_pair(
-    metric: str, first: Sequence[Answered], second: Sequence[Answered], resamples: int = RESAMPLES, seed: int = 0
-) -> Paired:
+def compare_pair(metric: str, first: Sequence[Answered], second: Sequence[Answered]) -> Paired:
     """The first method less the second.
 
     Arguments:
@@ -56,61 +71,61 @@ def compare_pair(
     Raises:
         ValueError: they are of different rows, or have no teacher in common.
     """
-    import numpy as np
-
-    from prunekit.evaluation.rescoring import resampled, rescored, right_answers
-    from prunekit.support.statistics import bootstrap_counts, mcnemar, two_sided
-
     rows = {(run.answers.kind, run.answers.rows, len(run.answers)) for run in (*first, *second)}
     if len(rows) != 1:
         raise ValueError("answers to different rows: " + " and ".join(sorted(name for _, name, _ in rows)))
-    teachers = sorted({run.teacher for run in first} & {run.teacher for run in second})
-    if not teachers:
+    common = {run.teacher for run in first} & {run.teacher for run in second}
+    if not common:
         raise ValueError("no teacher in common")
-    sides = [{one: [run for run in runs if run.teacher == one] for one in teachers} for runs in (first, second)]
-    counts = bootstrap_counts(len(first[0].answers), resamples=resamples, seed=seed)
-    generator = np.random.default_rng([seed, 1])
-    means, drawn = [], []
-    for side in sides:
-        values = {one: [rescored(run.answers, metric, run.model) for run in side[one]] for one in teachers}
-        means.append(np.mean([np.mean(values[one]) for one in teachers]))
-        drawn.append({
-            one: np.stack([resampled(run.answers, metric, run.model, counts) for run in side[one]]) for one in teachers
-        })  # fmt: skip
-    differences = resampled_differences(drawn[0], drawn[1], generator)
-    low, high = np.quantile(differences, [0.025, 0.975])
-    test, p_value = "bootstrap", two_sided(differences)
-    if len(teachers) == 1 and all(len(side[teachers[0]]) == 1 for side in sides):
-        one, other = (right_answers(run.answers, metric, run.model) for side in sides for run in side[teachers[0]])
-        if one is not None and other is not None:
-            test, p_value = "McNemar", float(mcnemar(other, one))
-    return Paired(float(means[0] - means[1]), float(low), float(high), p_value, test, len(teachers))
+    ours, theirs = ([run for run in runs if run.teacher in common] for runs in (first, second))
+    points = _points(metric, ours, theirs)
+    test, p_value = STUDENT if same_draws(ours, theirs) or len(common) > 1 else WELCH, points.p_value
+    low, high = points.interval(CONFIDENCE)
+    if points.single:
+        test, (low, high) = ROWS_ALONE, points.alone(CONFIDENCE) or (points.value, points.value)
+    if len(ours) == len(theirs) == 1 and (exact := _mcnemar(metric, ours[0], theirs[0])) is not None:
+        test, p_value = MCNEMAR, exact
+    return Paired(points.value / 100, low / 100, high / 100, p_value, test, len(common))
 
 
-def resampled_differences(
-    first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], generator: np.random.Generator
-) -> np.ndarray:
-    """The difference in each resample, (resample,): teachers are drawn for both, runs of each teacher for each method.
-
-    Arguments:
-        first, second: by teacher, the metric of each run on each resample of the rows, (run, resample).
-    """
-    import numpy as np
-
-    teachers = list(first)
-    resamples = next(iter(first.values())).shape[1]
-    chosen = generator.integers(len(teachers), size=(len(teachers), resamples))
-    total = np.zeros(resamples)
-    for slot in chosen:
-        for number, teacher in enumerate(teachers):
-            own = _resampled_mean(first[teacher], generator) - _resampled_mean(second[teacher], generator)
-            total += np.where(slot == number, own, 0.0)
-    return total / len(teachers)
+def same_draws(first: Sequence[Answered], second: Sequence[Answered]) -> bool:
+    """Has each run of one method its like among those of the other?"""
+    ours, theirs = ({(run.teacher, run.draw) for run in runs} for runs in (first, second))
+    return ours == theirs and len(ours) == len(first) == len(second)
 
 
-def _resampled_mean(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """The mean over runs drawn with replacement, anew in each resample, (resample,); ``values``: (run, resample)."""
-    runs, resamples = values.shape
-    chosen = generator.integers(runs, size=(runs, resamples))
-    mean: np.ndarray = values[chosen, range(resamples)].mean(0)
-    return mean
+def _points(metric: str, first: Sequence[Answered], second: Sequence[Answered]) -> Estimate:
+    """The difference in points; of runs that are no pairs, of a mean over teachers or of two samples of runs."""
+    ours, theirs = (sorted(runs, key=lambda run: (run.teacher, repr(run.draw))) for runs in (first, second))
+    if same_draws(ours, theirs):
+        pairs = [(own.score(metric), other.score(metric)) for own, other in zip(ours, theirs, strict=True)]
+        return of_pairs([(run.teacher, place) for place, run in enumerate(ours)], pairs)
+    scores = [[run.score(metric) for run in runs] for runs in (ours, theirs)]
+
+    def apart(*values: Any) -> list[Any]:
+        """By teacher, of a value or a column of values a run."""
+        sides = [list(zip(ours, values[: len(ours)], strict=True)), list(zip(theirs, values[len(ours) :], strict=True))]
+        return [
+            difference(*(_mean([value for run, value in side if run.teacher == teacher]) for side in sides))
+            for teacher in sorted({run.teacher for run in ours})
+        ]
+
+    error = row_error([scores[0] + scores[1]], lambda *values: _mean(apart(*values)))
+    samples = [[100 * one.value for one in side] for side in scores]
+    by_teacher = apart(*(one.value for side in scores for one in side))
+    if len(by_teacher) > 1:
+        return over_runs(by_teacher, error.error, error.rows, error.by)
+    return of_two_samples(samples[0], samples[1], error)
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    return sum(values) / len(values)
+
+
+def _mcnemar(metric: str, one: Answered, other: Answered) -> float | None:
+    """Its p-value; None where the metric is no share of right answers."""
+    from prunekit.evaluation.rescoring import right_answers
+    from prunekit.support.statistics import mcnemar
+
+    right = [right_answers(run.answers, metric, run.model) for run in (one, other)]
+    return None if right[0] is None or right[1] is None else float(mcnemar(right[1], right[0]))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 
-from analysis.compare.pairs import Answered, Paired, compare_pair
+from analysis.compare.pairs import Answered, Paired, compare_pair, same_draws
 from analysis.compare.runs import chosen_by, comparable
 from analysis.compare.seconds import seconds_of
 from analysis.data.groups import by_setting, teacher_of
@@ -16,14 +16,7 @@ from analysis.data.marks.same_teacher import started_from
 from analysis.data.marks.trivial import at_chance, trivial_score, trivial_text
 from analysis.data.recorded_answers import usable_answers
 from analysis.data.records import Record
-from analysis.intervals.replicates import of_pairs
 from analysis.intervals.row_errors import ScoreOnRows, stage_score
-
-CONFIDENCE = 0.95
-STUDENT = "Student"
-"""The test of several draws: over them and rows."""
-Draw = tuple[str, str, int]
-"""The fine-tuned model, its name, and the seed of the calibration draw."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +39,14 @@ class Entrant:
         return fmean(fmean(values) for values in by_model.values())
 
     @property
-    def draws(self) -> dict[Draw, ScoreOnRows]:
-        """Its scores, in the order of the draws."""
-        own = {(self.models[record.run_id], teacher_of(record), record.seed): score
-               for record, score in zip(self.records, self.scores, strict=True)}  # fmt: skip
-        return dict(sorted(own.items()))
-
-    @property
     def answered(self) -> list[Answered]:
-        """The same without the draws."""
+        """What its models answer, each a draw of the fine-tuned model and the seed of the calibration."""
         return [
-            Answered(record.run_id, teacher_of(record), score.answers, score.model)
+            Answered(record.run_id, teacher_of(record), score.answers, score.model,
+                     (self.models[record.run_id], record.seed))
             for record, score in zip(self.records, self.scores, strict=True)
             if score.answers is not None
-        ]
+        ]  # fmt: skip
 
     @property
     def seconds(self) -> float:
@@ -94,25 +81,11 @@ class Contest:
 
     def paired(self, method: Entrant, rival: Entrant) -> bool:
         """Are both of the same models and calibration draws?"""
-        return method.draws.keys() == rival.draws.keys()
+        return same_draws(method.answered, rival.answered)
 
     def less(self, method: Entrant, rival: Entrant) -> Paired:
-        """The method less its rival, on the same rows.
-
-        Of the same models and calibration draws it is what the claims say of them: over draws pair by pair, or
-        teachers, and rows; of one draw each over rows alone. Of other draws a bootstrap over those of each method.
-        """
-        if not self.paired(method, rival):
-            return compare_pair(self.metric, method.answered, rival.answered)
-        own, its = method.draws, rival.draws
-        runs = [(teacher, seed) for _, teacher, seed in own]
-        points = of_pairs(runs, list(zip(own.values(), its.values(), strict=True)))
-        if points.single:
-            low, high = points.alone(CONFIDENCE) or (points.value, points.value)
-            return replace(compare_pair(self.metric, method.answered, rival.answered), low=low / 100, high=high / 100)
-        low, high = points.interval(CONFIDENCE)
-        teachers = len({teacher for teacher, _ in runs})
-        return Paired(points.value / 100, low / 100, high / 100, points.p_value, STUDENT, teachers)
+        """The method less its rival, on the same rows; of the same models and draws what the claims say of them."""
+        return compare_pair(self.metric, method.answered, rival.answered)
 
 
 def contests(records: Sequence[Record], journal: Journal, method: str | None = None) -> Iterator[Contest]:

@@ -47,7 +47,11 @@ CAPTION = (
     "there are several, calibration draws pair by pair or teachers (Student); of single runs over rows alone, which "
     "says nothing of another draw. Not corrected for their number, as claims on several tasks are. "
 )
-BOOTSTRAP = "Where two methods have other draws than one another: bootstrap over rows and the draws of each. "
+BEST = (
+    "The best is chosen by the scores shown, on these rows: differences from it are too large on average, by the luck "
+    "that made it the best. "
+)
+UNPAIRED = "Where two methods have other draws than one another, the draws of each are a sample of their own (Welch). "
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
@@ -62,7 +66,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     records = [record for contest in fields for one in contest.entrants for record in one.records]
     unpaired = any(not contest.paired(one, rival) for contest in fields for one in contest.entrants
                    for rival in contest.entrants)  # fmt: skip
-    caption = CAPTION + (BOOTSTRAP if unpaired else "")
+    caption = CAPTION + (UNPAIRED if unpaired else "")
     words = describe(records)
     return [
         Drawing("ranks", plot(frame), drawn, f"{caption}{gaps_text(frame)}{words}"),
@@ -71,9 +75,9 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             title="Methods by their score, each less every other one at the same budget",
             frame=frame,
             display=display(fields, frame),
-            caption=f"{caption}{gaps_text(frame)}Every pair is in the CSV. Seconds: of pruning, the mean of its runs, "
-            f"teacher and evaluation not counted. {disturbed_text(records, 'Among these', stages_of(records))}Memory: "
-            "most of the whole process, the least of its runs, an upper bound where one process made several. "
+            caption=f"{caption}{BEST}{gaps_text(frame)}Every pair is in the CSV. Seconds: of pruning, the mean of its "
+            f"runs, teacher and evaluation not counted. {disturbed_text(records, 'Among these', stages_of(records))}"
+            "Memory: most of the whole process, the least of its runs, an upper bound where one process made several. "
             f"{words}",
             narrow=("task", "MACs", "rank", "method", "score"),
         ),

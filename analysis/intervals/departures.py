@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from analysis.intervals.estimates import Estimate, Interval
+from analysis.intervals.estimates import Effect, Estimate, Interval
 
 
 @dataclass(frozen=True)
 class Departure:
-    """The distance of an estimate from a number, at least 0."""
+    """The distance of an effect from a number, at least 0."""
 
-    of: Estimate
+    of: Effect
     origin: float = 0.0
 
     @property
@@ -21,7 +21,7 @@ class Departure:
 
     @property
     def main(self) -> Estimate:
-        return replace(self.of, value=self.value)
+        return self.of.main
 
     def interval(self, confidence: float) -> Interval:
         return self._distances(self.of.interval(confidence))
@@ -34,8 +34,12 @@ class Departure:
     def alone_of(self) -> str:
         return self.of.alone_of
 
-    def toward(self, margin: float) -> Estimate:
-        return self.main
+    def toward(self, margin: float) -> tuple[Estimate, float]:
+        """Of one below the number mirrored, so that what is farther is larger."""
+        if self.of.value >= self.origin:
+            return self.of.toward(self.origin + margin)
+        one, edge = self.of.toward(self.origin - margin)
+        return replace(one, value=-one.value), -edge
 
     def _distances(self, own: Interval) -> Interval:
         """Of all numbers in an interval."""

@@ -8,38 +8,38 @@ standard deviation over runs and r the standard error over rows, with the degree
 
 That is the variance of a bootstrap over runs and rows. Its quantiles are Student's, because percentiles of a bootstrap
 over three runs cover far less than they promise. One run has no spread: whatever its rows say, its interval is endless.
+
+**The interval is never narrower than Student's over the runs alone**, t(n - 1) s / sqrt(n). The s of two or three runs
+is uncertain, which their few degrees of freedom allow for; an error over rows lifts these (of three runs from 2 to 8
+where both terms are equal), and takes more from the quantile than it adds to the variance: more noise would make the
+interval narrower, and it would cover too little. Of 200,000 simulated means with an error over 872 rows of 1 and runs
+with s / sqrt(n) of 1, 2, 4 and 8, so many per cent lie in their interval of 95 % (of 99 %):
+
+    runs    Welch and Satterthwaite alone     never narrower than Student's
+    2       87.2 to 92.9  (91.9 to 97.6)      95.2 to 97.3  (99.0 to 99.7)
+    3       92.3 to 94.2  (96.5 to 98.4)      94.9 to 95.4  (99.0 to 99.4)
+    5       94.1 to 94.7  (98.3 to 98.8)      94.2 to 94.8  (98.8 to 99.0)
+
+Intervals, p-values and the power of more runs or rows (:mod:`analysis.intervals.power`) all go by
+:meth:`Estimate.errors`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-POWER = 0.8
-"""Probability with which as many runs or rows as are named would decide, if effect and spread are as they seem."""
 ANSWERS, TESTS, BANDS = "answers", "p-values", "bands"
 """Of models to the same rows, pair by pair; recorded of a paired test; of two scores as if independent: too wide."""
 TEACHERS = "teachers"
 """What the runs of a mean are, where each is of another fine-tuned model."""
-MOST_RUNS = 10_000
-MOST_ROWS = 10_000_000
-ENDLESS = 10**12
-MORE = -1
 
 
 class Interval(NamedTuple):
     low: float
     high: float
-
-
-class Needed(NamedTuple):
-    """How many would decide; 0 for as many as there are."""
-
-    runs: int
-    rows: int
-    """:data:`MORE` where they have to settle single units first."""
 
 
 class Effect(Protocol):
@@ -64,8 +64,8 @@ class Effect(Protocol):
         """What says so: rows, heads, repeats."""
         ...
 
-    def toward(self, margin: float) -> Estimate:
-        """What has to clear the margin."""
+    def toward(self, margin: float) -> tuple[Estimate, float]:
+        """What has to clear the margin, and the margin, both as the interval is taken: of a ratio their logarithms."""
         ...
 
 
@@ -101,7 +101,8 @@ class Estimate:
         return self.runs < 2 and not self.fixed
 
     def error(self, runs: float = 0, rows: float = 0) -> tuple[float, float]:
-        """Standard error and degrees of freedom, of so many runs or rows as there are if none are named."""
+        """Standard error and degrees of freedom after Welch and Satterthwaite, of so many runs or rows as there are if
+        none are named."""
         between = 0.0 if self.fixed or self.runs < 2 else self.spread**2 / (runs or self.runs)
         within = self.rows_error**2 * (self.rows / rows if rows else 1)
         total = between + within
@@ -110,6 +111,14 @@ class Estimate:
         lost = between**2 / ((runs or self.runs) - 1) if between else 0.0
         lost += within**2 / max((rows or self.rows) - 1, 1) if within else 0.0
         return math.sqrt(total), total**2 / lost
+
+    def errors(self, runs: float = 0, rows: float = 0) -> list[tuple[float, float]]:
+        """All standard errors, with their degrees of freedom, that an interval has to be as wide as and a test has to
+        pass: of runs and rows together, and of the runs alone. Nothing of what is certain."""
+        errors = [self.error(runs, rows)]
+        if self.rows_error:
+            errors.append(replace(self, rows_error=0.0).error(runs))
+        return [(error, freedom) for error, freedom in errors if error]
 
     def interval(self, confidence: float) -> Interval:
         return Interval(-math.inf, math.inf) if self.single else self._around(confidence)
@@ -121,8 +130,8 @@ class Estimate:
     def alone_of(self) -> str:
         return self.rows_of
 
-    def toward(self, margin: float) -> Estimate:
-        return self
+    def toward(self, margin: float) -> tuple[Estimate, float]:
+        return self, margin
 
     @property
     def p_value(self) -> float:
@@ -130,16 +139,14 @@ class Estimate:
         run by its rows alone."""
         from scipy import stats
 
-        error, freedom = self.error()
-        if not error:
-            return 1.0 if self.value == 0 else 0.0
-        return float(2 * stats.t.sf(abs(self.value) / error, freedom))
+        p_values = [float(2 * stats.t.sf(abs(self.value) / error, freedom)) for error, freedom in self.errors()]
+        return max(p_values, default=1.0 if self.value == 0 else 0.0)
 
     def _around(self, confidence: float) -> Interval:
         from scipy import stats
 
-        error, freedom = self.error()
-        half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error if error else 0.0
+        halves = [float(stats.t.ppf((1 + confidence) / 2, freedom)) * error for error, freedom in self.errors()]
+        half = max(halves, default=0.0)
         return Interval(self.value - half, self.value + half)
 
 
@@ -167,8 +174,8 @@ class Share:
     def alone(self, confidence: float) -> Interval | None:
         return Interval(self.low.value, self.high.value)
 
-    def toward(self, margin: float) -> Estimate:
-        return self.low if self.value > margin else self.high
+    def toward(self, margin: float) -> tuple[Estimate, float]:
+        return self.low if self.value > margin else self.high, margin
 
 
 @dataclass(frozen=True)
@@ -200,7 +207,7 @@ class Largest:
     def alone_of(self) -> str:
         return self.largest.alone_of
 
-    def toward(self, margin: float) -> Estimate:
+    def toward(self, margin: float) -> tuple[Estimate, float]:
         return self.largest.toward(margin)
 
 
@@ -229,54 +236,3 @@ def share_of(
         over_runs(column, 0.0, number, by, rows_of=units) for column in zip(*values, strict=True)
     )  # fmt: skip
     return Share(low, seen, high, alone_of)
-
-
-def needed(effect: Effect, margin: float, confidence: float) -> Needed | None:
-    """The runs with which the interval clears the margin; if no number of them would do the rows; if neither, both.
-
-    At a power of :data:`POWER` if the effect and its spread are as they seem. None where no number would do, or one
-    run says nothing of the spread.
-    """
-    one = effect.toward(margin)
-    distance = abs(one.value - margin)
-    if one.single or effect.value == margin:
-        return None
-    if (one.value - margin) * (effect.value - margin) <= 0:
-        return Needed(0, MORE)
-    varies = not one.fixed and one.spread > 0
-    if varies and (runs := _least(lambda n: power(one, distance, confidence, runs=n), one.runs + 1, MOST_RUNS)):
-        return Needed(runs, 0)
-    if not one.rows_error:
-        return None
-    if rows := _least(lambda n: power(one, distance, confidence, rows=n), one.rows + 1, MOST_ROWS):
-        return Needed(0, rows)
-    certain = (1 + POWER) / 2  # of endless rows, so that not endlessly many are needed
-    if not varies or not (runs := _least(
-        lambda n: power(one, distance, confidence, runs=n, rows=ENDLESS), one.runs + 1, MOST_RUNS, certain
-    )):  # fmt: skip
-        return None
-    rows = _least(lambda n: power(one, distance, confidence, runs=runs, rows=n), one.rows + 1, MOST_ROWS)
-    return Needed(runs, rows) if rows else None
-
-
-def power(one: Estimate, distance: float, confidence: float, *, runs: int = 0, rows: int = 0) -> float:
-    """The probability that the interval clears a margin at ``distance`` from the true effect."""
-    from scipy import stats
-
-    error, freedom = one.error(runs, rows)
-    if not error:
-        return 1.0
-    bound = float(stats.t.ppf((1 + confidence) / 2, freedom))
-    if distance / error > bound + 12:  # beyond the range of the noncentral distribution
-        return 1.0
-    return float(stats.nct.sf(bound, freedom, distance / error))
-
-
-def _least(power_of: Callable[[int], float], low: int, high: int, wanted: float = POWER) -> int:
-    """The smallest number with enough power between two, by bisection; 0 if even the largest has too little."""
-    if power_of(high) < wanted:
-        return 0
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power_of(middle) >= wanted else (middle + 1, high)
-    return high

@@ -1,11 +1,8 @@
-"""How sure a median of rounds is, and the mean of such medians."""
+"""How sure a median of rounds is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-from analysis.intervals.estimates import Estimate, over_runs
 
 QUARTILES = 1.349
 """The quartiles of a normal variable are so many standard deviations apart."""
@@ -20,10 +17,3 @@ def error_of_median(low: Any, high: Any, repeats: Any) -> Any:
     0.0093
     """
     return OF_MEDIAN * (high - low) / QUARTILES / repeats**0.5
-
-
-def over_sessions(timed: Sequence[Estimate]) -> Estimate:
-    """The mean of a number of fixed models over sessions of timing them: what another would give varies as they do, the
-    noise of their rounds included."""
-    error = timed[0].rows_error if len(timed) == 1 else 0.0
-    return over_runs([one.value for one in timed], error, min(one.rows for one in timed), rows_of="repeats")

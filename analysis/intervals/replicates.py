@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.intervals.estimates import TEACHERS, Estimate, over_runs
-from analysis.intervals.row_errors import ScoreOnRows, difference, row_error
+from analysis.intervals.positive import Positive, positive
+from analysis.intervals.row_errors import ErrorOverRows, ScoreOnRows, difference, row_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +39,11 @@ def estimate(
     return over_runs(values, error.error, error.rows, error.by, of=of)
 
 
+def positive_mean(rows: pd.DataFrame, column: str) -> Positive:
+    """The geometric mean over runs of a column of times or ratios."""
+    return positive(values_of(rows, column), of=TEACHERS if rows["teacher"].nunique() > 1 else "")
+
+
 def of_pairs(runs: Sequence[tuple[str, int]], scores: Sequence[tuple[ScoreOnRows, ScoreOnRows]]) -> Estimate:
     """Points of one method over another, the mean over runs: what claims and ranks say of the same runs is one number.
 
@@ -51,6 +58,28 @@ def of_pairs(runs: Sequence[tuple[str, int]], scores: Sequence[tuple[ScoreOnRows
         for (teacher, seed), (own, other) in zip(runs, scores, strict=True)
     ])  # fmt: skip
     return estimate(rows, "difference", scores, difference)
+
+
+def of_two_samples(first: Sequence[float], second: Sequence[float], over_rows: ErrorOverRows) -> Estimate:
+    """The mean of one sample of runs less that of another, which are no pairs: Welch's, of a single run in either none.
+
+    Its degrees of freedom are rounded down: of 200,000 simulated pairs of samples of two and three runs, whose standard
+    errors were from alike to ten times as large, 93.8 to 98.0 % lie in their interval of 95 %, and without that 91.4 to
+    96.7 %.
+
+    Arguments:
+        over_rows: of the difference.
+    """
+    import numpy as np
+
+    mean = float(np.mean(first) - np.mean(second))
+    error = over_runs([mean], over_rows.error, over_rows.rows, over_rows.by)
+    if min(len(first), len(second)) < 2:
+        return error
+    each = [float(np.var(sample, ddof=1)) / len(sample) for sample in (first, second)]
+    lost = sum(part**2 / (len(sample) - 1) for part, sample in zip(each, (first, second), strict=True))
+    freedom = int(sum(each) ** 2 / lost + 1e-9) if lost else len(first) + len(second) - 2
+    return replace(error, runs=freedom + 1, spread=math.sqrt(sum(each) * (freedom + 1)))
 
 
 def of_teachers(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.data.averages import average
@@ -102,16 +102,28 @@ def drawn(points: pd.DataFrame, agreement: pd.DataFrame, *, with_published: bool
     return pd.concat([frame, theirs, late], ignore_index=True)
 
 
-def unlearnt(frame: pd.DataFrame) -> dict[int, float]:
-    """The unpruned metric of the epochs after which the model had next to nothing that pruning could take."""
-    whole = frame[(frame["series"] == "unpruned") & (frame["source"] == "measured")].set_index("epoch")
-    above = whole["value"] - whole["trivial"].fillna(0.0)
-    return whole.loc[above < LEARNT * above.max(), "value"].to_dict()
+def unlearnt(unpruned: Mapping[int, float], trivial: float) -> dict[int, float]:
+    """Of the unpruned metric by epoch, the mean over teachers, the epochs after which the models had next to nothing
+    that pruning could take.
+
+    Arguments:
+        trivial: what one answer to all rows has; NaN where it is not known.
+    """
+    floor = 0.0 if math.isnan(trivial) else trivial
+    best = max((value - floor for value in unpruned.values()), default=0.0)
+    return {epoch: value for epoch, value in unpruned.items() if value - floor < LEARNT * best}
+
+
+def left_out(frame: pd.DataFrame) -> dict[int, float]:
+    """The unpruned metric of epochs that have no curve."""
+    whole = frame[(frame["series"] == "unpruned") & (frame["source"] == "measured")]
+    unpruned = {int(epoch): float(value) for epoch, value in zip(whole["epoch"], whole["value"], strict=True)}
+    return unlearnt(unpruned, float(whole["trivial"].iloc[0]))
 
 
 def left_out_text(frame: pd.DataFrame) -> str:
     """Which epochs have no curve, and why."""
-    epochs = unlearnt(frame)
+    epochs = left_out(frame)
     metric = metric_name(str(frame["metric"].iloc[0]))
     names = ", ".join(f"epoch {epoch} ({metric} {value:.1f})" for epoch, value in epochs.items())
     return f"Without a curve, as it had learnt next to nothing: {names}." if epochs else ""
@@ -132,7 +144,7 @@ def plot(frame: pd.DataFrame) -> Figure:
         grid = GridSpec(2, 2, figure=figure, width_ratios=(1.5, 1))
         left, above = figure.add_subplot(grid[:, 0]), figure.add_subplot(grid[0, 1])
         below = figure.add_subplot(grid[1, 1], sharex=above)
-        _draw_curves(left, ours[ours["series"] == "relative"], unlearnt(frame))
+        _draw_curves(left, ours[ours["series"] == "relative"], left_out(frame))
         late = theirs[theirs["series"] == "relative"]
         if len(late):
             left.vlines(
@@ -162,10 +174,10 @@ def plot(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_curves(axes: Axes, rows: pd.DataFrame, left_out: Collection[int]) -> None:
+def _draw_curves(axes: Axes, rows: pd.DataFrame, without: Collection[int]) -> None:
     """A curve an epoch, from light to dark, so that the order of epochs shows in grey too.
 
-    An epoch of ``left_out`` keeps its place among them and has no curve.
+    An epoch of ``without`` keeps its place among them and has no curve.
     """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
@@ -173,7 +185,7 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame, left_out: Collection[int]) -> N
     epochs = sorted(set(rows["epoch"]))
     shades = colormaps["viridis_r"]
     for number, epoch in enumerate(epochs):
-        if epoch in left_out:
+        if epoch in without:
             continue
         curve = rows[(rows["epoch"] == epoch) & rows["value"].notna()]
         color = shades(0.12 + 0.88 * number / max(len(epochs) - 1, 1))
@@ -183,7 +195,7 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame, left_out: Collection[int]) -> N
     axes.set_xlabel("heads pruned (%)")
     axes.set_xlim(-2, max(92, rows["pruned_percent"].max() + 2))
     axes.xaxis.set_ticks(range(0, 101, 10))
-    axes.set_ylim(-3, max(105, rows.loc[~rows["epoch"].isin(left_out), "value"].max() + 3))
+    axes.set_ylim(-3, max(105, rows.loc[~rows["epoch"].isin(without), "value"].max() + 3))
 
 
 def _draw_epochs(axes: Axes, rows: pd.DataFrame, color: str, limits: tuple[float, float]) -> None:

@@ -13,6 +13,7 @@ from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
 from analysis.intervals.estimates import fixed
+from analysis.intervals.positive import Positive
 from analysis.michel.table4 import TIMINGS
 
 if TYPE_CHECKING:
@@ -69,15 +70,15 @@ def not_faster(group: Group, journal: Journal) -> list[Outcome]:
     if both.empty:
         return []
     ratios = both["median_ms_albert"] / both["median_ms_bert"]
-    mean = float(np.exp(np.log(ratios).mean()))
+    mean = float(np.log(ratios).mean())
     errors = both[["error_albert", "error_bert"]].to_numpy()
-    error = mean * float(np.sqrt((errors**2).sum())) / len(both)
+    error = float(np.sqrt((errors**2).sum())) / len(both)
     repeats = int(both[["repeats_albert", "repeats_bert"]].to_numpy().min())
     albert, bert = (float(size or 0) for size in layers)
     span = f"{ratios.min():.2f} to {ratios.max():.2f} over {len(ratios)} shapes" if len(ratios) > 1 else "1 shape"
     note = f"{span}; layers {_millions(bert)} to {_millions(albert)} parameters"
     margin = None if albert < bert else math.inf
-    return [Outcome(fixed(mean, error, repeats), note, margin=margin)]
+    return [Outcome(Positive(fixed(mean, error, repeats)), note, margin=margin)]
 
 
 def published_ratio() -> float:

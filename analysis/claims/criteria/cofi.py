@@ -16,7 +16,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import trivial_score
 from analysis.intervals.estimates import Estimate
-from analysis.intervals.replicates import estimate
+from analysis.intervals.replicates import estimate, positive_mean
 from analysis.intervals.row_errors import ScoreOnRows, Scores, difference
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @criterion
 def faster(group: Group, journal: Journal) -> list[Outcome]:
     """Measured speed-up at the largest batch."""
-    return [Outcome(estimate(rows, "speedup"), subject=one.title) for one, rows in _tasks(group)]
+    return [Outcome(positive_mean(rows, "speedup"), subject=one.title) for one, rows in _tasks(group)]
 
 
 @criterion

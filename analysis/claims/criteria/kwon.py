@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
 from analysis.claims.registry import criterion
+from analysis.claims.verdicts import CONFIDENCE
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.timings import add_timings, timings
-from analysis.intervals.estimates import Largest
-from analysis.intervals.replicates import estimate
+from analysis.intervals.estimates import Estimate, fixed
+from analysis.intervals.replicates import estimate, positive_mean
 from analysis.intervals.row_errors import difference, stage_score
+from analysis.intervals.selected import LargestOfSelected
 from analysis.kwon import comparisons
 from analysis.kwon import seconds as kwon_seconds
 from analysis.kwon.runs import default_runs, fisher_rows, option
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
+
+    from analysis.intervals.estimates import Effect
 
 
 @criterion
@@ -27,31 +33,32 @@ def fewer_macs(group: Group, journal: Journal, *, at_least: float) -> list[Outco
     for one in default_runs(group.records):
         rows = _rows(one)
         rows["factor"] = 100 / rows["remaining_percent"]
-        outcomes += _best(one, rows, at_least, 1, journal)
+        outcomes += _best(one, rows, at_least, 1, lambda own: fixed(round(own["factor"].mean(), 1)), journal)
     return outcomes
 
 
 @criterion
 def faster(group: Group, journal: Journal, *, at_least: float) -> list[Outcome]:
     """Change in points at the best budget, of either kind, that is measured to be at least so much faster; the factor
-    to two digits, as printed."""
+    to two digits, as printed. Tables of latencies have no error of a factor: it is that over draws."""
     outcomes = []
     for one in default_runs(group.records, free=["budget"]):
         times = timings(one.records, journal)
         rows = _rows(one)
         rows = add_timings(rows[rows["run_id"].isin(times)], times).rename(columns={"speedup": "factor"})
-        outcomes += _best(one, rows, at_least, 2, journal)
+        outcomes += _best(one, rows, at_least, 2, lambda own: positive_mean(own, "factor"), journal)
     return outcomes
 
 
 @criterion
 def seconds(group: Group, journal: Journal) -> list[Outcome]:
-    """Mean seconds of pruning, over budgets."""
+    """Seconds of pruning, the mean over budgets and the geometric mean over draws."""
     outcomes = []
     for one in default_runs(group.records):
         total = {r.run_id: sum(kwon_seconds.of_stage(r, part) for part in kwon_seconds.PARTS) for r in one.records}
         rows = _rows(one)
-        outcomes.append(Outcome(estimate(rows.assign(total=rows["run_id"].map(total)), "total"), subject=one.title))
+        rows = rows.assign(total=rows["run_id"].map(total))
+        outcomes.append(Outcome(positive_mean(rows, "total"), subject=one.title))
     return outcomes
 
 
@@ -81,22 +88,42 @@ def _rows(group: Group) -> pd.DataFrame:
     return rows.drop_duplicates(["budget", "constraint", "teacher", "seed"])
 
 
-def _best(group: Group, rows: pd.DataFrame, at_least: float, digits: int, journal: Journal) -> list[Outcome]:
-    """Of the budgets whose mean factor is large enough, that which loses least; all that were looked at are counted.
+def _best(
+    group: Group, rows: pd.DataFrame, at_least: float, digits: int, factor: Callable[[pd.DataFrame], Effect],
+    journal: Journal,
+) -> list[Outcome]:  # fmt: skip
+    """Of the budgets whose factor is large enough, that which loses least; all that were looked at are counted, and the
+    factors that are measured as well.
 
-    Nothing where no budget is.
+    Nothing where no budget seems to be, nor may be by the interval of what several draws measured.
     """
     records = {record.run_id: record for record in group.records}
-    budgets = list(rows.groupby(["budget", "constraint"]))
-    effects, factors = [], []
-    for _, members in budgets:
-        if round(members["factor"].mean(), digits) >= at_least:
-            scores = [[stage_score(records[run], journal, last=True), stage_score(records[run], journal, last=False)]
-                      for run in members["run_id"]]  # fmt: skip
-            effects.append(estimate(members, "change", scores, difference))
-            factors.append(members["factor"].mean())
-    if not effects:
+    candidates: list[tuple[Estimate, Effect]] = []
+    for _, members in rows.groupby(["budget", "constraint"]):
+        scores = [[stage_score(records[run], journal, last=True), stage_score(records[run], journal, last=False)]
+                  for run in members["run_id"]]  # fmt: skip
+        candidates.append((estimate(members, "change", scores, difference), factor(members)))
+    seem = [one for one in candidates if round(one[1].value, digits) >= at_least]
+    seem = seem or [one for one in candidates if _known(one[1]) and one[1].interval(CONFIDENCE).high >= at_least]
+    if not seem:
         return []
-    best = Largest(effects)
-    note = f"at {factors[effects.index(best.main)]:.{digits}f} x"
-    return [Outcome(best, note, group.title, cells=len(budgets))]
+    best = LargestOfSelected([one for one, _ in seem], candidates, at_least)
+    chosen = next(other for one, other in seem if one is best.largest)
+    measured = sum(_known(other) and not other.main.fixed for _, other in candidates)
+    return [Outcome(best, _factor_text(chosen, digits), group.title, cells=len(candidates) + measured)]
+
+
+def _known(factor: Effect) -> bool:
+    """Is it counted, or measured in several draws?"""
+    return not factor.main.single
+
+
+def _factor_text(factor: Effect, digits: int) -> str:
+    """With its interval, if it is measured."""
+    text = f"at {factor.value:.{digits}f} x"
+    if factor.main.fixed:
+        return text
+    if not _known(factor):
+        return f"{text}, its error not recorded"
+    low, high = factor.interval(CONFIDENCE)
+    return f"{text} ({low:.{digits}f} to {high:.{digits}f})"

@@ -12,8 +12,9 @@ from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
 from analysis.intervals.departures import Departure
-from analysis.intervals.estimates import Estimate, Largest, fixed
-from analysis.intervals.medians import error_of_median, over_sessions
+from analysis.intervals.estimates import Largest, fixed
+from analysis.intervals.medians import error_of_median
+from analysis.intervals.positive import Positive, over_sessions, timed
 from analysis.intervals.replicates import of_teachers
 from analysis.intervals.row_errors import Scores
 from analysis.quantization.runs import BEFORE, CONTROL, asked, quantization, usual_runs
@@ -41,9 +42,9 @@ def gains_multiply(group: Group, journal: Journal) -> list[Outcome]:
         cells = _of_product(one, journal)
         if not cells:
             continue
-        apart = {cell: Departure(over_sessions(timed), 100.0) for cell, timed in cells.items()}
+        apart = {cell: Departure(over_sessions(own), 100.0) for cell, own in cells.items()}
         (share, batch), farthest = max(apart.items(), key=lambda item: item[1].value)
-        mean = 100 * math.exp(statistics.mean(math.log(row.value / 100) for timed in cells.values() for row in timed))
+        mean = 100 * math.exp(statistics.mean(row.logs.value for own in cells.values() for row in own))
         note = f"{farthest.of.value:.0f} % at batch {batch} and {share:g} % of the MACs; mean {mean:.0f} %"
         outcomes.append(Outcome(Largest(list(apart.values())), note, one.title, cells=len(apart)))
     return outcomes
@@ -137,15 +138,15 @@ def _outcome(
     return Outcome(of_teachers(means, scores, points), note, title, tuple(means))
 
 
-def _of_product(group: Group, journal: Journal) -> dict[tuple[float, int], list[Estimate]]:
+def _of_product(group: Group, journal: Journal) -> dict[tuple[float, int], list[Positive]]:
     """Of pruned models, by share of MACs and batch size: speed of both over the product of each, in per cent, a run
     each, as sure as its rounds are."""
-    cells: dict[tuple[float, int], list[Estimate]] = {}
+    cells: dict[tuple[float, int], list[Positive]] = {}
     pruned = [record for record in group.records if asked(record) < 100]
     for record, table in read_tables(pruned, "gains", GAINS, journal):
         for row in table.to_dict("records"):
-            error = error_of_median(row["low"], row["high"], row["repeats"])
-            one = fixed(100 * float(row["of_product"]), 100 * error, int(row["repeats"]))
+            ratio, error = float(row["of_product"]), error_of_median(row["low"], row["high"], row["repeats"])
+            one = timed(ratio, error / ratio, int(row["repeats"]))
             cells.setdefault((asked(record), int(row["batch_size"])), []).append(one)
     return dict(sorted(cells.items()))
 

@@ -8,8 +8,9 @@ from analysis.claims.claim import Outcome
 from analysis.claims.registry import criterion
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.intervals.estimates import Estimate, Largest, fixed
+from analysis.intervals.estimates import Largest, fixed
 from analysis.intervals.medians import error_of_median
+from analysis.intervals.positive import Positive, timed
 from analysis.michel import table4
 
 if TYPE_CHECKING:
@@ -57,11 +58,10 @@ def attention_share(group: Group, journal: Journal) -> list[Outcome]:
     return list(outcomes.values())
 
 
-def _gains(rows: pd.DataFrame) -> list[Estimate]:
+def _gains(rows: pd.DataFrame) -> list[Positive]:
     """In per cent, each with the error of both its medians."""
     return [
-        fixed(100 * row["gain"], 100 * (1 + row["gain"]) * row["error"], int(row["repeats"]))
-        for row in rows.to_dict("records")
+        timed(1 + row["gain"], row["error"], int(row["repeats"]), gain=True) for row in rows.to_dict("records")
     ]
 
 

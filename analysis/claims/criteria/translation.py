@@ -15,9 +15,11 @@ from analysis.claims.registry import criterion
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
+from analysis.data.marks.trivial import trivial_score
 from analysis.intervals.estimates import over_runs, share_of
 from analysis.intervals.replicates import beside, of_teachers
 from analysis.intervals.row_errors import ScoreOnRows, Scores
+from analysis.michel import fig5
 
 ENCODER, CROSS, DECODER = "enc-enc", "enc-dec", "dec-dec"
 DYNAMICS = columns("head_dynamics", "points", "epoch", "share", "value", "low", "high")
@@ -112,7 +114,7 @@ def bearable(group: Group, journal: Journal, *, pruned: float) -> list[Outcome]:
 @criterion
 def late_redundancy(group: Group, journal: Journal, *, pruned: float, keep: float) -> list[Outcome]:
     """Per cent of BLEU left with ``pruned`` per cent of all heads gone after the last epoch: more than ``keep``, and
-    more than after the first epoch that scores at all, or it has nothing to do with being late."""
+    more than after the first epoch that has learnt something, or it has nothing to do with being late."""
     late, margins, differences, scores, notes = {}, {}, {}, [], []
     for teacher, epochs in _dynamics(group, journal, pruned / 100).items():
         (first, early), (last, own) = min(epochs.items()), max(epochs.items())
@@ -132,7 +134,7 @@ def late_redundancy(group: Group, journal: Journal, *, pruned: float, keep: floa
 @criterion
 def early_need(group: Group, journal: Journal, *, pruned: float) -> list[Outcome]:
     """Per cent of BLEU that pruning ``pruned`` per cent of all heads leaves more after the last epoch than after the
-    first that scores at all."""
+    first that has learnt something."""
     values, scores, notes = {}, [], []
     for teacher, epochs in _dynamics(group, journal, pruned / 100).items():
         (first, early), (last, late) = min(epochs.items()), max(epochs.items())
@@ -188,16 +190,25 @@ def _kept(curve: Curve) -> dict[float, float]:
 
 
 def _dynamics(group: Group, journal: Journal, share: float) -> dict[str, dict[int, tuple[ScoreOnRows, ScoreOnRows]]]:
-    """The pruned and the unpruned model of every epoch that scores at all, by teacher."""
+    """The pruned and the unpruned model of every epoch that has a curve in Fig. 5, by teacher: what a model keeps that
+    has learnt next to nothing says nothing."""
     by_teacher: dict[str, dict[int, tuple[ScoreOnRows, ScoreOnRows]]] = {}
+    unpruned: dict[int, list[float]] = {}
     for record, table in read_tables(group.records, "points", DYNAMICS, journal):
         scores, epochs = Scores(record, journal), by_teacher.setdefault(teacher_of(record), {})
         for epoch, rows in table.groupby("epoch"):
             points = {float(row["share"]): scores.of(row, epoch=int(row["epoch"]), share=float(row["share"]))
                       for row in rows.to_dict("records")}  # fmt: skip
-            if share in points and 0.0 in points and points[0.0].value > 0:
-                epochs.setdefault(int(str(epoch)), (points[share], points[0.0]))
-    return {teacher: epochs for teacher, epochs in sorted(by_teacher.items()) if epochs}
+            if share in points and 0.0 in points and int(str(epoch)) not in epochs:
+                epochs[int(str(epoch))] = points[share], points[0.0]
+                unpruned.setdefault(int(str(epoch)), []).append(points[0.0].value)
+    means = {epoch: sum(values) / len(values) for epoch, values in unpruned.items()}
+    poor = fig5.unlearnt(means, trivial_score(group.records[0]))
+    learnt = {
+        teacher: {epoch: ends for epoch, ends in epochs.items() if epoch not in poor and ends[1].value > 0}
+        for teacher, epochs in sorted(by_teacher.items())
+    }
+    return {teacher: epochs for teacher, epochs in learnt.items() if epochs}
 
 
 def _percent(pruned: ScoreOnRows, whole: ScoreOnRows) -> float:

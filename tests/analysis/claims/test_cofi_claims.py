@@ -17,6 +17,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from prunekit.evaluation.row_answers import RowAnswers, of_labels
 from tests.support.claims import rulings
+from tests.support.intervals import over_runs_and_rows
 from tests.support.records import cofi
 from tests.support.records.frame import MINILM, add_answers, mark_quiet
 
@@ -61,7 +62,8 @@ def test_speed_is_judged_over_seeds_on_a_quiet_machine(tmp_path: Path) -> None:
     cofi.run(tmp_path, MINILM, sparsity=0.95, seed=3, speedup=99, reached=False)
     cofi.run(tmp_path, MINILM, sparsity=0.6, speedup=1)
     table = judged(tmp_path)
-    low, high = stats.t.interval(0.95, 2, loc=13.5, scale=0.5 / 3**0.5)
+    logs = np.log([13.0, 13.5, 14.0])
+    low, high = np.exp(stats.t.interval(0.95, 2, loc=logs.mean(), scale=stats.sem(logs)))
     assert table.loc["speed", OURS] == f"sst2: 13.5 ({low:.1f} to {high:.1f}) x"
     assert (table.loc["speed", "verdict"], table.loc["speed", "n"]) == ("holds", "3 seeds")
 
@@ -116,11 +118,9 @@ def test_comparisons_are_pairs_over_seeds(
     pair(tmp_path, [0.3] * 3, [0.3 + each for each in more], **other)
     row = judged(tmp_path).loc[name]
     assert row["verdict"].startswith(verdict)
-    mean, spread = 100 * np.mean(more), 100 * np.std(more, ddof=1)
-    error = (spread**2 / 3 + 2 * BAND**2) ** 0.5
-    freedom = error**4 / ((spread**2 / 3) ** 2 / 2 + (2 * BAND**2) ** 2 / 871)
-    low, high = stats.t.interval(0.95, freedom, loc=mean, scale=error)
-    assert (float(row["estimate"]), float(row["low"]), float(row["high"])) == pytest.approx((mean, low, high), rel=1e-4)
+    points = [100 * one for one in more]
+    expected = (np.mean(points), *over_runs_and_rows(points, 2 * BAND**2, 872))
+    assert (float(row["estimate"]), float(row["low"]), float(row["high"])) == pytest.approx(expected, rel=1e-4)
 
 
 ROWS = 400

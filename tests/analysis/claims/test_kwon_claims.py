@@ -120,9 +120,55 @@ def test_latency_counts_whatever_the_budget(tmp_path: Path) -> None:
         kwon.pruning(tmp_path, MINILM, loss=0.001, speedup=1.3, seed=seed)
         kwon.pruning(tmp_path, MINILM, loss=0.002, speedup=1.6, budget="latency", seed=seed)
     [ruling] = rulings("kwon.faster", group(tmp_path))
-    assert (ruling.outcome.effect.value, ruling.outcome.note) == (pytest.approx(-0.2), "at 1.60 x")
-    assert ruling.outcome.cells == 2
+    assert (ruling.outcome.effect.value, ruling.outcome.note) == (pytest.approx(-0.2), "at 1.60 x (1.60 to 1.60)")
+    assert ruling.outcome.cells == 4, "two changes and two measured factors"
     assert judged(tmp_path).loc["latency", "verdict"] == "undecided: machine not known to be quiet"
+
+
+def measured(root: Path, constraint: float, lost: int, *speedups: float) -> None:
+    """Draws that lose so many answers of 400, each with its speed-up."""
+    for seed, speedup in enumerate(speedups):
+        folder = kwon.pruning(root, MINILM, constraint=constraint, seed=seed, loss=lost / ROWS, speedup=speedup)
+        add_answers(folder, ({"stage": "dense"}, answers(40)), ({"stage": "tune"}, answers(40 + lost)))
+
+
+@pytest.mark.parametrize(
+    ("speedups", "note", "state"),
+    [
+        ((1.70, 1.71, 1.72), "at 1.71 x (1.69 to 1.74)", "holds"),
+        ((1.50, 1.58, 1.66), "at 1.58 x (1.39 to 1.79)", "undecided"),  # seems to be fast enough
+        ((1.50, 1.53, 1.56), "at 1.53 x (1.46 to 1.61)", "undecided"),  # may be
+    ],
+)
+def test_a_budget_is_as_fast_as_its_measurements_are_sure(
+    tmp_path: Path, speedups: tuple[float, ...], note: str, state: str
+) -> None:
+    """No answer is lost at it: only the speed-up may leave the claim open."""
+    measured(tmp_path, 0.6, 0, *speedups)
+    [ruling] = rulings("kwon.faster", group(tmp_path))
+    assert (ruling.outcome.effect.value, ruling.outcome.note, ruling.state) == (0, note, state)
+    logs, high = np.log(speedups), float(note.rpartition(" ")[2].strip(")"))
+    expected = np.exp(stats.t.interval(0.95, 2, loc=logs.mean(), scale=stats.sem(logs)))
+    assert high == pytest.approx(expected[1], abs=0.005)
+
+
+def test_a_slower_budget_that_may_be_fast_enough_keeps_a_claim_open(tmp_path: Path) -> None:
+    """The sure one loses a fifth."""
+    measured(tmp_path, 0.4, 80, 2.2, 2.21, 2.22)
+    assert rulings("kwon.faster", group(tmp_path))[0].state == "does not hold"
+    measured(tmp_path, 0.6, 0, 1.48, 1.50, 1.60)
+    [ruling] = rulings("kwon.faster", group(tmp_path))
+    assert (ruling.state, ruling.outcome.note) == ("undecided", "at 2.21 x (2.19 to 2.23)")
+    assert ruling.interval.low < -10 and ruling.interval.high == 0
+    measured(tmp_path, 0.8, 0, 1.10, 1.11, 1.12)
+    assert rulings("kwon.faster", group(tmp_path))[0].interval.high == 0
+
+
+def test_a_budget_that_is_too_slow_for_sure_is_none(tmp_path: Path) -> None:
+    measured(tmp_path, 0.8, 0, 1.10, 1.11, 1.12)
+    assert rulings("kwon.faster", group(tmp_path)) == []
+    measured(tmp_path, 0.4, 80, 2.2, 2.21, 2.22)
+    assert rulings("kwon.faster", group(tmp_path))[0].state == "does not hold", "the slow one loses nothing"
 
 
 def timed(root: Path, task: str, *totals: float) -> None:
@@ -132,6 +178,17 @@ def timed(root: Path, task: str, *totals: float) -> None:
         path = folder / "result.json"
         path.write_text(path.read_text().replace('"seconds_tune": 21.0', f'"seconds_tune": {total - 19.12}'))
         mark_quiet(folder, {"gradients": 0.0})
+
+
+def test_no_interval_of_seconds_goes_below_none(tmp_path: Path) -> None:
+    """Of three draws that are far apart; 180 s would be cleared by one that is linear and wide."""
+    timed(tmp_path, "rte", 60.0, 150.0, 250.0)
+    [ruling] = rulings("kwon.seconds", group(tmp_path))
+    logs = np.log([60.0, 150.0, 250.0])
+    assert ruling.outcome.effect.value == pytest.approx(np.exp(logs.mean()), rel=1e-9)
+    assert ruling.interval == pytest.approx(np.exp(stats.t.interval(0.95, 2, loc=logs.mean(), scale=stats.sem(logs))))
+    assert 0 < ruling.interval.low < 25 and ruling.state == "undecided"
+    assert judged(tmp_path).loc["seconds", OURS] == "rte: 131 (22 to 790) s"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +204,8 @@ def test_pruning_time_must_hold_for_every_task(tmp_path: Path, slow: tuple[float
     timed(tmp_path, "mnli", *slow)
     row = judged(tmp_path).loc["seconds"]
     assert str(row["verdict"]).startswith(verdict)
-    low, high = stats.t.interval(0.975, 2, loc=41.0, scale=1 / 3**0.5)
+    logs = np.log([40.0, 41.0, 42.0])
+    low, high = np.exp(stats.t.interval(0.975, 2, loc=logs.mean(), scale=stats.sem(logs)))
     assert f"sst2: 41 ({low:.0f} to {high:.0f}) s" in str(row[OURS])
 
 
@@ -201,7 +259,7 @@ def test_a_verdict_on_speed_uses_quiet_runs_alone(tmp_path: Path) -> None:
         folder = kwon.pruning(tmp_path, MINILM, constraint=constraint, loss=0.001, speedup=speedup)
         mark_quiet(folder, {"measure latency": share, "gradients": 0.9})
     table = judged(tmp_path)
-    assert str(table.loc["latency", OURS]).endswith("(at 1.60 x)")
+    assert str(table.loc["latency", OURS]).endswith("(at 1.60 x, its error not recorded)")
     assert str(table.loc["latency", "setting"]).endswith("; 1 run beside other work left out")
     assert str(table.loc["seconds", "setting"]).endswith("not known to be quiet; 2 runs beside other work left out")
     assert table.loc["seconds", "verdict"] == "undecided: machine not known to be quiet"
@@ -223,5 +281,5 @@ def test_a_shape_that_was_timed_again_counts_as_it_was_then(tmp_path: Path) -> N
     mark_quiet(first, {"measure latency": 0.5})
     timed_again(tmp_path, first, {1: 1.3, 8: 1.7})
     table = judged(tmp_path)
-    assert str(table.loc["latency", OURS]).endswith("(at 1.70 x)")
+    assert str(table.loc["latency", OURS]).endswith("(at 1.70 x, its error not recorded)")
     assert table.loc["latency", "verdict"] == "undecided: only 1 draw"

@@ -16,6 +16,7 @@ from analysis.compare.method_pairs import method_pairs
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from tests.support.claims import claim_of, rulings
+from tests.support.intervals import over_runs_and_rows
 from tests.support.records import cofi, methods, michel
 from tests.support.records.frame import MINILM, add_answers
 
@@ -59,12 +60,9 @@ def test_rivals_of_fisher_are_paired_over_draws(tmp_path: Path, method: str, mor
     duel(tmp_path, more, method=method)
     row = judged(tmp_path).loc[method]
     assert row["verdict"].startswith(verdict) and row["n"] == "3 draws, 872 rows"
-    spread = 100 * np.std(more, ddof=1)
-    error = (spread**2 / 3 + 2 * BAND**2) ** 0.5
-    freedom = error**4 / ((spread**2 / 3) ** 2 / 2 + (2 * BAND**2) ** 2 / 871)
-    low, high = stats.t.interval(0.95, freedom, loc=100 * np.mean(more), scale=error)
+    points = [100 * one for one in more]
     found = [float(row[name]) for name in ("estimate", "low", "high")]
-    assert found == pytest.approx([100 * np.mean(more), low, high], rel=1e-4)
+    assert found == pytest.approx([np.mean(points), *over_runs_and_rows(points, 2 * BAND**2, 872)], rel=1e-4)
     assert "at 30 % of the MACs" in row[OURS]
 
 

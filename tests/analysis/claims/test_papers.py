@@ -54,7 +54,7 @@ def test_margins_in_words_are_those_that_judge() -> None:
     changed["claims"][2] |= {"margin": 60}
     claim = papers.parse(changed, "kwon").claims[2]
     assert (claim.margin, claim.side, claim.resample) == (60, "below", "draws")
-    assert claim.criterion.endswith("over budgets: below 60, for every task")
+    assert claim.criterion.endswith("geometric mean over draws: below 60, for every task")
     assert papers.read("kwon").claims[0].criterion.endswith(" x: above -1, for one task or more")
     claim = papers.read("michel").claims[-1]
     assert claim.margin == (28.3, 38.3) and claim.criterion.endswith(": within 28.3 to 38.3")

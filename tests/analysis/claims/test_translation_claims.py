@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from analysis.claims import papers
 from analysis.claims.table import OURS
 from analysis.data.groups import Group, Setting
 from analysis.data.loading import Journal, load
-from analysis.intervals.estimates import MORE
+from analysis.intervals.power import MORE
+from analysis.michel import fig5
+from analysis.render.output import Drawing
 from tests.support.claims import outcomes, rulings
 from tests.support.records import michel, translation
 from tests.support.records.frame import MINILM
@@ -193,6 +196,22 @@ def test_an_epoch_without_any_bleu_is_left_out(tmp_path: Path) -> None:
     translation.dynamics(tmp_path)
     [first] = outcomes("translation.early_need", group(tmp_path))
     assert first.effect.value == pytest.approx(40) and first.note == "50 % after epoch 2, 90 % after epoch 8"
+
+
+def test_an_epoch_that_had_learnt_next_to_nothing_is_no_margin(tmp_path: Path) -> None:
+    """By the rule of Fig. 5: less than a quarter of what the best epoch has above the trivial answer."""
+    first, second = {0.0: 0.07, 0.4: 0.075}, {0.0: 0.09, 0.4: 0.054}
+    path = translation.dynamics(tmp_path, {1: first, 2: second, 8: {0.0: 0.32, 0.4: 0.304}}) / "result.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"metrics": record["metrics"] | {"trivial": {"bleu": 0.0}}}))
+    [late] = rulings("translation.late_redundancy", group(tmp_path))
+    assert (late.outcome.note, late.margin) == ("epoch 8; 60 % after epoch 2", 85), "7 of 32 are less than a quarter"
+    [early] = outcomes("translation.early_need", group(tmp_path))
+    assert early.effect.value == pytest.approx(35) and early.note == "60 % after epoch 2, 95 % after epoch 8"
+    [drawing] = fig5.draw(group(tmp_path), Journal())
+    assert isinstance(drawing, Drawing) and "next to nothing: epoch 1 (BLEU 7.0)." in drawing.key
+    path.write_text(json.dumps(record | {"metrics": record["metrics"] | {"trivial": {"bleu": 0.03}}}))
+    assert outcomes("translation.early_need", group(tmp_path)) == [], "6 above it are less than a quarter of 29"
 
 
 def test_every_claim_is_tested_by_the_runs_of_the_paper(tmp_path: Path) -> None:

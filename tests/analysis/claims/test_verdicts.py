@@ -6,12 +6,13 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from analysis.claims.claim import Claim, Outcome
 from analysis.claims.verdicts import confidence_of, decides_at, number_text, position, rounded, rule, verdict
-from analysis.intervals.estimates import Estimate, Interval, Largest, fixed, over_runs
+from analysis.intervals.estimates import ANSWERS, BANDS, TESTS, Estimate, Interval, Largest, fixed, over_runs
 
 CLAIM = Claim(
     text="", where="", published="", evidence="", find=lambda runs: None, test=lambda group, journal: [], effect="gain",
@@ -113,3 +114,22 @@ def test_what_would_decide_and_what_was_judged_in_words() -> None:
     [at_margin] = rule(CLAIM, [Outcome(Estimate(0.0, 3, 1.0))])
     assert decides_at(CLAIM, at_margin) == "no number would decide"
     assert [rounded(n) for n in (7, 99, 101, 14_400)] == [7, 99, 110, 15_000]
+
+
+def test_rows_that_are_not_paired_have_to_be_paired_before_they_are_counted() -> None:
+    values = [0.44, 0.47, 0.49]
+    texts = {}
+    for by in (ANSWERS, TESTS, BANDS):
+        [ruling] = rule(CLAIM, [Outcome(over_runs(values, 2.0, 1000, by))])
+        quantiles = stats.norm.isf(0.025) + stats.norm.isf(0.2)
+        rows = 1000 * 2.0**2 / ((np.mean(values) / quantiles) ** 2 - np.var(values, ddof=1) / 3)
+        assert ruling.needed is not None and ruling.needed.runs == 0
+        assert ruling.needed.rows == pytest.approx(rows, rel=1e-3)
+        texts[by] = decides_at(CLAIM, ruling)
+    assert texts == {
+        ANSWERS: "needs 150,000 rows", TESTS: "needs 150,000 rows", BANDS: "needs answers, which pair the rows, first",
+    }  # fmt: skip
+    [both] = rule(CLAIM, [Outcome(over_runs([-0.6, 0.7, 1.9], 1.5, 900, BANDS))])
+    assert both.needed is not None and both.needed.rows and decides_at(CLAIM, both) == texts[BANDS]
+    [runs] = rule(CLAIM, [Outcome(over_runs([0.5, 1.5, 2.5], 0.1, 900, BANDS))])
+    assert decides_at(CLAIM, runs) == "needs 6 seeds", "more runs would do whether rows are paired or not"

@@ -8,18 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from analysis.compare import paired_table
-from analysis.compare.pairs import Answered, compare_pair, resampled_differences
+from analysis.compare.pairs import Answered, compare_pair
 from analysis.data.columns import DamagedRecordError
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.data.recorded_answers import answers_of
 from analysis.data.records import read_record
+from analysis.intervals.replicates import of_two_samples
+from analysis.intervals.row_errors import ErrorOverRows
 from analysis.render.output import Table
 from prunekit.evaluation.row_answers import RowAnswers, of_labels
 from prunekit.runs.schema.answer_file import FILE
 from prunekit.support.statistics import bootstrap_counts
+from tests.support.intervals import over_runs_and_rows
 from tests.support.records import cofi, kwon, michel
 from tests.support.records.frame import MINILM, add_answers
 
@@ -34,7 +38,7 @@ def answers(wrong: float, seed: int = 0, rows: str = "f") -> RowAnswers:
 
 
 def model(wrong: float, teacher: str = "seed 0", seed: int = 0, rows: str = "f") -> Answered:
-    return Answered(f"{teacher} {seed}", teacher, answers(wrong, seed, rows), 0)
+    return Answered(f"{teacher} {seed}", teacher, answers(wrong, seed, rows), 0, seed)
 
 
 def given(one: Answered) -> np.ndarray:
@@ -54,55 +58,99 @@ def test_one_run_each_by_mc_nemar() -> None:
     for counts in bootstrap_counts(ROWS):
         rows = np.repeat(np.arange(ROWS), counts.astype(int))
         drawn.append(float(np.mean(given(worse)[rows] == GOLD[rows]) - np.mean(given(better)[rows] == GOLD[rows])))
-    assert [pair.low, pair.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=1e-12)
+    assert [pair.low, pair.high] == pytest.approx(of_rows(pair.difference, drawn), abs=1e-12)
     assert pair.low < pair.difference < pair.high < 0
+
+
+def of_rows(value: float, drawn: list[float]) -> tuple[float, float]:
+    """Student's over rows, with the error of their resamples."""
+    low, high = stats.t.interval(0.95, ROWS - 1, loc=value, scale=np.std(drawn, ddof=1))
+    return float(low), float(high)
 
 
 def f1(gold: np.ndarray, found: np.ndarray) -> float:
     return float(2 * ((gold == 1) & (found == 1)).sum() / ((gold == 1).sum() + (found == 1).sum()))
 
 
-def test_other_metrics_by_the_bootstrap() -> None:
+def test_other_metrics_by_their_rows() -> None:
     worse, better = model(0.22), model(0.2)
-    pair = compare_pair("f1", [worse], [better], resamples=200)
+    pair = compare_pair("f1", [worse], [better])
     drawn = []
-    for counts in bootstrap_counts(ROWS, resamples=200):
+    for counts in bootstrap_counts(ROWS):
         rows = np.repeat(np.arange(ROWS), counts.astype(int))
         drawn.append(f1(GOLD[rows], given(worse)[rows]) - f1(GOLD[rows], given(better)[rows]))
-    below, above = (sum(keep(one) for one in drawn) for keep in (lambda one: one <= 0, lambda one: one >= 0))
-    assert pair.test == "bootstrap"
-    assert pair.p_value == pytest.approx(min(1, 2 * (1 + min(below, above)) / 201))
-    assert 0.05 < pair.p_value < 1
-    assert [pair.low, pair.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=1e-12)
+    assert pair.test == "rows alone"
+    expected = 2 * stats.t.sf(abs(pair.difference) / np.std(drawn, ddof=1), ROWS - 1)
+    assert pair.p_value == pytest.approx(expected, rel=1e-9) and 0.05 < pair.p_value < 1
+    assert [pair.low, pair.high] == pytest.approx(of_rows(pair.difference, drawn), abs=1e-12)
 
 
-def test_teachers_and_seeds_are_drawn_as_well() -> None:
-    random, resamples = np.random.default_rng(5), 40
-    first = {"a": random.normal(size=(2, resamples)), "b": random.normal(size=(3, resamples))}
-    second = {"a": random.normal(size=(1, resamples)), "b": random.normal(size=(2, resamples))}
-    found = resampled_differences(first, second, np.random.default_rng(7))
-    again = np.random.default_rng(7)
-    slots = again.integers(2, size=(2, resamples))
-    expected = np.zeros(resamples)
-    for slot in slots:
-        for number, teacher in enumerate("ab"):
-            means = []
-            for side in (first, second):
-                chosen = again.integers(len(side[teacher]), size=side[teacher].shape)
-                means.append([np.mean([side[teacher][run, b] for run in chosen[:, b]]) for b in range(resamples)])
-            for b in range(resamples):
-                if slot[b] == number:
-                    expected[b] += (means[0][b] - means[1][b]) / 2
-    assert found == pytest.approx(expected, abs=1e-12)
+def resampled_error(sides: list[list[Answered]]) -> float:
+    """Standard error over rows of the mean accuracy of some runs less that of others."""
+    rights = [[given(one) == GOLD for one in side] for side in sides]
+    drawn = [np.mean([right @ counts for right in rights[0]]) - np.mean([right @ counts for right in rights[1]])
+             for counts in bootstrap_counts(ROWS)]  # fmt: skip
+    return float(np.std(drawn, ddof=1)) / ROWS
+
+
+def accuracies(runs: list[Answered]) -> list[float]:
+    return [float(np.mean(given(one) == GOLD)) for one in runs]
+
+
+def test_seeds_that_both_have_are_pairs() -> None:
+    first, second = ([model(wrong, seed=seed) for seed, wrong in enumerate(some)]
+                     for some in ([0.30, 0.26, 0.36], [0.1, 0.14, 0.08]))  # fmt: skip
+    pair = compare_pair("accuracy", first, second[::-1])
+    apart = [one - other for one, other in zip(accuracies(first), accuracies(second), strict=True)]
+    expected = over_runs_and_rows(apart, resampled_error([first, second]) ** 2, ROWS)
+    assert (pair.test, pair.teachers) == ("Student", 1)
+    assert (pair.low, pair.high) == pytest.approx(expected, rel=1e-9)
+    assert pair.difference == pytest.approx(np.mean(apart)) and (pair.p_value < 0.05) == (pair.high < 0)
+
+
+def test_seeds_of_their_own_are_two_samples() -> None:
+    first = [model(wrong, seed=seed) for seed, wrong in enumerate((0.3, 0.22, 0.4))]
+    second = [model(wrong, seed=seed) for seed, wrong in ((7, 0.1), (8, 0.12))]
+    pair = compare_pair("accuracy", first, second)
+    own, others = accuracies(first), accuracies(second)
+    welch = stats.ttest_ind(own, others, equal_var=False)
+    parts = [np.var(values, ddof=1) / len(values) for values in (own, others)]
+    error, freedom, of_rows = sum(parts) ** 0.5, int(welch.df), resampled_error([first, second])
+    assert 1 < welch.df < 3 and pair.test == "Welch"
+    total = error**2 + of_rows**2
+    together = stats.t.ppf(0.975, total**2 / (error**4 / freedom + of_rows**4 / (ROWS - 1))) * total**0.5
+    half = max(together, stats.t.ppf(0.975, freedom) * error)
+    assert pair.difference == pytest.approx(np.mean(own) - np.mean(others))
+    assert [pair.low, pair.high] == pytest.approx([pair.difference - half, pair.difference + half], rel=1e-9)
+    assert abs(welch.statistic) == pytest.approx(pair.difference / -error)
+
+
+def test_a_single_run_beside_several_has_its_rows_alone() -> None:
+    several, single = [model(0.3, seed=seed) for seed in range(3)], [model(0.1, seed=4)]
+    pair, error = compare_pair("accuracy", several, single), resampled_error([several, single])
+    expected = stats.t.interval(0.95, ROWS - 1, loc=pair.difference, scale=error)
+    assert pair.test == "rows alone" and (pair.low, pair.high) == pytest.approx(expected, rel=1e-9)
+
+
+def test_samples_that_are_all_alike_have_no_error() -> None:
+    one = of_two_samples([2.0, 2.0, 2.0], [1.0, 1.0], ErrorOverRows(0.0, ROWS, "answers"))
+    assert one.interval(0.95) == (1, 1)
 
 
 def test_a_difference_is_of_teachers_that_both_have() -> None:
     first = [model(0.3, "a"), model(0.4, "b", 1), model(0.2, "b", 2), model(0.9, "c")]
     second = [model(0.1, "a", 3), model(0.2, "b", 4)]
     pair = compare_pair("accuracy", first, second)
-    own = [float(np.mean(given(one) == GOLD)) for one in (*first, *second)]
-    assert pair.difference == pytest.approx((own[0] + (own[1] + own[2]) / 2 - own[4] - own[5]) / 2)
-    assert (pair.teachers, pair.test) == (2, "bootstrap")
+    own = accuracies([*first, *second])
+    by_teacher = [own[0] - own[4], (own[1] + own[2]) / 2 - own[5]]
+    assert pair.difference == pytest.approx(np.mean(by_teacher))
+    assert (pair.teachers, pair.test) == (2, "Student")
+    drawn = []
+    for counts in bootstrap_counts(ROWS):
+        of_each = [((given(run) == GOLD) @ counts) / ROWS for run in (*first, *second)]
+        drawn.append((of_each[0] - of_each[4] + (of_each[1] + of_each[2]) / 2 - of_each[5]) / 2)
+    expected = over_runs_and_rows(by_teacher, float(np.var(drawn, ddof=1)), ROWS)
+    assert (pair.low, pair.high) == pytest.approx(expected, rel=1e-9)
     with pytest.raises(ValueError, match="no teacher in common"):
         compare_pair("accuracy", first[:1], second[1:])
     with pytest.raises(ValueError, match="answers to different rows: f and g"):
@@ -145,7 +193,7 @@ def test_each_method_is_compared_with_the_best(tmp_path: Path) -> None:
     pair = compare_pair("accuracy", [model(0.3, seed=seed) for seed in range(3)], [model(0.1, seed=4)])
     assert fisher["difference"] == pytest.approx(100 * pair.difference) and fisher["difference"] < -5
     assert [fisher["low"], fisher["high"]] == pytest.approx([100 * pair.low, 100 * pair.high])
-    assert (fisher["runs"], fisher["best_runs"], fisher["rows"], fisher["test"]) == (3, 1, ROWS, "bootstrap")
+    assert (fisher["runs"], fisher["best_runs"], fisher["rows"], fisher["test"]) == (3, 1, ROWS, "rows alone")
     heads = rows[75.0, "prune_heads importance"]
     single = compare_pair("accuracy", [Answered("", "seed 0", answers(1 - 0.5, 9), 0)], [model(0.1, seed=4)])
     assert heads["asked"] == 1.0 and heads["test"] == "McNemar"

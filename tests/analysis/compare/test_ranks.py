@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from analysis.catalogue import method_rank
 from analysis.catalogue.method_rank import lines
@@ -20,6 +19,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.render.output import Drawing, Table
 from tests.support.claims import rulings
+from tests.support.intervals import over_runs_and_rows
 from tests.support.records import methods
 from tests.support.records.frame import MINILM, mark_quiet
 
@@ -42,13 +42,9 @@ def row(frame: pd.DataFrame, **wanted: Any) -> dict[str, Any]:
 
 def interval(apart: list[float]) -> tuple[float, float]:
     """Student's, over draws whose models answer so many shares of the rows otherwise, and over the rows."""
-    draws = np.var(apart, ddof=1) / len(apart)
     wrong = np.arange(methods.ROWS) / methods.ROWS
     differs = np.mean([(wrong >= 0.1) & (wrong < 0.1 + share) for share in apart], axis=0)
-    rows = np.var(differs, ddof=1) / methods.ROWS
-    freedom = (draws + rows) ** 2 / (draws**2 / (len(apart) - 1) + rows**2 / (methods.ROWS - 1))
-    low, high = stats.t.interval(0.95, freedom, loc=np.mean(apart), scale=(draws + rows) ** 0.5)
-    return float(low), float(high)
+    return over_runs_and_rows(apart, float(np.var(differs, ddof=1)) / methods.ROWS, methods.ROWS)
 
 
 def test_every_pair_has_its_difference_and_every_method_its_place(tmp_path: Path) -> None:
@@ -73,7 +69,7 @@ def test_every_pair_has_its_difference_and_every_method_its_place(tmp_path: Path
 
 def test_the_table_holds_each_to_the_best_and_to_the_next(tmp_path: Path) -> None:
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3, seconds=7.0, memory=3e9)
-    _, table = drawn(tmp_path)
+    figure, table = drawn(tmp_path)
     shown = table.display.set_index("rank")
     assert list(shown["method"]) == ["ZipLM", "Fisher pruning", "random"]
     assert list(shown["score"]) == ["90.0", "88.0", "70.0"] and set(shown["MACs"]) == {"30 %"}
@@ -83,6 +79,8 @@ def test_the_table_holds_each_to_the_best_and_to_the_next(tmp_path: Path) -> Non
     assert below["2"].startswith("+18.0 (") and below["2"].endswith("), random")
     assert (shown.loc["2", "seconds"], shown.loc["2", "memory (GB)"]) == ("7", "3.0")
     assert "minilm-l6" in table.caption and "upper bound" in table.caption
+    chosen = "The best is chosen by the scores shown, on these rows: differences from it are too large on average"
+    assert chosen in table.caption and chosen not in figure.beside, "whose reference is named beforehand, if it is run"
 
 
 def test_seconds_beside_other_work_and_nothing_without_a_sign_are_said(tmp_path: Path) -> None:
@@ -195,18 +193,19 @@ def test_a_difference_is_the_one_that_the_claims_judge(tmp_path: Path) -> None:
         assert pair["test"] == test and pair["low"] < pair["difference"] < pair["high"]
 
 
-def test_other_draws_of_each_method_are_resampled_on_their_own(tmp_path: Path) -> None:
-    methods.contest(tmp_path, MINILM, {"fisher": [44, 46, 54], "ziplm": [40]}, constraint=0.3)
+def test_other_draws_of_each_method_are_two_samples(tmp_path: Path) -> None:
+    methods.contest(tmp_path, MINILM, {"fisher": [44, 46, 54], "ziplm": [40, 41]}, constraint=0.3)
     figure, table = drawn(tmp_path)
     pair = row(table.frame, method="ziplm", rival="fisher")
-    own, other = ([Answered("", "seed 0", methods.answers(wrong), 0) for wrong in some]
-                  for some in ([40], WRONG["fisher"]))  # fmt: skip
+    own, other = ([Answered("", "seed 0", methods.answers(wrong), 0, seed) for seed, wrong in enumerate(some)]
+                  for some in ([40, 41], WRONG["fisher"]))  # fmt: skip
     expected = compare_pair("accuracy", own, other)
     assert (pair["low"], pair["high"]) == pytest.approx((100 * expected.low, 100 * expected.high))
-    assert (pair["runs"], pair["test"]) == (1, "bootstrap")
-    assert "have other draws" in table.caption and "have other draws" in figure.beside
+    assert (pair["runs"], pair["test"]) == (2, "Welch")
+    words = "other draws than one another, the draws of each are a sample of their own (Welch)"
+    assert words in table.caption and words in figure.beside
     methods.contest(tmp_path, MINILM, {"ziplm": [40, 41, 39]}, constraint=0.3)
-    assert "have other draws" not in drawn(tmp_path)[1].caption
+    assert words not in drawn(tmp_path)[1].caption
 
 
 def segments(axes: Any) -> list[list[float]]:

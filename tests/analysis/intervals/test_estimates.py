@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.compare.pairs import resampled_differences
-from analysis.intervals import estimates
 from analysis.intervals.departures import Departure
-from analysis.intervals.estimates import MORE, Estimate, Largest, Needed, fixed, needed, over_runs, share_of
+from analysis.intervals.estimates import Estimate, Largest, fixed, over_runs, share_of
+from analysis.intervals.power import MORE, Needed, needed
 
 
 def test_over_runs_is_students_interval() -> None:
@@ -61,11 +60,57 @@ def test_the_error_is_that_of_a_bootstrap_over_teachers_and_rows() -> None:
     """Of k teachers it has (k - 1) / k of the variance between them: that much is added."""
     random, values = np.random.default_rng(5), np.array([1.0, 3.0, 2.2, 0.4, 2.9])
     of_rows = random.normal(0.0, 0.8, 40_000)
-    first = {str(teacher): (value + of_rows)[None] for teacher, value in enumerate(values)}
-    second = {teacher: np.zeros_like(drawn) for teacher, drawn in first.items()}
-    drawn = resampled_differences(first, second, np.random.default_rng(1))
+    drawn = values[random.integers(5, size=(40_000, 5))].mean(1) + of_rows
     one = over_runs(values.tolist(), rows_error=float(of_rows.std()), rows=1000)
     assert one.error()[0] ** 2 == pytest.approx(drawn.var() + values.var(ddof=1) / 5**2, rel=0.02)
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.99, 1 - 0.05 / 39])
+def test_rows_never_make_the_interval_of_runs_narrower(confidence: float) -> None:
+    """Three teachers whose advantages are far apart: an error over rows widens what their runs say, or leaves it."""
+    values = [20.09, 1.04, 9.98]
+    low, high = alone = over_runs(values).interval(confidence)
+    wider = low
+    for rows_error in (0.5, 2.0, 3.29, 6.0, 12.0, 400.0):
+        one = over_runs(values, rows_error, 1000)
+        error, freedom = one.error()
+        together = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
+        assert one.interval(confidence).high - one.value == pytest.approx(max(together, high - one.value), rel=1e-12)
+        assert one.interval(confidence).low <= wider
+        wider = one.interval(confidence).low
+        student = stats.ttest_1samp(values, 0).pvalue
+        assert one.p_value == pytest.approx(max(student, 2 * stats.t.sf(one.value / error, freedom)), rel=1e-12)
+    assert wider < low
+    if confidence == 0.95:
+        # 10.37 -+ 4.3027 * 9.5310 / sqrt(3); without the rule -10.0 to 30.7
+        assert over_runs(values, 3.29, 1000).interval(0.95) == alone
+        assert alone == pytest.approx((-13.306, 34.046), abs=0.001)
+
+
+def halves(runs: int, spreads: np.ndarray, *, together: bool) -> np.ndarray:
+    """Half widths of 95 % with an error of 1 over 872 rows, by the spread of runs; ``together``: of the total alone."""
+    found = []
+    for spread in spreads:
+        one = Estimate(0.0, runs, float(spread), 1.0, 872)
+        error, freedom = one.error()
+        found.append(float(stats.t.ppf(0.975, freedom)) * error if together else one.interval(0.95).high)
+    return np.array(found)
+
+
+@pytest.mark.parametrize(("runs", "before", "after"), [(2, (0.869, 0.931), 0.951), (3, (0.921, 0.944), 0.947)])
+def test_coverage_where_runs_differ_by_more_than_rows(runs: int, before: tuple[float, float], after: float) -> None:
+    """The least and the most of 95 % that the degrees of freedom of the total alone give, and the least of the rule."""
+    random, trials, found = np.random.default_rng(0), 100_000, {True: [], False: []}  # type: ignore[var-annotated]
+    grid = np.geomspace(1e-3, 100, 80)
+    for ratio in (1.0, 2.0, 4.0, 8.0):
+        drawn = random.normal(0.0, ratio * runs**0.5, (trials, runs))
+        mean, spread = drawn.mean(1) + random.normal(size=trials), drawn.std(1, ddof=1)
+        for together in (True, False):
+            half = np.interp(spread, grid, halves(runs, grid, together=together))
+            found[together].append(float((abs(mean) <= half).mean()))
+    assert before[0] <= min(found[True]) <= before[0] + 0.005
+    assert before[1] - 0.005 <= max(found[True]) <= before[1]
+    assert after <= min(found[False]) and max(found[False]) < 0.975
 
 
 @pytest.mark.parametrize("runs", [3, 5])
@@ -125,53 +170,3 @@ def test_a_departure_is_the_distance_of_all_that_an_interval_covers() -> None:
     farthest = Largest([Departure(one, 100.0), Departure(Estimate(106.0, 3, 0.1), 100.0)])
     assert farthest.value == pytest.approx(6) and farthest.main.spread == 0.1
     assert farthest.interval(0.95).low == pytest.approx(6 - (106 - Estimate(106.0, 3, 0.1).interval(0.95).low))
-
-
-@pytest.mark.parametrize("distance", [1.0, 0.6])
-def test_as_many_runs_as_are_named_decide_four_times_in_five(distance: float) -> None:
-    one = Estimate(distance, runs=3, spread=1.0)
-    found = needed(one, 0.0, 0.95)
-    assert found is not None and found.rows == 0
-    random, decided = np.random.default_rng(0), {}
-    for runs in (found.runs - 1, found.runs):
-        drawn = random.normal(distance, 1.0, (40_000, runs))
-        error = drawn.std(1, ddof=1) / math.sqrt(runs)
-        decided[runs] = float((drawn.mean(1) - stats.t.ppf(0.975, runs - 1) * error > 0).mean())
-    assert decided[found.runs] >= 0.8 - 0.006
-    assert decided[found.runs - 1] < 0.8 + 0.006
-
-
-def test_rows_are_named_where_no_number_of_runs_would_do() -> None:
-    one = fixed(0.7, 1.0, 900)
-    found = needed(one, 0.0, 0.95)
-    assert found is not None and found.runs == 0
-    assert found.rows == pytest.approx(900 * ((stats.norm.isf(0.025) + stats.norm.isf(0.2)) / 0.7) ** 2, rel=0.01)
-    common = over_runs([0.69, 0.7, 0.71], rows_error=1.0, rows=900)
-    both = needed(common, 0.0, 0.95)
-    assert both is not None and both.runs == 0 and both.rows >= found.rows
-    stricter = needed(one, 0.0, 1 - 0.05 / 49)
-    assert stricter is not None and stricter.rows > 1.9 * found.rows
-
-
-def test_runs_and_rows_are_named_together_where_neither_would_do_alone() -> None:
-    one = over_runs([-0.6, 0.7, 1.9], rows_error=1.5, rows=900)
-    confidence = 1 - 0.05 / 40
-    found = needed(one, 0.0, confidence)
-    assert found is not None and found.runs > 3 and found.rows > 900
-    assert estimates.power(one, one.value, confidence, runs=found.runs, rows=found.rows) >= 0.8
-    assert estimates.power(one, one.value, confidence, runs=found.runs, rows=found.rows - 1) < 0.8
-    assert estimates.power(one, one.value, confidence, runs=10_000) < 0.8
-    assert estimates.power(one, one.value, confidence, rows=10_000_000) < 0.8
-
-
-def test_no_number_decides_an_effect_at_the_margin() -> None:
-    assert needed(Estimate(2.0, runs=3, spread=1.0), 2.0, 0.95) is None
-    assert needed(Estimate(2.0 + 1e-5, runs=3, spread=1.0), 2.0, 0.95) is None
-
-
-def test_power_is_that_of_the_noncentral_distribution() -> None:
-    one = Estimate(0.5, runs=4, spread=1.0)
-    expected = stats.nct.sf(stats.t.ppf(0.975, 15), 15, 0.5 * math.sqrt(16))
-    assert estimates.power(one, 0.5, 0.95, runs=16) == pytest.approx(expected)
-    assert estimates.power(fixed(1.0), 1.0, 0.95, rows=5) == 1.0
-    assert estimates.power(fixed(1.0, 0.01, 100), 1.0, 0.95, rows=100) == 1.0

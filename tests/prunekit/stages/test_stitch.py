@@ -132,5 +132,5 @@ def test_a_step_changes_a_quarter_of_the_best_sensitivities_so_far_by_the_factor
         factors = np.ones(8)
         factors[changed] = np.exp(generator.standard_normal(2))
         np.testing.assert_allclose(own, before * factors, rtol=1e-12)
-    assert (found.counts, found.loss) == ({"all": 6}, 2.0)
-    assert [row["taken"] for row in found.steps] == [True, True, True, False, True]
+    assert (found.counts, found.divergence) == ({"all": 6}, 2.0)
+    assert [row["accepted"] for row in found.steps] == [True, True, True, False, True]

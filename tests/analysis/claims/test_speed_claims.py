@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analysis.catalogue.chapters import CHAPTERS
 from analysis.claims import papers
@@ -52,13 +54,14 @@ def judged(root: Path, runtime: str = "onnx") -> dict[str, Any]:
     [(0.97, "holds"), (0.8, "does not hold (holds for 1 of 2 models)"), (0.951, "undecided: few layers: needs")],
 )
 def test_every_shape_has_to_be_as_fast(second: float, verdict: str, tmp_path: Path) -> None:
-    for seed, apart in enumerate((-0.005, 0.0, 0.005)):
-        session(tmp_path, seed=seed, deep=0.99 + apart, few_layers=second + apart)
+    for seed, apart in enumerate((math.exp(-0.005), 1.0, math.exp(0.005))):
+        session(tmp_path, seed=seed, deep=0.99 * apart, few_layers=second * apart)
     row = judged(tmp_path)
     assert row["verdict"].startswith(verdict)
     assert row["n"] == "3 sessions, 20 repeats" and row["correction"] == "Bonferroni over 2, 97.50 % each"
     assert row["estimate"] == f"deep: 99; few layers: {100 * second:.6g}"
-    assert row["low"].startswith("deep: 97.2087;")  # 6.205 of Student's at 97.5 %, 0.5 / sqrt(3)
+    low = 99 * math.exp(-stats.t.ppf(0.9875, 2) * 0.005 / 3**0.5)  # of the logarithms
+    assert row["low"].startswith(f"deep: {low:.6g};")
     assert row["criterion"].endswith("by shape: at least 95")
     assert judged(tmp_path, "torch")["verdict"] == "not tested", "another runtime"
 
@@ -70,8 +73,8 @@ def test_one_session_decides_nothing(tmp_path: Path) -> None:
     assert row["verdict"] == "undecided: only 1 session"
     assert row[OURS] == "deep: 50 (repeats alone 50 to 50) %"
     [outcome] = outcomes("speed.beside_hand_built", Group(load([tmp_path], Journal())))
-    # the median of 20 rounds, whose quartiles are half a point apart
-    assert outcome.effect.main.rows_error == pytest.approx(1.2533 * 0.5 / 1.349 / 20**0.5)
+    # the median of 20 rounds of 0.5, whose quartiles are 0.005 apart; of the logarithm
+    assert outcome.effect.main.rows_error == pytest.approx(1.2533 * 0.005 / 0.5 / 1.349 / 20**0.5)
 
 
 def test_sessions_beside_other_work_are_left_out(tmp_path: Path) -> None:

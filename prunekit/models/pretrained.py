@@ -71,7 +71,7 @@ def read_config(path: str | Path) -> PreTrainedConfig:
             "this one was made from"
         )
     with in_one_line(f"{path}/config.json"):
-        config = CONFIG_MAPPING[model_type].from_dict(content)
+        config = CONFIG_MAPPING[model_type].from_dict(content, name_or_path=str(path))
     try:
         _check_sizes(config, family_of(config).sizes)
     except UserError as error:

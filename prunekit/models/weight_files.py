@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from transformers.utils.hub import cached_file
 
 from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS
 from prunekit.support.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 INDEX = f"{WEIGHTS}.index.json"
 SHARDS = "model-*-of-*.safetensors"
@@ -26,6 +31,15 @@ FILES = (
     "sentencepiece.bpe.model",
 )  # fmt: skip
 """Patterns of the names in the folder of a saved model with its tokenizer."""
+
+
+def write_weights(weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Write the weights of a model, to be read by whoever may read the files beside them."""
+    path = folder / WEIGHTS
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(dict(weights), path, metadata={"format": "pt"})
+    path.chmod(mode)  # safetensors leaves a file that its owner alone may read
 
 
 def check_weight_files(path: str | Path) -> None:

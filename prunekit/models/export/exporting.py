@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prunekit.config.checks import one_of
 from prunekit.config.choices import EXPORT_FORMATS, EXPORT_PRECISIONS
 from prunekit.models import checkpoints
 from prunekit.models.blocks import attention_for_transformers, describe
@@ -154,10 +155,8 @@ def check_choice(format: str, precision: str) -> None:
     Raises:
         UserError: a format or precision that is none, or a precision that the format does not have.
     """
-    if format not in EXPORT_FORMATS:
-        raise UserError(f"format: {format!r} is not one of {', '.join(EXPORT_FORMATS)}")
-    if precision not in EXPORT_PRECISIONS:
-        raise UserError(f"precision: {precision!r} is not one of {', '.join(EXPORT_PRECISIONS)}")
+    for problem in (*one_of("format", format, EXPORT_FORMATS), *one_of("precision", precision, EXPORT_PRECISIONS)):
+        raise UserError(problem)
     if precision != "float32" and format != "onnx":
         raise UserError(f"precision: {precision} is of format=onnx, format={format} has the model's own")
 

@@ -270,8 +270,9 @@ def test_what_is_in_the_way_of_plain_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "tflite"}, "format: 'tflite' is not one of native, plain, padded, onnx"),
-        ({"precision": "int4"}, "precision: 'int4' is not one of float32, int8"),
+        ({"format": "tflite"}, "format: 'tflite' is unknown, choose from native, onnx, padded, plain"),
+        ({"format": "onxn"}, r"format: 'onxn' is unknown, did you mean 'onnx'\?"),
+        ({"precision": "int4"}, r"precision: 'int4' is unknown, did you mean 'int8'\?"),
         ({"precision": "int8"}, "precision: int8 is of format=onnx, format=native has the model's own"),
         ({"format": "onnx"}, "format: graphs are of float32, the model is of float64"),
     ],

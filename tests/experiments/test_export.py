@@ -306,6 +306,8 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
     other = next(iter(sorted((LOGGED / "transfer").iterdir())))
     with pytest.raises(UserError, match="is a run of transfer, which leaves no model; right would be finetune, "):
         run_model(str(other))
+    with pytest.raises(UserError, match=r"^source: \S+/transfer is a folder of runs; give one of them, such as \S+/"):
+        run_model(str(other.parent))
     (tmp_path / "config.yaml").touch()
     with pytest.raises(UserError, match="is a run that is not finished; the command that began it goes on"):
         run_model(str(tmp_path))

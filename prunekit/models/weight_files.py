@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from transformers.utils.hub import cached_file
 
-from prunekit.models.pruned_format import PRUNED_WEIGHTS, WEIGHTS
+from prunekit.models.pruned_format import GRAPHS, PRUNED_WEIGHTS, WEIGHTS
 from prunekit.support.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -43,13 +43,21 @@ def write_weights(weights: Mapping[str, Tensor], folder: Path) -> None:
 
 
 def check_weight_files(path: str | Path) -> None:
-    """Read the headers of what :meth:`from_pretrained` would read; where there is nothing, it says so itself.
+    """Read the headers of what :meth:`from_pretrained` would read; where the Hub has nothing, it says so itself.
 
     Raises:
-        UserError: an index that leads to other files than safetensors beside it, weights that are no floating-point
-            numbers, or a file that cannot be read.
+        UserError: a folder without weights, an index that leads to other files than safetensors beside it, weights that
+            are no floating-point numbers, or a file that cannot be read.
     """
-    for name in _names(path):
+    names = _names(path)
+    if not names and Path(path).is_dir():
+        if graphs := [name for name in GRAPHS if (Path(path) / name).is_file()]:
+            raise UserError(
+                f"{path}: an export for ONNX Runtime, which runs {' and '.join(graphs)}; there are no weights to load, "
+                "give the model that it was exported of"
+            )
+        raise UserError(f"{path}: no weights here ({PRUNED_WEIGHTS} or {WEIGHTS}), and no other files are read")
+    for name in names:
         file = _file(path, name)
         if file is None:
             raise UserError(f"{path}: unreadable weights ({name} is missing)")

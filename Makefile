@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all lint mutants compare figures report readme notebook reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
+.PHONY: help setup test test-all lint mutants compare figures report readme notebook reproduce-michel reproduce-fisher reproduce-kwon reproduce-cofi reproduce clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -69,6 +69,8 @@ reproduce-michel: $(READY)  ## Michel et al. 2019: ablation, transfer, pruning c
 
 reproduce-fisher: $(READY)  ## Kwon et al. 2022: heads and neurons pruned to a budget without training
 	$(BIN)/python -m experiments.reproduce paper=kwon scale=$(SCALE) $(OVERRIDES)
+
+reproduce-kwon: reproduce-fisher  ## The same by its first author's name
 
 reproduce-cofi: $(READY)  ## Xia et al. 2022 (CoFi): layers, heads, neurons and hidden dimensions by learned gates
 	$(BIN)/python -m experiments.reproduce paper=cofi scale=$(SCALE) $(OVERRIDES)

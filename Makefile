@@ -24,11 +24,16 @@ help:  ## Show this list
 
 setup: $(READY)  ## Make a virtual environment in .venv with everything pinned
 
+# The path file lets scripts in other folders import prunekit, also beside the clone, which a folder of the same name
+# would hide without it.
+PATH_FILE := import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "prunekit.pth").write_text(f"{pathlib.Path.cwd()}\n", "utf-8")
+
 # Without --no-compile pip compiles every file of every package, a minute or two, of which most are never imported.
 $(READY): requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit("prunekit needs Python 3.11 or newer, PYTHON=... names another one" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+	$(BIN)/python -c '$(PATH_FILE)'
 	touch $(READY)
 
 test: $(READY)  ## Run the tests (minutes, no network, no GPU)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import venv
+from pathlib import Path
 
 import pytest
 
+import prunekit
 from experiments.cli.composition import CONF
 
 
@@ -36,3 +39,16 @@ def test_a_comparison_asks_for_the_name_first_and_ranks_what_it_has_written(over
         f"experiments.compress experiment=compare_methods scale=small {overrides}".strip(),
         f"analysis rank method=mine source={folder}",
     ]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_the_environment_finds_the_library_from_any_folder(tmp_path: Path) -> None:
+    """Also beside the clone, whose folder would pass for a package of its name."""
+    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    [written] = [line for line in steps("--always-make", "setup") if "prunekit.pth" in line]
+    subprocess.run(written.replace(".venv/bin/python", str(python)), shell=True, cwd=CONF.parent, check=True)
+    (tmp_path / "prunekit").mkdir()
+    asked = [python, "-c", "import prunekit; print(prunekit.__version__, prunekit.__file__)"]
+    said = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert said.split() == [prunekit.__version__, str(CONF.parent / "prunekit" / "__init__.py")]

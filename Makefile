@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all lint mutants compare figures report readme notebook reproduce-michel reproduce-fisher reproduce-cofi reproduce clean
+.PHONY: help setup test test-all lint mutants compare figures report readme notebook reproduce-michel reproduce-fisher reproduce-kwon reproduce-cofi reproduce clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -24,11 +24,16 @@ help:  ## Show this list
 
 setup: $(READY)  ## Make a virtual environment in .venv with everything pinned
 
+# The path file lets scripts in other folders import prunekit, also beside the clone, which a folder of the same name
+# would hide without it.
+PATH_FILE := import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "prunekit.pth").write_text(f"{pathlib.Path.cwd()}\n", "utf-8")
+
 # Without --no-compile pip compiles every file of every package, a minute or two, of which most are never imported.
 $(READY): requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit("prunekit needs Python 3.11 or newer, PYTHON=... names another one" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+	$(BIN)/python -c '$(PATH_FILE)'
 	touch $(READY)
 
 test: $(READY)  ## Run the tests (minutes, no network, no GPU)
@@ -69,6 +74,8 @@ reproduce-michel: $(READY)  ## Michel et al. 2019: ablation, transfer, pruning c
 
 reproduce-fisher: $(READY)  ## Kwon et al. 2022: heads and neurons pruned to a budget without training
 	$(BIN)/python -m experiments.reproduce paper=kwon scale=$(SCALE) $(OVERRIDES)
+
+reproduce-kwon: reproduce-fisher  ## The same by its first author's name
 
 reproduce-cofi: $(READY)  ## Xia et al. 2022 (CoFi): layers, heads, neurons and hidden dimensions by learned gates
 	$(BIN)/python -m experiments.reproduce paper=cofi scale=$(SCALE) $(OVERRIDES)

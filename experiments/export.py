@@ -75,8 +75,6 @@ def perform(config: Export) -> None:
     from prunekit.models.export.hub import push
 
     given = run_model(config.source, command_of)
-    if Path(config.out).resolve() == Path(given.path).resolve():
-        raise UserError(f"out: {config.out} is the model itself; give a new folder")
     model, tokenizer = prunekit.load(given.path), given.tokenizer()
     written = prunekit.export(
         model, config.out, config.format, precision=config.precision, tokenizer=tokenizer, facts=given.facts,

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from prunekit.models.surgery import prune as prune
     from prunekit.support.errors import UserError as UserError
 
+__version__ = "0.1.0"
+"""Read by pyproject.toml."""
+
 _HOMES = {
     "Masks": "models.masks",
     "UserError": "support.errors",

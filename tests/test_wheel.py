@@ -16,7 +16,9 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
 
+import prunekit
 from prunekit.support.extras import of_extra
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,7 +48,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_every_file_of_the_library_and_nothing_else(wheel: Path) -> None:
     held = zipfile.ZipFile(wheel).namelist()
-    information = f"prunekit-{PROJECT['version']}.dist-info"
+    information = f"prunekit-{prunekit.__version__}.dist-info"
     ours = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "prunekit").rglob("*")
@@ -55,11 +57,16 @@ def test_the_wheel_holds_every_file_of_the_library_and_nothing_else(wheel: Path)
     assert {name for name in held if not name.startswith(f"{information}/")} == ours
     assert {"prunekit/py.typed", "prunekit/fisher/__init__.py", "prunekit/cofi/__init__.py"} <= ours
     assert f"{information}/licenses/LICENSE" in held
-    assert wheel.name == f"prunekit-{PROJECT['version']}-py3-none-any.whl"
+    assert wheel.name == f"prunekit-{prunekit.__version__}-py3-none-any.whl"
     metadata = Parser().parsestr(zipfile.ZipFile(wheel).read(f"{information}/METADATA").decode())
     assert set(metadata.get_all("Provides-Extra", [])) == {"data", "tags", "translation", "tracking", "onnx"}
     wanted = [one.split(";")[0].strip() for one in metadata.get_all("Requires-Dist", []) if "extra ==" not in one]
     assert {name_of(one) for one in wanted} == {name_of(one) for one in PROJECT["dependencies"]}
+
+
+def test_who_cites_the_library_names_its_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == prunekit.__version__
 
 
 @pytest.mark.slow  # which files the wheel holds, and what it asks for, is tested above

@@ -112,3 +112,9 @@ def preset_named(name: str) -> Preset:
     """What ``conf/experiment/NAME.yaml`` says of itself."""
     said = OmegaConf.load(CONF / "experiment" / f"{name}.yaml").preset
     return Preset(verb=said.verb, figures=list(said.figures))
+
+
+def presets_of(verb: str) -> list[str]:
+    """The presets that make runs of a verb."""
+    names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+    return [name for name in names if preset_named(name).verb == verb]

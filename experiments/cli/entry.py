@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn, get_type_hints
 
 import hydra
@@ -24,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.cli import help, messages
 from experiments.cli.cells import cells_of, shown
-from experiments.cli.composition import CONF, REGISTERED, register, typed
+from experiments.cli.composition import CONF, REGISTERED, presets_of, register, typed
 from experiments.cli.outcome import outcome
 from experiments.cli.sweep import DONE, FAILED, SKIPPED, cell_name, report
 from experiments.cli.sweeper import require_one_process, require_verb, sweep_of, sweeps
@@ -103,8 +104,9 @@ def _require_recipes() -> None:
     for override in HydraConfig.get().overrides.task:
         group, _, names = override.lstrip("+").partition("=")
         for name in names.strip("[]").split(",") if group.startswith("recipe/") else []:
-            if name.strip("\"' ") not in ("null", *choices_of(group)):
-                raise UserError(f"{group}={name}: there is no such preset, {near(name, choices_of(group))}")
+            known = [path.stem for path in (CONF / group).glob("*.yaml")]
+            if name.strip("\"' ") not in ("null", *known):
+                raise UserError(f"{group}={name}: there is no such preset, {near(name, known)}")
 
 
 def _cell(verb: str, schema: type[Any], perform: Perform, composed: DictConfig) -> None:
@@ -172,7 +174,7 @@ def answered(verb: str, main: Callable[[], None]) -> None:
 
 def _user_line(error: BaseException, verb: str) -> str | None:
     return messages.user_line(
-        error, lambda: settings_of(verb), choices_of, lambda name: is_list(verb, name), option_hint
+        error, lambda: settings_of(verb), partial(choices_of, verb), lambda name: is_list(verb, name), option_hint
     )
 
 
@@ -191,8 +193,10 @@ def option_hint(name: str) -> str | None:
     return None
 
 
-def choices_of(group: str) -> list[str]:
-    """The files of a group of ``conf/``."""
+def choices_of(verb: str, group: str) -> list[str]:
+    """The files of a group of ``conf/``; of presets of runs those of the verb, where it has some."""
+    if group == "experiment" and (own := presets_of(verb)):
+        return own
     return [path.stem for path in (CONF / group).glob("*.yaml")]
 
 

@@ -19,7 +19,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf, open_dict
 
-from experiments.cli.composition import CONF, preset_named
+from experiments.cli.composition import CONF, presets_of
 from experiments.cli.explained import ExplainedSetting, sections, shown
 
 WIDEST = 100
@@ -87,9 +87,8 @@ def presets(verb: str, schema: type[Any]) -> Iterator[tuple[str, list[str]]]:
     own_groups = [group for group in ("method", "second") if group in schema.__dataclass_fields__]
     for group in ["model", "task", "scale", *own_groups]:
         yield group, sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    own = [path.stem for path in (CONF / "experiment").glob("*.yaml") if preset_named(path.stem).verb == verb]
-    if own:
-        yield "experiment", sorted(own)
+    if own := presets_of(verb):
+        yield "experiment", own
     yield "hydra/launcher", sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml"))
 
 

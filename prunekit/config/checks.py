@@ -11,20 +11,24 @@ from prunekit.config.choices import RUNTIMES
 
 LARGEST_SIZE = 10**7
 """Far above every model's, and far below what a table of floats fits into memory for."""
+MEANT = 4
+"""Letters of a word that an option has inside, from which it is a part of its name and no accident."""
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SIZES = re.compile(r"(_size|_dim|_layers|_heads|_embeddings|_groups|_num)$|^(dim|d_model|hidden_dim)$")
 
 
 def near(word: str, options: Iterable[str], otherwise: str | None = None) -> str:
-    """A hint with the closest of the options, in whatever case: ``did you mean 'mnli'?`` Where none is close, all of
-    them, or what is given for that."""
+    """A hint with the closest of the options, in whatever case: ``did you mean 'mnli'?`` Where none is close, the one
+    or two that contain the word, or else all of them, or what is given for that."""
     options = [str(option) for option in options]
     close = difflib.get_close_matches(str(word), options, n=2, cutoff=0.6)
     if not close:
         lower, plain = {option.casefold(): option for option in reversed(options)}, str(word).casefold()
         found = [plain] if plain in lower else difflib.get_close_matches(plain, lower, n=2, cutoff=0.6)
         close = [lower[match] for match in found]
-    if close:
+        if not close and len(plain) >= MEANT:
+            close = [option for option in options if plain in option.casefold()]
+    if 0 < len(close) <= 2:
         return "did you mean " + " or ".join(repr(option) for option in close) + "?"
     return "choose from " + ", ".join(sorted(options)) if otherwise is None else otherwise
 

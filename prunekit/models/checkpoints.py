@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedConfig
 from transformers.initialization import no_init_weights
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -34,9 +34,9 @@ from prunekit.models.pretrained import (
     read_config,
     some,
 )
-from prunekit.models.pruned_format import WEIGHTS, has_its_own_shape, other_shapes, rename, weights_file
+from prunekit.models.pruned_format import has_its_own_shape, other_shapes, rename, weights_file
 from prunekit.models.surgery import cut_as_recorded
-from prunekit.models.weight_files import check_weight_files, holds_a_model
+from prunekit.models.weight_files import check_weight_files, holds_a_model, write_weights
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
 
@@ -83,7 +83,7 @@ def save(model: PreTrainedModel, folder: str | Path, tokenizer: Any = None) -> N
             raise UserError(f"{folder}: holds something else than a saved model; give a new folder")
         with atomic_path(folder) as temporary:
             temporary.mkdir()
-            save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
+            write_weights(weights, temporary)
             config.save_pretrained(temporary)
             if has_its_own_shape(model):
                 rename(temporary)

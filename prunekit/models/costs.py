@@ -11,6 +11,7 @@ from torch import nn
 from prunekit.models.blocks import attention_blocks, describe, ffn_blocks
 from prunekit.models.families.encoder_decoders import CROSS
 from prunekit.models.families.table import family_of
+from prunekit.models.input_tables import check_length
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def cost(model: PreTrainedModel, sequence_length: int, target_length: int | None
         target_length: tokens of an encoder-decoder's target; None for as many as the source has.
 
     Raises:
-        UserError: a length below 1, or a target for an encoder.
+        UserError: a length below 1 or above the model's positions, or a target for an encoder.
     """
     layout = describe(model)
     if layout.is_encoder and target_length is not None:
@@ -56,6 +57,7 @@ def cost(model: PreTrainedModel, sequence_length: int, target_length: int | None
     for name, length in (("sequence_length", source), ("target_length", target)):
         if length < 1:
             raise UserError(f"{name}: {length} is not a length, give at least 1 token")
+        check_length(name, length, model)
     attentions, ffns, hidden = attention_blocks(model), ffn_blocks(model), layout.hidden
     every = _parameters([model])
     attention = _parameters(module for block in attentions for module in (block.q, block.k, block.v, block.o))

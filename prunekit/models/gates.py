@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.models.blocks import attention_blocks, describe, ffn_blocks
-from prunekit.models.masks import Masks
+from prunekit.models.masks import Masks, check_masks
 from prunekit.models.residual import gate_residual
 from prunekit.support.errors import UserError
 
@@ -34,7 +34,7 @@ def gated(model: PreTrainedModel, masks: Masks) -> Iterator[None]:
         UserError: a shape that does not fit the model, or gates for another batch size than the input's.
     """
     layout = describe(model)
-    masks.check(layout)
+    check_masks(masks, layout)
     attentions = attention_blocks(model)
     with ExitStack() as hooks:
         if not layout.is_encoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,6 +83,10 @@ class Masks:
         right = Masks.ones(layout)
         for name in ("heads", "layers"):
             given, wanted = getattr(self, name), getattr(right, name)
+            if not isinstance(given, dict):
+                raise UserError(
+                    f"masks.{name} is a {type(given).__name__}; this model needs a dict with {sorted(wanted)}"
+                )
             if set(given) != set(wanted):
                 raise UserError(
                     f"masks.{name} has entries for {sorted(given)}; this model needs {sorted(wanted)}"
@@ -102,7 +107,23 @@ class Masks:
                 raise UserError("masks.hidden keeps no dimension; a model needs one at least")
 
 
+def check_masks(masks: Any, layout: Layout, *, batched: bool = True) -> None:
+    """:meth:`Masks.check` of what users give.
+
+    Raises:
+        UserError: it is of another type, or its shape does not fit the model.
+    """
+    if not isinstance(masks, Masks):
+        raise UserError(
+            f"masks: a {type(masks).__name__}, give prunekit.Masks: Masks.ones(prunekit.describe(model)) keeps "
+            "everything, masks.heads['self'][0, 1] = False then takes a head"
+        )
+    masks.check(layout, batched=batched)
+
+
 def _check_shape(name: str, given: Tensor, right: Tensor, leading: int) -> None:
+    if not isinstance(given, Tensor):
+        raise UserError(f"masks.{name} is a {type(given).__name__}; this model needs a tensor {tuple(right.shape)}")
     extra = given.dim() - right.dim()
     if not 0 <= extra <= leading or given.shape[extra:] != right.shape:
         allowed = " (a batch dimension may go in front)" if leading else " (no batch dimension here)"

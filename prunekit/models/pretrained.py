@@ -21,7 +21,7 @@ from prunekit.models.families.table import FAMILIES, family_of, head_of_class, u
 from prunekit.models.pruned_format import plain_config
 from prunekit.models.weight_files import check_weight_files
 from prunekit.support.errors import UserError
-from prunekit.support.hub_names import check_there
+from prunekit.support.hub_names import check_there, no_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -58,7 +58,7 @@ def read_config(path: str | Path) -> PreTrainedConfig:
     if not isinstance(content, dict):
         content = {}
     if not content and Path(path).exists():
-        raise UserError(f"{path}: no readable config.json; give the folder of a saved model")
+        raise UserError(f"{path}: {no_model(Path(path))}")
     if not content:
         raise UserError(f"{path}: not a folder, and the Hugging Face Hub or its cache does not have it")
     content = plain_config(content, path)
@@ -71,7 +71,7 @@ def read_config(path: str | Path) -> PreTrainedConfig:
             "this one was made from"
         )
     with in_one_line(f"{path}/config.json"):
-        config = CONFIG_MAPPING[model_type].from_dict(content)
+        config = CONFIG_MAPPING[model_type].from_dict(content, name_or_path=str(path))
     try:
         _check_sizes(config, family_of(config).sizes)
     except UserError as error:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from prunekit.models.blocks import AttentionBlock, FFNBlock, attention_blocks, describe, ffn_blocks, install_attention
 from prunekit.models.empty_sublayers import BiasOnly, FirstFeature, HeadlessAttention, SkippedNorm
-from prunekit.models.masks import Masks
+from prunekit.models.masks import Masks, check_masks
 from prunekit.models.residual import shrink_residual
 from prunekit.models.surgery_record import SurgeryRecord
 from prunekit.support.errors import UserError
@@ -33,7 +33,7 @@ def prune(model: PreTrainedModel, masks: Masks) -> PreTrainedModel:
     Raises:
         UserError: masks of another shape, with a batch dimension, or not finite.
     """
-    masks.check(describe(model), batched=False)
+    check_masks(masks, describe(model), batched=False)
     hidden = [] if masks.hidden is None else [("hidden", masks.hidden)]
     for name, tensor in [("neurons", masks.neurons), *masks.heads.items(), *masks.layers.items(), *hidden]:
         if not tensor.isfinite().all():

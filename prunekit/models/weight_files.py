@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from transformers.utils.hub import cached_file
 
-from prunekit.models.pruned_format import INDEX, PRUNED_WEIGHTS, SHARDS, WEIGHTS
+from prunekit.models.pruned_format import GRAPHS, INDEX, PRUNED_WEIGHTS, SHARDS, WEIGHTS
 from prunekit.support.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FLOATS = ("F64", "F32", "F16", "BF16")
 PARAMETERS = ("weight", "bias")
@@ -26,14 +31,31 @@ FILES = (
 """Patterns of the names in the folder of a saved model with its tokenizer."""
 
 
+def write_weights(weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Write the weights of a model, to be read by whoever may read the files beside them."""
+    path = folder / WEIGHTS
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(dict(weights), path, metadata={"format": "pt"})
+    path.chmod(mode)  # safetensors leaves a file that its owner alone may read
+
+
 def check_weight_files(path: str | Path) -> None:
-    """Read the headers of what :meth:`from_pretrained` would read; where there is nothing, it says so itself.
+    """Read the headers of what :meth:`from_pretrained` would read; where the Hub has nothing, it says so itself.
 
     Raises:
-        UserError: an index that leads to other files than safetensors beside it, weights that are no floating-point
-            numbers, or a file that cannot be read.
+        UserError: a folder without weights, an index that leads to other files than safetensors beside it, weights that
+            are no floating-point numbers, or a file that cannot be read.
     """
-    for name in _names(path):
+    names = _names(path)
+    if not names and Path(path).is_dir():
+        if graphs := [name for name in GRAPHS if (Path(path) / name).is_file()]:
+            raise UserError(
+                f"{path}: an export for ONNX Runtime, which runs {' and '.join(graphs)}; there are no weights to load, "
+                "give the model that it was exported of"
+            )
+        raise UserError(f"{path}: no weights here ({PRUNED_WEIGHTS} or {WEIGHTS}), and no other files are read")
+    for name in names:
         file = _file(path, name)
         if file is None:
             raise UserError(f"{path}: unreadable weights ({name} is missing)")

@@ -36,8 +36,8 @@ def record_beside_trivial(
         return
     answer = kind_of(task).trivial_answer
     line = (
-        f"the whole model's {task.metric} on task {rows.task.name} is {value:.3f}, {answer} gives {floor:.3f}: "
-        f"not significantly above that (95 % band from {whole.low:.3f}), so it judges no claim"
+        f"the whole model's {task.metric} on {len(rows):,} rows of task {rows.task.name} is {value:.3f}, {answer} "
+        f"gives {floor:.3f}: not significantly above that (95 % band from {whole.low:.3f}), so it judges no claim"
     )
     if value <= floor and task.labels and is_generic(output_names(model)):
         line += (

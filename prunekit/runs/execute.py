@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -66,6 +67,8 @@ class Run:
     last_step: int = -1
     leftovers: list[Path] = field(default_factory=list)
     """Files that only an interrupted run needs; deleted once the record is written."""
+    news: list[Callable[[], None]] = field(default_factory=list)
+    """Said at the first stage, so not where the input is refused before."""
 
     def __post_init__(self) -> None:
         from prunekit.runs.answer_parts import AnswerParts  # and so NumPy, which no finished record needs
@@ -112,6 +115,7 @@ class Run:
     @contextmanager
     def stage(self, name: str, total: int = 0) -> Iterator[Advance]:
         """Time a stage, and watch how quiet the machine is meanwhile; with a ``total``, show a bar for it."""
+        self.say_news()
         with watched_stage() as watched:
             start = time.perf_counter()
             with bar(name, total, shown=self.config.run.progress and total > 0) as advance:
@@ -119,6 +123,10 @@ class Run:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
         if watched.quiet is not None:
             self.quiet[name] = watched.quiet.and_also(self.quiet.get(name))
+
+    def say_news(self) -> None:
+        while self.news:
+            self.news.pop()()
 
 
 class Helper(Run):
@@ -143,6 +151,7 @@ class Ahead:
     """It needs, of :data:`prunekit.runs.schema.seconds.AHEAD`."""
 
     def begin(self, verb: str, folder: Path, config: Settings) -> None:
+        self.run.say_news()
         console.print(
             f"{self.run.verb}: its {self.what} is trained first, by {verb} into {folder}: {config.model.name} on "
             f"{config.task.name}; all runs that need the same share it",
@@ -208,13 +217,12 @@ def execute(
                 raise UserError(f"{why}: {folder} is a link, what it leads to is not deleted; remove the link")
             (folder / "result.json").unlink()  # first: what is left of a finished run must not pass for one
             shutil.rmtree(folder)
-        if ahead is not None:
-            ahead.begin(verb, folder, config)
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
         write_text(folder / "config.yaml", yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
         tracker = Tracker(config.run.wandb, config.run.project, verb, identity, resolved, root)
-        run = Run(verb=verb, folder=folder, config=config, tracker=tracker, device=device)
+        news: list[Callable[[], None]] = [] if ahead is None else [partial(ahead.begin, verb, folder, config)]
+        run = Run(verb=verb, folder=folder, config=config, tracker=tracker, device=device, news=news)
         started, start = _now(), time.perf_counter()
         try:
             for line in run.logged():  # an offline W&B run starts empty when resumed
@@ -233,8 +241,7 @@ def execute(
         sheets = run.answers.join()
         record = {
             "schema": VERSION, "verb": verb, "revision": revision, "run_id": identity, "replaces": earlier,
-            "status": "finished",
-            "config": resolved,
+            "status": "finished", "config": resolved,
             "metrics": run.metrics, "sparsity": run.sparsity, "model": run.model, "teacher": run.teacher,
             "data": run.data, "seed": config.run_seed, "scale": config.scale.name,
             "seconds": {**run.seconds, "total": time.perf_counter() - start},

@@ -15,7 +15,7 @@ from prunekit.runs.cards.method_in_words import LEAVE_A_MODEL, method_in_words
 from prunekit.runs.finished import has_model
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.support.errors import UserError
-from prunekit.support.hub_names import check_there
+from prunekit.support.hub_names import check_no_folder_of_runs, check_there
 from prunekit.support.markdown import cell, in_markdown
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def run_folder(source: str, again: Again | None = None) -> Path | None:
         again: as of :func:`run_model`.
 
     Raises:
-        UserError: no such folder, no finished run that leaves a model, or its weights are gone.
+        UserError: no such folder, one of many runs, no finished run that leaves a model, or its weights are gone.
     """
     folder = Path(source)
     if folder.name == "model" and (folder.parent / "result.json").exists():
@@ -98,6 +98,7 @@ def run_folder(source: str, again: Again | None = None) -> Path | None:
         if (folder / "config.yaml").exists():
             raise UserError(f"source: {source} is a run that is not finished; the command that began it goes on")
         check_there(source, "source")
+        check_no_folder_of_runs(folder, "source")
         return None
     for problem in folder_problems(folder):
         raise UserError(f"source: {problem}; give the folder of a finished run")

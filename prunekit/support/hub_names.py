@@ -1,4 +1,5 @@
-"""Names that may be a folder of this machine or an id on the Hugging Face Hub: which of them can be a folder alone."""
+"""Names that may be a folder of this machine or an id on the Hugging Face Hub: which of them can be a folder alone, and
+what a folder is that is no model's."""
 
 from __future__ import annotations
 
@@ -30,3 +31,31 @@ def check_there(name: str | Path, setting: str = "", kind: str = "model") -> Non
         raise UserError(f"{where}: not a folder, and no name of the Hugging Face Hub's; {right}")
     if slash and any(Path(first).glob("*/*/config.yaml")):
         raise UserError(f"{where}: not a folder, and {first} is one of runs; {right}")
+
+
+def check_no_folder_of_runs(folder: Path, setting: str) -> None:
+    """
+    Raises:
+        UserError: the folder holds runs, of a verb or of all, where one of them is wanted.
+    """
+    if run := _run_in(folder):
+        raise UserError(f"{setting}: {folder} is a folder of runs; give one of them, such as {run}")
+
+
+def no_model(folder: Path) -> str:
+    """What is wrong with the folder of a model that has no readable config.json."""
+    if (folder / "config.yaml").is_file() and _has_model(folder):
+        return f"a run; give its model, {folder / 'model'}"
+    if (run := _run_in(folder)) and _has_model(run):
+        return f"a folder of runs; give the model of one of them, such as {run / 'model'}"
+    return "no readable config.json; give the folder of a saved model"
+
+
+def _run_in(folder: Path) -> Path | None:
+    """A run in a folder of runs, if there is one with its model."""
+    runs = [path.parent for depth in ("*", "*/*") for path in sorted(folder.glob(f"{depth}/config.yaml"))]
+    return min(runs, key=lambda run: not _has_model(run), default=None)
+
+
+def _has_model(run: Path) -> bool:
+    return (run / "model" / "config.json").is_file()

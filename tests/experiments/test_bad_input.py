@@ -17,6 +17,8 @@ from tests.support.commands import TINY, called, command, refused
     ("verb", "override", "message"),
     [
         ("finetune", "task=mnlii", "task=mnlii: there is no such preset, did you mean 'mnli' or 'snli'?"),
+        ("prune_heads", "experiment=fig3b", "experiment=fig3b: there is no such preset, did you mean 'michel_fig3b'?"),
+        ("prune_cofi", "experiment=fig3b", "experiment=fig3b: there is no such preset, choose from cofi_baselines, "),
         ("finetune", "model=bert-bas", "model=bert-bas: there is no such preset, did you mean 'bert-base'"),
         ("finetune", "train.epoch=3", "train.epoch: there is no such setting, did you mean 'train.epochs'"),
         ("finetune", "+train.epoch=3", "train.epoch: there is no such setting, did you mean 'epochs'"),

@@ -250,6 +250,8 @@ def test_of_a_model_in_8_bits_the_one_that_was_trained_for_it_is_taken(tmp_path:
     assert facts.int8 is not None and facts.int8.results[0].metric_value == scores["dynamic"]["quantized"]
     assert "| batch | tokens | pruned | in 8 bits | both |" in facts.int8.sections["Speed"]
     assert "its teacher, ms" in facts.sections["Speed"]
+    assert "|\n\nThe speed-up is the median of the turns' quotients, not the quotient of" in facts.sections["Speed"]
+    assert "turns" not in facts.int8.sections["Speed"]
 
 
 def test_names_in_a_card_are_no_markup(tmp_path: Path) -> None:
@@ -306,6 +308,8 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
     other = next(iter(sorted((LOGGED / "transfer").iterdir())))
     with pytest.raises(UserError, match="is a run of transfer, which leaves no model; right would be finetune, "):
         run_model(str(other))
+    with pytest.raises(UserError, match=r"^source: \S+/transfer is a folder of runs; give one of them, such as \S+/"):
+        run_model(str(other.parent))
     (tmp_path / "config.yaml").touch()
     with pytest.raises(UserError, match="is a run that is not finished; the command that began it goes on"):
         run_model(str(tmp_path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import shlex
+from functools import partial
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -27,7 +28,7 @@ def failure(*overrides: str) -> Exception:
 
 
 def line(error: Exception) -> str | None:
-    return messages.user_line(error, lambda: settings_of("finetune"), choices_of)
+    return messages.user_line(error, lambda: settings_of("finetune"), partial(choices_of, "finetune"))
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_outputs_without_names_that_are_no_better_than_one_answer(
     lines = [record.message for record in caplog.records if "one answer to all" in record.message]
     assert len(lines) == (2 if verb == "transfer" else 1)  # of two evaluation sets
     assert lines[0] == (
-        "the whole model's accuracy on task demo is 0.344, one answer to all gives 0.344: not "
+        "the whole model's accuracy on 32 rows of task demo is 0.344, one answer to all gives 0.344: not "
         "significantly above that (95 % band from 0.204), so it judges no claim; its outputs have no names: "
         "if they are not in the order entailment, neutral, contradiction, set id2label in its config.json"
     )

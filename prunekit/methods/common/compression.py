@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from prunekit.config.checks import one_of
+from prunekit.config.checks import near, one_of
 from prunekit.config.choices import LABELS
 from prunekit.config.ranges import LENGTH, SEEDS, PathRule, argument, within
 from prunekit.data.batches import Batch
@@ -44,12 +45,26 @@ def compress(
             ``attention_mask``, ``token_type_ids`` where the family has them, and labels where the method needs them.
         constraint: share of the budget that may remain, in (0, 1).
         budget: ``mac``, ``latency`` or ``parameters``.
-        how: see :func:`compressions`.
+        how: what follows, by name.
+        options: of the method, by name.
+        refine, refit: stages, ``auto`` for the method's own; after ``swap`` whole output weights in place of scales.
+        uniform: the same numbers of heads and of neurons in every layer; False by default.
+        all_heads: if uniform, all heads, so that what is left is of a shape that stock transformers has; False by
+            default.
+        labels: ``gold``, the default, or ``predicted`` by the model itself.
+        seed: of what the method draws; 0 by default.
+        length: tokens that MACs are counted for; None, the default, for the mean of the batches.
+        table: of :func:`prunekit.stages.search.latency.latency_table`, for ``budget="latency"``.
+        folder: whose cache keeps what does not depend on the budget, so that a second budget takes seconds.
 
     Raises:
-        UserError: what the method cannot do: an unknown name or stage, a constraint out of reach (with the reachable
-            range), batches or a model that it cannot read.
+        UserError: an argument that there is not; what the method cannot do: an unknown name or stage, a constraint out
+            of reach (with the reachable range), batches or a model that it cannot read.
     """
+    known = inspect.signature(compressions).parameters
+    for name in how:
+        if name not in known:
+            raise UserError(f"{name}: compress has no such argument, {near(name, known)}")
     *_, last = compressions(model, batches, method, constraint, budget, **how)
     return last.smaller(model)
 
@@ -74,16 +89,7 @@ def compressions(
 ) -> list[Compression]:
     """What every stage of a method leaves, masks and weights; the last one is the result.
 
-    Args:
-        options: of the method.
-        refine, refit: stages, ``auto`` for the method's own; after ``swap`` whole output weights in place of scales.
-        uniform: the same numbers of heads and of neurons in every layer.
-        all_heads: if uniform, all heads, so that what is left is of a shape that stock transformers has.
-        labels: ``gold``, or ``predicted`` by the model itself.
-        seed: of what the method draws.
-        length: tokens that MACs are counted for; None for the mean of the batches.
-        table: of :func:`prunekit.stages.search.latency.latency_table`, for ``budget="latency"``.
-        folder: whose cache keeps what does not depend on the budget, so that a second budget takes seconds.
+    Args and errors are those of :func:`compress`.
     """
     given = {
         "constraint": constraint, "labels": labels, "seed": seed, "uniform": uniform, "all_heads": all_heads,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prunekit.config.checks import one_of
 from prunekit.config.choices import EXPORT_FORMATS, EXPORT_PRECISIONS
 from prunekit.models import checkpoints
 from prunekit.models.blocks import attention_for_transformers, describe
 from prunekit.models.export import graphs
 from prunekit.models.export.card import Facts, card_text
+from prunekit.models.export.destination import check_destination
 from prunekit.models.export.same_outputs import Answers, Array, answers_of, difference, tolerance
 from prunekit.models.export.sessions import Session
 from prunekit.models.export.stock_model import stock_model
@@ -24,7 +25,6 @@ from prunekit.models.families.anatomy import Encoder
 from prunekit.models.families.table import family_of
 from prunekit.models.pretrained import in_one_line, on_device, quiet
 from prunekit.models.pushing import CARD
-from prunekit.models.weight_files import holds_a_model
 from prunekit.support.errors import UserError
 from prunekit.support.files import atomic_path
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-FILES = (CARD, graphs.MODEL, graphs.READER, graphs.WRITER)
-"""Names in an exported folder beside those of a saved model, and the pictures of its card."""
 FAR = 0.2
 """As a share of the largest output: where outputs in int8 differ by more, whoever exports is warned of it."""
 
@@ -78,7 +76,7 @@ def export(
     its shape, with zeros where sizes differ. ``onnx``: graphs for ONNX Runtime, of any batch size and length.
 
     Args:
-        folder: replaced as a whole if it holds a saved or exported model; its parent folders are created.
+        folder: replaced as a whole if it holds an earlier export in the same format; its parent folders are created.
         precision: of ``onnx``: ``float32``, or ``int8`` (weights in int8, activations quantised as they come).
         tokenizer: saved beside the model if given.
         facts: what the model card says beside what the model itself tells.
@@ -90,9 +88,9 @@ def export(
         what was written, and by how much its outputs differ; of int8 they do.
 
     Raises:
-        UserError: a format that the shape does not allow (what is in the way), a folder that holds something else or
-            cannot be written, graphs in ``exact`` that are not there or another model's, outputs that are not finite
-            or differ, a package that is not installed.
+        UserError: a format that the shape does not allow (what is in the way), a folder that holds something else
+            (also the model itself, or another saved one) or cannot be written, graphs in ``exact`` that are not there
+            or another model's, outputs that are not finite or differ, a package that is not installed.
     """
     check_choice(format, precision)
     if exact is not None and precision != "int8":
@@ -100,8 +98,7 @@ def export(
     describe(model)
     folder = Path(folder)
     _check_beside(tokenizer, pictures or {})
-    if folder.exists() and not (folder.is_dir() and holds_a_model(folder, (*FILES, *_pictures_in(folder)))):
-        raise UserError(f"{folder}: holds something else than a saved model; give a new folder")
+    check_destination(model, folder, format)
     problem = f"{folder}: cannot export the model there"
     with _evaluating(model), in_one_line(problem), atomic_path(folder) as temporary:
         write, again = _WRITERS[format](model, precision)
@@ -141,13 +138,6 @@ def _check_beside(tokenizer: Any, pictures: Mapping[str, bytes]) -> None:
             raise UserError(f"pictures: {name!r} is no name of a PNG file, give one such as shape.png")
 
 
-def _pictures_in(folder: Path) -> list[str]:
-    """The pictures that the card of a folder shows."""
-    card = folder / CARD
-    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    return re.findall(r"^!\[[^]]*\]\(([^/)]+\.png)\)$", text, re.MULTILINE)
-
-
 @contextmanager
 def _evaluating(model: PreTrainedModel) -> Iterator[None]:
     """In eval mode; afterwards every module is in its own again."""
@@ -165,10 +155,8 @@ def check_choice(format: str, precision: str) -> None:
     Raises:
         UserError: a format or precision that is none, or a precision that the format does not have.
     """
-    if format not in EXPORT_FORMATS:
-        raise UserError(f"format: {format!r} is not one of {', '.join(EXPORT_FORMATS)}")
-    if precision not in EXPORT_PRECISIONS:
-        raise UserError(f"precision: {precision!r} is not one of {', '.join(EXPORT_PRECISIONS)}")
+    for problem in (*one_of("format", format, EXPORT_FORMATS), *one_of("precision", precision, EXPORT_PRECISIONS)):
+        raise UserError(problem)
     if precision != "float32" and format != "onnx":
         raise UserError(f"precision: {precision} is of format=onnx, format={format} has the model's own")
 

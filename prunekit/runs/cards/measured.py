@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 TABLES = {"prune_fisher": "stages", "compress": "stages", "prune_heads": "points", "quantize": "stages"}
 """By verb, those that have a score of every model on the way to what was left."""
 
+OF_TURNS = (
+    "The speed-up is the median of the turns' quotients, not the quotient of the two medians: near 1 they may disagree."
+)
+"""Below times and speed-ups, which may contradict each other."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -141,7 +146,7 @@ def speed_lines(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
         lines = [
             f"Measured in PyTorch on {where}, in the shape below; teacher and pruned in turn. Other formats differ:",
             "", "| batch | tokens | its teacher, ms | pruned, ms | speed-up |", "|---|---|---|---|---|",
-            *(_row(row, ("dense_ms", "pruned_ms", "speedup")) for row in rows_of(path)),
+            *(_row(row, ("dense_ms", "pruned_ms", "speedup")) for row in rows_of(path)), "", OF_TURNS,
         ]  # fmt: skip
     elif (path := source / "tables" / "gains.csv").exists():
         lines = [

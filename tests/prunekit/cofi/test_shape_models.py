@@ -133,7 +133,7 @@ def test_what_is_no_record_of_a_pruned_model_is_refused(folder: Path) -> None:
 def narrow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The record as if its model had 24 dimensions and a hundred words."""
     result = json.loads((folder / "result.json").read_text())
-    result["config"]["model"]["shape"] |= {"hidden_size": 24, "vocab_size": 100, "max_position_embeddings": 16}
+    result["config"]["model"]["shape"] |= {"hidden_size": 24, "vocab_size": 100, "max_position_embeddings": 128}
     kept = pd.read_csv(folder / "tables" / "kept.csv")
     kept.loc[kept["unit"] == "hidden", ["kept", "total"]] = (20, 24)
     kept.to_csv(folder / "tables" / "kept.csv", index=False)

@@ -102,6 +102,11 @@ def test_what_was_forgotten_is_named(given: dict[str, Any], line: str) -> None:
 def test_near_offers_the_closest_or_all() -> None:
     assert near("mnlii", ["mnli", "sst2"]) == "did you mean 'mnli'?"
     assert near("zzz", ["b", "a"]) == "choose from a, b"
+    long = ["michel_fig3a_long", "michel_fig3b_long", "michel_table2_long"]
+    assert near("Fig3b", long) == "did you mean 'michel_fig3b_long'?"
+    assert near("fig3", long) == "did you mean 'michel_fig3a_long' or 'michel_fig3b_long'?"
+    for vague in ("g3b", "long"):
+        assert near(vague, long) == f"choose from {', '.join(long)}"
 
 
 def test_random_weights_are_refused_where_a_score_is_reported() -> None:

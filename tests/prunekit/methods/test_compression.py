@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -15,6 +16,7 @@ from transformers import AutoModel, AutoModelForMultipleChoice, AutoModelForPreT
 import prunekit
 from prunekit.data.batches import Batch
 from prunekit.methods.common import compression
+from prunekit.methods.common.compression import compressions
 from prunekit.methods.common.problem import Problem
 from prunekit.methods.common.registry import names
 from prunekit.support.errors import UserError
@@ -50,6 +52,19 @@ def test_every_method_reads_the_same_batches(method: str) -> None:
     assert "at least one example" in refusal(model, [{key: value[:0] for key, value in batch.items()}], method=method)
     assert "at least one example" in refusal(model, [], method=method)
     assert "write [batch]" in refusal(model, batch, method=method)
+
+
+def test_an_argument_that_there_is_not_is_named() -> None:
+    model, batch = example()
+    told = refusal(model, [batch], constrain=0.5)
+    assert told == "constrain: compress has no such argument, did you mean 'constraint'?"
+    assert "choose from all_heads, batches, budget" in refusal(model, [batch], zzz=1)
+
+
+def test_the_help_of_compress_names_every_argument() -> None:
+    told = {name.strip() for line in str(prunekit.compress.__doc__).splitlines()
+            if line.startswith(" " * 8) and ": " in line for name in line.partition(": ")[0].split(",")}  # fmt: skip
+    assert set(inspect.signature(compressions).parameters) - {"method"} <= told
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -107,10 +107,10 @@ def test_a_translator_decodes_as_far_as_it_has_positions(
 ) -> None:
     small = prunekit.prune(model := translator(family, dtype=torch.float32), uneven(model))
     for format in ("padded", "native"):
-        prunekit.export(small, tmp_path / "out", format, tokenizer=tokenizer())
-        left = run(tmp_path / "out", monkeypatch)
+        prunekit.export(small, tmp_path / format, format, tokenizer=tokenizer())
+        left = run(tmp_path / format, monkeypatch)
         assert left["words"].shape[1] <= 40 and len(left["answer"]) == 1
-        assert "max_length=40" in (tmp_path / "out" / "README.md").read_text()
+        assert "max_length=40" in (tmp_path / format / "README.md").read_text()
 
 
 @pytest.mark.slow

@@ -236,7 +236,16 @@ def test_pickled_weights_are_never_read(tmp_path: Path, pruned: bool) -> None:
     save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
     (tmp_path / (PRUNED_WEIGHTS if pruned else WEIGHTS)).unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(UserError, match="unreadable weights"):
+    with pytest.raises(UserError, match=r"no weights here \(prunekit.safetensors or model.safetensors\), and no oth"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_graphs_are_no_weights(tmp_path: Path, pruned: bool) -> None:
+    model = tiny("bert")
+    save(prune(model, uneven_masks(model)) if pruned else model, tmp_path)
+    (tmp_path / (PRUNED_WEIGHTS if pruned else WEIGHTS)).rename(tmp_path / "model.onnx")
+    with pytest.raises(UserError, match=r": an export for ONNX Runtime, which runs model.onnx; there are no weights"):
         load(tmp_path)
 
 

@@ -13,6 +13,7 @@ from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from tests.support.families import FAMILY_NAMES, HEADS, HIDDEN, LAYERS, NEURONS, tiny
 from tests.support.masks import uneven_masks
+from tests.support.translators import translator
 
 
 def counted_macs(model: PreTrainedModel, length: int) -> int:
@@ -37,7 +38,8 @@ def test_macs_equal_counted_ones(family: str, length: int, pruned: bool) -> None
 
 def test_macs_of_bert_base_by_hand() -> None:
     """Kwon et al. 2022 at length 128: 27.26 million a head, 196,608 a neuron, 11.17 billion together."""
-    model = tiny("bert", hidden_size=768, num_attention_heads=12, intermediate_size=3072, num_hidden_layers=1)
+    model = tiny("bert", hidden_size=768, num_attention_heads=12, intermediate_size=3072, num_hidden_layers=1,
+                 max_position_embeddings=128)  # fmt: skip
     cost = prunekit.cost(model, 128)
     assert cost.macs == 12 * 27_262_976 + 3072 * 196_608
     assert 12 * cost.macs == pytest.approx(11.17e9, rel=1e-3)
@@ -94,6 +96,12 @@ def test_hidden_dimensions_count_everywhere() -> None:
     assert before.embeddings - after.embeddings == 4 * (50 + 40 + 2 + 2)
 
 
-def test_length_must_be_positive() -> None:
+def test_length_must_be_one_that_the_model_takes() -> None:
+    model = tiny("bert")  # of 40 positions
+    assert prunekit.cost(model, 40).macs > prunekit.cost(model, 39).macs
+    with pytest.raises(UserError, match=r"^sequence_length: 41 tokens are too many, this model has 40 positions$"):
+        prunekit.cost(model, 41)
+    with pytest.raises(UserError, match=r"^target_length: 41 tokens are too many, this model has 40 positions$"):
+        prunekit.cost(translator("marian"), 8, 41)
     with pytest.raises(UserError, match="sequence_length: 0 is not a length"):
         prunekit.cost(tiny("bert"), 0)

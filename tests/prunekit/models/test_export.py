@@ -293,8 +293,9 @@ def test_what_is_in_the_way_of_plain_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "tflite"}, "format: 'tflite' is not one of native, plain, padded, onnx"),
-        ({"precision": "int4"}, "precision: 'int4' is not one of float32, int8"),
+        ({"format": "tflite"}, "format: 'tflite' is unknown, choose from native, onnx, padded, plain"),
+        ({"format": "onxn"}, r"format: 'onxn' is unknown, did you mean 'onnx'\?"),
+        ({"precision": "int4"}, r"precision: 'int4' is unknown, did you mean 'int8'\?"),
         ({"precision": "int8"}, "precision: int8 is of format=onnx, format=native has the model's own"),
         ({"format": "onnx"}, "format: graphs are of float32, the model is of float64"),
     ],
@@ -325,10 +326,30 @@ def test_answers_that_are_no_numbers_are_not_exported(format: str, precision: st
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_export_replaces_a_saved_model_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut", [True, False])
+def test_an_export_replaces_no_saved_model(cut: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what it was loaded from, under whatever name and pruned since, nor another one."""
+    monkeypatch.chdir(tmp_path)
+    prunekit.save(pruned() if cut else tiny("bert"), "model")
+    before = sorted(path.name for path in Path("model").iterdir())
+    model = prunekit.load("model")
+    again = prunekit.prune(model, prunekit.Masks.ones(prunekit.describe(model)))
+    for folder, format in (("model", "padded"), (tmp_path / "model", "native")):
+        with pytest.raises(UserError, match=r"model: is the model itself; give a new folder$"):
+            prunekit.export(again, folder, format)
+    for format in ("native", "onnx"):
+        with pytest.raises(UserError, match=r"^model: holds a saved model that was not exported, which would be lost"):
+            prunekit.export(pruned(), "model", format)
+    assert sorted(path.name for path in Path("model").iterdir()) == before
+    prunekit.export(model, "out", "padded")
+    with pytest.raises(UserError, match=r"^out: holds an export in format=padded, which would be lost; give a new f"):
+        prunekit.export(model, "out", "native")
+
+
+def test_an_export_replaces_an_earlier_one_and_nothing_else(tmp_path: Path) -> None:
     small = pruned()
-    prunekit.export(small, tmp_path / "out", "padded")
-    prunekit.export(small, tmp_path / "out", "native")
+    for _ in range(2):
+        prunekit.export(small, tmp_path / "out", "native")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "README.md", "config.json", "prunekit.safetensors",
     ]  # fmt: skip
@@ -337,7 +358,7 @@ def test_an_export_replaces_a_saved_model_and_nothing_else(tmp_path: Path) -> No
     for name in ("thesis.tex", "photo.png", "notes.md", "diary.txt", "rows.json"):
         (tmp_path / "out" / name).write_text("mine")
         with pytest.raises(UserError, match="holds something else than a saved model; give a new folder"):
-            prunekit.export(small, tmp_path / "out", "padded")
+            prunekit.export(small, tmp_path / "out", "native")
         assert (tmp_path / "out" / name).read_text() == "mine" and (tmp_path / "out" / "kept.png").exists()
         (tmp_path / "out" / name).unlink()
     (tmp_path / "file").touch()

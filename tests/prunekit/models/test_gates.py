@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +14,7 @@ from transformers import PreTrainedModel
 from prunekit.models.blocks import blocks, describe
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
+from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from tests.support.families import HEADS, batch_for, logits, tiny
 from tests.support.masks import hook_count, row_of, soft_masks
@@ -156,6 +161,21 @@ def test_wrong_shapes_are_named() -> None:
     del masks.layers["ffn"]
     with pytest.raises(UserError, match=r"masks.layers has entries for \['self'\]"):
         gated_logits(model, batch_for(model), masks)
+
+
+@pytest.mark.parametrize("use", [lambda *given: gated(*given).__enter__(), prune])
+def test_what_is_no_masks_is_named(use: Callable[..., object]) -> None:
+    model = tiny("bert")
+    for given, kind in ((np.ones((3, 4)), "ndarray"), (torch.ones(3, 4), "Tensor"), ({"self": 1}, "dict")):
+        with pytest.raises(UserError, match=rf"^masks: a {kind}, give prunekit.Masks: Masks.ones\(pru.*head$"):
+            use(model, given)
+    masks: Any = Masks.ones(describe(model))
+    masks.heads["self"] = np.ones((3, 4))
+    with pytest.raises(UserError, match=r"^masks.heads\['self'\] is a ndarray; this model needs a tensor \(3, 4\)$"):
+        use(model, masks)
+    masks.heads = np.ones((3, 4))
+    with pytest.raises(UserError, match=r"^masks.heads is a ndarray; this model needs a dict with \['self'\]$"):
+        use(model, masks)
 
 
 def test_gates_for_another_batch_size_are_named() -> None:

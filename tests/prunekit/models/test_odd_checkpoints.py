@@ -120,7 +120,7 @@ def test_odd_weights(name: str, pruned: bool, tmp_path: Path) -> None:
         refused(tmp_path, "unreadable weights")
     file.unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
-    refused(tmp_path, "unreadable weights")
+    refused(tmp_path, "no weights here")
     for names, line in (("pytorch_model.bin", "only safetensors beside it"), ("../x.safetensors", "only safetensors")):
         index = {"metadata": {}, "weight_map": {tensor: names}}
         (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from prunekit.models import checkpoints
+from prunekit.models import weight_files
 from prunekit.models.checkpoints import load, save
 from prunekit.support.errors import UserError
 from tests.support.families import batch_for, logits, tiny
@@ -27,6 +28,18 @@ def test_a_saved_model_is_replaced(tmp_path: Path) -> None:
         "config.json",
         "model.safetensors",
     ]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_who_may_read_a_folder_may_read_its_weights(mask: int, tmp_path: Path) -> None:
+    """A server may run under another user than the one who saved."""
+    before = os.umask(mask)
+    try:
+        save(tiny("bert"), tmp_path / "model")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()}
+    assert modes == dict.fromkeys(("config.json", "model.safetensors"), 0o666 & ~mask)
 
 
 @pytest.mark.parametrize("name", ["notes.md", "config.json/inner"])
@@ -56,7 +69,7 @@ def test_a_full_disk_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.Mo
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_file", full)
+    monkeypatch.setattr(weight_files, "save_file", full)
     with pytest.raises(UserError, match=r"cannot save the model there \(.*No space left on device\)"):
         save(tiny("bert", num_hidden_layers=2), tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

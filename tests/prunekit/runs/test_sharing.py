@@ -17,6 +17,7 @@ import pytest
 
 from prunekit.config.sections import Settings
 from prunekit.runs.execute import Ahead, Run, execute
+from prunekit.support.errors import UserError
 from tests.support.settings import finetune
 
 
@@ -200,3 +201,28 @@ def test_what_a_run_makes_ahead_is_said_once_and_its_seconds_are_its_own(
     )
     assert first["seconds"]["total"] >= first["seconds"]["teacher"] >= made[0]["seconds"]["total"]
     assert list(second["seconds"]) == ["total"] and made[0] == made[1]
+
+
+def test_what_is_refused_is_not_said_to_be_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And of what is made ahead of what is made ahead, the outer is said first."""
+    bad = True
+
+    def teacher(config: Settings, run: Run) -> None:
+        if bad:
+            raise UserError("no column 'verdikt'")
+        with run.stage("train"), run.stage("evaluate"):
+            run.metrics = {"number": 1}
+
+    def learned(config: Settings, run: Run) -> None:
+        execute("teacher", 1, finetune(tmp_path), teacher, ahead=Ahead(run, "teacher"))
+
+    def procedure(config: Settings, run: Run) -> None:
+        execute("learned", 1, finetune(tmp_path), learned, ahead=Ahead(run, "learned model"))
+
+    with pytest.raises(UserError, match="verdikt"):
+        execute("verb", 1, finetune(tmp_path), procedure)
+    assert capsys.readouterr().out == "" and list(tmp_path.glob("*/*/*")) == []
+    bad = False
+    execute("verb", 1, finetune(tmp_path), procedure)
+    said = [line.split(", by ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["verb: its learned model is trained first", "learned: its teacher is trained first"]

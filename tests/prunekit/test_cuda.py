@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+import prunekit
 from prunekit.forward.ablation import ablate_heads
+from prunekit.models.masks import Masks
 from tests.support.fake_cuda import CPU, CUDA, fake_cuda
-from tests.support.families import batch_for, tiny
+from tests.support.families import batch_for, logits, tiny
 
 
 @pytest.fixture
@@ -66,3 +68,43 @@ def test_ablation_of_batches_there(model: PreTrainedModel, cuda: None, index: to
     torch.testing.assert_close(found.baseline, expected.baseline, rtol=0, atol=1e-10)
     for mode, values in expected.logits.items():
         torch.testing.assert_close(found.logits[mode], values, rtol=0, atol=1e-10)
+
+
+GATES = ("heads", "neurons", "layers", "norms", "hidden")
+
+
+def gates_of(model: PreTrainedModel, what: str) -> Masks:
+    masks = Masks.ones(prunekit.describe(model))
+    if what == "heads":
+        masks.heads["self"] = torch.linspace(0, 1, masks.heads["self"].numel()).reshape_as(masks.heads["self"])
+    elif what == "neurons":
+        masks.neurons[1, :5] = False
+    elif what == "hidden":
+        masks.hidden = torch.arange(prunekit.describe(model).hidden) > 2
+    else:
+        masks.layers = {kind: torch.tensor([what == "norms", False]) for kind in masks.layers}
+        masks.skip_norms = what == "norms"
+    return masks
+
+
+@pytest.mark.parametrize("what", GATES)
+def test_gates_of_a_model_there(model: PreTrainedModel, cuda: None, what: str) -> None:
+    [batch] = [batch_for(model)]
+    with prunekit.gated(model, gates_of(model, what)):
+        expected = logits(model, batch)
+    assert not torch.allclose(expected, logits(model, batch))
+    [there] = placed([batch], CUDA)
+    on_cuda(model)
+    for device in (CPU, CUDA):
+        with prunekit.gated(model, gates_of(model, what).to(device)):
+            torch.testing.assert_close(logits(model, there).cpu(), expected, rtol=0, atol=1e-10)
+
+
+def test_gradients_of_gates_come_back_to_where_they_are(model: PreTrainedModel, cuda: None) -> None:
+    [there] = placed([batch_for(model)], CUDA)
+    on_cuda(model)
+    masks = Masks.ones(prunekit.describe(model), torch.float64)
+    gate = masks.heads["self"] = torch.ones_like(masks.heads["self"]).requires_grad_()
+    with prunekit.gated(model, masks):
+        model(**there).logits.sum().backward()
+    assert gate.grad is not None and gate.grad.device == CPU and float(gate.grad.abs().min()) > 0

@@ -51,6 +51,9 @@ class OnCuda(Tensor):
 
     __array__ = numpy
 
+    def new_tensor(self, data: Any, *_: Any, **__: Any) -> Tensor:
+        return _made(data, device=CUDA, dtype=self.dtype)
+
     def tolist(self) -> Any:
         return self.cpu().tolist()
 
@@ -90,16 +93,23 @@ def _moved(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return cast if device.type == self.device.type else _Move.apply(cast, device)
 
 
+def _made(data: Any, *, device: Any = None, **options: Any) -> Tensor:
+    """``torch.tensor``."""
+    if device is None or torch.device(device).type != "cuda":
+        return _tensor(data, device=device, **options)
+    return _tensor(data, **options).to(device)
+
+
 def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     tensors = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
     there = [tensor for tensor in tensors if isinstance(tensor, OnCuda)]
     asked = kwargs.get("device")
     # Gradient formulas ask for the device that C++ sees, the CPU; who wants to leave a GPU calls Tensor.to.
     on_cuda = bool(there) or (asked is not None and asked.type == "cuda")
-    if on_cuda:
+    if on_cuda and torch._C._current_graph_task_id() < 0:  # formulas of gradients make zeros where C++ is, on the CPU
         _check(func, args, tensors, kwargs.get("generator"))
     with torch._C._ExcludeDispatchKeyGuard(_BELOW):
-        result = func(*args, **(kwargs if asked is None else {**kwargs, "device": CPU}))
+        result = func(*args, **({**kwargs, "device": CPU} if on_cuda and asked is not None else kwargs))
     return tree_map_only(Tensor, lambda one: one if isinstance(one, OnCuda) else OnCuda.of(one), result) \
         if on_cuda else result  # fmt: skip
 
@@ -114,7 +124,7 @@ def _check(func: Any, args: Any, tensors: list[Tensor], generator: torch.Generat
     if name in ("index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"):
         tensors = [args[0], *(index for index in args[1] if isinstance(index, OnCuda)), *args[2:3]]
     there = [tensor for tensor in tensors if isinstance(tensor, OnCuda)]
-    others = [tensor for tensor in tensors if not isinstance(tensor, OnCuda)]
+    others = [tensor for tensor in tensors if not isinstance(tensor, OnCuda) and tensor.numel()]  # C++ makes empty ones
     scalars = torch.Tag.pointwise in func.tags or name in ("fill_", "index_put", "index_put_", "_index_put_impl_")
     if there and any(tensor.dim() or not scalars for tensor in others):
         shapes = [(tuple(tensor.shape), str(tensor.device)) for tensor in tensors]
@@ -141,7 +151,7 @@ def fake_cuda() -> Iterator[None]:
             patch.setattr(Tensor, "to", _moved)
             patch.setattr(Tensor, "cpu", lambda self: _moved(self, CPU))
             patch.setattr(Tensor, "cuda", lambda self, *_, **__: _moved(self, CUDA))
-            patch.setattr(torch, "tensor", lambda data, device=CPU, **options: _tensor(data, **options).to(device))
+            patch.setattr(torch, "tensor", _made)
             patch.setattr(torch, "autocast", lambda _device, *args, **options: _autocast("cpu", *args, **options))
             patch.setattr(wrappers, "PLAIN", (*wrappers.PLAIN, OnCuda))
             yield

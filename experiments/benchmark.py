@@ -4,8 +4,7 @@ python -m experiments.benchmark scale=small benchmark=ablation
 python -m experiments.benchmark scale=small benchmark=importance examples=128
 python -m experiments.benchmark scale=small benchmark=fisher repeats=1
 python -m experiments.benchmark scale=small benchmark=latency evaluation.batch_size=32 runtime=onnx
-python -m experiments.benchmark model=bert-base benchmark=rearrange
-python -m experiments.benchmark model=bert-base benchmark=ziplm
+python -m experiments.benchmark model=bert-base benchmark=rearrange run.device=cpu
 python -m experiments.benchmark scale=small task=sst2 benchmark=cofi_step evaluation.batch_size=32
 python -m experiments.benchmark scale=small task=multi30k model=marian-small benchmark=ablation_translation
 python -m experiments.benchmark scale=base task=mrpc benchmark=finetune repeats=1
@@ -55,7 +54,7 @@ class Benchmark(Experiment):
     """Which: ``ablation``, ``importance``, ``fisher``, ``rearrange``, ``cofi_step``: of its training, in batches of
     ``evaluation.batch_size``, ``latency``: of pruned models, ``ablation_translation``, ``sweep``: of Fisher pruning
     with two processes, ``finetune``: of a teacher as ``train`` says, ``analysis``: of thousands of records,
-    ``ziplm``: the order in which it removes neurons, or ``estimate``: seconds and memory of every verb at this model's
+    ``ziplm``: the order in which it removes neurons, or ``estimate``: seconds and memory of some verbs at this model's
     true shape, on random weights."""
     examples: int | None = within(None, 1, EXAMPLES_AT_MOST)
     """Examples of the evaluation split (``fisher``, ``cofi_step``, ``latency`` and ``finetune``: of the training
@@ -91,20 +90,22 @@ def procedure(config: Benchmark, run: Run) -> None:
         model, examples, size, batch_size=config.evaluation.batch_size, seed=config.seed, repeats=config.repeats,
         warmup=config.warmup, run=run, runtime=config.runtime,
     ))  # fmt: skip
-    run.table("repeats", rows)
     run.metrics = metrics | median_ratios(rows)
+    if rows:
+        run.table("repeats", rows)
 
 
 def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     """The model and the examples of a benchmark, and how many."""
     from prunekit.evaluation.evaluate import model_record
+    from prunekit.models.pretrained import on_device
     from prunekit.runs.run_data import recorded_rows
     from prunekit.runs.teachers import load_teacher, new_model, untrained
 
     size = config.examples or EXAMPLES[config.benchmark]
     if config.benchmark in OF_SHAPES:
-        shaped = dataclasses.replace(config.model, weights="random")
-        model, _ = new_model(shaped, config.task, config.seed)
+        model, _ = new_model(dataclasses.replace(config.model, weights="random"), config.task, config.seed)
+        on_device(model, run.device)
         run.model = model_record(model, config.model.name, config.model.path, "random")
         return model, None, size
     teacher = untrained(config, run) if config.benchmark == "finetune" else load_teacher(config, run)

@@ -43,13 +43,14 @@ def ratios(group: Group, journal: Journal) -> pd.DataFrame | None:
     """One row a comparison, number of rows and device: medians, and the ratio's range over repeats."""
     import pandas as pd
 
+    compared = [record for record in group.records if record.config.get("benchmark") != "estimate"]
     tables = [
         table.assign(
             benchmark=_name(record),
             rows=evaluation_rows([record]),
             device=record.device,
         )
-        for record, table in read_tables(group.records, "repeats", REPEATS, journal)
+        for record, table in read_tables(compared, "repeats", REPEATS, journal)
     ]
     if not tables:
         return None

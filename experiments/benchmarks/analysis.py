@@ -26,6 +26,7 @@ SEEDS_APART = 10
 
 
 def compare(case: BenchmarkCase) -> Results:
+    case.require_cpu()
     # in the run's folder, named like what a killed process leaves there: the next one removes it
     with tempfile.TemporaryDirectory(dir=case.run.folder, prefix=".", suffix=".tmp") as home:
         runs = Path(home, "prune_heads")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from prunekit.support.errors import UserError
 from prunekit.support.timing import interleaved
 
 if TYPE_CHECKING:
@@ -47,6 +48,15 @@ class BenchmarkCase:
     def data(self) -> Examples:
         assert self.examples is not None
         return self.examples
+
+    def require_cpu(self) -> None:
+        """
+        Raises:
+            UserError: the device is another one, under whose name a computation on the CPU would be recorded.
+        """
+        if self.device.type != "cpu":
+            config: Any = self.run.config
+            raise UserError(f"run.device: benchmark={config.benchmark} computes on the CPU, use cpu")
 
 
 def paired(

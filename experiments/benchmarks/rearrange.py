@@ -20,6 +20,7 @@ from prunekit.stages.units import UnitTensors
 
 
 def compare(case: BenchmarkCase) -> Results:
+    case.require_cpu()
     ones = Masks.ones(describe(case.model))
     generator = torch.Generator().manual_seed(case.seed)
 

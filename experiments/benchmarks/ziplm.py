@@ -18,6 +18,7 @@ from prunekit.stages.levels.sublayer_levels import sublayer_levels
 
 
 def compare(case: BenchmarkCase) -> Results:
+    case.require_cpu()
     layout = describe(case.model)
     neurons, hidden = layout.ffn[0].neurons, layout.hidden
     generator = torch.Generator().manual_seed(case.seed)

@@ -24,7 +24,8 @@ TARGETS = ("labels", "start_positions", "end_positions", "index")
 def checked_batches(
     model: PreTrainedModel, batches: Iterable[Batch], *, targets: bool = True, scored: bool = True
 ) -> Iterator[Batch]:
-    """The tensors of the batches as they come, each with an ``index``: its own, or the rows' places as they come.
+    """The tensors of the batches as they come, each with an ``index`` beside its inputs: its own, or the rows' places
+    as they come.
 
     Batches on the CPU are checked there: nothing waits for another device.
 
@@ -47,7 +48,8 @@ def checked_batches(
             _check_targets(own, model, batch, scored)
         size = len(batch["input_ids"])
         tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
-        yield {"index": torch.arange(rows, rows + size), **tensors}
+        index = tensors.get("index", torch.arange(rows, rows + size))
+        yield {**tensors, "index": index.to(batch["input_ids"].device)}
         rows += size
 
 

@@ -132,7 +132,7 @@ def head_effects(
         for shard in _shards(evaluation_batches(examples, batch_size)):
             index = torch.cat([batch["index"] for batch in shard])
             own = examples.take(index.tolist()).inputs_fingerprint()
-            local = _renumbered(shard, run.device)
+            local = _renumbered(shard)
             for name in ablations:
                 identity = {"model": model, "examples": own, "dtype": run.config.run_dtype, "ablation": name}
                 codec = Tensors(_encoded, _decoded)
@@ -198,10 +198,11 @@ def _shards(batches: list[Batch]) -> list[list[Batch]]:
     return shards
 
 
-def _renumbered(batches: list[Batch], device: torch.device) -> list[Batch]:
+def _renumbered(batches: list[Batch]) -> list[Batch]:
+    """The batches of a shard with places from 0; they stay where they are, the engine brings groups to the model."""
     start, local = 0, []
     for batch in batches:
         rows = len(batch["index"])
-        local.append({name: t.to(device) for name, t in batch.items()} | {"index": torch.arange(start, start + rows)})
+        local.append(batch | {"index": torch.arange(start, start + rows)})
         start += rows
     return local

@@ -29,12 +29,14 @@ def gated(model: PreTrainedModel, masks: Masks) -> Iterator[None]:
     the LayerNorm after it stays, unless ``masks.skip_norms`` and the gate is exactly 0. The gate of a hidden
     dimension multiplies whatever is written there, see :mod:`prunekit.models.residual`. Gradients flow to float gates;
     with a batch dimension, one per example. Within ``generate``, all beams of an example have the example's gates.
+    Masks may be on another device than the model.
 
     Raises:
         UserError: a shape that does not fit the model, or gates for another batch size than the input's.
     """
     layout = describe(model)
     check_masks(masks, layout)
+    masks = masks.to(model.device)
     attentions = attention_blocks(model)
     with ExitStack() as hooks:
         if not layout.is_encoder:

@@ -64,6 +64,14 @@ class Masks:
             {kind: mask != 0 for kind, mask in self.layers.items()}, hidden, self.skip_norms,
         )  # fmt: skip
 
+    def to(self, device: torch.device) -> Masks:
+        """The same masks, with gradients, on a device."""
+        hidden = None if self.hidden is None else self.hidden.to(device)
+        return Masks(
+            {kind: mask.to(device) for kind, mask in self.heads.items()}, self.neurons.to(device),
+            {kind: mask.to(device) for kind, mask in self.layers.items()}, hidden, self.skip_norms,
+        )  # fmt: skip
+
     @property
     def heads_kept(self) -> int:
         """Heads whose mask is not zero, over all kinds, whether or not their sublayer is kept."""

@@ -14,6 +14,9 @@ from transformers import PreTrainedModel
 from prunekit.models.empty_sublayers import BiasOnly, FirstFeature, SkippedNorm
 from prunekit.support.errors import UserError
 
+PLAIN: tuple[type, ...] = (Tensor,)
+"""Types of weights; of any other kind may compute in their own way."""
+
 
 def check_wrappers(model: object) -> None:
     """Refuse a model inside another module, or with modules that compute in their own way.
@@ -47,7 +50,7 @@ def check_wrappers(model: object) -> None:
         if "quantized" in type(module).__module__:
             raise _quantised(what)
         for key, parameter in module._parameters.items():
-            if parameter is not None and (type(parameter.data) is not Tensor or not parameter.is_floating_point()):
+            if parameter is not None and (type(parameter.data) not in PLAIN or not parameter.is_floating_point()):
                 raise _quantised(f"{name}: {f'{path}.{key}'.lstrip('.')} is")
 
 

@@ -207,7 +207,7 @@ def execute(
             if ahead is not None and waited > 1:  # for another process that made it
                 ahead.end(waited)
             return FinishedRecord(finished)
-        from prunekit.runs.run_device import peak_memory
+        from prunekit.support.timing import PeakMemory
 
         device, hardware = machine or _machine(config)  # what is wrong with it is refused before a record is deleted
         if processes.count() > 1:
@@ -223,6 +223,7 @@ def execute(
         tracker = Tracker(config.run.wandb, config.run.project, verb, identity, resolved, root)
         news: list[Callable[[], None]] = [] if ahead is None else [partial(ahead.begin, verb, folder, config)]
         run = Run(verb=verb, folder=folder, config=config, tracker=tracker, device=device, news=news)
+        peak = PeakMemory(device)
         started, start = _now(), time.perf_counter()
         try:
             for line in run.logged():  # an offline W&B run starts empty when resumed
@@ -246,7 +247,7 @@ def execute(
             "data": run.data, "seed": config.run_seed, "scale": config.scale.name,
             "seconds": {**run.seconds, "total": time.perf_counter() - start},
             "quiet": {name: mark.as_dict() for name, mark in run.quiet.items()},
-            "peak_memory_bytes": peak_memory(device), "device": hardware,
+            "peak_memory_bytes": peak.so_far(), "device": hardware,
             "versions": provenance.library_versions(), "git": provenance.git_state(),
             "started": started, "finished": _now(), **({"input": content} if content else {}),
             "tables": {path.stem: rows_in(path) for path in sorted(folder.glob("tables/*.csv"))},

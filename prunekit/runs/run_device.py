@@ -7,11 +7,13 @@ import torch
 from prunekit.config.sections import Settings
 from prunekit.support.errors import UserError
 from prunekit.support.quiet import free_cpus
-from prunekit.support.timing import process_peak_memory
 
 
 def prepare_device(config: Settings) -> torch.device:
-    """The device that the configuration asks for; sets the number of CPU threads."""
+    """The device that the configuration asks for; sets the number of CPU threads, and torch's current GPU.
+
+    What waits for a GPU or keeps its random state without naming one means the current one.
+    """
     if config.run.threads is not None:
         torch.set_num_threads(free_cpus() if isinstance(config.run.threads, str) else config.run.threads)
     wanted = config.run.device
@@ -20,9 +22,6 @@ def prepare_device(config: Settings) -> torch.device:
     device = torch.device(wanted)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"run.device: {wanted} is not there, torch sees {torch.cuda.device_count()} CUDA devices")
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
     return device
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes, of the process where the device has no memory of its own."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process_peak_memory()

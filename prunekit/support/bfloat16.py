@@ -21,8 +21,12 @@ def has_instructions() -> bool:
     return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+PRODUCTS = (torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm)
+"""``@`` is one of them; of attention that writes its weights out."""
+
+
 class RoundedProducts(TorchFunctionMode):
-    """Within it and CPU autocast to bfloat16, linear maps and attention are computed in float32.
+    """Within it and CPU autocast to bfloat16, linear maps, products of matrices and attention are computed in float32.
 
     From operands rounded to bfloat16, and their results are rounded.
 
@@ -40,6 +44,8 @@ class RoundedProducts(TorchFunctionMode):
             return _rounded_linear(*args, **(kwargs or {}))
         if func is scaled_dot_product_attention and torch.is_autocast_enabled("cpu"):
             return _rounded_attention(*args, **(kwargs or {}))
+        if func in PRODUCTS and not kwargs and torch.is_autocast_enabled("cpu"):
+            return _rounded_product(func, *args)
         return func(*args, **(kwargs or {}))
 
 
@@ -62,6 +68,16 @@ def _rounded_attention(
         attn_mask = attn_mask.float()
     with torch.autocast("cpu", enabled=False):
         return scaled_dot_product_attention(query, key, value, attn_mask, *args, **kwargs).bfloat16()
+
+
+def _rounded_product(func: Callable[..., Tensor], left: Tensor, right: Tensor) -> Tensor:
+    """What autocast makes of a product of matrices; gradients of operands are rounded by the casts. float64 is left as
+    it is."""
+    if torch.float64 in (left.dtype, right.dtype) or not left.is_floating_point():
+        return func(left, right)
+    left, right = left.bfloat16().float(), right.bfloat16().float()
+    with torch.autocast("cpu", enabled=False):
+        return func(left, right).bfloat16()
 
 
 class _Linear(torch.autograd.Function):

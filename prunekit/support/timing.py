@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -82,13 +83,44 @@ def peak_memory(function: Callable[[], object], device: torch.device | str = "cp
     device = torch.device(device)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
+        _reset_peak_of_gpu(device)
         function()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device)
     _reset_high_water_mark()
     function()
     return _high_water_mark()
+
+
+class PeakMemory:
+    """The highest memory in use on a device since this was made, whatever is measured or begun meanwhile.
+
+    Of the process where the device has no memory of its own, and then since the process started: what it held at its
+    highest cannot be told from what it holds now.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.before_reset = device, 0
+        if device.type == "cuda":
+            _reset_peak_of_gpu(device)
+            _watching.add(self)
+
+    def so_far(self) -> int:
+        """In bytes."""
+        if self.device.type != "cuda":
+            return process_peak_memory()
+        return max(self.before_reset, torch.cuda.max_memory_allocated(self.device))
+
+
+_watching: WeakSet[PeakMemory] = WeakSet()
+"""Those of GPUs, which have to know a mark before it is reset."""
+
+
+def _reset_peak_of_gpu(device: torch.device) -> None:
+    for watched in _watching:
+        if watched.device == device:
+            watched.before_reset = watched.so_far()
+    torch.cuda.reset_peak_memory_stats(device)
 
 
 def process_peak_memory() -> int:

@@ -49,7 +49,7 @@ FRAME = fields(
     Field("scale", "str", "name of the sizes", nullable=True),
     Field("seconds", "dict", "time of every stage, in seconds"),
     Field("quiet", "dict", "how quiet the machine was in every timed stage", since=3),
-    Field("peak_memory_bytes", "int", "most memory of the process, or of its GPU"),
+    Field("peak_memory_bytes", "int", "most memory of its GPU in the run; on a CPU of the process, since that started"),
     Field("device", "dict", "what it ran on"),
     Field("versions", "dict", "of Python and libraries"),
     Field("git", "dict", "commit of the source"),

@@ -383,6 +383,21 @@ def test_auto_is_the_cpu_on_a_mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert prepare_device(finetune(tmp_path)) == torch.device("cpu")
 
 
+@pytest.mark.parametrize(("device", "current"), [("cuda:1", [torch.device("cuda", 1)]), ("cuda", []), ("auto", [])])
+def test_the_gpu_of_a_run_is_torch_s_current_one(
+    device: str, current: list[torch.device], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a number it stays the current one, which torchrun has chosen."""
+    made: list[torch.device] = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.set_device", made.append)
+    config = finetune(tmp_path)
+    config.run.device = device
+    prepare_device(config)
+    assert made == current
+
+
 def test_a_run_goes_on_without_the_package_of_its_mirror(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

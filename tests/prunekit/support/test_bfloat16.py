@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from prunekit.support import devices
+from prunekit.support import bfloat16, devices
 from prunekit.support.devices import autocast
+from tests.support.families import LAYERS, batch_for, tiny
 
 SHAPES = [(5, 7), (2, 5, 7), (7,)]
 
@@ -79,6 +82,65 @@ def test_attention_is_that_of_rounded_operands_rounded(kind: str) -> None:
         assert (operand.grad - reference.grad).abs().max() <= 2**-8 * reference.grad.abs().max()
 
 
+Product = Callable[[Tensor, Tensor], Tensor]
+PRODUCTS: dict[str, Product] = {
+    "@": lambda a, b: a @ b, "matmul": torch.matmul, "method": lambda a, b: a.matmul(b),
+    "bmm": lambda a, b: torch.bmm(a[0], b[0]), "bmm method": lambda a, b: a[0].bmm(b[0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
+def test_products_of_matrices_are_autocast_s_own(product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(6)
+    results: list[list[Tensor]] = []
+    start = [torch.randn(2, 3, *shape, generator=generator) for shape in ((5, 7), (7, 4))]
+    for supported in (False, True):
+        monkeypatch.setattr(devices, "has_instructions", lambda supported=supported: supported)
+        left, right = (operand.clone().requires_grad_() for operand in start)
+        with autocast(torch.device("cpu"), "bfloat16"):
+            out = product(left, right)
+        out.backward(torch.linspace(-1, 1, out.numel()).reshape(out.shape).bfloat16())
+        assert left.grad is not None and right.grad is not None
+        results.append([out, left.grad, right.grad])
+    for ours, native in zip(*results, strict=True):
+        assert ours.dtype == native.dtype
+        # sums of few products, each exact in float32: they round alike but for ties
+        assert (ours - native).abs().max() <= 2**-8 * native.abs().max()
+        assert float((ours == native).float().mean()) > 0.95
+
+
+@pytest.mark.usefixtures("no_instructions")
+def test_products_of_matrices_are_computed_in_float32() -> None:
+    a, b = torch.randn(3, 4, generator=torch.Generator().manual_seed(7)), torch.eye(4)
+    with autocast(torch.device("cpu"), "bfloat16"):
+        out = a @ b
+        assert (a.double() @ b.double()).dtype == torch.float64
+        assert torch.equal(torch.arange(4) @ torch.eye(4, dtype=torch.long), torch.arange(4))
+    assert torch.equal(out, a.bfloat16())
+    tracked = a.requires_grad_()
+    with autocast(torch.device("cpu"), "bfloat16"):
+        product = (tracked @ b).grad_fn
+    assert type(product).__name__ == "ToCopyBackward0"  # of a float32 product, which autocast's own is not
+
+
+@pytest.mark.usefixtures("no_instructions")
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_only_attention_that_is_written_out_has_products(attention: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Teachers of MiniLM train with sdpa: nothing of theirs changes."""
+    seen: list[tuple[int, ...]] = []
+
+    def counted(func: Product, left: Tensor, right: Tensor) -> Tensor:
+        seen.append(tuple(left.shape))
+        return func(left, right)
+
+    monkeypatch.setattr(bfloat16, "_rounded_product", counted)
+    model = tiny("bert", attention, torch.float32).train()
+    with autocast(torch.device("cpu"), "bfloat16"):
+        loss = model(**batch_for(model), labels=torch.tensor([0, 1, 2, 0])).loss
+    loss.backward()
+    assert len(seen) == (2 * LAYERS if attention == "eager" else 0)
+
+
 @pytest.mark.usefixtures("no_instructions")
 def test_they_are_what_pytorch_multiplies_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
@@ -107,6 +169,7 @@ def test_nothing_else_changes() -> None:
         with autocast(torch.device("cpu"), precision):
             assert torch.equal(linear(x, weight, bias), plain)
             assert scaled_dot_product_attention(heads, heads, heads).dtype == torch.float32
+            assert (x @ weight.T).dtype == torch.float32
     with autocast(torch.device("cpu"), "bfloat16"), torch.autocast("cpu", enabled=False):
         assert torch.equal(linear(x, weight, bias), plain)
         assert scaled_dot_product_attention(heads, heads, heads).dtype == torch.float32

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
 from prunekit.support import timing
 
@@ -49,3 +50,19 @@ def test_peak_memory_sees_what_is_freed_again_and_forgets_what_was_before() -> N
     if timing._high_water_mark() != timing.process_peak_memory():  # the mark could be reset
         assert timing.peak_memory(lambda: None) - small < 50 * megabyte
     assert timing.process_peak_memory() - small > 190 * megabyte
+
+
+def test_peaks_of_a_gpu_are_of_their_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = {0: 100, 1: 7}  # by GPU, what ran before
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: marks[device.index])
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: marks.update({device.index: 10}))
+    first, other = torch.device("cuda:0"), torch.device("cuda:1")
+    outer, elsewhere = timing.PeakMemory(first), timing.PeakMemory(other)
+    assert (outer.so_far(), elsewhere.so_far()) == (10, 10)
+    marks[0] = 60
+    assert timing.peak_memory(lambda: marks.update({0: 20}), first) == 20
+    inner = timing.PeakMemory(first)
+    marks[0] = 30
+    assert (inner.so_far(), outer.so_far(), elsewhere.so_far()) == (30, 60, 10)
+    assert timing.PeakMemory(torch.device("cpu")).so_far() == timing.process_peak_memory()

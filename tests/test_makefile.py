@@ -49,6 +49,6 @@ def test_the_environment_finds_the_library_from_any_folder(tmp_path: Path) -> No
     [written] = [line for line in steps("--always-make", "setup") if "prunekit.pth" in line]
     subprocess.run(written.replace(".venv/bin/python", str(python)), shell=True, cwd=CONF.parent, check=True)
     (tmp_path / "prunekit").mkdir()
-    asked = [python, "-c", "import prunekit; print(prunekit.__version__, prunekit.__file__)"]
+    asked = [str(python), "-c", "import prunekit; print(prunekit.__version__, prunekit.__file__)"]
     said = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert said.split() == [prunekit.__version__, str(CONF.parent / "prunekit" / "__init__.py")]

@@ -223,8 +223,7 @@ def execute(
         tracker = Tracker(config.run.wandb, config.run.project, verb, identity, resolved, root)
         news: list[Callable[[], None]] = [] if ahead is None else [partial(ahead.begin, verb, folder, config)]
         run = Run(verb=verb, folder=folder, config=config, tracker=tracker, device=device, news=news)
-        peak = PeakMemory(device)
-        started, start = _now(), time.perf_counter()
+        peak, started, start = PeakMemory(device), _now(), time.perf_counter()
         try:
             for line in run.logged():  # an offline W&B run starts empty when resumed
                 tracker.log(line["step"], {name: value for name, value in line.items() if name != "step"})

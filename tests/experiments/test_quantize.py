@@ -316,7 +316,8 @@ def test_a_source_without_a_model(folder: Path, pruned: dict[str, Any], tmp_path
     refused(tmp_path / "copied", f"no weights; they come back with: {re.escape(made)} run.force=true$")
     teacher = next(folder.glob("finetune/*"))
     refused(teacher / "model" / "nothing", "is no folder of a finished run")
-    refused(tmp_path, "is no folder of a finished run")
+    refused(tmp_path, "source: .* is a folder of runs; give one of them, such as .*/copied$")
+    refused(home(folder, pruned) / "tables", "is no folder of a finished run")
 
 
 @pytest.mark.parametrize("verb", ["prune_fisher", "finetune"])

@@ -66,8 +66,8 @@ def test_the_source_copied() -> None:
 @pytest.mark.parametrize(
     ("value", "low", "said", "hinted"),
     [
-        (0.5, 0.4, "accuracy on task demo is 0.500, one answer to all gives 0.500: not significantly above", True),
-        (0.6, 0.5, "accuracy on task demo is 0.600, one answer to all gives 0.500: not significantly above", False),
+        (0.5, 0.4, "accuracy on 4 rows of task demo is 0.500, one answer to all gives 0.500: not signifi", True),
+        (0.6, 0.5, "accuracy on 4 rows of task demo is 0.600, one answer to all gives 0.500: not signifi", False),
         (0.6, 0.501, "", False),
     ],
 )
@@ -86,11 +86,11 @@ def test_what_a_run_records_and_says(
 def test_a_second_set_of_rows(caplog: pytest.LogCaptureFixture) -> None:
     run: Any = SimpleNamespace(beside={"trivial": {"accuracy": 0.5}, "above_trivial": True})
     whole = Scored({"accuracy": 0.3}, 0.2, 0.4, None)
-    second = rows(dataclasses.replace(THREE, name="other"), [1, 1, 1, 0])
+    second = rows(dataclasses.replace(THREE, name="other"), [1, 1, 1, 0, 2]).take(range(4))
     record_beside_trivial(run, THREE, tiny("bert"), second, whole, prefix="second_")
     assert run.beside["trivial"] == {"accuracy": 0.5} and run.beside["above_trivial"]
     assert run.beside["second_trivial"] == {"accuracy": 0.75} and not run.beside["second_above_trivial"]
-    assert "on task other is 0.300" in caplog.text
+    assert "on 4 rows of task other is 0.300" in caplog.text
 
 
 def test_a_row_of_a_table_stands_for_its_model() -> None:

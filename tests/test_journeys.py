@@ -48,7 +48,8 @@ def test_a_picture_of_a_pruning_curve(tmp_path: Path) -> None:
 
     assert files_run(journey, "analysis") == [
         "data/loading.py", "data/wandb_offline.py", "data/records.py", "data/marks/teacher_names.py",
-        "data/contents.py", "data/groups.py",
+        "data/marks/overlaps.py", "data/marks/over_budget.py",
+        "data/contents.py", "data/groups.py", "data/marks/same_teacher.py",
         "michel/fig3b.py", "data/joined.py", "data/columns.py", "data/averages.py", "data/marks/trivial.py",
         "michel/published.py", "data/published.py", "render/style.py", "render/curves.py", "render/output.py",
         "data/file_names.py",

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.intervals.estimates import Effect, Interval, Largest
+from analysis.intervals.estimates import Effect, Estimate, Interval, Largest
+
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,20 @@ class LargestOfSelected(Largest):
     """All effects, each with its other number."""
     least: float = 0.0
     """Of the other number."""
+    digits: int = 2
+    """To which the other number is rounded before it is held to that."""
 
     def interval(self, confidence: float) -> Interval:
         each = [(one.interval(confidence), other.interval(confidence)) for one, other in self.candidates]
-        sure = [one.low for one, other in each if other.low >= self.least]
-        possible = [one.high for one, other in each if other.high >= self.least]
+        sure = [one.low for one, other in each if self._enough(other.low)]
+        possible = [one.high for one, other in each if self._enough(other.high)]
         return Interval(max(sure, default=-math.inf), max(possible, default=math.inf))
+
+    def toward(self, margin: float) -> tuple[Estimate, float]:
+        """The other number of the largest where that alone is open."""
+        other = next(other for one, other in self.candidates if one is self.largest)
+        open_ = not other.main.fixed and not other.main.single and not self._enough(other.interval(CONFIDENCE).low)
+        return other.toward(self.least) if open_ and self.largest.value > margin else super().toward(margin)
+
+    def _enough(self, other: float) -> bool:
+        return round(other, self.digits) >= self.least if math.isfinite(other) else other > 0

@@ -59,7 +59,7 @@ def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
 
 
 def in_brief(cells: Mapping[str, str], row: Mapping[Any, Any], claim: Claim) -> dict[str, str]:
-    """The same cells; of many tasks only between what their numbers are, and what they have in common.
+    """The same cells; of many tasks only the least and the largest number, and what they have in common.
 
     Arguments:
         row: of the CSV.

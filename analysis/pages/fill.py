@@ -7,6 +7,7 @@ What a template can use:
 - filters that write numbers: ``percent``, ``points``, ``signed``, ``fixed``, ``thousands``, ``minutes``, ``hours``;
 - ``meaning``: what a verdict means;
 - ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS, REMARK], ...])``: tables of claims, remarks may be left out;
+  ``tested(PAPER)``: whether a run tests one of them;
 - ``table(NAME, model=..., task=...)``: a table that ``python -m analysis`` makes, its caption above it; of a part that
   makes one a task, by the name of its file (``sizes_mrpc``);
 - ``pruning_stages``: those that Fisher pruning times, as the figure of seconds has them;
@@ -64,6 +65,7 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
         runs=partial(select, records),
         logged=partial(logged, records),
         claims=partial(claims.paper_table, rows),
+        tested=lambda paper: any(row.paper == paper for row in rows),
         meaning=MEANING,
         pruning_stages=list(PARTS),
         headline=partial(claims.headline, rows),

@@ -49,8 +49,8 @@ by then, the layer of the whole model, attention or ffn, its units, and features
 class Kprune(Method):
     """Knowledge scores on the model as it is by then, one threshold for all that remains, least squares.
 
-    Latency is no sum over units, so it can be no budget of the threshold; layers that several depths share cannot be
-    refitted. In a uniform shape the budget alone says how many units stay, and what they know says which.
+    Latency is no sum over units, so it can be no budget; layers that several depths share cannot be refitted. In a
+    uniform shape the budget alone says how many units stay, and what they know says which.
     """
 
     paper: ClassVar[str] = "Park et al. 2024, Accurate Retraining-free Pruning for Pretrained Encoder-based Models"
@@ -101,7 +101,7 @@ class Kprune(Method):
             numbers: of units that every sublayer keeps, by its kind; None for one threshold.
         """
         model, left = problem.model, problem.budget.limit(problem.model)
-        macs = _unit_costs(model, replace(problem.budget, kind="mac", table=None))
+        macs = _unit_costs(model, replace(problem.budget, kind="mac"))
         answered: list[Batch] = []
 
         def decide(

@@ -63,7 +63,7 @@ def push(
     there = api.file_exists(name, CARD)
     wanted = [*(model.model_tags or []), *(tags or [])]
     if not there and not (folder / CARD).is_file():
-        data = ModelCardData(library_name="transformers", tags=["structured-pruning", "prunekit", "native"])
+        data = ModelCardData(library_name="transformers", tags=["structured-pruning", "prunekit"])
         text = TEXT.format(name=type(model).__name__, repository=name)
         (folder / CARD).write_text(f"---\n{data.to_yaml()}\n---\n\n{text}\n", encoding="utf-8")
     if wanted:

@@ -107,7 +107,7 @@ def _best(
     seem = seem or [one for one in candidates if _known(one[1]) and one[1].interval(CONFIDENCE).high >= at_least]
     if not seem:
         return []
-    best = LargestOfSelected([one for one, _ in seem], candidates, at_least)
+    best = LargestOfSelected([one for one, _ in seem], candidates, at_least, digits)
     chosen = next(other for one, other in seem if one is best.largest)
     measured = sum(_known(other) and not other.main.fixed for _, other in candidates)
     return [Outcome(best, _factor_text(chosen, digits), group.title, cells=len(candidates) + measured)]

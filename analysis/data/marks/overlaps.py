@@ -2,65 +2,81 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from analysis.data.marks.quiet import LATENCIES
 from analysis.data.records import Record
+from prunekit.runs.schema.seconds import AHEAD, seconds_ahead
 
 ENOUGH = 0.5
 """Of a stage's time, from which on it was beside other work."""
-Span = tuple[float, float]
-"""From when to when, in seconds."""
+Span = tuple[float, float, int]
+"""From when to when, in seconds, and whose of the records."""
 
 
 def with_overlaps(records: Sequence[Record]) -> list[Record]:
     """The records; of those that say nothing of quiet, with the stages marked as disturbed for half of whose time or
-    more other runs ran on the same hardware.
+    more other runs ran on hardware of the same name.
 
     Latencies are measured last. When within a run its other stages were is not recorded, but what is longer than all
     of its time alone was beside others. A stage that is not found to be disturbed stays unknown.
     """
-    timed = [(record, span) for record in records if (span := _span(record)) is not None]
-    marked = {}
-    for record, span in timed:
-        if not record.quiet:
-            others = [its for other, its in timed
-                      if other is not record and other.provenance.hardware == record.provenance.hardware]  # fmt: skip
-            marked[id(record)] = replace(record, quiet=_marks(record, span, others))
-    return [marked.get(id(record), record) for record in records]
+    spans: dict[str, list[Span]] = {}
+    for number, record in enumerate(records):
+        if (span := _span(record, number)) is not None:
+            spans.setdefault(record.provenance.hardware, []).append(span)
+    marked = list(records)
+    for own in spans.values():
+        others = _Spans(sorted(own))
+        for span in own:
+            if not records[span[2]].quiet:
+                marked[span[2]] = replace(records[span[2]], quiet=_marks(records[span[2]], span, others))
+    return marked
 
 
-def _marks(record: Record, span: Span, others: Sequence[Span]) -> Mapping[str, Mapping[str, Any]]:
-    begin, end = span
-    alone = end - begin - _covered((begin, end), others)
+class _Spans:
+    """By their begin."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self.spans = spans
+        self._ends = list(accumulate((end for _, end, _ in spans), max))
+
+    def covered(self, begin: float, end: float, whose: int) -> float:
+        """Seconds of a time in which at least one run but its own runs."""
+        seconds, reached = 0.0, begin
+        for number in range(bisect_right(self._ends, begin), len(self.spans)):  # those before ended before it
+            first, last, other = self.spans[number]
+            if first >= end or reached >= end:
+                break
+            if other != whose and last > reached:
+                seconds += min(last, end) - max(first, reached)
+                reached = min(last, end)
+        return seconds
+
+
+def _marks(record: Record, span: Span, others: _Spans) -> Mapping[str, Mapping[str, Any]]:
+    begin, end, number = span
+    alone = end - begin - others.covered(begin, end, number)
     marks = {}
     for stage, seconds in record.seconds.items():
-        if stage == "total" or not seconds:
+        if stage in ("total", *AHEAD) or not seconds:
             continue
-        beside = _covered((end - seconds, end), others) if stage in LATENCIES else seconds - alone
+        beside = others.covered(end - seconds, end, number) if stage in LATENCIES else seconds - alone
         if beside >= ENOUGH * seconds:
             marks[stage] = {"disturbed": True}
     return marks
 
 
-def _covered(span: Span, others: Sequence[Span]) -> float:
-    """Seconds of a span in which at least one of others runs."""
-    seconds, reached = 0.0, span[0]
-    for begin, end in sorted(others):
-        begin, end = max(begin, reached), min(end, span[1])
-        if end > begin:
-            seconds, reached = seconds + end - begin, end
-    return seconds
-
-
-def _span(record: Record) -> Span | None:
-    """None where the record has no such dates."""
+def _span(record: Record, number: int) -> Span | None:
+    """Without what was made ahead of it, which has a record of its own; None where the record has no such dates."""
     try:
         begin, end = (datetime.fromisoformat(text).timestamp()
                       for text in (record.provenance.started, record.provenance.finished))  # fmt: skip
     except ValueError:
         return None
-    return begin, end
+    return begin + sum(seconds_ahead(record.seconds).values()), end, number

@@ -57,19 +57,19 @@ def test_in_brief_no_range_of_numbers_looks_like_an_interval() -> None:
     assert in_brief(cells, many, claim)[OURS] == "between -8.0 and 2.0 points in 4 tasks"
 
 
-def tested(model: str, claim: str = "Heads can go", ours: str = "1.0 points") -> claims.TestedClaim:
+def row_on(model: str, claim: str = "Heads can go", ours: str = "1.0 points") -> claims.TestedClaim:
     cells = {"claim": claim, "where": "Fig. 1", "published": "40 %", OURS: ours, "n": "3 seeds", "verdict": "open: x"}
     return claims.TestedClaim("michel", "Michel et al. 2019", model, cells, cells, "above 0", (model, "one thread"), "")
 
 
 def test_the_first_model_is_the_headline_and_every_model_has_a_table() -> None:
-    both = [tested("mpnet-base"), tested("minilm-l6", ours="2.0 points")]
+    both = [row_on("mpnet-base"), row_on("minilm-l6", ours="2.0 points")]
     assert headline(both, [["michel", "Heads can"]]).splitlines()[2:] == [
         "| Heads can go (Michel 2019; mpnet-base) | 40 % | 1.0 points | 3 seeds | **open**: x |"
     ]
     assert "(Michel 2019) | 40 % | 2.0 points" in headline(both[1:], [["michel", "Heads can"]])
     with pytest.raises(UserError, match="2 tested claims of michel begin with 'Heads'"):
-        headline([tested("minilm-l6"), tested("minilm-l6", "Heads cannot go")], [["michel", "Heads"]])
+        headline([row_on("minilm-l6"), row_on("minilm-l6", "Heads cannot go")], [["michel", "Heads"]])
     text = paper_table(both, "michel")
     assert text.index("**On mpnet-base**") < text.index("1.0 points") < text.index("**On minilm-l6**")
     assert text.count("| claim | where |") == 2 and "**On" not in paper_table(both[:1], "michel")

@@ -47,6 +47,14 @@ def test_a_stage_was_beside_others_that_is_longer_than_the_time_alone(tmp_path: 
     assert marks(tmp_path, "total")[0] is None
 
 
+def test_a_run_that_waits_for_another_is_not_beside_it(tmp_path: Path) -> None:
+    run(tmp_path, 0, 0, (0, 2))
+    run(tmp_path, 1, 0, (0, 4), seconds=SECONDS | {"teacher": 120.0})
+    assert marks(tmp_path, "measure latency", "gradients", "teacher") == {0: None, 1: None}
+    run(tmp_path, 1, 0, (0, 4), seconds=SECONDS | {"teacher": 110.0})
+    assert marks(tmp_path, "measure latency")[0] is True
+
+
 def test_other_hardware_and_what_records_say_stand(tmp_path: Path) -> None:
     device = {"type": "cuda", "name": "NVIDIA H200", "threads": 1, "dtype": "float32"}
     run(tmp_path, 0, 0, (0, 2))

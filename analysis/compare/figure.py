@@ -40,6 +40,10 @@ TICKS = {4.0: (1, 1.5, 2, 3, 4), math.inf: (1, 2, 4, 8, 16, 32, 64)}
 """Of speed-ups, by the largest up to which they are used."""
 NEAR = 0.05
 """Letters so close, in shares of a panel, are set apart."""
+LEFT = 0.15
+"""Share of a panel's width in which what stands beside a curve is to its right."""
+ROOM = 0.05
+"""Of a panel's height, beyond what it must show."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,8 @@ def with_fronts(frame: pd.DataFrame, chosen: Sequence[Panel], runs: Comparable) 
 
 
 def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel]) -> Figure:
-    """A panel a cost. The score's axis is of the methods themselves: baselines may leave it below."""
+    """A panel a cost. The score's axis is of the methods themselves and of those that stand by their name: baselines
+    may leave it below."""
     dense = _dense(frame, runs)
     with figure_style():
         figure, all_axes = panel_grid(len(chosen), width=3.35, height=2.35, columns=2)
@@ -155,8 +160,12 @@ def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel]) -> Figu
             itself = [(method, cells) for method, cells in methods if method_look(method)[1]]
             for method, cells in itself:
                 draw_series(axes, cells, panel.cost, method_look(method)[0], bars=True, markersize=4.4, zorder=3)
-            if itself and panel.level is None:
-                axes.set_ylim(axes.get_ylim())  # what the curves of baselines must not stretch
+            if itself and panel.level is None:  # what the curves of baselines must not stretch
+                low, high = axes.get_ylim()
+                entered = [score for method, cells in methods if _is_entered(method) for score in cells["value"]]
+                room = ROOM * (high - low)
+                axes.set_ylim(min([low, *(score - room for score in entered)]),
+                              max([high, *(score + room for score in entered)]))  # fmt: skip
             _scale(axes, rows, panel)
             _draw_baselines(axes, [pair for pair in methods if not method_look(pair[0])[1]], panel.cost)
             if panel.cost == "speedup":
@@ -176,6 +185,11 @@ def key(frame: pd.DataFrame) -> str:
     return " ".join(filter(None, words))
 
 
+def _is_entered(method: str) -> bool:
+    """Is it one of `compress` that stands in the figure by its own name?"""
+    return method.startswith("compress ") and letter_of(method) == method.partition(" ")[2]
+
+
 def _draw_baselines(axes: Axes, baselines: Sequence[tuple[str, pd.DataFrame]], cost: str) -> None:
     """Thin curves in the colours of their methods, each with its letter beside the point that is nearest to the middle
     of the panel's height, or at its lower edge if all of it is below."""
@@ -189,11 +203,12 @@ def _draw_baselines(axes: Axes, baselines: Sequence[tuple[str, pd.DataFrame]], c
         place = rows.iloc[0] if inside.empty else inside.iloc[int(from_middle.argmin())]
         point = (float(place[cost]), max(float(place["value"]), low))
         x, y = axes.transAxes.inverted().transform(axes.transData.transform(point))
-        aside = sum(abs(x - a) < NEAR and abs(y - b) < NEAR for a, b in taken)
+        aside = 3 + 7 * sum(abs(x - a) < NEAR and abs(y - b) < NEAR for a, b in taken)
         taken.append((x, y))
+        side = (-aside, "right") if x > LEFT else (aside, "left")  # not across the axis
         axes.annotate(
-            letter_of(method) + ("" if len(inside) else "\u2193"), point, xytext=(-3 - 7 * aside, 3), fontsize=6.5,
-            textcoords="offset points", ha="right", va="bottom", color=FAMILIES[method.partition(" ")[0]][2].color,
+            letter_of(method) + ("" if len(inside) else "\u2193"), point, xytext=(side[0], 3), fontsize=6.5,
+            textcoords="offset points", ha=side[1], va="bottom", color=FAMILIES[method.partition(" ")[0]][2].color,
         )  # fmt: skip
 
 

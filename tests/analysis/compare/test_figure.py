@@ -22,7 +22,7 @@ from analysis.render import output
 from analysis.render.output import Drawing, Table
 from prunekit.config.method_names import named
 from tests.support.drawings import caption_of, only_csv, without_pdf
-from tests.support.records import cofi, kwon, michel
+from tests.support.records import cofi, kwon, methods, michel
 from tests.support.records.frame import MINILM, write_table
 
 SST2 = [{"role": "evaluation", "name": "sst2", "source": "nyu-mll/glue", "split": "validation", "rows": 872,
@@ -210,3 +210,30 @@ def test_methods_are_called_as_on_the_cards_of_their_models() -> None:
     ]  # fmt: skip
     assert named("fisher").cited == "by Fisher information (Fisher pruning, Kwon et al. 2022)"
     assert [one.cited for one in (named("random"), named("mine"))] == ["at random", "by mine"]
+
+
+@pytest.mark.parametrize(("method", "seen"), [("flap", True), ("random", False)])
+def test_a_method_that_is_no_baseline_is_in_its_panels_however_bad_it_is(
+    method: str, seen: bool, tmp_path: Path
+) -> None:
+    for constraint in (0.3, 0.5, 0.7):
+        kwon.pruning(tmp_path, MINILM, "sst2", constraint=constraint, loss=(1 - constraint) / 20)
+        path = methods.run(tmp_path, MINILM, method, constraint=constraint, loss=0.4) / "result.json"
+        path.write_text(path.read_text().replace("sha256:cd", "sha256:ab"))  # the same rows
+    figure, _ = compare.draw(Group(load([tmp_path], Journal())), Journal())
+    assert isinstance(figure, Drawing) and f"compress {method}" in set(figure.frame["method"])
+    for axes in figure.figure.axes[1:3]:  # of MACs and speed-up
+        assert (axes.get_ylim()[0] < 100 * (0.912 - 0.4) - 0.2) == seen
+        assert [text.get_text() for text in axes.texts] == ["flap" if seen else "r\u2193"]
+
+
+def test_a_name_beside_a_curve_is_not_across_the_axis(tmp_path: Path) -> None:
+    for constraint in (0.3, 0.9):
+        kwon.pruning(tmp_path, MINILM, "sst2", constraint=constraint, loss=(1 - constraint) / 20)
+    path = methods.run(tmp_path, MINILM, "flap", constraint=0.3, loss=0.02) / "result.json"
+    path.write_text(path.read_text().replace("sha256:cd", "sha256:ab"))
+    figure, _ = compare.draw(Group(load([tmp_path], Journal())), Journal())
+    assert isinstance(figure, Drawing)
+    axes: Any = figure.figure.axes[1]
+    [name] = axes.texts
+    assert (name.get_ha(), name.xyann) == ("left", (3, 3))

@@ -10,9 +10,8 @@ from analysis.data.frames import means, run_rows
 from analysis.data.groups import Group, by_condition, by_setting, describe
 from analysis.data.records import Record
 from analysis.data.timings import speedup
-from analysis.render.style import STRUCTURES
+from analysis.render.style import structure_name
 from prunekit.config.choices import SPARSITY_TOLERANCE, UNITS
-from prunekit.config.method_names import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +62,7 @@ def compared(record: Record) -> set[str]:
 def method(record: Record) -> str:
     """What chose the units, and whatever else is not the default, in words."""
     chosen_by = structure(record)
-    words = [STRUCTURES[chosen_by].label if chosen_by in STRUCTURES else named(chosen_by).name]
+    words = [structure_name(chosen_by)]
     if option(record, "variant") == "released":
         words.append("as released")
     words += [
@@ -79,7 +78,7 @@ def by_method(group: Group) -> list[Group]:
     by_name: dict[str, list[Record]] = {}
     for record in group.records:
         by_name.setdefault(method(record), []).append(record)
-    plain = STRUCTURES["learned"].label
+    plain = structure_name("learned")
     return [
         Group(members, ", ".join(words for words in (group.label, "" if name == plain else name) if words))
         for name, members in sorted(by_name.items())

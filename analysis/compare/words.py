@@ -12,7 +12,7 @@ from analysis.data.groups import describe
 from analysis.data.marks.quiet import disturbed_text
 from analysis.kwon.seconds import PARTS
 from analysis.quantization.runs import left
-from analysis.render.style import BLUE, GREEN, ORANGE, PURPLE, STRUCTURES, VERMILLION, Look
+from analysis.render.style import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, Look, structure_name
 from prunekit.config.method_names import named
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def method_look(method: str) -> tuple[Look, bool]:
     verb, _, choice = method.partition(" ")
     itself, words, look = FAMILIES[verb]
     if verb == "prune_cofi":
-        name = STRUCTURES[choice].label if choice in STRUCTURES else named(choice).name
+        name = structure_name(choice)
     elif verb == "compress":
         name = named(choice).name
     else:

@@ -85,6 +85,13 @@ STRUCTURES = {
     "random": Look("random, in CoFi's shape", BLACK, "P", (0, (1, 1.5))),
 }
 """How the units that go are chosen, by configuration field ``structure``."""
+
+
+def structure_name(choice: str) -> str:
+    """In words; of a method that has no look of its own its name."""
+    return STRUCTURES[choice].label if choice in STRUCTURES else named(choice).name
+
+
 ATTENTION = {
     "enc-enc": Look("encoder self-attention", BLUE, "o", "-"),
     "enc-dec": Look("encoder-decoder attention", VERMILLION, "s", "-"),

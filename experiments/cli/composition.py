@@ -114,7 +114,11 @@ def preset_named(name: str) -> Preset:
     return Preset(verb=said.verb, figures=list(said.figures))
 
 
+def files_of(group: str) -> list[str]:
+    """The names that a group of ``conf/`` can be given."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
 def presets_of(verb: str) -> list[str]:
     """The presets that make runs of a verb."""
-    names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
-    return [name for name in names if preset_named(name).verb == verb]
+    return [name for name in files_of("experiment") if preset_named(name).verb == verb]

@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.cli import help, messages
 from experiments.cli.cells import cells_of, shown
-from experiments.cli.composition import CONF, REGISTERED, presets_of, register, typed
+from experiments.cli.composition import CONF, REGISTERED, files_of, presets_of, register, typed
 from experiments.cli.outcome import outcome
 from experiments.cli.sweep import DONE, FAILED, SKIPPED, cell_name, report
 from experiments.cli.sweeper import require_one_process, require_verb, sweep_of, sweeps
@@ -104,7 +104,7 @@ def _require_recipes() -> None:
     for override in HydraConfig.get().overrides.task:
         group, _, names = override.lstrip("+").partition("=")
         for name in names.strip("[]").split(",") if group.startswith("recipe/") else []:
-            known = [path.stem for path in (CONF / group).glob("*.yaml")]
+            known = files_of(group)
             if name.strip("\"' ") not in ("null", *known):
                 raise UserError(f"{group}={name}: there is no such preset, {near(name, known)}")
 
@@ -197,7 +197,7 @@ def choices_of(verb: str, group: str) -> list[str]:
     """The files of a group of ``conf/``; of presets of runs those of the verb, where it has some."""
     if group == "experiment" and (own := presets_of(verb)):
         return own
-    return [path.stem for path in (CONF / group).glob("*.yaml")]
+    return files_of(group)
 
 
 def settings_of(verb: str) -> list[str]:

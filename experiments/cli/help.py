@@ -19,7 +19,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf, open_dict
 
-from experiments.cli.composition import CONF, presets_of
+from experiments.cli.composition import CONF, files_of, presets_of
 from experiments.cli.explained import ExplainedSetting, sections, shown
 
 WIDEST = 100
@@ -86,10 +86,10 @@ def presets(verb: str, schema: type[Any]) -> Iterator[tuple[str, list[str]]]:
     """Groups of ``conf/`` that a command line of the verb chooses from, and what is in them."""
     own_groups = [group for group in ("method", "second") if group in schema.__dataclass_fields__]
     for group in ["model", "task", "scale", *own_groups]:
-        yield group, sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+        yield group, files_of(group)
     if own := presets_of(verb):
         yield "experiment", own
-    yield "hydra/launcher", sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml"))
+    yield "hydra/launcher", files_of("hydra/launcher")
 
 
 def completions(verb: str, line: str) -> list[str]:

@@ -178,6 +178,24 @@ def test_it_is_the_plain_loop(constraint: float, variant: str) -> None:
         torch.testing.assert_close(logits(result.smaller(model), batch), logits(plain.now, batch), rtol=1e-6, atol=1e-8)
 
 
+def searched(problem: Problem) -> Compression:
+    """With the settings of the plain loop."""
+    [result] = list(
+        Kprune(
+            predictive=PREDICTIVE, representational=REPRESENTATIONAL, head_weight=MU, temperature=TEMPERATURE,
+            damping=DAMPING,
+        ).compress(problem)
+    )  # fmt: skip
+    return result
+
+
+def kept_units(result: Compression) -> dict[tuple[int, str], list[int]]:
+    """By layer and sublayer."""
+    masks = {"attention": result.masks.heads["self"], "ffn": result.masks.neurons}
+    return {(layer, sublayer): mask[layer].nonzero().flatten().tolist()
+            for sublayer, mask in masks.items() for layer in range(LAYERS)}  # fmt: skip
+
+
 @pytest.mark.parametrize("all_heads", [False, True])
 def test_a_uniform_shape_keeps_the_share_of_other_methods_and_what_knows_most(all_heads: bool) -> None:
     model = tiny("bert")
@@ -188,15 +206,8 @@ def test_a_uniform_shape_keeps_the_share_of_other_methods_and_what_knows_most(al
     numbers = {"attention": int(share.heads["self"][0].sum()), "ffn": int(share.neurons[0].sum())}
     plain = Plain(model, one_by_one(batches), 0.75, False, numbers=numbers)
     problem = Problem(model, batches, budget, uniform=True, all_heads=all_heads)
-    [result] = list(
-        Kprune(
-            predictive=PREDICTIVE, representational=REPRESENTATIONAL, head_weight=MU, temperature=TEMPERATURE,
-            damping=DAMPING,
-        ).compress(problem)
-    )  # fmt: skip
-    assert {(layer, sublayer): mask[layer].nonzero().flatten().tolist()
-            for sublayer, mask in (("attention", result.masks.heads["self"]), ("ffn", result.masks.neurons))
-            for layer in range(LAYERS)} == plain.kept  # fmt: skip
+    result = searched(problem)
+    assert kept_units(result) == plain.kept
     assert 0 < numbers["ffn"] < NEURONS and (numbers["attention"] == HEADS) == all_heads
     batch = batches[0]
     torch.testing.assert_close(logits(result.smaller(model), batch), logits(plain.now, batch), rtol=1e-6, atol=1e-8)
@@ -327,15 +338,7 @@ def test_scores_are_by_macs_whatever_the_budget() -> None:
     head, neuron = head_weights(HIDDEN, HIDDEN // HEADS), neuron_weights(HIDDEN)
     problem = Problem(model, batches, Budget(0.5, "parameters", LENGTH))
     plain = Plain(model, one_by_one(batches), 0.5, False, cost={"attention": head, "ffn": neuron})
-    [result] = list(
-        Kprune(
-            predictive=PREDICTIVE, representational=REPRESENTATIONAL, head_weight=MU, temperature=TEMPERATURE,
-            damping=DAMPING,
-        ).compress(problem)
-    )  # fmt: skip
-    assert {(layer, sublayer): mask[layer].nonzero().flatten().tolist()
-            for sublayer, mask in (("attention", result.masks.heads["self"]), ("ffn", result.masks.neurons))
-            for layer in range(LAYERS)} == plain.kept  # fmt: skip
+    assert kept_units(searched(problem)) == plain.kept
 
 
 @torch.no_grad()

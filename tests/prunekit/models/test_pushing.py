@@ -63,7 +63,7 @@ def test_what_is_saved_is_what_is_uploaded(server: Hub, small: Any, tmp_path: Pa
     assert set(files) == {"README.md", "config.json", WEIGHTS} and server.private == {"me/small": True}
     assert files[WEIGHTS] == (tmp_path / "small" / WEIGHTS).read_bytes()
     assert bias(files) == [7, 8, 9] != small.classifier.bias.tolist()
-    assert tags(files) == ["structured-pruning", "prunekit", "verdicts"]  # not those of an export, which may be replaced
+    assert tags(files) == ["structured-pruning", "prunekit", "verdicts"]  # no format: no export
     assert server.commits == [("me/small", "Say it", "At length")], "one commit, the card in it"
 
 

@@ -25,9 +25,13 @@ def draw_within(axes: Axes, rows: pd.DataFrame) -> None:
 def ring(axes: Axes, rows: pd.DataFrame, x: str, text: Callable[[float], str], *, side: str) -> None:
     """Ring the marked point of ``rows`` and tell its ``x`` in the lower corner on the ``side`` that curves leave.
 
-    Of a single run that is said: one run is no average.
+    Of a single run that is said: one run is no average. A teacher at chance has no ring: nothing is kept of what it is
+    worth.
     """
-    value = "none"
+    if unpruned_row(rows)["at_chance"]:
+        return
+    pruned = rows[rows["series"] != "unpruned"]
+    value = "none timed alone" if pruned["within_1_point"].any() else "none"
     for row in rows[rows["marked"]].to_dict("records"):
         value = text(row[x]) + (ONE_RUN if row["runs"] == 1 else "")
         axes.plot([row[x]], [row["value"]], "o", markersize=8, markerfacecolor="none", markeredgecolor="#222222")
@@ -39,6 +43,8 @@ def ring(axes: Axes, rows: pd.DataFrame, x: str, text: Callable[[float], str], *
 def ring_text(frame: pd.DataFrame, what: str) -> str:
     """A sentence for the caption: what is ringed, and that it was chosen by what it is reported on."""
     marked = frame[frame["marked"]]
+    if marked.empty:
+        return ""
     single = (marked["runs"] == 1).any()
     mean = "on average over its runs" if (marked["runs"] > 1).any() else ""
     words = f"{mean}{', or in its only run' if mean else 'in its only run'}" if single or not mean else mean

@@ -84,13 +84,15 @@ def fisher_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> 
 
 
 def mark_within(frame: pd.DataFrame, best: str, *, largest: bool) -> pd.DataFrame:
-    """Add ``within_1_point`` (less than one point lost, on average) and ``marked``, the best such row.
+    """Add ``within_1_point`` (less than one point lost, on average) and ``marked``, the best such row that is not
+    ``disturbed``, where the rows were timed.
 
     Arguments:
         frame: rows of one curve with ``change`` in points.
         best: the column whose smallest, or ``largest``, value is best.
     """
     within = frame["change"] > -TOLERANCE + 1e-9
-    inside = frame.loc[within, best]
+    quiet = frame["disturbed"] == 0 if "disturbed" in frame else True
+    inside = frame.loc[within & quiet, best]
     place = (inside.idxmax() if largest else inside.idxmin()) if len(inside) else None
     return frame.assign(within_1_point=within, marked=frame.index == place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +16,10 @@ from analysis.kwon import calibration, comparisons, kept, latency, latency_table
 from analysis.kwon import stages as kwon_stages
 from analysis.kwon.runs import default_runs
 from analysis.render import output
+from analysis.render.output import Drawing
 from tests.support.drawings import caption_of, corner_of, only_csv, without_pdf
 from tests.support.records import kwon
-from tests.support.records.frame import BERT, DEMO, MINILM
+from tests.support.records.frame import BERT, DEMO, MINILM, mark_quiet
 
 FIGURES = [
     "kwon_calibration", "kwon_kept_demo", "kwon_labels", "kwon_latency", "kwon_latency_table", "kwon_macs",
@@ -133,6 +135,24 @@ def test_latency_is_that_of_the_largest_batch_by_budget(tmp_path: Path) -> None:
     assert frame["mac_speedup"][2] == pytest.approx(2.0)
     assert frame["speedup"][frame["marked"]].tolist() == pytest.approx([1.9])
     assert "at batch 32, length 39. AMD EPYC 7B13 (cpu), 2 threads, float32." in caption_of(drawing)
+
+
+def test_no_ring_is_on_a_time_beside_other_work_or_on_a_teacher_at_chance(tmp_path: Path) -> None:
+    fastest = kwon.pruning(tmp_path, MINILM, loss=0.004, speedup=1.9, remaining=0.4, constraint=0.4)
+    mark_quiet(fastest, {"measure latency": 0.5})
+    slower = kwon.pruning(tmp_path, MINILM, loss=0.002, speedup=1.5, remaining=0.5)
+    [drawing] = latency.draw(group(tmp_path), Journal())
+    assert drawing.frame["speedup"][drawing.frame["marked"]].tolist() == pytest.approx([1.5])
+    mark_quiet(slower, {"measure latency": 0.5})
+    [drawing] = latency.draw(group(tmp_path), Journal())
+    assert corner_of(drawing) == "< 1 point: none timed alone" and "Ringed" not in caption_of(drawing)
+    for folder in (fastest, slower):
+        record = json.loads((folder / "result.json").read_text())
+        record["metrics"]["above_trivial"] = False
+        (folder / "result.json").write_text(json.dumps(record))
+    [drawing] = macs.draw(group(tmp_path), Journal())
+    assert isinstance(drawing, Drawing)
+    assert not any("< 1 point" in text.get_text() for axes in drawing.figure.axes for text in axes.texts)
 
 
 def test_times_of_two_machines_never_share_a_figure(tmp_path: Path) -> None:

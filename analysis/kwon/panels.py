@@ -25,13 +25,13 @@ def draw_within(axes: Axes, rows: pd.DataFrame) -> None:
 def ring(axes: Axes, rows: pd.DataFrame, x: str, text: Callable[[float], str], *, side: str) -> None:
     """Ring the marked point of ``rows`` and tell its ``x`` in the lower corner on the ``side`` that curves leave.
 
-    Of a single run that is said: one run is no average. A teacher at chance has no ring: nothing is kept of what it is
-    worth.
+    Of a single run that is said: one run is no average. There is neither of a teacher at chance, as nothing is kept of
+    what it is worth, nor where models lose less than a point and all of them were timed beside other work.
     """
-    if unpruned_row(rows)["at_chance"]:
-        return
     pruned = rows[rows["series"] != "unpruned"]
-    value = "none timed alone" if pruned["within_1_point"].any() else "none"
+    if unpruned_row(rows)["at_chance"] or (pruned["within_1_point"].any() and not pruned["marked"].any()):
+        return
+    value = "none"
     for row in rows[rows["marked"]].to_dict("records"):
         value = text(row[x]) + (ONE_RUN if row["runs"] == 1 else "")
         axes.plot([row[x]], [row["value"]], "o", markersize=8, markerfacecolor="none", markeredgecolor="#222222")

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from analysis.claims.claim import ABOVE, AT_LEAST, BELOW, NOTHING, WITHIN, Claim, Margin, Outcome
 from analysis.data.marks.quiet import UNKNOWN
 from analysis.data.marks.trivial import AT_CHANCE
-from analysis.intervals.estimates import BANDS, Interval
+from analysis.intervals.estimates import BANDS, CONFIDENCE, Interval
 from analysis.intervals.power import MORE, Needed, needed
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 NOT_TESTED = "not tested"
 NOT_JUDGED = f"not judged: {AT_CHANCE}"
 """The verdict of runs whose teachers are no better than the trivial answer."""
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)

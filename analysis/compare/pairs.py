@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.intervals.estimates import over_runs
+from analysis.intervals.estimates import CONFIDENCE, over_runs
 from analysis.intervals.replicates import of_pairs, of_two_samples
 from analysis.intervals.row_errors import ScoreOnRows, difference, row_error
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from analysis.intervals.estimates import Estimate
     from prunekit.evaluation.row_answers import RowAnswers
 
-CONFIDENCE = 0.95
 MCNEMAR, STUDENT, WELCH, ROWS_ALONE = "McNemar", "Student", "Welch", "rows alone"
 """Tests: exact, of one run each, where the metric is a share of right answers; over teachers or runs pair by pair; over
 two samples of runs; over rows, where a method has a single run, which says nothing of another."""

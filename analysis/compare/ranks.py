@@ -97,9 +97,11 @@ def display(fields: Sequence[Contest], frame: pd.DataFrame) -> pd.DataFrame:
             place = contest.task, contest.constraint, one.method
             rows.append({
                 "task": contest.task, "MACs": f"{100 * contest.constraint:g} %", "rank": f"{rank}",
-                "method": label(one.method), "score": f"{100 * one.value:.1f}",
+                "method": named(one.method).name, "score": f"{100 * one.value:.1f}",
                 "less the best": _difference(pairs[*place, first.method]) if one is not first else "",
-                "less the next": f"{_difference(pairs[*place, below.method])}, {label(below.method)}" if below else "",
+                "less the next": (
+                    f"{_difference(pairs[*place, below.method])}, {named(below.method).name}" if below else ""
+                ),
                 "seconds": f"{one.seconds:,.0f}", "memory (GB)": f"{one.memory / 1e9:.1f}",
                 "runs": f"{len(one.records)}",
             })  # fmt: skip
@@ -161,7 +163,7 @@ def gaps_text(frame: pd.DataFrame) -> str:
             if gaps := _gaps(rows, method):
                 budgets = " and ".join(f"{100 * constraint:g} %" for constraint in gaps)
                 none = ", so no difference there" if method == reference else ""
-                words.append(f"No run of {label(method)} on {task} at {budgets}{none}. ")
+                words.append(f"No run of {named(method).name} on {task} at {budgets}{none}. ")
     return "".join(words)
 
 
@@ -187,7 +189,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
         axes.hlines(list(trivial.values()), [place - 0.5 for place in places], [place + 0.5 for place in places],
                     label=ANSWER, color=DARK, linewidth=1.0, linestyle=DASHES, zorder=1.5)  # fmt: skip
     for budget in gaps:
-        axes.text(budgets.index(budget), 0, f"no run of\n{label(reference)}", fontsize=6, color=DARK, ha="center",
+        axes.text(budgets.index(budget), 0, f"no run of\n{named(reference).name}", fontsize=6, color=DARK, ha="center",
                   va="center", rotation=90 if len(budgets) > 3 else 0)  # fmt: skip
     for place in range(1, len(budgets)):
         axes.axvline(place - 0.5, color="#D0D0D0", linewidth=0.6, zorder=1)
@@ -196,7 +198,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     axes.set_xlim(-0.5, len(budgets) - 0.5)
     axes.set_xticks(range(len(budgets)), [f"{100 * budget:g}" for budget in budgets])
     axes.set_xlabel("MACs that may remain (%)")
-    axes.set_ylabel(panel_title(f"{rows['metric'].iloc[0]}, points less {label(reference)}"))
+    axes.set_ylabel(panel_title(f"{rows['metric'].iloc[0]}, points less {named(reference).name}"))
     _scale(axes, [*drawn["low"], *drawn["high"], *trivial.values()])
 
 
@@ -219,11 +221,6 @@ def _scale(axes: Axes, shown: Sequence[float]) -> None:
 def _gaps(rows: pd.DataFrame, method: str) -> list[float]:
     """Budgets of one task to which a method was not run, rising."""
     return sorted(set(rows["constraint"]) - set(rows.loc[rows["method"] == method, "constraint"]))
-
-
-def label(method: str) -> str:
-    """A method in words; its own name where it has none."""
-    return named(method).name
 
 
 def _rows(contest: Contest) -> Iterator[dict[str, Any]]:

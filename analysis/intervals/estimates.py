@@ -31,6 +31,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
+CONFIDENCE = 0.95
+"""Of verdicts, tables and figures, unless several are corrected for."""
 ANSWERS, TESTS, BANDS = "answers", "p-values", "bands"
 """Of models to the same rows, pair by pair; recorded of a paired test; of two scores as if independent: too wide."""
 TEACHERS = "teachers"

@@ -6,9 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.intervals.estimates import Effect, Estimate, Interval, Largest
-
-CONFIDENCE = 0.95
+from analysis.intervals.estimates import CONFIDENCE, Effect, Estimate, Interval, Largest
 
 
 @dataclass(frozen=True)

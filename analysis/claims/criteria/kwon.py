@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
 from analysis.claims.registry import criterion
-from analysis.claims.verdicts import CONFIDENCE
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.timings import add_timings, timings
-from analysis.intervals.estimates import Estimate, fixed
+from analysis.intervals.estimates import CONFIDENCE, Estimate, fixed
 from analysis.intervals.replicates import estimate, positive_mean
 from analysis.intervals.row_errors import difference, stage_score
 from analysis.intervals.selected import LargestOfSelected

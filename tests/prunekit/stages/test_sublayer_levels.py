@@ -6,19 +6,26 @@ import itertools
 
 import pytest
 import torch
+from torch import Tensor
 
-from prunekit.stages.levels.second_order import damped_quadratic, removal
+from prunekit.stages.levels.second_order import Quadratic, damped_quadratic, removal
 from prunekit.stages.levels.sublayer_levels import SublayerLevels, levels_of, sublayer_levels
 from tests.support.second_order import best_weight, quadratic_error, sublayer
 
 
-@pytest.mark.parametrize(("units", "size", "damping"), [(20, 1, 0.01), (20, 1, 0.0), (5, 4, 0.01), (1, 3, 0.01)])
-def test_weights_and_errors_of_every_level(units: int, size: int, damping: float) -> None:
-    inputs, weight = sublayer(units * size, 6, 70)
-    inputs[:, 2] = 0  # never fires
+def quadratic_of(features: int, damping: float) -> tuple[Tensor, Tensor, Tensor, Quadratic]:
+    """Inputs, weights, products and damped problem of a sublayer, one of whose features never fires."""
+    inputs, weight = sublayer(features, 6, 70)
+    inputs[:, 2] = 0
     products = inputs.T @ inputs
     problem = damped_quadratic(products, 70, weight, damping)
     assert problem is not None
+    return inputs, weight, products, problem
+
+
+@pytest.mark.parametrize(("units", "size", "damping"), [(20, 1, 0.01), (20, 1, 0.0), (5, 4, 0.01), (1, 3, 0.01)])
+def test_weights_and_errors_of_every_level(units: int, size: int, damping: float) -> None:
+    inputs, weight, products, problem = quadratic_of(units * size, damping)
     levels = sublayer_levels(problem, products, 70, weight, size)
     assert levels.units == units
     scores = removal(problem, size).scores
@@ -40,11 +47,7 @@ def test_weights_and_errors_of_every_level(units: int, size: int, damping: float
 
 @pytest.mark.parametrize(("units", "size", "damping"), [(20, 1, 0.01), (20, 1, 0.0), (5, 4, 0.01)])
 def test_the_quadratic_is_that_which_the_levels_were_made_of(units: int, size: int, damping: float) -> None:
-    inputs, weight = sublayer(units * size, 6, 70)
-    inputs[:, 2] = 0  # never fires
-    products = inputs.T @ inputs
-    problem = damped_quadratic(products, 70, weight, damping)
-    assert problem is not None
+    _, weight, products, problem = quadratic_of(units * size, damping)
     again = sublayer_levels(problem, products, 70, weight, size).quadratic()
     torch.testing.assert_close(again.hessian, problem.hessian, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(again.weight, problem.weight, rtol=1e-8, atol=1e-10)

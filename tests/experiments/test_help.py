@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from experiments.cli import settings_page
-from experiments.cli.composition import CONF
+from experiments.cli.composition import CONF, register
 from experiments.cli.explained import choices, meanings, method_options, sections
 from experiments.cli.help import completions
 from experiments.prune_heads import PruneHeads
@@ -136,6 +136,7 @@ def test_choices_are_those_of_the_check() -> None:
     ],
 )
 def test_completion_offers_choices(line: str, words: list[str]) -> None:
+    register("prune_heads", PruneHeads)  # as the verb does
     assert completions("prune_heads", line) == words
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.cofi import published
 from analysis.cofi.panels import any_missed, draw_structures, structure_label
-from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, missed_text, structure
+from analysis.cofi.runs import SEEDS, caption, cofi_means, cofi_rows, default_runs, missed_text, structure
 from analysis.data.averages import unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import comparable_latencies, disturbed_text
 from analysis.data.timings import add_timings, shape_text, timed_columns, timings
-from analysis.render.curves import crossed_out, mark_disturbed
+from analysis.render.curves import crossed_out, mark_disturbed, outlined
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels, unpruned_row
@@ -87,7 +87,8 @@ def plot(frame: pd.DataFrame) -> Figure:
 
     key = f"{any_missed(frame)}{crossed_out(frame)}{_published_text(frame, letters)}"
     return draw_panels(
-        frame, "measured speed-up (x)", panel, key, y="change (points)", intervals="Bars", size=(3.6, 2.2)
+        frame, "measured speed-up (x)", panel, key, drawn_anew=SEEDS, y="change (points)", intervals="Bars",
+        size=(3.6, 2.2),
     )
 
 
@@ -127,7 +128,7 @@ def _draw_published(axes: Axes, rows: pd.DataFrame, letters: dict[str, str]) -> 
         left = "without" in str(row.method)  # beside its namesake, often at the same place
         axes.annotate(letters[str(row.method)], (row.speedup, row.value), xytext=(-2.5 if left else 2.5, 0),
                       textcoords="offset points", fontsize=6.5, color="#555555", ha="right" if left else "left",
-                      va="center", zorder=4)  # fmt: skip
+                      va="center", zorder=4, path_effects=outlined())  # fmt: skip
 
 
 def _published_text(frame: pd.DataFrame, letters: dict[str, str]) -> str:

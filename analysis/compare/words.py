@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from analysis.cofi import runs as cofi_runs
 from analysis.compare.seconds import stages_of
+from analysis.data.averages import resampled_text
 from analysis.data.groups import describe
 from analysis.data.marks.quiet import disturbed_text
+from analysis.kwon import runs as kwon_runs
 from analysis.kwon.seconds import PARTS
 from analysis.quantization.runs import left
 from analysis.render.style import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, Look, structure_name
@@ -44,6 +46,11 @@ LETTERS = {
 ORACLE = "prune_heads oracle"
 """It knows the labels that it is evaluated on."""
 IN_8_BITS = {"dynamic": "after training", "trained": "trained as long without (control)"}
+DRAWN_ANEW = {
+    "prune_heads": "draws", "prune_fisher": kwon_runs.DRAWS, "compress": kwon_runs.DRAWS, "prune_cofi": cofi_runs.SEEDS,
+    "quantize": cofi_runs.SEEDS,
+}  # fmt: skip
+"""What differs between the runs of one teacher."""
 TITLES = {
     "prune_heads": "heads", "prune_fisher": named("fisher").name, "compress": "other methods without training",
     "prune_cofi": "CoFi and its baselines", "quantize": "models in 8 bits",
@@ -114,6 +121,16 @@ def caption(
         )
     words.append(describe(runs.records))
     return " ".join(word for word in words if word)
+
+
+def intervals_text(frame: pd.DataFrame) -> str:
+    """A sentence for the caption: what the intervals of the methods are over; empty where none has one."""
+    over: dict[str, list[str]] = {}
+    for verb, rows in frame.groupby(frame["method"].str.partition(" ")[0], sort=False):
+        if words := resampled_text(rows, DRAWN_ANEW.get(str(verb), "draws")):
+            over.setdefault(words, []).append(TITLES[str(verb)])
+    named_too = [f"{words} ({', '.join(titles)})" for words, titles in over.items()]
+    return f"Bars: 95 % interval of the mean over {'; '.join(named_too if len(over) > 1 else over)}." if over else ""
 
 
 def macs_text(lengths: Mapping[str, list[int]]) -> str:

@@ -12,7 +12,7 @@ from analysis.data.averages import unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import comparable_latencies, disturbed_text
-from analysis.data.timings import add_timings, shape_text, timed_columns, timings
+from analysis.data.timings import NO_SPREAD, add_timings, shape_text, timed_columns, timings
 from analysis.render.curves import crossed_out, mark_disturbed, outlined
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
@@ -41,7 +41,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 def words(frame: pd.DataFrame, groups: list[Group], device: str) -> str:
     records = comparable_latencies([record for group in groups for record in group.records])
     starred = missed_text(frame, "Starred", structure_label)
-    measured = f"Changes are against the teacher. Measured over it in PyTorch at {shape_text(frame)}, on {device}."
+    measured = f"Changes are against the teacher. Measured over it in PyTorch at {shape_text(frame)}, on {device}. "
+    measured += NO_SPREAD.rstrip()
     marks = disturbed_text(records, "Crossed out")
     return f"{starred}{_left_out_text(frame)}{measured} {marks}{caption(groups)}"
 

@@ -11,6 +11,7 @@ from analysis.compare.seconds import stages_of
 from analysis.data.averages import resampled_text
 from analysis.data.groups import describe
 from analysis.data.marks.quiet import disturbed_text
+from analysis.data.timings import NO_SPREAD
 from analysis.kwon import runs as kwon_runs
 from analysis.kwon.seconds import PARTS
 from analysis.quantization.runs import left
@@ -149,7 +150,8 @@ def _speed_text(runs: Comparable, timed: Timed) -> str:
     left_out = f" Not timed there, so not in that panel: {', '.join(absent)}." if absent else ""
     runs_beside = f"{timed.disturbed} run{'s' * (timed.disturbed > 1)}"
     crossed = f" Crossed out: timed beside other work ({runs_beside})." if timed.disturbed else ""
-    return f"Speed-up in PyTorch: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{left_out}{crossed}"
+    more = f"{left_out}{crossed} {NO_SPREAD}".rstrip()
+    return f"Speed-up in PyTorch: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{more}"
 
 
 def _in_8_bits_text(runs: Comparable) -> str:

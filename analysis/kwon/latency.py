@@ -9,7 +9,7 @@ from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import comparable_latencies, disturbed_text
-from analysis.data.timings import add_timings, shape_text, timed_columns, timings
+from analysis.data.timings import NO_SPREAD, add_timings, shape_text, timed_columns, timings
 from analysis.kwon.panels import draw_within, ring, ring_text
 from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows, mark_within, option
 from analysis.render.curves import crossed_out, draw_series, mark_disturbed
@@ -32,7 +32,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         if frame is None:
             return None
         records = comparable_latencies([record for one in groups for record in one.records])
-        measured = f"Over the dense model in PyTorch at {shape_text(frame)}. {device}."
+        measured = f"Over the dense model in PyTorch at {shape_text(frame)}. {NO_SPREAD}{device}."
         beside = f"{measured} {disturbed_text(records, 'Crossed out')}{caption(groups)}"
         return Drawing(name, plot(frame), frame, beside)
 

@@ -140,10 +140,12 @@ def _inches(axes: Axes) -> tuple[float, float]:
 
 def _drawn(axes: Axes) -> Iterator[tuple[float, float]]:
     """Points along all curves, bands and bars, in shares of the panel."""
+    import numpy as np
+
     curves = [(line.get_path(), line.get_transform()) for line in axes.lines]
     curves += [(path, group.get_transform()) for group in axes.collections for path in group.get_paths()]
     for path, transform in curves:
-        if len(path.vertices) and transform == axes.transData:  # else a line across the panel
+        if np.size(path.vertices) and transform == axes.transData:  # else a line across the panel
             points = path.interpolated(BETWEEN).vertices
             for x, y in axes.transAxes.inverted().transform(axes.transData.transform(points)):
                 yield float(x), float(y)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -134,10 +135,12 @@ def test_latency_is_that_of_the_largest_batch_by_budget(tmp_path: Path) -> None:
     assert frame["batch_size"].dropna().tolist() == [32, 32, 32]
     assert frame["mac_speedup"][1] == pytest.approx(2.0)
     assert frame["speedup"][frame["marked"]].tolist() == pytest.approx([1.8, 1.9])
+    assert isinstance(drawing, Drawing)
     macs_, latency_ = drawing.figure.axes
     assert [axes.get_title() for axes in (macs_, latency_)] == ["mnli, budget of MACs", "mnli, budget of latency"]
-    thin = [[line.get_xdata() for line in axes.lines if line.get_linewidth() == 0.6] for axes in (macs_, latency_)]
-    assert [[x for curve in curves for x in curve] for curves in thin] == [[1.9], [1.8, 4.0]]
+    thin = [[line for line in axes.lines if line.get_linewidth() == 0.6] for axes in (macs_, latency_)]
+    places = [np.concatenate([np.asarray(line.get_xdata(), float) for line in lines]).tolist() for lines in thin]
+    assert places == [pytest.approx([1.9]), pytest.approx([1.8, 4.0])]
     assert drawing.key.startswith("Hollow: a single run. Thin: the other budget. Ringed")
     assert "at batch 32, length 39. AMD EPYC 7B13 (cpu), 2 threads, float32." in caption_of(drawing)
 

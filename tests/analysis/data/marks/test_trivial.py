@@ -123,7 +123,9 @@ def test_what_is_below_is_told_at_the_lower_edge(curve: list[float], corner: str
     before = axes.get_ylim()[0]
     draw_trivial(axes, {"trivial": 50.9, "metric": "accuracy"})
     figure.draw_without_rendering()
-    note = axes.get_legend().get_window_extent().transformed(axes.transAxes.inverted())
+    legend = axes.get_legend()
+    assert legend is not None
+    note = legend.get_window_extent().transformed(axes.transAxes.inverted())
     assert (note.x0 < 0.1, note.x1 > 0.9) == (corner == "left", corner == "right") and note.y1 < 0.25
     assert (axes.get_ylim()[0] < before) == grows
     points = axes.transAxes.inverted().transform(axes.transData.transform([(30, curve[0]), (90, curve[2])]))

@@ -10,7 +10,7 @@ from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import beside
-from analysis.data.timings import timings
+from analysis.data.timings import NO_SPREAD, timings
 from analysis.render.output import Item, Table, file_name
 from analysis.render.style import STRUCTURES
 
@@ -33,7 +33,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             frame=frame,
             display=display(frame),
             caption="Gone: of the prunable parameters, without embeddings. Speed-ups are measured over the teacher at "
-            "the smallest and the largest batch timed. Scores: mean ± standard deviation (no interval) over runs; "
+            f"the smallest and the largest batch timed. {NO_SPREAD}"
+            "Scores: mean ± standard deviation (no interval) over runs; "
             f"change: points against the teacher. {starred}{device}. {caption(groups)}",
         ))  # fmt: skip
     return items

@@ -25,6 +25,9 @@ DEFAULTS: dict[str, Any] = {
     "prediction_weight": 0.5,
 }
 
+SEEDS = "training seeds"
+"""What differs between runs of one teacher: a seed is of the student's training, data order and gates."""
+
 
 def option(record: Record, name: str) -> Any:
     """A setting of a run; the default where its record leaves it open."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.cofi.panels import any_missed, draw_structures, structure_label
-from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, missed_text, structure
+from analysis.cofi.runs import SEEDS, caption, cofi_means, cofi_rows, default_runs, missed_text, structure
 from analysis.data.averages import unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
@@ -55,7 +55,7 @@ def plot(frame: pd.DataFrame) -> Figure:
 
     least = frame.loc[frame["series"] != "unpruned", "counted"].min()
     key = f"{any_missed(frame)}Embeddings are not prunable and not counted. Baselines are set apart sideways."
-    return draw_panels(frame, "parameters gone (%)", panel, key, intervals="Bars", size=(2.25, 1.95))
+    return draw_panels(frame, "parameters gone (%)", panel, key, drawn_anew=SEEDS, intervals="Bars", size=(2.25, 1.95))
 
 
 def _set_apart(rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.cofi import published
 from analysis.cofi.panels import any_missed, draw_structures, structure_label
-from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, missed_text, structure
+from analysis.cofi.runs import SEEDS, caption, cofi_means, cofi_rows, default_runs, missed_text, structure
 from analysis.data.averages import unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import comparable_latencies, disturbed_text
-from analysis.data.timings import add_timings, shape_text, timed_columns, timings
-from analysis.render.curves import crossed_out, mark_disturbed
+from analysis.data.timings import NO_SPREAD, add_timings, shape_text, timed_columns, timings
+from analysis.render.curves import crossed_out, mark_disturbed, outlined
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels, unpruned_row
@@ -41,7 +41,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 def words(frame: pd.DataFrame, groups: list[Group], device: str) -> str:
     records = comparable_latencies([record for group in groups for record in group.records])
     starred = missed_text(frame, "Starred", structure_label)
-    measured = f"Changes are against the teacher. Measured over it in PyTorch at {shape_text(frame)}, on {device}."
+    measured = f"Changes are against the teacher. Measured over it in PyTorch at {shape_text(frame)}, on {device}. "
+    measured += NO_SPREAD.rstrip()
     marks = disturbed_text(records, "Crossed out")
     return f"{starred}{_left_out_text(frame)}{measured} {marks}{caption(groups)}"
 
@@ -87,7 +88,8 @@ def plot(frame: pd.DataFrame) -> Figure:
 
     key = f"{any_missed(frame)}{crossed_out(frame)}{_published_text(frame, letters)}"
     return draw_panels(
-        frame, "measured speed-up (x)", panel, key, y="change (points)", intervals="Bars", size=(3.6, 2.2)
+        frame, "measured speed-up (x)", panel, key, drawn_anew=SEEDS, y="change (points)", intervals="Bars",
+        size=(3.6, 2.2),
     )
 
 
@@ -127,7 +129,7 @@ def _draw_published(axes: Axes, rows: pd.DataFrame, letters: dict[str, str]) -> 
         left = "without" in str(row.method)  # beside its namesake, often at the same place
         axes.annotate(letters[str(row.method)], (row.speedup, row.value), xytext=(-2.5 if left else 2.5, 0),
                       textcoords="offset points", fontsize=6.5, color="#555555", ha="right" if left else "left",
-                      va="center", zorder=4)  # fmt: skip
+                      va="center", zorder=4, path_effects=outlined())  # fmt: skip
 
 
 def _published_text(frame: pd.DataFrame, letters: dict[str, str]) -> str:

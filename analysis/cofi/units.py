@@ -12,6 +12,7 @@ from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import beside
+from analysis.data.timings import NO_SPREAD
 from analysis.render.output import Item, Table, file_name
 from prunekit.config.choices import UNITS
 
@@ -43,7 +44,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             display=display(frame),
             caption=f"Gone: of the prunable parameters. Scores: mean ± standard deviation (no interval) over runs; "
             "against all: in points, with the same teacher and seed. Speed-ups are measured at the largest batch. "
-            f"Published: BERT-base, in points against all units. {starred}{device}. {caption(groups)}",
+            f"{NO_SPREAD}Published: BERT-base, in points against all units. {starred}{device}. {caption(groups)}",
         ))  # fmt: skip
     return items
 

@@ -11,7 +11,17 @@ from analysis.compare.front import draw_front, on_front
 from analysis.compare.runs import EIGHT_BITS, Comparable, comparable, lengths, run_points
 from analysis.compare.table import LEVELS, best_within, table
 from analysis.compare.timed import add_times
-from analysis.compare.words import FAMILIES, ORACLE, caption, letter_of, letters_text, macs_text, method_look, rank
+from analysis.compare.words import (
+    FAMILIES,
+    ORACLE,
+    caption,
+    intervals_text,
+    letter_of,
+    letters_text,
+    macs_text,
+    method_look,
+    rank,
+)
 from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group, by_setting
@@ -25,6 +35,7 @@ from analysis.render.curves import (
     draw_trivial,
     draw_unpruned,
     mark_disturbed,
+    outlined,
 )
 from analysis.render.output import Drawing, Item, file_name
 from analysis.render.panels import MACS_LEFT
@@ -180,8 +191,8 @@ def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel]) -> Figu
 
 def key(frame: pd.DataFrame) -> str:
     """The caption: how to read it."""
-    words = ["Bars: 95 % interval of the mean." if frame["low"].notna().any() else ""]
-    words += [SINGLE if any_single(frame) else "", letters_text(frame["method"].unique()), crossed_out(frame).strip()]
+    words = [intervals_text(frame), SINGLE if any_single(frame) else "", letters_text(frame["method"].unique())]
+    words.append(crossed_out(frame).strip())
     return " ".join(filter(None, words))
 
 
@@ -209,6 +220,7 @@ def _draw_baselines(axes: Axes, baselines: Sequence[tuple[str, pd.DataFrame]], c
         axes.annotate(
             letter_of(method) + ("" if len(inside) else "\u2193"), point, xytext=(side[0], 3), fontsize=6.5,
             textcoords="offset points", ha=side[1], va="bottom", color=FAMILIES[method.partition(" ")[0]][2].color,
+            path_effects=outlined(),
         )  # fmt: skip
 
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from analysis.cofi import runs as cofi_runs
 from analysis.compare.seconds import stages_of
+from analysis.data.averages import resampled_text
 from analysis.data.groups import describe
 from analysis.data.marks.quiet import disturbed_text
+from analysis.data.timings import NO_SPREAD
+from analysis.kwon import runs as kwon_runs
 from analysis.kwon.seconds import PARTS
 from analysis.quantization.runs import left
 from analysis.render.style import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, Look, structure_name
@@ -44,6 +47,11 @@ LETTERS = {
 ORACLE = "prune_heads oracle"
 """It knows the labels that it is evaluated on."""
 IN_8_BITS = {"dynamic": "after training", "trained": "trained as long without (control)"}
+DRAWN_ANEW = {
+    "prune_heads": "draws", "prune_fisher": kwon_runs.DRAWS, "compress": kwon_runs.DRAWS, "prune_cofi": cofi_runs.SEEDS,
+    "quantize": cofi_runs.SEEDS,
+}  # fmt: skip
+"""What differs between the runs of one teacher."""
 TITLES = {
     "prune_heads": "heads", "prune_fisher": named("fisher").name, "compress": "other methods without training",
     "prune_cofi": "CoFi and its baselines", "quantize": "models in 8 bits",
@@ -116,6 +124,16 @@ def caption(
     return " ".join(word for word in words if word)
 
 
+def intervals_text(frame: pd.DataFrame) -> str:
+    """A sentence for the caption: what the intervals of the methods are over; empty where none has one."""
+    over: dict[str, list[str]] = {}
+    for verb, rows in frame.groupby(frame["method"].str.partition(" ")[0], sort=False):
+        if words := resampled_text(rows, DRAWN_ANEW.get(str(verb), "draws")):
+            over.setdefault(words, []).append(TITLES[str(verb)])
+    named_too = [f"{words} ({', '.join(titles)})" for words, titles in over.items()]
+    return f"Bars: 95 % interval of the mean over {'; '.join(named_too if len(over) > 1 else over)}." if over else ""
+
+
 def macs_text(lengths: Mapping[str, list[int]]) -> str:
     """At which length MACs are counted, and what that means where methods differ in it."""
     return f"MACs: shares at length {_by_verb(lengths)}{_unlike(lengths, 'shares')}."
@@ -132,7 +150,8 @@ def _speed_text(runs: Comparable, timed: Timed) -> str:
     left_out = f" Not timed there, so not in that panel: {', '.join(absent)}." if absent else ""
     runs_beside = f"{timed.disturbed} run{'s' * (timed.disturbed > 1)}"
     crossed = f" Crossed out: timed beside other work ({runs_beside})." if timed.disturbed else ""
-    return f"Speed-up in PyTorch: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{left_out}{crossed}"
+    more = f"{left_out}{crossed} {NO_SPREAD}".rstrip()
+    return f"Speed-up in PyTorch: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{more}"
 
 
 def _in_8_bits_text(runs: Comparable) -> str:

@@ -30,6 +30,22 @@ def average(rows: pd.DataFrame, column: str = "value") -> dict[str, Any]:
     }
 
 
+def resampled_text(rows: pd.DataFrame, drawn_anew: str) -> str:
+    """What the intervals of ``rows`` (of :func:`average`) are over, for captions; empty where no row has one.
+
+    Arguments:
+        drawn_anew: what differs between the runs of one teacher: ``calibration draws``.
+
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"teachers": [1, 3, 5], "low": [0.5, 0.5, float("nan")]})
+    >>> resampled_text(rows, "calibration draws"), resampled_text(rows[:1], "calibration draws")
+    ('teachers or calibration draws', 'calibration draws')
+    """
+    teachers = rows.loc[rows["low"].notna(), "teachers"]
+    words = ["teachers"] if (teachers > 1).any() else []
+    return " or ".join([*words, drawn_anew] if (teachers == 1).any() else words)
+
+
 def mean_interval(values: list[float]) -> tuple[float, float]:
     """Student's 95 % interval of the mean; NaN below three values, where it would say nothing."""
     import numpy as np

@@ -9,8 +9,8 @@ from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import beside
-from analysis.data.timings import speedup
-from analysis.kwon.runs import caption, default_runs, fisher_rows, option
+from analysis.data.timings import NO_SPREAD, speedup
+from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows, option
 from analysis.render.machines import each_machine
 from analysis.render.output import Item, Table
 
@@ -33,14 +33,15 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 
     def make(name: str, groups: list[Group], device: str) -> Item:
         frame = budgets(groups)
+        over = f"teachers and {DRAWS}" if (frame["teachers"] > 1).any() else DRAWS
         return Table(
             name=name,
             title="Requested and achieved: per cent that remain of the unpruned model",
             frame=frame,
             display=display(frame),
             caption="MACs and parameters are counted on the saved model, parameters with embeddings; latency is the "
-            f"whole model's at the largest batch timed, by table that of its layers. Means over as many runs "
-            f"as the column says. {device}. {caption(groups)}",
+            f"whole model's at the largest batch timed, by table that of its layers. {NO_SPREAD}Means over {over}, as "
+            f"many as the column of runs says. {device}. {caption(groups)}",
         )
 
     return each_machine("kwon_budgets", default_runs(group.records, free=["budget"]), make)

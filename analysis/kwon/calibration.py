@@ -9,7 +9,7 @@ from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.kwon.runs import caption, default_runs, fisher_rows
+from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows
 from analysis.render.curves import draw_series
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels
@@ -62,7 +62,8 @@ def plot(frame: pd.DataFrame) -> Figure:
         axes.minorticks_off()
 
     intervals = "Bars" if len(constraints) > 1 else "Bands"
-    return draw_panels(frame, "calibration examples", panel, "Every seed draws its own examples.", intervals=intervals)
+    key = "Every draw has examples of its own."
+    return draw_panels(frame, "calibration examples", panel, key, drawn_anew=DRAWS, intervals=intervals)
 
 
 def _swept(group: Group) -> Group | None:

@@ -10,7 +10,7 @@ from analysis.data.frames import means
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal
 from analysis.data.records import Record
-from analysis.kwon.runs import caption, default_runs, fisher_rows, option, stages_run
+from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows, option, stages_run
 from analysis.kwon.stages import at_stage, stage_values
 from analysis.render.curves import draw_series, runs_text
 from analysis.render.output import Drawing, Item
@@ -116,4 +116,4 @@ def plot(frame: pd.DataFrame, field: str) -> Figure:
                 label = f"{look.label}{runs_text(of_all)}"
                 draw_series(axes, curve, "remaining_percent", look, label=label, bars=repeated)
 
-    return draw_panels(frame, MACS_LEFT, panel, intervals="Bars" if repeated else "Bands")
+    return draw_panels(frame, MACS_LEFT, panel, drawn_anew=DRAWS, intervals="Bars" if repeated else "Bands")

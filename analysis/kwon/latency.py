@@ -9,9 +9,9 @@ from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import comparable_latencies, disturbed_text
-from analysis.data.timings import add_timings, shape_text, timed_columns, timings
+from analysis.data.timings import NO_SPREAD, add_timings, shape_text, timed_columns, timings
 from analysis.kwon.panels import draw_within, ring, ring_text
-from analysis.kwon.runs import caption, default_runs, fisher_rows, mark_within, option
+from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows, mark_within, option
 from analysis.render.curves import crossed_out, draw_series, mark_disturbed
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
@@ -32,7 +32,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         if frame is None:
             return None
         records = comparable_latencies([record for one in groups for record in one.records])
-        measured = f"Over the dense model in PyTorch at {shape_text(frame)}. {device}."
+        measured = f"Over the dense model in PyTorch at {shape_text(frame)}. {NO_SPREAD}{device}."
         beside = f"{measured} {disturbed_text(records, 'Crossed out')}{caption(groups)}"
         return Drawing(name, plot(frame), frame, beside)
 
@@ -42,8 +42,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
     """A row a task, budget and constraint: the metric in per cent, and the speed-up at the largest batch timed.
 
-    ``mac_speedup`` is what the MACs promise. ``marked`` is the fastest row of a task that loses less than one
-    point.
+    ``mac_speedup`` is what the MACs promise. A task with both budgets has a panel for each. ``marked`` is the fastest
+    row of a panel that loses less than one point.
     """
     import pandas as pd
 
@@ -57,26 +57,38 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
         rows = add_timings(rows, times)
         also = ["remaining_percent", "change", *timed_columns(rows)]
         averaged = means(rows, ["panel", "task", "series", "constraint"], also)
-        parts.append(mark_within(averaged, "speedup", largest=True))
-        dense = {"panel": group.title, "task": group.records[0].task, "metric": averaged["metric"].iloc[0]}
-        dense |= {"series": "unpruned", "speedup": 1.0, "change": 0.0}
-        parts.append(pd.DataFrame([dense | unpruned(timed)]).assign(within_1_point=True, marked=False))
+        dense = {"task": group.records[0].task, "metric": averaged["metric"].iloc[0], "series": "unpruned"}
+        whole = pd.DataFrame([dense | {"speedup": 1.0, "change": 0.0} | unpruned(timed)])
+        budgets = [look for look in BUDGETS if look in set(averaged["series"])]
+        for budget in budgets:
+            own = mark_within(averaged[averaged["series"] == budget], "speedup", largest=True)
+            title = f"{group.title}, {BUDGETS[budget].label}" if len(budgets) > 1 else group.title
+            both = pd.concat([own, whole.assign(within_1_point=True, marked=False)], ignore_index=True)
+            parts.append(both.assign(panel=title, condition=group.title))
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def plot(frame: pd.DataFrame) -> Figure:
+    """A panel a task and budget, with the other budget's curve of the same task as a thin line."""
+
+    def others(rows: pd.DataFrame) -> pd.DataFrame:
+        same = frame["condition"] == rows["condition"].iloc[0]
+        return frame[same & (frame["panel"] != rows["panel"].iloc[0])]
+
     def panel(axes: Axes, rows: pd.DataFrame) -> None:
         draw_within(axes, rows)
         for series, look in BUDGETS.items():
-            curve = rows[rows["series"] == series]
+            curve, beside = (some[some["series"] == series].sort_values("speedup") for some in (rows, others(rows)))
             if len(curve):
-                draw_series(axes, curve.sort_values("speedup"), "speedup", look)
+                draw_series(axes, curve, "speedup", look)
+            axes.plot(beside["speedup"], beside["value"], color=look.color, linestyle=look.line, linewidth=0.6)
         mark_disturbed(axes, rows, "speedup")
         axes.set_xlim(left=min(0.95, rows["speedup"].min() - 0.05))
         ring(axes, rows, "speedup", "{:.2f} x".format, side="left")
 
-    key = f"{crossed_out(frame)}{ring_text(frame, 'the fastest model')}"
-    return draw_panels(frame, "measured speed-up (x)", panel, key)
+    thin = "" if (frame["panel"] == frame["condition"]).all() else "Thin: the other budget. "
+    key = f"{thin}{crossed_out(frame)}{ring_text(frame, 'the fastest model')}"
+    return draw_panels(frame, "measured speed-up (x)", panel, key, drawn_anew=DRAWS)
 
 
 def _budget(record: Any) -> str:

@@ -9,7 +9,7 @@ from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.kwon.panels import draw_within, ring, ring_text
-from analysis.kwon.runs import caption, default_runs, fisher_rows, mark_within
+from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows, mark_within
 from analysis.render.curves import draw_series
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import MACS_LEFT, draw_panels
@@ -57,7 +57,8 @@ def plot(frame: pd.DataFrame) -> Figure:
         draw_series(axes, rows[rows["series"] == "pruned"], "remaining_percent", PRUNED)
         ring(axes, rows, "remaining_percent", "{:.0f} %".format, side="right")
 
-    return draw_panels(frame, MACS_LEFT, panel, ring_text(frame, "the model of fewest MACs"))
+    key = ring_text(frame, "the model of fewest MACs")
+    return draw_panels(frame, MACS_LEFT, panel, key, drawn_anew=DRAWS)
 
 
 def _tell_uneven(groups: list[Group], journal: Journal) -> None:

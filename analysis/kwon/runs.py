@@ -21,6 +21,8 @@ DEFAULTS = {
     "target": "dense",
     "on_failure": "skip",
 }
+DRAWS = "calibration draws"
+"""What differs between runs of one teacher: nothing is trained, a seed draws the examples (and random units)."""
 TOLERANCE = 1.0
 """Points below the unpruned metric that the paper's headline allows."""
 

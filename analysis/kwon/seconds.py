@@ -113,7 +113,7 @@ def plot(frame: pd.DataFrame) -> Figure:
         add_legend(figure, [axes])
         small = [f"{PARTS[part][0]} (at most {frame[part].max():.2g} s)" for part in unseen(frame)]
         words = f" Too short to be seen: {', '.join(small)}." if small else ""
-        add_caption(figure, f"Without loading and evaluation, over all budgets and seeds.{words}")
+        add_caption(figure, f"Without loading and evaluation, over all budgets and calibration draws.{words}")
     return figure
 
 

@@ -9,7 +9,7 @@ from analysis.data.columns import columns
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
-from analysis.kwon.runs import caption, default_runs, fisher_rows
+from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows
 from analysis.render.curves import draw_series
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import MACS_LEFT, draw_panels
@@ -81,4 +81,4 @@ def plot(frame: pd.DataFrame) -> Figure:
                             "remaining_percent", look, bars=True)  # fmt: skip
 
     key = "Each stage builds on the one before; points of one budget are set apart sideways."
-    return draw_panels(frame, MACS_LEFT, panel, key, intervals="Bars")
+    return draw_panels(frame, MACS_LEFT, panel, key, drawn_anew=DRAWS, intervals="Bars")

@@ -200,7 +200,10 @@ def draw_runs(axes: Axes, each: pd.DataFrame, look: Look) -> None:
 
 def explain_runs(frame: pd.DataFrame) -> str:
     """For the caption: what thin lines and hollow markers are."""
-    words = ["Thin: every run; thick: their mean."] if (frame["source"] == RUN).any() else []
+    each = frame[frame["source"] == RUN]
+    teachers = each["teacher"].nunique() if len(each) else 0
+    words = ["Thin: every draw, for one teacher; thick: their mean."] if teachers == 1 else []
+    words = [f"Thin: every run, of {teachers} teachers; thick: the mean over teachers."] if teachers > 1 else words
     drawn = frame[(frame["source"] == "measured") & (frame["series"] != "unpruned")]
     return " ".join([*words, *([SINGLE] if any_single(drawn) else [])])
 
@@ -217,7 +220,7 @@ def _layout(figure: Figure, small: int) -> tuple[Axes, list[Axes]]:
     large = figure.add_subplot(grid[:, 0])
     panels = [figure.add_subplot(grid[n // across, 1 + n % across], sharex=large, sharey=large) for n in range(small)]
     for number, panel in enumerate(panels):
-        panel.tick_params(labelsize=6, labelleft=False, labelbottom=number + across >= small)
+        panel.tick_params(labelsize=6, labelleft=number % across == 0, labelbottom=number + across >= small)
     return large, panels
 
 

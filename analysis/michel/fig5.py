@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from analysis.data.averages import average
+from analysis.data.averages import average, resampled_text
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.joined import join_tables
@@ -168,7 +168,8 @@ def plot(frame: pd.DataFrame) -> Figure:
         below.set_xlabel("epoch")
         add_legend(figure, [left, above])
         words = ["Each model is pruned as it was after the epoch, in the order of its own scores."]
-        words += ["Bands: 95 % interval of the mean."] if ours["low"].notna().any() else []
+        over = resampled_text(ours, "draws")
+        words += [f"Bands: 95 % interval of the mean over {over}."] if over else []
         words += [SINGLE if any_single(ours) else "", left_out_text(frame)]
         add_caption(figure, " ".join(filter(None, words)))
     return figure

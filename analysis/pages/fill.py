@@ -4,7 +4,8 @@ What a template can use:
 
 - ``runs(VERB, task=..., ...)``: runs by their settings (:mod:`analysis.pages.selection`), and of these
   ``["value"].mean``, ``.only``, ``.interval`` and so on;
-- filters that write numbers: ``percent``, ``points``, ``signed``, ``fixed``, ``thousands``, ``minutes``, ``hours``;
+- filters that write numbers: ``percent``, ``points``, ``signed``, ``fixed``, ``thousands``, ``minutes``, ``hours``,
+  ``gigabytes``, ``in_words``;
 - ``meaning``: what a verdict means;
 - ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS, REMARK], ...])``: tables of claims, remarks may be left out;
   ``tested(PAPER)``: whether a run tests one of them;

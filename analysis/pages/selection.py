@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analysis.data.averages import mean_interval
 from analysis.data.marks.quiet import quiet_words
 from analysis.data.marks.trivial import trivial_score
 from analysis.data.records import Record
+from analysis.pages.table_rows import TableRows
+from analysis.pages.words import in_words, listed
 from prunekit.runs.schema.seconds import own_seconds
 from prunekit.support.errors import UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Key = tuple[object, ...]
 PLACES = ("metrics", "sparsity", "seconds", "config")
 """Parts of a record in which a number is named with its place (``seconds.train``); without one it is a metric.
-``seconds.own`` is all of a run but what was made ahead of it, as its teacher."""
+``seconds.own`` is all of a run but what was made ahead of it, as its teacher; ``peak_memory`` is in bytes."""
 
 
 @dataclass(frozen=True)
@@ -178,19 +178,38 @@ class Runs:
         """The different values that a setting has in them, rising."""
         return sorted({_hashable(setting(record, name)) for record in self.records}, key=str)
 
+    def machine(self) -> str:
+        """Where they ran: ``one thread of an AMD EPYC``, ``an NVIDIA H200``; where most of them did comes first."""
+        places = Counter((record.provenance.hardware, record.provenance.threads) for record in self.records)
+        words = []
+        for (name, threads), _ in sorted(places.items(), key=lambda item: (-item[1], item[0])):
+            hardware, _, kind = name.rpartition(" (")
+            cores = "" if kind != "cpu)" else f"{in_words(threads)} thread{'s' * (threads > 1)} of "
+            words.append(f"{cores}an {hardware}")
+        return listed(list(dict.fromkeys(words)))
+
+    def fingerprint(self, role: str) -> str:
+        """Of the rows in a role, which all of them share: equal ones are equal rows."""
+        return str(self._data(role, "fingerprint"))
+
     def rows(self, role: str) -> int:
         """Rows of the data in a role (``train``, ``evaluation``, ...) that all of them share."""
-        return self._data(role, "rows")
+        return int(self._data(role, "rows"))
 
     def rows_available(self, role: str) -> int:
         """How many there would have been."""
-        return self._data(role, "rows_available")
+        return int(self._data(role, "rows_available"))
 
     def table(self, name: str, settings: Mapping[str, Any] | None = None, /, **more: Any) -> TableRows:
         """Rows of a table of a single run (``tables/NAME.csv``) that have these values."""
         if len(self.records) != 1:
             raise UserError(f"{self.what}: {len(self.records)} runs where the table of one is meant")
         return TableRows(self.records[0].table(name, {}), f"{self.what}, {name}").where(settings, **more)
+
+    def rounds(self, comparison: str) -> TableRows:
+        """Of benchmarks: the rounds of a comparison, of all runs."""
+        frames = [run.table("repeats", comparison=comparison).frame for run in self]
+        return TableRows.joined(frames, f"{self.what}, {comparison}")
 
     def cells(self, name: str, column: str, settings: Mapping[str, Any] | None = None, /, **more: Any) -> Numbers:
         """The cell of each run's table in the one row that has these values."""
@@ -202,11 +221,11 @@ class Runs:
         values = {_key(run.records[0]): run.table(name, settings, **more).column(column) for run in self}
         return Numbers({key: sum(c) / len(c) for key, c in values.items()}, f"{self.what}: {name}, mean {column}")
 
-    def _data(self, role: str, field: str) -> int:
-        rows = {getattr(item, field) for record in self.records for item in record.data if item.role == role}
-        if len(rows) != 1:
-            raise UserError(f"{self.what}: {role} data with {len(rows)} different numbers of rows")
-        return int(rows.pop())
+    def _data(self, role: str, field: str) -> Any:
+        values = {getattr(item, field) for record in self.records for item in record.data if item.role == role}
+        if len(values) != 1:
+            raise UserError(f"{self.what}: {role} data with {len(values)} different {field}")
+        return values.pop()
 
     def _look_up(self, record: Record, name: str) -> Any:
         place, _, rest = name.partition(".")
@@ -214,6 +233,8 @@ class Runs:
             value = setting(record, rest)
         elif name == "seconds.own":
             value = own_seconds(record.seconds)
+        elif name == "peak_memory":
+            value = record.peak_memory_bytes or None
         elif place in PLACES and rest:
             value = getattr(record, place).get(rest)
         elif name == "trivial":  # a number: of one metric, whatever the record has
@@ -223,45 +244,6 @@ class Runs:
         if value is None:
             raise UserError(f"{self.what}: {record.verb}/{record.run_id} has no {name}")
         return value
-
-
-class TableRows:
-    """Rows of a table; ``table["value"]`` is a cell where one row is left."""
-
-    def __init__(self, frame: pd.DataFrame, what: str) -> None:
-        self.frame, self.what = frame, what
-
-    def where(self, settings: Mapping[str, Any] | None = None, /, **more: Any) -> TableRows:
-        frame = self.frame
-        for name, value in {**(settings or {}), **more}.items():
-            if name not in frame:
-                raise UserError(f"{self.what}: no column {name}; there are {', '.join(map(str, frame.columns))}")
-            wanted = value if isinstance(value, list) else [value]
-            frame = frame[frame[name].map(lambda cell, wanted=wanted: any(_same(cell, one) for one in wanted))]
-        return TableRows(frame, self.what)
-
-    def __getitem__(self, name: str) -> Any:
-        """The cell of the one row that is left."""
-        if len(self.frame) != 1:
-            raise UserError(f"{self.what}: {len(self.frame)} rows where one is meant")
-        if name not in self.frame:
-            raise UserError(f"{self.what}: no column {name}; there are {', '.join(map(str, self.frame.columns))}")
-        return self.frame.iloc[0][name]
-
-    def __len__(self) -> int:
-        return len(self.frame)
-
-    def __iter__(self) -> Iterator[TableRows]:
-        """Row by row."""
-        return (TableRows(self.frame.iloc[[number]], self.what) for number in range(len(self.frame)))
-
-    def column(self, name: str) -> list[float]:
-        return [float(cell) for cell in self.frame[name]]
-
-    def correlation(self, first: str, second: str, without: int = 0) -> float:
-        """Pearson's, of two columns, without the rows in which the first is farthest from 0."""
-        rows = self.frame.sort_values(first, key=abs, ascending=False).iloc[without:]
-        return float(rows[first].corr(rows[second]))
 
 
 def select(records: Iterable[Record], verb: str, settings: Mapping[str, Any] | None = None, /, **more: Any) -> Runs:
@@ -283,11 +265,6 @@ def _matches(value: Any, wanted: Any) -> bool:
     if isinstance(wanted, list | tuple) and not isinstance(value, list):
         return value in wanted
     return bool(value == wanted)
-
-
-def _same(cell: Any, wanted: Any) -> bool:
-    """Equal, shares up to rounding."""
-    return bool(abs(cell - wanted) < 1e-9) if isinstance(wanted, float) else bool(cell == wanted)
 
 
 def _hashable(value: Any) -> Any:

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 Value = float | tuple[float, float] | list[float]
 
 
@@ -55,6 +57,24 @@ def thousands(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def gigabytes(number: float) -> str:
+    """Bytes in whole gigabytes, rounded up: what is enough.
+
+    >>> gigabytes(6.66e9)
+    '7'
+    """
+    return fixed(math.ceil(number / 1e9), 0)
+
+
+def in_words(number: int) -> str:
+    """A small count.
+
+    >>> in_words(3), in_words(12)
+    ('three', '12')
+    """
+    return COUNTS[number] if number < len(COUNTS) else str(number)
+
+
 def seconds_as_minutes(seconds: Value, digits: int = 0) -> str:
     return fixed(_times(seconds, 1 / 60), digits)
 
@@ -87,5 +107,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "minutes": seconds_as_minutes,
     "hours": seconds_as_hours,
     "listed": listed,
+    "gigabytes": gigabytes,
+    "in_words": in_words,
 }
 """By their names in the templates."""

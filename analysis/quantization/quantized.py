@@ -6,7 +6,7 @@ from __future__ import annotations
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
-from analysis.data.averages import unpruned
+from analysis.data.averages import resampled_text, unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import disturbed_text
@@ -84,7 +84,8 @@ def plot(frame: pd.DataFrame, group: Group) -> Figure:
             axes.set_xlabel(MACS_LEFT)
             axes.set_xlim(0, 104)
         add_legend(figure, all_axes)
-        words = ["Bars: 95 % interval of the mean over teachers." if frame["low"].notna().any() else ""]
+        over = resampled_text(frame, "training seeds")
+        words = [f"Bars: 95 % interval of the mean over {over}." if over else ""]
         words += ["Hollow: a single run." if any_single(frame) else "", crossed_out(frame).strip()]
         words += ["Speed-ups are over the whole model in float32, in the same rounds; points are set apart sideways."]
         add_caption(figure, " ".join(filter(None, words)))

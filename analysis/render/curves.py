@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from analysis.data.marks.trivial import ANSWER, AT_CHANCE, COPIED
@@ -17,6 +18,10 @@ DASHES = (0, (6, 2.5))
 """Of that line."""
 ROOM = 0.6
 """A panel may grow downwards by so much of its height to show the trivial answer."""
+NOTE = (0.95, 0.2)
+"""Inches that the number of a trivial answer takes, with its dash."""
+BETWEEN = 16
+"""Points looked at for each piece of a curve."""
 SINGLE = "Hollow: a single run."
 """For the captions of figures with such points (:func:`any_single`)."""
 
@@ -36,6 +41,13 @@ def draw_line(
     if single.any() and not single.all():
         hollow = style | {"linestyle": "", "markerfacecolor": "white"}
         axes.plot(rows.loc[single, x], rows.loc[single, y], **hollow)
+
+
+def outlined() -> list[Any]:
+    """White around small letters (``path_effects``), so that no curve strikes them out."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=1.6, foreground="white")]
 
 
 def any_single(frame: pd.DataFrame) -> bool:
@@ -99,17 +111,44 @@ def draw_trivial(axes: Axes, row: Any) -> None:
     entry = axes.axhline(value, zorder=1.5, **style) if near else axes.plot([], [], **style)[0]
     if not near:
         note = f"{value:.1f}, below"
-        axes.legend([entry], [note], fontsize=6.5, handlelength=2.2, borderpad=0.1, **_place(axes))
+        axes.legend([entry], [note], fontsize=6.5, handlelength=2.2, borderpad=0.1, **_lower_corner(axes))
     entry.set_label(COPIED if row["metric"] in METRICS else ANSWER)
 
 
-def _place(axes: Axes) -> dict[str, Any]:
-    """Above the words in a corner of the panel, or else where the curves leave room."""
+def _lower_corner(axes: Axes) -> dict[str, Any]:
+    """Where a legend says that something is below: above the words in a corner of the panel, else in a lower corner
+    that the curves leave, for which the panel grows downwards where they leave none."""
     for text in axes.texts:
         if text.get_transform() == axes.transAxes:
             (x, y), side = text.get_position(), text.get_horizontalalignment()
             return {"loc": f"lower {side}", "bbox_to_anchor": (x, y + 0.1), "borderaxespad": 0}
-    return {"loc": "best"}
+    width, height = (inches / size for inches, size in zip(NOTE, _inches(axes), strict=True))
+    drawn = [(x if side == "left" else 1 - x, y, side) for x, y in _drawn(axes) for side in ("left", "right")]
+    hidden = {side for x, y, side in drawn if 0 <= x < width and y < height}
+    if len(hidden) == 2:
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - height / (1 - height) * (high - low), high)
+    return {"loc": "lower left" if len(hidden) == 2 or "left" not in hidden else "lower right"}
+
+
+def _inches(axes: Axes) -> tuple[float, float]:
+    """Width and height of a panel, about: the layout comes later."""
+    figure, place = axes.figure, axes.get_position()
+    wide, high = figure.get_size_inches()  # type: ignore[union-attr]
+    return place.width * float(wide), place.height * float(high)
+
+
+def _drawn(axes: Axes) -> Iterator[tuple[float, float]]:
+    """Points along all curves, bands and bars, in shares of the panel."""
+    import numpy as np
+
+    curves = [(line.get_path(), line.get_transform()) for line in axes.lines]
+    curves += [(path, group.get_transform()) for group in axes.collections for path in group.get_paths()]
+    for path, transform in curves:
+        if np.size(path.vertices) and transform == axes.transData:  # else a line across the panel
+            points = path.interpolated(BETWEEN).vertices
+            for x, y in axes.transAxes.inverted().transform(axes.transData.transform(points)):
+                yield float(x), float(y)
 
 
 def draw_unpruned(axes: Axes, row: Any, title: str = "") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from analysis.data.averages import resampled_text
 from analysis.render.curves import SINGLE, any_single, draw_trivial, draw_unpruned
 from analysis.render.style import add_caption, add_legend, figure_style, panel_grid, panel_title
 
@@ -24,6 +25,7 @@ def draw_panels(
     curves: Callable[[Axes, pd.DataFrame], None],
     key: str = "",
     *,
+    drawn_anew: str,
     y: str = "(%)",
     intervals: str = "Bands",
     size: tuple[float, float] = (2.05, 1.75),
@@ -35,6 +37,8 @@ def draw_panels(
         x: the label of the horizontal axis.
         curves: draws the rows of one panel.
         key: what else the caption says of how to read it, after intervals and single runs.
+        drawn_anew: what differs between the runs of one teacher, as in
+            :func:`~analysis.data.averages.resampled_text`.
         y: the label of the vertical axis, after the metric.
         intervals: how the interval of the mean is drawn.
         size: of a panel, in inches.
@@ -45,13 +49,13 @@ def draw_panels(
         for axes, (title, rows) in zip(all_axes, panels, strict=True):
             draw_unpruned(axes, unpruned_row(rows), panel_title(str(title)))
             curves(axes, rows)
-            draw_trivial(axes, unpruned_row(rows))
-            axes.set_xlabel(x)
             if x == MACS_LEFT:
                 axes.set_xlim(frame["remaining_percent"].min() - 4, 102)
+            draw_trivial(axes, unpruned_row(rows))
+            axes.set_xlabel(x)
             axes.set_ylabel(f"{rows['metric'].iloc[0]} {y}")
         add_legend(figure, all_axes)
-        add_caption(figure, f"{explain(frame, intervals)} {key}".strip())
+        add_caption(figure, f"{explain(frame, intervals, drawn_anew)} {key}".strip())
     return figure
 
 
@@ -59,12 +63,11 @@ def unpruned_row(rows: pd.DataFrame) -> pd.Series:
     return rows[rows["series"] == "unpruned"].iloc[0]
 
 
-def explain(frame: pd.DataFrame, intervals: str = "Bands") -> str:
+def explain(frame: pd.DataFrame, intervals: str, drawn_anew: str) -> str:
     """What the intervals and hollow markers are."""
     drawn = frame[frame["series"] != "unpruned"]
     words = []
-    if drawn["low"].notna().any():
-        over = "teachers" if drawn["teachers"].max() > 2 else "seeds"
+    if over := resampled_text(drawn, drawn_anew):
         words.append(f"{intervals}: 95 % interval of the mean over {over}.")
     if any_single(drawn):
         words.append(SINGLE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -129,12 +130,20 @@ def test_latency_is_that_of_the_largest_batch_by_budget(tmp_path: Path) -> None:
     kwon.pruning(tmp_path, MINILM, loss=0.1, speedup=4.0, constraint=0.2)
     [drawing] = latency.draw(group(tmp_path), Journal())
     frame = drawing.frame
-    assert frame["speedup"].tolist() == pytest.approx([1.9, 4.0, 1.8, 1.0])
-    assert frame["series"].tolist() == ["latency", "mac", "mac", "unpruned"]
-    assert frame["batch_size"].tolist()[:3] == [32, 32, 32]
-    assert frame["mac_speedup"][2] == pytest.approx(2.0)
-    assert frame["speedup"][frame["marked"]].tolist() == pytest.approx([1.9])
-    assert "at batch 32, length 39. AMD EPYC 7B13 (cpu), 2 threads, float32." in caption_of(drawing)
+    assert frame["speedup"].tolist() == pytest.approx([4.0, 1.8, 1.0, 1.9, 1.0])
+    assert frame["series"].tolist() == ["mac", "mac", "unpruned", "latency", "unpruned"]
+    assert frame["batch_size"].dropna().tolist() == [32, 32, 32]
+    assert frame["mac_speedup"][1] == pytest.approx(2.0)
+    assert frame["speedup"][frame["marked"]].tolist() == pytest.approx([1.8, 1.9])
+    assert isinstance(drawing, Drawing)
+    macs_, latency_ = drawing.figure.axes
+    assert [axes.get_title() for axes in (macs_, latency_)] == ["mnli, budget of MACs", "mnli, budget of latency"]
+    thin = [[line for line in axes.lines if line.get_linewidth() == 0.6] for axes in (macs_, latency_)]
+    places = [np.concatenate([np.asarray(line.get_xdata(), float) for line in lines]).tolist() for lines in thin]
+    assert places == [pytest.approx([1.9]), pytest.approx([1.8, 4.0])]
+    assert drawing.key.startswith("Hollow: a single run. Thin: the other budget. Ringed")
+    rounds = "A latency is the median of its rounds; records of pruned models hold no spread of them."
+    assert f"at batch 32, length 39. {rounds} AMD EPYC 7B13 (cpu), 2 threads, float32." in caption_of(drawing)
 
 
 def test_no_ring_is_on_a_time_beside_other_work_or_on_a_teacher_at_chance(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_the_committed_pages_are_what_the_logged_runs_give() -> None:
     """Where this fails, `make readme` writes the pages anew."""
     filled = pages(load([LOGGED], Journal()))
     templates = {place(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob(f"*{SUFFIX}")}
-    assert len(templates) == 8
+    assert len(templates) == 9
     left_out = set() if (LOGGED / "quantize").is_dir() else {Path("docs/results/quantization.md")}
     assert templates - set(filled) == left_out and not any((ROOT / path).exists() for path in left_out)
     for path, text in filled.items():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from analysis.data.loading import Journal, load
 from analysis.pages.selection import Numbers, Runs, select
 from prunekit.support.errors import UserError
 from tests.support.records import michel
-from tests.support.records.frame import MINILM, mark_quiet
+from tests.support.records.frame import MINILM, mark_quiet, write_run
 
 
 @pytest.fixture
@@ -22,6 +23,20 @@ def curves(tmp_path: Path) -> Runs:
             values = {0.0: 0.7, 0.4: 0.6 + more, 0.5: 0.5 + more, 0.6: 0.3 + more}
             michel.pruning(tmp_path, MINILM, order, teacher, values=values)
     return select(load([tmp_path], Journal()), "prune_heads")
+
+
+def test_rounds_have_quartiles_where_there_are_three_and_the_machine_a_name(tmp_path: Path) -> None:
+    rounds = [("plain", number, float(ratio)) for number, ratio in enumerate((2, 4, 5, 9, 10))]
+    rounds += [("other", 0, 3.0), ("other", 1, 4.0)]
+    repeats = [{"comparison": name, "repeat": number, "plain_seconds": ratio, "fast_seconds": 1.0, "ratio": ratio}
+               for name, number, ratio in rounds]  # fmt: skip
+    write_run(tmp_path, "benchmark", tables={"repeats": pd.DataFrame(repeats)}, metrics={"ratio_plain": 5.0},
+              config={"benchmark": "importance"})  # fmt: skip
+    own = select(load([tmp_path], Journal()), "benchmark")
+    assert own.rounds("plain").quartiles("ratio", 1) == " (4.0 to 9.0)"
+    assert own.rounds("other").quartiles("ratio") == "" and len(own.rounds("other")) == 2
+    assert own.machine() == "two threads of an AMD EPYC 7B13"
+    assert own.range("peak_memory") == (1e9, 1e9) and own.fingerprint("train") == "sha256:ab"
 
 
 def test_differences_are_taken_run_by_run(curves: Runs) -> None:

@@ -118,7 +118,8 @@ def test_orders_of_several_runs_have_a_panel_each_with_a_line_a_run(tmp_path: Pa
         assert [height(line) for line in axes.lines if line.get_linewidth() == 1.3] == pytest.approx([61])
     assert len(large.collections) == 0, "no band hides another"
     assert hollow(large) == [0, 50, 100], "magnitude was run once"
-    assert drawing.key == "Thin: every run; thick: their mean. Hollow: a single run."
+    assert drawing.key == "Thin: every run, of 3 teachers; thick: the mean over teachers. Hollow: a single run."
+    assert small[0].yaxis.get_tick_params()["labelleft"] and not small[1].yaxis.get_tick_params()["labelleft"]
     each = drawing.frame[drawing.frame["source"] == "run"]
     assert each.groupby("series").size().to_dict() == {"importance": 9, "oracle": 9, "random": 9}
 
@@ -133,6 +134,7 @@ def test_the_runs_of_one_order_are_in_the_panel_itself(tmp_path: Path) -> None:
     assert sorted(height(line) for line in thin) == pytest.approx([0, 2, 4])
     assert drawing.frame.loc[drawing.frame["low"] < 0, "value"].size == 1, "of the interval, which is not drawn"
     assert axes.get_ylim()[0] > -5
+    assert drawing.key.startswith("Thin: every draw, for one teacher; thick: their mean.")
 
 
 def test_single_runs_of_every_order_are_no_runs_of_a_mean(tmp_path: Path) -> None:
@@ -152,11 +154,31 @@ def test_a_ring_on_a_single_run_says_so(tmp_path: Path) -> None:
         kwon.pruning(tmp_path, MINILM, seed=seed, loss=0.004, speedup=1.8)
     kwon.pruning(tmp_path, MINILM, loss=0.004, speedup=2.5, budget="latency")
     fastest, cheapest = (only(module.draw(group(tmp_path), Journal())) for module in (latency, macs))
-    assert corner_of(fastest) == "< 1 point: 2.50 x (1 run)"
-    assert "less than 1 point in its only run, chosen by the scores shown." in fastest.key
-    assert hollow(fastest.figure.axes[0]) == [pytest.approx(2.5)]
+    texts = [axes.texts[0].get_text() for axes in fastest.figure.axes]
+    assert texts == ["< 1 point: 1.80 x", "< 1 point: 2.50 x (1 run)"]
+    assert "less than 1 point on average over its runs, or in its only run, chosen by the scores shown." in fastest.key
+    assert [hollow(axes) for axes in fastest.figure.axes] == [[], [pytest.approx(2.5)]]
     assert corner_of(cheapest) == "< 1 point: 50 %"
     assert "less than 1 point on average over its runs, chosen" in cheapest.key and "single run" not in cheapest.key
+
+
+def test_an_interval_says_whether_it_is_over_draws_seeds_or_teachers(tmp_path: Path) -> None:
+    for number in range(3):
+        kwon.pruning(tmp_path / "draws", MINILM, "mrpc", seed=number)
+        kwon.pruning(tmp_path / "teachers", MINILM, "mrpc", teacher=number)
+        cofi.run(tmp_path / "draws", MINILM, "mrpc", seed=number)
+    for place, module, words in (
+        ("draws", macs, "Bands: 95 % interval of the mean over calibration draws."),
+        ("draws", sparsity, "Bars: 95 % interval of the mean over training seeds."),
+        ("teachers", macs, "Bands: 95 % interval of the mean over teachers."),
+    ):
+        verb = "prune_cofi" if module is sparsity else "prune_fisher"
+        records = [record for record in load([tmp_path / place], Journal()) if record.verb == verb]
+        assert only(module.draw(Group(records), Journal())).key.startswith(words)
+    both = only(compare.draw(group(tmp_path / "draws"), Journal())).key
+    assert both.startswith(
+        "Bars: 95 % interval of the mean over calibration draws (Fisher pruning); training seeds (CoFi and its"
+    )
 
 
 def test_seconds_have_their_spread_and_the_published_limit(tmp_path: Path) -> None:

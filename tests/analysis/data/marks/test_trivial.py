@@ -20,7 +20,9 @@ from analysis.data.marks.trivial import FILE, at_chance, trivial_score, trivial_
 from analysis.data.records import Record, read_record
 from analysis.kwon import budgets, macs
 from analysis.michel import fig3b
+from analysis.render.curves import draw_trivial
 from analysis.render.output import Drawing, Table
+from analysis.render.style import panel_grid
 from prunekit.runs.schema.verbs import VERBS
 from tests.support.records import cofi, kwon, michel
 from tests.support.records.frame import MINILM
@@ -108,6 +110,26 @@ def test_a_line_where_the_trivial_score_is(tmp_path: Path) -> None:
     assert drawing.frame.groupby("panel")["trivial"].agg(["min", "max"]).round(6).to_numpy().tolist() == [
         [60, 60], [59, 59], [10, 10],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("curve", "corner", "grows"),
+    [([90, 90, 80], "left", False), ([80, 90, 90], "right", False), ([80, 90, 80], "left", True)],
+)
+def test_what_is_below_is_told_at_the_lower_edge(curve: list[float], corner: str, grows: bool) -> None:
+    """Never in an upper corner, and on no curve."""
+    figure, [axes] = panel_grid(1)
+    axes.plot([30, 60, 90], curve)
+    before = axes.get_ylim()[0]
+    draw_trivial(axes, {"trivial": 50.9, "metric": "accuracy"})
+    figure.draw_without_rendering()
+    legend = axes.get_legend()
+    assert legend is not None
+    note = legend.get_window_extent().transformed(axes.transAxes.inverted())
+    assert (note.x0 < 0.1, note.x1 > 0.9) == (corner == "left", corner == "right") and note.y1 < 0.25
+    assert (axes.get_ylim()[0] < before) == grows
+    points = axes.transAxes.inverted().transform(axes.transData.transform([(30, curve[0]), (90, curve[2])]))
+    assert not any(note.contains(x, y) for x, y in points)
 
 
 def test_in_points_against_the_teacher(tmp_path: Path) -> None:

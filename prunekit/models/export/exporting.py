@@ -57,6 +57,11 @@ class Exported:
         """Whether it may be of no use."""
         return self.difference > FAR
 
+    @property
+    def apart(self) -> str:
+        """By how much its outputs differ, in words."""
+        return f"by {self.difference:.1g} of the largest" if self.difference else "not at all"
+
 
 def export(
     model: PreTrainedModel,

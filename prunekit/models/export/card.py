@@ -95,7 +95,7 @@ def card_text(
 
 
 def _files(written: Exported) -> list[str]:
-    lines = [f"{WRITTEN[written.format]}; {written.bytes / 1e6:.1f} MB."]
+    lines = [f"{WRITTEN[written.format]}; {written.size}."]
     if written.precision == "int8":
         lines[0] = lines[0].removesuffix(".") + ", weights in int8, quantised after training."
     lines.append(f"Its outputs on random tokens differ from the pruned model's {written.apart}.")

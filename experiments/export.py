@@ -81,8 +81,8 @@ def perform(config: Export) -> None:
         pictures=pictures(given.run),
     )  # fmt: skip
     console.print(
-        f"{written.folder}: {written.format}, {written.precision}, {written.bytes / 1e6:.1f} MB; outputs differ by "
-        f"{written.difference:.1g} of the largest",
+        f"{written.folder}: {written.format}, {written.precision}, {written.size}; outputs differ "
+        f"{written.apart}",
         soft_wrap=True,
     )
     if written.far:

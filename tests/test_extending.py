@@ -1,4 +1,4 @@
-"""``docs/extending.md`` is true: a score, an option, a family and a figure are added to a copy by following it."""
+"""``docs/extending.md`` is true: what it names is added to a copy by following it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.commands import TINY
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("prunekit", "experiments", "analysis", "conf")
@@ -65,6 +67,59 @@ hydra:
 OPTION = """
     highest_first: bool = False
     \"\"\"The most important heads go first.\"\"\"
+"""
+KIND = '''"""Classes in an order: to be one beside the right one is nearly right."""
+
+import numpy as np
+
+from prunekit.data.kinds.asked import ScoredAnswers
+from prunekit.data.kinds.classification import Classification
+from prunekit.support.statistics import accuracy_band
+
+
+class Ordered(Classification):
+    name = "ordered"
+
+    def scores(self, task, examples, answers):
+        off = np.abs(answers.argmax(-1) - examples.labels)
+        near, counts = off <= 1, np.stack([off, np.full_like(off, len(task.labels) - 1)], 1)
+        values = {"near": float(near.mean()), "closeness": float(closeness("closeness", counts.sum(0)))}
+        given = {"near": near, "closeness": counts}
+        return ScoredAnswers(values, accuracy_band(near), given, per_row=near.astype(float))
+
+    def trivial_scores(self, task, rows):
+        return {"near": float((np.abs(rows.labels - 1) <= 1).mean()), "closeness": 0.5}
+
+
+def closeness(metric, sums):
+    return 1 - sums[..., 0] / sums[..., 1]
+'''
+SETTINGS = """
+    KindSettings(
+        "ordered", lambda task: "near" in task.metrics, ("near", "closeness"), lambda task: len(task.labels),
+        "metrics=[near]", (
+            AnswerArray("near", "b", "at most one class off"),
+            AnswerArray("closeness", "u", "classes off, and at most", between=2),
+        ), "prunekit.data.kinds.ordered:closeness",
+    ),
+"""
+RESCORED = """
+import json
+import numpy as np
+from pathlib import Path
+from prunekit.evaluation.rescoring import resampled, rescored, right_answers
+from prunekit.runs.schema.answer_file import read_answers
+
+[run] = Path("runs/prune_fisher").iterdir()
+metrics = json.loads((run / "result.json").read_text())["metrics"]
+sheet = read_answers(run / "answers.npz")["evaluation"]
+answers, last = sheet.answers, len(sheet.models) - 1
+assert answers.kind == "ordered" and answers.gold is None
+for name in ("near", "closeness"):
+    assert rescored(answers, name, last) == metrics[name], name
+    assert np.allclose(resampled(answers, name, last, np.ones((1, len(answers)))), metrics[name])
+assert right_answers(answers, "near", last).mean() == metrics["near"] > metrics["closeness"] > 0
+assert right_answers(answers, "closeness", last) is None
 """
 USE = """
 import torch
@@ -193,6 +248,18 @@ def test_what_the_page_says_can_be_done(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_kind_of_task_is_what_the_page_says(tmp_path: Path) -> None:
+    copy = Copy(tmp_path)
+    copy.append("prunekit/data/kinds/ordered.py", KIND)
+    copy.replace("prunekit/config/task_kinds.py", "\nTASK_KINDS = (\n", f"\nTASK_KINDS = ({SETTINGS}")
+    assert copy.files() == counted()["A kind of task"] == 2
+    words = [*TINY, "task.metrics=[near,closeness]", "constraint=0.5", "run.folder=runs"]
+    for command in (["-m", "experiments.prune_fisher", *words], ["-c", RESCORED]):
+        done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("addition", ["A task", "A claim"])

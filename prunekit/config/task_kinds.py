@@ -45,7 +45,11 @@ class KindSettings:
     asked_by: str
     """The setting that asks for it, as it is written on a command line."""
     answers: tuple[AnswerArray, ...]
-    """What is recorded of a model's answers to rows."""
+    """What is recorded of a model's answers to rows. One of a metric's name is what that is the mean of, or, where it
+    has an axis between, what it is made of, summed over rows."""
+    of_sums: str | None = None
+    """``module:function`` from a metric's name and such sums, (..., statistic), to scores, (...): a name, as settings
+    import nothing that computes; of a module without torch, as figures ask it, too."""
     problems: Callable[[TaskConfig], Iterator[str]] = _no_problems
 
 
@@ -104,7 +108,7 @@ TASK_KINDS = (
                         optional=True),
             AnswerArray("token_accuracy", "u", "words of the sentence: with the right tag, all", between=2,
                         optional=True),
-        ), _problems_of_tags,
+        ), "prunekit.data.tags.entities:counted_scores", _problems_of_tags,
     ),
     KindSettings(
         "translation", lambda task: task.translation, TRANSLATION_METRICS, lambda task: 0, "translation=true", (
@@ -112,7 +116,7 @@ TASK_KINDS = (
                         "n-grams", between=10, optional=True),
             AnswerArray("chrf", "u", "for orders 1 to 6 of characters: n-grams of hypothesis, of reference, matches",
                         between=18, optional=True),
-        ), _problems_of_translation,
+        ), "prunekit.data.bleu:corpus_scores", _problems_of_translation,
     ),
     KindSettings(
         "questions", lambda task: task.questions, QUESTION_METRICS, lambda task: 2, "questions=true", (
@@ -120,7 +124,7 @@ TASK_KINDS = (
                         "no answer", between=2),
             AnswerArray("exact_match", "b", "the answer is one of the gold answers"),
             AnswerArray("answer_f1", "f", "F1 of its words, best over the gold answers"),
-        ), _problems_of_questions,
+        ), problems=_problems_of_questions,
     ),
     KindSettings(
         "classification", lambda task: bool(task.labels), CLASS_METRICS, lambda task: len(task.labels), "labels=[A,B]",

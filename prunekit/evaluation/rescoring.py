@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pkgutil import resolve_name
 
 import numpy as np
 
-from prunekit.data.bleu import corpus_scores
+from prunekit.config.task_kinds import TASK_KINDS
 from prunekit.data.metrics import METRICS
-from prunekit.data.tags.entities import counted_scores
 from prunekit.evaluation.row_answers import RowAnswers
-
-COUNTED: dict[str, Callable[[str, np.ndarray], np.ndarray]] = {"tags": counted_scores, "translation": corpus_scores}
-"""Kinds of task whose metrics are functions of sums over the rows: from a metric and sums, (..., statistic), to the
-score, (...)."""
 
 
 def rescored(answers: RowAnswers, metric: str, model: int) -> float:
@@ -23,11 +18,12 @@ def rescored(answers: RowAnswers, metric: str, model: int) -> float:
         metric: one of the task's, by name.
         model: its place among the answers.
     """
-    if answers.kind in COUNTED:
-        return float(COUNTED[answers.kind](metric, answers.given[metric][..., model].sum(0, dtype=np.int64)))
-    if answers.kind == "questions":
-        return float(_of_each(answers, metric, model).mean())
-    return METRICS[metric].compute(predicted(answers, model), _gold(answers))
+    if metric not in answers.given:
+        return METRICS[metric].compute(predicted(answers, model), _gold(answers))
+    own = answers.given[metric][..., model]
+    if own.ndim > 1:
+        return float(_of_sums(answers, metric, own.sum(0, dtype=np.int64)))
+    return float(_of_each(own).mean())
 
 
 def resampled(answers: RowAnswers, metric: str, model: int, counts: np.ndarray) -> np.ndarray:
@@ -36,12 +32,12 @@ def resampled(answers: RowAnswers, metric: str, model: int, counts: np.ndarray) 
     Args:
         counts: how often each resample has each row, (resample, row).
     """
-    if answers.kind in COUNTED:
-        sums = counts @ answers.given[metric][..., model].astype(float)
-        return np.asarray(COUNTED[answers.kind](metric, sums))
-    if answers.kind == "questions":
-        return counts @ _of_each(answers, metric, model) / counts.sum(1)
-    return METRICS[metric].resampled(predicted(answers, model), _gold(answers), counts)
+    if metric not in answers.given:
+        return METRICS[metric].resampled(predicted(answers, model), _gold(answers), counts)
+    own = answers.given[metric][..., model]
+    if own.ndim > 1:
+        return _of_sums(answers, metric, counts @ own.astype(float))
+    return counts @ _of_each(own) / counts.sum(1)
 
 
 def right_answers(answers: RowAnswers, metric: str, model: int) -> np.ndarray | None:
@@ -49,8 +45,9 @@ def right_answers(answers: RowAnswers, metric: str, model: int) -> np.ndarray | 
 
     None for any other metric.
     """
-    if answers.kind == "questions":
-        return answers.given[metric][..., model] if metric == "exact_match" else None
+    if metric in answers.given:
+        own = answers.given[metric][..., model]
+        return own if own.dtype == bool else None
     if metric not in METRICS or not METRICS[metric].is_accuracy:
         return None
     return predicted(answers, model) == _gold(answers)
@@ -58,16 +55,23 @@ def right_answers(answers: RowAnswers, metric: str, model: int) -> np.ndarray | 
 
 def predicted(answers: RowAnswers, model: int) -> np.ndarray:
     """Classes, int64, or scores, (row,), of one model."""
-    if answers.kind == "regression":
+    if "score" in answers.given:
         return np.ascontiguousarray(answers.given["score"][..., model])
     return answers.given["class"][..., model].astype(np.int64)
 
 
 def _gold(answers: RowAnswers) -> np.ndarray:
     assert answers.gold is not None
-    return answers.gold if answers.kind == "regression" else answers.gold.astype(np.int64)
+    return answers.gold if "score" in answers.given else answers.gold.astype(np.int64)
 
 
-def _of_each(answers: RowAnswers, metric: str, model: int) -> np.ndarray:
-    """Of every question, (row,)."""
-    return np.ascontiguousarray(answers.given[metric][..., model].astype(np.float64))
+def _of_each(values: np.ndarray) -> np.ndarray:
+    """Of every row, (row,)."""
+    return np.ascontiguousarray(values.astype(np.float64))
+
+
+def _of_sums(answers: RowAnswers, metric: str, sums: np.ndarray) -> np.ndarray:
+    """The score of each of several sums over rows, (..., statistic) to (...), as the kind of task has it."""
+    [name] = [kind.of_sums for kind in TASK_KINDS if kind.name == answers.kind]
+    assert name is not None
+    return np.asarray(resolve_name(name)(metric, sums))

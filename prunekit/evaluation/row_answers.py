@@ -101,19 +101,20 @@ def of_labels(kind: str, rows: str, gold: np.ndarray, answers: np.ndarray) -> Ro
     return RowAnswers(kind, rows, smallest(gold), {"class": smallest(own)})
 
 
-def of_spans(rows: str, spans: np.ndarray, scores: Mapping[str, np.ndarray]) -> RowAnswers:
-    """Of questions to one model.
+def of_model(
+    kind: str, rows: str, gold: np.ndarray | None, given: Mapping[str, np.ndarray]
+) -> RowAnswers:
+    """Of one model.
 
     Args:
-        spans: first character of the answer in the context and the one after its last, (row, 2); equal ones are no
-            answer.
-        scores: ``exact_match`` and ``answer_f1`` of every row, (row,) in [0, 1].
+        given: (row, ...) by name; whole numbers are kept in as few bytes as they need.
     """
-    given = {
-        "span": smallest(spans), "exact_match": scores["exact_match"] > 0,
-        "answer_f1": np.asarray(scores["answer_f1"], np.float64),
-    }  # fmt: skip
-    return RowAnswers("questions", rows, None, {name: values[..., None] for name, values in given.items()})
+
+    def kept(values: np.ndarray) -> np.ndarray:
+        return smallest(values) if values.dtype.kind in "iu" else values
+
+    own = {name: kept(values)[..., None] for name, values in given.items()}
+    return RowAnswers(kind, rows, None if gold is None else kept(gold), own)
 
 
 def of_sentences(rows: str, counts: Iterable[Mapping[str, np.ndarray]], kind: str = "translation") -> RowAnswers:

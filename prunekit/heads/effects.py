@@ -18,7 +18,7 @@ from prunekit.data.kinds.tags import Sentences
 from prunekit.data.kinds.translation import Pairs
 from prunekit.data.metrics import predictions
 from prunekit.evaluation.comparison import Comparison, compare
-from prunekit.evaluation.evaluate import evaluated_logits
+from prunekit.evaluation.evaluate import evaluated
 from prunekit.evaluation.row_answers import of_labels
 from prunekit.forward.ablation import ablate_heads
 from prunekit.heads.tables import WHOLE, without
@@ -96,7 +96,7 @@ def head_comparisons(
         return own.compared
     found = {name: compare(task, effects.baseline, effects.ablated[name], examples.labels, seed) for name in ablations}
     if beside is not None:
-        whole = evaluated_logits(task, effects.baseline, examples.labels, examples.rows.fingerprint())
+        whole = evaluated(task, examples, effects.baseline)
         record_beside_trivial(run, task, teacher.model, examples.rows, whole, prefix=beside)
     if role is not None:
         _keep_answers(task, teacher.model, examples, effects, run, role)

@@ -12,7 +12,7 @@ from prunekit.config.task import TaskConfig
 from prunekit.data.kinds.tags import Sentences
 from prunekit.data.tags.entities import tag_counts, tag_p_values, tag_scores
 from prunekit.evaluation.comparison import Comparison
-from prunekit.evaluation.evaluate import Evaluated, evaluated_tags
+from prunekit.evaluation.evaluate import Evaluated, evaluated
 from prunekit.evaluation.row_answers import RowAnswers, of_sentences
 from prunekit.heads.tables import WHOLE, without
 from prunekit.models.layout import Layout
@@ -72,4 +72,4 @@ def tag_comparisons(
             p_values[exists.numpy()] = tag_p_values(metric, whole[metric], [one[metric] for one in own], seed=seed)
         compared[name] = {"self": Comparison(metric, first, values, values - first, p_values)}
     answers = of_sentences(sentences.rows.fingerprint(), counts, task.kind)
-    return TagEffects(compared, evaluated_tags(task, sentences, sentences.given(baseline)), models, answers)
+    return TagEffects(compared, evaluated(task, sentences, sentences.given(baseline)), models, answers)

@@ -13,7 +13,7 @@ from prunekit.config.task import TaskConfig
 from prunekit.data.bleu import paired_p_values, sentence_counts, untested
 from prunekit.data.kinds.translation import Pairs
 from prunekit.evaluation.comparison import Comparison
-from prunekit.evaluation.evaluate import evaluated_texts
+from prunekit.evaluation.evaluate import evaluated
 from prunekit.evaluation.row_answers import of_sentences
 from prunekit.forward.translate import texts, translate
 from prunekit.forward.translation_ablation import TranslationAblation
@@ -46,7 +46,7 @@ def translation_comparisons(
     translations = _translations(teacher, pairs, run, ablations, evaluation, label)
     (baseline,) = translations["baseline"]
     if beside is not None:
-        whole = evaluated_texts(task, baseline, pairs.labels.tolist(), pairs.rows.fingerprint())
+        whole = evaluated(task, pairs, baseline)
         record_beside_trivial(run, task, teacher.model, pairs.rows, whole, prefix=beside)
     layout = describe(teacher.model)
     test = paired_p_values if tested else untested

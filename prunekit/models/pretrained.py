@@ -60,7 +60,10 @@ def read_config(path: str | Path) -> PreTrainedConfig:
     if not content and Path(path).exists():
         raise UserError(f"{path}: {no_model(Path(path))}")
     if not content:
-        raise UserError(f"{path}: not a folder, and the Hugging Face Hub or its cache does not have it")
+        raise UserError(
+            f"{path}: not a folder, and the Hugging Face Hub or its cache does not have it; give the folder of a saved "
+            "model, or a name that is there"
+        )
     content = plain_config(content, path)
     model_type = content.get("model_type")
     if not isinstance(model_type, str) or model_type not in FAMILIES:

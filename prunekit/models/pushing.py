@@ -19,17 +19,29 @@ It is of another shape than its family's: `import prunekit.auto`, then transform
 `prunekit.load("{repository}")` does without. `prunekit.export` writes a card that tells more, with its costs."""
 
 
-def upload(
-    folder: str | Path, repository: str, stale: Collection[str], *, files: Iterable[str] | None = None,
-    private: bool | None = None, token: bool | str | None = None, revision: str | None = None, create_pr: bool = False,
-    commit_message: str | None = None, commit_description: str | None = None,
-) -> CommitInfo:  # fmt: skip
-    """Upload a folder; the repository, and a branch of it, are created if they are not there.
+def create(repository: str, *, private: bool | None = None, token: bool | str | None = None) -> str:
+    """The whole name of a repository, which is created if it is not there.
 
     Args:
+        private: a repository that is created is.
+
+    Raises:
+        Exception: as :func:`upload`.
+    """
+    return HfApi(token=token).create_repo(repository, private=private, exist_ok=True).repo_id
+
+
+def upload(
+    folder: str | Path, name: str, stale: Collection[str], *, files: Iterable[str] | None = None,
+    token: bool | str | None = None, revision: str | None = None, create_pr: bool = False,
+    commit_message: str | None = None, commit_description: str | None = None,
+) -> CommitInfo:  # fmt: skip
+    """Upload a folder to a repository that is there; a branch of it is created if it is not.
+
+    Args:
+        name: as :func:`create` returns it.
         stale: patterns of files in the repository that go unless they are uploaded.
         files: of the folder, those that are uploaded; all by default.
-        private: a repository that is created is.
         revision: a branch, by default the main one.
         create_pr: propose it, in a pull request.
 
@@ -37,7 +49,6 @@ def upload(
         Exception: huggingface_hub's, where the Hub cannot be reached or does not take it.
     """
     api = HfApi(token=token)
-    name = api.create_repo(repository, private=private, exist_ok=True).repo_id
     if revision is not None and not revision.startswith("refs/pr") and not create_pr:
         api.create_branch(name, branch=revision, exist_ok=True)
     return api.upload_folder(
@@ -56,10 +67,11 @@ def push(
     Args:
         files: of the folder, those that were written.
         tags: for the head of the card, beside the model's own.
-        private, token, options: of :func:`upload`.
+        private: of :func:`create`.
+        token, options: of :func:`upload`.
     """
     api = HfApi(token=token)
-    name = api.create_repo(repository, private=private, exist_ok=True).repo_id
+    name = create(repository, private=private, token=token)
     there = api.file_exists(name, CARD)
     wanted = [*(model.model_tags or []), *(tags or [])]
     if not there and not (folder / CARD).is_file():
@@ -80,7 +92,7 @@ def checked(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: one that is not.
     """
-    known = {"tags", *signature(upload).parameters} - {"folder", "repository", "stale", "files"}
+    known = {"tags", "private", *signature(upload).parameters} - {"folder", "name", "stale", "files"}
     for name in options:
         if name not in known:
             raise UserError(

@@ -122,9 +122,11 @@ def test_a_model_goes_to_the_hub_and_comes_back(server: Hub, source: Path, tmp_p
         assert "# A pruned BertForSequenceClassification" in card and "More Information Needed" not in card
     assert b"# A pruned model" in server.repositories["me/small"]["README.md"], "its own card stays"
     done = exported(
-        f"source={source}", f"out={tmp_path / 'out'}", "push_to=me/small", "format=padded", environment=environment
+        f"source={source}", f"out={tmp_path / 'padded'}", "push_to=me/small", "format=padded", environment=environment
     )
     assert done.returncode == 0, done.stderr
+    padded = hashlib.sha256((tmp_path / "padded" / "model.safetensors").read_bytes()).hexdigest()
+    assert server.pointers["me/small"] == {"model.safetensors": padded}
     done = exported(f"source={source}", f"out={tmp_path / 'out'}", "push_to=me/small", environment=environment)
     assert done.returncode == 0, done.stderr
     assert set(server.pointers["me/small"]) == {"prunekit.safetensors"}

@@ -99,7 +99,7 @@ def test_an_interrupted_curve_ends_with_the_same_numbers(folder: Path, monkeypat
     import prunekit.evaluation.evaluate as evaluation
 
     arguments = [*TINY, f"run.folder={folder}", "order=importance_stepwise", "seed=7", "grid=0.25"]
-    whole, plain, calls = perform("prune_heads", *arguments), evaluation.predict, []
+    whole, plain, calls = perform("prune_heads", *arguments), evaluation.evaluated, []
 
     def dies(*positional: Any, **named: Any) -> Any:
         calls.append(1)
@@ -107,7 +107,7 @@ def test_an_interrupted_curve_ends_with_the_same_numbers(folder: Path, monkeypat
             raise KeyboardInterrupt
         return plain(*positional, **named)
 
-    monkeypatch.setattr(evaluation, "predict", dies)
+    monkeypatch.setattr(evaluation, "evaluated", dies)
     with pytest.raises(KeyboardInterrupt):
         perform("prune_heads", *arguments, "run.force=true")
     resumed = perform("prune_heads", *arguments)

@@ -1,19 +1,30 @@
-"""Recorded answers, held to the record that they belong to: every score in it is computed from them again."""
+"""What models answer; and recorded answers, held to their record: every score in it is computed from them again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
+from prunekit.data.batches import Batch
+from prunekit.evaluation.evaluate import outputs_in_order
 from prunekit.evaluation.rescoring import rescored
 from prunekit.evaluation.row_answers import AnswerSheet, spelled
 from prunekit.runs.schema.answer_file import FILE, answer_problems, read_answers
 from prunekit.runs.schema.verbs import VERBS
+
+
+def predict(model: Any, batches: Sequence[Batch], **how: Any) -> np.ndarray:
+    """Logits of all examples in the order of the data, (example, label)."""
+    [logits] = outputs_in_order(
+        model, batches, lambda output, _: [output.logits.float()], device=torch.device("cpu"), **how
+    )
+    return logits.numpy()
 
 
 def table(folder: Path, name: str) -> pd.DataFrame:

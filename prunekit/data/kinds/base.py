@@ -14,11 +14,13 @@ from prunekit.config.task import TaskConfig
 from prunekit.data import demo
 from prunekit.data.batches import Batch, Examples, model_inputs
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts, column_names
+from prunekit.data.kinds.asked import Asked, ScoredAnswers
 from prunekit.data.label_order import align_outputs, check_outputs
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.models import checkpoints
 from prunekit.models.families.table import ENCODERS, FAMILIES
 from prunekit.support.errors import UserError
+from prunekit.support.finite import require_finite
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -121,6 +123,20 @@ class TaskKind:
 
     def predicted_labels(self, output: Any, batch: Batch) -> Batch:
         """The batch with the model's own most likely answers in place of the annotated ones."""
+        raise NotImplementedError
+
+    def answers(self, task: TaskConfig, examples: Examples, model: Asked) -> Any:
+        """What a model answers to examples, as :meth:`scores` takes it; by default its logits, (example, output).
+
+        Raises:
+            UserError: outputs are not finite.
+        """
+        logits = model.outputs(lambda output, _: [output.logits.float()])[0].numpy()
+        require_finite(logits)
+        return logits
+
+    def scores(self, task: TaskConfig, examples: Examples, answers: Any) -> ScoredAnswers:
+        """How good answers are."""
         raise NotImplementedError
 
     def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:

@@ -9,13 +9,16 @@ import numpy as np
 from torch import Tensor
 
 from prunekit.config.task import TaskConfig
-from prunekit.data.batches import Batch
+from prunekit.data import metrics
+from prunekit.data.batches import Batch, Examples
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts, notice
+from prunekit.data.kinds.asked import ScoredAnswers
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.label_names import UNLABELLED, is_label, label_numbers
 from prunekit.data.losses import at_least_float32, task_loss
 from prunekit.data.metrics import METRICS
 from prunekit.support.errors import RowError, UserError
+from prunekit.support.statistics import accuracy_band, bootstrap_band
 
 
 class Classification(TaskKind):
@@ -55,6 +58,9 @@ class Classification(TaskKind):
 
     def predicted_labels(self, output: Any, batch: Batch) -> Batch:
         return batch | {"labels": output.logits.argmax(-1).detach()}
+
+    def scores(self, task: TaskConfig, examples: Examples, answers: np.ndarray) -> ScoredAnswers:
+        return _scores(task, answers, examples.labels, "class")
 
     def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
         """The same class for every row: accuracy of the majority, F1 of all positive, 0 by Matthews."""
@@ -104,6 +110,9 @@ class Regression(TaskKind):
             "labels=predicted: a regression model is never wrong about its own prediction, use labels=gold"
         )
 
+    def scores(self, task: TaskConfig, examples: Examples, answers: np.ndarray) -> ScoredAnswers:
+        return _scores(task, answers, examples.labels, "score")
+
     def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
         """Any number: correlations with a constant are 0."""
         constant = np.full_like(rows.labels, rows.labels.mean())
@@ -111,6 +120,20 @@ class Regression(TaskKind):
 
     def output_names(self, task: TaskConfig) -> list[str]:
         return ["score"]
+
+
+def _scores(task: TaskConfig, logits: np.ndarray, labels: np.ndarray, recorded: str) -> ScoredAnswers:
+    """Of logits, (example, output), beside labels, (example,).
+
+    Args:
+        recorded: name of what is recorded of an answer.
+    """
+    values = metrics.evaluate(task.metrics, logits, labels, task.regression)
+    predicted, metric = metrics.predictions(logits, task.regression), METRICS[task.metric]
+    if metric.is_accuracy:
+        correct = predicted == labels
+        return ScoredAnswers(values, accuracy_band(correct), {recorded: predicted}, labels, correct.astype(float))
+    return ScoredAnswers(values, bootstrap_band(metric.resampled, predicted, labels), {recorded: predicted}, labels)
 
 
 def _number(label: Any, where: str, row: int) -> float:

@@ -16,12 +16,15 @@ import torch
 from torch import Tensor
 
 from prunekit.config.task import TaskConfig
-from prunekit.data.answers import question_scores
+from prunekit.data.answers import Spans, answer_places, best_spans, question_scores, resampled_mean, texts_at
 from prunekit.data.batches import Batch, Examples, with_padding
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts, notice
+from prunekit.data.kinds.asked import Asked, ScoredAnswers
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.losses import at_least_float32, task_loss
 from prunekit.support.errors import RowError, UserError
+from prunekit.support.finite import require_finite
+from prunekit.support.statistics import bootstrap_band
 
 CHUNK = 512
 """Rows that are tokenised at once; offsets as Python objects take a hundred times the memory of the text."""
@@ -243,6 +246,30 @@ class Questions(TaskKind):
         start, end = _span_logits(output, batch)
         return batch | {"start_positions": start.argmax(-1).detach(), "end_positions": end.argmax(-1).detach()}
 
+    def answers(self, task: TaskConfig, examples: Examples, model: Asked) -> np.ndarray:
+        """Places in the contexts, (question, 2), as :func:`~prunekit.data.answers.answer_places` has them."""
+        assert isinstance(examples, Windows)
+        starts = torch.from_numpy(examples.first)
+        ends = starts + torch.tensor([len(places) for places in examples.offsets])
+
+        def read(output: Any, batch: Batch) -> list[Tensor]:
+            start, end = output.start_logits.float(), output.end_logits.float()
+            place = torch.arange(start.shape[1], device=start.device)
+            first, after = (of_all.to(start.device)[batch["index"]][:, None] for of_all in (starts, ends))
+            best = best_spans(start, end, (place >= first) & (place < after), task.answer_length)
+            sums = (start + end).masked_fill(batch["attention_mask"] == 0, 0).sum(1)
+            return [best.score, best.start, best.end, best.nothing, sums]
+
+        *best, sums = model.outputs(read)
+        require_finite(sums.numpy(), examples.row_of)
+        return answer_places(examples, Spans(*best))
+
+    def scores(self, task: TaskConfig, examples: Examples, answers: np.ndarray) -> ScoredAnswers:
+        of_each = question_scores(examples.rows, texts_at(examples.rows, answers))
+        means, per_row = {name: float(of_each[name].mean()) for name in task.metrics}, of_each[task.metric]
+        given = {"span": answers, "exact_match": of_each["exact_match"] > 0, "answer_f1": of_each["answer_f1"]}
+        return ScoredAnswers(means, bootstrap_band(resampled_mean, per_row, per_row), given, per_row=per_row)
+
     def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
         """The share of questions that have no answer, 0 where all have one."""
         scores = question_scores(rows, [""] * len(rows))
@@ -253,7 +280,7 @@ class Questions(TaskKind):
 
 
 def _span_logits(output: Any, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Scores of the first and of the last token, (batch, token); -inf at padding."""
+    """ScoredAnswers of the first and of the last token, (batch, token); -inf at padding."""
     start, end = at_least_float32(output.start_logits), at_least_float32(output.end_logits)
     if "attention_mask" not in batch:
         return start, end

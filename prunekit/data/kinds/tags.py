@@ -16,15 +16,17 @@ from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data.batches import Batch, Examples
 from prunekit.data.checked_rows import Rows, check_columns, notice
+from prunekit.data.kinds.asked import Asked, ScoredAnswers
 from prunekit.data.kinds.token_labels import TokenLabels
 from prunekit.data.label_names import UNLABELLED, is_label, label_reader
 from prunekit.data.losses import NO_TOKEN
 from prunekit.data.tags import generated
 from prunekit.data.tags.conll import read_conll
-from prunekit.data.tags.entities import NO_TAG, tag_counts, tag_scores
+from prunekit.data.tags.entities import NO_TAG, Numbers, tag_band, tag_counts, tag_scores
 from prunekit.data.tags.schemes import impossible, of_entities, scheme_of
 from prunekit.data.tokenizers import load_tokenizer, tells_spaces, word_pieces
 from prunekit.support.errors import RowError, UserError
+from prunekit.support.finite import require_finite
 
 CHUNK = 1000
 """Sentences that are tokenised at once."""
@@ -125,6 +127,22 @@ class Tags(TokenLabels):
         """The most likely tag of every token that has a label."""
         labels = batch["labels"]
         return batch | {"labels": torch.where(labels == NO_TOKEN, labels, output.logits.argmax(-1).detach())}
+
+    def answers(self, task: TaskConfig, examples: Examples, model: Asked) -> list[np.ndarray]:
+        """The number of every word's tag, by sentence, as :meth:`Sentences.given` has it."""
+        assert isinstance(examples, Sentences)
+
+        def read(output: Any, batch: Batch) -> list[torch.Tensor]:
+            logits, tokens = output.logits.float(), batch["attention_mask"].bool()
+            return [logits.argmax(-1), logits.sum(-1).masked_fill(~tokens, 0).sum(1)]
+
+        predicted, sums = model.outputs(read)
+        require_finite(sums.numpy())
+        return examples.given(predicted.numpy())
+
+    def scores(self, task: TaskConfig, examples: Examples, answers: Numbers) -> ScoredAnswers:
+        counts = {name: tag_counts(name, task.labels, examples.labels, answers) for name in task.metrics}
+        return ScoredAnswers(tag_scores(counts), tag_band(task.metric, counts[task.metric]), counts)
 
     def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
         """The most frequent tag for every word; where that is O, F1 of entities is 0."""

@@ -15,8 +15,9 @@ from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data import demo_translation
 from prunekit.data.batches import Batch, Examples, model_inputs
-from prunekit.data.bleu import translation_scores
+from prunekit.data.bleu import bleu_band, sentence_counts, translation_scores
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts
+from prunekit.data.kinds.asked import Asked, ScoredAnswers
 from prunekit.data.kinds.token_labels import TokenLabels
 from prunekit.data.losses import NO_TOKEN
 from prunekit.data.table_files import text_lines
@@ -185,6 +186,15 @@ class Translation(TokenLabels):
         """The decoder sees the target up to the word that it is to say."""
         shift: Any = model.prepare_decoder_input_ids_from_labels
         return {**model_inputs(batch), "decoder_input_ids": shift(batch["labels"]), "use_cache": False}
+
+    def answers(self, task: TaskConfig, examples: Examples, model: Asked) -> list[str]:
+        return model.texts()
+
+    def scores(self, task: TaskConfig, examples: Examples, answers: Sequence[str]) -> ScoredAnswers:
+        references = examples.labels.tolist()
+        values = translation_scores(answers, references, task.metrics)
+        counts = {name: sentence_counts(name, answers, references) for name in task.metrics}
+        return ScoredAnswers(values, bleu_band(task.metric, answers, references), counts)
 
     def trivial_scores(self, task: TaskConfig, rows: Rows) -> dict[str, float]:
         return translation_scores([source for (source,) in rows.texts], rows.labels.tolist(), task.metrics)

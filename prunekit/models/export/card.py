@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
     from prunekit.models.export.exporting import Exported
 
+IN_PYTHON = 'In this folder; elsewhere, with its path or its name on the Hub in place of `"."`:'
+IN_ITS_FOLDER = "In this folder, which `hf download NAME/REPOSITORY --local-dir .` fetches from the Hub:"
+"""Where the lines that load a model are run: graphs are files of a folder."""
+PICTURE = "What each layer kept"
+"""Of a picture, where it is not seen."""
 LENGTH = 128
 """Tokens that multiply-accumulates are counted for, where a model has as many positions."""
 WARNING = (
@@ -72,11 +77,13 @@ def card_text(
         **facts.metadata,
     )
     parts = [f"---\n{data.to_yaml()}\n---", f"# {in_markdown(facts.title)}"]
-    parts.append(f"## How to load\n\n```python\n{how_to_load(model, written.format, pairs=facts.pairs)}\n```")
+    lines = how_to_load(model, written.format, pairs=facts.pairs)
+    where = IN_ITS_FOLDER if written.format == "onnx" else IN_PYTHON
+    parts.append(f"## How to load\n\n{where}\n\n```python\n{lines}\n```")
     if not tokenizer:
         parts.append("The folder has no tokenizer; give the one that the model was trained with in place of its own.")
     parts += [f"## {heading}\n\n{body}" for heading, body in facts.sections.items()]
-    parts += [f"## Shape\n\n```\n{describe(model)}\n```", *(f"![{name}]({name})" for name in pictures)]
+    parts += [f"## Shape\n\n```\n{describe(model)}\n```", *(f"![{PICTURE}]({name})" for name in pictures)]
     length = min(LENGTH, positions(model))
     sizes = cost(model, length)
     parts.append(
@@ -88,11 +95,10 @@ def card_text(
 
 
 def _files(written: Exported) -> list[str]:
-    lines = [f"{WRITTEN[written.format]}; {written.bytes / 1e6:.1f} MB."]
+    lines = [f"{WRITTEN[written.format]}; {written.size}."]
     if written.precision == "int8":
         lines[0] = lines[0].removesuffix(".") + ", weights in int8, quantised after training."
-    what = "Largest difference of its outputs from the pruned model's, on random tokens"
-    lines.append(f"{what}: {written.difference:.1g} of the largest output.")
+    lines.append(f"Its outputs on random tokens differ from the pruned model's {written.apart}.")
     if written.far:
         lines += ["", f"**{WARNING}**"]
     if written.lost:

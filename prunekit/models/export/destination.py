@@ -25,6 +25,9 @@ def check_destination(model: PreTrainedModel, folder: Path, format: str) -> None
         UserError: a folder that holds anything but an earlier export in this format, or what ``model`` was loaded from.
     """
     if not folder.exists():
+        there = next(parent for parent in folder.absolute().parents if parent.exists())
+        if not there.is_dir():
+            raise UserError(f"{folder}: {there} is a file, no folder; give a new folder")
         return
     if not (folder.is_dir() and holds_a_model(folder, (*FILES, *_pictures_in(folder)))):
         raise UserError(f"{folder}: holds something else than a saved model; give a new folder")

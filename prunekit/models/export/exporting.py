@@ -57,6 +57,16 @@ class Exported:
         """Whether it may be of no use."""
         return self.difference > FAR
 
+    @property
+    def size(self) -> str:
+        """Of weights or graphs, in words."""
+        return f"{self.bytes / 1e6:{'.1f' if self.bytes >= 1e6 else '.1g'}} MB"
+
+    @property
+    def apart(self) -> str:
+        """By how much its outputs differ, in words."""
+        return f"by {self.difference:.1g} of the largest" if self.difference else "not at all"
+
 
 def export(
     model: PreTrainedModel,

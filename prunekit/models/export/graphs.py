@@ -165,8 +165,25 @@ def write_graph(
             external_data=False,
             verbose=False,
         )
+    _forget_traces(path)
     if precision == "int8":
         quantize_graph(path, path)
+
+
+def _forget_traces(path: Path) -> None:
+    """Leave out what the exporter notes of every node: stack traces with paths of this machine, of more bytes than the
+    weights of a small model."""
+    import onnx
+
+    graph = onnx.load(path)
+    parts = [graph.graph]
+    while parts:
+        part = parts.pop()
+        for item in (part, *part.node, *part.input, *part.output, *part.value_info, *part.initializer):
+            item.ClearField("metadata_props")
+        inner = [attribute for node in part.node for attribute in node.attribute]
+        parts += [one for attribute in inner for one in (*attribute.graphs, *[attribute.g] * attribute.HasField("g"))]
+    onnx.save(graph, path)
 
 
 def quantize_graph(path: Path, target: Path) -> None:

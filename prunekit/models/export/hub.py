@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
 from prunekit.models.pruned_format import IN_ANY_FORM
-from prunekit.models.pushing import upload
+from prunekit.models.pushing import create, upload
 from prunekit.support.errors import UserError, first_line
 
 
@@ -29,7 +29,7 @@ def push(folder: str | Path, repository: str, *, private: bool = False) -> str:
     command += [word for pattern in IN_ANY_FORM for word in ("--delete", pattern)]
     again = f"{folder} has everything, try again with: {shlex.join(command)}"
     try:
-        return str(upload(folder, repository, IN_ANY_FORM, private=private).repo_url)
+        return str(upload(folder, create(repository, private=private), IN_ANY_FORM).repo_url)
     except HFValidationError as error:
         raise UserError(f"push_to: {repository!r} is no repository ({first_line(error)}); {again}") from error
     except LocalTokenNotFoundError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
 
 import pytest
@@ -14,15 +15,15 @@ from prunekit.config.task import TaskConfig
 from prunekit.config.task_kinds import TASK_KINDS
 from prunekit.data import kinds
 from prunekit.data.kinds import KINDS, kind_of
-from prunekit.evaluation.evaluate import EVALUATIONS
-from prunekit.evaluation.rescoring import COUNTED
+from prunekit.data.kinds.base import TaskKind
 from prunekit.runs.schema.answer_arrays import ARRAYS
 
 
 def test_every_kind_is_known_wherever_kinds_are() -> None:
     names = [kind.name for kind in TASK_KINDS]
     assert len(set(names)) == len(names)
-    assert set(names) == set(KINDS) == set(EVALUATIONS)
+    assert set(names) == set(KINDS)
+    assert all(type(kind).scores is not TaskKind.scores for kind in KINDS.values())
 
 
 def test_a_kind_is_registered_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +47,11 @@ def test_a_kind_is_registered_by_its_file(tmp_path: Path, monkeypatch: pytest.Mo
 def test_answers_of_every_kind_have_their_arrays() -> None:
     assert {kind.name: kind.answers for kind in TASK_KINDS} == dict(ARRAYS)
     assert [array.name for array in ARRAYS["questions"]] == ["span", "exact_match", "answer_f1"]
-    assert all(array.name in kind.metrics for kind in TASK_KINDS if kind.name in COUNTED for array in kind.answers)
+    summed = {
+        kind.name for kind in TASK_KINDS for array in kind.answers if array.between and array.name in kind.metrics
+    }
+    assert {kind.name for kind in TASK_KINDS if kind.of_sums is not None} == summed == {"tags", "translation"}
+    assert all(callable(resolve_name(kind.of_sums)) for kind in TASK_KINDS if kind.of_sums is not None)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from prunekit.data.kinds import encode
 from prunekit.data.kinds.questions import Windows
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import demo_tokenizer
-from prunekit.evaluation.evaluate import evaluate, predict
+from prunekit.evaluation.evaluate import evaluate
 from prunekit.models.checkpoints import build
+from tests.support.answers import predict
 from tests.support.families import tiny
 from tests.support.squad_data import generated, squad_task, tokenizer, written
 from tests.support.trainings import SHAPE, TASK
@@ -47,7 +48,7 @@ def test_rows_are_answered_in_their_order_whatever_the_batches_and_the_mode(exam
     expected = alone(model, examples)
     batches = evaluation_batches(examples, 7)
     done: list[int] = []
-    found = predict(model.train(), batches, device=CPU, on_rows=done.append)
+    found = predict(model.train(), batches, on_rows=done.append)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     assert not model.training and sum(done) == 40 and found.dtype == np.float32
     one, many = (evaluate(TASK, model.train(), examples, device=CPU, batch_size=size) for size in (1, 40))
@@ -61,7 +62,7 @@ def test_rows_are_answered_in_their_order_whatever_the_batches_and_the_mode(exam
 def test_half_precision_is_that_of_autocast(examples: Examples) -> None:
     model: Any = build("bert", SHAPE, 3)
     batches = evaluation_batches(examples, 40)
-    full, half = (predict(model, batches, device=CPU, precision=precision) for precision in ("float32", "bfloat16"))
+    full, half = (predict(model, batches, precision=precision) for precision in ("float32", "bfloat16"))
     error = np.abs(half - full).max()
     assert 1e-6 < error < 0.5 * np.abs(full).max()
 

@@ -19,7 +19,7 @@ from prunekit.data.bleu import bleu_band, sentence_counts, translation_scores
 from prunekit.data.checked_rows import Rows
 from prunekit.data.kinds.questions import gold_answers
 from prunekit.evaluation.rescoring import resampled, rescored, right_answers
-from prunekit.evaluation.row_answers import AnswerSheet, RowAnswers, joined, of_labels, of_sentences, of_spans
+from prunekit.evaluation.row_answers import AnswerSheet, RowAnswers, joined, of_labels, of_model, of_sentences
 from prunekit.runs.answer_parts import AnswerParts
 from prunekit.runs.schema.answer_file import FILE, answer_problems, read_answers, write_answers
 from prunekit.runs.schema.checking import folder_problems
@@ -54,7 +54,12 @@ def questions() -> tuple[Rows, list[str], RowAnswers]:
     spans = np.asarray([(start, start + 1 + random.integers(0, 9)) for start in starts])
     spans[3] = 0
     found = [context[low:high] for (_, context), (low, high) in zip(texts, spans.tolist(), strict=True)]
-    return rows, found, of_spans("f", spans, question_scores(rows, found))
+    return rows, found, of_spans(spans, question_scores(rows, found))
+
+
+def of_spans(spans: np.ndarray, scores: dict[str, np.ndarray]) -> RowAnswers:
+    given = {"span": spans, "exact_match": scores["exact_match"] > 0, "answer_f1": scores["answer_f1"]}
+    return of_model("questions", "f", None, given)
 
 
 def said(seed: int) -> list[str]:
@@ -103,7 +108,7 @@ def test_few_bytes_are_used() -> None:
     assert classes().given["class"].dtype == np.uint8
     assert classes(labels=300).given["class"].dtype == np.uint16
     assert (
-        of_spans("f", np.asarray([[0, 300]]), {"exact_match": np.ones(1), "answer_f1": np.ones(1)}).given["span"].dtype
+        of_spans(np.asarray([[0, 300]]), {"exact_match": np.ones(1), "answer_f1": np.ones(1)}).given["span"].dtype
         == np.uint16
     )
     assert sentences().given["bleu"].dtype == np.uint8

@@ -11,11 +11,12 @@ import pytest
 
 from prunekit.config.task import TaskConfig
 from prunekit.config.task_kinds import TASK_KINDS
+from prunekit.data.batches import Examples
 from prunekit.data.checked_rows import Rows, notice
 from prunekit.data.kinds import KINDS
 from prunekit.data.kinds.base import TaskKind
 from prunekit.data.kinds.questions import Answer
-from prunekit.evaluation.evaluate import Scored, evaluated_logits
+from prunekit.evaluation.evaluate import Scored, evaluated
 from prunekit.evaluation.trivial import trivial_scores
 from prunekit.runs.beside_trivial import record_beside_trivial, scored_row
 from tests.support.families import tiny
@@ -101,6 +102,6 @@ def test_a_row_of_a_table_stands_for_its_model() -> None:
 def test_scores_from_logits() -> None:
     logits = np.asarray([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
     task = dataclasses.replace(TWO, metrics=["accuracy", "f1"])
-    found = evaluated_logits(task, logits, np.asarray([0, 1, 0, 1]), "rows")
+    found = evaluated(task, Examples(rows(task, [0, 1, 0, 1]), [], None, 0), logits)
     assert found.metrics == {"accuracy": 0.75, "f1": pytest.approx(0.8)}
     assert 0.3 < found.low < 0.75 < found.high < 0.96

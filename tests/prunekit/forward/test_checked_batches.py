@@ -12,11 +12,11 @@ from torch import Tensor
 from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 
 import prunekit
-from prunekit.evaluation.evaluate import predict
 from prunekit.forward.ablation import ablate_heads
 from prunekit.stages.refit.tuning import tune
 from prunekit.stages.score.gradients import mask_gradients
 from prunekit.support.errors import UserError
+from tests.support.answers import predict
 from tests.support.families import VOCABULARY, batch_for, tiny
 from tests.support.translators import pairs_for, translator
 
@@ -44,7 +44,7 @@ def tuned(model: PreTrainedModel, batches: Batches) -> Any:
 
 
 def predicted(model: PreTrainedModel, batches: Batches) -> np.ndarray:
-    return predict(model, batches, device=torch.device("cpu"))
+    return predict(model, batches)
 
 
 LOSSES = (prunekit.head_importance, mask_gradients)

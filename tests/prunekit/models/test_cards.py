@@ -97,7 +97,11 @@ def test_a_model_of_pairs_is_shown_with_one(tmp_path: Path, monkeypatch: pytest.
     small = prunekit.prune(model := tiny("bert", dtype=torch.float32), uneven_masks(model))
     for pairs, asked in ((True, '"text_pair": "and another one"'), (False, '("a sentence")')):
         prunekit.export(small, tmp_path / "out", tokenizer=tokenizer(), facts=Facts(pairs=pairs))
-        assert asked in (tmp_path / "out" / "README.md").read_text()
+        card = (tmp_path / "out" / "README.md").read_text()
+        assert asked in card
+        assert '\n\nIn this folder; elsewhere, with its path or its name on the Hub in place of `"."`:\n\n```' in card
+        assert "`import prunekit.auto`; 0.02 MB.\n" in card
+        assert "Its outputs on random tokens differ from the pruned model's not at all." in card
         assert "score" in str(run(tmp_path / "out", monkeypatch)["answer"])
 
 

@@ -264,7 +264,7 @@ def test_code_of_a_checkpoint_is_never_run(tmp_path: Path) -> None:
 
 
 def test_no_such_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nobody/nothing: not a folder, and the Hugging Face Hub"):
+    with pytest.raises(UserError, match=r"^nobody/nothing: not a folder, and the Hugging Face Hub .*; give the folder"):
         load("nobody/nothing")
     with pytest.raises(UserError, match="not a folder"):
         load(tmp_path / "a" / "b" / "c")

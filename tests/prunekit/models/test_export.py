@@ -364,6 +364,8 @@ def test_an_export_replaces_an_earlier_one_and_nothing_else(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="holds something else"):
         prunekit.export(small, tmp_path / "file")
+    with pytest.raises(UserError, match=r"/file/in/it: /\S+/file is a file, no folder; give a new folder$"):
+        prunekit.export(small, tmp_path / "file" / "in" / "it")
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -84,6 +84,7 @@ def test_one_commit_puts_weights_in_place_of_others(server: Hub, small: Any) -> 
     assert set(files) == {"README.md", "config.json", WEIGHTS, "notes.txt"} and files["README.md"] == OWN_CARD
     assert pushed.repo_url == f"{server.url}/me/small"
     assert server.commits == [("me/small", "Upload a pruned model", "")]
+    assert server.requests.count("POST /api/repos/create") == 1
     small.push_to_hub("me/small", token=TOKEN, tags=["own", "new"])
     assert tags(files) == ["own", "new"] and b"# Their own words\n" in files["README.md"]
 
@@ -122,6 +123,7 @@ def test_an_exported_folder_goes_as_it_is(server: Hub, tmp_path: Path, monkeypat
     push(tmp_path, "me/small")
     assert set(files) == {"README.md", "config.json", WEIGHTS}
     assert [name for name, *_ in server.commits] == ["me/secret", "me/small"]
+    assert server.requests.count("POST /api/repos/create") == 2, "one for each"
 
 
 def test_other_processes_upload_nothing(small: Any, tmp_path: Path) -> None:

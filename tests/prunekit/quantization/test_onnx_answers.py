@@ -9,12 +9,12 @@ import pytest
 import torch
 from transformers import AutoModelForQuestionAnswering
 
-from prunekit.evaluation.evaluate import predict
 from prunekit.models.export.graphs import MODEL, quantize_graph, write_graphs
 from prunekit.models.export.sessions import Session
 from prunekit.quantization.onnx_answers import answered_by, check_int8
 from prunekit.quantization.quantized_run import gains
 from prunekit.support.timing import Timing
+from tests.support.answers import predict
 from tests.support.families import batch_for, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of onnxscript
@@ -30,16 +30,20 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_graph_answers_for_its_model_until_it_is_done(graph: Path) -> None:
     model = tiny("bert", dtype=torch.float32)
     batches = [batch_for(model), {name: tensor[:2, :5] for name, tensor in batch_for(model).items()}]
-    device = torch.device("cpu")
-    expected = predict(model, batches, device=device)
+    expected = predict(model, batches)
     with torch.no_grad():
         model.get_parameter("classifier.bias").add_(1.0)  # the graph does not know
     with answered_by(model, Session(graph)):
-        assert np.allclose(predict(model, batches, device=device), expected, atol=1e-5)
-    assert np.allclose(predict(model, batches, device=device), expected + 1, atol=1e-5)
+        assert np.allclose(predict(model, batches), expected, atol=1e-5)
+    assert np.allclose(predict(model, batches), expected + 1, atol=1e-5)
     with pytest.raises(ZeroDivisionError), answered_by(model, Session(graph)):
         raise ZeroDivisionError
-    assert np.allclose(predict(model, batches, device=device), expected + 1, atol=1e-5)
+    assert np.allclose(predict(model, batches), expected + 1, atol=1e-5)
+
+
+def test_a_graph_has_no_traces_of_the_machine_that_wrote_it(graph: Path) -> None:
+    """The exporter notes at every node the lines of code that it comes from, with the paths of their files."""
+    assert b".py" not in graph.read_bytes() and b"stack" not in graph.read_bytes()
 
 
 def test_int8_is_near_and_smaller(graph: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from prunekit.data.rows import load_rows
 from prunekit.data.tags.generated import LABELS as OF_DEMO
 from prunekit.data.tags.generated import SPLITS, generate
 from prunekit.data.tokenizers import load_tokenizer
-from prunekit.evaluation.evaluate import evaluated_tags
+from prunekit.evaluation.evaluate import evaluated
 from prunekit.evaluation.rescoring import resampled, rescored
 from prunekit.evaluation.trivial import trivial_scores
 from prunekit.models import checkpoints
@@ -164,7 +164,7 @@ def test_words_beyond_the_input_are_wrong_and_said(caplog: pytest.LogCaptureFixt
     predicted[0, 1], predicted[0, 2], predicted[0, 3] = 1, 3, 0  # at places that begin no word nothing is read
     given = own.given(predicted)
     assert [list(row) for row in given] == [[1, 0, 0, -1, -1], [0, -1], [0]]
-    result = evaluated_tags(rows.task, own, given)
+    result = evaluated(rows.task, own, given)
     assert result.metrics["token_accuracy"] == 5 / 8
     assert result.metrics["entity_f1"] == pytest.approx(2 * 1 * (1 / 3) / (1 + 1 / 3))
     for metric, value in result.metrics.items():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from analysis.claims.claim import Outcome
 from analysis.claims.registry import criterion
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
+from analysis.data.marks.trivial import trivial_score
 from analysis.intervals.departures import Departure
 from analysis.intervals.estimates import Largest, fixed
 from analysis.intervals.medians import error_of_median
@@ -21,6 +22,7 @@ from analysis.quantization.runs import BEFORE, CONTROL, asked, quantization, usu
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from collections.abc import Set as AbstractSet
     from typing import Any
 
     from analysis.data.records import Record
@@ -31,6 +33,14 @@ STAGES = columns("quantize", "stages", "stage", "value", "low", "high")
 SIZES = columns("quantize", "stages", "stage", "precision")
 Cell = tuple[str, int, float]
 """Teacher, seed and per cent of the MACs."""
+
+
+class _BeforeAndAfter(NamedTuple):
+    exact: dict[Cell, ScoreOnRows]
+    """In float32."""
+    in_8: dict[Cell, ScoreOnRows]
+    at_chance: set[Cell]
+    """Whose 95 % band in float32 does not lie above one answer to all rows: 8 bits cannot cost them anything."""
 
 
 @criterion
@@ -60,8 +70,9 @@ def losses_add(group: Group, journal: Journal, *, method: str) -> list[Outcome]:
 
     outcomes = []
     for one in usual_runs(group.records):
-        exact, in_8 = _scores(one, journal, method)
-        cells = [cell for cell in in_8 if cell[2] < 100 and {cell, _whole(cell)} <= exact.keys() & in_8.keys()]
+        exact, in_8, at_chance = _scores(one, journal, method)
+        both = [cell for cell in in_8 if cell[2] < 100 and {cell, _whole(cell)} <= exact.keys() & in_8.keys()]
+        cells, left_out = _without(at_chance, both)
         by_share = {share: [cell for cell in cells if cell[2] == share] for share in _shares(cells)}
         own = {
             share: _outcome("", members, [
@@ -74,6 +85,7 @@ def losses_add(group: Group, journal: Journal, *, method: str) -> list[Outcome]:
             share = max(points, key=lambda share: abs(points[share].value))
             mean = statistics.mean(point.value for point in points.values())
             note = f"{points[share].value:+.1f} at {share:g} % of the MACs; mean {mean:+.1f} at {_list(points)} %"
+            note += left_out
             effect = Largest([Departure(point) for point in points.values()])
             outcomes.append(Outcome(effect, note, one.title, own[share].members, cells=len(points)))
     return outcomes
@@ -88,7 +100,7 @@ def cost_of_8_bits(group: Group, journal: Journal, *, method: str) -> list[Outco
 
     outcomes = []
     for one in usual_runs(group.records):
-        exact, in_8 = _scores(one, journal, method)
+        exact, in_8, _ = _scores(one, journal, method)
         cells = [cell for cell in in_8 if cell[2] == 100 and cell in exact]
         scores = [[exact[cell], in_8[cell]] for cell in cells]
         if cells:
@@ -106,11 +118,11 @@ def worth_training_for(group: Group, journal: Journal) -> list[Outcome]:
 
     outcomes = []
     for one in usual_runs(group.records):
-        (_, own), (_, control) = (_scores(one, journal, method) for method in ("aware", "trained"))
-        cells = [cell for cell in own if cell in control]
+        (_, own, at_chance), (_, control, _) = (_scores(one, journal, method) for method in ("aware", "trained"))
+        cells, left_out = _without(at_chance, [cell for cell in own if cell in control])
         scores = [[own[cell], control[cell]] for cell in cells]
         if cells:
-            note = f"at {_list(_shares(cells))} % of the MACs"
+            note = f"at {_list(_shares(cells))} % of the MACs{left_out}"
             outcomes.append(_outcome(one.title, cells, scores, points, note))
     return outcomes
 
@@ -151,6 +163,13 @@ def _of_product(group: Group, journal: Journal) -> dict[tuple[float, int], list[
     return dict(sorted(cells.items()))
 
 
+def _without(at_chance: AbstractSet[Cell], cells: list[Cell]) -> tuple[list[Cell], str]:
+    """The cells that can lose something by 8 bits, and a note on the shares of those that cannot."""
+    gone = _shares([cell for cell in cells if cell in at_chance])
+    note = f"; left out, no better than one answer to all: {_list(gone)} %" if gone else ""
+    return [cell for cell in cells if cell not in at_chance], note
+
+
 def _shares(cells: list[Cell]) -> list[float]:
     return sorted({cell[2] for cell in cells})
 
@@ -159,11 +178,10 @@ def _list(shares: Iterable[float]) -> str:
     return ", ".join(f"{share:g}" for share in shares)
 
 
-def _scores(group: Group, journal: Journal, method: str) -> tuple[dict[Cell, ScoreOnRows], dict[Cell, ScoreOnRows]]:
+def _scores(group: Group, journal: Journal, method: str) -> _BeforeAndAfter:
     """Of every model before and after 8 bits. One that was trained for 8 bits stands beside its control, which was
     trained as long in float32."""
-    exact: dict[Cell, ScoreOnRows] = {}
-    in_8: dict[Cell, ScoreOnRows] = {}
+    exact, in_8, at_chance = found = _BeforeAndAfter({}, {}, set())
     beside = CONTROL.get(method, method)
     wanted = [record for record in group.records if quantization(record) in (method, beside)]
     for record, table in read_tables(wanted, "stages", STAGES, journal):
@@ -174,7 +192,9 @@ def _scores(group: Group, journal: Journal, method: str) -> tuple[dict[Cell, Sco
             stages = ("trained",) if beside == "trained" else BEFORE
             stage = next(stage for stage in stages if stage in rows)
             exact[_cell(record)] = scores.of(rows[stage], stage=stage)
-    return exact, in_8
+            if float(rows[stage]["low"]) <= trivial_score(record):  # False of NaN, where nothing tells
+                at_chance.add(_cell(record))
+    return found
 
 
 def _cell(record: Record) -> Cell:

@@ -111,6 +111,22 @@ def test_losses_beyond_those_of_the_whole_model(tmp_path: Path) -> None:
     assert outcome.effect.value == pytest.approx(0.4) and outcome.note == "at 10, 50, 100 % of the MACs"
 
 
+def test_a_model_at_chance_loses_nothing_and_shows_nothing(tmp_path: Path) -> None:
+    """One answer to all rows has 0.86: the band at a tenth begins at 0.85, after more training at 0.865."""
+    quantization.everything(tmp_path, MINILM, beyond=-0.005)
+    for path in tmp_path.rglob("result.json"):
+        record = json.loads(path.read_text())
+        record["metrics"] |= {"trivial": {"f1": 0.86}, "above_trivial": True}
+        path.write_text(json.dumps(record))
+    [outcome] = outcomes("quantization.losses_add", group(tmp_path), method="dynamic")
+    note = "-0.5 at 50 % of the MACs; mean -0.5 at 50 %; left out, no better than one answer to all: 10 %"
+    assert (outcome.note, outcome.cells) == (note, 1)
+    [outcome] = outcomes("quantization.losses_add", group(tmp_path), method="aware")
+    assert outcome.cells == 2 and "left out" not in outcome.note
+    [outcome] = outcomes("quantization.worth_training_for", group(tmp_path))
+    assert outcome.note == "at 10, 50, 100 % of the MACs"
+
+
 def test_no_share_makes_up_for_another(tmp_path: Path) -> None:
     """2 points more at a tenth and 2 points fewer at a half are none on average."""
     for teacher in range(3):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, method, missed_text
 from analysis.cofi.tables import counted, in_order, per_cent, score, signed, times
+from analysis.data.averages import SCORES
 from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
@@ -33,8 +34,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             frame=frame,
             display=display(frame),
             caption="Gone: of the prunable parameters, without embeddings. Speed-ups are measured over the teacher at "
-            f"the smallest and the largest batch timed. {NO_SPREAD}"
-            "Scores: mean ± standard deviation (no interval) over runs; "
+            f"the smallest and the largest batch timed. {NO_SPREAD}{SCORES}; "
             f"change: points against the teacher. {starred}{device}. {caption(groups)}",
         ))  # fmt: skip
     return items

@@ -8,6 +8,7 @@ from analysis.cofi import published
 from analysis.cofi.pairs import against, compared
 from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, missed_text, option
 from analysis.cofi.tables import apart, counted, in_order, score, signed
+from analysis.data.averages import SCORES
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import beside
@@ -42,7 +43,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         frame=frame,
         display=display(frame),
         caption="Without the teacher's predictions a student learns from gold labels. "
-        "Gone: of the prunable parameters. Scores: mean ± standard deviation (no interval) over runs; "
+        f"Gone: of the prunable parameters. {SCORES}; "
         "against full: in points, with the same teacher and seed. "
         "Published: BERT-base at 95 %, mean of SST-2, QNLI, MNLI and SQuAD, in points against full. "
         f"{starred}{caption(groups)}",

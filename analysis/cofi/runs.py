@@ -10,6 +10,7 @@ from analysis.data.frames import means, run_rows
 from analysis.data.groups import Group, by_condition, by_setting, describe
 from analysis.data.records import Record
 from analysis.data.timings import speedup
+from analysis.intervals.replicates import with_each
 from analysis.render.style import structure_name
 from prunekit.config.choices import SPARSITY_TOLERANCE, UNITS
 
@@ -132,12 +133,15 @@ def at_sparsity(groups: Sequence[Group], sparsity: float) -> list[Group]:
 def cofi_means(rows: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of every ``by`` averaged as in :func:`~analysis.data.frames.means`.
 
-    ``std`` is the standard deviation over all runs (NaN of one), ``missed`` the number that missed their target.
+    ``each`` has what the mean is of, one value a teacher or, of one teacher, a seed; ``missed`` is the number of runs
+    that missed their target.
     """
     counts = {name: (name, "sum") for name in ("missed", "paired") if name in rows}
     distinct = rows.drop_duplicates([*by, "teacher", "seed"])
-    extra = distinct.groupby(list(by), as_index=False).agg(std=("value", "std"), **counts)
-    return means(distinct, by, ["change", "counted", *also]).merge(extra, on=list(by))
+    averaged = with_each(means(distinct, by, ["change", "counted", *also]), distinct, by)
+    if counts:
+        averaged = averaged.merge(distinct.groupby(list(by), as_index=False).agg(**counts), on=list(by))
+    return averaged
 
 
 def missed_text(frame: pd.DataFrame, sign: str, label: Callable[[Any], str]) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from analysis.data.averages import mean_text
+
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def score(frame: pd.DataFrame) -> list[str]:
-    """``metric mean ± std`` over all runs, without the deviation where there is one run."""
-    return [
-        f"{row['metric']} {row['value']:.1f}" + ("" if math.isnan(row["std"]) else f" ± {row['std']:.1f}")
-        for row in frame.to_dict("records")
-    ]
+    """The metric's name, and its mean over runs as :func:`~analysis.data.averages.mean_text` writes it."""
+    return [f"{metric} {mean_text(each)}" for metric, each in zip(frame["metric"], frame["each"], strict=True)]
 
 
 def counted(frame: pd.DataFrame) -> list[str]:

@@ -8,6 +8,7 @@ from analysis.cofi import published
 from analysis.cofi.pairs import against, compared
 from analysis.cofi.runs import caption, cofi_means, cofi_rows, default_runs, missed_text, option
 from analysis.cofi.tables import apart, counted, in_order, score, signed, times
+from analysis.data.averages import SCORES
 from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
@@ -42,7 +43,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             title="Table 4: CoFi without masks of some units",
             frame=frame,
             display=display(frame),
-            caption=f"Gone: of the prunable parameters. Scores: mean ± standard deviation (no interval) over runs; "
+            caption=f"Gone: of the prunable parameters. {SCORES}; "
             "against all: in points, with the same teacher and seed. Speed-ups are measured at the largest batch. "
             f"{NO_SPREAD}Published: BERT-base, in points against all units. {starred}{device}. {caption(groups)}",
         ))  # fmt: skip

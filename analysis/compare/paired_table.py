@@ -1,143 +1,144 @@
-"""Each method beside the best one with at most so many of the MACs, on the same rows: is it worse, and by how much?"""
+"""Each method beside the best one with at most so many of the MACs: is it worse, by how much, and is that chance?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from analysis.compare.pairs import Answered, compare_pair
-from analysis.compare.runs import Comparable, comparable, run_points
-from analysis.compare.table import LEVELS, best_within
-from analysis.compare.words import ORACLE, method_look
-from analysis.data.frames import means
-from analysis.data.groups import Group, by_setting, describe, teacher_of
+from analysis.compare.pairs import LONE, p_text
+from analysis.compare.runs import comparable, run_points
+from analysis.compare.table import heading
+from analysis.compare.within import BOLD, LEVELS, less_the_best
+from analysis.compare.words import method_look, rank
+from analysis.data.groups import Group, by_setting, describe
 from analysis.data.loading import Journal
-from analysis.data.marks.trivial import trivial_words
-from analysis.data.recorded_answers import usable_answers
-from analysis.data.records import Record
-from analysis.render.output import Item, Table, file_name
+from analysis.data.marks.trivial import ACCURACY, ANSWER, accuracy_text, trivial_cell
+from analysis.intervals.estimates import ANSWERS, BANDS, CONFIDENCE
+from analysis.render.output import Item, Table, count_range
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from prunekit.evaluation.row_answers import AnswerSheet
+SIGN = "\u00b0"
+"""Behind a difference of which either side has a single run."""
+PAIR = ["task", "method", "asked", "best", "best_asked"]
+"""What is one comparison, at however many levels it stands."""
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
-    """A table a task that two methods share and whose runs have recorded their answers."""
-    tables: list[Item] = []
-    for records in by_setting(group.records).values():
-        runs = comparable(records) if any(record.answers for record in records) else None
-        if runs is not None and (made := table(runs, journal)) is not None:
-            tables.append(made)
-    return tables
-
-
-def table(runs: Comparable, journal: Journal) -> Table | None:
-    """Of the runs of one task; None where no two methods have answers at any level of MACs."""
+    """One table of all tasks that methods share; nothing where there is no pair."""
     import pandas as pd
 
-    sheets = _sheets(runs, journal)
-    points = run_points(runs, journal)
-    points = points[points["run_id"].isin(sheets)]
-    rows = list(_rows(points, runs, sheets)) if len(points) else []
-    if not rows:
-        return None
-    frame = _adjusted(pd.DataFrame(rows))
-    shown = [record for record in runs.records if record.run_id in sheets]
-    without = len(runs.records) - len(shown)
-    left_out = f" Runs without recorded answers, not in it: {without} of {len(runs.records)}." if without else ""
-    return Table(
-        name=file_name("paired", runs.task),
-        title=f"{runs.task}: each method less the best one with at most so many of the MACs, on the same rows",
-        frame=frame,
-        display=display(frame),
-        caption="Points of the metric and their 95 % interval, as that of claims: over the rows, on which both are "
-        "paired, and over teachers (Student), else seeds, pair by pair (Student) or as two samples (Welch); where "
-        "either has a single run over rows alone, which says nothing of another training. p: exact McNemar's test of "
-        "one run each where the metric is accuracy, else of the same estimate; adjusted after "
-        "Benjamini-Hochberg over the table. The best is chosen by the scores shown, on these rows, never the oracle, "
-        "which knows them: differences from it are too large on average."
-        f"{left_out} {trivial_words(shown)}{describe(shown)}",
-    )  # fmt: skip
+    compared = [runs for records in by_setting(group.records).values() if (runs := comparable(records)) is not None]
+    told = [less_the_best(run_points(runs, journal), runs, journal) for runs in compared]
+    if not any(map(len, told)):
+        return []
+    frame = adjusted(pd.concat(told, ignore_index=True))
+    pairs = frame[frame["method"] != frame["best"]].drop(columns="bold").reset_index(drop=True)
+    records = [record for runs in compared if runs.task in set(frame["task"]) for record in runs.records]
+    shown = display(frame)
+    return [Table(
+        name="paired",
+        title="Each method less the best one with at most so many of the MACs",
+        frame=pairs,
+        display=shown,
+        caption=f"{caption(pairs)} {describe(records)}",
+        narrow=tuple(str(name) for name in shown if name not in ("runs", ANSWER)),
+    )]  # fmt: skip
+
+
+def adjusted(frame: pd.DataFrame) -> pd.DataFrame:
+    """With ``p_adjusted``, after Benjamini-Hochberg over all pairs of which something was tested."""
+    from prunekit.support.statistics import adjusted_p_values
+
+    tests = compared_once(frame).assign(p_adjusted=math.nan)
+    if len(tests):
+        tests["p_adjusted"] = adjusted_p_values(tests["p_value"].to_numpy())
+    return frame.merge(tests[[*PAIR, "p_adjusted"]], on=PAIR, how="left")
+
+
+def compared_once(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row a comparison that tests something, wherever it stands."""
+    return frame.dropna(subset=["p_value"]).drop_duplicates(PAIR)
 
 
 def display(frame: pd.DataFrame) -> pd.DataFrame:
-    """The numbers as text."""
+    """A row a task and method, a column a level at which something is compared."""
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            {
-                "at most": f"{row['level']:.0f} %",
-                "best": f"{method_look(row['best'])[0].label} ({row['best_value']:.1f})",
-                "method": f"{method_look(row['method'])[0].label} ({row['value']:.1f})",
-                "difference": f"{row['difference']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})",
-                "p": f"{row['p_value']:.2g}",
-                "p adjusted": f"{row['p_adjusted']:.2g}",
-                "runs": f"{row['runs']} and {row['best_runs']}",
-            }
-            for row in frame.to_dict("records")
-        ]
-    )
+    levels = [level for level in LEVELS if (frame["level"] == level).any()]
+    rows = []
+    for task, of_task in frame.groupby("task", sort=False):
+        first = of_task.iloc[0].to_dict()
+        for method in sorted(of_task["method"].unique(), key=rank):
+            own = of_task[of_task["method"] == method]
+            cells = {row["level"]: row for row in own.to_dict("records")}
+            rows.append({
+                "task": f"{task} ({first['metric']})", "method": method_look(method)[0].label,
+                **{heading(level): _cell(cells[level]) if level in cells else "" for level in levels},
+                "runs": count_range(own["runs"]), ANSWER: trivial_cell(first),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
 
 
-def _sheets(runs: Comparable, journal: Journal) -> dict[str, AnswerSheet]:
-    """Answers by run; a run whose answers cannot be used, or are to other rows, is named."""
-    sheets = {record.run_id: usable_answers(record, journal) for record in runs.records}
-    return {run: sheet for run, sheet in sheets.items() if sheet is not None}
+def caption(pairs: pd.DataFrame) -> str:
+    """How to read it, and which comparisons are corrected together.
 
-
-def _rows(points: pd.DataFrame, runs: Comparable, sheets: Mapping[str, AnswerSheet]) -> Iterator[dict[str, Any]]:
-    """A row a level and method other than the best."""
-    records = {record.run_id: record for record in runs.records}
-    cells = means(points, ["task", "method", "asked"], ["macs_percent"])
-    for level in LEVELS:
-        inside = best_within(cells, level)
-        rivals = inside[inside["method"] != ORACLE]
-        if rivals.empty:
-            continue
-        best = rivals.iloc[int(rivals["value"].to_numpy().argmax())]
-        own = _answered(points, best, records, sheets)
-        for _, row in inside.drop(best.name).iterrows():
-            others = _answered(points, row, records, sheets)
-            if not {run.teacher for run in own} & {run.teacher for run in others}:
-                continue
-            pair = compare_pair(str(row["metric"]), others, own)
-            yield {
-                "task": runs.task, "metric": row["metric"], "level": level, "method": row["method"],
-                "asked": row["asked"], "best": best["method"], "best_asked": best["asked"],
-                "value": row["value"], "best_value": best["value"], "difference": 100 * pair.difference,
-                "low": 100 * pair.low, "high": 100 * pair.high, "p_value": pair.p_value, "test": pair.test,
-                "rows": len(own[0].answers), "teachers": pair.teachers, "runs": len(others), "best_runs": len(own),
-            }  # fmt: skip
-
-
-def _answered(
-    points: pd.DataFrame, cell: pd.Series, records: Mapping[str, Record], sheets: Mapping[str, AnswerSheet]
-) -> list[Answered]:
-    """The models that a cell is the mean of."""
-    own = points[(points["method"] == cell["method"]) & (points["asked"] == cell["asked"])]
-    own = own.drop_duplicates(["teacher", "seed"])
-    return [
-        Answered(str(run), teacher_of(records[run]), sheets[run].answers, _place(records[run], sheets[run], asked),
-                 records[run].seed)
-        for run, asked in zip(own["run_id"], own["asked"], strict=True)
+    Arguments:
+        pairs: a row a level and method other than the best, with ``p_adjusted``.
+    """
+    tests = compared_once(pairs)
+    by = {name: sorted(set(tests.loc[tests["by"] == name, "task"])) for name in (ANSWERS, BANDS)}
+    words = [
+        in_short(tests),
+        "Points less the best, with their 95 % interval and p after Benjamini-Hochberg over the "
+        f"{len(tests)} comparisons of this table together; one that stands in two columns counts once.",
+        BOLD.strip(),
+        "Intervals are over the evaluation rows and over teachers, else draws or seeds, pair by pair where both are of "
+        "the same calibration draws (Student) or as two samples (Welch), and are not corrected for their number; p is "
+        "of the same estimate, or exact McNemar's of one run each where rows are paired and the metric is accuracy.",
+        f"{SIGN}: over rows alone, as either has a single run, which says nothing of another."
+        if tests["test"].isin(LONE).any() else "",
+        f"Rows are paired by recorded answers on {_listed(by[ANSWERS])}." if by[ANSWERS] else "",
+        f"On {_listed(by[BANDS])} answers were not recorded: scores are taken to be independent, which is too wide."
+        if by[BANDS] else "",
+        "The best is chosen by the scores shown, on these rows, never the oracle, which knows them: differences from "
+        "it are too large on average.",
     ]  # fmt: skip
+    return " ".join(filter(None, words))
 
 
-def _place(record: Record, sheet: AnswerSheet, asked: float) -> int:
-    """Of the model that a point is of: of a curve the one at its share, else what the run ended with."""
-    if record.verb == "prune_heads":
-        return sheet.of(share=float(asked))
-    return len(sheet.models) - 1
+def in_short(tests: pd.DataFrame) -> str:
+    """Which methods are worse than the best for all that runs, rows and the number of comparisons may do."""
+    surely = tests[(tests["p_adjusted"] < 1 - CONFIDENCE) & ~tests["test"].isin(LONE) & (tests["difference"] < 0)]
+    places = [
+        f"on {own['task'].iloc[0]} with {heading(own['level'].iloc[0])} "
+        f"{_listed([method_look(method)[0].label for method in own['method']])}"
+        for _, own in surely.groupby(["task", "level"], sort=False)
+    ]
+    return f"Worse than the best with p < {1 - CONFIDENCE:.2g}, of several runs each: {'; '.join(places) or 'none'}."
 
 
-def _adjusted(frame: pd.DataFrame) -> pd.DataFrame:
-    """With ``p_adjusted``; a pair that is at two levels is one test."""
-    from prunekit.support.statistics import adjusted_p_values
+def _cell(row: Mapping[Any, Any]) -> str:
+    text = _best(row) if row["method"] == row["best"] else _difference(row)
+    return f"**{text}**" if row["bold"] else text
 
-    pair = ["method", "asked", "best", "best_asked"]
-    tests = frame.drop_duplicates(pair)
-    adjusted = tests[pair].assign(p_adjusted=adjusted_p_values(tests["p_value"].to_numpy()))
-    return frame.merge(adjusted, on=pair, how="left")
+
+def _best(row: Mapping[Any, Any]) -> str:
+    accuracy = accuracy_text(row, row[ACCURACY], f"{ACCURACY} ")
+    return f"best: {row['value']:.1f}" + (f", {accuracy}" if accuracy else "")
+
+
+def _difference(row: Mapping[Any, Any]) -> str:
+    if math.isnan(row["p_value"]):
+        return "the same answers"
+    lone = SIGN if row["test"] in LONE else ""
+    text = f"{row['difference']:+.1f}{lone} ({row['low']:+.1f} to {row['high']:+.1f}), {p_text(row['p_adjusted'])}"
+    apart = row[ACCURACY] - row[f"best_{ACCURACY}"]
+    return text + ("" if row["metric"] == ACCURACY or math.isnan(apart) else f"; {ACCURACY} {apart:+.1f}")
+
+
+def _listed(tasks: list[str]) -> str:
+    *first, last = tasks
+    return f"{', '.join(first)} and {last}" if first else last

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import nan
+from math import isnan, nan
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from analysis.compare.pairs import Paired
+from analysis.compare.pairs import Paired, p_text
 from analysis.compare.ranking import Contest, Entrant, contests
 from analysis.compare.seconds import stages_of
+from analysis.compare.within import BOLD
 from analysis.data.groups import Group, describe
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import disturbed_text
-from analysis.data.marks.trivial import ANSWER, AT_CHANCE, beside, trivial_score
+from analysis.data.marks.trivial import ACCURACY, ANSWER, AT_CHANCE, beside, trivial_score
 from analysis.render.curves import DARK, DASHES, SINGLE, any_single, draw_series
 from analysis.render.output import Drawing, Item, Table, count_range
 from analysis.render.panels import WIDEST
@@ -61,7 +62,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     fields = list(contests(group.records, journal))
     if not fields:
         return []
-    frame = pd.DataFrame([row for contest in fields for row in _rows(contest)])
+    frame = adjusted(pd.DataFrame([row for contest in fields for row in _rows(contest)]))
     drawn = held_to_reference(frame)
     records = [record for contest in fields for one in contest.entrants for record in one.records]
     unpaired = any(not contest.paired(one, rival) for contest in fields for one in contest.entrants
@@ -75,8 +76,10 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             title="Methods by their score, each less every other one at the same budget",
             frame=frame,
             display=display(fields, frame),
-            caption=f"{caption}{BEST}{gaps_text(frame)}Every pair is in the CSV. Seconds: of pruning, the mean of its "
-            f"runs, teacher and evaluation not counted. {disturbed_text(records, 'Among these', stages_of(records))}"
+            caption=f"{caption}p: after Benjamini-Hochberg over the {frame['p_adjusted'].count()} differences from the "
+            f"best together. {BOLD}{BEST}{gaps_text(frame)}Every pair is in the CSV. Seconds: of pruning, the mean of "
+            "its runs, teacher and evaluation not counted. "
+            f"{disturbed_text(records, 'Among these', stages_of(records))}"
             "Memory: most of the whole process, the least of its runs, an upper bound where one process made several. "
             f"{words}",
             narrow=("task", "MACs", "rank", "method", "score"),
@@ -95,10 +98,13 @@ def display(fields: Sequence[Contest], frame: pd.DataFrame) -> pd.DataFrame:
         for rank, one in enumerate(contest.entrants, 1):
             below = contest.entrants[rank] if rank < len(contest.entrants) else None
             place = contest.task, contest.constraint, one.method
+            best = None if one is first else pairs[*place, first.method]
+            score = f"{100 * one.value:.1f}"
+            in_bold = not contest.at_chance and (best is None or best["low"] <= 0 <= best["high"])
             rows.append({
                 "task": contest.task, "MACs": f"{100 * contest.constraint:g} %", "rank": f"{rank}",
-                "method": named(one.method).name, "score": f"{100 * one.value:.1f}",
-                "less the best": _difference(pairs[*place, first.method]) if one is not first else "",
+                "method": named(one.method).name, "score": f"**{score}**" if in_bold else score,
+                "less the best": "" if best is None else _tested(best),
                 "less the next": (
                     f"{_difference(pairs[*place, below.method])}, {named(below.method).name}" if below else ""
                 ),
@@ -107,6 +113,21 @@ def display(fields: Sequence[Contest], frame: pd.DataFrame) -> pd.DataFrame:
             })  # fmt: skip
     each = frame.drop_duplicates(["task", "constraint", "method"])  # in the order of the rows
     return pd.DataFrame(rows).assign(**beside(each))
+
+
+def adjusted(frame: pd.DataFrame) -> pd.DataFrame:
+    """With ``p_adjusted`` of each method against the best at its budget, after Benjamini-Hochberg over all of these;
+    NaN of other pairs, and of methods that answer every row as the best does."""
+    from prunekit.support.statistics import adjusted_p_values
+
+    budget = ["task", "constraint"]
+    best = frame[frame["rank"] == 1].drop_duplicates(budget)[[*budget, "method"]]
+    against = frame[budget].merge(best, on=budget)["method"].to_numpy() == frame["rival"]
+    tested = against & ((frame["low"] != 0) | (frame["high"] != 0))
+    whole = frame.assign(p_adjusted=nan)
+    if tested.any():
+        whole.loc[tested, "p_adjusted"] = adjusted_p_values(frame.loc[tested, "p_value"].to_numpy())
+    return whole
 
 
 def plot(frame: pd.DataFrame) -> Figure:
@@ -239,13 +260,18 @@ def _row(contest: Contest, rank: int, one: Entrant, rival: Entrant, pair: Paired
         "rival": rival.method, "difference": 100 * pair.difference, "low": 100 * pair.low, "high": 100 * pair.high,
         "p_value": pair.p_value, "test": pair.test, "seconds": one.seconds, "memory_bytes": one.memory,
         "runs": len(one.records), "teachers": pair.teachers, "accuracy": _accuracy(one),
-        "trivial": 100 * trivial_score(one.records[0]), "at_chance": contest.at_chance,
+        "trivial": 100 * trivial_score(one.records[0]),
+        "trivial_accuracy": 100 * trivial_score(one.records[0], ACCURACY), "at_chance": contest.at_chance,
     }  # fmt: skip
 
 
 def _accuracy(one: Entrant) -> float:
     """In per cent, the mean of its runs; NaN where they say none."""
     return 100 * fmean(float(record.metrics.get("accuracy", nan)) for record in one.records)
+
+
+def _tested(row: dict[Any, Any]) -> str:
+    return _difference(row) + ("" if isnan(row["p_adjusted"]) else f", {p_text(row['p_adjusted'])}")
 
 
 def _difference(row: dict[Any, Any]) -> str:

@@ -15,7 +15,7 @@ from analysis.data.frames import run_rows
 from analysis.data.groups import Group, by_condition, teacher_of
 from analysis.data.loading import Journal, read_tables
 from analysis.data.marks.same_teacher import evaluated_on, started_from
-from analysis.data.marks.trivial import at_chance, trivial_score
+from analysis.data.marks.trivial import ACCURACY, at_chance, trivial_score
 from analysis.data.records import Record
 from analysis.kwon import runs as kwon_runs
 from analysis.quantization.runs import quantization
@@ -126,8 +126,8 @@ def _points_of_heads(records: list[Record], journal: Journal) -> pd.DataFrame:
                 "change": 100 * (point["value"] - float(record.metrics["baseline"])),
                 "method": f"{record.verb} {record.config['order']}", "asked": point["share"],
                 "run_id": record.run_id, "accuracy": 100 * point.get("accuracy", _accuracy(point)),
-                "trivial": 100 * trivial_score(record), "at_chance": at_chance(record),
-                "parameters_percent": 100 * (1 - point["achieved_parameters"]),
+                "trivial": 100 * trivial_score(record), "trivial_accuracy": 100 * trivial_score(record, ACCURACY),
+                "at_chance": at_chance(record), "parameters_percent": 100 * (1 - point["achieved_parameters"]),
                 "macs_percent": 100 * (1 - point["achieved_macs"]), "seconds": seconds_of(record),
             })  # fmt: skip
     return pd.DataFrame(rows)

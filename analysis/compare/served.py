@@ -88,7 +88,7 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
         rows.append({
             "task": task, "model": model, "batch": str(batch), "length": str(length),
             **{runtime: _cell(by_runtime.get(runtime)) for runtime in runtimes},
-            "as served": f"**{first['served']:.2f} x** ({runtimes_text(first['dense_in'], first['pruned_in'])})",
+            "as served": f"{first['served']:.2f} x ({runtimes_text(first['dense_in'], first['pruned_in'])})",
         })  # fmt: skip
     return pd.DataFrame(rows)
 

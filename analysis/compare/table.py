@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.compare.runs import EIGHT_BITS, Comparable
-from analysis.compare.words import ORACLE, beside_text, method_look
+from analysis.compare.within import BOLD, LEVELS, best_within
+from analysis.compare.words import beside_text, method_look
 from analysis.data.averages import unpruned
-from analysis.data.groups import describe
-from analysis.data.marks.trivial import ANSWER, trivial_text
+from analysis.data.columns import DamagedRecordError
+from analysis.data.groups import by_teacher, describe
+from analysis.data.marks.trivial import ACCURACY, ANSWER, accuracy_text, trivial_cell
+from analysis.data.records import Record
 from analysis.data.served import INT8, OWN_INT8
+from analysis.intervals.row_errors import DENSE
 from analysis.render.output import Table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LEVELS = (75.0, 50.0, 25.0, 10.0)
-"""Per cent of the MACs that may remain. Heads alone reach only the first: the FFNs hold most MACs."""
 
 SERVED = "as served"
 SERVED_TEXT = (
@@ -32,16 +33,14 @@ SECONDS = (
 )
 
 
-def best_within(frame: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Each method's row of the highest score among those with at most ``level`` per cent of the MACs."""
-    inside = frame[frame["macs_percent"] <= level + 1e-9]
-    return frame.loc[inside.groupby("method", sort=False)["value"].idxmax()]
-
-
-def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], macs: Mapping[str, str]) -> Table:
+def table(
+    frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], told: Sequence[pd.DataFrame],
+    macs: Mapping[str, str],
+) -> Table:  # fmt: skip
     """One table for all tasks.
 
     Arguments:
+        told: of :func:`~analysis.compare.within.less_the_best`, which says what is bold.
         macs: how those of each task are counted, in words.
     """
     import pandas as pd
@@ -57,43 +56,64 @@ def table(frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], macs: 
         name="compare",
         title="All methods: the best score with at most so many of the MACs",
         frame=best[[*first, *(name for name in best if name not in first)]],
-        display=display(best, frames, compared),
-        caption="Cells: mean score (points against the unpruned model of the same teacher; MACs that it really has). "
-        "Bold: the best of a task, never the oracle, which knows the evaluation data. The best is chosen by the scores "
-        "shown, among runs that exist; where a method has none so small, its fewest MACs are told. "
+        display=display(best, frames, compared, told),
+        caption="Cells: mean score (points against the unpruned model of the same teacher; accuracy where the score is "
+        f"by another metric; MACs that it really has). {BOLD}The best is chosen by the scores shown, among runs that "
+        "exist, never the oracle, which knows the evaluation data; where a method has none so small, its fewest MACs "
+        "are told. "
         f"{SECONDS}{beside}{served}{served_8}{_of_tasks(macs)} {describe(records)}",
-        narrow=("task", "method", *map(_heading, LEVELS)),
+        narrow=("task", "method", *map(heading, LEVELS)),
         of_other_columns=tuple(filter(None, (SECONDS, beside, SERVED_TEXT, SERVED_8_TEXT))),
     )  # fmt: skip
 
 
-def display(top: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Sequence[Comparable]) -> pd.DataFrame:
+def display(
+    top: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], told: Sequence[pd.DataFrame]
+) -> pd.DataFrame:  # fmt: skip
     """A row a task and method, a column a level."""
     import pandas as pd
 
-    best = top[top["method"] != ORACLE].groupby(["task", "level"])["value"].max()
     rows = []
-    for frame, runs in zip(frames, compared, strict=True):
-        whole = unpruned(runs.records)
-        dense, trivial = whole["value"], trivial_text(whole["trivial"], whole["at_chance"])
+    for frame, runs, pairs in zip(frames, compared, told, strict=True):
+        bold = {(row["level"], row["method"]) for row in pairs.to_dict("records") if row["bold"]}
+        first = {**frame.iloc[0], "at_chance": frame["at_chance"].any()}
+        scores = f"{first['metric']} {unpruned(runs.records)['value']:.1f}"
+        own_accuracy = accuracy_text(first, 100 * _unpruned_accuracy(runs.records), f"{ACCURACY} ")
+        task = f"{runs.task} ({', '.join(filter(None, (scores, own_accuracy)))})"
         for method, cells in frame.groupby("method", sort=False):
-            row = {"task": f"{runs.task} ({frame['metric'].iloc[0]} {dense:.1f})",
-                   "method": method_look(str(method))[0].label}  # fmt: skip
+            row = {"task": task, "method": method_look(str(method))[0].label}
             for level in LEVELS:
                 own = top[(top["task"] == runs.task) & (top["method"] == method) & (top["level"] == level)]
                 if own.empty:
-                    row[_heading(level)] = f"none, fewest {cells['macs_percent'].min():.0f} %"
+                    row[heading(level)] = f"none, fewest {cells['macs_percent'].min():.0f} %"
                     continue
-                cell = own.iloc[0]
-                text = f"{cell['value']:.1f} ({cell['change']:+.1f}; {cell['macs_percent']:.0f} %)"
-                is_best = method != ORACLE and cell["value"] >= best[runs.task, level]
-                row[_heading(level)] = f"**{text}**" if is_best else text
+                [cell] = own.to_dict("records")
+                accuracy = accuracy_text(cell, cell[ACCURACY], f"{ACCURACY} ")
+                beside = filter(None, (f"{cell['change']:+.1f}", accuracy, f"{cell['macs_percent']:.0f} %"))
+                text = f"{cell['value']:.1f} ({'; '.join(beside)})"
+                row[heading(level)] = f"**{text}**" if (level, method) in bold else text
             took = cells["seconds"].mean()
             row["seconds"] = "" if math.isnan(took) else f"{took:,.0f}"
             if "served" in top:
                 row[SERVED] = _served(top[(top["task"] == runs.task) & (top["method"] == method)])
-            rows.append(row | {"models": str(cells["runs"].sum()), ANSWER: trivial})
+            rows.append(row | {"models": str(cells["runs"].sum()), ANSWER: trivial_cell(first)})
     return pd.DataFrame(rows)
+
+
+def _unpruned_accuracy(records: Sequence[Record]) -> float:
+    """A share, averaged over teachers; NaN where the stages of none of a teacher's runs say it."""
+    known = [next((share for record in own if not math.isnan(share := _dense_accuracy(record))), math.nan)
+             for own in by_teacher(records).values()]  # fmt: skip
+    return sum(known) / len(known)
+
+
+def _dense_accuracy(record: Record) -> float:
+    try:
+        stages = record.table("stages", {"stage": "str"})
+    except DamagedRecordError:  # also of a verb that has no such table
+        return math.nan
+    own = stages[stages["stage"] == DENSE]
+    return float(own[ACCURACY].iloc[0]) if ACCURACY in own and len(own) else math.nan
 
 
 def _of_tasks(texts: Mapping[str, str]) -> str:
@@ -119,5 +139,6 @@ def _served(cells: pd.DataFrame) -> str:
     return f"{smallest['served']:.2f} x ({smallest['served_in']}; {smallest['macs_percent']:.0f} %)"
 
 
-def _heading(level: float) -> str:
+def heading(level: float) -> str:
+    """Of the column of a level."""
     return f"at most {level:.0f} %"

@@ -12,6 +12,9 @@ from analysis.data.records import Record
 if TYPE_CHECKING:
     import pandas as pd
 
+SCORES = "Scores: mean over runs, in brackets its 95 % interval (Student), of two runs both values"
+"""What :func:`mean_text` shows in tables of scores."""
+
 
 def average(rows: pd.DataFrame, column: str = "value") -> dict[str, Any]:
     """Mean of repeated runs with its 95 % interval, and how many teachers and runs it is of.
@@ -56,6 +59,18 @@ def mean_interval(values: list[float]) -> tuple[float, float]:
         return float("nan"), float("nan")
     band = mean_band(np.array(values))
     return float(band.low), float(band.high)
+
+
+def mean_text(values: Sequence[float], form: str = ".1f") -> str:
+    """A mean with what says how sure it is: its interval; of two values, which have none, both; of one nothing.
+
+    >>> mean_text([1.0, 2.0, 3.0]), mean_text([1.0, 3.0], "+.2f"), mean_text([0.5])
+    ('2.0 (-0.5 to 4.5)', '+2.00 (+1.00; +3.00)', '0.5')
+    """
+    mean = f"{sum(values) / len(values):{form}}"
+    if len(values) > 2:
+        return f"{mean} ({' to '.join(f'{end:{form}}' for end in mean_interval(list(values)))})"
+    return mean if len(values) == 1 else f"{mean} ({'; '.join(f'{value:{form}}' for value in values)})"
 
 
 def unpruned(records: Sequence[Record]) -> dict[str, Any]:

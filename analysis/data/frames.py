@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.averages import average
 from analysis.data.groups import Group, teacher_of
-from analysis.data.marks.trivial import at_chance, trivial_score
+from analysis.data.marks.trivial import ACCURACY, at_chance, trivial_score
 from analysis.data.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BESIDE = ("accuracy", "trivial")
-"""Beside the score of every run, in per cent: its accuracy, of classification, and the trivial answer's score."""
+BESIDE = ("accuracy", "trivial", "trivial_accuracy")
+"""Beside the score of every run, in per cent: its accuracy, of classification, and the trivial answer's score, both by
+the same metric and by accuracy."""
 
 
 def by_device(groups: Sequence[Group]) -> list[list[Group]]:
@@ -54,6 +55,7 @@ def run_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd.
                 "remaining_percent": 100 * float(record.metrics["remaining_macs"]),
                 "accuracy": 100 * float(record.metrics.get("accuracy", math.nan)),
                 "trivial": 100 * trivial_score(record),
+                "trivial_accuracy": 100 * trivial_score(record, ACCURACY),
                 "at_chance": at_chance(record),
                 **{name: column(record) for name, column in columns.items()},
             }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUARTILES = 1.349
 """The quartiles of a normal variable are so many standard deviations apart."""
@@ -17,3 +20,10 @@ def error_of_median(low: Any, high: Any, repeats: Any) -> Any:
     0.0093
     """
     return OF_MEDIAN * (high - low) / QUARTILES / repeats**0.5
+
+
+def relative_error(rows: pd.DataFrame) -> pd.Series:
+    """Standard error of each median of a table of timings, as a share of it, from its quartiles and number of repeats.
+    """
+    error: pd.Series = error_of_median(rows["low_ms"], rows["high_ms"], rows["repeats"]) / rows["median_ms"]
+    return error

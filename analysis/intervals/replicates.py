@@ -24,6 +24,19 @@ def values_of(rows: pd.DataFrame, column: str = "value") -> list[float]:
     return values
 
 
+def with_each(averaged: pd.DataFrame, rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """With ``each``: what every mean is of, as :func:`values_of` has it.
+
+    Arguments:
+        averaged: a row a cell ``by`` of ``rows``, sorted by these columns.
+        rows: a row a run; each cell has a run of a teacher and seed once.
+    """
+    import pandas as pd
+
+    each = [tuple(values_of(members)) for _, members in rows.groupby(list(by), sort=True)]
+    return averaged.assign(each=pd.Series(each, index=averaged.index, dtype=object))
+
+
 def estimate(
     rows: pd.DataFrame,
     column: str = "value",

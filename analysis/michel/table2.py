@@ -6,7 +6,7 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import trivial_words
 from analysis.michel import published
-from analysis.michel.table3 import display, examples_chosen_on, kept_one_head, with_published
+from analysis.michel.table3 import display, examples_chosen_on, kept_one_head, of_teachers, with_published
 from analysis.render.output import Item, Table
 from analysis.render.style import metric_name
 
@@ -29,7 +29,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             caption="The head that stays is chosen on the evaluation data itself (as in Table 2) or on other "
             f"data{examples_chosen_on(effects)} (as in appendix Table 5). sig.: p < 0.01, paired bootstrap. "
             "Published: another model and language pair, a Transformer for WMT14 En-Fr with 6 layers of 16 heads in "
-            f"encoder and decoder, so layers do not correspond; *: p < 0.01. "
+            f"encoder and decoder, so layers do not correspond; *: p < 0.01. {of_teachers(effects)}"
             f"{trivial_words(group.records)}{group.caption}",
         )
     ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from analysis.data.averages import mean_text
 from analysis.data.columns import columns
 from analysis.data.groups import Group, teacher_of
 from analysis.data.loading import Journal, read_tables
 from analysis.data.marks.trivial import trivial_score, trivial_words
 from analysis.michel import published
-from analysis.render.output import Item, Table, mean_std
+from analysis.render.output import Item, Table
 from analysis.render.style import kinds_in_order
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             display=display(effects, printed.assign(kind=ENCODER, significant=False)),
             caption="The head that stays is chosen on validation data (dev, as in Table 3) or on training "
             f"data{examples_chosen_on(effects)} (train, as in its appendix). sig.: p < 0.01. Published: BERT-base "
-            f"(12 layers), MNLI-m, none significant{only_published(effects, printed)}. "
+            f"(12 layers), MNLI-m, none significant{only_published(effects, printed)}. {of_teachers(effects)}"
             f"{trivial_words(group.records)}{group.caption}",
         )
     ]
@@ -50,6 +51,13 @@ def only_published(effects: pd.DataFrame, printed: pd.DataFrame) -> str:
     ours, theirs = int(effects["layer"].max()), int(printed["layer"].max())
     rows = f"rows {ours + 1} to {theirs} are" if ours + 1 < theirs else f"row {theirs} is"
     return f"; {rows} of layers that only it has" if ours < theirs else ""
+
+
+def of_teachers(effects: pd.DataFrame) -> str:
+    """What stands beside a change that is a mean over teachers; empty of one."""
+    number = effects["teacher"].nunique()
+    beside = "both values" if number == 2 else "the 95 % interval over them (Student)"
+    return f"Change: mean of {number} teachers, in brackets {beside}. " if number > 1 else ""
 
 
 def examples_chosen_on(effects: pd.DataFrame) -> str:
@@ -86,7 +94,7 @@ def with_published(effects: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame
 def display(effects: pd.DataFrame, printed: pd.DataFrame, protocols: Mapping[str, str] = PROTOCOLS) -> pd.DataFrame:
     """A row a kind of attention and layer, ours and the published one side by side.
 
-    Several teachers are told as mean ± std and counts.
+    Several teachers are told as mean with its interval, two with both values, and as counts.
 
     Arguments:
         printed: the paper's ``kind``, ``layer``, ``protocol``, ``delta_points`` and ``significant``.
@@ -125,7 +133,7 @@ def _cells(rows: pd.DataFrame, chosen_on: str) -> dict[str, str]:
     deltas, significant = rows["delta_points"].tolist(), int(rows["significant"].sum())
     texts = (
         ", ".join(map(str, rows["head"])),
-        f"{deltas[0]:+.2f}" if len(deltas) == 1 else mean_std(deltas, 2),
+        mean_text(deltas, "+.2f"),
         ("yes" if significant else "no") if len(rows) == 1 else f"{significant} of {len(rows)}",
     )
     return dict(zip(names, texts, strict=True))

@@ -9,6 +9,9 @@ from analysis.data.columns import columns
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
 from analysis.data.marks.quiet import disturbed_text
+from analysis.intervals.estimates import CONFIDENCE, fixed
+from analysis.intervals.medians import relative_error
+from analysis.intervals.positive import Positive, timed
 from analysis.michel import published
 from analysis.render.curves import SINGLE
 from analysis.render.output import Drawing, Item, Table, count_range
@@ -22,7 +25,10 @@ TIMINGS = columns("time_inference", "timings")
 PUBLISHED_SHARE = 0.5
 QUARTILES = "median and quartiles"
 """What figures show of the repeats."""
-SPREAD = "median ± half the distance between the quartiles"
+INTERVALS = (
+    "medians, in brackets 95 % intervals as those of claims, of the median, and of a gain of the ratio of two: of "
+    "other repeats on this machine, not of another model"
+)
 """What cells of the table do."""
 UNIT = "examples/s"
 VARIANTS = {
@@ -45,8 +51,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             title="Table 4: examples per second, original, gated and physically pruned",
             frame=frame,
             display=display(frame),
-            caption=f"{device.replace(QUARTILES, SPREAD)}. Gains are over the original. Published: BERT-base, "
-            f"GTX 1080 Ti, length not stated. {group.caption}",
+            caption=f"{device.replace(QUARTILES, INTERVALS)}. Gains are over the original. Published: "
+            f"BERT-base, GTX 1080 Ti, length not stated. {group.caption}",
             narrow=(
                 "heads removed",
                 "length",
@@ -70,22 +76,25 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 def gains(group: Group, journal: Journal) -> pd.DataFrame | None:
     """The timings with ``gain`` over the original of the same run, batch size and length.
 
-    ``gain_low`` and ``gain_high`` pair the slow end of one spread with the fast end of the other. Where runs
-    on the same machine repeat a cell, the first is kept.
+    ``gain_low`` and ``gain_high`` pair the slow end of one spread with the fast end of the other. ``error`` is the
+    standard error of the median and ``gain_error`` that of the ratio of both, as shares. Where runs on the same machine
+    repeat a cell, the first is kept.
     """
     import pandas as pd
 
     cell = ["batch_size", "length", "length_label"]
     parts = []
     for _, table in read_tables(group.records, "timings", TIMINGS, journal):
-        original = table.loc[table["variant"] == "original", [*cell, "median_ms", "low_ms", "high_ms"]]
-        both = table[list(TIMINGS)].merge(original.drop_duplicates(cell), on=cell, how="left", suffixes=("", "_0"))
+        table = table[list(TIMINGS)].assign(error=relative_error(table))
+        original = table.loc[table["variant"] == "original", [*cell, "median_ms", "low_ms", "high_ms", "error"]]
+        both = table.merge(original.drop_duplicates(cell), on=cell, how="left", suffixes=("", "_0"))
         parts.append(
             both.assign(
                 gain=both["median_ms_0"] / both["median_ms"] - 1,
                 gain_low=both["low_ms_0"] / both["high_ms"] - 1,
                 gain_high=both["high_ms_0"] / both["low_ms"] - 1,
-            ).drop(columns=["median_ms_0", "low_ms_0", "high_ms_0"])
+                gain_error=(both["error"] ** 2 + both["error_0"] ** 2) ** 0.5,
+            ).drop(columns=["median_ms_0", "low_ms_0", "high_ms_0", "error_0"])
         )
     if not parts:
         return None
@@ -93,6 +102,11 @@ def gains(group: Group, journal: Journal) -> pd.DataFrame | None:
     frame.loc[frame["variant"] == "original", "share"] = 0.0
     frame = frame.drop_duplicates(["variant", "share", *cell])
     return frame.sort_values(["share", "length", "batch_size", "variant"], ignore_index=True)
+
+
+def gain_of(row: Mapping[Hashable, Any]) -> Positive:
+    """The gain of a row of :func:`gains` in per cent, with the error of both its medians."""
+    return timed(1 + row["gain"], row["gain_error"], int(row["repeats"]), gain=True)
 
 
 def display(frame: pd.DataFrame) -> pd.DataFrame:
@@ -106,19 +120,19 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for share, cell in dict.fromkeys((share, cell) for _, share, cell in changed):
         length, label, batch = cell
-        base, pruned = original.get(cell), changed.get(("pruned", share, cell))
+        base, timings = original.get(cell), {variant: changed.get((variant, share, cell)) for variant in VARIANTS}
         row = {
             "heads removed": f"{100 * share:.0f} %",
             "length": f"{length} (mean)" if label == "mean" else str(length),
             "batch": str(batch),
+            "repeats": count_range(pd.Series([timing["repeats"] for timing in (base, *timings.values()) if timing])),
             f"original, {UNIT}": _speed(base),
         }
-        for variant in VARIANTS:
-            timing = changed.get((variant, share, cell))
+        for variant, timing in timings.items():
             row[f"{variant}, {UNIT}"] = _speed(timing)
-            row[f"{variant} gain"] = f"{100 * timing['gain']:+.1f} %" if timing else ""
+            row[f"{variant} gain"] = f"{100 * timing['gain']:+.1f} %{_ends(gain_of(timing), '+.1f')}" if timing else ""
         row["peak MB, original / pruned"] = " / ".join(
-            f"{timing['peak_memory_mb']:.0f}" if timing else "-" for timing in (base, pruned)
+            f"{timing['peak_memory_mb']:.0f}" if timing else "-" for timing in (base, timings["pruned"])
         )
         known = share == PUBLISHED_SHARE and batch in printed
         row["published gain"] = f"{100 * printed[batch]:+.1f} %" if known else ""
@@ -185,8 +199,14 @@ def _cell(row: Mapping[Hashable, Any]) -> tuple[int, str, int]:
 
 
 def _speed(row: Mapping[Hashable, Any] | None) -> str:
-    """Examples per second ± half the distance between the quartiles."""
+    """Examples per second, of the median, with its interval."""
     if row is None:
         return ""
-    spread = 500 * row["batch_size"] * (1 / row["low_ms"] - 1 / row["high_ms"])
-    return f"{row['examples_per_second']:,.1f} ± {spread:,.1f}"
+    speed = row["examples_per_second"]
+    return f"{speed:,.1f}{_ends(Positive(fixed(0.0, row['error'], row['repeats']), speed), ',.1f')}"
+
+
+def _ends(effect: Positive, form: str) -> str:
+    """Of an interval; nothing where there is no spread, as of one repeat."""
+    low, high = effect.interval(CONFIDENCE)
+    return "" if low == high else f" ({low:{form}} to {high:{form}})"

@@ -6,6 +6,7 @@ What a template can use:
   ``["value"].mean``, ``.only``, ``.interval`` and so on;
 - filters that write numbers: ``percent``, ``points``, ``signed``, ``fixed``, ``thousands``, ``minutes``, ``hours``,
   ``gigabytes``, ``in_words``;
+- the filter ``speedup``: of a row of a table of paired rounds the median with its interval;
 - ``meaning``: what a verdict means;
 - ``claims(PAPER)`` and ``headline([[PAPER, FIRST WORDS, REMARK], ...])``: tables of claims, remarks may be left out;
   ``tested(PAPER)``: whether a run tests one of them;
@@ -39,6 +40,7 @@ from analysis.data.loading import Journal
 from analysis.data.records import Record
 from analysis.kwon.seconds import PARTS
 from analysis.pages import claims
+from analysis.pages.ratios import speedup
 from analysis.pages.selection import select
 from analysis.pages.words import FILTERS
 from analysis.render.output import Drawing, Table, file_name
@@ -60,7 +62,7 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
         loader=FileSystemLoader(templates), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
-    environment.filters.update(FILTERS)
+    environment.filters.update(FILTERS, speedup=speedup)
     rows = claims.rows(judge(records, Journal()))
     environment.globals.update(
         runs=partial(select, records),

@@ -237,8 +237,8 @@ class Runs:
             value = record.peak_memory_bytes or None
         elif place in PLACES and rest:
             value = getattr(record, place).get(rest)
-        elif name == "trivial":  # a number: of one metric, whatever the record has
-            value = trivial_score(record)
+        elif place == "trivial":  # a number, whatever the record has: of the first metric, or of one named behind it
+            value = trivial_score(record, rest)
         else:
             value = record.metrics.get(name)
         if value is None:

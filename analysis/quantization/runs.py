@@ -11,7 +11,9 @@ from analysis.data.frames import means, run_rows
 from analysis.data.groups import Group, by_condition, by_setting
 from analysis.data.loading import Journal, read_tables
 from analysis.data.marks.quiet import disturbed
+from analysis.data.marks.trivial import ACCURACY
 from analysis.data.records import Record
+from analysis.intervals.replicates import with_each
 from analysis.render.machines import each_machine
 from analysis.render.output import Item, file_name
 
@@ -75,9 +77,12 @@ def batches(records: Sequence[Record]) -> list[int]:
 
 
 def stage_tables(records: Sequence[Record], journal: Journal) -> dict[str, pd.DataFrame]:
-    """Value and bytes by stage, for each run id."""
+    """Value, accuracy (NaN where it is none) and bytes by stage, for each run id."""
     tables = read_tables(records, "stages", STAGES, journal)
-    return {record.run_id: table.set_index("stage")[["value", "bytes"]].astype(float) for record, table in tables}
+    names = ["value", ACCURACY, "bytes"]
+    return {
+        record.run_id: table.set_index("stage").reindex(columns=names).astype(float) for record, table in tables
+    }
 
 
 def rows(group: Group, journal: Journal) -> pd.DataFrame | None:
@@ -105,6 +110,7 @@ def rows(group: Group, journal: Journal) -> pd.DataFrame | None:
         for series, stage in ((FLOAT, before), (str(row["quantization"]), "quantized")):
             value = 100 * float(own["value"][stage])
             found.append({**row, "series": series, "value": value, "change": value - row["value"] + row["change"],
+                          ACCURACY: 100 * float(own[ACCURACY][stage]),
                           "exact": value if series == FLOAT else 100 * float(own["value"][last]),
                           "megabytes": float(own["bytes"][stage]) / 1e6})  # fmt: skip
             for size in batches(list(members.values())):
@@ -122,6 +128,7 @@ def averaged(group: Group, journal: Journal) -> pd.DataFrame | None:
         return None
     numbers = [str(name) for name in frame if str(name).startswith(("speedup_", "product_"))]
     cells = means(frame, CELL, ["change", "exact", "remaining_percent", "megabytes", "disturbed", *numbers])
+    cells = with_each(cells, frame.drop_duplicates([*CELL, "teacher", "seed"]), CELL)
     indexed = cells.set_index(["series", "asked"])
     exact, in_8 = indexed["exact"].to_dict(), indexed["value"].to_dict()
 

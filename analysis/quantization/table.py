@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.data.averages import SCORES, mean_text
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
 from analysis.data.marks.quiet import disturbed_text
+from analysis.data.marks.trivial import beside
 from analysis.data.served import RUNTIMES
 from analysis.quantization.quantized import LOOKS
 from analysis.quantization.runs import FLOAT, each_average, quantization
@@ -27,8 +29,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             title=f"Pruning and 8 bits: {own.records[0].task}",
             frame=frame,
             display=display(frame),
-            caption="Graphs of ONNX Runtime; MB of the graph's file, ms of a forward pass without padding, means over "
-            f"runs of their medians; {device}. {disturbed_text(own.records, 'Among these')}{own.caption}",
+            caption=f"Graphs of ONNX Runtime. {SCORES}. MB of the graph's file, ms of a forward pass without padding, "
+            f"means over runs of their medians; {device}. {disturbed_text(own.records, 'Among these')}{own.caption}",
         )
 
     return each_average(group, journal, "sizes", make)
@@ -60,10 +62,10 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([
         {
             "MACs": f"{row['asked']:g} %", "precision": LOOKS[row["series"]].label,
-            row["metric"]: f"{row['value']:.1f}", "MB": f"{row['megabytes']:.1f}",
+            row["metric"]: mean_text(row["each"]), "MB": f"{row['megabytes']:.1f}",
             **{f"ms, batch {name.removeprefix('ms_')}": "" if pd.isna(row[name]) else f"{row[name]:.3g}"
                for name in times},
             "runs": str(row["runs"]),
         }
         for row in cells.to_dict("records")
-    ])  # fmt: skip
+    ]).assign(**beside(cells))  # fmt: skip

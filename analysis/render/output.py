@@ -137,17 +137,3 @@ def count_range(counts: pd.Series) -> str:
     """
     least, most = int(counts.min()), int(counts.max())
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
-
-
-def mean_std(values: list[float], digits: int) -> str:
-    """``mean ± std`` over the values, or the single value; the sample standard deviation.
-
-    >>> mean_std([1.0, 3.0], 1)
-    '2.0 ± 1.4'
-    >>> mean_std([0.5], 2)
-    '0.50'
-    """
-    import statistics
-
-    text = f"{statistics.fmean(values):.{digits}f}"
-    return text if len(values) == 1 else f"{text} ± {statistics.stdev(values):.{digits}f}"

@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
-from analysis.claims.criteria.timings import relative_error
 from analysis.claims.evidence import PAIR
 from analysis.claims.registry import criterion
 from analysis.data import published
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
 from analysis.intervals.estimates import fixed
+from analysis.intervals.medians import relative_error
 from analysis.intervals.positive import Positive
 from analysis.michel.table4 import TIMINGS
 

@@ -9,18 +9,11 @@ from analysis.claims.registry import criterion
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.intervals.estimates import Largest, fixed
-from analysis.intervals.medians import error_of_median
-from analysis.intervals.positive import Positive, timed
+from analysis.intervals.positive import Positive
 from analysis.michel import table4
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def relative_error(rows: pd.DataFrame) -> pd.Series:
-    """Standard error of each median, as a share of it, from the quartiles and the number of repeats."""
-    error: pd.Series = error_of_median(rows["low_ms"], rows["high_ms"], rows["repeats"]) / rows["median_ms"]
-    return error
 
 
 @criterion
@@ -59,25 +52,16 @@ def attention_share(group: Group, journal: Journal) -> list[Outcome]:
 
 
 def _gains(rows: pd.DataFrame) -> list[Positive]:
-    """In per cent, each with the error of both its medians."""
-    return [
-        timed(1 + row["gain"], row["error"], int(row["repeats"]), gain=True) for row in rows.to_dict("records")
-    ]
+    return [table4.gain_of(row) for row in rows.to_dict("records")]
 
 
 def _half_pruned(group: Group, journal: Journal) -> pd.DataFrame | None:
-    """The removed variant at half of the heads, at length 128 (as released) or else the longest; ``error`` is that of
-    the ratio of both times, as a share of it."""
+    """The removed variant at half of the heads, at length 128 (as released) or else the longest."""
     frame = table4.gains(group, journal)
     if frame is None:
         return None
-    cell = ["batch_size", "length", "length_label"]
-    frame = frame.assign(error=relative_error(frame))
-    whole = frame.loc[frame["variant"] == "original", [*cell, "error"]]
     frame = frame[(frame["variant"] == "pruned") & (frame["share"] == table4.PUBLISHED_SHARE)]
     if frame.empty:
         return None
-    frame = frame.merge(whole, on=cell, suffixes=("", "_0"))
-    frame["error"] = (frame["error"] ** 2 + frame["error_0"] ** 2) ** 0.5
     lengths = set(frame["length"])
     return frame[frame["length"] == (128 if 128 in lengths else max(lengths))]

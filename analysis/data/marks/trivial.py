@@ -7,10 +7,10 @@ fingerprint of the rows; ``python -m experiments.cli.trivial_answers`` computes 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.data.records import Record
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE = Path(__file__).with_name("trivial_answers.csv")
+ACCURACY = "accuracy"
+"""Beside F1 and Matthews of classification, which one answer to all can have a high score by."""
 ANSWER = "one answer to all"
 COPIED = "source copied"
 AT_CHANCE = "teacher at chance"
@@ -80,15 +82,29 @@ def _of_older_records() -> dict[tuple[str, str], float]:
 def beside(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Columns of tables beside the score: the trivial answer's, and accuracy where the score is by another metric."""
     rows = frame.to_dict("records")
-    other = [math.isnan(row["accuracy"]) or row["metric"] == "accuracy" for row in rows]
-    accuracy = ["" if same else f"{row['accuracy']:.1f}" for row, same in zip(rows, other, strict=True)]
-    return {ANSWER: [trivial_text(row["trivial"], row["at_chance"]) for row in rows], "accuracy": accuracy}
+    return {ANSWER: [trivial_cell(row) for row in rows], ACCURACY: [accuracy_text(row, row[ACCURACY]) for row in rows]}
 
 
-def trivial_text(percent: float, at_chance: bool) -> str:
-    """A cell of tables: the trivial answer's score, and whether the teacher is no better.
+def trivial_cell(row: Mapping[Any, Any]) -> str:
+    """What one answer to all scores by the metric of a row, and by accuracy where that is another."""
+    accuracy = accuracy_text(row, row["trivial_accuracy"], f"{ACCURACY} ")
+    return trivial_text(row["trivial"], row["at_chance"], accuracy)
 
-    >>> trivial_text(52.71, True), trivial_text(math.nan, False)
-    ('52.7 (teacher at chance)', '')
+
+def accuracy_text(row: Mapping[Any, Any], percent: float, words: str = "") -> str:
+    """An accuracy beside the score of a row; empty where it is that score, or not known.
+
+    >>> accuracy_text({"metric": "f1"}, 68.38, "accuracy "), accuracy_text({"metric": "accuracy"}, 68.38)
+    ('accuracy 68.4', '')
     """
-    return "" if math.isnan(percent) else f"{percent:.1f}" + (f" ({AT_CHANCE})" if at_chance else "")
+    return "" if math.isnan(percent) or row["metric"] == ACCURACY else f"{words}{percent:.1f}"
+
+
+def trivial_text(percent: float, at_chance: bool, accuracy: str = "") -> str:
+    """A cell of tables: the trivial answer's score, its accuracy, and whether the teacher is no better.
+
+    >>> trivial_text(52.71, True), trivial_text(81.22, False, "accuracy 68.4"), trivial_text(math.nan, False)
+    ('52.7 (teacher at chance)', '81.2 (accuracy 68.4)', '')
+    """
+    beside = ", ".join(filter(None, (accuracy, AT_CHANCE if at_chance else "")))
+    return "" if math.isnan(percent) else f"{percent:.1f}" + (f" ({beside})" if beside else "")

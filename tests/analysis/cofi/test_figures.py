@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 import analysis
 from analysis.catalogue.draw import draw_all
@@ -209,9 +210,16 @@ def test_units_are_compared_with_the_same_seed(tmp_path: Path) -> None:
     assert frame.index.tolist() == ["heads only", "all", "no hidden"]
     assert frame["difference"].tolist()[1:] == pytest.approx([0, -1])
     assert math.isnan(frame.loc["heads only", "difference"])
-    assert (frame.loc["all", "value"], frame.loc["all", "std"]) == pytest.approx((88.2, math.sqrt(2)))
+    assert frame.loc["all", "value"] == pytest.approx(88.2)
+    assert frame.loc["all", "each"] == pytest.approx((89.2, 87.2))
     assert frame["paired"].tolist() == [0, 2, 1]
     assert table.display["published, MNLI / QNLI / SQuAD"].tolist() == ["", "", "-0.8 / -0.5 / -1.8"]
+    assert table.display.loc[1, "score"] == "accuracy 88.2 (89.2; 87.2)", "an interval of two says nothing"
+    assert "its 95 % interval (Student), of two runs both values" in table.caption
+    cofi.run(tmp_path, MINILM, sparsity=0.95, seed=2, loss=0.06)
+    three = one_table(cofi_units.draw(group(tmp_path), Journal())).display.loc[1]
+    half = stats.t.ppf(0.975, 2) * 2 / 3**0.5
+    assert three["score"] == f"accuracy 87.2 ({87.2 - half:.1f} to {87.2 + half:.1f})" and three["runs"] == "3"
     shown = table.display.iloc[2]
     assert shown[["against all", "speed-up", "score"]].tolist() == ["-1.0", "9.00 x", "accuracy 86.2"]
 
@@ -246,7 +254,7 @@ def test_baselines_side_by_side(tmp_path: Path) -> None:
         "MACs left (%)": ["14.5", "16.4"],
         "speed-up, batch 1": ["4.00 x", ""],
         "speed-up, batch 128": ["7.00 x", "9.00 x"],
-        "score": ["accuracy 88.2 ± 1.4", "accuracy 85.2"],
+        "score": ["accuracy 88.2 (89.2; 87.2)", "accuracy 85.2"],
         "change": ["-3.0", "-6.0"],
         "runs": ["2", "1"],
         "one answer to all": ["35.0", "35.0"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,6 +178,36 @@ def test_the_table_takes_the_best_run_that_is_there_and_nothing_in_between(compa
     assert rows.loc["CoFi", "at most 10 %"] == "**88.2 (-3.0; 10 %)**"
     assert rows.loc["heads by importance", "at most 50 %"] == "none, fewest 66 %"
     assert "**" not in str(rows.loc["heads by oracle", "at most 75 %"])
+
+
+def test_bold_is_what_cannot_be_told_from_the_best(comparison: Comparison) -> None:
+    rows = comparison.table.display.set_index("method")
+    bold = {(str(method), level) for level in ("at most 75 %", "at most 50 %", "at most 10 %")
+            for method, text in rows[level].items() if text.startswith("**")}  # fmt: skip
+    # Bands of two points to either side: 1.5 points apart may be chance, 5 and more are not.
+    assert bold == {("Fisher pruning", "at most 75 %"), ("CoFi", "at most 75 %"), ("Fisher pruning", "at most 50 %"),
+                    ("CoFi", "at most 50 %"), ("CoFi", "at most 10 %")}  # fmt: skip
+    assert "Bold: the best, and all that cannot be told from it (the 95 % interval" in comparison.table.caption
+
+
+def test_accuracy_stands_beside_another_metric_and_nothing_alone_is_bold(tmp_path: Path) -> None:
+    kwon.pruning(tmp_path, MINILM, "mrpc", constraint=0.5, loss=0.01)
+    cofi.run(tmp_path, MINILM, "mrpc", sparsity=0.9, counted=0.9, loss=0.02)
+    for path in tmp_path.rglob("result.json"):
+        record = json.loads(path.read_text())
+        record["metrics"] |= {"accuracy": 0.76, "trivial": {"f1": 0.81, "accuracy": 0.68}, "baseline": 0.84}
+        path.write_text(json.dumps(record))
+    for path in tmp_path.rglob("stages.csv"):
+        stages = pd.read_csv(path)
+        stages.assign(accuracy=[0.79, *[0.76] * (len(stages) - 1)]).to_csv(path, index=False)
+    _, table = compare.draw(Group(load([tmp_path], Journal())), Journal())
+    assert isinstance(table, Table)
+    rows = table.display.set_index("method")
+    assert set(rows["task"]) == {"mrpc (f1 84.0, accuracy 79.0)"}
+    assert rows.loc["Fisher pruning", "at most 50 %"] == "**83.0 (-1.0; accuracy 76.0; 50 %)**"
+    assert set(rows["one answer to all"]) == {"81.0 (accuracy 68.0)"}
+    alone = str(rows.loc["CoFi", "at most 25 %"])
+    assert "; accuracy 76.0; " in alone and "**" not in alone
 
 
 def test_a_front_is_what_nothing_beats(comparison: Comparison) -> None:

@@ -11,20 +11,20 @@ import pytest
 from scipy import stats
 
 from analysis.compare import paired_table
-from analysis.compare.pairs import Answered, compare_pair
+from analysis.compare.pairs import Answered, Banded, compare_pair, p_text, with_answers
 from analysis.data.columns import DamagedRecordError
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.data.recorded_answers import answers_of
 from analysis.data.records import read_record
 from analysis.intervals.replicates import of_two_samples
-from analysis.intervals.row_errors import ErrorOverRows
+from analysis.intervals.row_errors import OF_95, ErrorOverRows, ScoreOnRows
 from analysis.render.output import Table
 from prunekit.evaluation.row_answers import RowAnswers, of_labels
 from prunekit.runs.schema.answer_file import FILE
 from prunekit.support.statistics import bootstrap_counts
 from tests.support.intervals import over_runs_and_rows
-from tests.support.records import cofi, kwon, michel
+from tests.support.records import cofi, kwon, methods, michel
 from tests.support.records.frame import MINILM, add_answers
 
 ROWS = 120
@@ -157,6 +157,33 @@ def test_a_difference_is_of_teachers_that_both_have() -> None:
         compare_pair("accuracy", first, [model(0.1, "a", rows="g")])
 
 
+def banded(value: float, seed: int, error: float = 0.01) -> Banded:
+    return Banded("", "seed 0", ScoreOnRows(value, error, ROWS), seed)
+
+
+def test_without_answers_each_score_has_its_band_and_runs_of_a_method_move_together() -> None:
+    single = compare_pair("accuracy", [banded(0.8, 0)], [banded(0.9, 5, 0.02)])
+    low, high = stats.t.interval(0.95, ROWS - 1, loc=-0.1, scale=np.hypot(0.01, 0.02))
+    assert (single.low, single.high) == pytest.approx((low, high), abs=1e-9) and single.by == "bands"
+    assert single.test == "rows alone", "exact McNemar's needs answers"
+    alike = compare_pair("accuracy", [banded(0.8, seed) for seed in range(3)], [banded(0.9, 5, 0.02)])
+    assert (alike.low, alike.high) == pytest.approx((low, high), abs=1e-9), "three draws on the same rows are no more"
+    pairs = compare_pair("accuracy", [banded(0.8 + 0.01 * seed, seed) for seed in range(3)],
+                         [banded(0.9, seed, 0.02) for seed in range(3)])  # fmt: skip
+    expected = over_runs_and_rows([-0.1, -0.09, -0.08], 0.01**2 + 0.02**2, ROWS)
+    assert pairs.test == "Student" and (pairs.low, pairs.high) == pytest.approx(expected, abs=1e-9)
+
+
+def test_answers_count_where_all_models_of_a_pair_have_them() -> None:
+    told = Banded("", "seed 0", ScoreOnRows(0.9, 0.01, ROWS, "accuracy", answers(0.1), 0), 4)
+    both = with_answers([told], [told])
+    assert [type(models[0]) for models in both] == [Answered, Answered]
+    pair = compare_pair("accuracy", *both)
+    assert pair.same_answers and pair.undecided and pair.by == "answers"
+    mixed = compare_pair("accuracy", *with_answers([told], [told, banded(0.9, 1)]))
+    assert mixed.by == "bands" and not mixed.same_answers
+
+
 SST2 = [{"role": "evaluation", "name": "sst2", "source": "nyu-mll/glue", "split": "validation", "rows": 872,
          "rows_available": 872}]  # fmt: skip
 
@@ -186,7 +213,7 @@ def drawn(root: Path) -> tuple[list[Table], Journal]:
 def test_each_method_is_compared_with_the_best(tmp_path: Path) -> None:
     everything(tmp_path)
     (table,), journal = drawn(tmp_path)
-    assert table.name == "paired_sst2" and journal.warnings == []
+    assert table.name == "paired" and journal.warnings == []
     rows = {(row["level"], row["method"]): row for row in table.frame.to_dict("records")}
     assert {row["best"] for row in rows.values()} == {"prune_cofi learned"}
     fisher = rows[50.0, "prune_fisher fisher"]
@@ -205,22 +232,51 @@ def test_each_method_is_compared_with_the_best(tmp_path: Path) -> None:
     assert len(tests) == 2
     for row in rows.values():
         assert row["p_adjusted"] == pytest.approx(expected[row["method"], row["asked"]])
-    assert "-" in table.display["difference"].iloc[0] and " to " in table.display["difference"].iloc[0]
+    shown = table.display.set_index("method")
+    assert list(shown.columns) == ["task", "at most 75 %", "at most 50 %", "runs", "one answer to all"]
+    text = f"{fisher['difference']:+.1f}° ({fisher['low']:+.1f} to {fisher['high']:+.1f}), "
+    assert shown.loc["Fisher pruning", "at most 50 %"] == text + p_text(fisher["p_adjusted"])
+    assert shown.loc["CoFi", "at most 50 %"] == "**best: 90.2**" and shown.loc["Fisher pruning", "runs"] == "3"
+    assert shown.loc["heads by importance", "at most 50 %"] == "", "too large a model"
+    assert "after Benjamini-Hochberg over the 2 comparisons of this table together" in table.caption
+    assert "°: over rows alone" in table.caption and "Rows are paired by recorded answers on sst2." in table.caption
+    assert table.caption.startswith("Worse than the best with p < 0.05, of several runs each: none.")
 
 
-def test_records_without_answers_have_no_table(tmp_path: Path) -> None:
+def test_what_is_worse_for_all_that_draws_may_do_is_said_first(tmp_path: Path) -> None:
+    for seed in range(3):
+        for method, wrong in (("flap", 0.1), ("random", 0.4), ("magnitude", 0.12)):
+            folder = methods.run(tmp_path, MINILM, method, seed=seed, constraint=0.5, loss=wrong)
+            add_answers(folder, ({"stage": methods.last_stage(method)}, answers(wrong)))
+        fisher = kwon.pruning(tmp_path, MINILM, "sst2", seed=seed, constraint=0.5, loss=0.1)
+        add_answers(fisher, ({"stage": "tune"}, answers(0.1)))
+    for path in tmp_path.rglob("result.json"):
+        path.write_text(path.read_text().replace("sha256:ab", "sha256:cd"))
+    (table,), _ = drawn(tmp_path)
+    said = "Worse than the best with p < 0.05, of several runs each: on sst2 with at most 75 % compress: random. "
+    assert table.caption.startswith(said)
+    shown = table.display.set_index("method")["at most 75 %"]
+    assert shown["compress: FLAP"].startswith("**best: ") and shown["Fisher pruning"] == "**the same answers**"
+    assert shown["compress: weight magnitude"][:3] in ("**-", "**+") and shown["compress: random"].startswith("-")
+    assert len(table.frame.dropna(subset=["p_adjusted"])) == 4, "two comparisons, at two levels each"
+
+
+def test_runs_without_answers_are_compared_by_bands(tmp_path: Path) -> None:
     folders = everything(tmp_path)
-    whole = drawn(tmp_path)[0][0]
-    for folder in folders[:1]:
-        forget(folder)
+    forget(folders[0])
     (table,), journal = drawn(tmp_path)
-    assert "Runs without recorded answers, not in it: 1 of 5." in table.caption and journal.warnings == []
-    assert "One answer to all: 35.0. " in table.caption
-    assert "prune_heads importance" in set(whole.frame["method"]) - set(table.frame["method"])
+    rows = {(row["level"], row["method"]): row for row in table.frame.to_dict("records")}
+    heads, fisher = rows[75.0, "prune_heads importance"], rows[75.0, "prune_fisher fisher"]
+    assert (heads["by"], fisher["by"]) == ("bands", "answers") and journal.warnings == []
+    error = 0.02 / OF_95 * 2**0.5
+    expected = stats.t.interval(0.95, ROWS - 1, loc=heads["value"] - heads["best_value"], scale=100 * error)
+    assert (heads["low"], heads["high"]) == pytest.approx(expected, abs=1e-6)
+    assert "On sst2 answers were not recorded: scores are taken to be independent, which is too wide." in table.caption
     for folder in folders[1:]:
         forget(folder)
-    tables, journal = drawn(tmp_path)
-    assert tables == [] and journal.warnings == []
+    (table,), journal = drawn(tmp_path)
+    assert set(table.frame["by"]) == {"bands"} and "paired by recorded" not in table.caption
+    assert journal.warnings == []
 
 
 def forget(folder: Path) -> None:
@@ -239,13 +295,12 @@ def test_answers_to_other_rows_are_named_and_not_compared(tmp_path: Path) -> Non
     (fisher / "result.json").write_text(text)
     (learned / FILE).write_bytes(b"PK")
     (table,), journal = drawn(tmp_path)
-    assert journal.warnings == [
-        f"not compared pair by pair: {fisher / FILE}: {ROWS} answers to rows g, the record has {ROWS} rows f",
-        journal.warnings[1],
-    ]
-    assert journal.warnings[1].startswith(f"not compared pair by pair: {learned / FILE}: no archive of arrays, or cut")
-    assert set(table.frame["runs"]) | set(table.frame["best_runs"]) == {1, 2}
-    assert "not in it: 2 of 5" in table.caption
+    of_rows, cut = sorted(journal.warnings, key=lambda line: str(learned) in line)
+    assert of_rows == (
+        f"not compared pair by pair: {fisher / FILE}: {ROWS} answers to rows g, the record has {ROWS} rows f"
+    )
+    assert cut.startswith(f"not compared pair by pair: {learned / FILE}: no archive of arrays, or cut")
+    assert set(table.frame["by"]) == {"bands"} and set(table.frame["runs"]) == {1, 3}
 
 
 def test_a_file_that_the_record_promises(tmp_path: Path) -> None:

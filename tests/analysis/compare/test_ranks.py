@@ -72,9 +72,14 @@ def test_the_table_holds_each_to_the_best_and_to_the_next(tmp_path: Path) -> Non
     figure, table = drawn(tmp_path)
     shown = table.display.set_index("rank")
     assert list(shown["method"]) == ["ZipLM", "Fisher pruning", "random"]
-    assert list(shown["score"]) == ["90.0", "88.0", "70.0"] and set(shown["MACs"]) == {"30 %"}
+    assert list(shown["score"]) == ["**90.0**", "**88.0**", "70.0"] and set(shown["MACs"]) == {"30 %"}
     assert shown.loc["1", "less the best"] == "" and shown.loc["3", "less the next"] == ""
     best, below = shown["less the best"], shown["less the next"]
+    pairs = [row(table.frame, method=method, rival="ziplm") for method in ("fisher", "random")]
+    second, third = (pair["p_value"] for pair in pairs)
+    assert [pair["p_adjusted"] for pair in pairs] == pytest.approx([max(second, third), 2 * third]) and third < second
+    assert best["2"].endswith(f"), p = {second:.2g}") and 2 * third < 0.05 < second
+    assert table.frame["p_adjusted"].count() == 2 and "the 2 differences from the best together. Bold:" in table.caption
     assert best["2"].startswith("-2.0 (") and best["3"].startswith("-20.0 (")
     assert below["2"].startswith("+18.0 (") and below["2"].endswith("), random")
     assert (shown.loc["2", "seconds"], shown.loc["2", "memory (GB)"]) == ("7", "3.0")

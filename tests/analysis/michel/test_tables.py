@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analysis.compare import benchmarks
 from analysis.data.groups import Group
@@ -42,7 +44,8 @@ def test_table3_has_the_published_rows_and_all_teachers(tmp_path: Path) -> None:
     rows = drawn.display.set_index("layer")
     assert list(rows.index) == [str(layer) for layer in range(1, 13)]
     shown = rows.loc["3"].to_dict()
-    assert shown["change (dev)"] == "-3.00 ± 0.00" and shown["sig. (dev)"] == "2 of 2"
+    assert shown["change (dev)"] == "-3.00 (-3.00; -3.00)" and shown["sig. (dev)"] == "2 of 2"
+    assert "Change: mean of 2 teachers, in brackets both values. " in drawn.caption
     assert shown["published (train)"] == "-0.26"
     assert rows.loc["7", "head (dev)"] == "" and rows.loc["9", "published (dev)"] == "-0.96"
     assert (drawn.frame["source"] == "published").sum() == 24
@@ -50,6 +53,7 @@ def test_table3_has_the_published_rows_and_all_teachers(tmp_path: Path) -> None:
     michel.ablation(tmp_path / "whole", BERT)
     [whole] = table3.draw(group(tmp_path / "whole"), Journal())
     assert isinstance(whole, Table) and "none significant. " in whole.caption
+    assert "in brackets" not in whole.caption and "(" not in str(whole.display.loc[0, "change (dev)"])
 
 
 def test_table4_compares_with_the_original_of_the_same_cell(tmp_path: Path) -> None:
@@ -66,16 +70,24 @@ def test_table4_compares_with_the_original_of_the_same_cell(tmp_path: Path) -> N
     ]
     table = table4.draw(group(tmp_path), Journal())[0]
     assert isinstance(table, Table) and set(table.narrow) <= set(shown)
-    assert " repeats, median ± half the distance between the quartiles. Gains" in table.caption
-    assert shown.iloc[-1]["pruned gain"] == "+21.0 %" and shown.iloc[-1]["published gain"] == "+17.5 %"
-    assert shown.iloc[-1]["gated gain"] == "-1.0 %"
+    assert " repeats, medians, in brackets 95 % intervals as those of claims" in table.caption
+    # Quartiles 3.5 % of the median apart, 10 repeats: of each median, and of the ratio of two.
+    error = 1.2533 * 0.035 / 1.349 / 10**0.5
+    half = [stats.t.ppf(0.975, 9) * error * times for times in (1, 2**0.5)]
+    ends = [1.21 * np.exp(sign * half[1]) - 1 for sign in (-1, 1)]
+    last = shown.iloc[-1]
+    assert last["pruned gain"] == f"+21.0 % ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})" and last["repeats"] == "10"
+    speed = row["examples_per_second"]
+    of_speed = f"{speed * np.exp(-half[0]):,.1f} to {speed * np.exp(half[0]):,.1f}"
+    assert last["pruned, examples/s"] == f"{speed:,.1f} ({of_speed})"
+    assert last["gated gain"].startswith("-1.0 % (") and last["published gain"] == "+17.5 %"
 
 
 def test_benchmark_medians(tmp_path: Path) -> None:
     michel.benchmark(tmp_path, MINILM)
     [drawn] = benchmarks.draw(group(tmp_path), Journal())
     assert isinstance(drawn, Table)
-    assert list(zip(drawn.display["comparison"], drawn.display["ratio"], strict=True)) == [
+    assert list(zip(drawn.display["comparison"], drawn.display["ratio (least to most)"], strict=True)) == [
         ("full length 128", "4.50 (4.40 to 4.60)"),
         ("bucketed", "2.00 (1.90 to 2.10)"),
     ]

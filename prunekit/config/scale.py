@@ -89,4 +89,5 @@ class ScaleConfig:
     next: str = ""
     """The next scale."""
     next_takes: dict[str, str] = field(default_factory=dict)
-    """What the next scale would take, by paper."""
+    """What the next scale is, by paper, and downloads; its hours are of the machine, `reproduce estimate=true` measures
+    them."""

@@ -174,6 +174,18 @@ def test_a_preset_follows_its_scale() -> None:
         assert own == budgets.split(",")  # by measured latency; where a scale has none, those of MACs
 
 
+def test_the_blocks_that_the_page_names_are_together_the_preset() -> None:
+    page = (CONF.parent / "docs" / "sweeps.md").read_text()
+    start = "python -m experiments.prune_heads experiment=michel_fig3b scale=base"
+    blocks = re.findall(rf"^{start} (scale.teacher_seeds.*)$", page, flags=re.MULTILINE)
+    own = ["experiment=michel_fig3b", "scale=base"]
+    found = [
+        {name: value for name, value in cell.items() if not name.startswith("scale.")}
+        for block in blocks for cell in cells("prune_heads", *own, *block.split())
+    ]
+    assert len(blocks) == 3 and sorted(found, key=str) == sorted(cells("prune_heads", *own), key=str)
+
+
 def options_of(line: str) -> tuple[str, list[str], list[list[str]]]:
     """The verb of a command, the names of its overrides, and the values of each: several only with ``-m``."""
     verb, *overrides = line.split()

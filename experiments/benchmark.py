@@ -29,7 +29,7 @@ from prunekit.config.task import ONE_LABEL_A_ROW, without_questions, without_tag
 if TYPE_CHECKING:
     from prunekit.runs.execute import Run
 
-OWN_REVISION = {"latency": 2}
+OWN_REVISION = {"latency": 2, "estimate": 2}
 """Of a benchmark that has changed by itself."""
 EXAMPLES = {
     "ablation": 256, "importance": 512, "fisher": 2048, "latency": 512, "rearrange": 64, "cofi_step": 192,
@@ -55,7 +55,7 @@ class Benchmark(Experiment):
     ``evaluation.batch_size``, ``latency``: of pruned models, ``ablation_translation``, ``sweep``: of Fisher pruning
     with two processes, ``finetune``: of a teacher as ``train`` says, ``analysis``: of thousands of records,
     ``ziplm``: the order in which it removes neurons, or ``estimate``: seconds and memory of some verbs at this model's
-    true shape, on random weights."""
+    true shape, on random weights, of which `reproduce estimate=true` makes those of a paper."""
     examples: int | None = within(None, 1, EXAMPLES_AT_MOST)
     """Examples of the evaluation split (``fisher``, ``cofi_step``, ``latency`` and ``finetune``: of the training
     split); null for the benchmark's own number."""

@@ -7,6 +7,7 @@ Overrides are handed on to every run: ``run.folder=... run.wandb=disabled train.
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,9 +44,8 @@ PAPERS = {
         "kwon_macs", "kwon_latency_table", "kwon_latency", "kwon_scores", "kwon_labels", "kwon_variants",
         "kwon_calibration",
     )),
-    "cofi": Paper("Xia et al. 2022 (CoFi)", "reproduce-cofi", (
-        "cofi_sparsity", "cofi_baselines", "cofi_units", "cofi_distillation",
-    )),
+    "cofi": Paper("Xia et al. 2022 (CoFi)", "reproduce-cofi",
+                  ("cofi_sparsity", "cofi_baselines", "cofi_units", "cofi_distillation")),
 }  # fmt: skip
 
 
@@ -59,6 +59,8 @@ class Reproduce(Settings):
     """Where figures and tables go."""
     dry_run: bool = False
     """Check every run and print its command, but run nothing."""
+    estimate: bool = False
+    """The same, and tell its hours and memory, from steps measured now at the true shape with random weights."""
 
     def problems(self) -> Iterator[str]:
         yield from one_of("paper", self.paper, PAPERS)
@@ -69,8 +71,8 @@ def perform(config: Reproduce) -> None:
     from prunekit.support.progress import console
 
     start = time.perf_counter()
-    own = ("paper", "figures", "dry_run")
-    handed_on = [text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in own]
+    dry, here = config.dry_run or config.estimate, ("paper", "figures", "dry_run", "estimate")
+    handed_on = [text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in here]
     paper, scale = PAPERS[config.paper], config.scale
     runs = [(name, cell) for name in paper.presets for cell in cells_of_preset(name, handed_on)]
     settings: list[Any] = []
@@ -81,27 +83,26 @@ def perform(config: Reproduce) -> None:
         earlier = settings.index(settings[-1]) + 1  # figures may share runs
         same = f" (the same run as {earlier})" if earlier < number else ""
         console.print(f"{number}/{len(runs)} {command}{same}", soft_wrap=True)
-        if not same and not config.dry_run:
+        if not same and not dry:
             named(verb).perform(settings[-1], " ".join([name, *cell]))
-    if config.dry_run:
+    if config.estimate:
+        reproduction = importlib.import_module("experiments.estimates.reproduction")
+        reproduction.estimate(zip([name for name, _ in runs], settings, strict=True), console)
+    if dry:
         return
     drawn = analysis.draw_all([Path(config.run.folder)], Path(config.figures), console)
     minutes = (time.perf_counter() - start) / 60
     console.print(f"\n{paper.title}, SCALE={scale.name}: {scale.what} {minutes:.1f} minutes.", style="bold")
     console.print(f"Records: {config.run.folder}/   Figures and tables: {config.figures}/")
-    if scale.next:
-        console.print(f"Next: make {paper.target} SCALE={scale.next} ({scale.next_takes.get(config.paper, '')})")
+    if following := f"make {paper.target} SCALE={scale.next}" if scale.next else "":
+        console.print(f"Next: {following} ({scale.next_takes.get(config.paper, '')})")
+        console.print(f"What it would take: {following} OVERRIDES=estimate=true")
     analysis.catalogue.options.require_all(drawn.failed)
 
 
 def cells_of_preset(name: str, overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of every run of a preset, beside the preset itself; none where its scale has nothing for it.
-
-    Args:
-        overrides: of all runs; what the preset sweeps is not theirs to say.
-    """
-    verb = preset_named(name).verb
-    register(verb, named(verb).settings)
+    """The overrides of every run of a preset beside those of all; none where its scale has nothing for it."""
+    register(verb := preset_named(name).verb, named(verb).settings)
     sweeper = compose(verb, [*overrides, f"experiment={name}"], return_hydra_config=True).hydra.sweeper
     cells = cells_of(parts_of(sweeper)) if sweeps(sweeper) else [{}]
     return [[f"{key}={value}" for key, value in cell.items()] for cell in cells]
@@ -109,8 +110,7 @@ def cells_of_preset(name: str, overrides: Sequence[str]) -> list[list[str]]:
 
 def settings_of(verb: str, overrides: Sequence[str]) -> Any:
     """The checked settings of ``python -m experiments.VERB OVERRIDES``."""
-    schema = named(verb).settings
-    register(verb, schema)
+    register(verb, schema := named(verb).settings)
     return typed(compose(verb, list(overrides)), schema, overrides)
 
 

@@ -170,4 +170,5 @@ def _settings_of_scale(scale: str | None) -> dict[str, Any] | None:
         return None
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     chosen = {name.split("/")[-1]: value for line in content["defaults"] for name, value in line.items()}
-    return {"task": chosen["task"], "models": (chosen["model"], content["scale"]["translation"]["model"])}
+    translation = content["scale"].get("translation", {})  # which not every scale has
+    return {"task": chosen["task"], "models": (chosen["model"], translation.get("model"))}

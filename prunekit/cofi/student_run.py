@@ -34,6 +34,7 @@ from prunekit.support.errors import UserError
 from prunekit.support.files import write_json
 from prunekit.support.fingerprints import model_fingerprint
 from prunekit.support.progress import Advance
+from prunekit.training.finetuning import training_attention
 from prunekit.training.loop import Context
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class StudentRun:
     def train(
         self, shape: dict[str, list[int]] | None = None, start: tuple[PreTrainedModel, Masks] | None = None
     ) -> Pruned:
-        """The student of the run's structure, trained.
+        """The student of the run's structure, trained with the attention implementation of the teacher's recipe.
 
         Args:
             shape: of the learned model, for ``random``.
@@ -85,19 +86,23 @@ class StudentRun:
         """
         config, whole = self.config, self.teacher.model
         recipe = config.recipe
-        if start is not None:
-            return train_fixed(whole, *start, recipe, self._score, self._context(recipe, start[0]))
-        if config.structure in ("learned", "random"):
+        if start is None and config.structure in ("learned", "random"):
             student = self._student()
-            context, runs = self._context(recipe, student), Path(config.run.folder)
-            cofi = Cofi(whole, student, recipe, self._score, context, runs)
-            return cofi.run() if shape is None else cofi.run_with(drawn(student, shape, config.seed))
+            with training_attention(student, self.run.device, config.train):
+                context, runs = self._context(recipe, student), Path(config.run.folder)
+                cofi = Cofi(whole, student, recipe, self._score, context, runs)
+                return cofi.run() if shape is None else cofi.run_with(drawn(student, shape, config.seed))
+        model, masks = start or self._cut()
+        with training_attention(model, self.run.device, config.train):
+            return train_fixed(whole, model, masks, recipe, self._score, self._context(recipe, model))
+
+    def _cut(self) -> tuple[PreTrainedModel, Masks | None]:
+        """What a baseline trains, and the masks by which it was cut; none of a small dense model."""
+        config, whole = self.config, self.teacher.model
         if config.structure == "dense":
-            model, masks = small_dense(whole, config.sparsity, config.seed), None
-        else:
-            masks = self._masks()
-            model = prune(whole, masks)
-        return train_fixed(whole, model, masks, recipe, self._score, self._context(recipe, model))
+            return small_dense(whole, config.sparsity, config.seed), None
+        masks = self._masks()
+        return prune(whole, masks), masks
 
     def _masks(self) -> Masks:
         """Of the fine-tuned model, by a baseline's rule."""

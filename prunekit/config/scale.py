@@ -58,6 +58,8 @@ class ScaleConfig:
     """Numbers of calibration examples that are compared."""
     constraints: list[float] = within([0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], 0, 1, above=True, below=True)
     """Budgets of the Fisher experiments."""
+    latency_constraints: list[float] = within([], 0, 1, above=True, below=True)
+    """Latency budgets of the Fisher experiments; none: ``constraints``, as MAC budgets."""
     compared_constraints: list[float] = within([0.3, 0.5, 0.7], 0, 1, above=True, below=True)
     """Budgets at which scores, labels and variants are compared; some of ``constraints``."""
     tasks: list[str] = field(default_factory=list)
@@ -87,4 +89,5 @@ class ScaleConfig:
     next: str = ""
     """The next scale."""
     next_takes: dict[str, str] = field(default_factory=dict)
-    """What the next scale would take, by paper."""
+    """What the next scale is, by paper, and downloads; its hours are of the machine, `reproduce estimate=true` measures
+    them."""

@@ -93,8 +93,8 @@ class TrainConfig:
     precision: str = "float32"
     """``float32``, or ``bfloat16`` for autocast."""
     attention: str | None = None
-    """Attention implementation while it trains, ``sdpa`` or ``eager``; null for the model's own, but eager where an
-    encoder-decoder trains in bfloat16 on a CPU."""
+    """Attention implementation while it trains, ``sdpa`` or ``eager``, also of the students of `prune_cofi`; null for
+    the model's own, but eager where an encoder-decoder trains in bfloat16 on a CPU."""
     keep: str = "last"
     """``last`` weights, as the papers do, or the ``best`` by the metric on a held-out slice of the training data."""
     held_out: int = within(1000, 1, EXAMPLES)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 MODES = ("one_off", "all_but_one")
+GROUP_TOKENS = {"cpu": 2**11, "cuda": 2**16}
+"""The most tokens that are replayed together, over all heads of a layer, by device."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def ablate_heads(
     layers = blocks(model)
     sequence = [layers[index] for index in call_order(model)]
     heads = max(block.heads for block in layers)
-    max_tokens = max_tokens or (2**11 if model.device.type == "cpu" else 2**16)
+    max_tokens = max_tokens or GROUP_TOKENS[model.device.type]
     was_training = model.training
     model.eval()
     checked = checked_batches(model, batches, targets=False)

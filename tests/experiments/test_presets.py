@@ -169,6 +169,21 @@ def test_a_preset_follows_its_scale() -> None:
     settings = composed("ablate_heads", "experiment=michel_fig1b", "scale.teacher_seeds=[3,4]")
     assert settings.train.seed == 3
     assert composed("ablate_heads", "experiment=michel_fig1b", "train.seed=5").train.seed == 5
+    for scale, budgets in (("base", "0.3,0.5,0.64,0.7,0.9"), ("small", "0.3,0.4,0.5,0.6,0.7,0.8,0.9")):
+        own = [cell["constraint"] for cell in cells("prune_fisher", "experiment=kwon_latency", f"scale={scale}")]
+        assert own == budgets.split(",")  # by measured latency; where a scale has none, those of MACs
+
+
+def test_the_blocks_that_the_page_names_are_together_the_preset() -> None:
+    page = (CONF.parent / "docs" / "sweeps.md").read_text()
+    start = "python -m experiments.prune_heads experiment=michel_fig3b scale=base"
+    blocks = re.findall(rf"^{start} (scale.teacher_seeds.*)$", page, flags=re.MULTILINE)
+    own = ["experiment=michel_fig3b", "scale=base"]
+    found = [
+        {name: value for name, value in cell.items() if not name.startswith("scale.")}
+        for block in blocks for cell in cells("prune_heads", *own, *block.split())
+    ]
+    assert len(blocks) == 3 and sorted(found, key=str) == sorted(cells("prune_heads", *own), key=str)
 
 
 def options_of(line: str) -> tuple[str, list[str], list[list[str]]]:

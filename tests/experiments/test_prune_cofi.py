@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 import torch
 
+from prunekit.cofi.teacher_outputs import ComputedOutputs
+from prunekit.evaluation.evaluate import evaluate
 from prunekit.models import checkpoints
 from prunekit.models.blocks import describe
 from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
+from prunekit.training.loop import StageRun
 from tests.support.commands import TINY_STUDENT, perform
 
 NOT_NUMBERS = ("seconds", "quiet", "peak_memory_bytes", "started", "finished", "git")
@@ -113,6 +116,46 @@ def test_baselines_are_trained_as_long(folder: Path, structure: str) -> None:
     assert kept["heads"] == describe(small).heads and kept["neurons"] == describe(small).neurons
     if structure in ("layers", "dense"):
         assert kept["ffn layers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("structure", "stages"),
+    [("learned", ("distil", "prune", "finetune")), ("layers", ("train", "finetune")), ("dense", ("train", "finetune"))],
+)
+def test_students_train_with_the_attention_of_the_recipe(
+    folder: Path, structure: str, stages: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The teacher answers, and what is saved is scored, with the model's own."""
+    trained: list[str] = []
+    answered: list[str] = []
+    scored: list[str] = []
+
+    def step(self: StageRun, indices: Any) -> Any:
+        if "layers" in self.stage.modules:  # a student's, which learns a map of layers as well
+            [student] = (own for name, own in self.stage.modules.items() if name in ("student", "model"))
+            trained.append(f"{self.stage.name} {attention_of(student)}")
+        return one_step(self, indices)
+
+    def answer(self: ComputedOutputs, batch: Any) -> Any:
+        answered.append(attention_of(self.teacher))
+        return one_answer(self, batch)
+
+    def evaluated(task: Any, model: Any, *given: Any, **how: Any) -> Any:
+        scored.append(attention_of(model))
+        return evaluate(task, model, *given, **how)
+
+    one_step, one_answer = StageRun.step, ComputedOutputs.__call__
+    monkeypatch.setattr(StageRun, "step", step)
+    monkeypatch.setattr(ComputedOutputs, "__call__", answer)
+    monkeypatch.setattr("prunekit.cofi.student_run.evaluate", evaluated)
+    own = ["train.attention=eager", "student.prune_epochs=2", f"structure={structure}", f"run.folder={folder}"]
+    perform("prune_cofi", *TINY_STUDENT, *own)
+    assert list(dict.fromkeys(trained)) == [f"{stage} eager" for stage in stages]
+    assert set(answered) == {"sdpa"} and scored[-1] == "sdpa"
+
+
+def attention_of(model: Any) -> str:
+    return str(model.config._attn_implementation)
 
 
 def test_whole_layers_that_come_nowhere_near_the_target_have_missed_it(folder: Path) -> None:

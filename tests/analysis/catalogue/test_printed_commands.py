@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analysis.catalogue.commands import of_chapter
 from analysis.catalogue.draw import draw_all
-from analysis.data.groups import setting_of
+from analysis.data.groups import Setting, setting_of
 from analysis.data.loading import Journal, load
 from tests.support.commands import composed
 from tests.support.drawings import only_csv
@@ -113,3 +114,17 @@ def test_teachers_made_here_are_named_by_model_and_task(tmp_path: Path) -> None:
     (second / "result.json").unlink()
     names = {record.model.name for record in load([tmp_path / "own"], Journal())}
     assert names == {"minilm-l6-sst2", second.name}
+
+
+@pytest.mark.parametrize(
+    ("scale", "models", "other"),
+    [("small", ("minilm-l6", "marian-small"), "mpnet-base"), ("base", ("mpnet-base",), "marian-small"),
+     ("paper", ("bert-base", "opus-mt-en-fr"), "mpnet-base")],
+)  # fmt: skip
+def test_a_paper_is_made_again_at_its_scale_of_its_own_models(
+    scale: str, models: tuple[str, ...], other: str
+) -> None:
+    """Also at a scale without translation."""
+    for model in models:
+        assert of_chapter("make x", Setting(model, "pretrained", "", scale), []) == f"make x SCALE={scale}"
+    assert of_chapter("make x", Setting(other, "pretrained", "", scale), []) == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.intervals.estimates import CONFIDENCE
 from analysis.intervals.medians import error_of_median
 from analysis.intervals.positive import timed
-from analysis.pages.selection import TableRows
+from analysis.pages.table_rows import TableRows
 
 
 def speedup(row: TableRows) -> str:

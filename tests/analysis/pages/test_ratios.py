@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from analysis.pages.ratios import speedup
-from analysis.pages.selection import TableRows
+from analysis.pages.table_rows import TableRows
 from prunekit.support.errors import UserError
 
 

@@ -76,7 +76,7 @@ def lines(method: str, contest: Contest) -> list[str]:
     )
     pairs = [(rival, contest.less(own, rival)) for rival in contest.entrants if rival is not own]
     return [head] + [
-        f"  against {rival.method} ({100 * rival.value:.2f}, {rival.seconds:.1f} s): {100 * pair.difference:+.2f} "
-        f"({100 * pair.low:+.2f} to {100 * pair.high:+.2f}), {pair.test} p = {pair.p_value:.3g}"
+        f"  against {rival.method} ({100 * rival.value:.2f}, {rival.seconds:.1f} s): {100 * pair.difference:+z.2f} "
+        f"({100 * pair.low:+z.2f} to {100 * pair.high:+z.2f}), {pair.test} p = {pair.p_value:.3g}"
         for rival, pair in pairs
     ]

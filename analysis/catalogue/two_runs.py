@@ -62,10 +62,10 @@ def tell(chosen: Mapping[str, str]) -> None:
     metric, found = compare_runs(Path(chosen["one"]), Path(chosen["other"]), chosen["role"])
     adjusted = adjusted_p_values(np.asarray([one.pair.p_value for one in found]))
     for one, p_value in zip(found, adjusted, strict=True):
-        ends = f"{100 * one.pair.low:+.2f} to {100 * one.pair.high:+.2f}"
+        ends = f"{100 * one.pair.low:+z.2f} to {100 * one.pair.high:+z.2f}"
         print(
             f"{one.models}: {metric} {100 * one.one:.2f} and {100 * one.other:.2f}, difference "
-            f"{100 * one.pair.difference:+.2f} ({ends}), {one.pair.test} p = {one.pair.p_value:.3g}"
+            f"{100 * one.pair.difference:+z.2f} ({ends}), {one.pair.test} p = {one.pair.p_value:.3g}"
             + (f", adjusted {p_value:.3g}" if len(found) > 1 else "")
         )
 

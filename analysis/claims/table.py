@@ -161,10 +161,7 @@ def fixed(value: float, digits: int) -> str:
     >>> fixed(-0.04, 1), fixed(2.25, 1), fixed(-math.inf, 1)
     ('0.0', '2.2', '-∞')
     """
-    text = f"{value:.{digits}f}".replace("inf", "∞")
-    if math.isinf(value):
-        return text
-    return text.removeprefix("-") if float(text) == 0 else text
+    return f"{value:z.{digits}f}".replace("inf", "∞")
 
 
 def counted(claim: Claim, rulings: Sequence[Ruling]) -> str:

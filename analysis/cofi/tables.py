@@ -23,7 +23,7 @@ def counted(frame: pd.DataFrame) -> list[str]:
 
 def signed(values: pd.Series) -> list[str]:
     """Points with their sign; empty where they are not known."""
-    return ["" if math.isnan(value) else f"{value:+.1f}" for value in values]
+    return ["" if math.isnan(value) else f"{value:+z.1f}" for value in values]
 
 
 def apart(frame: pd.DataFrame, name: str, reference: str) -> list[str]:

@@ -134,9 +134,9 @@ def _difference(row: Mapping[Any, Any]) -> str:
     if math.isnan(row["p_value"]):
         return "the same answers"
     lone = SIGN if row["test"] in LONE else ""
-    text = f"{row['difference']:+.1f}{lone} ({row['low']:+.1f} to {row['high']:+.1f}), {p_text(row['p_adjusted'])}"
+    text = f"{row['difference']:+z.1f}{lone} ({row['low']:+z.1f} to {row['high']:+z.1f}), {p_text(row['p_adjusted'])}"
     apart = row[ACCURACY] - row[f"best_{ACCURACY}"]
-    return text + ("" if row["metric"] == ACCURACY or math.isnan(apart) else f"; {ACCURACY} {apart:+.1f}")
+    return text + ("" if row["metric"] == ACCURACY or math.isnan(apart) else f"; {ACCURACY} {apart:+z.1f}")
 
 
 def _listed(tasks: list[str]) -> str:

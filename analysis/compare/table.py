@@ -89,7 +89,7 @@ def display(
                     continue
                 [cell] = own.to_dict("records")
                 accuracy = accuracy_text(cell, cell[ACCURACY], f"{ACCURACY} ")
-                beside = filter(None, (f"{cell['change']:+.1f}", accuracy, f"{cell['macs_percent']:.0f} %"))
+                beside = filter(None, (f"{cell['change']:+z.1f}", accuracy, f"{cell['macs_percent']:.0f} %"))
                 text = f"{cell['value']:.1f} ({'; '.join(beside)})"
                 row[heading(level)] = f"**{text}**" if (level, method) in bold else text
             took = cells["seconds"].mean()

@@ -64,7 +64,7 @@ def mean_interval(values: list[float]) -> tuple[float, float]:
 def mean_text(values: Sequence[float], form: str = ".1f") -> str:
     """A mean with what says how sure it is: its interval; of two values, which have none, both; of one nothing.
 
-    >>> mean_text([1.0, 2.0, 3.0]), mean_text([1.0, 3.0], "+.2f"), mean_text([0.5])
+    >>> mean_text([1.0, 2.0, 3.0]), mean_text([1.0, 3.0], "+z.2f"), mean_text([0.5])
     ('2.0 (-0.5 to 4.5)', '+2.00 (+1.00; +3.00)', '0.5')
     """
     mean = f"{sum(values) / len(values):{form}}"

@@ -74,7 +74,7 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
         "budget of": frame["budget"].map({"mac": "MACs", "latency": "latency"}),
         "requested": frame["requested"].map("{:.0f}".format),
         **{title: frame[name].map(per_cent) for name, title in SHARES.items()},
-        "metric": [f"{row.metric} {row.value:.1f} ({row.change:+.1f})" for row in frame.itertuples()],
+        "metric": [f"{row.metric} {row.value:.1f} ({row.change:+z.1f})" for row in frame.itertuples()],
         "runs": frame["runs"].map(str),
         **beside(frame),
     }

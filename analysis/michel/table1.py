@@ -71,7 +71,7 @@ def grid(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _cell(row: Any) -> str:
     """The change as the paper prints it (``-.53``), with its mark."""
-    text = f"{round(row.delta_points, 2) + 0.0:+.2f}"  # no -0.00
+    text = f"{row.delta_points:+z.2f}"
     if abs(row.delta_points) < 1:
         text = text.replace("0.", ".", 1)
     if not row.significant:

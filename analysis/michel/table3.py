@@ -123,7 +123,7 @@ def _at(rows: pd.DataFrame, layer: int, protocol: str) -> pd.DataFrame:
 def _printed_cell(rows: pd.DataFrame) -> str:
     """The published change, with a star where it is significant; empty where the paper has none."""
     cells = zip(rows["delta_points"], rows["significant"], strict=True)
-    return "".join(f"{delta:+.2f}" + ("*" if significant else "") for delta, significant in cells)
+    return "".join(f"{delta:+z.2f}" + ("*" if significant else "") for delta, significant in cells)
 
 
 def _cells(rows: pd.DataFrame, chosen_on: str) -> dict[str, str]:
@@ -133,7 +133,7 @@ def _cells(rows: pd.DataFrame, chosen_on: str) -> dict[str, str]:
     deltas, significant = rows["delta_points"].tolist(), int(rows["significant"].sum())
     texts = (
         ", ".join(map(str, rows["head"])),
-        mean_text(deltas, "+.2f"),
+        mean_text(deltas, "+z.2f"),
         ("yes" if significant else "no") if len(rows) == 1 else f"{significant} of {len(rows)}",
     )
     return dict(zip(names, texts, strict=True))

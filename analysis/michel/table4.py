@@ -130,12 +130,12 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
         }
         for variant, timing in timings.items():
             row[f"{variant}, {UNIT}"] = _speed(timing)
-            row[f"{variant} gain"] = f"{100 * timing['gain']:+.1f} %{_ends(gain_of(timing), '+.1f')}" if timing else ""
+            row[f"{variant} gain"] = f"{100 * timing['gain']:+z.1f} %{_ends(gain_of(timing), '+z.1f')}" if timing else ""
         row["peak MB, original / pruned"] = " / ".join(
             f"{timing['peak_memory_mb']:.0f}" if timing else "-" for timing in (base, timings["pruned"])
         )
         known = share == PUBLISHED_SHARE and batch in printed
-        row["published gain"] = f"{100 * printed[batch]:+.1f} %" if known else ""
+        row["published gain"] = f"{100 * printed[batch]:+z.1f} %" if known else ""
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -26,8 +26,7 @@ def fixed(value: Value, digits: int = 2, sign: str = "") -> str:
         return " to ".join(fixed(number, digits, sign) for number in value)
     if isinstance(value, list):
         return listed([fixed(number, digits, sign) for number in value])
-    text = f"{value:{sign}.{digits}f}"
-    return f"{0:{sign}.{digits}f}" if float(text) == 0 else text
+    return f"{value:{sign}z.{digits}f}"  # z: no -0.0
 
 
 def percent(share: Value, digits: int = 1) -> str:

@@ -42,7 +42,7 @@ def kept_score(group: Group, journal: Journal, *, share: float) -> list[Outcome]
         records = _by_id(one)
         scores = [[_final(records[run], journal), _dense(records[run], journal)] for run in rows["run_id"]]
         own = estimate(rows, "percent", scores, lambda kept, all_of_it: 100 * kept / all_of_it)
-        note = f"{rows['change'].mean():+.1f} points"
+        note = f"{rows['change'].mean():+z.1f} points"
         margin = share
         if trivial > share:
             margin, note = trivial, f"{note}; one answer to all has {trivial:.1f} %"

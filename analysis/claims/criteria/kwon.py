@@ -76,7 +76,7 @@ def predicted_labels(group: Group, journal: Journal) -> list[Outcome]:
             ends = zip(cells["run_id"], cells["run_id_gold"], strict=True)
             scores = [[stage_score(records[run], journal, last=True) for run in both] for both in ends]
             low, high = cells["difference"].min(), cells["difference"].max()
-            note = f"{cells['constraint'].nunique()} budgets, {low:+.1f} to {high:+.1f}"
+            note = f"{cells['constraint'].nunique()} budgets, {low:+z.1f} to {high:+z.1f}"
             outcomes.append(Outcome(estimate(cells, "difference", scores, difference), note, one.title))
     return outcomes
 

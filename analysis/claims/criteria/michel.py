@@ -166,4 +166,4 @@ def _by(units: pd.DataFrame) -> str:
 
 def _each(values: Mapping[str, float]) -> str:
     """The number of every teacher, if there are several."""
-    return "each " + ", ".join(f"{value:+.1f}" for value in values.values()) if len(values) > 1 else ""
+    return "each " + ", ".join(f"{value:+z.1f}" for value in values.values()) if len(values) > 1 else ""

@@ -84,7 +84,7 @@ def losses_add(group: Group, journal: Journal, *, method: str) -> list[Outcome]:
             points = {share: outcome.effect.main for share, outcome in own.items()}
             share = max(points, key=lambda share: abs(points[share].value))
             mean = statistics.mean(point.value for point in points.values())
-            note = f"{points[share].value:+.1f} at {share:g} % of the MACs; mean {mean:+.1f} at {_list(points)} %"
+            note = f"{points[share].value:+z.1f} at {share:g} % of the MACs; mean {mean:+z.1f} at {_list(points)} %"
             note += left_out
             effect = Largest([Departure(point) for point in points.values()])
             outcomes.append(Outcome(effect, note, one.title, own[share].members, cells=len(points)))

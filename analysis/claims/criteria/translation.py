@@ -63,7 +63,7 @@ def last_cross_layer(group: Group, journal: Journal, *, protocol: str) -> list[O
         worst = min(rest, key=lambda row: float(row["delta_points"]))
         values[str(teacher)] = float(last["delta_points"] - worst["delta_points"])
         errors.append(math.hypot(last["error"], worst["error"]))
-        ends = f"{last['delta_points']:+.2f} against {worst['delta_points']:+.2f}"
+        ends = f"{last['delta_points']:+z.2f} against {worst['delta_points']:+z.2f}"
         notes.append(f"{ends}, {worst['kind']} {worst['layer']}")
         others = len(rest)
     if not values:

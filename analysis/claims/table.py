@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -158,7 +157,7 @@ def interval_text(claim: Claim, ruling: Ruling) -> str:
 def fixed(value: float, digits: int) -> str:
     """A number without a minus before nothing.
 
-    >>> fixed(-0.04, 1), fixed(2.25, 1), fixed(-math.inf, 1)
+    >>> fixed(-0.04, 1), fixed(2.25, 1), fixed(float("-inf"), 1)
     ('0.0', '2.2', '-∞')
     """
     return f"{value:z.{digits}f}".replace("inf", "∞")

@@ -130,7 +130,8 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
         }
         for variant, timing in timings.items():
             row[f"{variant}, {UNIT}"] = _speed(timing)
-            row[f"{variant} gain"] = f"{100 * timing['gain']:+z.1f} %{_ends(gain_of(timing), '+z.1f')}" if timing else ""
+            gain = f"{100 * timing['gain']:+z.1f} %{_ends(gain_of(timing), '+z.1f')}" if timing else ""
+            row[f"{variant} gain"] = gain
         row["peak MB, original / pruned"] = " / ".join(
             f"{timing['peak_memory_mb']:.0f}" if timing else "-" for timing in (base, timings["pruned"])
         )

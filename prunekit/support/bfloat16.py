@@ -95,7 +95,7 @@ class _Linear(torch.autograd.Function):
         of_input, of_weight, of_bias = ctx.needs_input_grad
         with torch.autocast("cpu", enabled=False):
             rows = gradient.float().flatten(0, -2) if gradient.dim() > 1 else gradient.float()[None]
-            inputs = input.float().reshape(-1, input.shape[-1])
+            inputs = input.float().flatten(0, -2) if input.dim() > 1 else input.float()[None]
             return (
                 (rows @ weight.float()).bfloat16().reshape(input.shape) if of_input else None,
                 (rows.T @ inputs).bfloat16() if of_weight else None,

@@ -47,6 +47,16 @@ def test_products_are_float32_ones_of_rounded_operands_rounded(shape: tuple[int,
         assert torch.equal(given.grad, reference.grad.bfloat16().float())
 
 
+@pytest.mark.usefixtures("no_instructions")
+def test_a_projection_without_inputs_learns_its_bias() -> None:
+    """As that of a sublayer whose heads are all off in a step of CoFi."""
+    x, weight, bias = (torch.zeros(size, requires_grad=True) for size in ((2, 5, 0), (3, 0), (3,)))
+    with autocast(torch.device("cpu"), "bfloat16"):
+        linear(x, weight, bias=bias).sum().backward()
+    assert x.grad is not None and x.grad.shape == x.shape and weight.grad is not None and weight.grad.shape == (3, 0)
+    assert bias.grad is not None and bias.grad.tolist() == [10.0] * 3
+
+
 def masks(kind: str) -> Tensor | None:
     """No mask, one of booleans, one of numbers; (2, 1, 6, 6)."""
     allowed = torch.rand(2, 1, 6, 6, generator=torch.Generator().manual_seed(4)) > 0.4

@@ -81,7 +81,7 @@ def perform(config: Export) -> None:
         pictures=pictures(given.run),
     )  # fmt: skip
     console.print(
-        f"{written.folder}: {written.format}, {written.precision}, {written.size}; outputs differ "
+        f"{written.folder}: {written.format}, {written.precision}, {written.size}; outputs "
         f"{written.apart}",
         soft_wrap=True,
     )

@@ -7,7 +7,6 @@ Overrides are handed on to every run: ``run.folder=... run.wandb=disabled train.
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -86,8 +85,9 @@ def perform(config: Reproduce) -> None:
         if not same and not dry:
             named(verb).perform(settings[-1], " ".join([name, *cell]))
     if config.estimate:
-        reproduction = importlib.import_module("experiments.estimates.reproduction")
-        reproduction.estimate(zip([name for name, _ in runs], settings, strict=True), console)
+        from experiments.estimates.reproduction import estimate
+
+        estimate(zip([name for name, _ in runs], settings, strict=True), console)
     if dry:
         return
     drawn = analysis.draw_all([Path(config.run.folder)], Path(config.figures), console)

@@ -91,7 +91,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     items: list[Item] = []
     cells: list[pd.DataFrame] = []
     compared: list[Comparable] = []
-    told: list[pd.DataFrame] = []
+    differences: list[pd.DataFrame] = []
     macs: dict[str, str] = {}
     alone: list[str] = []
     for setting, records in by_setting(group.records).items():
@@ -106,14 +106,14 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         items.append(Drawing(file_name("compare", runs.task), figure, with_fronts(frame, chosen, runs), words))
         cells.append(frame)
         compared.append(runs)
-        told.append(less_the_best(points, runs, journal))
+        differences.append(less_the_best(points, runs, journal))
         macs[runs.task] = macs_text(counted)
     if alone and len({record.verb for record in group.records} - {EIGHT_BITS}) > 1:
         journal.missing.append(
             f"{group.records[0].model.name}/compare: no two of prune_heads, prune_fisher and prune_cofi with the same "
             f"teacher and evaluation rows on {', '.join(alone)}"
         )
-    return [*items, *([table(cells, compared, told, macs)] if cells else [])]
+    return [*items, *([table(cells, compared, differences, macs)] if cells else [])]
 
 
 def cells_of(points: pd.DataFrame) -> pd.DataFrame:

@@ -31,10 +31,10 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     import pandas as pd
 
     compared = [runs for records in by_setting(group.records).values() if (runs := comparable(records)) is not None]
-    told = [less_the_best(run_points(runs, journal), runs, journal) for runs in compared]
-    if not any(map(len, told)):
+    differences = [less_the_best(run_points(runs, journal), runs, journal) for runs in compared]
+    if not any(map(len, differences)):
         return []
-    frame = adjusted(pd.concat(told, ignore_index=True))
+    frame = adjusted(pd.concat(differences, ignore_index=True))
     pairs = frame[frame["method"] != frame["best"]].drop(columns="bold").reset_index(drop=True)
     records = [record for runs in compared if runs.task in set(frame["task"]) for record in runs.records]
     shown = display(frame)
@@ -101,8 +101,8 @@ def caption(pairs: pd.DataFrame) -> str:
         f"{SIGN}: over rows alone, as either has a single run, which says nothing of another."
         if tests["test"].isin(LONE).any() else "",
         f"Rows are paired by recorded answers on {_listed(by[ANSWERS])}." if by[ANSWERS] else "",
-        f"On {_listed(by[BANDS])} answers were not recorded: scores are taken to be independent, which is too wide."
-        if by[BANDS] else "",
+        f"{'Of some comparisons on' if set(by[ANSWERS]) & set(by[BANDS]) else 'On'} {_listed(by[BANDS])} answers were "
+        "not recorded: scores are taken to be independent, which is too wide." if by[BANDS] else "",
         "The best is chosen by the scores shown, on these rows, never the oracle, which knows them: differences from "
         "it are too large on average.",
     ]  # fmt: skip
@@ -132,7 +132,7 @@ def _best(row: Mapping[Any, Any]) -> str:
 
 def _difference(row: Mapping[Any, Any]) -> str:
     if math.isnan(row["p_value"]):
-        return "the same answers"
+        return "no difference on any row"
     lone = SIGN if row["test"] in LONE else ""
     text = f"{row['difference']:+z.1f}{lone} ({row['low']:+z.1f} to {row['high']:+z.1f}), {p_text(row['p_adjusted'])}"
     apart = row[ACCURACY] - row[f"best_{ACCURACY}"]

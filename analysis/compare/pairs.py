@@ -104,7 +104,7 @@ class Paired:
 
     @property
     def same_answers(self) -> bool:
-        """Do both answer every row alike? Then there is nothing to test."""
+        """Does no row tell them apart, both right or both wrong? Then there is nothing to test."""
         return self.by == ANSWERS and self.low == self.high == 0
 
 

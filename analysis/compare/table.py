@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.compare.runs import EIGHT_BITS, Comparable
-from analysis.compare.within import BOLD, LEVELS, best_within
+from analysis.compare.within import BOLD, FULLER, LEVELS, best_within
 from analysis.compare.words import beside_text, method_look
 from analysis.data.averages import unpruned
 from analysis.data.columns import DamagedRecordError
@@ -34,13 +34,13 @@ SECONDS = (
 
 
 def table(
-    frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], told: Sequence[pd.DataFrame],
+    frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], differences: Sequence[pd.DataFrame],
     macs: Mapping[str, str],
 ) -> Table:  # fmt: skip
     """One table for all tasks.
 
     Arguments:
-        told: of :func:`~analysis.compare.within.less_the_best`, which says what is bold.
+        differences: of :func:`~analysis.compare.within.less_the_best`, which says what is bold.
         macs: how those of each task are counted, in words.
     """
     import pandas as pd
@@ -56,11 +56,11 @@ def table(
         name="compare",
         title="All methods: the best score with at most so many of the MACs",
         frame=best[[*first, *(name for name in best if name not in first)]],
-        display=display(best, frames, compared, told),
+        display=display(best, frames, compared, differences),
         caption="Cells: mean score (points against the unpruned model of the same teacher; accuracy where the score is "
         f"by another metric; MACs that it really has). {BOLD}The best is chosen by the scores shown, among runs that "
-        "exist, never the oracle, which knows the evaluation data; where a method has none so small, its fewest MACs "
-        "are told. "
+        f"exist, never the oracle, which knows the evaluation data. {FULLER}Where a method has none so small, its "
+        "fewest MACs are told. "
         f"{SECONDS}{beside}{served}{served_8}{_of_tasks(macs)} {describe(records)}",
         narrow=("task", "method", *map(heading, LEVELS)),
         of_other_columns=tuple(filter(None, (SECONDS, beside, SERVED_TEXT, SERVED_8_TEXT))),
@@ -68,13 +68,14 @@ def table(
 
 
 def display(
-    top: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Sequence[Comparable], told: Sequence[pd.DataFrame]
+    top: pd.DataFrame, frames: Sequence[pd.DataFrame], compared: Sequence[Comparable],
+    differences: Sequence[pd.DataFrame],
 ) -> pd.DataFrame:  # fmt: skip
     """A row a task and method, a column a level."""
     import pandas as pd
 
     rows = []
-    for frame, runs, pairs in zip(frames, compared, told, strict=True):
+    for frame, runs, pairs in zip(frames, compared, differences, strict=True):
         bold = {(row["level"], row["method"]) for row in pairs.to_dict("records") if row["bold"]}
         first = {**frame.iloc[0], "at_chance": frame["at_chance"].any()}
         scores = f"{first['metric']} {unpruned(runs.records)['value']:.1f}"

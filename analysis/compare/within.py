@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 LEVELS = (75.0, 50.0, 25.0, 10.0)
 """Per cent of the MACs that may remain. Heads alone reach only the first: the FFNs hold most MACs."""
 BOLD = (
-    "Bold: the best, and all that cannot be told from it (the 95 % interval of the difference from the best contains "
-    "0); nothing where the teacher is at chance or a method stands alone. "
+    "Bold: the best, and all that cannot be told from it: the 95 % interval of the difference from the best, not "
+    "corrected for their number and of single runs over rows alone, contains 0; nothing where the teacher is at chance "
+    "or a method stands alone. "
 )
 """What is bold in every table that has a best."""
 CURVE = columns("prune_heads", "points", "share", "value", "low", "high")
@@ -32,17 +33,26 @@ CALIBRATED = ("prune_fisher", "compress")
 """Verbs whose runs of the same seed have the same calibration draw; of others a seed is one of their own."""
 
 
+FULLER = "A budget with fewer runs than a larger one of the same method there is passed over. "
+"""What :func:`best_within` does, in words."""
+
+
 def best_within(frame: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Each method's row of the highest score among those with at most ``level`` per cent of the MACs."""
-    inside = frame[frame["macs_percent"] <= level + 1e-9]
-    return frame.loc[inside.groupby("method", sort=False)["value"].idxmax()]
+    """Each method's row of the highest score among those with at most ``level`` per cent of the MACs.
+
+    A row of fewer ``runs`` than one with more MACs there is passed over: a lucky run is no better budget.
+    """
+    inside = frame[frame["macs_percent"] <= level + 1e-9].sort_values("macs_percent", ascending=False, kind="stable")
+    fullest = inside.groupby("method", sort=False)["runs"].cummax()
+    found = inside[inside["runs"] >= fullest].groupby("method", sort=False)["value"].idxmax()
+    return frame.loc[sorted(found, key=frame.index.get_loc)]
 
 
 def less_the_best(points: pd.DataFrame, runs: Comparable, journal: Journal) -> pd.DataFrame:
     """A row a level and method: the best that it does there, less the best that any method does.
 
     That is the best by the scores shown; the oracle is in no row. Without rows of a level that one method alone
-    reaches, and of models with neither answers nor a band.
+    reaches, of models with neither answers nor a band, and of those that share no teacher with the best.
 
     Arguments:
         points: of :func:`~analysis.compare.runs.run_points`.
@@ -80,13 +90,18 @@ def _of_level(level: float, cells: pd.DataFrame, models: _Models) -> list[dict[s
         if row is best:
             rows.append(named | {"difference": 0.0, "p_value": math.nan, "bold": not row["at_chance"]})
             continue
-        pair = compare_pair(str(row["metric"]), *with_answers(own, of_best))
+        if not {run.teacher for run in own} & {run.teacher for run in of_best}:
+            continue
+        sides = with_answers(own, of_best)
+        if any(isinstance(run, Banded) and math.isnan(run.on_rows.error) for side in sides for run in side):
+            continue  # answers on one side alone, where they are all that is known
+        pair = compare_pair(str(row["metric"]), *sides)
         rows.append(named | {
             "difference": 100 * pair.difference, "low": 100 * pair.low, "high": 100 * pair.high,
             "p_value": math.nan if pair.same_answers else pair.p_value, "test": pair.test, "by": pair.by,
             "teachers": pair.teachers, "bold": pair.undecided and not row["at_chance"],
         })  # fmt: skip
-    return rows
+    return rows if len(rows) > 1 else []
 
 
 @dataclass(frozen=True)

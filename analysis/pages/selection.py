@@ -167,6 +167,10 @@ class Runs:
         ordered = sorted(parts.items(), key=lambda item: tuple(map(str, item[0])))
         return [Runs(records, f"{self.what} {values}") for values, records in ordered]
 
+    def most(self, *names: str) -> Runs:
+        """Of the parts of :meth:`by` the one with the most runs, the first of several."""
+        return max(self.by(*names), key=len)
+
     def setting(self, name: str) -> Any:
         """A setting that all of them share."""
         values = [setting(record, name) for record in self.records]

@@ -163,5 +163,3 @@ STEPS: dict[str, Callable[[MeasuredModel], tuple[Call, int]]] = {
     "row of ablation": _ablation, "row of gradients": _gradients, "row of tuning": _tuning, "step of CoFi": _cofi,
 }  # fmt: skip
 """By name: made ready, and how many steps or rows one call is."""
-OF_TRANSLATION = ("step of training", "row of evaluation", "row of importance")
-"""Those that a translation model has; its ablation decodes, as its evaluation does."""

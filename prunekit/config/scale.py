@@ -59,7 +59,7 @@ class ScaleConfig:
     constraints: list[float] = within([0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], 0, 1, above=True, below=True)
     """Budgets of the Fisher experiments."""
     latency_constraints: list[float] = within([], 0, 1, above=True, below=True)
-    """Latency budgets of the Fisher experiments; none: ``constraints``, as MAC budgets."""
+    """Latency budgets of the Fisher experiments; empty for the same shares as ``constraints`` has of MACs."""
     compared_constraints: list[float] = within([0.3, 0.5, 0.7], 0, 1, above=True, below=True)
     """Budgets at which scores, labels and variants are compared; some of ``constraints``."""
     tasks: list[str] = field(default_factory=list)

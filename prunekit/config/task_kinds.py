@@ -45,8 +45,8 @@ class KindSettings:
     asked_by: str
     """The setting that asks for it, as it is written on a command line."""
     answers: tuple[AnswerArray, ...]
-    """What is recorded of a model's answers to rows. One of a metric's name is what that is the mean of, or, where it
-    has an axis between, what it is made of, summed over rows."""
+    """What is recorded of a model's answers to rows. An array with the name of a metric holds what the metric is the
+    mean of; with an axis more, what it is computed from once that is summed over rows."""
     of_sums: str | None = None
     """``module:function`` from a metric's name and such sums, (..., statistic), to scores, (...): a name, as settings
     import nothing that computes; of a module without torch, as figures ask it, too."""

@@ -164,10 +164,10 @@ def _of_product(group: Group, journal: Journal) -> dict[tuple[float, int], list[
 
 
 def _without(at_chance: AbstractSet[Cell], cells: list[Cell]) -> tuple[list[Cell], str]:
-    """The cells that can lose something by 8 bits, and a note on the shares of those that cannot."""
+    """The cells of shares at which every teacher's model can lose something by 8 bits, and a note on the others."""
     gone = _shares([cell for cell in cells if cell in at_chance])
     note = f"; left out, no better than one answer to all: {_list(gone)} %" if gone else ""
-    return [cell for cell in cells if cell not in at_chance], note
+    return [cell for cell in cells if cell[2] not in gone], note
 
 
 def _shares(cells: list[Cell]) -> list[float]:

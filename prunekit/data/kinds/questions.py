@@ -280,7 +280,7 @@ class Questions(TaskKind):
 
 
 def _span_logits(output: Any, batch: Batch) -> tuple[Tensor, Tensor]:
-    """ScoredAnswers of the first and of the last token, (batch, token); -inf at padding."""
+    """Scores of the first and of the last token, (batch, token); -inf at padding."""
     start, end = at_least_float32(output.start_logits), at_least_float32(output.end_logits)
     if "attention_mask" not in batch:
         return start, end

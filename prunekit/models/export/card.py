@@ -98,7 +98,7 @@ def _files(written: Exported) -> list[str]:
     lines = [f"{WRITTEN[written.format]}; {written.size}."]
     if written.precision == "int8":
         lines[0] = lines[0].removesuffix(".") + ", weights in int8, quantised after training."
-    lines.append(f"Its outputs on random tokens differ from the pruned model's {written.apart}.")
+    lines.append(f"Its outputs on random tokens and the pruned model's {written.apart}.")
     if written.far:
         lines += ["", f"**{WARNING}**"]
     if written.lost:

@@ -64,8 +64,8 @@ class Exported:
 
     @property
     def apart(self) -> str:
-        """By how much its outputs differ, in words."""
-        return f"by {self.difference:.1g} of the largest" if self.difference else "not at all"
+        """What its outputs and the model's do, in words."""
+        return f"differ by {self.difference:.1g} of the largest" if self.difference else "are the same"
 
 
 def export(

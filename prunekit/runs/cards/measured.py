@@ -144,7 +144,8 @@ def speed_lines(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
     lines: list[str] = []
     if (path := source / "tables" / "latency.csv").exists():
         lines = [
-            f"Measured in PyTorch on {where}, in the shape below; teacher and pruned in turn; not of other formats:",
+            f"Measured in PyTorch on {where}, in the shape below, teacher and pruned model in turn; other formats have "
+            "other speeds:",
             "", "| batch | tokens | its teacher, ms | pruned, ms | speed-up |", "|---|---|---|---|---|",
             *(_row(row, ("dense_ms", "pruned_ms", "speedup")) for row in rows_of(path)), "", OF_TURNS,
         ]  # fmt: skip

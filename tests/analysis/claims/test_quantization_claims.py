@@ -123,6 +123,13 @@ def test_a_model_at_chance_loses_nothing_and_shows_nothing(tmp_path: Path) -> No
     assert (outcome.note, outcome.cells) == (note, 1)
     [outcome] = outcomes("quantization.losses_add", group(tmp_path), method="aware")
     assert outcome.cells == 2 and "left out" not in outcome.note
+    # a share at which one teacher's model is at chance counts for none: else teachers have other shares
+    for path in tmp_path.rglob("result.json"):
+        record = json.loads(path.read_text())
+        record["metrics"] |= {"trivial": {"f1": 0.86 if record["config"]["train"]["seed"] == 1 else 0.5}}
+        path.write_text(json.dumps(record))
+    [outcome] = outcomes("quantization.losses_add", group(tmp_path), method="dynamic")
+    assert outcome.cells == 1 and len(outcome.members) == 3 and "left out" in outcome.note
     [outcome] = outcomes("quantization.worth_training_for", group(tmp_path))
     assert outcome.note == "at 10, 50, 100 % of the MACs"
 

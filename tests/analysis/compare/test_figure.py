@@ -187,7 +187,7 @@ def test_bold_is_what_cannot_be_told_from_the_best(comparison: Comparison) -> No
     # Bands of two points to either side: 1.5 points apart may be chance, 5 and more are not.
     assert bold == {("Fisher pruning", "at most 75 %"), ("CoFi", "at most 75 %"), ("Fisher pruning", "at most 50 %"),
                     ("CoFi", "at most 50 %"), ("CoFi", "at most 10 %")}  # fmt: skip
-    assert "Bold: the best, and all that cannot be told from it (the 95 % interval" in comparison.table.caption
+    assert "Bold: the best, and all that cannot be told from it: the 95 % interval" in comparison.table.caption
 
 
 def test_accuracy_stands_beside_another_metric_and_nothing_alone_is_bold(tmp_path: Path) -> None:

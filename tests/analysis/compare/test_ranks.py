@@ -326,6 +326,7 @@ def test_what_is_no_better_than_one_answer_is_said_beside_ranks(tmp_path: Path) 
         result.write_text(json.dumps(record))
     figure, table = drawn(tmp_path)
     assert set(table.display["one answer to all"]) == {"50.9 (teacher at chance)"}
+    assert not table.display.map(lambda text: "**" in str(text)).any(axis=None)
     assert [axes.get_title() for axes in figure.figure.axes] == ["sst2\n(teacher at chance)"]
     [contest] = contests(load([tmp_path], Journal()), Journal())
     assert lines("fisher", contest)[0].endswith(" s; one answer to all: 50.9 (teacher at chance)")

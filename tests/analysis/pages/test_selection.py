@@ -80,6 +80,9 @@ def test_runs_are_picked_by_one_of_several_values_and_put_together(curves: Runs)
     assert len(ours + ours.where({"train.seed": 1})) == 3
     assert len(ours + curves.where(order="oracle")) == 6
     assert ours.setting("order") == "importance"
+    assert curves.most("order").setting("order") == "importance", "the first of equals"
+    more = curves.where(order="oracle") + ours.where({"train.seed": 1})
+    assert more.most("order").setting("order") == "oracle" and len(more.most("order")) == 3
     with pytest.raises(UserError, match="order differs"):
         curves.setting("order")
 

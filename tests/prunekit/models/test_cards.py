@@ -101,7 +101,7 @@ def test_a_model_of_pairs_is_shown_with_one(tmp_path: Path, monkeypatch: pytest.
         assert asked in card
         assert '\n\nIn this folder; elsewhere, with its path or its name on the Hub in place of `"."`:\n\n```' in card
         assert "`import prunekit.auto`; 0.02 MB.\n" in card
-        assert "Its outputs on random tokens differ from the pruned model's not at all." in card
+        assert "Its outputs on random tokens and the pruned model's are the same." in card
         assert "score" in str(run(tmp_path / "out", monkeypatch)["answer"])
 
 

@@ -45,7 +45,7 @@ def best_within(frame: pd.DataFrame, level: float) -> pd.DataFrame:
     inside = frame[frame["macs_percent"] <= level + 1e-9].sort_values("macs_percent", ascending=False, kind="stable")
     fullest = inside.groupby("method", sort=False)["runs"].cummax()
     found = inside[inside["runs"] >= fullest].groupby("method", sort=False)["value"].idxmax()
-    return frame.loc[sorted(found, key=frame.index.get_loc)]
+    return frame[frame.index.isin(found)]
 
 
 def less_the_best(points: pd.DataFrame, runs: Comparable, journal: Journal) -> pd.DataFrame:

@@ -256,7 +256,7 @@ def test_numbers_sort_as_numbers_and_words_as_words(parsed: Page, made: list[Mad
     tables = [one.item for one in made if isinstance(one.item, Table)]
     shown = {table.name: rows for table, rows in zip(tables, parsed.tables, strict=False)}
     benchmark = shown["benchmark"]
-    ratio = benchmark[0].cells.index("ratio")
+    ratio = benchmark[0].cells.index("ratio (least to most)")
     assert [row.values[ratio] for row in benchmark[1:]] == ["4.5", "2.0"]
     assert all(row.values[benchmark[0].cells.index("comparison")] is None for row in benchmark)
     layer = [row.values[1] for row in shown["table1"][1:]]

@@ -15,7 +15,7 @@ from analysis.data.groups import Group, by_setting, describe
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import ACCURACY, ANSWER, accuracy_text, trivial_cell
 from analysis.intervals.estimates import ANSWERS, BANDS, CONFIDENCE
-from analysis.render.output import Item, Table, count_range
+from analysis.render.output import Item, Table, count_range, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,8 +100,8 @@ def caption(pairs: pd.DataFrame) -> str:
         "of the same estimate, or exact McNemar's of one run each where rows are paired and the metric is accuracy.",
         f"{SIGN}: over rows alone, as either has a single run, which says nothing of another."
         if tests["test"].isin(LONE).any() else "",
-        f"Rows are paired by recorded answers on {_listed(by[ANSWERS])}." if by[ANSWERS] else "",
-        f"{'Of some comparisons on' if set(by[ANSWERS]) & set(by[BANDS]) else 'On'} {_listed(by[BANDS])} answers were "
+        f"Rows are paired by recorded answers on {listed(by[ANSWERS])}." if by[ANSWERS] else "",
+        f"{'Of some comparisons on' if set(by[ANSWERS]) & set(by[BANDS]) else 'On'} {listed(by[BANDS])} answers were "
         "not recorded: scores are taken to be independent, which is too wide." if by[BANDS] else "",
         "The best is chosen by the scores shown, on these rows, never the oracle, which knows them: differences from "
         "it are too large on average.",
@@ -114,7 +114,7 @@ def in_short(tests: pd.DataFrame) -> str:
     surely = tests[(tests["p_adjusted"] < 1 - CONFIDENCE) & ~tests["test"].isin(LONE) & (tests["difference"] < 0)]
     places = [
         f"on {own['task'].iloc[0]} with {heading(own['level'].iloc[0])} "
-        f"{_listed([method_look(method)[0].label for method in own['method']])}"
+        f"{listed([method_look(method)[0].label for method in own['method']])}"
         for _, own in surely.groupby(["task", "level"], sort=False)
     ]
     return f"Worse than the best with p < {1 - CONFIDENCE:.2g}, of several runs each: {'; '.join(places) or 'none'}."
@@ -137,8 +137,3 @@ def _difference(row: Mapping[Any, Any]) -> str:
     text = f"{row['difference']:+z.1f}{lone} ({row['low']:+z.1f} to {row['high']:+z.1f}), {p_text(row['p_adjusted'])}"
     apart = row[ACCURACY] - row[f"best_{ACCURACY}"]
     return text + ("" if row["metric"] == ACCURACY or math.isnan(apart) else f"; {ACCURACY} {apart:+z.1f}")
-
-
-def _listed(tasks: list[str]) -> str:
-    *first, last = tasks
-    return f"{', '.join(first)} and {last}" if first else last

@@ -28,13 +28,11 @@ BOLD = (
     "or a method stands alone. "
 )
 """What is bold in every table that has a best."""
+FULLER = "A budget with fewer runs than a larger one of the same method there is passed over. "
+"""What :func:`best_within` does, in words."""
 CURVE = columns("prune_heads", "points", "share", "value", "low", "high")
 CALIBRATED = ("prune_fisher", "compress")
 """Verbs whose runs of the same seed have the same calibration draw; of others a seed is one of their own."""
-
-
-FULLER = "A budget with fewer runs than a larger one of the same method there is passed over. "
-"""What :func:`best_within` does, in words."""
 
 
 def best_within(frame: pd.DataFrame, level: float) -> pd.DataFrame:

@@ -12,7 +12,8 @@ from analysis.data.marks.quiet import quiet_words
 from analysis.data.marks.trivial import trivial_score
 from analysis.data.records import Record
 from analysis.pages.table_rows import TableRows
-from analysis.pages.words import in_words, listed
+from analysis.pages.words import in_words
+from analysis.render.output import listed
 from prunekit.runs.schema.seconds import own_seconds
 from prunekit.support.errors import UserError
 

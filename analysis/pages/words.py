@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from analysis.render.output import listed
+
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 Value = float | tuple[float, float] | list[float]
 
@@ -80,15 +82,6 @@ def seconds_as_minutes(seconds: Value, digits: int = 0) -> str:
 
 def seconds_as_hours(seconds: Value, digits: int = 1) -> str:
     return fixed(_times(seconds, 1 / 3600), digits)
-
-
-def listed(words: list[str]) -> str:
-    """
-    >>> listed(["a"]), listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _times(value: Value, factor: float) -> Value:

@@ -77,17 +77,17 @@ def estimate(planned: Iterable[tuple[str, Any]], console: Console) -> list[Plann
     rows: list[tuple[str, str, Measured]] = []
     for numbers in groups.values():
         subject = subject_of(runs[numbers[0]], device)
-        layout = describe(subject.model)
+        name, layout = name_of(subject, runs[numbers[0]]), describe(subject.model)
         for number in numbers:
             work[number] = work_of(runs[number].verb, runs[number].settings, layout)
-        wanted = [name for name in STEPS if any(part.step == name for number in numbers for part in work[number])]
-        found = {}
-        with bar(f"measure {name_of(subject, runs[numbers[0]])}", len(wanted)) as advance:
-            for name in wanted:
-                found[name] = measured(name, subject)
-                rows.append((name_of(subject, runs[numbers[0]]), name, found[name]))
+        needed = {part.step for number in numbers for part in work[number]}
+        taken = {}
+        with bar(f"measure {name}", len(needed)) as advance:
+            for step in filter(needed.__contains__, STEPS):
+                taken[step] = measured(step, subject)
+                rows.append((name, step, taken[step]))
                 advance(1)
-        steps |= dict.fromkeys(numbers, found)
+        steps |= dict.fromkeys(numbers, taken)
     parts = summed(runs, work, steps)
     machine = describe_device(device)
     console.print(f"\n{machine.name}, {machine.threads} CPU threads, {precisions(runs)}", style="bold")

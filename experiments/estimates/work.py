@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from experiments.estimates.split_rows import sampled_rows
+from prunekit.cofi.student_run import CALIBRATION
 from prunekit.config.choices import NEED_GRADIENTS
 from prunekit.config.sections import Settings
 from prunekit.config.task import TaskConfig
@@ -16,8 +17,6 @@ from prunekit.evaluation.speed import rounds
 from prunekit.heads.schedule import grid
 from prunekit.models.layout import Layout
 
-SCORED = 2048
-"""Rows that a baseline of CoFi scores units on."""
 UNCOUNTED = 2
 """Rounds before those that are timed."""
 
@@ -199,7 +198,7 @@ def _prune_cofi(config: Any, _layout: Layout) -> Iterator[Work]:
     yield Work("step of CoFi", later)
     yield Work("row of evaluation", later // how.evaluate_every * judged)
     if config.structure in NEED_GRADIENTS:
-        yield Work("row of gradients", min(SCORED, rows))
+        yield Work("row of gradients", min(CALIBRATION, rows))
     yield _dense(config)
     yield Work("row of evaluation", _evaluated(config))
     shapes = [(size, config.length) for size in config.batch_sizes]

@@ -181,19 +181,19 @@ def _list(shares: Iterable[float]) -> str:
 def _scores(group: Group, journal: Journal, method: str) -> _BeforeAndAfter:
     """Of every model before and after 8 bits. One that was trained for 8 bits stands beside its control, which was
     trained as long in float32."""
-    exact, in_8, at_chance = found = _BeforeAndAfter({}, {}, set())
+    found = _BeforeAndAfter({}, {}, set())
     beside = CONTROL.get(method, method)
     wanted = [record for record in group.records if quantization(record) in (method, beside)]
     for record, table in read_tables(wanted, "stages", STAGES, journal):
         rows, scores = {str(row["stage"]): row for row in table.to_dict("records")}, Scores(record, journal)
         if quantization(record) == method:
-            in_8[_cell(record)] = scores.of(rows["quantized"], stage="quantized")
+            found.in_8[_cell(record)] = scores.of(rows["quantized"], stage="quantized")
         if quantization(record) == beside:
             stages = ("trained",) if beside == "trained" else BEFORE
             stage = next(stage for stage in stages if stage in rows)
-            exact[_cell(record)] = scores.of(rows[stage], stage=stage)
+            found.exact[_cell(record)] = scores.of(rows[stage], stage=stage)
             if float(rows[stage]["low"]) <= trivial_score(record):  # False of NaN, where nothing tells
-                at_chance.add(_cell(record))
+                found.at_chance.add(_cell(record))
     return found
 
 

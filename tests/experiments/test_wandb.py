@@ -14,6 +14,7 @@ from analysis.data.recorded_answers import answers_of
 from analysis.data.records import read_record
 from prunekit.runs.tracking import Tracker
 from tests.support.commands import TINY, perform
+from tests.support.offline_logs import offline_logs
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,7 @@ def test_an_offline_run_has_the_records_config_metrics_tables_and_figures(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     record = perform("prune_heads", *TINY, "run.wandb=offline", f"run.folder={tmp_path}", "order=random", "share=0.5")
-    [log] = tmp_path.glob("wandb/offline-run-*/run-prune_heads-*.wandb")
+    [log] = offline_logs(tmp_path, "prune_heads-*")
     mirrored = inspect(log)
     assert mirrored["run_id"] == f"prune_heads-{record['run_id']}"
     assert (mirrored["state"], mirrored["exit_code"]) == ("finished", 0)
@@ -107,8 +108,7 @@ def test_an_unreachable_server_is_told_once_and_waited_for_once(
     assert told(caplog) == [
         "Weights & Biases is not available (no route to host); going on offline, `wandb sync` uploads it later"
     ]
-    logs = sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"))
-    assert [inspect(log)["summary"]["accuracy"] for log in logs] == [1.0, 1.0]
+    assert [inspect(log)["summary"]["accuracy"] for log in offline_logs(tmp_path)] == [1.0, 1.0]
 
 
 def test_a_failing_mirror_is_told_once_and_stops_nothing(

@@ -15,6 +15,7 @@ from analysis.data.loading import Journal, load
 from analysis.data.wandb_offline import inspect
 from tests.support.commands import TINY, perform
 from tests.support.drawings import without_pdf
+from tests.support.offline_logs import offline_logs
 from tests.support.records import michel
 from tests.support.records.frame import DEMO
 
@@ -26,6 +27,7 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in (0, 1):
         perform("prune_heads", *TINY, "run.wandb=offline", f"run.folder={root}", "order=random", "grid=0.5",
                 "train.seed=0", f"seed={seed}")  # fmt: skip
+    assert len(offline_logs(root)) == 3, "of both and of their teacher"
     return root
 
 

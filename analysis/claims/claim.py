@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ class Outcome:
     """Where it is not the claim's."""
     cells: int = 1
     """How many it was chosen from: budgets of a task, if the best is enough."""
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the most that the effect can be: a score cannot rise beyond the end of its metric."""
 
 
 @dataclass(frozen=True)

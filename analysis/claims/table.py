@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from analysis.claims.claim import Claim, Outcome
+from analysis.claims.claim import DRAWS, SEEDS, Claim, Outcome
 from analysis.claims.verdicts import (
+    NOT_QUIET,
     UNDECIDED,
     Ruling,
     confidence_of,
@@ -15,20 +17,24 @@ from analysis.claims.verdicts import (
     number_text,
     rule,
     verdict,
+    within_limits,
 )
-from analysis.data.groups import Group, by_teacher
+from analysis.data.groups import Group, by_teacher, teacher_of
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import for_verdict
 from analysis.data.marks.trivial import AT_CHANCE, at_chance
 from analysis.intervals.estimates import ANSWERS, BANDS, TESTS
 from analysis.render.output import Table
 
+if TYPE_CHECKING:
+    from analysis.data.records import Record
+
 OURS = "ours (95 % interval)"
 SHOWN = ("claim", "where", "published", OURS, "n", "verdict", "criterion", "setting")
 MEANING = (
     "A claim holds if the 95 % interval of its effect lies wholly on its side of the margin, does not hold if wholly "
     "on the other, and is undecided otherwise, with what would decide it at 80 % power. One training run decides "
-    "nothing."
+    "nothing; a verdict over draws or seeds of one teacher is of that teacher."
 )
 """Of a verdict, for captions."""
 ROWS = {
@@ -36,7 +42,7 @@ ROWS = {
     TESTS: "rows paired by recorded p-values",
     BANDS: "rows not paired, no answers recorded",
 }
-NUMBERS = ("estimate", "low", "high", "margin", "unit", "correction", "decides_at")
+NUMBERS = ("estimate", "low", "high", "margin", "unit", "correction", "decides_at", "runs")
 """Columns of the CSV beside those that are shown."""
 
 
@@ -50,6 +56,8 @@ class JudgedClaim:
     """Teachers or tasks that are at chance."""
     quiet: Sequence[str] = field(default_factory=tuple)
     """What is known of how quiet the machine was."""
+    untimed: Sequence[str] = ()
+    """Tasks that have runs, but none that was timed on a quiet machine."""
 
 
 def claims_table(
@@ -68,16 +76,19 @@ def _row(claim: Claim, judged: JudgedClaim) -> dict[str, str]:
     rulings = rule(claim, judged.outcomes)
     named = [name for outcome in judged.outcomes for name in names(claim, outcome)]
     setting = "; ".join(judged.quiet) or "not in the records"
+    records: list[Record] = []
     if judged.group is not None and (rulings or judged.left_out):
-        words = [setting_text(claim, judged.group, named or judged.left_out), rows_text(rulings), *judged.quiet]
+        records = records_of(claim, judged.group, named or judged.left_out)
+        words = [setting_text(claim, records), rows_text(rulings), *judged.quiet]
         setting = "; ".join(filter(None, words))
     return {
         "claim": claim.text,
         "where": claim.where,
         "published": claim.published,
-        OURS: ours(claim, rulings, judged.left_out),
+        OURS: ours(claim, rulings, judged.left_out, judged.untimed),
         "n": counted(claim, rulings),
-        "verdict": verdict(claim, rulings, judged.left_out, "; ".join(judged.quiet)),
+        "verdict": verdict(claim, rulings, judged.left_out, "; ".join(judged.quiet), judged.untimed,
+                           of_one_teacher(claim, records)),
         "criterion": claim.criterion,
         "setting": setting,
         "estimate": each(rulings, lambda r: f"{r.outcome.effect.value:.6g}"),
@@ -87,29 +98,33 @@ def _row(claim: Claim, judged: JudgedClaim) -> dict[str, str]:
         "unit": claim.unit,
         "correction": correction(judged.outcomes),
         "decides_at": each(rulings, lambda r: decides_at(claim, r)),
-    }
+        "runs": " ".join(record.run_id for record in records),
+    }  # fmt: skip
 
 
 def _judged(claim: Claim, runs: Mapping[str, list[Group]], journal: Journal, title: str) -> JudgedClaim:
     """Judged without runs whose teacher is at chance. (A claim about the seconds of stages has no score, and all runs
     judge it.) Nothing, and a word in ``journal``, where that breaks."""
     quiet: list[str] = []
+    untimed: list[str] = []
     try:
         group = claim.find(runs)
         if group is not None and claim.timed:
             records, words = for_verdict(group.records, claim.stages)
+            if claim.over == "tasks":
+                untimed = sorted({record.task for record in group.records} - {record.task for record in records})
             group, quiet = replace(group, records=records) if records else None, [words] if words else []
         if group is None:
             return JudgedClaim(quiet=quiet)
         # how long pruning takes is the same whatever the model knows
         sound = [record for record in group.records if claim.stages or not at_chance(record)]
         if len(sound) == len(group.records):
-            return JudgedClaim(group, claim.test(group, journal), [], quiet)
+            return JudgedClaim(group, claim.test(group, journal), [], quiet, untimed)
         outcomes = claim.test(replace(group, records=sound), journal) if sound else []
         judged = {name for outcome in outcomes for name in names(claim, outcome)}
         every = [name for outcome in claim.test(group, journal) for name in names(claim, outcome)]
         left_out = [name for name in every if name not in judged or not outcomes]
-        return JudgedClaim(replace(group, records=sound) if outcomes else group, outcomes, left_out, quiet)
+        return JudgedClaim(replace(group, records=sound) if outcomes else group, outcomes, left_out, quiet, untimed)
     except Exception as error:  # an odd record must not stop the other claims
         journal.fail(f"{title}: {claim.text}", error)
         return JudgedClaim()
@@ -120,17 +135,26 @@ def names(claim: Claim, outcome: Outcome) -> tuple[str, ...]:
     return outcome.members if claim.over == "teachers" else (outcome.subject,)
 
 
-def ours(claim: Claim, rulings: Sequence[Ruling], left_out: Sequence[str] = ()) -> str:
+def of_one_teacher(claim: Claim, records: Sequence[Record]) -> bool:
+    """Are the draws or seeds that a claim is judged by all of one fine-tuned model, of each task its own?"""
+    teachers = {(record.task, teacher_of(record)) for record in records}
+    return claim.resample in (DRAWS, SEEDS) and len(teachers) == len({record.task for record in records})
+
+
+def ours(
+    claim: Claim, rulings: Sequence[Ruling], left_out: Sequence[str] = (), untimed: Sequence[str] = ()
+) -> str:
     """``value (low to high) unit``, and what the number was taken from; a part a task.
 
-    Tasks and teachers that are ``left_out`` are named, and are in no number.
+    Tasks and teachers that are ``left_out`` or ``untimed`` are named, and are in no number.
     """
     if not rulings:
         return ""
     order = [ruling for state in ("holds", UNDECIDED, "does not hold") for ruling in rulings if ruling.state == state]
     return "; ".join(
-        [*(_part(claim, ruling) for ruling in order), *(f"{name}: not judged ({AT_CHANCE})" for name in left_out)]
-    )
+        [*(_part(claim, ruling) for ruling in order), *(f"{name}: not judged ({AT_CHANCE})" for name in left_out),
+         *([f"{', '.join(untimed)}: {NOT_QUIET}"] if untimed else [])]
+    )  # fmt: skip
 
 
 def _part(claim: Claim, ruling: Ruling) -> str:
@@ -150,6 +174,7 @@ def interval_text(claim: Claim, ruling: Ruling) -> str:
     alone = ruling.outcome.effect.alone(ruling.confidence)
     if alone is None:
         return ""
+    alone = within_limits(alone, ruling.outcome)
     ends = f"{fixed(alone.low, claim.digits)} to {fixed(alone.high, claim.digits)}"
     return f" ({ruling.outcome.effect.alone_of} alone {ends})"
 
@@ -194,8 +219,8 @@ def rows_text(rulings: Sequence[Ruling]) -> str:
     return "; ".join(filter(None, words))
 
 
-def setting_text(claim: Claim, group: Group, named: Iterable[str]) -> str:
-    """Model, evaluation rows, seeds and teachers, short: those of the teachers or tasks that are ``named``."""
+def records_of(claim: Claim, group: Group, named: Iterable[str]) -> list[Record]:
+    """The runs of the teachers or tasks that are ``named``."""
     subjects = set(named) - {""}
     teachers = by_teacher(group.records)
     if claim.over == "teachers" and subjects:
@@ -204,12 +229,17 @@ def setting_text(claim: Claim, group: Group, named: Iterable[str]) -> str:
     if claim.over == "tasks":
         tasks = {subject.partition(" (")[0] for subject in subjects}
         records = [record for record in records if record.task in tasks]
+    return records
+
+
+def setting_text(claim: Claim, records: Sequence[Record]) -> str:
+    """Model, evaluation rows, seeds and teachers, short."""
     models = dict.fromkeys((record.model.name, record.model.weights) for record in records)
     words = [" and ".join(name + (" (random weights)" if weights == "random" else "") for name, weights in models)]
     data = [d for record in records for d in record.data if d.role in ("evaluation", "second")]
     words += dict.fromkeys(f"{d.name} {d.split}, {d.rows:,} rows" for d in data)
     if any(record.teacher_seed is not None for record in records):
-        words.append("teachers: " + ", ".join(teachers))
+        words.append("teachers: " + ", ".join(by_teacher(records)))
     if claim.over == "tasks":
         words.append("run seeds: " + ", ".join(map(str, sorted({record.seed for record in records}))))
     if claim.timed:

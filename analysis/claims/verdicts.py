@@ -8,6 +8,7 @@ right together with a probability of 95 %.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,10 +16,13 @@ from analysis.claims.claim import ABOVE, AT_LEAST, BELOW, NOTHING, WITHIN, Claim
 from analysis.data.marks.quiet import UNKNOWN
 from analysis.data.marks.trivial import AT_CHANCE
 from analysis.intervals.estimates import BANDS, CONFIDENCE, Interval
-from analysis.intervals.power import MORE, Needed, needed
+from analysis.intervals.power import MORE, MOST_ROWS, MOST_RUNS, Needed, needed
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 NOT_TESTED = "not tested"
+ONE_TEACHER = "one teacher"
+"""Beside a verdict over draws or seeds that are all of one fine-tuned model."""
+NOT_QUIET = "without a quiet timing"
 NOT_JUDGED = f"not judged: {AT_CHANCE}"
 """The verdict of runs whose teachers are no better than the trivial answer."""
 
@@ -44,7 +48,7 @@ def rule(claim: Claim, outcomes: Sequence[Outcome]) -> list[Ruling]:
     rulings = []
     for outcome in outcomes:
         margin = claim.margin if outcome.margin is None else outcome.margin
-        interval = outcome.effect.interval(confidence)
+        interval = within_limits(outcome.effect.interval(confidence), outcome)
         state = position(interval, claim.side, margin)
         more = None
         if state == UNDECIDED:
@@ -52,6 +56,13 @@ def rule(claim: Claim, outcomes: Sequence[Outcome]) -> list[Ruling]:
             more = needed(outcome.effect, nearest, confidence)
         rulings.append(Ruling(outcome, interval, margin, state, more, confidence))
     return rulings
+
+
+def within_limits(interval: Interval, outcome: Outcome) -> Interval:
+    """Without what the effect cannot be; an endless end stays one, which says that nothing is known."""
+    least, most = outcome.limits
+    low, high = (end if math.isinf(end) else min(max(end, least), most) for end in interval)
+    return Interval(low, high)
 
 
 def confidence_of(outcomes: Sequence[Outcome]) -> float:
@@ -76,24 +87,37 @@ def ends(margin: Margin) -> tuple[float, ...]:
     return margin if isinstance(margin, tuple) else (margin,)
 
 
-def verdict(claim: Claim, rulings: Sequence[Ruling], left_out: Sequence[str] = (), quiet: str = "") -> str:
+def verdict(
+    claim: Claim, rulings: Sequence[Ruling], left_out: Sequence[str] = (), quiet: str = "",
+    untimed: Sequence[str] = (), alone: bool = False,
+) -> str:  # fmt: skip
     """The verdict in words, with why it is undecided.
 
     Arguments:
         left_out: teachers or tasks that are at chance.
         quiet: what is known of how quiet the machine was.
+        untimed: tasks that have runs, but none on a quiet machine.
+        alone: whether draws or seeds are all of one fine-tuned model a task, so that nothing is said of another.
     """
     if not rulings:
         return NOT_JUDGED if left_out else NOT_TESTED
     if UNKNOWN in quiet:
         return f"{UNDECIDED}: machine {UNKNOWN}"
+    state = _all_together(claim, rulings, untimed)
+    if not alone or state.startswith(UNDECIDED):
+        return state
+    words = ONE_TEACHER + f" a {singular(claim.over)}" * (len(rulings) > 1)
+    return f"{state.removesuffix(')')}; {words})" if state.endswith(")") else f"{state} ({words})"
+
+
+def _all_together(claim: Claim, rulings: Sequence[Ruling], untimed: Sequence[str]) -> str:
     states = [ruling.state for ruling in rulings]
     holding = states.count(HOLDS)
     count = f"{holding} of {len(states)} {claim.over}"
     if claim.once and holding:
         return HOLDS + (f" (for {count})" if holding < len(states) else "")
     if holding == len(states):
-        return HOLDS
+        return f"{UNDECIDED}: {', '.join(untimed)} {NOT_QUIET}" if untimed else HOLDS
     failed = all(state == FAILS for state in states) if claim.once else FAILS in states
     if failed:
         return FAILS + (f" (holds for {count})" if holding else "")
@@ -141,10 +165,10 @@ def decides_at(claim: Claim, ruling: Ruling) -> str:
     if main.single:
         return f"only 1 {singular(claim.resample)}"
     if ruling.needed is None:
-        return "no number would decide"
+        return f"no number within reach ({MOST_RUNS:,} {main.of or claim.resample}, {MOST_ROWS:,} {main.rows_of})"
     runs, rows = ruling.needed
     if rows and main.by == BANDS:
-        return "needs answers, which pair the rows, first"
+        return "needs each row's answer in the records first"
     words = [f"{runs:,} {main.of or claim.resample}"] if runs else []
     words += [f"{'more' if rows == MORE else f'{rounded(rows):,}'} {ruling.outcome.effect.alone_of}"] if rows else []
     return f"needs {' and '.join(words)}"

@@ -9,8 +9,8 @@ from analysis.intervals.estimates import Effect, Estimate
 
 POWER = 0.8
 """Probability with which as many runs or rows as are named would decide, if effect and spread are as they seem."""
-MOST_RUNS = 10_000
-MOST_ROWS = 10_000_000
+MOST_RUNS = 1_000
+MOST_ROWS = 1_000_000
 ENDLESS = 10**12
 MORE = -1
 FAR = 30.0

@@ -16,6 +16,7 @@ from analysis.intervals.selected import LargestOfSelected
 from analysis.kwon import comparisons
 from analysis.kwon import seconds as kwon_seconds
 from analysis.kwon.runs import default_runs, fisher_rows, option
+from analysis.render.style import metric_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +110,10 @@ def _best(
     best = LargestOfSelected([one for one, _ in seem], candidates, at_least, digits)
     chosen = next(other for one, other in seem if one is best.largest)
     measured = sum(_known(other) and not other.main.fixed for _, other in candidates)
-    return [Outcome(best, _factor_text(chosen, digits), group.title, cells=len(candidates) + measured)]
+    whole = float((rows["value"] - rows["change"]).mean())
+    least, most = metric_range(str(rows["metric"].iloc[0]))
+    return [Outcome(best, _factor_text(chosen, digits), group.title, cells=len(candidates) + measured,
+                    limits=(least - whole, most - whole))]  # fmt: skip
 
 
 def _known(factor: Effect) -> bool:

@@ -73,14 +73,14 @@ def test_one_task_is_enough_for_up_to(tmp_path: Path) -> None:
     answered(tmp_path, "sst2", 0.5, 0)
     answered(tmp_path, "rte", 0.5, 80)
     table = judged(tmp_path)
-    assert table.loc["macs", "verdict"] == "holds (for 1 of 2 tasks)"
+    assert table.loc["macs", "verdict"] == "holds (for 1 of 2 tasks; one teacher a task)"
     assert str(table.loc["macs", OURS]).startswith("sst2: 0.0 (0.0 to 0.0) points (at 2.0 x); rte: -20.0 (-")
     assert "rows paired by answers" in str(table.loc["macs", "setting"])
 
 
 def test_all_budgets_have_to_lose_for_up_to_not_to_hold(tmp_path: Path) -> None:
     answered(tmp_path, "sst2", 0.5, 80)
-    assert judged(tmp_path).loc["macs", "verdict"] == "does not hold"
+    assert judged(tmp_path).loc["macs", "verdict"] == "does not hold (one teacher)"
     answered(tmp_path, "sst2", 0.4, 4)
     assert str(judged(tmp_path).loc["macs", "verdict"]).startswith("undecided")
 
@@ -194,8 +194,8 @@ def test_no_interval_of_seconds_goes_below_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("slow", "verdict"),
     [
-        ((120.0, 122.0, 118.0), "holds"),
-        ((220.0, 222.0, 218.0), "does not hold (holds for 1 of 2 tasks)"),
+        ((120.0, 122.0, 118.0), "holds (one teacher a task)"),
+        ((220.0, 222.0, 218.0), "does not hold (holds for 1 of 2 tasks; one teacher a task)"),
         ((100.0, 180.0, 240.0), "undecided"),
     ],
 )
@@ -207,6 +207,29 @@ def test_pruning_time_must_hold_for_every_task(tmp_path: Path, slow: tuple[float
     logs = np.log([40.0, 41.0, 42.0])
     low, high = np.exp(stats.t.interval(0.975, 2, loc=logs.mean(), scale=stats.sem(logs)))
     assert f"sst2: 41 ({low:.0f} to {high:.0f}) s" in str(row[OURS])
+
+
+def test_a_task_that_was_never_quiet_keeps_all_of_them_from_holding(tmp_path: Path) -> None:
+    timed(tmp_path, "sst2", 40.0, 41.0, 42.0)
+    timed(tmp_path, "mnli", 120.0, 122.0, 118.0)
+    for path in tmp_path.rglob("result.json"):
+        record = json.loads(path.read_text())
+        if record["config"]["task"]["name"] == "mnli":
+            record["quiet"] = {stage: {**mark, "disturbed": True} for stage, mark in record["quiet"].items()}
+            path.write_text(json.dumps(record))
+    row = judged(tmp_path).loc["seconds"]
+    assert row["verdict"] == "undecided: mnli without a quiet timing"
+    assert str(row[OURS]).endswith(" s; mnli: without a quiet timing")
+
+
+def test_no_interval_ends_beyond_the_metric(tmp_path: Path) -> None:
+    """A score of 80 cannot rise by more than 20 points, whatever three draws that lie far apart would allow for."""
+    for seed, loss in enumerate((0.0, 0.6, 0.05)):
+        kwon.pruning(tmp_path, MINILM, constraint=0.5, seed=seed, loss=loss)
+    [ruling] = rulings("kwon.fewer_macs", group(tmp_path))
+    whole = 100 * load([tmp_path], Journal())[0].metrics["baseline"]
+    assert ruling.outcome.effect.interval(ruling.confidence).high > 100 - whole
+    assert ruling.interval.high == pytest.approx(100 - whole) and ruling.interval.low >= -whole
 
 
 def test_predicted_labels_are_paired_with_gold_ones(tmp_path: Path) -> None:

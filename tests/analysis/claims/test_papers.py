@@ -55,7 +55,7 @@ def test_margins_in_words_are_those_that_judge() -> None:
     claim = papers.parse(changed, "kwon").claims[2]
     assert (claim.margin, claim.side, claim.resample) == (60, "below", "draws")
     assert claim.criterion.endswith("geometric mean over draws: below 60, for every task")
-    assert papers.read("kwon").claims[0].criterion.endswith(" x: above -1, for one task or more")
+    assert papers.read("kwon").claims[0].criterion.endswith("whichever it is: above -1, for one task or more")
     claim = papers.read("michel").claims[-1]
     assert claim.margin == (28.3, 38.3) and claim.criterion.endswith(": within 28.3 to 38.3")
     assert papers.read("cofi").claims[0].text == "At 95 % sparsity the model is more than 10 x faster"

@@ -112,7 +112,7 @@ def test_what_would_decide_and_what_was_judged_in_words() -> None:
     assert (certain.state, decides_at(CLAIM, certain)) == ("holds", "")
     assert number_text(replace(CLAIM, resample="nothing"), certain) == "counted"
     [at_margin] = rule(CLAIM, [Outcome(Estimate(0.0, 3, 1.0))])
-    assert decides_at(CLAIM, at_margin) == "no number would decide"
+    assert decides_at(CLAIM, at_margin) == "no number within reach (1,000 seeds, 1,000,000 rows)"
     assert [rounded(n) for n in (7, 99, 101, 14_400)] == [7, 99, 110, 15_000]
 
 
@@ -127,7 +127,8 @@ def test_rows_that_are_not_paired_have_to_be_paired_before_they_are_counted() ->
         assert ruling.needed.rows == pytest.approx(rows, rel=1e-3)
         texts[by] = decides_at(CLAIM, ruling)
     assert texts == {
-        ANSWERS: "needs 150,000 rows", TESTS: "needs 150,000 rows", BANDS: "needs answers, which pair the rows, first",
+        ANSWERS: "needs 150,000 rows", TESTS: "needs 150,000 rows",
+        BANDS: "needs each row's answer in the records first",
     }  # fmt: skip
     [both] = rule(CLAIM, [Outcome(over_runs([-0.6, 0.7, 1.9], 1.5, 900, BANDS))])
     assert both.needed is not None and both.needed.rows and decides_at(CLAIM, both) == texts[BANDS]

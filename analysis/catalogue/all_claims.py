@@ -38,6 +38,10 @@ class Judged:
         """Is there a verdict on any claim?"""
         return set(self.table.frame["verdict"]) != {NOT_TESTED}
 
+    def judged_by(self, run_ids: str) -> list[Record]:
+        """The runs of a row, by the ids that it lists."""
+        return [record for record in self.runs if record.run_id in run_ids.split()]
+
 
 def judge(records: Sequence[Record], journal: Journal) -> list[Judged]:
     """Every paper's claims table of every setting that has runs for it."""
@@ -111,8 +115,7 @@ def _rows(
     for one in judged:
         row = _row_of(one.table, claim)
         if row["verdict"] != NOT_TESTED:
-            tasks = sorted({record.task for record in one.runs})
-            command = commands.of_claim(claim, one.setting, tasks, one.runs)
+            command = commands.of_claim(claim, one.setting, runs=one.runs, judged=one.judged_by(row["runs"]))
             rows.append({"paper": chapter.title, **row, "command": command})
     if rows:
         return rows

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from analysis.claims.claim import DRAWS, SEEDS
 from prunekit.config.task import TaskConfig
 
 if TYPE_CHECKING:
@@ -29,15 +30,21 @@ TYPED = ("null", "true", "false", "yes", "no", "on", "off", "nan", "inf")
 """Words that it reads as something else."""
 
 
-def of_claim(claim: Claim, setting: Setting | None, tasks: Sequence[str] = (), runs: Sequence[Record] = ()) -> str:
+def of_claim(
+    claim: Claim, setting: Setting | None, tasks: Sequence[str] = (), runs: Sequence[Record] = (),
+    judged: Sequence[Record] = (),
+) -> str:  # fmt: skip
     """What makes the runs of a claim in a setting, on ``tasks`` if the claim is judged on several and names none.
 
     ``{task}`` in the claim's command stands for the setting's task. Empty where no command makes them.
 
     Arguments:
         runs: of the setting, which say what is no preset; none where all is.
+        judged: those that the claim was judged by, whose tasks, seeds and sizes the command then has.
     """
+    tasks = sorted({record.task for record in judged}) or tasks
     verb, overrides = claim.command.split(" ", 1)
+    overrides = _as_run(overrides, claim, judged)
     names_task = "task=" in overrides
     overrides = overrides.replace("{task}", setting.task if setting is not None else "")
     if setting is None:
@@ -58,6 +65,43 @@ def of_claim(claim: Claim, setting: Setting | None, tasks: Sequence[str] = (), r
     words += [*model, *task]
     words += ["model.weights=random"] if setting.weights == "random" else []
     return " ".join(words)
+
+
+def _as_run(overrides: str, claim: Claim, judged: Sequence[Record]) -> str:
+    """Of seeds and sizes those that runs have; the seeds that a claim resamples also where it names none."""
+    if not judged:
+        return overrides
+    words = []
+    for word in overrides.split():
+        name, sign, _ = word.partition("=")
+        words.append(f"{name}={numbers}" if sign and (numbers := _numbers(name, judged)) else word)
+    seeds = _numbers("seed", judged)
+    if claim.resample in (DRAWS, SEEDS) and "," in seeds and not any(word.startswith("seed=") for word in words):
+        words.append(f"seed={seeds}")
+    if any(re.fullmatch(r"[\w.]+=[\w.]+,.*", word) for word in words) and "-m" not in words:
+        words.insert(0, "-m")
+    return " ".join(words)
+
+
+def _numbers(name: str, judged: Sequence[Record]) -> str:
+    """The values of a setting that is swept, as a sweep lists them; empty where runs lack it or it is none of these.
+    """
+    if name not in SWEPT:
+        return ""
+    found = [SWEPT[name](record) for record in judged]
+    values = sorted({value for value in found if value is not None})
+    return ",".join(f"{value:g}" for value in values) if None not in found else ""
+
+
+SWEPT: dict[str, Callable[[Record], float | None]] = {
+    "seed": lambda record: record.seed,
+    "train.seed": lambda record: record.teacher_seed,
+    **{
+        name: lambda record, name=name: record.config.get(name)  # type: ignore[misc]
+        for name in ("sparsity", "constraint")
+    },
+}
+"""Numbers that claims are judged at: where each stands in a record."""
 
 
 def of_part(verb: str, overrides: str, setting: Setting, runs: Sequence[Record]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.catalogue import commands
 from analysis.catalogue.all_claims import Judged
+from analysis.claims.claim import ABOVE, AT_LEAST, WITHIN
 from analysis.claims.table import OURS, fixed
 from analysis.claims.verdicts import NOT_TESTED
 from prunekit.support.errors import UserError
@@ -21,8 +23,8 @@ COLUMNS = ("claim", "where", "published", OURS, "n", "verdict")
 
 
 @dataclass(frozen=True)
-class TestedClaim:
-    """A claim that runs of one setting test."""
+class ClaimRow:
+    """A claim, and what the runs of one setting say of it."""
 
     paper: str
     """As in commands: ``michel``."""
@@ -38,38 +40,44 @@ class TestedClaim:
     command: str
     """What makes its runs."""
 
+    @property
+    def tested(self) -> bool:
+        return self.cells["verdict"] != NOT_TESTED
 
-def rows(judged: Sequence[Judged]) -> list[TestedClaim]:
-    """Every claim of every paper on every model with weights that have a score, untested ones left out; the largest
-    model first."""
-    tested = []
+
+def rows(judged: Sequence[Judged]) -> list[ClaimRow]:
+    """Every claim of every paper on every model with weights on which one of them is tested; the largest model first.
+    """
+    found = []
     for one in sorted(judged, key=lambda one: -max((record.model.parameters for record in one.runs), default=0)):
         if not one.tested or one.setting.weights == "random":
             continue
-        tasks = sorted({record.task for record in one.runs})
         for claim, (_, row) in zip(one.chapter.list_claims(), one.table.frame.iterrows(), strict=True):
-            if row["verdict"] != NOT_TESTED:
-                cells = {name: str(row[name]) for name in COLUMNS}
-                words = tuple(str(row["setting"]).split("; "))
-                command = commands.of_claim(claim, one.setting, tasks, one.runs)
-                brief = in_brief(cells, row.to_dict(), claim)
-                own = (cells, brief, str(row["criterion"]), words, command)
-                tested.append(TestedClaim(one.chapter.paper, one.chapter.title, one.setting.model, *own))
-    return tested
+            cells = {name: str(row[name]) for name in COLUMNS}
+            words = tuple(str(row["setting"]).split("; "))
+            command = commands.of_claim(claim, one.setting, runs=one.runs, judged=one.judged_by(str(row["runs"])))
+            brief = in_brief(cells, row.to_dict(), claim)
+            own = (cells, brief, str(row["criterion"]), words, command)
+            found.append(ClaimRow(one.chapter.paper, one.chapter.title, one.setting.model, *own))
+    return found
 
 
 def in_brief(cells: Mapping[str, str], row: Mapping[Any, Any], claim: Claim) -> dict[str, str]:
-    """The same cells; of many tasks only the least and the largest number, and what they have in common.
+    """The same cells; of many tasks only that which decides: the best where one is enough, else the worst; and what
+    they have in common.
 
     Arguments:
         row: of the CSV.
     """
-    estimates = _by_subject(str(row["estimate"]))
-    if len(estimates) <= MANY:
+    estimates, lows, highs = (_by_subject(str(row[name])) for name in ("estimate", "low", "high"))
+    if len(estimates) <= MANY or claim.side == WITHIN:
         return dict(cells)
     runs = {part.rpartition(": ")[2].partition(", ")[0] for part in cells["n"].split("; ")}
-    low, high = (fixed(end, claim.digits) for end in (min(estimates.values()), max(estimates.values())))
-    own = f"between {low} and {high} {claim.unit} in {len(estimates)} {claim.over}"
+    upwards = claim.side in (ABOVE, AT_LEAST)
+    chosen = (max if upwards == claim.once else min)(estimates, key=lambda subject: estimates[subject])
+    value, low, high = (fixed(ends[chosen], claim.digits) for ends in (estimates, lows, highs))
+    which = f"{'best' if claim.once else 'worst'} of {len(estimates)} {claim.over}"
+    own = f"{chosen}: {value} ({low} to {high}) {claim.unit} ({which})"
     return {**cells, OURS: own, "n": f"{runs.pop()} a task" if len(runs) == 1 else f"{len(estimates)} {claim.over}"}
 
 
@@ -82,21 +90,30 @@ def _by_subject(text: str) -> dict[str, float]:
     return {subject: float(number) for subject, _, number in parts}
 
 
-def paper_table(rows: Sequence[TestedClaim], paper: str) -> str:
-    """The claims of a paper, a table a model.
+def paper_table(rows: Sequence[ClaimRow], paper: str) -> str:
+    """The claims of a paper, a table a model, and which of them no run tests.
 
     Raises:
         UserError: no claim of this paper is tested.
     """
-    own = [row for row in rows if row.paper == paper]
+    own = [row for row in rows if row.paper == paper and row.tested]
     if not own:
         raise UserError(f"claims({paper!r}): no run tests a claim of it; papers with runs are {_papers(rows)}")
     models = dict.fromkeys(row.model for row in own)
     tables = {model: _model_table([row for row in own if row.model == model]) for model in models}
-    return "\n\n".join(f"**On {model}**\n\n{text}" if len(tables) > 1 else text for model, text in tables.items())
+    parts = [f"**On {model}**\n\n{text}" if len(tables) > 1 else text for model, text in tables.items()]
+    return "\n\n".join([*parts, *_not_tested([row for row in rows if row.paper == paper])])
 
 
-def _model_table(own: Sequence[TestedClaim]) -> str:
+def _not_tested(own: Sequence[ClaimRow]) -> list[str]:
+    """A paragraph on the claims that are tested on no model, and why."""
+    tested = {row.cells["claim"] for row in own if row.tested}
+    reasons = {row.cells["claim"]: "; ".join(row.setting) for row in own if row.cells["claim"] not in tested}
+    words = [f"*{claim}* ({reason})" for claim, reason in reasons.items()]
+    return [f"Not tested: {'; '.join(words)}."] if words else []
+
+
+def _model_table(own: Sequence[ClaimRow]) -> str:
     shared = _shared(own)
     lines = [f"Setting: {'; '.join(shared)}.", ""] if shared else []
     lines += _heading(COLUMNS)
@@ -111,7 +128,7 @@ def _model_table(own: Sequence[TestedClaim]) -> str:
     return "\n".join(lines)
 
 
-def headline(rows: Sequence[TestedClaim], chosen: Sequence[Sequence[str]]) -> str:
+def headline(rows: Sequence[ClaimRow], chosen: Sequence[Sequence[str]]) -> str:
     """A few claims of all papers, each on the largest model that it is tested on, named where there are others.
 
     Arguments:
@@ -122,7 +139,8 @@ def headline(rows: Sequence[TestedClaim], chosen: Sequence[Sequence[str]]) -> st
     """
     lines = _heading(("claim", "published", OURS, "n", "verdict"))
     for paper, words, *remark in chosen:
-        matches = [row for row in rows if row.paper == paper and row.cells["claim"].startswith(words)]
+        own = [row for row in rows if row.paper == paper and row.tested]
+        matches = [row for row in own if row.cells["claim"].startswith(words)]
         if len({row.cells["claim"] for row in matches}) != 1:
             raise UserError(f"headline: {len(matches)} tested claims of {paper} begin with {words!r}, one should")
         cells = matches[0].brief
@@ -136,14 +154,13 @@ def headline(rows: Sequence[TestedClaim], chosen: Sequence[Sequence[str]]) -> st
 def _bold(verdict: str) -> str:
     """The verdict stands out from its reason.
 
-    >>> _bold("undecided: only 1 seed")
-    '**undecided**: only 1 seed'
+    >>> _bold("undecided: only 1 seed"), _bold("holds (one teacher)")
+    ('**undecided**: only 1 seed', '**holds** (one teacher)')
     """
-    first, colon, reason = verdict.partition(": ")
-    return f"**{first}**{colon}{reason}"
+    return re.sub(r"^[^:(]*[^:( ]", r"**\g<0>**", verdict)
 
 
-def _shared(rows: Sequence[TestedClaim]) -> list[str]:
+def _shared(rows: Sequence[ClaimRow]) -> list[str]:
     """What all rows say of their setting. Data only where they are all that most claims are judged on: of claims on
     several tasks, the one that they have in common would mislead."""
     shared = [word for word in rows[0].setting if all(word in row.setting for row in rows)]
@@ -152,8 +169,8 @@ def _shared(rows: Sequence[TestedClaim]) -> list[str]:
     return shared if 2 * most >= len(rows) else [word for word in shared if word not in data]
 
 
-def _papers(rows: Sequence[TestedClaim]) -> str:
-    return ", ".join(dict.fromkeys(row.paper for row in rows)) or "none"
+def _papers(rows: Sequence[ClaimRow]) -> str:
+    return ", ".join(dict.fromkeys(row.paper for row in rows if row.tested)) or "none"
 
 
 def _heading(columns: Sequence[str]) -> list[str]:

@@ -32,10 +32,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from analysis.catalogue.all_claims import judge
-from analysis.catalogue.chapters import CHAPTERS
+from analysis.catalogue.chapters import CHAPTERS, Chapter, Part
 from analysis.catalogue.pictures import PICTURES
 from analysis.claims.table import MEANING
-from analysis.data.groups import Group
+from analysis.data.groups import Group, Setting
 from analysis.data.loading import Journal
 from analysis.data.records import Record
 from analysis.kwon.seconds import PARTS
@@ -43,7 +43,7 @@ from analysis.pages import claims
 from analysis.pages.ratios import speedup
 from analysis.pages.selection import select
 from analysis.pages.words import FILTERS
-from analysis.render.output import Drawing, Table, file_name
+from analysis.render.output import Drawing, Item, Table, file_name
 from prunekit.support.errors import UserError
 from prunekit.support.markdown import in_markdown
 
@@ -64,16 +64,17 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
     )  # fmt: skip
     environment.filters.update(FILTERS, speedup=speedup)
     rows = claims.rows(judge(records, Journal()))
+    drawn = Parts(records)
     environment.globals.update(
         runs=partial(select, records),
         logged=partial(logged, records),
         claims=partial(claims.paper_table, rows),
-        tested=lambda paper: any(row.paper == paper for row in rows),
+        tested=lambda paper: any(row.paper == paper and row.tested for row in rows),
         meaning=MEANING,
         pruning_stages=list(PARTS),
         headline=partial(claims.headline, rows),
-        table=partial(table, records),
-        caption=partial(caption, records),
+        table=partial(table, drawn),
+        caption=partial(caption, drawn),
     )
     filled = {
         place(path.relative_to(templates)): _filled(environment, path.relative_to(templates))
@@ -92,7 +93,26 @@ def place(template: Path) -> Path:
     return page if page.name == "README.md" else Path("docs") / page
 
 
-def table(records: Sequence[Record], name: str, model: str, task: str = "") -> str:
+class Parts:
+    """What the parts of all chapters draw of some records, each drawn once: pages ask for its tables and captions."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.settings = [
+            (chapter, setting, own) for chapter in CHAPTERS for setting, own in chapter.settings(records).items()
+            if setting.weights != "random"
+        ]  # fmt: skip
+        self._items: dict[tuple[str, Setting, str], list[tuple[Group, Item]]] = {}
+
+    def items(self, chapter: Chapter, setting: Setting, own: Sequence[Record], part: Part) -> list[tuple[Group, Item]]:
+        """Each with the group that it is of."""
+        key = chapter.title, setting, part.name
+        if key not in self._items:
+            groups = [Group(list(own))] if part.beside else chapter.groups(own)[part.verb]
+            self._items[key] = [(group, item) for group in groups for item in part.draw(group, Journal())]
+        return self._items[key]
+
+
+def table(drawn: Parts, name: str, model: str, task: str = "") -> str:
     """A table of analysis for one model, and one task where its chapter does not show all of them.
 
     Arguments:
@@ -102,14 +122,11 @@ def table(records: Sequence[Record], name: str, model: str, task: str = "") -> s
         UserError: no part of this name makes a table of these runs, or several do.
     """
     tables = []
-    for chapter in CHAPTERS:
-        for setting, own in chapter.settings(records).items():
-            if (setting.model, setting.task) == (model, task) and setting.weights != "random":
-                groups = chapter.groups(own)
-                for part in (part for part in chapter.parts if f"{name}_".startswith(f"{part.name}_")):
-                    subjects = [Group(own)] if part.beside else groups[part.verb]
-                    items = [item for group in subjects for item in part.draw(group, Journal())]
-                    tables += [item for item in items if isinstance(item, Table) and name in (part.name, item.name)]
+    for chapter, setting, own in drawn.settings:
+        if (setting.model, setting.task) == (model, task):
+            for part in (part for part in chapter.parts if f"{name}_".startswith(f"{part.name}_")):
+                items = [item for _, item in drawn.items(chapter, setting, own, part)]
+                tables += [item for item in items if isinstance(item, Table) and name in (part.name, item.name)]
     if len(tables) != 1:
         raise UserError(f"table {name!r} of {model} {task}: the records give {len(tables)} of it, one is meant")
     return f"{tables[0].caption}\n\n{tables[0].rows()}"
@@ -123,7 +140,7 @@ def logged(records: Sequence[Record], verb: str, **settings: Any) -> bool:
         return False
 
 
-def caption(records: Sequence[Record], picture: str) -> str:
+def caption(drawn: Parts, picture: str) -> str:
     """The whole caption of a picture, by its name in ``docs/``: what is printed in it and what stands beside it.
 
     Raises:
@@ -132,15 +149,12 @@ def caption(records: Sequence[Record], picture: str) -> str:
     if picture not in PICTURES:
         raise UserError(f"caption {picture!r}: no such picture; there are {', '.join(PICTURES)}")
     folder, name = PICTURES[picture].split("/")
-    for chapter in CHAPTERS:
-        for setting, own in chapter.settings(records).items():
-            if setting.folder == folder and setting.weights != "random":
-                groups = chapter.groups(own)
-                for part in (part for part in chapter.parts if name.startswith(part.name)):
-                    for group in [Group(own)] if part.beside else groups[part.verb]:
-                        for item in part.draw(group, Journal()):
-                            if isinstance(item, Drawing) and file_name(item.name, group.suffix) == name:
-                                return in_markdown(item.caption)
+    for chapter, setting, own in drawn.settings:
+        if setting.folder == folder:
+            for part in (part for part in chapter.parts if name.startswith(part.name)):
+                for group, item in drawn.items(chapter, setting, own, part):
+                    if isinstance(item, Drawing) and file_name(item.name, group.suffix) == name:
+                        return in_markdown(item.caption)
     raise UserError(f"caption {picture!r}: the records do not give this picture")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from analysis.catalogue import pictures
 from analysis.claims.table import OURS
+from analysis.claims.verdicts import NOT_TESTED
 from analysis.data.loading import Journal, load
 from analysis.pages import claims
 from analysis.pages.__main__ import LOGGED, ROOT, main
@@ -50,16 +51,22 @@ def test_times_of_presets_are_those_of_the_logged_runs() -> None:
 
 
 def test_in_brief_no_range_of_numbers_looks_like_an_interval() -> None:
-    claim: Any = SimpleNamespace(digits=1, unit="points", over="tasks")
+    claim: Any = SimpleNamespace(digits=1, unit="points", over="tasks", side="above", once=False)
     cells = {OURS: "a: 1.5 (rows alone 0.5 to 2.5) points (a note)", "n": "a: 3 seeds, 9 rows"}
-    assert in_brief(cells, {"estimate": "1.5"}, claim) == cells
-    many = {"estimate": "a: 1; b: -8; c: 2; d: 0.25"}
-    assert in_brief(cells, many, claim)[OURS] == "between -8.0 and 2.0 points in 4 tasks"
+    assert in_brief(cells, {"estimate": "1.5", "low": "0", "high": "2"}, claim) == cells
+    many = {
+        "estimate": "a: 1; b: -8; c: 2; d: 0.25", "low": "a: 0; b: -9; c: -1; d: 0", "high": "a: 2; b: 3; c: 4; d: 1",
+    }  # fmt: skip
+    assert in_brief(cells, many, claim)[OURS] == "b: -8.0 (-9.0 to 3.0) points (worst of 4 tasks)"
+    claim.once = True
+    assert in_brief(cells, many, claim)[OURS] == "c: 2.0 (-1.0 to 4.0) points (best of 4 tasks)"
+    claim.side = "below"
+    assert in_brief(cells, many, claim)[OURS] == "b: -8.0 (-9.0 to 3.0) points (best of 4 tasks)"
 
 
-def row_on(model: str, claim: str = "Heads can go", ours: str = "1.0 points") -> claims.TestedClaim:
+def row_on(model: str, claim: str = "Heads can go", ours: str = "1.0 points") -> claims.ClaimRow:
     cells = {"claim": claim, "where": "Fig. 1", "published": "40 %", OURS: ours, "n": "3 seeds", "verdict": "open: x"}
-    return claims.TestedClaim("michel", "Michel et al. 2019", model, cells, cells, "above 0", (model, "one thread"), "")
+    return claims.ClaimRow("michel", "Michel et al. 2019", model, cells, cells, "above 0", (model, "one thread"), "")
 
 
 def test_the_first_model_is_the_headline_and_every_model_has_a_table() -> None:
@@ -73,6 +80,17 @@ def test_the_first_model_is_the_headline_and_every_model_has_a_table() -> None:
     text = paper_table(both, "michel")
     assert text.index("**On mpnet-base**") < text.index("1.0 points") < text.index("**On minilm-l6**")
     assert text.count("| claim | where |") == 2 and "**On" not in paper_table(both[:1], "michel")
+    assert "Not tested" not in text
+
+
+def test_claims_that_no_run_tests_are_named_below_the_table() -> None:
+    untested = [row_on(model, "Heads are fast") for model in ("mpnet-base", "minilm-l6")]
+    for row in untested:
+        row.cells["verdict"] = NOT_TESTED
+    text = paper_table([row_on("minilm-l6"), *untested], "michel")
+    assert text.endswith("\n\nNot tested: *Heads are fast* (minilm-l6; one thread).") and text.count("Heads are") == 1
+    with pytest.raises(UserError, match="0 tested claims of michel begin with 'Heads are'"):
+        headline(untested, [["michel", "Heads are"]])
 
 
 def written(folder: Path, text: str, name: str = "README.md") -> Path:

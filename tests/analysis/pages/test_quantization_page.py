@@ -65,9 +65,9 @@ def test_a_table_of_one_task_is_asked_for_by_its_file(tmp_path: Path) -> None:
     for task in ("mrpc", "sst2"):
         quantization.run(tmp_path / "runs", MINILM, task)
     records = load([tmp_path / "runs"], Journal())
-    assert "evaluated on sst2 validation" in fill.table(records, "sizes_sst2", "minilm-l6")
+    assert "evaluated on sst2 validation" in fill.table(fill.Parts(records), "sizes_sst2", "minilm-l6")
     with pytest.raises(UserError, match="'sizes' of minilm-l6 : the records give 2 of it, one is meant"):
-        fill.table(records, "sizes", "minilm-l6")
+        fill.table(fill.Parts(records), "sizes", "minilm-l6")
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_its_picture_is_drawn_and_has_a_caption(tmp_path: Path) -> None:
     quantization.run(tmp_path / "runs", MINILM)
     [picture] = pictures.draw_pictures([tmp_path / "runs"], tmp_path)
     assert picture.name == "quantized_mrpc_minilm.png"
-    words = fill.caption(load([tmp_path / "runs"], Journal()), picture.stem)
+    words = fill.caption(fill.Parts(load([tmp_path / "runs"], Journal())), picture.stem)
     assert "Speed-ups are over the whole model in float32" in words and "size is of the graph's file" in words
 
 

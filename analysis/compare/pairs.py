@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import nan
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +44,17 @@ class Answered:
     """What tells it from other runs on its teacher, and is the same of a run of another method: its seed."""
 
     def score(self, metric: str) -> ScoreOnRows:
+        """Computed once: a model is held against many."""
         from prunekit.evaluation.rescoring import rescored
 
-        value = rescored(self.answers, metric, self.model)
-        return ScoreOnRows(value, nan, len(self.answers), metric, self.answers, self.model)
+        if metric not in self._scores:
+            value = rescored(self.answers, metric, self.model)
+            self._scores[metric] = ScoreOnRows(value, nan, len(self.answers), metric, self.answers, self.model)
+        return self._scores[metric]
+
+    @cached_property
+    def _scores(self) -> dict[str, ScoreOnRows]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,11 @@ class Paired:
     def same_answers(self) -> bool:
         """Does no row tell them apart, both right or both wrong? Then there is nothing to test."""
         return self.by == ANSWERS and self.low == self.high == 0
+
+    @property
+    def reversed(self) -> Paired:
+        """The other method less this one."""
+        return replace(self, difference=-self.difference, low=-self.high, high=-self.low)
 
 
 def compare_pair(metric: str, first: Models, second: Models) -> Paired:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 
 from analysis.compare.pairs import Answered, Paired, compare_pair, same_draws
@@ -38,7 +39,7 @@ class Entrant:
             by_model.setdefault(teacher_of(record), []).append(float(record.metrics["value"]))
         return fmean(fmean(values) for values in by_model.values())
 
-    @property
+    @cached_property
     def answered(self) -> list[Answered]:
         """What its models answer, each a draw of the fine-tuned model and the seed of the calibration."""
         return [

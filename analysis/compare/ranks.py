@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from math import isnan, nan
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -246,10 +247,12 @@ def _gaps(rows: pd.DataFrame, method: str) -> list[float]:
 
 def _rows(contest: Contest) -> Iterator[dict[str, Any]]:
     """A row a method and rival."""
+    pairs = {(one.method, rival.method): contest.less(one, rival) for one, rival in combinations(contest.entrants, 2)}
+    pairs |= {(rival, one): pair.reversed for (one, rival), pair in pairs.items()}
     for rank, one in enumerate(contest.entrants, 1):
         for rival in contest.entrants:
             if rival is not one:
-                yield _row(contest, rank, one, rival, contest.less(one, rival))
+                yield _row(contest, rank, one, rival, pairs[one.method, rival.method])
 
 
 def _row(contest: Contest, rank: int, one: Entrant, rival: Entrant, pair: Paired) -> dict[str, Any]:

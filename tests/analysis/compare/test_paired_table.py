@@ -64,6 +64,17 @@ def test_one_run_each_by_mc_nemar() -> None:
     assert pair.low < pair.difference < pair.high < 0
 
 
+@pytest.mark.parametrize(
+    "seeds", [((0,), (0,)), ((0, 1, 2), (0, 1, 2)), ((0, 1, 2), (3, 4))], ids=["one", "pairs", "apart"]
+)
+def test_the_other_way_round(seeds: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    first, second = ([model(wrong, seed=seed) for seed in own] for wrong, own in zip((0.3, 0.1), seeds, strict=True))
+    there, back = compare_pair("accuracy", first, second), compare_pair("accuracy", second, first)
+    for name in ("difference", "low", "high", "p_value"):
+        assert getattr(there.reversed, name) == pytest.approx(getattr(back, name), rel=1e-9), name
+    assert (there.reversed.test, there.reversed.by) == (back.test, back.by)
+
+
 def of_rows(value: float, drawn: list[float]) -> tuple[float, float]:
     """Student's over rows, with the error of their resamples."""
     low, high = stats.t.interval(0.95, ROWS - 1, loc=value, scale=np.std(drawn, ddof=1))

@@ -40,8 +40,8 @@ class Drawing:
 
     @property
     def key(self) -> str:
-        """The small print in the picture, as one line: how to read it."""
-        return " ".join(self.figure.get_supxlabel().split())
+        """The small print of the picture, as one line: how to read it."""
+        return str(self.figure.get_label())
 
     @property
     def caption(self) -> str:

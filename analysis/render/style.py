@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -245,15 +246,14 @@ def panel_title(text: str) -> str:
 def add_caption(figure: Figure, text: str) -> None:
     """Small print below the axes, wrapped to the figure's width: how to read what is drawn, in at most two lines.
 
-    What else there is to say (data, models, machines) stands beside the picture.
-
-    Raises:
-        ValueError: it does not fit.
+    Sentences that do not fit, as in a narrow figure with every kind of mark, are in the figure's label alone, which is
+    the whole text. What else there is to say (data, models, machines) stands beside the picture.
     """
     width = int(figure.get_size_inches()[0] * 23.5)
-    lines = textwrap.wrap(text, width, break_on_hyphens=False)
-    if len(lines) > CAPTION_LINES:
-        raise ValueError(f"a caption of {len(lines)} lines where {CAPTION_LINES} are printed: {text!r}")
+    sentences = re.split(r"(?<=\.) (?=[A-Z])", text)
+    while len(lines := textwrap.wrap(" ".join(sentences), width, break_on_hyphens=False)) > CAPTION_LINES:
+        sentences.pop()
+    figure.set_label(text)
     figure.supxlabel("\n".join(lines), x=0.012, ha="left", fontsize=5.5, color="#555555", linespacing=1.25)
 
 

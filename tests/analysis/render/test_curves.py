@@ -92,12 +92,13 @@ def test_a_legend_is_about_square() -> None:
         assert figure.legends[0]._ncols == 3  # type: ignore[attr-defined]
 
 
-def test_a_caption_of_three_lines_is_no_caption() -> None:
+def test_sentences_that_do_not_fit_into_the_picture_stand_beside_it() -> None:
     figure = Figure(figsize=(4, 2))
-    add_caption(figure, "word " * 35)
+    whole = f"Bars: {'word ' * 20}of 0.5. Hollow: a single run. Thin: {'word ' * 20}."
+    add_caption(figure, whole)
     assert len(figure.get_supxlabel().splitlines()) == CAPTION_LINES
-    with pytest.raises(ValueError, match="3 lines where 2 are printed"):
-        add_caption(figure, "word " * 50)
+    assert " ".join(figure.get_supxlabel().split()) == f"Bars: {'word ' * 20}of 0.5. Hollow: a single run."
+    assert Drawing("name", figure, pd.DataFrame(), "Beside.").caption == f"{whole} Beside."
 
 
 def test_orders_of_several_runs_have_a_panel_each_with_a_line_a_run(tmp_path: Path) -> None:

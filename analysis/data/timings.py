@@ -13,7 +13,7 @@ from prunekit.runs.schema import shared
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_SPREAD = "A latency is the median of its rounds; records of pruned models hold no spread of them. "
+NO_SPREAD = "A latency is the median of its rounds, whose spread is not drawn. "
 """Beside figures and tables of :data:`LATENCY`."""
 LATENCY = shared.LATENCY.kinds()
 

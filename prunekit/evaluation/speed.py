@@ -69,7 +69,7 @@ def latency_rows(
     dense: PreTrainedModel, pruned: PreTrainedModel, batch_sizes: list[int], length: int, *, repeats: int,
     device: torch.device, warmup: int = 2, precision: str = "float32",
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Median latency of a dense and a pruned model, and the median of the speed-ups round by round."""
+    """Median latency of a dense and a pruned model; of the speed-ups round by round the median and the quartiles."""
     rows = []
     for batch_size in batch_sizes:
         calls = forward_calls({"dense": dense, "pruned": pruned}, batch_size, length, device, precision)
@@ -78,5 +78,7 @@ def latency_rows(
         rows.append({
             "batch_size": batch_size, "length": length, "dense_ms": taken["dense"].median * 1e3,
             "pruned_ms": taken["pruned"].median * 1e3, "speedup": float(np.median(ratios)),
+            "speedup_low": float(np.quantile(ratios, 0.25)), "speedup_high": float(np.quantile(ratios, 0.75)),
+            "repeats": len(ratios),
         })  # fmt: skip
     return rows

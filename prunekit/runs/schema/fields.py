@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-VERSION = 8
+VERSION = 9
 """Of the schema, written into every record as ``schema``. Raised when a field or a table is added; what is added says
 ``since``, and is asked only of records that are as new. Records without the key are of version 0."""
 LARGEST = 1e100

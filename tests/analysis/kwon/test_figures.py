@@ -142,7 +142,7 @@ def test_latency_is_that_of_the_largest_batch_by_budget(tmp_path: Path) -> None:
     places = [np.concatenate([np.asarray(line.get_xdata(), float) for line in lines]).tolist() for lines in thin]
     assert places == [pytest.approx([1.9]), pytest.approx([1.8, 4.0])]
     assert drawing.key.startswith("Hollow: a single run. Thin: the other budget. Ringed")
-    rounds = "A latency is the median of its rounds; records of pruned models hold no spread of them."
+    rounds = "A latency is the median of its rounds, whose spread is not drawn."
     assert f"at batch 32, length 39. {rounds} AMD EPYC 7B13 (cpu), 2 threads, float32." in caption_of(drawing)
 
 

@@ -26,4 +26,5 @@ def test_the_speedup_is_the_median_of_the_rounds(monkeypatch: pytest.MonkeyPatch
     assert asked == [(["dense", "pruned"], 5)]
     assert (row["batch_size"], row["length"]) == (64, 8)
     assert row["speedup"] == pytest.approx(3.0)  # of 1, 10, 3, 3 and 7; of the medians it would be 3.5
+    assert (row["speedup_low"], row["speedup_high"], row["repeats"]) == (pytest.approx(3.0), pytest.approx(7.0), 5)
     assert (row["dense_ms"], row["pruned_ms"]) == (pytest.approx(7.0), pytest.approx(2.0))

@@ -126,7 +126,7 @@ def measured(config: Settings, run: Run) -> None:
 def test_a_run_writes_what_its_schema_says(tmp_path: Path) -> None:
     record = execute("latency_table", 1, configured(tmp_path), measured)
     folder = tmp_path / "latency_table" / record["run_id"]
-    assert record["schema"] == VERSION == 8
+    assert record["schema"] == VERSION == 9
     assert record["tables"] == {"latency": len(LATENCY)}
     assert list(folder_problems(folder)) == []
     assert (folder / "tables" / "latency.csv").read_text() == pd.DataFrame(LATENCY).to_csv(index=False)
@@ -166,7 +166,7 @@ def test_a_run_that_records_something_else_does_not_finish(
 
 def test_a_newer_record_is_not_guessed_at() -> None:
     record = json.loads(LOGGED[0].read_text()) | {"schema": 99}
-    assert record_problems(record) == ["schema: 99 is newer than this code, which knows 8"]
+    assert record_problems(record) == ["schema: 99 is newer than this code, which knows 9"]
 
 
 @pytest.fixture

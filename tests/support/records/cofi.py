@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.support.records.frame import hash_of, write_run
+from tests.support.records.frame import hash_of, spread, write_run
 from tests.support.records.kwon import DENSE, EVALUATED, METRIC
 
 DEFAULT: dict[str, Any] = {
@@ -57,7 +57,7 @@ def run(
     value = dense - loss
     remaining = 1 - 0.95 * counted
     latency = [{"batch_size": batch, "length": 128, "dense_ms": 10.0 * batch, "pruned_ms": 10.0 * batch / gain,
-                "speedup": gain, "mac_speedup": 1 / remaining}
+                "speedup": gain, **spread(gain), "mac_speedup": 1 / remaining}
                for batch, gain in ((1, 1 + 0.5 * (speedup - 1)), (128, speedup))]  # fmt: skip
     source = "demo" if task == "demo" else "nyu-mll/glue"
     data = [{"role": role, "name": task, "source": source, "split": split, "rows": rows, "rows_available": available}

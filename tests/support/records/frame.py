@@ -133,6 +133,11 @@ def mark_quiet(folder: Path, shares: Mapping[str, float | None]) -> Path:
     return folder
 
 
+def spread(gain: float) -> dict[str, float]:
+    """Of the rounds that a speed-up is the median of."""
+    return {"speedup_low": 0.99 * gain, "speedup_high": 1.01 * gain, "repeats": 20}
+
+
 def timed_again(
     root: Path, folder: Path, speedups: Mapping[int, float], *, length: int = 64, share: float | None = 0.0,
     device: str = "AMD EPYC 7B13",
@@ -145,7 +150,7 @@ def timed_again(
     """
     result = json.loads((folder / "result.json").read_text())
     rows = [{"batch_size": batch, "length": length, "dense_ms": 10.0 * batch, "pruned_ms": 10.0 * batch / gain,
-             "speedup": gain, "mac_speedup": 2.0} for batch, gain in speedups.items()]  # fmt: skip
+             "speedup": gain, **spread(gain), "mac_speedup": 2.0} for batch, gain in speedups.items()]  # fmt: skip
     model = {name: value for name, value in result["model"].items() if name != "weights"}
     new = write_run(
         root, "time_inference", tables={"latency": pd.DataFrame(rows)}, teacher=None, data=[],

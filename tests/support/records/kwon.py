@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.support.records.frame import hash_of, write_run
+from tests.support.records.frame import hash_of, spread, write_run
 
 DENSE = {"cola": 0.42, "mnli": 0.705, "mrpc": 0.84, "rte": 0.6, "squad": 0.81, "sst2": 0.912, "stsb": 0.855}
 METRIC = {"cola": "matthews", "stsb": "spearman", "squad": "f1", "mrpc": "f1"}
@@ -72,7 +72,7 @@ def pruning(
                "error_after": 0.1, "largest_scale": 1.4}
               for layer in range(layers) for sublayer in ("attention", "ffn")]  # fmt: skip
     latency = [{"batch_size": batch, "length": 39, "dense_ms": 10.0 * batch, "pruned_ms": 10.0 * batch / gain,
-                "speedup": gain, "mac_speedup": 1 / remaining}
+                "speedup": gain, **spread(gain), "mac_speedup": 1 / remaining}
                for batch, gain in ((1, 1 + 0.5 * (speedup - 1)), (32, speedup))]  # fmt: skip
     tables = {"stages": stages, "kept": kept, "latency": latency} | ({"tuning": tuning} if config["tune"] else {})
     seconds = {f"seconds_{stage}": took[stage] for stage in ["gradients", *steps]}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from prunekit.evaluation.row_answers import RowAnswers, of_labels
-from tests.support.records.frame import add_answers, write_run
+from tests.support.records.frame import add_answers, spread, write_run
 from tests.support.records.kwon import DENSE, EVALUATED, METRIC
 
 REFINE = {"fisher": "rearrange"}
@@ -84,7 +84,7 @@ def run(
                "error_after": 0.1, "largest_scale": 1.4}
               for layer in range(layers) for sublayer in ("attention", "ffn")]  # fmt: skip
     latency = [{"batch_size": batch, "length": 39, "dense_ms": 10.0 * batch, "pruned_ms": 5.0 * batch, "speedup": 2.0,
-                "mac_speedup": 1 / constraint} for batch in (1, 32)]  # fmt: skip
+                **spread(2.0), "mac_speedup": 1 / constraint} for batch in (1, 32)]  # fmt: skip
     tables: dict[str, list[dict[str, Any]]] = {"stages": stages, "kept": kept, "latency": latency}
     tables |= {"refit": refits} if refit != "none" else {}
     data = [{"role": role, "name": task, "source": "nyu-mll/glue", "split": split, "rows": rows,

@@ -64,7 +64,7 @@ def plot(frame: pd.DataFrame) -> Figure:
         figure.axes[0].set_ylabel("layer")
         sentences = [
             runs_of_columns(frame, "sparsity"),
-            f'"{GONE}": the whole sublayer, in every run.',
+            f'"{GONE}": the whole sublayer{", in every run" if frame["runs"].max() > 1 else ""}.',
             STARRED.strip() if short.any() else "",
             f"The teacher has {hidden['total'].max():,.0f} hidden dimensions." if len(hidden) else "",
         ]

@@ -29,7 +29,8 @@ def draw_structures(axes: Axes, rows: pd.DataFrame, x: str, *, limits: tuple[flo
             draw_series(axes, curve, x, look, bars=True, limits=limits, markersize=4.2, linewidth=1.1,
                         zorder=3 - place / len(looks))  # fmt: skip
             for row in curve[curve["missed"] > 0].to_dict("records"):
-                axes.annotate("*", (row[x], row["value"]), xytext=(3.5, 0), textcoords="offset points", fontsize=9)
+                axes.annotate("*", (row[x], row["value"]), xytext=(-3.5, 0), textcoords="offset points", fontsize=9,
+                              ha="right")  # fmt: skip
 
 
 def any_missed(frame: pd.DataFrame) -> str:

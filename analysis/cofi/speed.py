@@ -11,9 +11,10 @@ from analysis.cofi.runs import SEEDS, caption, cofi_means, cofi_rows, default_ru
 from analysis.data.averages import unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.marks.quiet import comparable_latencies, disturbed_text
+from analysis.data.marks.quiet import CROSS, comparable_latencies, disturbed_text
+from analysis.data.marks.trivial import accuracy_words
 from analysis.data.timings import NO_SPREAD, add_timings, shape_text, timed_columns, timings
-from analysis.render.curves import crossed_out, mark_disturbed, outlined
+from analysis.render.curves import mark_disturbed, outlined, signs_text
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels, unpruned_row
@@ -43,7 +44,7 @@ def words(frame: pd.DataFrame, groups: list[Group], device: str) -> str:
     starred = missed_text(frame, "Starred", structure_label)
     measured = f"Changes are against the teacher. Measured over it in PyTorch at {shape_text(frame)}, on {device}. "
     measured += NO_SPREAD.rstrip()
-    marks = disturbed_text(records, "Crossed out")
+    marks = disturbed_text(records, CROSS) + accuracy_words(frame)
     return f"{starred}{_left_out_text(frame)}{measured} {marks}{caption(groups)}"
 
 
@@ -74,6 +75,7 @@ def plot(frame: pd.DataFrame) -> Figure:
     letters = letters_of(frame)
 
     def panel(axes: Axes, rows: pd.DataFrame) -> None:
+        axes.margins(y=0.1)  # letters stand below their points
         _draw_published(axes, rows, letters)
         teacher = unpruned_row(rows)["score"]
         lowest, highest = metric_range(str(rows["metric"].iloc[0]))
@@ -86,9 +88,11 @@ def plot(frame: pd.DataFrame) -> Figure:
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
 
-    key = f"{any_missed(frame)}{crossed_out(frame)}{_published_text(frame, letters)}"
+    theirs = frame["series"].isin([PUBLISHED_CURVE, PUBLISHED_OTHERS]).any()
+    label = "speed-up, each on its own machine (x)" if theirs else "measured speed-up (x)"
+    key = f"{any_missed(frame)}{signs_text(frame)}{_published_text(frame, letters)}"
     return draw_panels(
-        frame, "measured speed-up (x)", panel, key, drawn_anew=SEEDS, y="change (points)", intervals="Bars",
+        frame, label, panel, key, drawn_anew=SEEDS, y="change (points)", intervals="Bars",
         size=(3.6, 2.2),
     )
 
@@ -127,9 +131,9 @@ def _draw_published(axes: Axes, rows: pd.DataFrame, letters: dict[str, str]) -> 
                   label="others, published")  # fmt: skip
     for row in others.itertuples():
         left = "without" in str(row.method)  # beside its namesake, often at the same place
-        axes.annotate(letters[str(row.method)], (row.speedup, row.value), xytext=(-2.5 if left else 2.5, 0),
+        axes.annotate(letters[str(row.method)], (row.speedup, row.value), xytext=(-2.5 if left else 2.5, -2),
                       textcoords="offset points", fontsize=6.5, color="#555555", ha="right" if left else "left",
-                      va="center", zorder=4, path_effects=outlined())  # fmt: skip
+                      va="top", zorder=4, path_effects=outlined())  # fmt: skip
 
 
 def _published_text(frame: pd.DataFrame, letters: dict[str, str]) -> str:

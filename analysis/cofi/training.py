@@ -33,7 +33,7 @@ PANELS = {
     "expected_sparsity": "expected sparsity (%)",
     "linear_multiplier": "multipliers",
     "layer_loss": "loss",
-    "score": "score, held out (%)",
+    "score": "score on selection rows (%)",
 }
 SECOND = {
     "expected_sparsity": "target_sparsity",
@@ -79,6 +79,7 @@ def plot(frame: pd.DataFrame) -> Figure:
     logged = {name: title for name, title in PANELS.items() if frame[name].notna().any()}
     with figure_style():
         figure, all_axes = panel_grid(len(logged))
+        last = max(float(frame.loc[frame[name].notna(), "step"].max()) for name in logged)
         for axes, (name, title) in zip(all_axes, logged.items(), strict=True):
             for number, share in enumerate(requested):
                 runs = frame[frame["requested"] == share].groupby("run")
@@ -88,7 +89,8 @@ def plot(frame: pd.DataFrame) -> Figure:
                     _lines(axes, rows, name, color, label if not at else "_")
             _end_of_stages(axes, frame)
             axes.set_title(title)
-            axes.set_xlabel("step")
+            axes.set_xlim(-0.02 * last, 1.02 * last)
+            axes.set_xlabel("step of training")
         add_legend(figure, all_axes)
         add_caption(
             figure, "A line a run. Dashed: the target of sparsity, the multiplier of the square, the loss on "

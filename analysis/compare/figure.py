@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from analysis.compare.front import draw_front, on_front
 from analysis.compare.runs import EIGHT_BITS, Comparable, comparable, lengths, run_points
 from analysis.compare.table import table
-from analysis.compare.timed import add_times
+from analysis.compare.timed import Timed, add_times
 from analysis.compare.within import LEVELS, best_within, less_the_best
 from analysis.compare.words import (
     FAMILIES,
     ORACLE,
+    by_verb,
     caption,
     intervals_text,
     letter_of,
@@ -22,25 +23,28 @@ from analysis.compare.words import (
     macs_text,
     method_look,
     rank,
+    unlike,
 )
 from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group, by_setting
 from analysis.data.loading import Journal
+from analysis.data.marks.trivial import accuracy_words
+from analysis.data.timings import MARKS
 from analysis.render.curves import (
     SINGLE,
     any_single,
-    crossed_out,
     draw_line,
     draw_series,
     draw_trivial,
     draw_unpruned,
     mark_disturbed,
     outlined,
+    signs_text,
 )
 from analysis.render.output import Drawing, Item, file_name
 from analysis.render.panels import MACS_LEFT
-from analysis.render.style import add_caption, add_legend, figure_style, panel_grid
+from analysis.render.style import add_caption, add_legend, figure_style, metric_axis, panel_grid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,16 +74,28 @@ class Panel:
     """Only rows timed at this batch size."""
     level: float | None = None
     """Only each method's best row with at most so many per cent of the MACs."""
+    lengths: Mapping[str, list[int]] = field(default_factory=dict)
+    """Of the sequences that the cost is of, by verb; none where it is of no length."""
 
     def of(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows that are drawn, with ``front_COST`` as it is among them."""
+        """The rows that are drawn, with ``front_COST`` as it is among means of several runs, where all are of the same
+        length."""
         rows = frame.dropna(subset=[self.cost])
         if self.batch is not None:
             rows = rows[rows["batch_size"] == self.batch]
         if self.level is not None:
             rows = best_within(rows, self.level)
-        front = on_front(rows[rows["method"] != ORACLE], self.cost, more_is_better=self.more_is_better)
+        several = rows[(rows["method"] != ORACLE) & (rows["runs"] > 1) & (not unlike(self.lengths))]
+        front = on_front(several, self.cost, more_is_better=self.more_is_better)
         return rows.assign(**{f"front_{self.cost}": front.reindex(rows.index, fill_value=False)})
+
+    @property
+    def axis(self) -> str:
+        """The label, with the lengths where methods differ in them."""
+        if not unlike(self.lengths):
+            return self.label
+        lengths = by_verb(self.lengths).replace("; ", ";\n")
+        return f"{self.label}\nat length {lengths}"
 
     @property
     def more_is_better(self) -> bool:
@@ -100,10 +116,12 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             alone.append(setting.task)
             continue
         points, timed = add_times(run_points(runs, journal), runs, journal)
-        frame, chosen, counted = cells_of(points), panels(points), lengths(runs, journal)
+        frame, counted = cells_of(points), lengths(runs, journal)
+        chosen = panels(points, counted, timed)
         words = caption(runs, frame, timed, counted, level_of(chosen))
         figure = plot(frame, runs, chosen)
-        items.append(Drawing(file_name("compare", runs.task), figure, with_fronts(frame, chosen, runs), words))
+        items.append(Drawing(file_name("compare", runs.task), figure, with_fronts(frame, chosen, runs),
+                             accuracy_words(frame) + words))  # fmt: skip
         cells.append(frame)
         compared.append(runs)
         differences.append(less_the_best(points, runs, journal))
@@ -120,7 +138,7 @@ def cells_of(points: pd.DataFrame) -> pd.DataFrame:
     """A row a method and what was asked of it, averaged over seeds and teachers; times NaN where not recorded."""
     by = ["panel", "task", "method", "asked"]
     costs = ["change", "parameters_percent", "macs_percent", "speedup", "batch_size", "seconds"]
-    cells = means(points, by, [*costs, *(name for name in ("disturbed", "served") if name in points)])
+    cells = means(points, by, [*costs, *(name for name in (*MARKS, "served") if name in points)])
     if "served" in points:
         names = points.dropna(subset=["served_in"]).groupby(by)["served_in"]
         cells = cells.join(names.agg(lambda own: "; ".join(sorted({*own}))), on=by)
@@ -128,12 +146,20 @@ def cells_of(points: pd.DataFrame) -> pd.DataFrame:
     return cells.sort_values(["rank", "asked"], ignore_index=True).drop(columns="rank")
 
 
-def panels(points: pd.DataFrame) -> list[Panel]:
-    """What is recorded of any run: sizes always, speed-up by batch size, and seconds where two methods have some."""
-    shown = [Panel(cost, label.split(" ")[0], label) for cost, label in SIZES.items() if points[cost].notna().any()]
+def panels(points: pd.DataFrame, counted: Mapping[str, list[int]], timed_at: Timed) -> list[Panel]:
+    """What is recorded of any run: sizes always, speed-up by batch size, and seconds where two methods have some.
+
+    Arguments:
+        counted: by verb, the lengths that MACs are counted for.
+    """
+    shown = [
+        Panel(cost, label.split(" ")[0], label, lengths=counted if cost == "macs_percent" else {})
+        for cost, label in SIZES.items() if points[cost].notna().any()
+    ]  # fmt: skip
     timed = points.dropna(subset=["speedup"])
     shown += [
-        Panel("speedup", f"measured speed-up, batch {batch:.0f}", "measured speed-up (x)", batch=batch)
+        Panel("speedup", f"measured speed-up, batch {batch:.0f}", "measured speed-up (x)", batch=batch,
+              lengths={verb: timed_at.lengths[verb] for verb, own in timed_at.batches.items() if own == batch})
         for batch in sorted(timed["batch_size"].unique())
     ]
     level = _level_of_all(points.dropna(subset=["seconds"]))
@@ -184,18 +210,23 @@ def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel]) -> Figu
             _draw_baselines(axes, [pair for pair in methods if not method_look(pair[0])[1]], panel.cost)
             if panel.cost == "speedup":
                 mark_disturbed(axes, rows, panel.cost)
-            axes.set_xlabel(panel.label)
-            axes.set_ylabel(f"{dense['metric']} (%)")
+            axes.set_xlabel(panel.axis)
+            axes.set_ylabel(metric_axis(dense["metric"]))
             draw_trivial(axes, dense)
         add_legend(figure, all_axes)
-        add_caption(figure, key(frame))
+        add_caption(figure, key(frame, any(panel.of(frame)[f"front_{panel.cost}"].any() for panel in chosen)))
     return figure
 
 
-def key(frame: pd.DataFrame) -> str:
-    """The caption: how to read it."""
+def key(frame: pd.DataFrame, front: bool) -> str:
+    """The caption: how to read it.
+
+    Arguments:
+        front: some panel has one.
+    """
     words = [intervals_text(frame), SINGLE if any_single(frame) else "", letters_text(frame["method"].unique())]
-    words.append(crossed_out(frame).strip())
+    words.append("Front: of means of several runs, at one length." if front else "")
+    words.append(signs_text(frame).strip())
     return " ".join(filter(None, words))
 
 

@@ -40,7 +40,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     shown = display(frame)
     return [Table(
         name="paired",
-        title="Each method less the best one with at most so many of the MACs",
+        title="Each method minus the best one with at most so many of the MACs",
         frame=pairs,
         display=shown,
         caption=f"{caption(pairs)} {describe(records)}",
@@ -92,12 +92,12 @@ def caption(pairs: pd.DataFrame) -> str:
     by = {name: sorted(set(tests.loc[tests["by"] == name, "task"])) for name in (ANSWERS, BANDS)}
     words = [
         in_short(tests),
-        "Points less the best, with their 95 % interval and p after Benjamini-Hochberg over the "
+        "Points minus the best, with their 95 % interval and p after Benjamini-Hochberg over the "
         f"{len(tests)} comparisons of this table together; one that stands in two columns counts once.",
         BOLD.strip(),
         "Intervals are over the evaluation rows and over teachers, else draws or seeds, pair by pair where both are of "
-        "the same calibration draws (Student) or as two samples (Welch), and are not corrected for their number; p is "
-        "of the same estimate, or exact McNemar's of one run each where rows are paired and the metric is accuracy.",
+        "the same calibration draws (Student) or as two samples (Welch), and are not corrected for how many there are; "
+        "p: of the same estimate, or exact McNemar's of one run each where rows are paired and the metric is accuracy.",
         f"{SIGN}: over rows alone, as either has a single run, which says nothing of another."
         if tests["test"].isin(LONE).any() else "",
         f"Rows are paired by recorded answers on {listed(by[ANSWERS])}." if by[ANSWERS] else "",

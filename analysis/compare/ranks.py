@@ -10,15 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.compare.pairs import Paired, p_text
 from analysis.compare.ranking import Contest, Entrant, contests
-from analysis.compare.seconds import stages_of
+from analysis.compare.seconds import seconds_text, stages_of
 from analysis.compare.within import BOLD
 from analysis.data.groups import Group, describe
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import disturbed_text
-from analysis.data.marks.trivial import ACCURACY, ANSWER, AT_CHANCE, beside, trivial_score
+from analysis.data.marks.trivial import (
+    ACCURACY,
+    ANSWER,
+    AT_CHANCE,
+    accuracy_words,
+    beside,
+    is_one_answer,
+    trivial_score,
+)
 from analysis.render.curves import DARK, DASHES, SINGLE, any_single, draw_series
 from analysis.render.output import Drawing, Item, Table, count_range
 from analysis.render.panels import WIDEST
+from analysis.render.points_axis import is_near, scale, scale_text
 from analysis.render.style import (
     METHODS,
     Look,
@@ -26,8 +35,8 @@ from analysis.render.style import (
     add_legend,
     figure_style,
     looks_of,
+    metric_name,
     panel_grid,
-    panel_title,
 )
 from prunekit.config.method_names import named
 
@@ -36,18 +45,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+ONE_ANSWER = " (one answer)"
+"""Behind a score that is exactly that of one answer to all."""
 REFERENCE = "fisher"
 """Which method the figure holds the others to, where it is among them."""
 SIZE = (3.2, 2.3)
 BREADTH = 0.84
 """Of a budget's methods, as a share of the room that the budget has."""
-LINEAR = 2.0
-"""Points up to which the vertical axis is linear."""
-TICKS = (-100, -50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50, 100)
 CAPTION = (
     "Differences in points of the metric on the same evaluation rows, with their 95 % interval: over rows and, where "
     "there are several, calibration draws pair by pair or teachers (Student); of single runs over rows alone, which "
-    "says nothing of another draw. Not corrected for their number, as claims on several tasks are. "
+    "says nothing of another draw. Intervals are not corrected for how many there are, unlike those of claims. "
 )
 BEST = (
     "The best is chosen by the scores shown, on these rows: differences from it are too large on average, by the luck "
@@ -70,16 +78,19 @@ def draw(group: Group, journal: Journal) -> list[Item]:
                    for rival in contest.entrants)  # fmt: skip
     caption = CAPTION + (UNPAIRED if unpaired else "")
     words = describe(records)
+    same = any(is_one_answer(one.records) for contest in fields for one in contest.entrants)
+    answered = f'"{ONE_ANSWER.strip(" ()")}": every run scores exactly what one answer to all does. ' if same else ""
     return [
-        Drawing("ranks", plot(frame), drawn, f"{caption}{gaps_text(frame)}{words}"),
+        Drawing("ranks", plot(frame), drawn, f"{caption}{gaps_text(frame)}{accuracy_words(frame)}{words}"),
         Table(
             name="rank_table",
-            title="Methods by their score, each less every other one at the same budget",
+            title="Methods by their score, each minus every other one at the same budget",
             frame=frame,
             display=display(fields, frame),
             caption=f"{caption}p: after Benjamini-Hochberg over the {frame['p_adjusted'].count()} differences from the "
-            f"best together. {BOLD}{BEST}{gaps_text(frame)}Every pair is in the CSV. Seconds: of pruning, the mean of "
-            "its runs, teacher and evaluation not counted. "
+            f"best together. {BOLD}{BEST}{gaps_text(frame)}{answered}Every pair is in the CSV. Seconds: of pruning, "
+            "the mean of its runs, least to most where these are more than a third apart or a run was timed beside "
+            "other work; teacher and evaluation not counted. "
             f"{disturbed_text(records, 'Among these', stages_of(records))}"
             "Memory: most of the whole process, the least of its runs, an upper bound where one process made several. "
             f"{words}",
@@ -100,16 +111,16 @@ def display(fields: Sequence[Contest], frame: pd.DataFrame) -> pd.DataFrame:
             below = contest.entrants[rank] if rank < len(contest.entrants) else None
             place = contest.task, contest.constraint, one.method
             best = None if one is first else pairs[*place, first.method]
-            score = f"{100 * one.value:.1f}"
+            score = f"{100 * one.value:.1f}{ONE_ANSWER if is_one_answer(one.records) else ''}"
             in_bold = not contest.at_chance and (best is None or best["low"] <= 0 <= best["high"])
             rows.append({
                 "task": contest.task, "MACs": f"{100 * contest.constraint:g} %", "rank": f"{rank}",
                 "method": named(one.method).name, "score": f"**{score}**" if in_bold else score,
-                "less the best": "" if best is None else _tested(best),
-                "less the next": (
+                "minus the best": "" if best is None else _tested(best),
+                "minus the next": (
                     f"{_difference(pairs[*place, below.method])}, {named(below.method).name}" if below else ""
                 ),
-                "seconds": f"{one.seconds:,.0f}", "memory (GB)": f"{one.memory / 1e9:.1f}",
+                "seconds": seconds_text(one.records), "memory (GB)": f"{one.memory / 1e9:.1f}",
                 "runs": f"{len(one.records)}",
             })  # fmt: skip
     each = frame.drop_duplicates(["task", "constraint", "method"])  # in the order of the rows
@@ -132,7 +143,7 @@ def adjusted(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot(frame: pd.DataFrame) -> Figure:
-    """A panel a task: at each budget that was run, every other method less the reference, which is the line at 0.
+    """A panel a task: at each budget that was run, every other method minus the reference, which is the line at 0.
 
     The line is broken, with words in its place, at budgets to which the reference was not run.
 
@@ -144,7 +155,8 @@ def plot(frame: pd.DataFrame) -> Figure:
     with figure_style():
         figure, all_axes = panel_grid(len(panels), width=SIZE[0], height=SIZE[1], columns=int(WIDEST / SIZE[0]))
         for axes, (task, rows) in zip(all_axes, panels, strict=True):
-            axes.set_title(f"{task}\n({AT_CHANCE})" if rows["at_chance"].any() else str(task))
+            title = f"{task} ({metric_name(str(rows['metric'].iloc[0]))})"
+            axes.set_title(f"{title}\n({AT_CHANCE})" if rows["at_chance"].any() else title)
             _panel(axes, rows, looks)
         add_legend(figure, all_axes)
         add_caption(figure, key(frame))
@@ -156,7 +168,7 @@ def key(frame: pd.DataFrame) -> str:
     drawn = held_to_reference(frame)
     words = [f"Means of {count_range(drawn['runs'])} runs." if drawn["runs"].max() > 1 else ""]
     words += ["Bars: 95 % interval of the difference.", SINGLE if any_single(drawn) else ""]
-    words += [f"Vertical axis: linear up to {LINEAR:g} points, logarithmic beyond."]
+    words += [scale_text([str(task) for task, own in frame.groupby("task", sort=False) if not is_near(_shown(own))])]
     return " ".join(filter(None, words))
 
 
@@ -220,8 +232,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     axes.set_xlim(-0.5, len(budgets) - 0.5)
     axes.set_xticks(range(len(budgets)), [f"{100 * budget:g}" for budget in budgets])
     axes.set_xlabel("MACs that may remain (%)")
-    axes.set_ylabel(panel_title(f"{rows['metric'].iloc[0]}, points less {named(reference).name}"))
-    _scale(axes, [*drawn["low"], *drawn["high"], *trivial.values()])
+    axes.set_ylabel(f"points minus {named(reference).name}")
+    scale(axes, _shown(rows))
 
 
 def _trivial(drawn: pd.DataFrame) -> dict[float, float]:
@@ -230,14 +242,10 @@ def _trivial(drawn: pd.DataFrame) -> dict[float, float]:
     return {float(budget): float(own.iloc[0]) for budget, own in points.dropna().groupby(drawn["constraint"])}
 
 
-def _scale(axes: Axes, shown: Sequence[float]) -> None:
-    """Small differences of good methods are seen beside large ones of bad methods."""
-    low, high = min(*shown, -1.0), max(*shown, 1.0)
-    axes.set_yscale("symlog", linthresh=LINEAR, linscale=1.0)
-    axes.set_ylim(1.25 * low, 1.25 * high)
-    ticks = [tick for tick in TICKS if 1.25 * low <= tick <= 1.25 * high]
-    axes.set_yticks(ticks, [f"{tick:+g}".replace("-", "\u2212") if tick else "0" for tick in ticks])
-    axes.minorticks_off()
+def _shown(rows: pd.DataFrame) -> list[float]:
+    """All that the panel of a task must show."""
+    drawn = held_to_reference(rows)
+    return [*drawn["low"], *drawn["high"], *_trivial(drawn).values()]
 
 
 def _gaps(rows: pd.DataFrame, method: str) -> list[float]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
+
+from analysis.data.marks.quiet import disturbed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
 
 CACHED = 0.1
 """An ablation of all heads that took less than this share of evaluating one curve was not run but looked up."""
+APART = 4 / 3
+"""Seconds of which the most is so many times the least have no mean."""
 PREFIX = "seconds_"
 """Of the metrics of `compress` that say what a stage took."""
 SHARED = "prune_cofi"
@@ -35,6 +40,15 @@ def seconds_of(record: Record) -> float:
         looked_up = took["ablate heads"] < CACHED * took.get("evaluate pruned models", 0.0)
         return math.nan if looked_up else took["ablate heads"]
     return took.get("head importance", math.nan)
+
+
+def seconds_text(records: Sequence[Record]) -> str:
+    """Of runs of `compress` their mean; the least and the most where these are far apart, or one of them was timed
+    beside other work."""
+    own = [seconds_of(record) for record in records]
+    least, most = f"{min(own):,.0f}", f"{max(own):,.0f}"
+    unlike = max(own) > APART * min(own) or any(disturbed(record, stages_of([record])) for record in records)
+    return f"{least} to {most}" if unlike and least != most else f"{fmean(own):,.0f}"
 
 
 def stages_of(records: Iterable[Record]) -> set[str]:

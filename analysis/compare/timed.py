@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from analysis.compare.runs import EIGHT_BITS, Comparable
 from analysis.compare.seconds import whole_training
 from analysis.data.loading import Journal
-from analysis.data.marks.quiet import disturbed, timed_by
+from analysis.data.marks.quiet import marks_of
 from analysis.data.served import as_served, in_8_bits, runtime_tables, runtimes_text
-from analysis.data.timings import latency_tables
+from analysis.data.timings import MARKS, latency_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,8 @@ class Timed:
     """Of the sequences timed, by verb."""
     disturbed: int = 0
     """Runs that were timed beside other work."""
+    unknown: int = 0
+    """Runs that do not say."""
 
 
 def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple[pd.DataFrame, Timed]:
@@ -64,11 +66,13 @@ def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple
     )
     by_verb = {verb: sorted(values) for verb, values in lengths.items()}
     shown = {verb: batch for verb, batch in batches.items() if verb in by_verb}
-    marks = {record.run_id: float(disturbed(timed_by(record)) or False) for record, _ in tables.values()}
-    if any(marks.values()):
-        drawn = drawn.assign(disturbed=drawn["run_id"].map(marks).astype(float))
+    marks = {record.run_id: marks_of(record) for record, _ in tables.values()}
+    counts = {mark: sum(bool(own[mark]) for own in marks.values()) for mark in MARKS}
+    for mark in (mark for mark in MARKS if counts[mark]):
+        of_run = {run_id: own[mark] for run_id, own in marks.items()}
+        drawn = drawn.assign(**{mark: drawn["run_id"].map(of_run).astype(float)})
     drawn = _with_served(drawn, timed, journal)
-    return whole_training(drawn), Timed(device, len(elsewhere), shown, by_verb, sum(map(bool, marks.values())))
+    return whole_training(drawn), Timed(device, len(elsewhere), shown, by_verb, **counts)
 
 
 def _with_served(points: pd.DataFrame, timed: list[Record], journal: Journal) -> pd.DataFrame:

@@ -24,8 +24,8 @@ LEVELS = (75.0, 50.0, 25.0, 10.0)
 """Per cent of the MACs that may remain. Heads alone reach only the first: the FFNs hold most MACs."""
 BOLD = (
     "Bold: the best, and all that cannot be told from it: the 95 % interval of the difference from the best, not "
-    "corrected for their number and of single runs over rows alone, contains 0; nothing where the teacher is at chance "
-    "or a method stands alone. "
+    "corrected for how many there are and of single runs over rows alone, contains 0; nothing where the teacher is at "
+    "chance or a method stands alone. "
 )
 """What is bold in every table that has a best."""
 FULLER = "A budget with fewer runs than a larger one of the same method there is passed over. "

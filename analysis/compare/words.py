@@ -10,7 +10,7 @@ from analysis.cofi import runs as cofi_runs
 from analysis.compare.seconds import stages_of
 from analysis.data.averages import resampled_text
 from analysis.data.groups import describe
-from analysis.data.marks.quiet import disturbed_text
+from analysis.data.marks.quiet import BESIDE, CROSS, UNKNOWN, disturbed_text
 from analysis.data.timings import NO_SPREAD
 from analysis.kwon import runs as kwon_runs
 from analysis.kwon.seconds import PARTS
@@ -136,7 +136,7 @@ def intervals_text(frame: pd.DataFrame) -> str:
 
 def macs_text(lengths: Mapping[str, list[int]]) -> str:
     """At which length MACs are counted, and what that means where methods differ in it."""
-    return f"MACs: shares at length {_by_verb(lengths)}{_unlike(lengths, 'shares')}."
+    return f"MACs: shares at length {by_verb(lengths)}{_unlike(lengths, 'shares')}."
 
 
 def _speed_text(runs: Comparable, timed: Timed) -> str:
@@ -145,12 +145,12 @@ def _speed_text(runs: Comparable, timed: Timed) -> str:
     shapes: dict[str, dict[str, list[int]]] = {}
     for verb, batch in timed.batches.items():
         shapes.setdefault(f"batch {batch}", {})[verb] = timed.lengths[verb]
-    measured = "; ".join(f"{batch}, length {_by_verb(verbs)}" for batch, verbs in shapes.items())
+    measured = "; ".join(f"{batch}, length {by_verb(verbs)}" for batch, verbs in shapes.items())
     absent = [TITLES[verb] for verb in runs.members if verb not in timed.batches]
     left_out = f" Not timed there, so not in that panel: {', '.join(absent)}." if absent else ""
-    runs_beside = f"{timed.disturbed} run{'s' * (timed.disturbed > 1)}"
-    crossed = f" Crossed out: timed beside other work ({runs_beside})." if timed.disturbed else ""
-    more = f"{left_out}{crossed} {NO_SPREAD}".rstrip()
+    signs = ((CROSS, f"timed {BESIDE}", timed.disturbed), ("?", UNKNOWN, timed.unknown))
+    marked = "".join(f" {sign}: {words} ({n} run{'s' * (n > 1)})." for sign, words, n in signs if n)
+    more = f"{left_out}{marked} {NO_SPREAD}".rstrip()
     return f"Speed-up in PyTorch: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{more}"
 
 
@@ -192,7 +192,7 @@ def beside_text(compared: Sequence[Comparable]) -> str:
     return disturbed_text(members, "Among these", {*PARTS, "train", *stages_of(by_verb["compress"])})
 
 
-def _by_verb(lengths: Mapping[str, list[int]]) -> str:
+def by_verb(lengths: Mapping[str, list[int]]) -> str:
     """``39``, or ``39 (heads, Fisher pruning), 128 (CoFi)`` where they differ."""
     verbs: dict[str, list[str]] = {}
     for verb, values in lengths.items():
@@ -202,6 +202,10 @@ def _by_verb(lengths: Mapping[str, list[int]]) -> str:
     return "; ".join(f"{text} ({', '.join(names)})" for text, names in verbs.items()) or "unknown"
 
 
+def unlike(lengths: Mapping[str, Iterable[int]]) -> bool:
+    """Do methods differ in it?"""
+    return len({tuple(values) for values in lengths.values()}) > 1
+
+
 def _unlike(lengths: Mapping[str, Iterable[int]], what: str) -> str:
-    different = len({tuple(values) for values in lengths.values()}) > 1
-    return f" (at other lengths other {what}: compare these roughly)" if different else ""
+    return f" (at other lengths other {what}: compare these roughly)" if unlike(lengths) else ""

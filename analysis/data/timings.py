@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.data.loading import Journal, read_tables
-from analysis.data.marks.quiet import comparable_latencies, disturbed, timed_by
+from analysis.data.marks.quiet import comparable_latencies, marks_of, timed_by
 from analysis.data.records import Record
 from prunekit.runs.schema import shared
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NO_SPREAD = "A latency is the median of its rounds, whose spread is not drawn. "
 """Beside figures and tables of :data:`LATENCY`."""
 LATENCY = shared.LATENCY.kinds()
+MARKS = ("disturbed", "unknown")
+"""Columns of runs that were timed beside other work, and of those that do not say: of averages their share."""
 
 
 def timings(records: Iterable[Record], journal: Journal, *, largest: bool = True) -> dict[str, Mapping[str, float]]:
@@ -24,7 +26,7 @@ def timings(records: Iterable[Record], journal: Journal, *, largest: bool = True
     Of a batch size that was timed at several lengths, the longest.
     """
     return {
-        record.run_id: {**_row(table, largest=largest), "disturbed": float(disturbed(timed_by(record)) or False)}
+        record.run_id: {**_row(table, largest=largest), **marks_of(record)}
         for record, table in latency_tables(list(records), journal)
     }
 
@@ -48,16 +50,16 @@ def speedup(record: Record) -> float:
 def add_timings(rows: pd.DataFrame, timings: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     """Rows of runs (with ``run_id``) with a column for everything that was timed; NaN where nothing was.
 
-    ``disturbed``, 1 for runs that were timed beside other work, only where there are some.
+    :data:`MARKS` only where there are some.
     """
-    names = [*LATENCY, *(["disturbed"] if any(timing["disturbed"] for timing in timings.values()) else [])]
+    names = [*LATENCY, *(mark for mark in MARKS if any(timing[mark] for timing in timings.values()))]
     columns = {name: rows["run_id"].map({run: timing[name] for run, timing in timings.items()}) for name in names}
     return rows.assign(**columns)
 
 
 def timed_columns(rows: pd.DataFrame) -> list[str]:
     """The columns of :func:`add_timings` that rows have, to be averaged."""
-    return [*LATENCY, *(["disturbed"] if "disturbed" in rows else [])]
+    return [*LATENCY, *(mark for mark in MARKS if mark in rows)]
 
 
 def shape_text(frame: pd.DataFrame) -> str:

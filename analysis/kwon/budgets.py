@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from analysis.data.averages import SCORES, mean_text
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.data.marks.quiet import disturbed_text
 from analysis.data.marks.trivial import beside
 from analysis.data.timings import NO_SPREAD, speedup
+from analysis.intervals.replicates import with_each
 from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows, option
 from analysis.render.machines import each_machine
 from analysis.render.output import Item, Table
@@ -40,8 +43,9 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             frame=frame,
             display=display(frame),
             caption="MACs and parameters are counted on the saved model, parameters with embeddings; latency is the "
-            f"whole model's at the largest batch timed, by table that of its layers. {NO_SPREAD}Means over {over}, as "
-            f"many as the column of runs says. {device}. {caption(groups)}",
+            f"whole model's at the largest batch timed, by table that of its layers, measured that over the unpruned "
+            f"model's, paired by rounds. {NO_SPREAD}{SCORES}; change: in points. Runs are {over}. {device}. "
+            f"{disturbed_text([record for one in groups for record in one.records], 'Among these')}{caption(groups)}",
         )
 
     return each_machine("kwon_budgets", default_runs(group.records, free=["budget"]), make)
@@ -51,7 +55,8 @@ def budgets(groups: list[Group]) -> pd.DataFrame:
     """A row a task, kind of budget and constraint: all shares in per cent, the metric, and its change in points."""
     columns = {name: (lambda record, name=name: remaining(record, name)) for name in SHARES}
     rows = fisher_rows(groups, budget=lambda record: option(record, "budget"), **columns)
-    averaged = means(rows, ["panel", "task", "budget", "constraint"], ["change", *SHARES])
+    cell = ["panel", "task", "budget", "constraint"]
+    averaged = with_each(means(rows, cell, ["change", *SHARES]), rows.drop_duplicates([*cell, "teacher", "seed"]), cell)
     return averaged.assign(requested=100 * averaged["constraint"])
 
 
@@ -74,7 +79,8 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
         "budget of": frame["budget"].map({"mac": "MACs", "latency": "latency"}),
         "requested": frame["requested"].map("{:.0f}".format),
         **{title: frame[name].map(per_cent) for name, title in SHARES.items()},
-        "metric": [f"{row.metric} {row.value:.1f} ({row.change:+z.1f})" for row in frame.itertuples()],
+        "score": [f"{metric} {mean_text(each)}" for metric, each in zip(frame["metric"], frame["each"], strict=True)],
+        "change": frame["change"].map("{:+z.1f}".format),
         "runs": frame["runs"].map(str),
         **beside(frame),
     }

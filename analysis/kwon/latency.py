@@ -8,11 +8,12 @@ from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.marks.quiet import comparable_latencies, disturbed_text
+from analysis.data.marks.quiet import CROSS, comparable_latencies, disturbed_text
+from analysis.data.marks.trivial import accuracy_words
 from analysis.data.timings import NO_SPREAD, add_timings, shape_text, timed_columns, timings
 from analysis.kwon.panels import draw_within, ring, ring_text
 from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows, mark_within, option
-from analysis.render.curves import crossed_out, draw_series, mark_disturbed
+from analysis.render.curves import draw_series, mark_disturbed, signs_text
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import draw_panels
@@ -33,7 +34,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             return None
         records = comparable_latencies([record for one in groups for record in one.records])
         measured = f"Over the dense model in PyTorch at {shape_text(frame)}. {NO_SPREAD}{device}."
-        beside = f"{measured} {disturbed_text(records, 'Crossed out')}{caption(groups)}"
+        beside = f"{measured} {disturbed_text(records, CROSS)}{accuracy_words(frame)}{caption(groups)}"
         return Drawing(name, plot(frame), frame, beside)
 
     return each_machine("kwon_latency", default_runs(group.records, free=["budget"]), make)
@@ -87,7 +88,7 @@ def plot(frame: pd.DataFrame) -> Figure:
         ring(axes, rows, "speedup", "{:.2f} x".format, side="left")
 
     thin = "" if (frame["panel"] == frame["condition"]).all() else "Thin: the other budget. "
-    key = f"{thin}{crossed_out(frame)}{ring_text(frame, 'the fastest model')}"
+    key = f"{thin}{signs_text(frame)}{ring_text(frame, 'the fastest model')}"
     return draw_panels(frame, "measured speed-up (x)", panel, key, drawn_anew=DRAWS)
 
 

@@ -8,6 +8,7 @@ from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
+from analysis.data.marks.trivial import accuracy_words
 from analysis.kwon.panels import draw_within, ring, ring_text
 from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows, mark_within
 from analysis.render.curves import draw_series
@@ -30,7 +31,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         return []
     _tell_uneven(groups, journal)
     frame = curves(groups)
-    return [Drawing("kwon_macs", plot(frame), frame, caption(groups))]
+    return [Drawing("kwon_macs", plot(frame), frame, accuracy_words(frame) + caption(groups))]
 
 
 def curves(groups: list[Group]) -> pd.DataFrame:

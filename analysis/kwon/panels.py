@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from analysis.kwon.runs import TOLERANCE
 from analysis.render.panels import unpruned_row
@@ -23,7 +23,8 @@ def draw_within(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def ring(axes: Axes, rows: pd.DataFrame, x: str, text: Callable[[float], str], *, side: str) -> None:
-    """Ring the marked point of ``rows`` and tell its ``x`` in the lower corner on the ``side`` that curves leave.
+    """Ring the marked point of ``rows`` and tell its ``x`` in the lower corner on the ``side`` that curves leave. The
+    ring is whole where the interval of the point lies above the line, else dotted: its mean alone does.
 
     Of a single run that is said: one run is no average. There is neither of a teacher at chance, as nothing is kept of
     what it is worth, nor where models lose less than a point and all of them were timed beside other work.
@@ -31,13 +32,20 @@ def ring(axes: Axes, rows: pd.DataFrame, x: str, text: Callable[[float], str], *
     pruned = rows[rows["series"] != "unpruned"]
     if unpruned_row(rows)["at_chance"] or (pruned["within_1_point"].any() and not pruned["marked"].any()):
         return
-    value = "none"
+    words = "< 1 point: none"
     for row in rows[rows["marked"]].to_dict("records"):
-        value = text(row[x]) + (ONE_RUN if row["runs"] == 1 else "")
-        axes.plot([row[x]], [row["value"]], "o", markersize=8, markerfacecolor="none", markeredgecolor="#222222")
-    axes.text(0.97 if side == "right" else 0.03, 0.1, f"< 1 point: {value}", fontsize=7, transform=axes.transAxes,
+        words = f"< 1 point: {text(row[x])}{ONE_RUN}" if row["runs"] == 1 else f"mean < 1 point: {text(row[x])}"
+        axes.scatter([row[x]], [row["value"]], s=64, facecolors="none", edgecolors="#222222", linewidths=1.0, zorder=4,
+                     linestyle="-" if surely_within(row) else (0, (1.5, 1.2)))  # fmt: skip
+    axes.text(0.97 if side == "right" else 0.03, 0.1, words, fontsize=7, transform=axes.transAxes,
               ha="right" if side == "right" else "left",
               bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})  # fmt: skip
+
+
+def surely_within(row: Mapping[Hashable, Any]) -> bool:
+    """Does all of its interval lie less than one point below the unpruned metric? False of a single run, without one.
+    """
+    return bool(row["low"] > row["value"] - row["change"] - TOLERANCE)
 
 
 def ring_text(frame: pd.DataFrame, what: str) -> str:
@@ -45,7 +53,7 @@ def ring_text(frame: pd.DataFrame, what: str) -> str:
     marked = frame[frame["marked"]]
     if marked.empty:
         return ""
-    single = (marked["runs"] == 1).any()
-    mean = "on average over its runs" if (marked["runs"] > 1).any() else ""
-    words = f"{mean}{', or in its only run' if mean else 'in its only run'}" if single or not mean else mean
-    return f"Ringed: {what} that loses less than 1 point {words}, chosen by the scores shown."
+    ways = [(marked["runs"] > 1, "on average"), (marked["runs"] == 1, "in its only run")]
+    words = " or ".join(text for some, text in ways if some.any())
+    dotted = "" if all(map(surely_within, marked.to_dict("records"))) else " (dotted: not by its interval)"
+    return f"Ringed: {what} that loses less than 1 point {words}{dotted}, by the scores shown."

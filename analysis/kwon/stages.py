@@ -1,19 +1,29 @@
-"""What each stage adds: the metric after the mask search alone, after rearrangement, and after tuning."""
+"""What each stage adds: points over the mask search alone, after rearrangement and after tuning, run by run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.data.averages import unpruned
+from analysis.data.averages import resampled_text, unpruned
 from analysis.data.columns import columns
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
+from analysis.data.marks.trivial import AT_CHANCE, accuracy_words
 from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows
-from analysis.render.curves import draw_series
+from analysis.render.curves import DARK, SINGLE, any_single, draw_series
 from analysis.render.output import Drawing, Item
-from analysis.render.panels import MACS_LEFT, draw_panels
-from analysis.render.style import PRUNING_STAGES
+from analysis.render.panels import MACS_LEFT, WIDEST, unpruned_row
+from analysis.render.points_axis import is_near, scale, scale_text
+from analysis.render.style import (
+    PRUNING_STAGES,
+    add_caption,
+    add_legend,
+    figure_style,
+    metric_name,
+    panel_grid,
+    panel_title,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +32,11 @@ if TYPE_CHECKING:
 
     from analysis.data.records import Record
 
-SHIFTS = {"search": -1.2, "rearrange": 0.0, "tune": 1.2}
+FIRST = "search"
+"""The stage that the others are held to."""
+SHIFTS = {"rearrange": -0.6, "tune": 0.6}
 """Per cent of MACs that points of a stage are set aside by, so that intervals do not hide one another."""
+SIZE = (2.15, 1.75)
 STAGES = columns("prune_fisher", "stages", "stage", "metric", "value")
 
 
@@ -32,27 +45,30 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     frame = curves(groups, journal)
     if frame is None:
         return []
-    return [Drawing("kwon_stages", plot(frame), frame, caption(groups))]
+    return [Drawing("kwon_stages", plot(frame), frame, accuracy_words(frame) + caption(groups))]
 
 
 def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
-    """A row a task, stage and constraint, in per cent; ``change`` is to the unpruned model, in points."""
+    """A row a task, stage and constraint: ``value`` in points over the mask search of the same run, the mean with its
+    interval, ``score`` in per cent and ``change`` to the unpruned model, which has rows of its own."""
     import pandas as pd
 
     parts = []
     for group in groups:
-        values = stage_values(group.records, journal)
-        stages = [stage for stage in PRUNING_STAGES if any(stage in by_stage for by_stage in values.values())]
-        for stage in stages:
+        values = {run: own for run, own in stage_values(group.records, journal).items() if FIRST in own}
+        for stage in (stage for stage in PRUNING_STAGES if any(stage in by_stage for by_stage in values.values())):
             members = [record for record in group.records if stage in values.get(record.run_id, {})]
             rows = fisher_rows([Group(members, group.label)], run_id=lambda record: record.run_id)
-            rows = at_stage(rows, values, stage)
-            parts.append(means(rows, ["panel", "task", "constraint"], ["remaining_percent", "change"]))
+            first, after = at_stage(rows, values, FIRST), at_stage(rows, values, stage)
+            rows = after.assign(score=after["value"], value=after["value"] - first["value"])
+            parts.append(means(rows, ["panel", "task", "constraint"], ["remaining_percent", "change", "score"]))
             parts[-1].insert(2, "series", stage)
-        if stages:
-            dense = {"panel": group.title, "task": group.records[0].task, "metric": parts[-1]["metric"].iloc[0]}
-            dense |= {"series": "unpruned", "remaining_percent": 100.0, "change": 0.0} | unpruned(group.records)
-            parts.append(pd.DataFrame([dense]))
+            if stage == FIRST:
+                whole = unpruned(group.records)
+                dense = parts[-1].assign(series="unpruned", value=-parts[-1]["change"], change=0.0, low=float("nan"))
+                dense = dense.assign(high=float("nan"), score=whole["value"], trivial=whole["trivial"])
+        if values:
+            parts.append(dense.assign(accuracy=float("nan"), at_chance=whole["at_chance"]))
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
@@ -73,12 +89,48 @@ def at_stage(rows: pd.DataFrame, values: dict[str, dict[str, float]], stage: str
 
 
 def plot(frame: pd.DataFrame) -> Figure:
-    def panel(axes: Axes, rows: pd.DataFrame) -> None:
-        for stage, look in PRUNING_STAGES.items():
-            curve = rows[rows["series"] == stage]
-            if len(curve):
-                draw_series(axes, curve.assign(remaining_percent=curve["remaining_percent"] + SHIFTS[stage]),
-                            "remaining_percent", look, bars=True)  # fmt: skip
+    """A panel a task. The mask search is the line at 0; what the unpruned model and one answer to all score is said."""
+    panels = [(str(title), rows) for title, rows in frame.groupby("panel", sort=False)]
+    with figure_style():
+        figure, all_axes = panel_grid(len(panels), width=SIZE[0], height=SIZE[1], columns=int(WIDEST / SIZE[0]))
+        for axes, (title, rows) in zip(all_axes, panels, strict=True):
+            _panel(axes, rows, title)
+        add_legend(figure, all_axes)
+        add_caption(figure, key(frame))
+    return figure
 
-    key = "Each stage builds on the one before; points of one budget are set apart sideways."
-    return draw_panels(frame, MACS_LEFT, panel, key, drawn_anew=DRAWS, intervals="Bars")
+
+def key(frame: pd.DataFrame) -> str:
+    """How to read the figure."""
+    drawn = frame[frame["series"].isin(SHIFTS)]
+    over = resampled_text(drawn, DRAWS)
+    words = [f"Means of differences run by run; bars: their 95 % interval over {over}." if over else ""]
+    words += [SINGLE if any_single(drawn) else "", "Each stage builds on the one before."]
+    words += [scale_text([str(title) for title, rows in frame.groupby("panel", sort=False)
+                          if not is_near(_shown(rows))])]  # fmt: skip
+    return " ".join(filter(None, words))
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, title: str) -> None:
+    whole, first = unpruned_row(rows), PRUNING_STAGES[FIRST]
+    known = "" if whole["trivial"] != whole["trivial"] else f", one answer to all {whole['trivial']:.1f}"
+    axes.set_title(panel_title(f"{title} ({AT_CHANCE})" if whole["at_chance"] else title)
+                   + f"\nunpruned {whole['score']:.1f}{known}", fontsize=7)  # fmt: skip
+    axes.axhline(0, color=first.color, linewidth=1.3, label=f"{first.label} (line at 0)", zorder=2)
+    dense = rows[rows["series"] == "unpruned"]
+    axes.plot(dense["remaining_percent"], dense["value"], linestyle="", marker="_", markersize=9, color=DARK,
+              label="unpruned", zorder=2)  # fmt: skip
+    for stage, aside in SHIFTS.items():
+        own = rows[rows["series"] == stage]
+        if len(own):
+            places = own.assign(remaining_percent=own["remaining_percent"] + aside)
+            draw_series(axes, places, "remaining_percent", PRUNING_STAGES[stage], bars=True, limits=(-200.0, 200.0))
+    axes.set_xlim(rows["remaining_percent"].min() - 4, 102)
+    scale(axes, _shown(rows))
+    axes.set_xlabel(MACS_LEFT)
+    axes.set_ylabel(f"{metric_name(str(whole['metric']))}, points")
+
+
+def _shown(rows: pd.DataFrame) -> list[float]:
+    """All that a panel must show."""
+    return [float(value) for value in rows[["value", "low", "high"]].to_numpy().ravel() if value == value]

@@ -185,8 +185,12 @@ def plot(frame: pd.DataFrame) -> Figure:
             panel.axhline(whole["value"], color="#777777", linewidth=0.7)
             panel.axhline(whole["trivial"], color=DARK, linewidth=0.7, linestyle=(0, (6, 2.5)))
             panel.set_title(look.label, fontsize=6.5)
+            if panel.xaxis.get_tick_params()["labelbottom"]:
+                panel.set_xlabel("heads pruned (%)", fontsize=6)
+            if panel.yaxis.get_tick_params()["labelleft"]:
+                panel.set_ylabel(metric_axis(frame["metric"].iloc[0]), fontsize=6)
         add_legend(figure, [axes])
-        add_caption(figure, explain_runs(frame))
+        add_caption(figure, explain_runs(frame, small=bool(small)))
     return figure
 
 
@@ -198,12 +202,17 @@ def draw_runs(axes: Axes, each: pd.DataFrame, look: Look) -> None:
         axes.plot(rows["pruned_percent"], rows["value"], color=look.color, linewidth=0.6, alpha=0.55, zorder=1.8)
 
 
-def explain_runs(frame: pd.DataFrame) -> str:
-    """For the caption: what thin lines and hollow markers are."""
+def explain_runs(frame: pd.DataFrame, *, small: bool = False) -> str:
+    """For the caption: what thin lines and hollow markers are.
+
+    Arguments:
+        small: runs are in small panels of their own, the large one has means alone.
+    """
     each = frame[frame["source"] == RUN]
     teachers = each["teacher"].nunique() if len(each) else 0
     words = ["Thin: every draw, for one teacher; thick: their mean."] if teachers == 1 else []
     words = [f"Thin: every run, of {teachers} teachers; thick: the mean over teachers."] if teachers > 1 else words
+    words = ["Large panel: means; small panels: the runs of each order.", *words] if small else words
     drawn = frame[(frame["source"] == "measured") & (frame["series"] != "unpruned")]
     return " ".join([*words, *([SINGLE] if any_single(drawn) else [])])
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 POINTS = columns("head_dynamics", "points", "epoch", "share", "metric", "value", "achieved_heads")
 AGREEMENT = columns("head_dynamics", "agreement", "epoch", "rank_correlation")
+LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1, 1, 1)))
+"""Of epochs: shades of neighbours are hard to tell apart."""
 LEARNT = 0.25
 """Of what the best epoch has above the trivial answer: with less, a model's per cent of its own score say nothing."""
 
@@ -158,9 +160,11 @@ def plot(frame: pd.DataFrame) -> Figure:
         draw_trivial(above, ours[ours["series"] == "unpruned"].iloc[0])
         above.set_ylabel(f"unpruned\n{metric_axis(metric)}")
         above.tick_params(labelbottom=False)
-        _draw_epochs(below, ours[ours["series"] == "rank_correlation"], VERMILLION, (-1.0, 1.0))
-        below.set_ylabel("rank correlation with\nthe last epoch")
-        below.set_ylim(min(-0.05, ours.loc[ours["series"] == "rank_correlation", "value"].min() - 0.05), 1.05)
+        agreeing = ours[ours["series"] == "rank_correlation"]
+        # With itself the last epoch agrees wholly, whatever it has learnt.
+        _draw_epochs(below, agreeing[agreeing["epoch"] < agreeing["epoch"].max()], VERMILLION, (-1.0, 1.0))
+        below.set_ylabel(f"rank correlation\nwith epoch {agreeing['epoch'].max()}")
+        below.set_ylim(min(-0.05, agreeing["value"].min() - 0.05), 1.05)
         ticks = sorted({*ours["epoch"], *printed["epoch"].tail(1)})
         below.set_xscale("log")
         below.set_xticks(ticks, [str(epoch) for epoch in ticks])
@@ -176,7 +180,7 @@ def plot(frame: pd.DataFrame) -> Figure:
 
 
 def _draw_curves(axes: Axes, rows: pd.DataFrame, without: Collection[int]) -> None:
-    """A curve an epoch, from light to dark, so that the order of epochs shows in grey too.
+    """A curve an epoch, from light to dark, so that the order of epochs shows in grey too, with a line of its own.
 
     An epoch of ``without`` keeps its place among them and has no curve.
     """
@@ -190,7 +194,7 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame, without: Collection[int]) -> No
             continue
         curve = rows[(rows["epoch"] == epoch) & rows["value"].notna()]
         color = shades(0.12 + 0.88 * number / max(len(epochs) - 1, 1))
-        look = Look(f"epoch {epoch}", str(to_hex(color)), MARKERS[number % len(MARKERS)], "-")
+        look = Look(f"epoch {epoch}", str(to_hex(color)), MARKERS[number % len(MARKERS)], LINES[number % len(LINES)])
         draw_series(axes, curve, "pruned_percent", look, limits=(0.0, math.inf))
     axes.axhline(100, color="#777777", linewidth=0.7)
     axes.set_xlabel("heads pruned (%)")

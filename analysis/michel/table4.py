@@ -26,8 +26,8 @@ PUBLISHED_SHARE = 0.5
 QUARTILES = "median and quartiles"
 """What figures show of the repeats."""
 INTERVALS = (
-    "medians, in brackets 95 % intervals as those of claims, of the median, and of a gain of the ratio of two: of "
-    "other repeats on this machine, not of another model"
+    "medians, in brackets 95 % intervals as those of claims, not corrected for how many there are: of the median, and "
+    "of a gain of the ratio of two, of other repeats on this machine, not of another model"
 )
 """What cells of the table do."""
 UNIT = "examples/s"

@@ -14,6 +14,7 @@ What a template can use:
   makes one a task, by the name of its file (``sizes_mrpc``);
 - ``pruning_stages``: those that Fisher pruning times, as the figure of seconds has them;
 - ``logged(VERB, task=..., ...)``: whether there are such runs, for what a page has only then;
+- ``published(PAPER, CLAIM)``: the value of a row of ``analysis/published/PAPER_claims.csv``;
 - ``caption(NAME)``: how to read a picture of ``docs/`` and what it is of, to stand below it.
 
 A template that gives nothing, as one does whose runs are not logged, is no page.
@@ -35,6 +36,7 @@ from analysis.catalogue.all_claims import judge
 from analysis.catalogue.chapters import CHAPTERS, Chapter, Part
 from analysis.catalogue.pictures import PICTURES
 from analysis.claims.table import MEANING
+from analysis.data import published
 from analysis.data.groups import Group, Setting
 from analysis.data.loading import Journal
 from analysis.data.records import Record
@@ -75,6 +77,7 @@ def pages(records: Sequence[Record], templates: Path = TEMPLATES) -> dict[Path, 
         headline=partial(claims.headline, rows),
         table=partial(table, drawn),
         caption=partial(caption, drawn),
+        published=published.claim,
     )
     filled = {
         place(path.relative_to(templates)): _filled(environment, path.relative_to(templates))

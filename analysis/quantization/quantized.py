@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from analysis.data.averages import resampled_text, unpruned
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.marks.quiet import disturbed_text
+from analysis.data.marks.quiet import CROSS, disturbed_text
+from analysis.data.marks.trivial import accuracy_words
 from analysis.quantization.runs import FLOAT, each_average
 from analysis.render.curves import (
     any_single,
-    crossed_out,
     draw_series,
     draw_trivial,
     draw_unpruned,
     mark_disturbed,
+    signs_text,
 )
 from analysis.render.output import Drawing, Item
 from analysis.render.panels import MACS_LEFT
@@ -31,6 +32,7 @@ from analysis.render.style import (
     add_caption,
     add_legend,
     figure_style,
+    metric_axis,
     panel_grid,
 )
 
@@ -54,7 +56,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     """A figure a task and machine."""
 
     def make(name: str, own: Group, frame: pd.DataFrame, device: str) -> Item:
-        marks = disturbed_text(own.records, "Crossed out")
+        marks = disturbed_text(own.records, CROSS) + accuracy_words(frame)
+        frame = frame[frame["series"].isin(LOOKS)].reset_index(drop=True)
         words = f"Graphs of ONNX Runtime on {device}; size is of the graph's file. {marks}{own.caption}"
         return Drawing(name, plot(frame, own), frame, words)
 
@@ -69,7 +72,7 @@ def plot(frame: pd.DataFrame, group: Group) -> Figure:
         draw_unpruned(all_axes[0], whole, f"(a) {group.records[0].task}")
         _series(all_axes[0], frame, "value", "sum", bars=True)
         draw_trivial(all_axes[0], whole)
-        all_axes[0].set_ylabel(f"{whole['metric']} (%)")
+        all_axes[0].set_ylabel(metric_axis(whole["metric"]))
         for letter, axes, size in zip(ascii_lowercase[1:], all_axes[1:], sizes, strict=False):
             _series(axes, frame, f"speedup_{size}", f"product_{size}")
             axes.set_title(f"({letter}) speed, batch {size}")
@@ -86,7 +89,7 @@ def plot(frame: pd.DataFrame, group: Group) -> Figure:
         add_legend(figure, all_axes)
         over = resampled_text(frame, "training seeds")
         words = [f"Bars: 95 % interval of the mean over {over}." if over else ""]
-        words += ["Hollow: a single run." if any_single(frame) else "", crossed_out(frame).strip()]
+        words += ["Hollow: a single run." if any_single(frame) else "", signs_text(frame).strip()]
         words += ["Speed-ups are over the whole model in float32, in the same rounds; points are set apart sideways."]
         add_caption(figure, " ".join(filter(None, words)))
     return figure

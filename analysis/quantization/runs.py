@@ -10,9 +10,10 @@ from analysis.data.columns import columns
 from analysis.data.frames import means, run_rows
 from analysis.data.groups import Group, by_condition, by_setting
 from analysis.data.loading import Journal, read_tables
-from analysis.data.marks.quiet import disturbed
+from analysis.data.marks.quiet import marks_of
 from analysis.data.marks.trivial import ACCURACY
 from analysis.data.records import Record
+from analysis.data.timings import MARKS
 from analysis.intervals.replicates import with_each
 from analysis.render.machines import each_machine
 from analysis.render.output import Item, file_name
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 STAGES = columns("quantize", "stages", "stage", "value")
 FLOAT = "float32"
+LONGER = "longer"
+"""Of models in float32 that were trained as long as those for 8 bits: what the control puts into 8 bits."""
 BEFORE = ("pruned", "dense")
 """Stages of the model in float32 that 8 bits start from; the first that a run has."""
 CONTROL = {"aware": "trained"}
@@ -86,7 +89,8 @@ def stage_tables(records: Sequence[Record], journal: Journal) -> dict[str, pd.Da
 
 
 def rows(group: Group, journal: Journal) -> pd.DataFrame | None:
-    """A row a run and precision: ``series`` is float32 or how the model came to 8 bits.
+    """A row a run and precision, quiet runs first: ``series`` is float32, :data:`LONGER` or how the model came to 8
+    bits.
 
     ``megabytes`` are those of its graph, ``speedup_N`` is over the whole model in float32 at batch N, ``product_N``
     the product of what pruning and 8 bits gain there, each for itself. ``exact`` is the score in float32 of what was
@@ -100,22 +104,23 @@ def rows(group: Group, journal: Journal) -> pd.DataFrame | None:
         return None
     base = run_rows(
         [Group(list(members.values()), group.label)], run_id=lambda record: record.run_id, quantization=quantization,
-        asked=asked, disturbed=lambda record: float(disturbed(record) or False),
-    )  # fmt: skip
+        asked=asked, **{mark: lambda record, mark=mark: marks_of(record)[mark] for mark in MARKS},
+    ).sort_values(list(MARKS), kind="stable")  # fmt: skip
     found = []
     for row in base.to_dict("records"):
         own, metrics = stages[str(row["run_id"])], members[str(row["run_id"])].metrics
         before = next(stage for stage in BEFORE if stage in own.index)
         last = "trained" if "trained" in own.index else before
-        for series, stage in ((FLOAT, before), (str(row["quantization"]), "quantized")):
+        longer = [(LONGER, last)] if row["quantization"] in CONTROL.values() else []
+        for series, stage in ((FLOAT, before), *longer, (str(row["quantization"]), "quantized")):
             value = 100 * float(own["value"][stage])
             found.append({**row, "series": series, "value": value, "change": value - row["value"] + row["change"],
                           ACCURACY: 100 * float(own[ACCURACY][stage]),
-                          "exact": value if series == FLOAT else 100 * float(own["value"][last]),
+                          "exact": value if stage != "quantized" else 100 * float(own["value"][last]),
                           "megabytes": float(own["bytes"][stage]) / 1e6})  # fmt: skip
             for size in batches(list(members.values())):
                 gains = {name: float(metrics[f"speedup_{name}_batch_{size}"]) for name in ("pruning", "int8", "both")}
-                found[-1][f"speedup_{size}"] = gains["pruning" if series == FLOAT else "both"]
+                found[-1][f"speedup_{size}"] = gains["both" if stage == "quantized" else "pruning"]
                 found[-1][f"product_{size}"] = gains["pruning"] * gains["int8"]
     return pd.DataFrame(found)
 
@@ -127,7 +132,7 @@ def averaged(group: Group, journal: Journal) -> pd.DataFrame | None:
     if frame is None:
         return None
     numbers = [str(name) for name in frame if str(name).startswith(("speedup_", "product_"))]
-    cells = means(frame, CELL, ["change", "exact", "remaining_percent", "megabytes", "disturbed", *numbers])
+    cells = means(frame, CELL, ["change", "exact", "remaining_percent", "megabytes", *MARKS, *numbers])
     cells = with_each(cells, frame.drop_duplicates([*CELL, "teacher", "seed"]), CELL)
     indexed = cells.set_index(["series", "asked"])
     exact, in_8 = indexed["exact"].to_dict(), indexed["value"].to_dict()
@@ -136,7 +141,8 @@ def averaged(group: Group, journal: Journal) -> pd.DataFrame | None:
         series = row["series"]
         control = CONTROL.get(series, series)
         before, whole, whole_8 = (control, row["asked"]), (control, 100.0), (series, 100.0)
-        if series == FLOAT or row["asked"] == 100 or not {before, whole} <= exact.keys() or whole_8 not in in_8:
+        pruned_in_8 = series not in (FLOAT, LONGER) and row["asked"] != 100
+        if not pruned_in_8 or not {before, whole} <= exact.keys() or whole_8 not in in_8:
             return float("nan")
         return float(exact[before] + in_8[whole_8] - exact[whole])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from analysis.data.marks.quiet import BESIDE, CROSS
 from analysis.data.marks.trivial import ANSWER, AT_CHANCE, COPIED
 from analysis.render.style import GREY, METRICS, Look, metric_range
 
@@ -24,6 +25,11 @@ BETWEEN = 16
 """Points looked at for each piece of a curve."""
 SINGLE = "Hollow: a single run."
 """For the captions of figures with such points (:func:`any_single`)."""
+SIGNS = {
+    "disturbed": (CROSS, f"{CROSS}: timed {BESIDE}"),
+    "unknown": ("?", "?: not known"),
+}
+"""Beside points of times that may not be those of a quiet machine, and what captions say of them; the first counts."""
 
 
 def draw_line(
@@ -164,15 +170,17 @@ def draw_unpruned(axes: Axes, row: Any, title: str = "") -> None:
     axes.axhline(row["value"], color="#777777", linewidth=0.7)
 
 
-def crossed_out(frame: pd.DataFrame) -> str:
+def signs_text(frame: pd.DataFrame) -> str:
     """A sentence for the caption where :func:`mark_disturbed` marks something."""
-    marks = "disturbed" in frame and (frame["disturbed"] > 0).any()
-    return "Crossed out: timed beside other work. " if marks else ""
+    words = [text for name, (_, text) in SIGNS.items() if name in frame and (frame[name] > 0).any()]
+    return f"{'; '.join(words)}. " if words else ""
 
 
 def mark_disturbed(axes: Axes, rows: pd.DataFrame, x: str, y: str = "value") -> None:
-    """Cross out the points of runs that were timed beside other work (``disturbed``, where there are some)."""
-    if "disturbed" in rows:
-        crossed = rows[rows["disturbed"] > 0]
-        axes.plot(crossed[x], crossed[y], linestyle="", marker="x", color="black", markersize=6, markeredgewidth=0.8,
-                  zorder=6)  # fmt: skip
+    """A small sign beside points of runs that were timed beside other work (``disturbed``, where there are some), or
+    that do not say (``unknown``)."""
+    for row in rows.to_dict("records"):
+        sign = next((sign for name, (sign, _) in SIGNS.items() if row.get(name, 0) > 0), "")
+        if sign:
+            axes.annotate(sign, (row[x], row[y]), xytext=(2, 1.5), textcoords="offset points", fontsize=6.5,
+                          color="#444444", zorder=6, path_effects=outlined())  # fmt: skip

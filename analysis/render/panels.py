@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from analysis.data.averages import resampled_text
 from analysis.render.curves import SINGLE, any_single, draw_trivial, draw_unpruned
-from analysis.render.style import add_caption, add_legend, figure_style, panel_grid, panel_title
+from analysis.render.style import add_caption, add_legend, figure_style, metric_name, panel_grid, panel_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def draw_panels(
                 axes.set_xlim(frame["remaining_percent"].min() - 4, 102)
             draw_trivial(axes, unpruned_row(rows))
             axes.set_xlabel(x)
-            axes.set_ylabel(f"{rows['metric'].iloc[0]} {y}")
+            axes.set_ylabel(f"{metric_name(str(rows['metric'].iloc[0]))} {y}")
         add_legend(figure, all_axes)
         add_caption(figure, f"{explain(frame, intervals, drawn_anew)} {key}".strip())
     return figure

@@ -104,6 +104,7 @@ OWN_MARKERS = ("*", "P", "p", "h", "d", "<")
 """Of what is in no table of looks: grey is for published lines."""
 METRICS = {"bleu": "BLEU", "chrf": "chrF2"}
 """Metrics of translation as papers write them: a score of 0.36 is 36 points, not per cent."""
+F_SCORES = {"f1": "F1", "answer_f1": "F1 of answers"}
 CORRELATIONS = ("matthews", "pearson", "spearman")
 """Metrics that may be negative; all others are from 0 to 1."""
 KINDS = ("pdf", "png", "csv", "md")
@@ -218,7 +219,8 @@ def kinds_in_order(kinds: Iterable[str]) -> list[str]:
 
 
 def metric_name(metric: str) -> str:
-    return METRICS.get(metric, metric)
+    """As axes have it."""
+    return (METRICS | F_SCORES).get(metric, metric)
 
 
 def metric_range(metric: str) -> tuple[float, float]:
@@ -233,10 +235,10 @@ def metric_range(metric: str) -> tuple[float, float]:
 def metric_axis(metric: str) -> str:
     """The label of an axis on which the metric is 100 times what records hold.
 
-    >>> metric_axis("bleu"), metric_axis("accuracy")
-    ('BLEU', 'accuracy (%)')
+    >>> metric_axis("bleu"), metric_axis("f1")
+    ('BLEU', 'F1 (%)')
     """
-    return METRICS.get(metric, f"{metric} (%)")
+    return METRICS.get(metric, f"{metric_name(metric)} (%)")
 
 
 def panel_title(text: str) -> str:

@@ -9,6 +9,8 @@ from analysis.data.records import Record
 
 LATENCIES = ("time inference", "time decoding", "time runtimes", "measure latency", "measure", "benchmark")
 """Stages that time models or parts of them, whatever the verb."""
+CROSS = "\u00d7"
+"""Beside points of them in figures."""
 BESIDE = "beside other work"
 """Of runs that were timed while other processes took part of the CPUs."""
 UNKNOWN = "not known to be quiet"
@@ -74,12 +76,21 @@ def quiet_words(records: Sequence[Record], stages: Collection[str] = ()) -> str:
     )
 
 
+def marks_of(record: Record) -> dict[str, float]:
+    """Of its latencies ``disturbed``, 1 of a run timed beside other work, and ``unknown``, 1 where nothing says."""
+    state = disturbed(timed_by(record))
+    return {"disturbed": float(state or False), "unknown": float(state is None)}
+
+
 def disturbed_text(records: Sequence[Record], sign: str, stages: Collection[str] = ()) -> str:
-    """A sentence for the caption of a figure or table; nothing where no run is known to have been disturbed.
+    """A sentence for the caption of a figure or table; nothing where all runs are known to have been quiet.
 
     Arguments:
-        sign: how they are marked.
+        sign: how those beside other work are marked.
     """
-    found = states(records, stages).count(True)
-    of = f"{found} of {len(records)} run{'s' * (len(records) > 1)}"
-    return f"{sign}: timed {BESIDE}, {of}. " if found else ""
+    own = states(records, stages)
+    found, unknown = own.count(True), own.count(None)
+    of = f"of {len(own)} run{'s' * (len(own) > 1)}"
+    if not found:
+        return f"{UNKNOWN.capitalize()}: {unknown} {of}. " if unknown else ""
+    return f"{sign}: timed {BESIDE}, {found} {of}{f'; not known of {unknown}' if unknown else ''}. "

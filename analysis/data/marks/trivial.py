@@ -56,6 +56,14 @@ def trivial_words(records: Iterable[Record]) -> str:
     return "".join(f"{answer[0].upper()}{answer[1:]}: {value:.1f}. " for answer, value in known)
 
 
+def is_one_answer(records: Iterable[Record]) -> bool:
+    """Does every run score exactly what one answer to all does, by the metric and by accuracy? False of NaN."""
+    return all(
+        math.isclose(float(record.metrics.get(name, math.nan)), trivial_score(record, of), abs_tol=1e-9)
+        for record in records for name, of in (("value", ""), (ACCURACY, ACCURACY))
+    )  # fmt: skip
+
+
 def _lowest(record: Record) -> float:
     """The low end of the teacher's 95 % band; NaN where it is not recorded and cannot be computed."""
     low, score = record.metrics.get("baseline_low"), record.metrics.get("baseline")
@@ -83,6 +91,12 @@ def beside(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Columns of tables beside the score: the trivial answer's, and accuracy where the score is by another metric."""
     rows = frame.to_dict("records")
     return {ANSWER: [trivial_cell(row) for row in rows], ACCURACY: [accuracy_text(row, row[ACCURACY]) for row in rows]}
+
+
+def accuracy_words(frame: pd.DataFrame) -> str:
+    """A sentence for captions of pictures: where accuracy is to be found of tasks that another metric is drawn of."""
+    tasks = sorted(set(frame.loc[(frame["metric"] != ACCURACY) & frame[ACCURACY].notna(), "task"]))
+    return f"Accuracy of {', '.join(tasks)}: in tables and the CSV file. " if tasks else ""
 
 
 def trivial_cell(row: Mapping[Any, Any]) -> str:

@@ -171,6 +171,10 @@ def test_speed_is_measured_at_the_largest_batch_and_the_paper_is_overlaid(tmp_pa
     assert "at batch 128, length 128, on AMD EPYC 7B13 (cpu), 2 threads, float32." in caption_of(drawing)
     assert "Published with another metric: mrpc." in caption_of(drawing)
     assert "against their own teachers: a DistilBERT6, b TinyBERT6" in caption_of(drawing)
+    assert isinstance(drawing, Drawing)
+    assert {axes.get_xlabel() for axes in drawing.figure.axes} == {"speed-up, each on its own machine (x)"}
+    own = speed.plot(frame[frame["task"] == "mrpc"].reset_index(drop=True))
+    assert [axes.get_xlabel() for axes in own.axes] == ["measured speed-up (x)"]
 
 
 @pytest.mark.parametrize("module", [speed, baselines, cofi_units])
@@ -288,6 +292,7 @@ def test_units_of_a_sublayer_that_is_gone_are_gone(tmp_path: Path) -> None:
     assert sorted(text.get_text() for text in attention.texts) == ["75", "75", "75", "gone"], "and no 0 below it"
     assert [text.get_text() for text in attention.get_xticklabels()] == ["60\n345"]
     assert "The teacher has 384 hidden dimensions." in caption_of(drawing)
+    assert '"gone": the whole sublayer. ' in drawing.key, "of a single run"
 
 
 def test_shapes_of_models_that_missed_their_target_are_starred(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ def test_lines_are_those_of_the_runs(tmp_path: Path) -> None:
     solid = [line for line in sparsity.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 2]
     assert solid[0].get_ydata() == pytest.approx([36, 60])
     assert score.lines[0].get_ydata() == pytest.approx([90])
+    assert score.get_title() == "score on selection rows (%)", "the teacher has learnt them"
+    assert len({axes.get_xlim() for axes in figure.figure.axes}) == 1
     assert [text.get_text() for text in figure.figure.legends[0].texts] == ["60 % requested (2 runs)", "90 % requested"]
 
 

@@ -215,7 +215,27 @@ def test_a_front_is_what_nothing_beats(comparison: Comparison) -> None:
     assert on_front(frame, "cost").tolist() == [True, False, False, True, False]
     assert on_front(frame, "cost", more_is_better=True).tolist() == [False, True, False, False, False]
     oracle = comparison.frame[comparison.frame["method"] == "prune_heads oracle"]
-    assert not oracle["front_macs_percent"].any(), "it knows the labels that it is evaluated on"
+    assert not oracle["front_parameters_percent"].any(), "it knows the labels that it is evaluated on"
+
+
+def test_a_front_is_of_means_of_several_runs_of_one_length(tmp_path: Path) -> None:
+    for seed in range(3):
+        for constraint, loss in ((0.3, 0.04), (0.7, 0.01)):
+            kwon.pruning(tmp_path, MINILM, "sst2", seed=seed, constraint=constraint, loss=loss)
+        cofi.run(tmp_path, MINILM, seed=seed, sparsity=0.95, counted=0.95, loss=0.03)
+    cofi.run(tmp_path, MINILM, sparsity=0.6, counted=0.6, loss=0.0)
+    [figure, _] = compare.draw(Group(load([tmp_path], Journal())), Journal())
+    assert isinstance(figure, Drawing)
+    front = figure.frame[figure.frame["front_parameters_percent"] == True]  # noqa: E712
+    assert list(zip(front["method"], front["asked"], strict=True)) == [
+        ("prune_fisher fisher", 0.7), ("prune_cofi learned", 0.95)
+    ], "not the single run, however good"  # fmt: skip
+    assert not figure.frame["front_macs_percent"].eq(True).any(), "CoFi's MACs are at another length"
+    labels = [axes.get_xlabel() for axes in figure.figure.axes]
+    assert labels[0] == "parameters that remain (%)"
+    assert labels[1] == "MACs that remain (%)\nat length 39 (Fisher pruning);\n128 (CoFi and its baselines)"
+    assert labels[2].startswith("measured speed-up (x)\nat length 39 (Fisher pruning);\n128 (CoFi")
+    assert "Front: of means of several runs, at one length." in figure.key
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -92,7 +91,7 @@ def test_a_timed_shape_is_no_model_of_table_4(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.04, 0.06, None])
-def test_what_was_timed_beside_other_work_is_crossed_out(tmp_path: Path, share: float | None) -> None:
+def test_what_was_timed_beside_other_work_or_does_not_say_has_a_sign(tmp_path: Path, share: float | None) -> None:
     cofi.run(tmp_path, MINILM, sparsity=0.9, counted=0.9)
     mark_quiet(cofi.run(tmp_path, MINILM, sparsity=0.6, counted=0.6), {"measure latency": share})
     folder = kwon.pruning(tmp_path, MINILM, "sst2", constraint=0.5)
@@ -101,13 +100,17 @@ def test_what_was_timed_beside_other_work_is_crossed_out(tmp_path: Path, share: 
     items = [
         figure(tmp_path, compare), figure(tmp_path, speed, "prune_cofi"), figure(tmp_path, latency, "prune_fisher"),
     ]  # fmt: skip
-    for item, runs in zip(items, ("2 runs", "1 of 2 runs", "1 of 1 run"), strict=True):
+    for item, runs in zip(items, (" (2 runs)", ", 1 of 2 runs", ", 1 of 1 run"), strict=True):
         assert ("disturbed" in item.frame) is marked
-        assert ("Crossed out: timed beside other work" in words(item)) is marked
-        assert (runs in words(item)) is marked
-        crosses = [line for axes in item.figure.axes for line in axes.get_lines() if line.get_marker() == "x"]
-        assert (sum(len(np.asarray(line.get_xdata())) for line in crosses) > 0) is marked
+        assert ("\u00d7: timed beside other work" in item.key) is marked
+        assert (f"timed beside other work{runs}" in words(item)) is marked
+        signs = [text.get_text() for axes in item.figure.axes for text in axes.texts]
+        assert ("\u00d7" in signs) is marked
+        unsaid = share is None or item is not items[2]  # one of CoFi's runs says nothing of it
+        assert ("?" in signs) is ("?: not known." in item.key) is ("unknown" in item.frame) is unsaid
+    assert ("not known" in words(items[2])) is (share is None), "that of a single run, which says it or not"
     if marked:
+        assert "1 of 2 runs; not known of 1. " in words(items[1])
         rows = pruned(items[1].frame).set_index("requested")["disturbed"]
         assert rows.to_dict() == {60: 1, 90: 0}
 
@@ -117,7 +120,7 @@ def test_seconds_of_pruning_beside_other_work_are_told(tmp_path: Path) -> None:
     mark_quiet(kwon.pruning(tmp_path, MINILM, "sst2", constraint=0.5), {"tune": 0.0, "measure latency": 0.3})
     text = words(figure(tmp_path, compare))
     assert "Among these: timed beside other work, 1 of 2 runs." in text
-    assert "Crossed out: timed beside other work (1 run)." in text
+    assert "\u00d7: timed beside other work (1 run). ?: not known to be quiet (1 run)." in text
     assert "beside other work" not in words(figure(tmp_path, seconds, "prune_fisher"))
 
 
@@ -129,6 +132,7 @@ def test_stages_of_every_method_are_among_the_seconds_of_pruning(tmp_path: Path)
     mark_quiet(folder, {"levels": 0.3, "evaluate search": 0.5})
     drawing, table = compare.draw(Group(load([tmp_path], Journal())), Journal())
     assert isinstance(drawing, Drawing)
-    assert "Among these: timed beside other work, 1 of 2 runs." in drawing.beside
+    assert "Among these: timed beside other work, 1 of 2 runs; not known of 1." in drawing.beside
     assert isinstance(table, Table) and list(table.display["method"]) == ["Fisher pruning", "compress: ZipLM"]
-    assert "of another machine. Among these: timed beside other work, 1 of 2 runs. " in table.caption
+    words = "of another machine. Among these: timed beside other work, 1 of 2 runs; not known of 1. "
+    assert words in table.caption

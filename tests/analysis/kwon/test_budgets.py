@@ -35,4 +35,5 @@ def test_shares_that_remain(tmp_path: Path) -> None:
     assert (by_macs.achieved_latency, by_macs.change, by_macs.runs) == pytest.approx((62.5, -2, 2))
     assert by_latency.achieved_latency_by_table == pytest.approx(49.9)
     shown = table.display.iloc[1].tolist()
-    assert shown == ["sst2", "MACs", "50", "49.0", "75.0", "", "62.5", "accuracy 89.2 (-2.0)", "2", "35.0", ""]
+    assert shown[:7] == ["sst2", "MACs", "50", "49.0", "75.0", "", "62.5"]
+    assert shown[7:] == ["accuracy 89.2 (89.2; 89.2)", "-2.0", "2", "35.0", ""]

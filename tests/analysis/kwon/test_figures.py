@@ -11,6 +11,7 @@ import pytest
 
 import analysis
 from analysis.catalogue.draw import draw_all
+from analysis.data.averages import mean_interval
 from analysis.data.groups import GENERATED, Group
 from analysis.data.loading import Journal, load
 from analysis.kwon import calibration, comparisons, kept, latency, latency_table, macs, seconds
@@ -67,7 +68,7 @@ def test_macs_are_the_mean_over_seeds_and_the_cheapest_within_a_point_is_marked(
     assert frame.index[frame["marked"]].tolist() == [0.5]
     dense = frame[frame["series"] == "unpruned"].iloc[0]
     assert [dense["value"], dense["low"], dense["high"]] == pytest.approx([70.5, 68.5, 72.5])
-    assert corner_of(drawing) == "< 1 point: 50 %"
+    assert corner_of(drawing) == "mean < 1 point: 50 %"
     assert caption_of(drawing).endswith(
         "minilm-l6 (sentence-transformers/all-MiniLM-L6-v2, 6 layers x 12 heads, pretrained); "
         "trained on mnli train (24,511 rows); calibrated on mnli train (2,048 of 24,511 rows); "
@@ -141,7 +142,7 @@ def test_latency_is_that_of_the_largest_batch_by_budget(tmp_path: Path) -> None:
     thin = [[line for line in axes.lines if line.get_linewidth() == 0.6] for axes in (macs_, latency_)]
     places = [np.concatenate([np.asarray(line.get_xdata(), float) for line in lines]).tolist() for lines in thin]
     assert places == [pytest.approx([1.9]), pytest.approx([1.8, 4.0])]
-    assert drawing.key.startswith("Hollow: a single run. Thin: the other budget. Ringed")
+    assert drawing.key.startswith("Hollow: a single run. Thin: the other budget. ?: not known. Ringed")
     rounds = "A latency is the median of its rounds, whose spread is not drawn."
     assert f"at batch 32, length 39. {rounds} AMD EPYC 7B13 (cpu), 2 threads, float32." in caption_of(drawing)
 
@@ -180,8 +181,26 @@ def test_stages_build_on_each_other(tmp_path: Path) -> None:
     """The factory loses 3, 2.2 and 1 times as much after search, rearrangement and tuning."""
     kwon.pruning(tmp_path, MINILM, loss=0.01)
     [drawing] = kwon_stages.draw(group(tmp_path), Journal())
-    changes = drawing.frame.set_index("series")["change"]
-    assert changes.to_dict() == pytest.approx({"search": -3.0, "rearrange": -2.2, "tune": -1.0, "unpruned": 0.0})
+    frame = drawing.frame.set_index("series")
+    frame = frame.loc[["search", "rearrange", "tune", "unpruned"], ["change", "value", "score"]]
+    assert frame["change"].to_list() == pytest.approx([-3.0, -2.2, -1.0, 0.0])
+    assert frame["value"].to_list() == pytest.approx([0.0, 0.8, 2.0, 3.0])
+    assert frame["score"].to_list() == pytest.approx([67.5, 68.3, 69.5, 70.5])
+
+
+def test_intervals_of_stages_are_of_differences_run_by_run(tmp_path: Path) -> None:
+    """Draws that are far apart do not hide what a stage adds to each of them: 2.2 and 2 times what is lost, less 1."""
+    losses = (0.01, 0.02, 0.03)
+    for seed, loss in enumerate(losses):
+        kwon.pruning(tmp_path, MINILM, seed=seed, loss=loss)
+    [drawing] = kwon_stages.draw(group(tmp_path), Journal())
+    tuned = drawing.frame.set_index("series").loc["tune"]
+    low, high = mean_interval([200 * loss for loss in losses])
+    assert (tuned["value"], tuned["low"], tuned["high"]) == pytest.approx((4.0, low, high))
+    assert isinstance(drawing, Drawing)
+    [axes] = drawing.figure.axes
+    assert axes.get_title() == "mnli\nunpruned 70.5, one answer to all 35.0"
+    assert axes.get_ylabel() == "accuracy, points" and "differences run by run" in drawing.key
 
 
 def test_calibration_sweep_leaves_single_sizes_out(tmp_path: Path) -> None:

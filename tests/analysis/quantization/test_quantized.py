@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def test_cells_are_means_over_teachers(tmp_path: Path) -> None:
     quantization.everything(tmp_path, MINILM, beyond=0.005)
     [usual] = usual_runs(group(tmp_path).records)
     frame = averaged(usual, Journal())
-    assert frame is not None and len(frame) == 12
+    assert frame is not None and len(frame) == 15 and set(frame["series"]) > {"float32", "longer"}
     cells = frame.set_index(["series", "asked"])
     assert set(cells["runs"]) == {3}
     # teachers have 90.0, 90.1 and 90.2 %, half of the MACs costs a point, 8 bits after training 0.8, here 0.5 more
@@ -34,6 +35,10 @@ def test_cells_are_means_over_teachers(tmp_path: Path) -> None:
     assert cells["value"]["aware", 50.0] == pytest.approx(88.8)
     assert cells["sum"]["aware", 50.0] == pytest.approx(89.3)
     assert cells["sum"].isna()["dynamic", 100.0] and cells["sum"].isna()["float32", 50.0]
+    assert cells["sum"].isna()["longer", 50.0]
+    # in float32 more training leaves 89.1 + 0.6 of the half model, as fast as it was
+    assert cells["value"]["longer", 50.0] == pytest.approx(89.7)
+    assert cells["speedup_1"]["longer", 50.0] == cells["speedup_1"]["float32", 50.0]
     pruning = 1 / (0.1 + 0.9 * 0.5)
     assert cells["speedup_1"]["float32", 50.0] == pytest.approx(pruning)
     assert cells["speedup_32"]["aware", 50.0] == pytest.approx(2 * pruning)
@@ -48,7 +53,8 @@ def test_what_was_trained_for_8_bits_is_beside_its_control_alone(tmp_path: Path)
         quantization.run(tmp_path, MINILM, remaining=remaining, quantization="aware")
     quantization.run(tmp_path, MINILM, remaining=0.5, quantization="trained")
     frame = averaged(group(tmp_path), Journal())
-    assert frame is not None and set(frame["series"]) == {"float32", "aware", "trained"} and frame["sum"].isna().all()
+    assert frame is not None and frame["sum"].isna().all()
+    assert set(frame["series"]) == {"float32", "longer", "aware", "trained"}
     quantization.run(tmp_path, MINILM, remaining=1.0, quantization="trained")
     frame = averaged(group(tmp_path), Journal())
     assert frame is not None
@@ -60,7 +66,21 @@ def test_a_figure_a_task(tmp_path: Path) -> None:
     quantization.run(tmp_path, MINILM, "sst2", share=0.5)
     drawings = quantized.draw(group(tmp_path), Journal())
     assert [drawing.name for drawing in drawings] == ["quantized_mrpc", "quantized_sst2"]
-    assert "1 of 1 run" in drawings[1].caption and "Crossed out" not in drawings[0].caption
+    assert "\u00d7: timed beside other work, 1 of 1 run." in drawings[1].caption
+    assert "beside other work" not in drawings[0].caption and set(drawings[0].frame["series"]) == set(quantized.LOOKS)
+
+
+def test_float32_is_of_the_quiet_one_of_the_runs_that_timed_it(tmp_path: Path) -> None:
+    quantization.run(tmp_path, MINILM, share=0.5, quantization="aware")
+    quiet = quantization.run(tmp_path, MINILM, quantization="dynamic")
+    result = json.loads((quiet / "result.json").read_text())
+    result["metrics"]["speedup_pruning_batch_1"] = 1.25
+    (quiet / "result.json").write_text(json.dumps(result))
+    frame = averaged(group(tmp_path), Journal())
+    assert frame is not None
+    cell = frame.set_index("series").loc["float32"]
+    assert (cell["disturbed"], cell["speedup_1"], cell["runs"]) == (0, 1.25, 1)
+    assert frame.set_index("series")["disturbed"]["aware"] == 1
 
 
 def test_a_run_from_elsewhere_is_where_its_macs_are(tmp_path: Path) -> None:

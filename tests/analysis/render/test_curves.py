@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -119,7 +120,12 @@ def test_orders_of_several_runs_have_a_panel_each_with_a_line_a_run(tmp_path: Pa
         assert [height(line) for line in axes.lines if line.get_linewidth() == 1.3] == pytest.approx([61])
     assert len(large.collections) == 0, "no band hides another"
     assert hollow(large) == [0, 50, 100], "magnitude was run once"
-    assert drawing.key == "Thin: every run, of 3 teachers; thick: the mean over teachers. Hollow: a single run."
+    assert drawing.key == (
+        "Large panel: means; small panels: the runs of each order. Thin: every run, of 3 teachers; thick: the mean "
+        "over teachers. Hollow: a single run."
+    )
+    assert [axes.get_ylabel() for axes in small] == ["accuracy (%)", "", ""]
+    assert [axes.get_xlabel() for axes in small] == ["heads pruned (%)"] * 3
     assert small[0].yaxis.get_tick_params()["labelleft"] and not small[1].yaxis.get_tick_params()["labelleft"]
     each = drawing.frame[drawing.frame["source"] == "run"]
     assert each.groupby("series").size().to_dict() == {"importance": 9, "oracle": 9, "random": 9}
@@ -155,12 +161,26 @@ def test_a_ring_on_a_single_run_says_so(tmp_path: Path) -> None:
         kwon.pruning(tmp_path, MINILM, seed=seed, loss=0.004, speedup=1.8)
     kwon.pruning(tmp_path, MINILM, loss=0.004, speedup=2.5, budget="latency")
     fastest, cheapest = (only(module.draw(group(tmp_path), Journal())) for module in (latency, macs))
-    texts = [axes.texts[0].get_text() for axes in fastest.figure.axes]
-    assert texts == ["< 1 point: 1.80 x", "< 1 point: 2.50 x (1 run)"]
-    assert "less than 1 point on average over its runs, or in its only run, chosen by the scores shown." in fastest.key
+    texts = [text.get_text() for axes in fastest.figure.axes for text in axes.texts if "point" in text.get_text()]
+    assert texts == ["mean < 1 point: 1.80 x", "< 1 point: 2.50 x (1 run)"]
+    words = "less than 1 point on average or in its only run (dotted: not by its interval), by the scores shown."
+    assert words in fastest.key
     assert [hollow(axes) for axes in fastest.figure.axes] == [[], [pytest.approx(2.5)]]
-    assert corner_of(cheapest) == "< 1 point: 50 %"
-    assert "less than 1 point on average over its runs, chosen" in cheapest.key and "single run" not in cheapest.key
+    assert corner_of(cheapest) == "mean < 1 point: 50 %"
+    assert "1 point on average (dotted: not" in cheapest.key and "single run" not in cheapest.key
+
+
+def test_a_ring_is_whole_where_the_interval_is_above_the_line(tmp_path: Path) -> None:
+    """Its ends are 0.248 points from the mean: half a point is surely kept, 0.8 points below it may be more than one.
+    """
+    for task, loss in (("mnli", 0.005), ("sst2", 0.008)):
+        for seed in range(3):
+            kwon.pruning(tmp_path, MINILM, task, seed=seed, loss=loss + 0.001 * (seed - 1))
+    drawing = only(macs.draw(group(tmp_path), Journal()))
+    rings: list[Any] = [one for axes in drawing.figure.axes for one in axes.collections
+                        if isinstance(one, PathCollection)]  # fmt: skip
+    assert [ring.get_linestyle()[0][1] is None for ring in rings] == [True, False]
+    assert "(dotted: not by its interval)" in drawing.key
 
 
 def test_an_interval_says_whether_it_is_over_draws_seeds_or_teachers(tmp_path: Path) -> None:
@@ -208,7 +228,7 @@ def test_stages_are_set_apart_so_that_intervals_show(tmp_path: Path) -> None:
     axes = only(stages.draw(group(tmp_path), Journal())).figure.axes[0]
     lines: list[Any] = [collection for collection in axes.collections if hasattr(collection, "get_segments")]
     bars = [float(collection.get_segments()[0][0, 0]) for collection in lines]
-    assert len(bars) == 3 and np.diff(bars) == pytest.approx([1.2, 1.2])
+    assert np.diff(bars) == pytest.approx([1.2]), "of two stages, over the line of the first"
 
 
 def test_batch_sizes_of_decoding_share_their_axes(tmp_path: Path) -> None:
@@ -236,6 +256,11 @@ def test_an_epoch_that_had_learnt_nothing_has_no_curve(tmp_path: Path) -> None:
     left = drawing.figure.axes[0]
     labels = [str(line.get_label()) for line in left.lines if str(line.get_label()).startswith("epoch")]
     assert labels == ["epoch 2", "epoch 8"] and left.get_ylim()[1] < 110
+    styles = [line.get_linestyle() for line in left.lines if str(line.get_label()).startswith("epoch")]
+    assert len(set(styles)) == 2, "neighbours in shade have lines of their own"
+    agreement = drawing.figure.axes[2]
+    assert [x for line in agreement.lines for x in np.asarray(line.get_xdata())] == [1, 2], "8 is that of itself"
+    assert agreement.get_ylabel() == "rank correlation\nwith epoch 8"
     assert drawing.key.endswith("Without a curve, as it had learnt next to nothing: epoch 1 (BLEU 4.0).")
     kept = drawing.frame[(drawing.frame["series"] == "relative") & (drawing.frame["epoch"] == 1)]
     assert kept["value"].tolist() == pytest.approx([100, 107.5]), "the numbers are told all the same"
@@ -258,8 +283,8 @@ def test_baselines_neither_fill_the_legend_nor_stretch_the_axis(tmp_path: Path) 
         cofi.run(tmp_path, MINILM, structure=structure, counted=0.9, loss=0.03)
     drawing = only(compare.draw(group(tmp_path), Journal()))
     labels = [text.get_text() for text in drawing.figure.legends[0].texts]
-    assert labels == ["unpruned, 95 % sampling band", "Pareto front", "Fisher pruning", "CoFi",
-                      "Fisher pruning's baselines", "CoFi's baselines", "one answer to all"]  # fmt: skip
+    assert labels == ["unpruned, 95 % sampling band", "Fisher pruning", "CoFi", "Fisher pruning's baselines",
+                      "CoFi's baselines", "one answer to all"], "no front of single runs"  # fmt: skip
     parameters = drawing.figure.axes[0]
     assert parameters.get_ylim()[0] > 80, "baselines at 50 do not flatten the methods"
     letters = {text.get_text() for text in parameters.texts}

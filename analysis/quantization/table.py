@@ -54,7 +54,7 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([
         {
             "MACs": f"{row['asked']:g} %", "precision": NAMES[row["series"]],
-            row["metric"]: mean_text(row["each"]), "MB": f"{row['megabytes']:.1f}",
+            "score": f"{row['metric']} {mean_text(row['each'])}", "MB": f"{row['megabytes']:.1f}",
             **{f"times faster, batch {name.removeprefix(GAIN)}": f"{row[name]:.2f}" for name in gains},
             "timed": timed_text(row), "runs": str(row["runs"]),
         }

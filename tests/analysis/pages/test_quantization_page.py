@@ -49,11 +49,11 @@ def test_the_page_of_a_few_runs(templates: Path, tmp_path: Path, monkeypatch: py
     text = filled[PAGE]
     assert text.startswith("# Pruning and 8 bits\n")
     assert "Logged: 6 runs of MiniLM on mrpc, with 50 and 100 % of the MACs\n" in text
-    assert "(dynamic; 3 teachers)" in text
+    assert "(dynamic; 3 teachers of mrpc)" in text
     assert "\n## MRPC\n" in text and "\n## SST-2\n" not in text
     assert "\n![Score, speed and size of pruned models in 8 bits](../quantized_mrpc_minilm.png)\n" in text
     assert "\nCaption of quantized_mrpc_minilm.\n" in text
-    beside = "88.3 (88.1 to 88.5) | 16.9 | 3.94 | 94.6 | 3 | 40.0 (accuracy 35.0) |  |"
+    beside = "f1 88.3 (88.1 to 88.5) | 16.9 | 2.54 | 3.38 | quiet | 3 | 40.0 (accuracy 35.0) |  |"
     assert f"\n| 50 % | int8, after training | {beside}\n" in text
     headings = [line for line in text.splitlines() if line.startswith("| ---")]
     assert len(headings) == 2, "the table of sizes, and that of claims"

@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from analysis.data.records import Record
+from prunekit.runs.schema.seconds import LATENCIES
 
-LATENCIES = ("time inference", "time decoding", "time runtimes", "measure latency", "measure", "benchmark")
-"""Stages that time models or parts of them, whatever the verb."""
 BESIDE = "beside other work"
 """Of runs that were timed while other processes took part of the CPUs."""
 UNKNOWN = "not known to be quiet"

@@ -3,9 +3,17 @@ what a folder is that is no model's."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from prunekit.support.errors import UserError
+
+_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+def fits_the_hub(name: str) -> bool:
+    """Whether a name could be an id: a repository, mostly of an owner, and no path."""
+    return _ID.fullmatch(name) is not None and not name.startswith((".", "/", "~"))
 
 
 def check_there(name: str | Path, setting: str = "", kind: str = "model") -> None:

@@ -16,6 +16,7 @@ python -m experiments.benchmark benchmark=analysis
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,9 +37,8 @@ EXAMPLES = {
     "ablation_translation": 128, "finetune": 1600, "sweep": 2048, "analysis": 10_000, "ziplm": 4096,
     "estimate": 392_702,
 }  # fmt: skip
-"""Of each benchmark; of ``rearrange``: rows of gradients, of ``sweep``: calibration examples of a cell, of
-``analysis``: run records, of ``ziplm``: tokens that it makes, of ``estimate``: rows that a teacher is trained on, as
-many as MNLI has."""
+"""Of each benchmark; of ``rearrange``: rows of gradients, of ``sweep``: calibration examples of a cell, ``analysis``:
+run records, ``ziplm``: tokens that it makes, ``estimate``: rows that train a teacher, as many as MNLI has."""
 FROM_TRAINING = ("fisher", "latency", "cofi_step", "finetune")  # examples of the training split
 OF_TRANSLATION = ("ablation_translation",)
 OF_SHAPES = ("rearrange", "sweep", "analysis", "ziplm", "estimate")
@@ -80,10 +80,10 @@ class Benchmark(Experiment):
 
 
 def procedure(config: Benchmark, run: Run) -> None:
-    import importlib
-
     from experiments.benchmarks.paired import BenchmarkCase, median_ratios
+    from prunekit.models.export.sessions import check_runtimes
 
+    check_runtimes("runtime", [config.runtime], run.device)
     model, examples, size = subject(config, run)
     bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
     rows, metrics = bench.compare(BenchmarkCase(

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -66,19 +67,21 @@ def perform(config: Export) -> None:
     if config.source is None:
         raise UserError("source: give the folder of a run or of a saved model, or a Hub id")
     from experiments.cli.again import command_of
+    from prunekit.runs.finished import unchanged
     from prunekit.runs.model_facts import run_folder, run_model
     from prunekit.support.progress import console
 
-    run_folder(config.source, command_of)  # what is wrong with it is refused before torch is imported
+    run = run_folder(config.source, command_of)  # what is wrong with it is refused before torch is imported
     import prunekit
     from prunekit.models.export.card import WARNING
     from prunekit.models.export.hub import push
 
-    given = run_model(config.source, command_of)
-    model, tokenizer = prunekit.load(given.path), given.tokenizer()
+    with nullcontext() if run is None else unchanged(run):  # record and weights are of one model
+        given = run_model(config.source, command_of)
+        model, tokenizer, kept = prunekit.load(given.path), given.tokenizer(), pictures(given.run)
     written = prunekit.export(
         model, config.out, config.format, precision=config.precision, tokenizer=tokenizer, facts=given.facts,
-        pictures=pictures(given.run),
+        pictures=kept,
     )  # fmt: skip
     console.print(
         f"{written.folder}: {written.format}, {written.precision}, {written.size}; outputs "

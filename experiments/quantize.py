@@ -31,18 +31,22 @@ class Quantize(QuantizeSettings):
 
 def procedure(config: Quantize, run: Run) -> None:
     from prunekit.models import checkpoints
+    from prunekit.models.export.sessions import check_runtimes
     from prunekit.models.pretrained import on_device
     from prunekit.quantization.quantized_run import QuantizedRun
+    from prunekit.runs.finished import unchanged
     from prunekit.runs.teachers import load_teacher
     from prunekit.support.fingerprints import weights_fingerprint
 
+    check_runtimes("quantization", ["onnx", "onnx-int8"], run.device)  # all of this before anything is trained
     saved = saved_run(config, run)  # what is wrong with it is refused before a teacher is trained
     teacher = load_teacher(config, run)
     small = None
     if saved is not None:
         check_teacher(saved, run)
         if saved.record["verb"] != "finetune":  # else it is the teacher's own
-            small = on_device(checkpoints.load(saved.model_folder, attention=config.model.attention), run.device)
+            with unchanged(saved.folder):
+                small = on_device(checkpoints.load(saved.model_folder, attention=config.model.attention), run.device)
             run.model = run.model | {"pruned_run": saved.name, "pruned_fingerprint": weights_fingerprint(small)}
     QuantizedRun(config, run, teacher, small).perform()
 

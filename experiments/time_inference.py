@@ -32,7 +32,6 @@ class TimeInference(TimingSettings):
     """Tokens an example, unpadded; lengths beyond the model's positions are left out."""
     mean_length: bool = True
     """Also at the mean length of the evaluation data (needs a tokenizer, so not for random weights)."""
-
     shape_of: str | None = path_setting()
     """Folder of a finished run of `prune_cofi`, `prune_fisher` or `compress`: times a model of the shape that it pruned
     to, with random weights, and the whole one. Model and task are those of that run, `share` and `mean_length` play no
@@ -65,12 +64,14 @@ def procedure(config: TimeInference, run: Run) -> None:
     from prunekit.heads.timing_subject import timed_model, timed_scores, without_lowest
     from prunekit.models.blocks import describe
     from prunekit.models.costs import cost
+    from prunekit.models.export.sessions import check_runtimes
     from prunekit.models.gates import gated
     from prunekit.models.input_tables import check_length, positions
     from prunekit.runs.recorded_shape import read_shape
     from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.runtime_speed import time_runtimes
 
+    check_runtimes("runtimes", config.runtimes, run.device)
     if config.shape_of is not None:
         return time_shape(read_shape(config.shape_of), config.lengths, config, run, config.runtimes)
     original, teacher = timed_model(config, run)

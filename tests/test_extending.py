@@ -79,6 +79,7 @@ from prunekit.support.statistics import accuracy_band
 
 class Ordered(Classification):
     name = "ordered"
+    pipeline = "text-ranking"
 
     def scores(self, task, examples, answers):
         off = np.abs(answers.argmax(-1) - examples.labels)
@@ -115,6 +116,9 @@ metrics = json.loads((run / "result.json").read_text())["metrics"]
 sheet = read_answers(run / "answers.npz")["evaluation"]
 answers, last = sheet.answers, len(sheet.models) - 1
 assert answers.kind == "ordered" and answers.gold is None
+from prunekit.runs.cards.measured import result_of, score_of
+record = json.loads((run / "result.json").read_text())
+assert result_of(record, score_of(run, record)).task_type == "text-ranking"
 for name in ("near", "closeness"):
     assert rescored(answers, name, last) == metrics[name], name
     assert np.allclose(resampled(answers, name, last, np.ones((1, len(answers)))), metrics[name])

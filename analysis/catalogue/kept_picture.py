@@ -11,6 +11,8 @@ from analysis.data.groups import Group
 from analysis.data.kept_units import kept_rows
 from analysis.data.loading import Journal
 from analysis.data.records import Record, read_record
+from analysis.michel import kept_heads
+from analysis.michel.fig3b import order_of
 from analysis.render.heatmap import draw_map
 from analysis.render.output import Drawing
 from analysis.render.style import add_caption, figure_style, new_figure
@@ -23,7 +25,8 @@ UNITS = ("heads", "neurons")
 
 
 def draw_kept(run_dir: Path, out: Path) -> list[Path]:
-    """Draw which share of its heads and neurons every layer kept, into ``kept.png``; returns its path.
+    """Draw which share of its heads and neurons every layer kept, into ``kept.png``; returns its path. Of heads that
+    went one by one, how many there were at each share.
 
     Of a run of `quantize` those of the run that pruned its model, if it is beside it. Nothing where no record tells.
     """
@@ -33,10 +36,12 @@ def draw_kept(run_dir: Path, out: Path) -> list[Path]:
         record = None if pruned is None else _record(run_dir.resolve().parents[1] / pruned)
     if record is None or "kept" not in {path.stem for path in (record.folder / "tables").glob("*.csv")}:
         return []
-    frame = kept_rows(Group([record]), None, Journal())
-    if frame is None or not set(UNITS) <= set(frame["unit"]):
+    of_heads = record.verb == "prune_heads"  # one by one, in an order
+    frame = kept_heads.counts(Group([record]), Journal()) if of_heads else kept_rows(Group([record]), None, Journal())
+    if frame is None or not (of_heads or set(UNITS) & set(frame["unit"])):
         return []
-    return Drawing("kept", plot(frame), frame).save(out, kinds=("png",))
+    figure = kept_heads.plot(frame, order_of(record)) if of_heads else plot(frame)
+    return Drawing("kept", figure, frame).save(out, kinds=("png",))
 
 
 def _record(folder: Path) -> Record | None:
@@ -47,15 +52,16 @@ def _record(folder: Path) -> Record | None:
 
 
 def plot(frame: pd.DataFrame) -> Figure:
-    """One row a layer, one column a unit."""
+    """One row a layer, one column for each of :data:`UNITS` that is there."""
+    units = [unit for unit in UNITS if unit in set(frame["unit"])]
     share = frame.assign(share=100 * frame["kept"] / frame["total"])
-    shares = share.pivot(index="layer", columns="unit", values="share")[list(UNITS)].sort_index()
+    shares = share.pivot(index="layer", columns="unit", values="share")[units].sort_index()
     most = frame.groupby("unit")["total"].max()
     with figure_style():
         figure = new_figure(3.2, 1.1 + 0.2 * len(shares))
         axes = figure.subplots()
         draw_map(
-            axes, shares.to_numpy(dtype=float), columns=[f"{unit} of {most[unit]:,.0f}" for unit in UNITS],
+            axes, shares.to_numpy(dtype=float), columns=[f"{unit} of {most[unit]:,.0f}" for unit in units],
             rows=[str(layer) for layer in shares.index], limits=(0, 100), text="{:.0f}".format, fontsize=5.5,
         )  # fmt: skip
         axes.set_ylabel("layer")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.data.marks.quiet import BESIDE, LATENCIES, UNKNOWN, disturbed_in
+from analysis.data.marks.quiet import BESIDE, UNKNOWN, disturbed_in
+from prunekit.runs.schema.seconds import LATENCIES
 
 BUDGETS = {
     "mac": {"achieved_macs": "MACs {} left"},

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from prunekit.config.checks import near, one_line, one_of, shape_problems, twice
 from prunekit.config.choices import ATTENTIONS, DTYPES, PRECISIONS
@@ -21,6 +21,8 @@ from prunekit.config.ranges import BATCH, EPOCHS, EXAMPLES, RATE, SEEDS, field_p
 from prunekit.config.scale import ScaleConfig
 from prunekit.config.task import TaskConfig
 from prunekit.support.errors import UserError
+
+Section = TypeVar("Section")
 
 
 @dataclass(kw_only=True)
@@ -241,6 +243,12 @@ def check(config: Any, prefix: str = "") -> list[str]:
         if dataclasses.is_dataclass(value):
             problems += check(value, f"{prefix}{item.name}.")
     return problems
+
+
+def recorded_section(schema: type[Section], content: dict[str, Any]) -> Section:
+    """A section as it was recorded; settings that are no longer there are left out."""
+    known = {item.name for item in dataclasses.fields(schema)}  # type: ignore[arg-type]
+    return schema(**{name: value for name, value in content.items() if name in known})
 
 
 def require_scores(model: ModelConfig) -> None:

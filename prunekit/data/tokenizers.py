@@ -14,18 +14,19 @@ from prunekit.support.fingerprints import fingerprint
 from prunekit.support.hub_names import check_there
 
 
-def load_tokenizer(model: ModelConfig, *, of_words: bool = False) -> Any:
+def load_tokenizer(model: ModelConfig, *, of_words: bool = False, setting: str = "model.path") -> Any:
     """A fast tokenizer that returns what the model takes.
 
     Args:
         of_words: for texts that are split into words: each of them is then preceded by a space, the first too.
+        setting: that names the path.
 
     Raises:
         UserError: none can be loaded. (Where its files are missing transformers makes one that knows no word.)
     """
     if model.path is None:
         return demo_tokenizer()
-    check_there(model.path, "model.path")
+    check_there(model.path, setting)
     from transformers import AutoTokenizer
 
     from prunekit.models.pretrained import quiet
@@ -36,10 +37,10 @@ def load_tokenizer(model: ModelConfig, *, of_words: bool = False) -> Any:
             if of_words and tells_spaces(tokenizer):
                 tokenizer = AutoTokenizer.from_pretrained(model.path, add_prefix_space=True)
     except Exception as error:
-        raise UserError(f"model.path: no tokenizer can be loaded from {model.path}: {first_line(error)}") from error
+        raise UserError(f"{setting}: no tokenizer can be loaded from {model.path}: {first_line(error)}") from error
     if not tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens):
         raise UserError(
-            f"model.path: {model.path} has no tokenizer; put the files of the model's own there, such as tokenizer.json"
+            f"{setting}: {model.path} has no tokenizer; put the files of the model's own there, such as tokenizer.json"
         )
     return tokenizer
 

@@ -48,15 +48,16 @@ def check_weight_files(path: str | Path) -> None:
             are no floating-point numbers, or a file that cannot be read.
     """
     names = _names(path)
-    if not names and Path(path).is_dir():
-        if graphs := [name for name in GRAPHS if (Path(path) / name).is_file()]:
+    if not names:
+        if graphs := [name for name in GRAPHS if file_of(path, name) is not None]:
             raise UserError(
                 f"{path}: an export for ONNX Runtime, which runs {' and '.join(graphs)}; there are no weights to load, "
                 "give the model that it was exported of"
             )
-        raise UserError(f"{path}: no weights here ({PRUNED_WEIGHTS} or {WEIGHTS}), and no other files are read")
+        if Path(path).is_dir():
+            raise UserError(f"{path}: no weights here ({PRUNED_WEIGHTS} or {WEIGHTS}), and no other files are read")
     for name in names:
-        file = _file(path, name)
+        file = file_of(path, name)
         if file is None:
             raise UserError(f"{path}: unreadable weights ({name} is missing)")
         try:
@@ -74,9 +75,9 @@ def check_weight_files(path: str | Path) -> None:
 
 def _names(path: str | Path) -> list[str]:
     for name in (PRUNED_WEIGHTS, WEIGHTS):
-        if _file(path, name) is not None:
+        if file_of(path, name) is not None:
             return [name]
-    index = _file(path, INDEX)
+    index = file_of(path, INDEX)
     if index is None:
         return []
     try:
@@ -89,8 +90,8 @@ def _names(path: str | Path) -> list[str]:
     return names
 
 
-def _file(path: str | Path, name: str) -> str | None:
-    """Where a file of a folder or Hub id is, None where it has none or the Hub cannot be asked."""
+def file_of(path: str | Path, name: str) -> str | None:
+    """Where a file of a folder or Hub id is; None where it has none or the Hub cannot be asked."""
     try:
         found: str | None = cached_file(
             str(path), name, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False

@@ -22,14 +22,13 @@ from prunekit.models.export.exporting import export
 from prunekit.models.export.graphs import MODEL, check_graph, quantize_graph, random_inputs
 from prunekit.models.export.sessions import Session
 from prunekit.quantization.fake_quantization import fake_quantization
-from prunekit.quantization.onnx_answers import answered_by, check_int8
+from prunekit.quantization.onnx_answers import answered_by
 from prunekit.quantization.settings import QuantizeSettings
 from prunekit.runs.beside_trivial import record_beside_trivial
 from prunekit.runs.execute import Run
 from prunekit.runs.run_data import evaluation_examples
 from prunekit.runs.runtime_speed import in_turn
 from prunekit.runs.teachers import Teacher
-from prunekit.support.errors import UserError
 from prunekit.support.fingerprints import model_fingerprint
 from prunekit.support.timing import Timing
 from prunekit.training.finetuning import steps_in, train, training_attention
@@ -46,15 +45,12 @@ class QuantizedRun:
         small: what is quantised, in float32; None for the teacher itself.
 
     Raises:
-        UserError: a model without a graph, or a machine without ONNX Runtime or its operators in 8 bits.
+        UserError: a model without a graph.
     """
 
     def __init__(self, config: QuantizeSettings, run: Run, teacher: Teacher, small: PreTrainedModel | None) -> None:
         self.config, self.run, self.teacher, self.whole = config, run, teacher, teacher.model
-        if run.device.type != "cpu":
-            raise UserError(f"run.device: int8 is served and timed on CPUs, not on {run.device}; use run.device=cpu")
         check_graph(self.whole)
-        check_int8()
         self.pruned = small is not None
         self.model = copy.deepcopy(self.whole) if small is None else small
         self.evaluation = evaluation_examples(config, teacher, run)

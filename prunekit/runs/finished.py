@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +47,24 @@ def lock_of(runs: Path, verb: str, run_id: str) -> Path:
     return runs / ".locks" / f"{verb}-{run_id}.lock"
 
 
+@contextmanager
+def unchanged(folder: Path) -> Iterator[None]:
+    """While it is entered, no other process makes the run of a folder; one that does is waited for first. Of a folder
+    that lies nowhere among runs nobody makes any."""
+    folder = folder.absolute()
+    runs = folder.parent.parent
+    locks = lock_of(runs, folder.parent.name, folder.name).parent
+    if not (locks.is_dir() and os.access(locks, os.W_OK)):
+        yield
+        return
+    with locked(lock_of(runs, folder.parent.name, folder.name), str(folder)):
+        yield
+
+
 def has_model(folder: Path) -> bool:
-    """Whether a run's folder has the model that it left."""
-    return (folder / "model" / "config.json").exists()
+    """Whether a run's folder has the model that it left, with its weights."""
+    model = folder / "model"
+    return (model / "config.json").exists() and any(model.glob("*.safetensors"))
 
 
 def why_again(folder: Path, record: dict[str, Any], needs_model: bool) -> str | None:
@@ -89,8 +107,7 @@ def _changed_source(record: dict[str, Any], runs: Path) -> str | None:
     from prunekit.support.fingerprints import weights_fingerprint
 
     try:
-        verb, _, identity = str(pruned).partition("/")
-        with locked(lock_of(runs, verb, identity), pruned):  # not while another process makes it
+        with unchanged(runs / pruned):
             now = weights_fingerprint(checkpoints.load(runs / pruned / "model"))
     except UserError:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from prunekit.config.sections import ModelConfig
 from prunekit.runs.cards.measured import Score, result_of, run_in_8_bits, score_lines, score_of, speed_lines
 from prunekit.runs.cards.method_in_words import LEAVE_A_MODEL, method_in_words
+from prunekit.runs.cards.names import for_others, on_hub, shown
 from prunekit.runs.finished import has_model
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.support.errors import UserError
@@ -21,18 +23,29 @@ from prunekit.support.markdown import cell, in_markdown
 if TYPE_CHECKING:
     from prunekit.models.export.card import Facts
 
-BASES = {
-    "google-bert/": "apache-2.0", "distilbert/": "apache-2.0", "google/electra-": "apache-2.0",
-    "albert/albert-": "apache-2.0", "FacebookAI/": "mit", "sentence-transformers/": "apache-2.0",
-    "Helsinki-NLP/": "cc-by-4.0", "facebook/bart-large-": "mit", "facebook/bart-": "apache-2.0",
-    "facebook/data2vec-text-": "mit", "almanach/camembert-base": "mit", "camembert-base": "mit",
+LICENCES = {
+    "apache-2.0": (
+        "google-bert/bert-base-uncased", "google-bert/bert-base-cased", "google-bert/bert-large-uncased",
+        "google-bert/bert-large-cased", "distilbert/distilbert-base-uncased", "distilbert/distilbert-base-cased",
+        "google/electra-small-discriminator", "google/electra-base-discriminator", "google/electra-large-discriminator",
+        "albert/albert-base-v2", "albert/albert-large-v2", "sentence-transformers/all-MiniLM-L6-v2",
+        "sentence-transformers/all-mpnet-base-v2", "Helsinki-NLP/opus-mt-en-fr", "facebook/bart-base",
+        "facebook/bart-large",
+    ),
+    "mit": ("FacebookAI/roberta-base", "FacebookAI/roberta-large", "facebook/data2vec-text-base",
+            "almanach/camembert-base"),
 }  # fmt: skip
-"""Licences of base models, by the start of their name on the Hub, of two the longer first."""
+"""Of base models, by their whole names on the Hub: an owner's models have several. Of others it is not known."""
 UNITS = {"Macs": "Multiply-accumulates"}
 UNKNOWN = "unknown"
 UNMEASURED = "In 8 bits it was not measured, which `python -m experiments.quantize source=RUN` does."
-TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "source.spm", "spiece.model")
-"""Files by one of which a folder has a tokenizer."""
+TOKENIZERS = (
+    "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "source.spm", "spiece.model",
+    "sentencepiece.bpe.model",
+)  # fmt: skip
+"""Files by one of which a model has a tokenizer beside it."""
+LANGUAGE = re.compile(r"(?:.*\.)?([a-z]{2})")
+"""A column of a translation's pairs that is named by its language, as ``de`` or ``translation.de``."""
 Again = Callable[[Mapping[str, Any]], str]
 """From a record, as ``result.json`` has it, the command that makes its run again."""
 
@@ -57,11 +70,12 @@ class RunModel:
 
     def tokenizer(self) -> Any:
         """The one beside the model; None where there is none."""
-        if Path(self.path).is_dir() and not any((Path(self.path) / name).exists() for name in TOKENIZERS):
-            return None
         from prunekit.data.tokenizers import load_tokenizer
+        from prunekit.models.weight_files import file_of
 
-        return load_tokenizer(ModelConfig(path=self.path))
+        if not any(file_of(self.path, name) for name in TOKENIZERS):
+            return None
+        return load_tokenizer(ModelConfig(path=self.path), setting="source")
 
 
 def run_model(source: str, again: Again | None = None) -> RunModel:
@@ -79,7 +93,7 @@ def run_model(source: str, again: Again | None = None) -> RunModel:
 
         return RunModel(source, Facts())
     record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return RunModel(str(folder / "model"), _facts(folder, record, again), folder)
+    return RunModel(str(folder / "model"), facts_of(folder, record, again), folder)
 
 
 def run_folder(source: str, again: Again | None = None) -> Path | None:
@@ -118,18 +132,26 @@ def run_folder(source: str, again: Again | None = None) -> Path | None:
     return folder
 
 
-def _facts(source: Path, record: Mapping[str, Any], again: Again | None) -> Facts:
+def facts_of(source: Path, record: Mapping[str, Any], again: Again | None) -> Facts:
+    """What a record says, for the card.
+
+    Args:
+        source: folder of the run.
+        again: as of :func:`run_model`.
+    """
     from prunekit.models.export.card import Facts
 
     task = record["config"]["task"]
-    base = record["model"]["path"]
-    on_hub = base is not None and not Path(str(base)).exists()
+    base, source_of_data = record["model"]["path"], str(task["source"])
     title = f"{record['model']['name']} on {task['name']}, {_sizes(record)}"
-    metadata: dict[str, Any] = {"license": next((BASES[name] for name in BASES if str(base).startswith(name)), UNKNOWN)}
-    metadata |= {"base_model": base} if on_hub else {}
-    source_of_data = str(task["source"])
-    if "/" in source_of_data and not Path(source_of_data).exists():
+    metadata: dict[str, Any] = {"license": next((name for name, own in LICENCES.items() if base in own), UNKNOWN)}
+    if base is not None and on_hub(record, str(base)):
+        metadata["base_model"] = base
+    if "/" in source_of_data and on_hub(record, source_of_data):
         metadata["datasets"] = [source_of_data]
+    languages = [LANGUAGE.fullmatch(column) for column in task["columns"]] if task.get("translation") else []
+    if languages and all(languages):
+        metadata["language"] = [match[1] for match in languages if match]
     what, data, made = ("\n".join(lines) for lines in (_what(source, record), _data(record), _made(record, again)))
 
     def told(score: Score | None, lines: Iterable[str], where: Path, measured: Mapping[str, Any]) -> Facts:
@@ -154,16 +176,20 @@ def _facts(source: Path, record: Mapping[str, Any], again: Again | None) -> Fact
 
 def _sizes(record: Mapping[str, Any]) -> str:
     gone = record["sparsity"].get("achieved_parameters")
+    if record["config"].get("structure") == "dense":  # of `prune_cofi`
+        return f"a small model of {1 - gone:.0%} of its parameters" if gone else "whole"
     return "whole" if not gone else f"{gone:.0%} of its parameters pruned"
 
 
 def _what(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
-    base = record["model"]["path"] or f"a {record['model']['family']} of its own shape"
+    path = record["model"]["path"]
+    base = shown(record, str(path)) if path else f"a {record['model']['family']} of its own shape"
     yield f"- Method: {method_in_words(record, source.parent.parent)}."
     yield f"- Base model: {in_markdown(base)}."
     if teacher := record["teacher"]:
-        name = f"run finetune/{teacher['run_id']}" if teacher.get("run_id") else teacher.get("path")
-        yield f"- Teacher: {in_markdown(str(name))}, {record['model']['parameters']:,} parameters."
+        trained = f"run finetune/{teacher['run_id']}" if teacher.get("run_id") else None
+        name = trained or shown(record, str(teacher.get("path")))
+        yield f"- Teacher: {in_markdown(name)}, {record['model']['parameters']:,} parameters."
     for name, value in record["sparsity"].items():
         if name.startswith("achieved_") and isinstance(value, int | float):
             unit = name.removeprefix("achieved_").replace("_", " ").capitalize()
@@ -173,8 +199,10 @@ def _what(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
 def _data(record: Mapping[str, Any]) -> Iterator[str]:
     yield "| role | data | split | rows used | of rows |"
     yield "|---|---|---|---|---|"
+    source = str(record["config"]["task"]["source"])
     for item in record["data"]:
-        names = " | ".join(cell(item[name]) for name in ("role", "source", "split"))
+        where = str(item["source"]).replace(source, shown(record, source))
+        names = " | ".join(cell(name) for name in (item["role"], where, item["split"]))
         yield f"| {names} | {item['rows']:,} | {item['rows_available']:,} |"
 
 
@@ -183,7 +211,6 @@ def _made(record: Mapping[str, Any], again: Again | None) -> Iterator[str]:
     yield f"Run {record['verb']}/{record['run_id']} of {record['finished'][:10]}{':' if again else '.'}"
     yield ""
     if again is not None:
-        elsewhere = {**record, "config": {**record["config"], "run": {}}}  # the folder is of this machine
-        yield f"    {again(elsewhere)}"
+        yield f"    {again(for_others(record))}"
         yield ""
     yield f"PyTorch {versions['torch']}, transformers {versions['transformers']}; commit {record['git']['commit']}."

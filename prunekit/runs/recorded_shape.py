@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prunekit.config.sections import ModelConfig, Settings, TrainConfig
+from prunekit.config.sections import ModelConfig, Settings, TrainConfig, recorded_section
 from prunekit.config.task import TaskConfig
 from prunekit.runs.model_facts import Again
 from prunekit.runs.own_teacher import with_the_teachers_model
-from prunekit.runs.saved_run import recorded_section, with_the_sources
+from prunekit.runs.saved_run import with_the_sources
 from prunekit.runs.schema.checking import folder_problems
 from prunekit.support.contents import file_hash
 from prunekit.support.errors import UserError

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prunekit.config.sections import EvaluationConfig, ModelConfig, Settings, TrainConfig
+from prunekit.config.sections import EvaluationConfig, ModelConfig, Settings, TrainConfig, recorded_section
 from prunekit.config.task import TaskConfig
 from prunekit.runs.finished import read_result
 from prunekit.runs.model_facts import Again, run_folder
 from prunekit.support.errors import UserError
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
-Section = TypeVar("Section")
 
 VERBS = ("finetune", "prune_fisher", "prune_cofi", "compress")
 """That leave one model of a teacher's task."""
@@ -76,9 +75,3 @@ def with_the_sources(config: AnySettings, source: str, again: Again | None = Non
     if evaluation := recorded.get("evaluation"):
         own["evaluation"] = recorded_section(EvaluationConfig, evaluation)
     return dataclasses.replace(config, **own)
-
-
-def recorded_section(schema: type[Section], content: dict[str, Any]) -> Section:
-    """A section as it was recorded; settings that are no longer there are left out."""
-    known = {item.name for item in dataclasses.fields(schema)}  # type: ignore[arg-type]
-    return schema(**{name: value for name, value in content.items() if name in known})

@@ -51,7 +51,7 @@ class Teacher:
 
 def finetune(config: Settings, run: Run) -> None:
     """Procedure of the verb `finetune`: train a teacher, evaluate it, keep its weights in ``model/``."""
-    require_scores(config.model)
+    _check_scores(config)
     rows = load_rows(config.task, config.task.train).sample(config.train.examples)
     evaluation = load_rows(config.task, config.task.evaluation).sample(config.train.evaluation_examples)
     tokenizer = new_tokenizer(config.model, rows)
@@ -115,9 +115,9 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
 
     Raises:
         UserError: the user's model has another kind of task head, or another number of outputs than the task has
-            labels.
+            labels; a package is not installed that scores are computed with.
     """
-    require_scores(config.model)
+    _check_scores(config)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     if config.teacher is not None:
         folder = config.teacher
@@ -146,6 +146,12 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
     else:
         run.model = model_record(model, config.model.name, config.model.path, config.model.weights)
     return Teacher(model, tokenizer, run.model, source)
+
+
+def _check_scores(config: Settings) -> None:
+    """Refuse what could not be scored in the end, before anything is trained."""
+    require_scores(config.model)
+    kind_of(config.task).check_installed(config.task)
 
 
 def teacher_record(model: PreTrainedModel, path: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import logging
 import math
@@ -64,6 +65,27 @@ def remove(*paths: Path) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Delete what a killed process left half-written in a folder. Only for who holds the folder's lock."""
     remove(*list(folder.rglob(".*.tmp")))
+
+
+def remove_abandoned(path: Path) -> None:
+    """Delete what processes of this machine that are gone were writing for a path when they were killed.
+
+    What one had moved away of it stays where nothing is in its place.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        number, _, old = left.name.removeprefix(f".{path.name}.").removesuffix("tmp").partition(".")
+        if number.isdigit() and old in ("", "old.") and not _runs(int(number)) and (not old or path.exists()):
+            remove(left)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no number of a process
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

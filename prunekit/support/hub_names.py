@@ -3,15 +3,23 @@ what a folder is that is no model's."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from prunekit.support.errors import UserError
+
+_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+def fits_the_hub(name: str) -> bool:
+    """Whether a name could be an id: a repository, mostly of an owner, and no path."""
+    return _ID.fullmatch(name) is not None and not name.startswith(".")
 
 
 def check_there(name: str | Path, setting: str = "", kind: str = "model") -> None:
     """Refuse a folder that is not there, before the Hub is asked for it, again and again where there is no network.
 
-    A name is a folder's if it starts with ``.``, ``/`` or ``~``, has more than one slash, which no id has, or begins
+    A name is a folder's if no id is like it, as with a second slash, a space or a ``.`` at its start, or if it begins
     with a folder of runs. Of another folder that is there it may be an id all the same: a clone of a model beside it
     lies in a folder of its owner's name.
 
@@ -27,7 +35,7 @@ def check_there(name: str | Path, setting: str = "", kind: str = "model") -> Non
     if Path(text).exists():
         return
     where, right = f"{setting}: {text}" if setting else text, f"give the folder of a {kind}"
-    if text.startswith((".", "/", "~")) or text.count("/") > 1:
+    if not fits_the_hub(text):
         raise UserError(f"{where}: not a folder, and no name of the Hugging Face Hub's; {right}")
     if slash and any(Path(first).glob("*/*/config.yaml")):
         raise UserError(f"{where}: not a folder, and {first} is one of runs; {right}")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -195,7 +196,8 @@ def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
     assert data["datasets"] == ["nyu-mll/glue"] and data["pipeline_tag"] == "text-classification"
     [result] = data["model-index"][0]["results"]
     assert result["metrics"][0]["value"] == record["metrics"]["value"]
-    assert result["metrics"][0]["type"] == record["metrics"]["metric"]
+    assert (result["metrics"][0]["type"], result["metrics"][0]["name"]) == ("pearsonr", "pearson")
+    assert record["metrics"]["metric"] == "pearson"
     assert (result["dataset"]["type"], result["dataset"]["config"]) == ("nyu-mll/glue", "stsb")
     assert text.index("## How to load") < text.index("## What it is") < text.index("## Files")
     for phrase in (
@@ -262,7 +264,7 @@ def test_names_in_a_card_are_no_markup(tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(next(iter(sorted((LOGGED / "prune_fisher").iterdir()))), copy)
     record = json.loads((copy / "result.json").read_text())
-    odd = "<script>alert(1)</script> ![x](http://host) a|b"
+    odd = "<script>alert(1) ![x](http:host) a|b"
     record["model"] |= {"name": odd, "path": odd}
     record["teacher"] |= {"run_id": None, "path": odd}
     record["data"][0] |= {"source": odd, "split": odd}
@@ -317,6 +319,84 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         run_model(str(tmp_path))
 
 
+def test_a_card_names_no_folder_of_the_machine(tmp_path: Path) -> None:
+    from experiments.cli.again import command_of
+    from prunekit.runs.model_facts import run_model
+
+    copy = tmp_path / "run"
+    shutil.copytree(next(iter(sorted((LOGGED / "prune_fisher").iterdir()))), copy)
+    record = json.loads((copy / "result.json").read_text())
+    gone, rows = "/home/me/gone/teacher", "/home/me/rows"
+    record["config"] |= {"teacher": gone, "run": {**record["config"]["run"], "folder": "/home/me/runs"}}
+    record["config"]["task"]["source"] = rows
+    record["config"]["model"]["path"] = record["model"]["path"] = gone
+    record["teacher"] |= {"run_id": None, "path": gone}
+    for item in record["data"]:
+        item["source"] = f"{rows} stsb"
+    (copy / "result.json").write_text(json.dumps(record))
+    small = prunekit.prune(model := tiny("bert", dtype=torch.float32), uneven_masks(model))
+    prunekit.save(small, copy / "model")
+    written = prunekit.export(small, tmp_path / "out", facts=run_model(str(copy), command_of).facts)
+    text = (written.folder / "README.md").read_text()
+    assert "/home" not in text and "base_model" not in text and "datasets" not in text and "license: unknown" in text
+    for phrase in ("- Base model: teacher.", "- Teacher: teacher, ", "| rows stsb | train |", "teacher=teacher"):
+        assert phrase in text, phrase
+
+
+def test_a_run_is_not_exported_while_it_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from experiments import export
+    from prunekit.runs.finished import lock_of
+
+    run = tmp_path / "prune_fisher" / "ab"
+    shutil.copytree(next(iter(sorted((LOGGED / "prune_fisher").iterdir()))), run)
+    small = prunekit.prune(model := tiny("bert", dtype=torch.float32), uneven_masks(model))
+    prunekit.save(small, run / "model", demo_tokenizer())
+    lock = lock_of(tmp_path, "prune_fisher", "ab")
+    lock.parent.mkdir()
+    monkeypatch.chdir(tmp_path)
+    held: list[str] = []
+
+    def tried(name: str, result: Any) -> Any:
+        with pytest.raises(filelock.Timeout):
+            filelock.FileLock(lock).acquire(timeout=0)
+        held.append(name)
+        return result
+
+    load = prunekit.load
+    monkeypatch.setattr("prunekit.load", lambda path: tried("weights", load(path)))
+    monkeypatch.setattr("experiments.export.pictures", lambda run: tried("pictures", {}))
+    export.perform(export.Export(source="prune_fisher/ab", out="out"))
+    assert held == ["weights", "pictures"] and (tmp_path / "out" / "README.md").is_file()
+    filelock.FileLock(lock).acquire(timeout=0)
+
+
+def test_a_model_on_the_hub_may_have_no_tokenizer(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prunekit.models import weight_files
+    from prunekit.models.export.card import Facts
+    from prunekit.runs.model_facts import RunModel
+
+    monkeypatch.setattr(weight_files, "cached_file", lambda path, name, **_: None)
+    assert RunModel("me/small", Facts()).tokenizer() is None
+    monkeypatch.undo()
+    assert RunModel(str(source), Facts()).tokenizer() is not None
+    (tmp_path / "tokenizer_config.json").write_text("{")
+    with pytest.raises(UserError, match=r"^source: no tokenizer can be loaded from "):
+        RunModel(str(tmp_path), Facts()).tokenizer()
+
+
+def test_graphs_on_the_hub_are_no_model_to_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prunekit.models import weight_files
+
+    found = {"config.json", "encoder.onnx", "decoder.onnx"}
+    monkeypatch.setattr(weight_files, "cached_file", lambda path, name, **_: name if name in found else None)
+    with pytest.raises(UserError, match=r"^me/graphs: an export for ONNX Runtime, which runs encoder\.onnx and "):
+        weight_files.check_weight_files("me/graphs")
+    found.clear()
+    weight_files.check_weight_files("me/none")  # the Hub says so itself
+
+
 def test_a_card_has_a_picture_of_what_any_method_kept(tmp_path: Path) -> None:
     from experiments.export import pictures
 
@@ -329,6 +409,10 @@ def test_a_card_has_a_picture_of_what_any_method_kept(tmp_path: Path) -> None:
     assert names(compressed) == ["kept.png"]
     assert names(min((LOGGED / "prune_fisher").iterdir()))[0].startswith("kwon_kept")
     assert names(min((LOGGED / "finetune").iterdir())) == [] == sorted(pictures(None))
+    configs = sorted(LOGGED.glob("prune_heads/*/config.yaml"))
+    for order in ("random", "oracle"):
+        run = next(path.parent for path in configs if f"\norder: {order}\n" in path.read_text())
+        assert names(run) == ["kept.png"]
     shutil.copytree(compressed, tmp_path / "compress" / compressed.name)
     quantized = quantization.run(tmp_path, DEMO, remaining=0.5, quantization="aware")
     add_answers(quantized, *(

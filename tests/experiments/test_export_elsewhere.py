@@ -17,13 +17,14 @@ from transformers import PreTrainedModel
 import prunekit
 from tests.support.commands import TINY, TINY_STUDENT, called, perform
 from tests.support.families import batch_for, logits, tiny
+from tests.support.translators import pairs_for, translator, uneven
 
 LOAD = """
 import importlib.util, json, sys
 from pathlib import Path
 assert importlib.util.find_spec("prunekit") is None
 import onnxruntime, torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 folder, batch = Path(sys.argv[1]), json.loads(sys.argv[2])
 answers = {}
 for path in sorted(folder.iterdir()):
@@ -32,7 +33,9 @@ for path in sorted(folder.iterdir()):
         inputs = {item.name: torch.tensor(batch[item.name]).numpy() for item in session.get_inputs()}
         answers[path.name] = session.run(None, inputs)[0].tolist()
     else:
-        model = AutoModelForSequenceClassification.from_pretrained(path).eval()
+        translates = AutoConfig.from_pretrained(path).is_encoder_decoder
+        auto = AutoModelForSeq2SeqLM if translates else AutoModelForSequenceClassification
+        model = auto.from_pretrained(path).eval()
         with torch.no_grad():
             answers[path.name] = model(**{name: torch.tensor(value) for name, value in batch.items()}).logits.tolist()
 print(json.dumps(answers))
@@ -119,3 +122,32 @@ def test_a_uniform_model_is_plain_without_prunekit(elsewhere: Path, tmp_path: Pa
     found = answers_elsewhere(elsewhere, tmp_path / "out", batch)
     assert set(found) == {"plain", "padded"}
     assert_same(found, small, batch)
+
+
+@pytest.mark.slow
+def test_a_uniform_search_is_plain_and_in_8_bits_without_prunekit(
+    folder: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    own = [*TINY, "method=fisher", "constraint=0.9", "uniform=true", "all_heads=true", "calibration_examples=64",
+           "batch_sizes=[1]", "repeats=1", f"run.folder={folder}"]  # fmt: skip
+    source = folder / "compress" / perform("compress", *own)["run_id"]
+    for name, words in (("plain", ["format=plain"]), ("int8", ["format=onnx", "precision=int8"])):
+        done = called("export", f"source={source}", *words, f"out={tmp_path / 'out' / name}")
+        assert done.returncode == 0, done.stderr
+    small = prunekit.load(source / "model")
+    assert small.num_parameters() == prunekit.load(tmp_path / "out" / "plain").num_parameters()
+    batch = batch_for(small, rows=3, length=7, seed=5)
+    batch["input_ids"] %= small.config.vocab_size
+    found = answers_elsewhere(elsewhere, tmp_path / "out", batch)
+    assert_same({"plain": found["plain"]}, small, batch)
+    expected = logits(small, batch)
+    apart = float((found["int8"] - expected).abs().max() / expected.abs().max())
+    assert 1e-6 < apart < 0.2
+
+
+@pytest.mark.slow
+def test_a_translator_is_padded_without_prunekit(elsewhere: Path, tmp_path: Path) -> None:
+    small = prunekit.prune(model := translator("marian", dtype=torch.float32), uneven(model))
+    prunekit.export(small, tmp_path / "out" / "padded", "padded")
+    batch = {**pairs_for(), "labels": pairs_for()["labels"].clamp(min=0)}
+    assert_same(answers_elsewhere(elsewhere, tmp_path / "out", batch), small, batch)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from prunekit.support.errors import UserError
 from tests.support.commands import TINY, TINY_STUDENT, perform
 from tests.support.fake_cuda import fake_cuda
 
@@ -46,6 +47,25 @@ def assert_same(own: dict[str, Any], there: dict[str, Any]) -> None:
 
 def test_ablation(runs: Path) -> None:
     assert_same(*on_both(runs, "ablate_heads", "selection_examples=40"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "overrides"),
+    [
+        ("time_inference", ("runtimes=[torch,onnx]",)),
+        ("time_inference", ("runtimes=[onnx-int8]", "model.weights=random", "mean_length=false")),
+        ("benchmark", ("benchmark=latency", "runtime=onnx")),
+        ("quantize", ("run.device=auto",)),
+    ],
+)
+def test_graphs_are_not_timed_beside_a_gpu_that_is_there(
+    tmp_path: Path, verb: str, overrides: tuple[str, ...]
+) -> None:
+    """Whose device nobody has named; before a teacher is trained."""
+    expected = r"^run\.device: ONNX Runtime is timed on CPUs, not on cuda; use run\.device=cpu$"
+    with fake_cuda(), pytest.raises(UserError, match=expected):
+        perform(verb, *TINY, f"run.folder={tmp_path}", *overrides)
+    assert not list(tmp_path.glob("*/*/config.yaml"))
 
 
 @pytest.mark.slow

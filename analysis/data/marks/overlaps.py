@@ -9,9 +9,8 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
-from analysis.data.marks.quiet import LATENCIES
 from analysis.data.records import Record
-from prunekit.runs.schema.seconds import AHEAD, seconds_ahead
+from prunekit.runs.schema.seconds import AHEAD, LATENCIES, seconds_ahead
 
 ENOUGH = 0.5
 """Of a stage's time, from which on it was beside other work."""

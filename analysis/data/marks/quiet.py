@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from analysis.data.records import Record
+from prunekit.runs.schema.seconds import LATENCIES
 
-LATENCIES = ("time inference", "time decoding", "time runtimes", "measure latency", "measure", "benchmark")
-"""Stages that time models or parts of them, whatever the verb."""
 CROSS = "\u00d7"
 """Beside points of them in figures."""
 BESIDE = "beside other work"

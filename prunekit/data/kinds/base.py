@@ -47,6 +47,13 @@ class TaskKind:
     own_suffixes: ClassVar[tuple[str, ...]] = ()
     """Ends of the names of files that :meth:`read` reads although tables may have them."""
 
+    def check_installed(self, task: TaskConfig) -> None:
+        """Refuse to begin what would be scored in the end by a package that is not there.
+
+        Raises:
+            UserError: a package is not installed that the task's metrics are computed with.
+        """
+
     def demo(self, split: str, rows: int) -> list[dict[str, Any]]:
         """Generated rows."""
         return demo.generate(split, rows)

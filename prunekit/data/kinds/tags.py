@@ -22,7 +22,7 @@ from prunekit.data.label_names import UNLABELLED, is_label, label_reader
 from prunekit.data.losses import NO_TOKEN
 from prunekit.data.tags import generated
 from prunekit.data.tags.conll import read_conll
-from prunekit.data.tags.entities import NO_TAG, Numbers, tag_band, tag_counts, tag_scores
+from prunekit.data.tags.entities import NO_TAG, Numbers, entities, tag_band, tag_counts, tag_scores
 from prunekit.data.tags.schemes import impossible, of_entities, scheme_of
 from prunekit.data.tokenizers import load_tokenizer, tells_spaces, word_pieces
 from prunekit.support.errors import RowError, UserError
@@ -80,6 +80,10 @@ class Tags(TokenLabels):
     pipeline: ClassVar[str] = "token-classification"
     trivial_answer: ClassVar[str] = "the most frequent tag to all"
     own_suffixes: ClassVar[tuple[str, ...]] = (".tsv",)
+
+    def check_installed(self, task: TaskConfig) -> None:
+        if "entity_f1" in task.metrics:
+            entities([])  # the package is imported when it is first used
 
     def demo(self, split: str, rows: int) -> list[dict[str, Any]]:
         return generated.generate(split, rows)

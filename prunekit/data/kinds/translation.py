@@ -15,7 +15,7 @@ from prunekit.config.sections import ModelConfig
 from prunekit.config.task import TaskConfig
 from prunekit.data import demo_translation
 from prunekit.data.batches import Batch, Examples, model_inputs
-from prunekit.data.bleu import bleu_band, sentence_counts, translation_scores
+from prunekit.data.bleu import bleu_band, scorer, sentence_counts, translation_scores
 from prunekit.data.checked_rows import Rows, check_columns, checked_texts
 from prunekit.data.kinds.asked import Asked, ScoredAnswers
 from prunekit.data.kinds.token_labels import TokenLabels
@@ -158,6 +158,10 @@ class Translation(TokenLabels):
     families: ClassVar[tuple[str, ...]] = tuple(TRANSLATORS)
     pipeline: ClassVar[str] = "translation"
     trivial_answer: ClassVar[str] = "copying the source"
+
+    def check_installed(self, task: TaskConfig) -> None:
+        for metric in task.metrics:
+            scorer(metric)
 
     def demo(self, split: str, rows: int) -> list[dict[str, Any]]:
         return demo_translation.generate(split, rows)

@@ -1,7 +1,7 @@
 """Sentences from files in CoNLL's columns: a word a line with its tags, an empty line between sentences.
 
-Columns are separated by tabs or by spaces, as the first word's line has them. Lines that begin with ``-DOCSTART-`` and
-comments (``# ...``) are no words.
+Columns are separated by tabs or by spaces, as the first line has them that begins with no ``#``. Lines that begin with
+``-DOCSTART-`` and comments (``# ...``) are no words.
 """
 
 from __future__ import annotations
@@ -31,48 +31,52 @@ def read_conll(path: Path, setting: str, column: str, label: str, labels: Sequen
         UserError: the file is no UTF-8, a column is not there, or a line has another number of columns than the first
             (naming it, from 1).
     """
-    names: list[str] = []
-    width, places, tabs = 0, (0, 0), False
+    lines = text_lines(path, setting)
+    begin = next((place for place, line in enumerate(lines) if not _parts(line) and not line.startswith("#")), None)
+    if begin is None:
+        return {column: [], label: []}
+    tabs = "\t" in lines[begin]
+    width = len(_fields(lines[begin], tabs))
+    where = f"{path}, whose line {begin + 1} has {width} columns"
+    named = [match[1].split() for line in lines[:begin] if (match := _NAMES.fullmatch(line.strip()))]
+    names = named[-1] if named else []
+    places = (
+        _place(column, TOKENS, 0, names, width, f"task.columns: {column!r}", where),
+        _place(label, TAGS, width - 1, names, width, f"task.label: {label!r}", where),
+    )
+    if places[0] == places[1]:
+        raise UserError(
+            f"{setting}: {where}, words and tags would both be column {places[0]}; a line should have a word and its "
+            "tag, between spaces or tabs"
+        )
     words: list[list[str]] = [[]]
     tags: list[list[str]] = [[]]
-    for number, line in enumerate(text_lines(path, setting), 1):
-        if not line.strip(" \t") or line.startswith("-DOCSTART-"):
+    for number, line in enumerate(lines, 1):
+        if _parts(line):
             if words[-1]:
                 words.append([])
                 tags.append([])
             continue
-        if line.startswith("#"):
-            if named := _NAMES.fullmatch(line.strip()):
-                names = named[1].split()
-            own = _fields(line, tabs)
-            if len(own) != width or own[places[1]] not in labels:
-                continue
-        if not width:
-            tabs = "\t" in line
-            width = len(_fields(line, tabs))
-            where = f"{path}, whose line {number} has {width} columns"
-            places = (
-                _place(column, TOKENS, 0, names, width, f"task.columns: {column!r}", where),
-                _place(label, TAGS, width - 1, names, width, f"task.label: {label!r}", where),
-            )
-            if places[0] == places[1]:
-                raise UserError(
-                    f"{setting}: {where}, words and tags would both be column {places[0]}; a line should have a word "
-                    "and its tag, between spaces or tabs"
-                )
-        fields = _fields(line, tabs)
-        if len(fields) != width or not all(fields[place] for place in places):
+        own = _fields(line, tabs)
+        if line.startswith("#") and (len(own) != width or own[places[1]] not in labels):
+            continue
+        if len(own) != width or not all(own[place] for place in places):
             between = "tabs" if tabs else "spaces"
             raise UserError(
-                f"{setting}: {path}, line {number} has {len([field for field in fields if field])} columns where the "
+                f"{setting}: {path}, line {number} has {len([field for field in own if field])} columns where the "
                 f"first word has {width}, between {between}: {line.strip()!r}; each word needs its tag"
             )
-        words[-1].append(fields[places[0]])
-        tags[-1].append(fields[places[1]])
+        words[-1].append(own[places[0]])
+        tags[-1].append(own[places[1]])
     if not words[-1]:
         words.pop()
         tags.pop()
     return {column: list(words), label: list(tags)}
+
+
+def _parts(line: str) -> bool:
+    """Whether a line parts sentences."""
+    return not line.strip(" \t") or line.startswith("-DOCSTART-")
 
 
 def _fields(line: str, tabs: bool) -> list[str]:

@@ -18,7 +18,7 @@ from prunekit.models.export import graphs
 from prunekit.models.export.card import Facts, card_text
 from prunekit.models.export.destination import check_destination
 from prunekit.models.export.same_outputs import Answers, Array, answers_of, difference, tolerance
-from prunekit.models.export.sessions import Session
+from prunekit.models.export.sessions import Session, check_int8
 from prunekit.models.export.stock_model import stock_model
 from prunekit.models.export.stock_shape import stock_shape
 from prunekit.models.families.anatomy import Encoder
@@ -26,7 +26,7 @@ from prunekit.models.families.table import family_of
 from prunekit.models.pretrained import in_one_line, on_device, quiet
 from prunekit.models.pushing import CARD
 from prunekit.support.errors import UserError
-from prunekit.support.files import atomic_path
+from prunekit.support.files import atomic_path, remove_abandoned
 
 if TYPE_CHECKING:
     import torch
@@ -100,9 +100,12 @@ def export(
     Raises:
         UserError: a format that the shape does not allow (what is in the way), a folder that holds something else
             (also the model itself, or another saved one) or cannot be written, graphs in ``exact`` that are not there
-            or another model's, outputs that are not finite or differ, a package that is not installed.
+            or another model's, outputs that are not finite or differ, a package that is not installed, a machine
+            without 8 bits.
     """
     check_choice(format, precision)
+    if precision == "int8":
+        check_int8("precision: int8", "use float32")
     if exact is not None and precision != "int8":
         raise UserError("exact: graphs in float32 are for precision=int8; leave it out")
     describe(model)
@@ -110,6 +113,7 @@ def export(
     _check_beside(tokenizer, pictures or {})
     check_destination(model, folder, format)
     problem = f"{folder}: cannot export the model there"
+    remove_abandoned(folder)
     with _evaluating(model), in_one_line(problem), atomic_path(folder) as temporary:
         write, again = _WRITERS[format](model, precision)
         if exact is not None:
@@ -231,15 +235,14 @@ def _searched(model: PreTrainedModel) -> str:
 def _write_quantized(model: PreTrainedModel, exact: Path, folder: Path) -> _Stock:
     """Graphs in int8 of those in float32 in ``exact``."""
     folder.mkdir()
-    for path in exact.glob("*.onnx"):
-        graphs.quantize_graph(path, folder / path.name)
+    for name in _names_of_graphs(model):
+        graphs.quantize_graph(exact / name, folder / name)
     return _beside_graphs(model, folder)
 
 
 def _check_exact(model: PreTrainedModel, exact: Path, again: Callable[[Path], Answers]) -> None:
     """Refuse a folder that has not the graphs of a model in float32."""
-    names = [graphs.READER, graphs.WRITER] if checkpoints.is_translator(model) else [graphs.MODEL]
-    for name in names:
+    for name in _names_of_graphs(model):
         if not (exact / name).is_file():
             raise UserError(f"exact: {exact} has no {name}; give a folder that the model was exported to in float32")
     with in_one_line(f"exact: the graphs in {exact} cannot be asked what this model is asked"):
@@ -249,6 +252,10 @@ def _check_exact(model: PreTrainedModel, exact: Path, again: Callable[[Path], An
             f"exact: outputs of the graphs in {exact} differ from the model's by {apart:.2g} of the largest: they are "
             "another model's, or not in float32; export this one in float32 first"
         )
+
+
+def _names_of_graphs(model: PreTrainedModel) -> list[str]:
+    return [graphs.READER, graphs.WRITER] if checkpoints.is_translator(model) else [graphs.MODEL]
 
 
 def _beside_graphs(model: PreTrainedModel, folder: Path) -> _Stock:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.models.checkpoints import is_translator
+from prunekit.models.export.sessions import check_installed
 from prunekit.models.input_tables import input_tables
 from prunekit.models.pretrained import in_one_line
 from prunekit.models.pruned_format import GRAPHS
@@ -71,9 +72,7 @@ def write_graphs(model: PreTrainedModel, folder: Path, precision: str = "float32
         UserError: a task head without a graph, a model that is not in float32 or too large for one file, or packages
             that are not installed.
     """
-    with of_extra("onnx"):
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
+    check_installed()
     if model.dtype != torch.float32:
         raise UserError(f"format: graphs are of float32, the model is of {str(model.dtype).removeprefix('torch.')}")
     if sum(parameter.numel() * 4 for parameter in model.parameters()) > 1.9 * 2**30:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 OF_THE_HUB = ("cache_dir", "force_download", "local_files_only", "revision", "token")
 """Options of ``from_pretrained`` about where files come from."""
 NO_MATTER = (
-    "_from_auto", "_from_pipeline", "adapter_kwargs", "low_cpu_mem_usage", "proxies", "trust_remote_code",
-    "use_safetensors", "weights_only",
+    "_from_auto", "_from_pipeline", "adapter_kwargs", "low_cpu_mem_usage", "trust_remote_code", "use_safetensors",
+    "weights_only",
 )  # fmt: skip
 """Options that say how transformers would load, which is not how this is loaded."""
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")

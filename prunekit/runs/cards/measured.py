@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prunekit.config.sections import recorded_section
+from prunekit.config.task import TaskConfig
+from prunekit.runs.cards.names import on_hub
+from prunekit.runs.local_input import NO_FOLDERS
+from prunekit.runs.schema.seconds import LATENCIES
 from prunekit.support.markdown import cell
 
 if TYPE_CHECKING:
@@ -17,7 +22,11 @@ if TYPE_CHECKING:
 
 TABLES = {"prune_fisher": "stages", "compress": "stages", "prune_heads": "points", "quantize": "stages"}
 """By verb, those that have a score of every model on the way to what was left."""
-
+ON_HUB = {
+    "matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr", "answer_f1": "f1",
+    "entity_f1": "f1", "token_accuracy": "accuracy",
+}  # fmt: skip
+"""What the Hub calls metrics that it has by another name."""
 OF_TURNS = (
     "The speed-up is the median of the turns' quotients, not the quotient of the two medians: near 1 they may disagree."
 )
@@ -156,7 +165,8 @@ def speed_lines(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
             *(_row(row, ("pruning", "int8", "both")) for row in rows_of(path)),
         ]  # fmt: skip
     yield from lines
-    if lines and any(stage.get("disturbed") for stage in (record.get("quiet") or {}).values()):
+    quiet = record.get("quiet") or {}
+    if lines and any(quiet[stage].get("disturbed") for stage in LATENCIES if stage in quiet):
         yield ""
         yield "Other processes were at work on that machine meanwhile."
 
@@ -169,15 +179,14 @@ def result_of(record: Mapping[str, Any], score: Score) -> EvalResult:
     """For ``model-index``."""
     from huggingface_hub import EvalResult
 
-    from prunekit.data.kinds import KINDS
-    from prunekit.data.kinds.base import TaskKind
+    from prunekit.data.kinds import kind_of
 
-    data, task = _evaluation(record), record["config"]["task"]
-    kind = next((kind.pipeline for name, kind in KINDS.items() if task.get(name)), TaskKind.pipeline)
+    data, task = _evaluation(record), recorded_section(TaskConfig, record["config"]["task"])
+    own = task.source in NO_FOLDERS or not on_hub(record, task.source)
     return EvalResult(
-        task_type=kind, dataset_type=str(task["source"]), dataset_name=str(data["name"]),
-        dataset_config=task.get("subset"), dataset_split=str(data["split"]), metric_type=score.metric,
-        metric_value=score.value,
+        task_type=kind_of(task).pipeline, dataset_type=task.name if own else task.source,
+        dataset_name=str(data["name"]), dataset_config=task.subset, dataset_split=str(data["split"]),
+        metric_type=ON_HUB.get(score.metric, score.metric), metric_name=score.metric, metric_value=score.value,
     )  # fmt: skip
 
 

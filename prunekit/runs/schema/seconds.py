@@ -1,4 +1,5 @@
-"""The seconds of a run, and those of what others share that it had to wait for."""
+"""The seconds of a run, those of what others share that it had to wait for, and the stages whose seconds are results.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +7,9 @@ from collections.abc import Mapping
 
 AHEAD = ("teacher", "learned model", "pruned model")
 """What other runs make that a run needs; in its ``seconds`` where they made it for it, and in their ``total``."""
+
+LATENCIES = ("time inference", "time decoding", "time runtimes", "measure latency", "measure", "benchmark")
+"""Stages that time models or parts of them, whatever the verb."""
 
 
 def seconds_ahead(seconds: Mapping[str, float]) -> dict[str, float]:

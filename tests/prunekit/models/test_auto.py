@@ -123,6 +123,11 @@ def test_a_new_model_of_a_recorded_shape(small: PreTrainedModel, folder: Path) -
     assert not torch.equal(new.get_parameter(name), small.get_parameter(name))
 
 
+def test_a_proxy_that_would_not_be_asked_is_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"^from_pretrained: proxies is not known for pruned models; "):
+        AutoModelForSequenceClassification.from_pretrained(folder, proxies={"https": "http://127.0.0.1:9"})
+
+
 def test_labels_may_be_named_otherwise(small: PreTrainedModel, folder: Path) -> None:
     names = {0: "no", 1: "perhaps", 2: "yes"}
     loaded = AutoModelForSequenceClassification.from_pretrained(folder, id2label=names)

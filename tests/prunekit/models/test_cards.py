@@ -20,7 +20,7 @@ from transformers import (
 )
 
 import prunekit
-from prunekit.models.export.card import WARNING, Facts, card_text
+from prunekit.models.export.card import INSTALL, OF_FLOAT32, WARNING, Facts, card_text
 from prunekit.models.export.exporting import Exported
 from tests.support.families import base_of, tiny
 from tests.support.masks import uneven_masks
@@ -101,7 +101,8 @@ def test_a_model_of_pairs_is_shown_with_one(tmp_path: Path, monkeypatch: pytest.
         assert asked in card
         assert '\n\nIn this folder; elsewhere, with its path or its name on the Hub in place of `"."`:\n\n```' in card
         assert "`import prunekit.auto`; 0.02 MB.\n" in card
-        assert "Its outputs on random tokens and the pruned model's are the same." in card
+        assert "Its outputs on random tokens and the model's own are the same." in card
+        assert "wrote this model: `pip install .` in a checkout" in card
         assert "score" in str(run(tmp_path / "out", monkeypatch)["answer"])
 
 
@@ -163,6 +164,26 @@ def test_of_8_bits_a_card_has_no_scores_of_float32_and_says_what_is_of_no_use() 
     assert "value" not in card("int8", 0.1, plain) and WARNING not in card("int8", 0.1, plain)
     assert "0.75" in card("int8", 0.1, both) and "0.8125" not in card("int8", 0.1, both)
     assert f"**{WARNING}**" in card("int8", 0.3, plain)
+    said = Facts("Cut", sections={"Score": "it is 0.8125"})
+    assert OF_FLOAT32 not in card("float32", 0.1, said)
+    assert f"\n\n{OF_FLOAT32}\n\n## Score\n\nit is 0.8125\n" in card("int8", 0.1, said)
+    for none in (plain, both, Facts("Cut", int8=said)):
+        assert OF_FLOAT32 not in card("int8", 0.1, none)
+
+
+def test_a_whole_model_is_not_said_to_be_pruned() -> None:
+    model = tiny("bert", dtype=torch.float32)
+    masks = uneven_masks(model)
+    cards = {}
+    for name, one in (("whole", model), ("kept", prunekit.prune(model, prunekit.Masks.ones(prunekit.describe(model)))),
+                      ("pruned", prunekit.prune(model, masks))):  # fmt: skip
+        written = Exported(Path("out"), "onnx", "float32", (), 9, 9, 0.5)
+        cards[name] = card_text(one, written, Facts())
+    for name, card in cards.items():
+        cut = name == "pruned"
+        assert ("structured-pruning" in card, "pruned" in card.lower()) == (cut, cut)
+        assert card.count("# A pruned model\n") == cut and card.count("# A model\n") == (not cut)
+        assert "- prunekit\n- onnx\n" in card and INSTALL not in card
 
 
 def test_a_folder_without_a_tokenizer_says_so(tmp_path: Path) -> None:

@@ -409,6 +409,16 @@ def test_a_graph_that_cannot_run_is_one_line(tmp_path: Path) -> None:
         Session(tmp_path / "text.onnx")
     with pytest.raises(UserError, match="there is no such file"):
         Session(tmp_path / "absent.onnx")
+    ids = helper.make_tensor_value_info("x", TensorProto.INT64, [1])
+    words = helper.make_tensor("words", TensorProto.FLOAT, [2], [3.0, 4.0])
+    graph = helper.make_graph([helper.make_node("Gather", ["words", "x"], ["y"])], "g", [ids], [y], [words])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "ids.onnx")
+    session = Session(tmp_path / "ids.onnx")
+    assert session({"x": np.array([1])})["y"].tolist() == [4.0]
+    with pytest.raises(UserError, match=r"ids.onnx: ONNX Runtime stopped in this graph \(.*indices.*\); g") as raised:
+        session({"x": np.array([9])})
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.slow
@@ -460,6 +470,20 @@ def test_translators_in_onnx_runtime_decode_alike(family: str, tmp_path: Path) -
         np.testing.assert_allclose(scores, expected.numpy(), rtol=0, atol=1e-5 * float(expected.abs().max()))
         words = np.concatenate([words, scores[:, -1:].argmax(-1)], 1)
     assert words.shape == (1, 7)
+
+
+@pytest.mark.slow
+def test_a_translator_in_int8_is_made_of_both_its_graphs(tmp_path: Path) -> None:
+    """And of no other that lies beside them."""
+    small = prunekit.prune(model := translator("marian", dtype=torch.float32), uneven(model))
+    whole = prunekit.export(small, tmp_path / "exact", "onnx")
+    (tmp_path / "exact" / "notes.onnx").write_text("no graph")
+    written = prunekit.export(small, tmp_path / "out", "onnx", precision="int8", exact=tmp_path / "exact")
+    graphs = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.onnx")}
+    assert set(graphs) == {"encoder.onnx", "decoder.onnx"}
+    assert all(b"MatMulInteger" in content for content in graphs.values())
+    assert whole.difference < 1e-5 < written.difference < 0.3
+    assert (tmp_path / "out" / "generation_config.json").is_file()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForQuestionAnswering
 
+from prunekit.models.export.exporting import export
 from prunekit.models.export.graphs import MODEL, quantize_graph, write_graphs
-from prunekit.models.export.sessions import Session
-from prunekit.quantization.onnx_answers import answered_by, check_int8
+from prunekit.models.export.sessions import Session, check_int8, check_runtimes
+from prunekit.quantization.onnx_answers import answered_by
 from prunekit.quantization.quantized_run import gains
+from prunekit.support.errors import UserError
 from prunekit.support.timing import Timing
 from tests.support.answers import predict
 from tests.support.families import batch_for, tiny
@@ -56,7 +61,43 @@ def test_int8_is_near_and_smaller(graph: Path, tmp_path: Path) -> None:
 
 
 def test_this_machine_has_int8() -> None:
-    check_int8()
+    check_int8("precision: int8", "use float32")
+    check_runtimes("runtimes", ["torch", "onnx-int8"], torch.device("cpu"))
+
+
+def test_a_machine_without_int8_is_told_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the setting that asks for it, and not by a file that nobody has written."""
+
+    def absent(*positional: Any, **named: Any) -> Any:
+        raise RuntimeError("[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : no implementation of MatMulInteger(10)")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", absent)
+    monkeypatch.setattr("prunekit.models.export.graphs.write_graphs", lambda *_: pytest.fail("a graph was written"))
+    why = "ONNX Runtime does not multiply in 8 bits on this machine "
+    reason = "(9 : NOT_IMPLEMENTED : no implementation of MatMulInteger(10)); "
+    with pytest.raises(UserError, match=f"^{re.escape(f'precision: int8: {why}{reason}use float32')}$"):
+        export(tiny("bert", dtype=torch.float32), tmp_path / "out", "onnx", precision="int8")
+    with pytest.raises(UserError, match=f"^{re.escape(f'runtimes: onnx-int8: {why}{reason}use onnx, which is in ')}"):
+        check_runtimes("runtimes", ["torch", "onnx-int8"], torch.device("cpu"))
+    check_runtimes("runtimes", ["torch", "onnx"], torch.device("cpu"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_packages_of_graphs_are_missed_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    check_runtimes("runtimes", ["torch", "compile"], torch.device("cuda"))
+    with pytest.raises(UserError, match=r"^onnxscript is not installed, `pip install 'prunekit\[onnx\]'` brings it$"):
+        check_runtimes("runtimes", ["torch", "onnx"], torch.device("cpu"))
+
+
+def test_threads_that_have_nothing_to_do_leave_the_cpus_to_what_is_timed_next(graph: Path) -> None:
+    options = Session(graph, 2)._session.get_session_options()
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+    batch = batch_for(tiny("bert", dtype=torch.float32))
+    one, two = (Session(graph, threads)(batch)["logits"] for threads in (1, 2))
+    assert np.allclose(one, two, atol=1e-6)
 
 
 def test_gains_are_medians_of_rounds() -> None:

@@ -8,31 +8,37 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from prunekit.config.method_names import NAMES
 from prunekit.evaluation.row_answers import AnswerSheet, of_labels
 from prunekit.methods.common import registry
-from prunekit.runs.cards.measured import run_in_8_bits, score_of
+from prunekit.runs.cards.measured import Score, result_of, run_in_8_bits, score_of, speed_lines
 from prunekit.runs.cards.method_in_words import method_in_words
-from prunekit.runs.model_facts import weights_gone
+from prunekit.runs.cards.names import for_others, on_hub, shown
+from prunekit.runs.model_facts import LICENCES, facts_of, weights_gone
 from prunekit.runs.schema.answer_file import FILE, write_answers
+from prunekit.runs.schema.seconds import LATENCIES
 from prunekit.support.statistics import bootstrap_counts
 from tests.support.records import quantization
 from tests.support.records.frame import DEMO
+
+ROOT = Path(__file__).parents[3]
+WEIGHTS = "model/prunekit.safetensors"
 
 
 @pytest.mark.parametrize(
     ("verb", "config", "files"),
     [
-        ("finetune", {}, ["model/config.json"]),
-        ("prune_fisher", {}, ["model/config.json"]),
-        ("prune_cofi", {}, ["model/config.json"]),
-        ("compress", {}, ["model/config.json"]),
-        ("prune_heads", {"save": True}, ["model/config.json"]),
+        ("finetune", {}, ["model/config.json", WEIGHTS]),
+        ("prune_fisher", {}, ["model/config.json", WEIGHTS]),
+        ("prune_cofi", {}, ["model/config.json", WEIGHTS]),
+        ("compress", {}, ["model/config.json", WEIGHTS]),
+        ("prune_heads", {"save": True}, ["model/config.json", WEIGHTS]),
         ("prune_heads", {"save": False}, []),
         ("quantize", {"quantization": "dynamic"}, ["onnx/int8/model.onnx"]),
-        ("quantize", {"quantization": "aware"}, ["onnx/int8/model.onnx", "model/config.json"]),
-        ("quantize", {"quantization": "aware"}, ["model/config.json", "onnx/int8/model.onnx"]),
+        ("quantize", {"quantization": "aware"}, ["onnx/int8/model.onnx", "model/config.json", WEIGHTS]),
+        ("quantize", {"quantization": "aware"}, [WEIGHTS, "model/config.json", "onnx/int8/model.onnx"]),
         ("ablate_heads", {}, []),
         ("latency_table", {}, []),
     ],
@@ -43,7 +49,7 @@ def test_weights_are_gone_where_any_that_were_left_are(
     record = {"verb": verb, "config": config}
     assert weights_gone(record, tmp_path) == bool(files)
     for number, name in enumerate(files, 1):
-        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
         assert weights_gone(record, tmp_path) == (number < len(files))
 
@@ -116,6 +122,91 @@ def test_a_fine_tuned_model_has_an_interval_from_its_answers() -> None:
     for score in scores.values():
         assert score is not None and score.low is not None and score.high is not None
         assert score.low < score.value < score.high and 0.01 < score.high - score.low < 0.1
+
+
+def test_a_name_is_the_hubs_if_it_was_no_folder_when_the_run_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, files = {"path": "teachers/mine"}, {"train": "data/train.csv", "test": None}
+    config = {"run": {"folder": "/home/me/runs"}, "teacher": "teachers/mine", "model": model, "source": "compress/ab",
+              "task": {"source": "files", "files": files}}  # fmt: skip
+    hashes = {"teacher": "sha256:1", "task.files.train": "sha256:2", "source": "sha256:3"}
+    record = {"config": config, "input": hashes}
+    assert [on_hub(record, name) for name in ("teachers/mine", "teachers/other", "bert", "data/train.csv")] == [
+        False, True, True, False,
+    ]  # fmt: skip
+    assert not any(on_hub({"config": config}, name) for name in ("/home/me/mine", "./mine", "a/b/c", "~/x", "a b"))
+    assert on_hub({"config": config}, "teachers/mine")  # nothing was read here
+    (tmp_path / "teachers" / "mine").mkdir(parents=True)
+    assert not on_hub({"config": config}, "teachers/mine")
+    assert [shown(record, name) for name in ("/home/me/gone/teacher", "me/teacher")] == ["teacher", "me/teacher"]
+    told = for_others(record)["config"]
+    assert (told["teacher"], told["model"]["path"], told["source"]) == ("mine", "mine", "compress/ab")
+    assert told["task"]["files"] == {"train": "train.csv", "test": None} and told["run"] == {}
+    assert config["teacher"] == "teachers/mine" and config["run"] == {"folder": "/home/me/runs"}
+
+
+def test_licences_are_of_whole_names() -> None:
+    licences = {name: licence for licence, names in LICENCES.items() for name in names}
+    presets = [yaml.safe_load(path.read_text()).get("path") for path in (ROOT / "conf" / "model").glob("*.yaml")]
+    assert len({*filter(None, presets)}) == 9 and {*filter(None, presets)} <= {*licences}
+    assert licences["Helsinki-NLP/opus-mt-en-fr"] == "apache-2.0" and licences["FacebookAI/roberta-base"] == "mit"
+
+
+def test_only_what_disturbed_the_timing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "latency.csv").write_text("batch_size,length,dense_ms,pruned_ms,speedup\n1,9,2,1,2\n")
+    device = {"name": "CPU", "threads": 1, "dtype": "float32"}
+    for disturbed in LATENCIES:
+        quiet = {"search": {"disturbed": True}, "evaluate dense": {"disturbed": True}, disturbed: {"disturbed": False}}
+        told = [*speed_lines(tmp_path, {"device": device, "quiet": quiet})]
+        assert "| 1 | 9 | 2.00 | 1.00 | 2.00 |" in told and "Other processes" not in told[-1]
+        quiet[disturbed] = {"disturbed": True}
+        told = [*speed_lines(tmp_path, {"device": device, "quiet": quiet})]
+        assert told[-1] == "Other processes were at work on that machine meanwhile."
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "expected"),
+    [
+        ({"source": "nyu-mll/glue", "subset": "cola", "labels": ["a", "b"]}, "matthews",
+         ("text-classification", "nyu-mll/glue", "matthews_correlation")),
+        ({"source": "demo", "labels": ["a", "b"]}, "accuracy", ("text-classification", "mine", "accuracy")),
+        ({"source": "nyu-mll/glue"}, "pearson", ("text-classification", "nyu-mll/glue", "pearsonr")),
+        ({"source": "files", "tags": True}, "entity_f1", ("token-classification", "mine", "f1")),
+        ({"source": "/data/squad", "questions": True}, "answer_f1", ("question-answering", "mine", "f1")),
+        ({"source": "sacrebleu", "subset": "wmt14", "translation": True}, "bleu", ("translation", "mine", "bleu")),
+    ],
+)  # fmt: skip
+def test_results_are_in_the_words_of_the_hub(task: dict[str, Any], metric: str, expected: tuple[str, ...]) -> None:
+    data = [{"role": "evaluation", "name": "Mine", "split": "test"}]
+    record = {"config": {"task": {"name": "mine", **task}}, "data": data}
+    result = result_of(record, Score(metric, 0.5, None, None))
+    assert (result.task_type, result.dataset_type, result.metric_type) == expected
+    assert (result.metric_name, result.metric_value, result.dataset_split) == (metric, 0.5, "test")
+
+
+def test_a_translators_languages_are_its_columns(tmp_path: Path) -> None:
+    def languages(columns: list[str], **task: Any) -> Any:
+        record = translation_record(columns, **task)
+        (tmp_path / "runs" / "finetune" / "ab").mkdir(parents=True, exist_ok=True)
+        return facts_of(tmp_path / "runs" / "finetune" / "ab", record, None).metadata.get("language")
+
+    assert languages(["en", "de"]) == ["en", "de"] and languages(["translation.en", "translation.fr"]) == ["en", "fr"]
+    assert languages(["source", "target"]) is None and languages(["en", "target"]) is None
+    assert languages(["en", "de"], translation=False) is None
+
+
+def translation_record(columns: list[str], **task: Any) -> dict[str, Any]:
+    own = {"name": "pairs", "source": "demo", "columns": columns, "translation": True, "metrics": ["bleu"], **task}
+    return {
+        "verb": "finetune", "run_id": "ab", "finished": "2026-01-01T00:00", "config": {"task": own}, "metrics": {},
+        "model": {"name": "m", "path": None, "family": "marian", "parameters": 9}, "sparsity": {}, "teacher": None,
+        "data": [{"role": "evaluation", "source": "demo", "split": "test", "rows": 2, "rows_available": 2}],
+        "versions": {"torch": "2", "transformers": "5"}, "git": {"commit": "ab"},
+        "device": {"name": "CPU", "threads": 1, "dtype": "float32"},
+    }  # fmt: skip
 
 
 def test_the_interval_of_f1_holds_95_of_100_resamples(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from prunekit.data.kinds import encode_for
@@ -13,6 +15,7 @@ from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import load_tokenizer
 from prunekit.evaluation.evaluate import evaluate
 from prunekit.models import checkpoints
+from prunekit.support.errors import UserError
 from tests.support.commands import TINY, composed, perform
 
 SMALL = [override for override in TINY if not override.startswith("train.epochs")]
@@ -32,6 +35,27 @@ def test_the_best_weights_are_chosen_on_rows_that_are_not_trained_on(tmp_path: P
     found = evaluate(config.task, model, examples, device=torch.device("cpu")).metrics["accuracy"]
     assert found == record["metrics"]["held_out"]
     assert 0 < record["metrics"]["best_step"] <= record["metrics"]["steps"] == 10
+
+
+@pytest.mark.parametrize(
+    ("verb", "task", "package", "extra"),
+    [
+        ("finetune", ["task=demo_tags"], "seqeval", "tags"),
+        ("prune_fisher", ["task=demo_tags"], "seqeval", "tags"),
+        ("finetune", ["task=demo_translation", "model=marian-demo"], "sacrebleu", "translation"),
+    ],
+)
+def test_a_package_that_scores_need_is_missed_before_anything_is_trained(
+    verb: str, task: list[str], package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("prunekit.runs.teachers.train", lambda *_, **__: pytest.fail("something was trained"))
+    expected = rf"^{package}[.a-z_]* is not installed, `pip install 'prunekit\[{extra}\]'` brings it$"
+    with pytest.raises(UserError, match=expected):
+        perform(verb, "run.wandb=disabled", *task, f"run.folder={tmp_path}")
+    assert not list(tmp_path.glob("*/*/config.yaml"))
 
 
 def test_snapshots_are_the_model_as_it_was(tmp_path: Path) -> None:

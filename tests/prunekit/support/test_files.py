@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import filelock
 import pytest
 
-from prunekit.support.files import atomic_path, locked, remove, remove_leftovers
+from prunekit.support.files import atomic_path, locked, remove, remove_abandoned, remove_leftovers
 
 
 def write(path: Path, name: str) -> None:
@@ -36,6 +39,21 @@ def test_a_folder_killed_while_it_was_replaced_is_old_new_or_not_there(
     monkeypatch.setattr(Path, "replace", dies)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "model", "new")
+
+
+def test_what_killed_processes_were_writing_is_removed(tmp_path: Path) -> None:
+    """Of this path, and not what the others write that are at it."""
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    there, dead = os.getpid(), int(gone.stdout)
+    stay = [f".out.{there}.tmp", f".other.{dead}.tmp", f".out.{dead}.tmpl", ".out.x.tmp", ".out.gz.1.tmp"]
+    for name in [*stay, f".out.{dead}.tmp", f".out.{dead}.old.tmp"]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").touch()
+    remove_abandoned(tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {*stay, f".out.{dead}.old.tmp"}  # all that is left of it
+    (tmp_path / "out").mkdir()
+    remove_abandoned(tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {*stay, "out"}
 
 
 def test_leftovers_are_removed_at_any_depth(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from prunekit.support.errors import UserError
 from prunekit.support.hub_names import check_no_folder_of_runs, check_there, no_model
 
 
-@pytest.mark.parametrize("name", ["./a", "../a", "/a/b", "~/a", "a/b/c", "runs/nothing"])
+@pytest.mark.parametrize("name", ["./a", "../a", "/a/b", "~/a", "a/b/c", "a b", "runs/nothing"])
 @pytest.mark.parametrize("kind", ["model", "dataset"])
 def test_a_folder_that_is_not_there(name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -66,6 +66,14 @@ def test_columns_that_the_file_names(tmp_path: Path) -> None:
     assert rows.labels.tolist() == [(3, 0)]
 
 
+@pytest.mark.parametrize("separator", [" ", "\t"])
+def test_the_first_word_may_be_a_number_sign(tmp_path: Path, separator: str) -> None:
+    text = "# one two three\n# O\nAnn B-PER\n\n# O\n# two words\nb O\n".replace(" ", separator)
+    rows = load_rows(task_of(written(tmp_path, text)), "train")
+    assert rows.texts == [("#", "Ann"), ("#", "b")]
+    assert rows.labels.tolist() == [(0, 1), (0, 0)]
+
+
 def test_a_tsv_is_read_as_columns(tmp_path: Path) -> None:
     rows = load_rows(task_of(written(tmp_path, 'a "\tO\nAnn\tB-PER\n\nb\tO\n', "train.tsv")), "train")
     assert rows.texts == [('a "', "Ann"), ("b",)]

@@ -1,0 +1,49 @@
+"""Names in a card: of what is on the Hub by its id, of folders and files of the machine that made the model by the last
+part of their path, which says nothing elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from prunekit.support.hub_names import fits_the_hub
+
+RUN = "source"
+"""A setting that names a run, as VERB/RUN_ID where it is among the others: no path, although it is read here."""
+
+
+def on_hub(record: Mapping[str, Any], name: str) -> bool:
+    """Whether a name that a run was given is an id on the Hub: it could be one, and was no folder or file when the run
+    was made, of whose content its record has a hash then."""
+    read_here = record.get("input") or {}
+    local = {value for setting, value in _names(record["config"]) if setting in read_here and setting != RUN}
+    return fits_the_hub(name) and name not in local and not Path(name).exists()
+
+
+def shown(record: Mapping[str, Any], name: str) -> str:
+    """A name as others may read it."""
+    return name if on_hub(record, name) else Path(name).name or name
+
+
+def for_others(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record whose settings name no folder of this machine: for the command that makes its run again."""
+    config = deepcopy(dict(record["config"]))
+    config["run"] = {}
+    for setting, value in _names(config):
+        *sections, last = setting.split(".", 2)
+        place = config
+        for section in sections:
+            place = place[section]
+        place[last] = shown(record, value)
+    return {**record, "config": config}
+
+
+def _names(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Settings that may be paths, as :mod:`prunekit.runs.local_input` names them, and their values."""
+    task, model = config.get("task") or {}, config.get("model") or {}
+    named = {"teacher": config.get("teacher"), RUN: config.get(RUN), "model.path": model.get("path"),
+             "task.source": task.get("source"),
+             **{f"task.files.{split}": path for split, path in (task.get("files") or {}).items()}}  # fmt: skip
+    yield from ((setting, str(value)) for setting, value in named.items() if value is not None)

@@ -84,7 +84,8 @@ def run(
         metrics={
             "metric": metric, metric: value, "value": value, "low": value - 0.02, "high": value + 0.02,
             "baseline": dense, "baseline_low": dense - 0.02, "baseline_high": dense + 0.02,
-            "quantization": quantization, "remaining_macs": remaining, "remaining_parameters": 1.0, "speedup": gains[-1]["both"],
+            "quantization": quantization, "remaining_macs": remaining, "remaining_parameters": 1.0,
+            "speedup": gains[-1]["both"],
             "bytes": stages[-1]["bytes"], "remaining_bytes": stages[-1]["bytes"] / stages[0]["bytes"],
             **{f"speedup_{name}_batch_{row['batch_size']}": row[name]
                for row in gains for name in ("pruning", "int8", "both")},

@@ -275,7 +275,8 @@ def test_a_method_that_is_no_baseline_is_in_its_panels_however_bad_it_is(
     assert isinstance(figure, Drawing) and f"compress {method}" in set(figure.frame["method"])
     for axes in figure.figure.axes[1:3]:  # of MACs and speed-up
         assert (axes.get_ylim()[0] < 100 * (0.912 - 0.4) - 0.2) == seen
-        assert [text.get_text() for text in axes.texts] == ["flap" if seen else "r\u2193"]
+        names = [text.get_text() for text in axes.texts if text.get_text() != "?"]  # of times that do not say
+        assert names == ["flap" if seen else "r\u2193"]
 
 
 def test_a_name_beside_a_curve_is_not_across_the_axis(tmp_path: Path) -> None:

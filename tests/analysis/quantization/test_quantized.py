@@ -70,9 +70,11 @@ def test_a_figure_a_task(tmp_path: Path) -> None:
     assert "beside other work" not in drawings[0].caption and set(drawings[0].frame["series"]) == set(quantized.LOOKS)
 
 
-def test_float32_is_of_the_quiet_one_of_the_runs_that_timed_it(tmp_path: Path) -> None:
-    quantization.run(tmp_path, MINILM, share=0.5, quantization="aware")
-    quiet = quantization.run(tmp_path, MINILM, quantization="dynamic")
+@pytest.mark.parametrize(("other", "own"), [("aware", "dynamic"), ("dynamic", "aware")])
+def test_float32_is_of_the_quiet_one_of_the_runs_that_timed_it(tmp_path: Path, other: str, own: str) -> None:
+    """Whichever comes first."""
+    quantization.run(tmp_path, MINILM, share=0.5, quantization=other)
+    quiet = quantization.run(tmp_path, MINILM, quantization=own)
     result = json.loads((quiet / "result.json").read_text())
     result["metrics"]["speedup_pruning_batch_1"] = 1.25
     (quiet / "result.json").write_text(json.dumps(result))
@@ -80,7 +82,7 @@ def test_float32_is_of_the_quiet_one_of_the_runs_that_timed_it(tmp_path: Path) -
     assert frame is not None
     cell = frame.set_index("series").loc["float32"]
     assert (cell["disturbed"], cell["speedup_1"], cell["runs"]) == (0, 1.25, 1)
-    assert frame.set_index("series")["disturbed"]["aware"] == 1
+    assert frame.set_index("series")["disturbed"][other] == 1
 
 
 def test_a_run_from_elsewhere_is_where_its_macs_are(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ class Judged:
 
     def judged_by(self, run_ids: str) -> list[Record]:
         """The runs of a row, by the ids that it lists."""
-        return [record for record in self.runs if record.run_id in run_ids.split()]
+        wanted = set(run_ids.split())
+        return [record for record in self.runs if record.run_id in wanted]
 
 
 def judge(records: Sequence[Record], journal: Journal) -> list[Judged]:

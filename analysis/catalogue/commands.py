@@ -6,6 +6,7 @@ files by their settings. Where that cannot be said there is no command.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -68,40 +69,36 @@ def of_claim(
 
 
 def _as_run(overrides: str, claim: Claim, judged: Sequence[Record]) -> str:
-    """Of seeds and sizes those that runs have; the seeds that a claim resamples also where it names none."""
+    """Of seeds, sizes and tasks that are named those that runs have, and the seeds that a claim resamples also where it
+    names none; as they are where the runs are no whole grid, of which a sweep would make more than were judged."""
     if not judged:
         return overrides
-    words = []
-    for word in overrides.split():
-        name, sign, _ = word.partition("=")
-        words.append(f"{name}={numbers}" if sign and (numbers := _numbers(name, judged)) else word)
-    seeds = _numbers("seed", judged)
-    if claim.resample in (DRAWS, SEEDS) and "," in seeds and not any(word.startswith("seed=") for word in words):
-        words.append(f"seed={seeds}")
-    if any(re.fullmatch(r"[\w.]+=[\w.]+,.*", word) for word in words) and "-m" not in words:
+    words = overrides.split()
+    names = [name for name, sign, _ in (word.partition("=") for word in words) if sign and name in SWEPT]
+    if claim.resample in (DRAWS, SEEDS) and "seed" not in names and len({record.seed for record in judged}) > 1:
+        names, words = [*names, "seed"], [*words, "seed="]
+    cells = {tuple(SWEPT[name](record) for name in (*names, "task")) for record in judged}
+    axes = {
+        name: sorted({*values}, key=lambda value: (value is None, value))
+        for name, values in zip((*names, "task"), zip(*cells, strict=True), strict=True)
+    }
+    if math.prod(map(len, axes.values())) > len(cells) or any(None in values for values in axes.values()):
+        return overrides
+    said = {f"{name}=": f"{name}={','.join(map(_written, axes[name]))}" for name in names}
+    words = [next((text for name, text in said.items() if word.startswith(name)), word) for word in words]
+    if any(len(axes[name]) > 1 for name in names) and "-m" not in words:
         words.insert(0, "-m")
     return " ".join(words)
 
 
-def _numbers(name: str, judged: Sequence[Record]) -> str:
-    """The values of a setting that is swept, as a sweep lists them; empty where runs lack it or it is none of these.
-    """
-    if name not in SWEPT:
-        return ""
-    found = [SWEPT[name](record) for record in judged]
-    values = sorted({value for value in found if value is not None})
-    return ",".join(f"{value:g}" for value in values) if None not in found else ""
-
-
-SWEPT: dict[str, Callable[[Record], float | None]] = {
+SWEPT: dict[str, Callable[[Record], Any]] = {
     "seed": lambda record: record.seed,
     "train.seed": lambda record: record.teacher_seed,
-    **{
-        name: lambda record, name=name: record.config.get(name)  # type: ignore[misc]
-        for name in ("sparsity", "constraint")
-    },
+    "sparsity": lambda record: record.config.get("sparsity"),
+    "constraint": lambda record: record.config.get("constraint"),
+    "task": lambda record: record.task,
 }
-"""Numbers that claims are judged at: where each stands in a record."""
+"""What claims are judged at: where each stands in a record."""
 
 
 def of_part(verb: str, overrides: str, setting: Setting, runs: Sequence[Record]) -> str:

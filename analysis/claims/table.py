@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -135,10 +136,12 @@ def names(claim: Claim, outcome: Outcome) -> tuple[str, ...]:
     return outcome.members if claim.over == "teachers" else (outcome.subject,)
 
 
-def of_one_teacher(claim: Claim, records: Sequence[Record]) -> bool:
-    """Are the draws or seeds that a claim is judged by all of one fine-tuned model, of each task its own?"""
-    teachers = {(record.task, teacher_of(record)) for record in records}
-    return claim.resample in (DRAWS, SEEDS) and len(teachers) == len({record.task for record in records})
+def of_one_teacher(claim: Claim, records: Sequence[Record]) -> set[str]:
+    """The tasks whose draws or seeds, by which a claim is judged, are all of one fine-tuned model."""
+    if claim.resample not in (DRAWS, SEEDS):
+        return set()
+    tasks = Counter(task for task, _ in {(record.task, teacher_of(record)) for record in records})
+    return {task for task, teachers in tasks.items() if teachers == 1}
 
 
 def ours(

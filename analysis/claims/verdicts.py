@@ -9,7 +9,7 @@ right together with a probability of 95 %.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from analysis.claims.claim import ABOVE, AT_LEAST, BELOW, NOTHING, WITHIN, Claim, Margin, Outcome
@@ -89,7 +89,7 @@ def ends(margin: Margin) -> tuple[float, ...]:
 
 def verdict(
     claim: Claim, rulings: Sequence[Ruling], left_out: Sequence[str] = (), quiet: str = "",
-    untimed: Sequence[str] = (), alone: bool = False,
+    untimed: Sequence[str] = (), alone: Collection[str] = (),
 ) -> str:  # fmt: skip
     """The verdict in words, with why it is undecided.
 
@@ -97,16 +97,20 @@ def verdict(
         left_out: teachers or tasks that are at chance.
         quiet: what is known of how quiet the machine was.
         untimed: tasks that have runs, but none on a quiet machine.
-        alone: whether draws or seeds are all of one fine-tuned model a task, so that nothing is said of another.
+        alone: tasks whose draws or seeds are all of one fine-tuned model, so that nothing is said of another.
     """
     if not rulings:
         return NOT_JUDGED if left_out else NOT_TESTED
     if UNKNOWN in quiet:
         return f"{UNDECIDED}: machine {UNKNOWN}"
     state = _all_together(claim, rulings, untimed)
-    if not alone or state.startswith(UNDECIDED):
+    first = state.partition(" (")[0]
+    deciding = [ruling.outcome.subject.partition(" (")[0] for ruling in rulings if ruling.state == first]
+    few = [task for task in deciding if task in alone or (not task and alone)]
+    if not few or first not in (HOLDS, FAILS):
         return state
-    words = ONE_TEACHER + f" a {singular(claim.over)}" * (len(rulings) > 1)
+    of_some = f" of {' and '.join(few)}" if len(few) < len(deciding) else f" a {singular(claim.over)}"
+    words = ONE_TEACHER + of_some * (len(rulings) > 1)
     return f"{state.removesuffix(')')}; {words})" if state.endswith(")") else f"{state} ({words})"
 
 
@@ -119,6 +123,8 @@ def _all_together(claim: Claim, rulings: Sequence[Ruling], untimed: Sequence[str
     if holding == len(states):
         return f"{UNDECIDED}: {', '.join(untimed)} {NOT_QUIET}" if untimed else HOLDS
     failed = all(state == FAILS for state in states) if claim.once else FAILS in states
+    if failed and claim.once and untimed:
+        return f"{UNDECIDED}: {', '.join(untimed)} {NOT_QUIET}"
     if failed:
         return FAILS + (f" (holds for {count})" if holding else "")
     return f"{UNDECIDED}: {reasons(claim, rulings)}"
@@ -165,7 +171,9 @@ def decides_at(claim: Claim, ruling: Ruling) -> str:
     if main.single:
         return f"only 1 {singular(claim.resample)}"
     if ruling.needed is None:
-        return f"no number within reach ({MOST_RUNS:,} {main.of or claim.resample}, {MOST_ROWS:,} {main.rows_of})"
+        reach = [] if main.fixed else [f"{MOST_RUNS:,} {main.of or claim.resample}"]
+        reach += [f"{MOST_ROWS:,} {main.rows_of}"] if main.rows else []
+        return f"no number within reach ({', '.join(reach)})"
     runs, rows = ruling.needed
     if rows and main.by == BANDS:
         return "needs each row's answer in the records first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from analysis.catalogue import commands
 from analysis.catalogue.all_claims import Judged
 from analysis.claims.claim import ABOVE, AT_LEAST, WITHIN
 from analysis.claims.table import OURS, fixed
-from analysis.claims.verdicts import NOT_TESTED
+from analysis.claims.verdicts import FAILS, NOT_TESTED
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from analysis.claims.claim import Claim
 
+ABSENT = "not in the records"
 MANY = 3
 """Tasks that fit into a row."""
 COLUMNS = ("claim", "where", "published", OURS, "n", "verdict")
@@ -46,11 +48,10 @@ class ClaimRow:
 
 
 def rows(judged: Sequence[Judged]) -> list[ClaimRow]:
-    """Every claim of every paper on every model with weights on which one of them is tested; the largest model first.
-    """
+    """Every claim of every paper on every model with weights that runs have; the largest model first."""
     found = []
     for one in sorted(judged, key=lambda one: -max((record.model.parameters for record in one.runs), default=0)):
-        if not one.tested or one.setting.weights == "random":
+        if one.setting.weights == "random":
             continue
         for claim, (_, row) in zip(one.chapter.list_claims(), one.table.frame.iterrows(), strict=True):
             cells = {name: str(row[name]) for name in COLUMNS}
@@ -70,11 +71,13 @@ def in_brief(cells: Mapping[str, str], row: Mapping[Any, Any], claim: Claim) -> 
         row: of the CSV.
     """
     estimates, lows, highs = (_by_subject(str(row[name])) for name in ("estimate", "low", "high"))
-    if len(estimates) <= MANY or claim.side == WITHIN:
+    if len(estimates) <= MANY or claim.side == WITHIN or any(map(math.isinf, (*lows.values(), *highs.values()))):
         return dict(cells)
     runs = {part.rpartition(": ")[2].partition(", ")[0] for part in cells["n"].split("; ")}
     upwards = claim.side in (ABOVE, AT_LEAST)
-    chosen = (max if upwards == claim.once else min)(estimates, key=lambda subject: estimates[subject])
+    fails = cells["verdict"].startswith(FAILS)
+    decides = lows if upwards != fails else highs  # the end of the interval that a verdict goes by
+    chosen = (max if upwards == claim.once else min)(estimates, key=lambda subject: decides[subject])
     value, low, high = (fixed(ends[chosen], claim.digits) for ends in (estimates, lows, highs))
     which = f"{'best' if claim.once else 'worst'} of {len(estimates)} {claim.over}"
     own = f"{chosen}: {value} ({low} to {high}) {claim.unit} ({which})"
@@ -108,7 +111,11 @@ def paper_table(rows: Sequence[ClaimRow], paper: str) -> str:
 def _not_tested(own: Sequence[ClaimRow]) -> list[str]:
     """A paragraph on the claims that are tested on no model, and why."""
     tested = {row.cells["claim"] for row in own if row.tested}
-    reasons = {row.cells["claim"]: "; ".join(row.setting) for row in own if row.cells["claim"] not in tested}
+    reasons: dict[str, str] = {}
+    for row in own:
+        claim, reason = row.cells["claim"], "; ".join(row.setting)
+        if claim not in tested and reasons.get(claim, ABSENT) == ABSENT:
+            reasons[claim] = reason
     words = [f"*{claim}* ({reason})" for claim, reason in reasons.items()]
     return [f"Not tested: {'; '.join(words)}."] if words else []
 

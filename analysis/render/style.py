@@ -111,6 +111,7 @@ KINDS = ("pdf", "png", "csv", "md")
 """Files of every figure; ``md`` is the picture with the words that belong beside it."""
 CAPTION_LINES = 2
 """As much as is printed in the picture itself."""
+MORE = "More beside the picture."
 TEACHERS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "^", "s", "D", "v", "P")
 
@@ -249,12 +250,13 @@ def add_caption(figure: Figure, text: str) -> None:
     """Small print below the axes, wrapped to the figure's width: how to read what is drawn, in at most two lines.
 
     Sentences that do not fit, as in a narrow figure with every kind of mark, are in the figure's label alone, which is
-    the whole text. What else there is to say (data, models, machines) stands beside the picture.
+    the whole text; the small print then ends with :data:`MORE`. What else there is to say (data, models, machines)
+    stands beside the picture.
     """
     width = int(figure.get_size_inches()[0] * 23.5)
-    sentences = re.split(r"(?<=\.) (?=[A-Z])", text)
-    while len(lines := textwrap.wrap(" ".join(sentences), width, break_on_hyphens=False)) > CAPTION_LINES:
-        sentences.pop()
+    sentences, more = re.split(r"(?<=\.) (?=[A-Z?\u00d7])", text), list[str]()
+    while len(lines := textwrap.wrap(" ".join([*sentences, *more]), width, break_on_hyphens=False)) > CAPTION_LINES:
+        sentences, more = sentences[:-1], [MORE]
     figure.set_label(text)
     figure.supxlabel("\n".join(lines), x=0.012, ha="left", fontsize=5.5, color="#555555", linespacing=1.25)
 

@@ -222,6 +222,23 @@ def test_a_task_that_was_never_quiet_keeps_all_of_them_from_holding(tmp_path: Pa
     assert str(row[OURS]).endswith(" s; mnli: without a quiet timing")
 
 
+def test_one_task_may_be_enough_as_long_as_one_was_never_quiet(tmp_path: Path) -> None:
+    """Every timed one fails, but the other might hold."""
+    for task in ("sst2", "mnli"):
+        for seed in range(3):
+            folder = kwon.pruning(tmp_path, MINILM, task, constraint=0.5, seed=seed, loss=0.3, speedup=2.0)
+            mark_quiet(folder, {"measure latency": 0.0 if task == "sst2" else 0.5})
+    assert judged(tmp_path).loc["latency", "verdict"] == "undecided: mnli without a quiet timing"
+
+
+def test_one_teacher_is_said_of_the_tasks_that_decide(tmp_path: Path) -> None:
+    for seed in range(3):
+        for task, teachers in (("sst2", 2), ("mrpc", 1)):
+            for teacher in range(teachers):
+                kwon.pruning(tmp_path, MINILM, task, constraint=0.5, seed=seed, teacher=teacher, loss=0.2)
+    assert judged(tmp_path).loc["macs", "verdict"] == "does not hold (one teacher of mrpc)"
+
+
 def test_no_interval_ends_beyond_the_metric(tmp_path: Path) -> None:
     """A score of 80 cannot rise by more than 20 points, whatever three draws that lie far apart would allow for."""
     for seed, loss in enumerate((0.0, 0.6, 0.05)):

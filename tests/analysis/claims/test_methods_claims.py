@@ -188,7 +188,7 @@ def test_every_method_is_held_to_random_units_and_flap_to_magnitude(tmp_path: Pa
     table = judged(tmp_path)
     verdicts = table[[name.endswith(("random", "magnitude")) for name in table.index]]["verdict"]
     assert verdicts.map(lambda words: words.partition(":")[0]).to_dict() == {
-        f"{pair}": f"{verdict} (one teacher)"
+        pair: f"{verdict} (one teacher)"
         for pair, verdict in {
             "flap and magnitude": "does not hold", "fisher and random": "holds", "ziplm and random": "holds",
             "kprune and random": "holds", "flap and random": "does not hold", "magnitude and random": "holds",
@@ -201,7 +201,7 @@ def test_what_is_judged_was_stated_before() -> None:
     """Whoever moves a margin, a side or what is resampled says so here as well."""
     stated = [(claim.side, claim.margin, claim.resample, claim.unit) for claim in papers.read("methods").claims]
     draws, teachers, seeds = (("above", 0, resample, "points") for resample in ("draws", "teachers", "seeds"))
-    uniform = ("above", -1, "draws", "points")
+    uniform = ("at least", 0, "draws", "points")
     assert stated == [draws] * 4 + [uniform, teachers, seeds, seeds] + [draws] * 6
 
 

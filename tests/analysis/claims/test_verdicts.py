@@ -112,7 +112,7 @@ def test_what_would_decide_and_what_was_judged_in_words() -> None:
     assert (certain.state, decides_at(CLAIM, certain)) == ("holds", "")
     assert number_text(replace(CLAIM, resample="nothing"), certain) == "counted"
     [at_margin] = rule(CLAIM, [Outcome(Estimate(0.0, 3, 1.0))])
-    assert decides_at(CLAIM, at_margin) == "no number within reach (1,000 seeds, 1,000,000 rows)"
+    assert decides_at(CLAIM, at_margin) == "no number within reach (1,000 seeds)"
     assert [rounded(n) for n in (7, 99, 101, 14_400)] == [7, 99, 110, 15_000]
 
 

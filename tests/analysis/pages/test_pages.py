@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,16 +53,22 @@ def test_times_of_presets_are_those_of_the_logged_runs() -> None:
 
 def test_in_brief_no_range_of_numbers_looks_like_an_interval() -> None:
     claim: Any = SimpleNamespace(digits=1, unit="points", over="tasks", side="above", once=False)
-    cells = {OURS: "a: 1.5 (rows alone 0.5 to 2.5) points (a note)", "n": "a: 3 seeds, 9 rows"}
+    cells = {
+        OURS: "a: 1.5 (rows alone 0.5 to 2.5) points (a note)", "n": "a: 3 seeds, 9 rows", "verdict": "undecided: only",
+    }  # fmt: skip
     assert in_brief(cells, {"estimate": "1.5", "low": "0", "high": "2"}, claim) == cells
     many = {
         "estimate": "a: 1; b: -8; c: 2; d: 0.25", "low": "a: 0; b: -9; c: -1; d: 0", "high": "a: 2; b: 3; c: 4; d: 1",
     }  # fmt: skip
     assert in_brief(cells, many, claim)[OURS] == "b: -8.0 (-9.0 to 3.0) points (worst of 4 tasks)"
+    failing = {**cells, "verdict": "does not hold (holds for 1 of 4 tasks)"}
+    assert in_brief(failing, many, claim)[OURS] == "d: 0.2 (0.0 to 1.0) points (worst of 4 tasks)", "by its upper end"
     claim.once = True
-    assert in_brief(cells, many, claim)[OURS] == "c: 2.0 (-1.0 to 4.0) points (best of 4 tasks)"
+    assert in_brief(cells, many, claim)[OURS] == "a: 1.0 (0.0 to 2.0) points (best of 4 tasks)", "by its lower end"
     claim.side = "below"
-    assert in_brief(cells, many, claim)[OURS] == "b: -8.0 (-9.0 to 3.0) points (best of 4 tasks)"
+    assert in_brief(cells, many, claim)[OURS] == "d: 0.2 (0.0 to 1.0) points (best of 4 tasks)"
+    endless = many | {"low": "a: 0; b: -inf; c: -1; d: 0"}
+    assert in_brief(cells, endless, claim) == cells, "what rows alone say has words of its own"
 
 
 def row_on(model: str, claim: str = "Heads can go", ours: str = "1.0 points") -> claims.ClaimRow:
@@ -88,7 +95,10 @@ def test_claims_that_no_run_tests_are_named_below_the_table() -> None:
     for row in untested:
         row.cells["verdict"] = NOT_TESTED
     text = paper_table([row_on("minilm-l6"), *untested], "michel")
-    assert text.endswith("\n\nNot tested: *Heads are fast* (minilm-l6; one thread).") and text.count("Heads are") == 1
+    assert text.endswith("\n\nNot tested: *Heads are fast* (mpnet-base; one thread).") and text.count("Heads are") == 1
+    untested[0] = replace(untested[0], setting=("not in the records",))
+    text = paper_table([row_on("minilm-l6"), *untested], "michel")
+    assert text.endswith("Not tested: *Heads are fast* (minilm-l6; one thread).")
     with pytest.raises(UserError, match="0 tested claims of michel begin with 'Heads are'"):
         headline(untested, [["michel", "Heads are"]])
 

@@ -20,7 +20,7 @@ from analysis.kwon import latency, macs, seconds, stages
 from analysis.michel import decoding, fig3b, fig4, fig5, table4
 from analysis.render.curves import draw_series
 from analysis.render.output import Drawing
-from analysis.render.style import CAPTION_LINES, ORDERS, Look, add_caption, add_legend, figure_style, panel_grid
+from analysis.render.style import CAPTION_LINES, MORE, ORDERS, Look, add_caption, add_legend, figure_style, panel_grid
 from tests.support.drawings import corner_of
 from tests.support.records import cofi, kwon, michel, translation
 from tests.support.records.frame import DEMO, MINILM
@@ -98,7 +98,7 @@ def test_sentences_that_do_not_fit_into_the_picture_stand_beside_it() -> None:
     whole = f"Bars: {'word ' * 20}of 0.5. Hollow: a single run. Thin: {'word ' * 20}."
     add_caption(figure, whole)
     assert len(figure.get_supxlabel().splitlines()) == CAPTION_LINES
-    assert " ".join(figure.get_supxlabel().split()) == f"Bars: {'word ' * 20}of 0.5. Hollow: a single run."
+    assert " ".join(figure.get_supxlabel().split()) == f"Bars: {'word ' * 20}of 0.5. Hollow: a single run. {MORE}"
     assert Drawing("name", figure, pd.DataFrame(), "Beside.").caption == f"{whole} Beside."
 
 
@@ -256,8 +256,8 @@ def test_an_epoch_that_had_learnt_nothing_has_no_curve(tmp_path: Path) -> None:
     left = drawing.figure.axes[0]
     labels = [str(line.get_label()) for line in left.lines if str(line.get_label()).startswith("epoch")]
     assert labels == ["epoch 2", "epoch 8"] and left.get_ylim()[1] < 110
-    styles = [line.get_linestyle() for line in left.lines if str(line.get_label()).startswith("epoch")]
-    assert len(set(styles)) == 2, "neighbours in shade have lines of their own"
+    curves = [line for line in left.lines if str(line.get_label()).startswith("epoch")]
+    assert len({str(vars(line)["_dash_pattern"]) for line in curves}) == 2, "neighbours in shade have lines of their own"
     agreement = drawing.figure.axes[2]
     assert [x for line in agreement.lines for x in np.asarray(line.get_xdata())] == [1, 2], "8 is that of itself"
     assert agreement.get_ylabel() == "rank correlation\nwith epoch 8"

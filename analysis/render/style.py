@@ -247,11 +247,9 @@ def panel_title(text: str) -> str:
 
 
 def add_caption(figure: Figure, text: str) -> None:
-    """Small print below the axes, wrapped to the figure's width: how to read what is drawn, in at most two lines.
+    """Small print below the axes, in at most two lines: how to read what is drawn. Data and machines stand beside it.
 
-    Sentences that do not fit, as in a narrow figure with every kind of mark, are in the figure's label alone, which is
-    the whole text; the small print then ends with :data:`MORE`. What else there is to say (data, models, machines)
-    stands beside the picture.
+    The figure's label is the whole text, of which a narrow figure may have no room for the last sentences.
     """
     width = int(figure.get_size_inches()[0] * 23.5)
     sentences, more = re.split(r"(?<=\.) (?=[A-Z?\u00d7])", text), list[str]()

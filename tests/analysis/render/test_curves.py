@@ -257,7 +257,8 @@ def test_an_epoch_that_had_learnt_nothing_has_no_curve(tmp_path: Path) -> None:
     labels = [str(line.get_label()) for line in left.lines if str(line.get_label()).startswith("epoch")]
     assert labels == ["epoch 2", "epoch 8"] and left.get_ylim()[1] < 110
     curves = [line for line in left.lines if str(line.get_label()).startswith("epoch")]
-    assert len({str(vars(line)["_dash_pattern"]) for line in curves}) == 2, "neighbours in shade have lines of their own"
+    patterns = {str(vars(line)["_dash_pattern"]) for line in curves}
+    assert len(patterns) == 2, "neighbours in shade have lines of their own"
     agreement = drawing.figure.axes[2]
     assert [x for line in agreement.lines for x in np.asarray(line.get_xdata())] == [1, 2], "8 is that of itself"
     assert agreement.get_ylabel() == "rank correlation\nwith epoch 8"

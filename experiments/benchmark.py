@@ -20,7 +20,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from experiments.cli.verb import verb
+from experiments.cli.verb import runs_in, verb
 from prunekit.config.checks import one_of, runtime_problems
 from prunekit.config.ranges import EXAMPLES as EXAMPLES_AT_MOST
 from prunekit.config.ranges import ROUNDS, within
@@ -81,9 +81,7 @@ class Benchmark(Experiment):
 
 def procedure(config: Benchmark, run: Run) -> None:
     from experiments.benchmarks.paired import BenchmarkCase, median_ratios
-    from prunekit.models.export.sessions import check_runtimes
 
-    check_runtimes("runtime", [config.runtime], run.device)
     model, examples, size = subject(config, run)
     bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
     rows, metrics = bench.compare(BenchmarkCase(
@@ -113,7 +111,9 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     return teacher.model, teacher.encode(recorded_rows(run, "evaluation", config.task, split, size)), size
 
 
-main = verb("benchmark", Benchmark, procedure, measures_time=True,  # in other runtimes models get all that graphs take
+main = verb("benchmark", Benchmark, procedure, measures_time=True,
+            scores=lambda own: own.benchmark not in (*OF_SHAPES, "finetune"),
+            needs=runs_in("runtime", lambda own: [own.runtime]),  # in other runtimes models get all that graphs take
             revision=lambda own: OWN_REVISION.get(own.benchmark, 1) + (own.runtime != "torch"))  # fmt: skip
 
 if __name__ == "__main__":

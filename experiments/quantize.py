@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.cli.again import command_of
-from experiments.cli.verb import verb
+from experiments.cli.verb import runs_in, verb
 from experiments.prune_cofi import PruneCofi
 from experiments.prune_cofi import main as prune_cofi
 from prunekit.quantization.settings import QuantizeSettings
@@ -31,14 +31,12 @@ class Quantize(QuantizeSettings):
 
 def procedure(config: Quantize, run: Run) -> None:
     from prunekit.models import checkpoints
-    from prunekit.models.export.sessions import check_runtimes
     from prunekit.models.pretrained import on_device
     from prunekit.quantization.quantized_run import QuantizedRun
     from prunekit.runs.finished import unchanged
     from prunekit.runs.teachers import load_teacher
     from prunekit.support.fingerprints import weights_fingerprint
 
-    check_runtimes("quantization", ["onnx", "onnx-int8"], run.device)  # all of this before anything is trained
     saved = saved_run(config, run)  # what is wrong with it is refused before a teacher is trained
     teacher = load_teacher(config, run)
     small = None
@@ -93,7 +91,8 @@ def revision(config: Quantize) -> int:
     return 1 if config.source is not None or config.remaining == 1 else prune_cofi.revision(as_pruned(config)) - 1
 
 
-main = verb("quantize", Quantize, procedure, revision=revision, measures_time=True, again=command_of)
+main = verb("quantize", Quantize, procedure, revision=revision, measures_time=True,
+            needs=runs_in("quantization", lambda _: ["onnx", "onnx-int8"]), again=command_of)  # fmt: skip
 
 if __name__ == "__main__":
     main()

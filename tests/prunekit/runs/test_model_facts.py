@@ -157,6 +157,9 @@ def test_a_name_is_the_hubs_if_it_was_no_folder_when_the_run_was_made(
     assert on_hub({"config": config}, "teachers/mine")  # nothing was read here
     (tmp_path / "teachers" / "mine").mkdir(parents=True)
     assert not on_hub({"config": config}, "teachers/mine")
+    assert not on_hub({"config": config, "schema": 1}, "teachers/mine")
+    assert on_hub({"config": config, "schema": 2}, "teachers/mine")  # it was cloned here after the run
+    assert not on_hub({**record, "schema": 2}, "teachers/mine") and not on_hub({**record, "schema": 2}, "./mine")
     assert [shown(record, name) for name in ("/home/me/gone/teacher", "me/teacher")] == ["teacher", "me/teacher"]
     told = for_others(record)["config"]
     assert (told["teacher"], told["model"]["path"], told["source"]) == ("mine", "mine", "compress/ab")

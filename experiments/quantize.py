@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.cli.again import command_of
-from experiments.cli.verb import runs_in, verb
+from experiments.cli.verb import verb
 from experiments.prune_cofi import PruneCofi
 from experiments.prune_cofi import main as prune_cofi
 from prunekit.quantization.settings import QuantizeSettings
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
     from prunekit.runs.execute import Run
     from prunekit.runs.saved_run import SavedRun
 
@@ -91,8 +93,19 @@ def revision(config: Quantize) -> int:
     return 1 if config.source is not None or config.remaining == 1 else prune_cofi.revision(as_pruned(config)) - 1
 
 
+def needs(config: Quantize, device: torch.device) -> None:
+    """
+    Raises:
+        UserError: this machine has no ONNX Runtime, or none that multiplies in 8 bits.
+    """
+    from prunekit.models.export.sessions import check_int8, check_runtimes
+
+    check_runtimes("quantization", ["onnx"], device)
+    check_int8(f"quantization: {config.quantization}", "run it on another machine")
+
+
 main = verb("quantize", Quantize, procedure, revision=revision, measures_time=True,
-            needs=runs_in("quantization", lambda _: ["onnx", "onnx-int8"]), again=command_of)  # fmt: skip
+            needs=needs, again=command_of)  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -101,7 +101,7 @@ def test_packages_of_scores_are_needed_where_there_are_scores(
     [
         ("time_inference", ["runtimes=[torch,onnx-int8]"], ("runtimes", ["torch", "onnx-int8"])),
         ("benchmark", ["benchmark=latency", "runtime=onnx"], ("runtime", ["onnx"])),
-        ("quantize", [], ("quantization", ["onnx", "onnx-int8"])),
+        ("quantize", [], ("quantization", ["onnx"])),
     ],
 )
 def test_runtimes_are_needed_where_models_are_timed_in_them(
@@ -111,8 +111,11 @@ def test_runtimes_are_needed_where_models_are_timed_in_them(
     monkeypatch.setattr(
         "prunekit.models.export.sessions.check_runtimes", lambda setting, runtimes, _: asked.append((setting, runtimes))
     )
+    in_8_bits: list[tuple[str, str]] = []
+    monkeypatch.setattr("prunekit.models.export.sessions.check_int8", lambda *words: in_8_bits.append(words))
     named(verb).check(composed(verb, *overrides), torch.device("cpu"))
     assert asked == [expected]
+    assert in_8_bits == [("quantization: dynamic", "run it on another machine")] * (verb == "quantize")
 
 
 def test_snapshots_are_the_model_as_it_was(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import runs_in, verb
-from prunekit.config.checks import runtime_problems, twice
+from prunekit.config.checks import runtime_problems, take_turns, twice
 from prunekit.config.choices import RUNTIMES
 from prunekit.config.ranges import LENGTH, path_setting, within
 from prunekit.config.task import without_questions
@@ -111,10 +111,10 @@ def procedure(config: TimeInference, run: Run) -> None:
     }  # fmt: skip
 
 
-main = verb("time_inference", TimeInference, procedure, measures_time=True,
+main = verb("time_inference", TimeInference, procedure, measures_time=True,  # in other runtimes all that graphs take
             scores=lambda own: own.shape_of is None and own.model.weights != "random",
-            needs=runs_in("runtimes", lambda own: own.runtimes),
-            revision=lambda own: 1 + (own.runtimes != ["torch"]))  # there all that a graph takes  # fmt: skip
+            revision=lambda own: 1 + (own.runtimes != ["torch"]) + take_turns(own.runtimes, own.run.threads),
+            needs=runs_in("runtimes", lambda own: own.runtimes))  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -234,20 +234,27 @@ def taken(lock: Path) -> bool:
         return False
 
 
-@pytest.mark.parametrize("source", ["verb/ab", "../runs/verb/ab", "verb/ab/../../verb/ab", "linked/ab"])
+@pytest.mark.parametrize(
+    ("seen_from", "source", "verb"),
+    [
+        (".", "verb/ab", "verb"), (".", "linked/ab", "linked"), ("verb", "../verb/ab", "verb"),
+        ("verb/cd", "../ab", "verb"),
+    ],
+)
 def test_a_run_is_locked_wherever_it_is_seen_from(
-    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seen_from: str, source: str, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = tmp_path / "runs"
-    (runs / "verb" / "ab").mkdir(parents=True)
+    for name in ("ab", "cd"):
+        (runs / "verb" / name).mkdir(parents=True)
     (runs / ".locks").mkdir()
     (tmp_path / "elsewhere" / "ab").mkdir(parents=True)
     (runs / "linked").symlink_to(tmp_path / "elsewhere")
-    monkeypatch.chdir(runs)
-    lock = lock_of(runs, source.split("/")[-2], "ab")
+    monkeypatch.chdir(runs / seen_from)
+    lock = lock_of(runs, verb, "ab")
     with unchanged(Path(source)), pytest.raises(filelock.Timeout):
         taken(lock)
-    assert not taken(lock) and not list(tmp_path.glob("**/verb/.locks")) and not (tmp_path / ".locks").exists()
+    assert not taken(lock) and [path.name for path in tmp_path.rglob("*.lock")] == [lock.name]
 
 
 def test_a_run_whose_lock_is_another_users_is_read_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,8 @@ def test_weights_that_two_want_and_that_are_gone_are_made_once(
         calls.append(1)
         inside.set()
         (run.folder / "model").mkdir()
-        (run.folder / "model" / "config.json").touch()
+        for name in ("config.json", "model.safetensors"):
+            (run.folder / "model" / name).touch()
         run.metrics = {"number": len(calls)}
 
     def wanted() -> None:

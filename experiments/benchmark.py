@@ -20,8 +20,8 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from experiments.cli.verb import verb
-from prunekit.config.checks import one_of, runtime_problems
+from experiments.cli.verb import runs_in, verb
+from prunekit.config.checks import one_of, runtime_problems, take_turns
 from prunekit.config.ranges import EXAMPLES as EXAMPLES_AT_MOST
 from prunekit.config.ranges import ROUNDS, within
 from prunekit.config.sections import Experiment
@@ -81,9 +81,7 @@ class Benchmark(Experiment):
 
 def procedure(config: Benchmark, run: Run) -> None:
     from experiments.benchmarks.paired import BenchmarkCase, median_ratios
-    from prunekit.models.export.sessions import check_runtimes
 
-    check_runtimes("runtime", [config.runtime], run.device)
     model, examples, size = subject(config, run)
     bench = importlib.import_module(f"experiments.benchmarks.{config.benchmark}")
     rows, metrics = bench.compare(BenchmarkCase(
@@ -113,8 +111,10 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
     return teacher.model, teacher.encode(recorded_rows(run, "evaluation", config.task, split, size)), size
 
 
-main = verb("benchmark", Benchmark, procedure, measures_time=True,  # in other runtimes models get all that graphs take
-            revision=lambda own: OWN_REVISION.get(own.benchmark, 1) + (own.runtime != "torch"))  # fmt: skip
+main = verb("benchmark", Benchmark, procedure, measures_time=True, needs=runs_in("runtime", lambda own: [own.runtime]),
+            scores=lambda own: own.benchmark not in (*OF_SHAPES, "finetune"),  # in other runtimes all that graphs take
+            revision=lambda own: OWN_REVISION.get(own.benchmark, 1) + (own.runtime != "torch")
+            + take_turns([own.runtime], own.run.threads))  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -93,7 +93,7 @@ def procedure(config: LatencyTableSettings, run: Run) -> None:
     }  # fmt: skip
 
 
-main = verb("latency_table", LatencyTableSettings, procedure, revision=1, measures_time=True)
+main = verb("latency_table", LatencyTableSettings, procedure, revision=1, measures_time=True, scores=False)
 
 if __name__ == "__main__":
     main()

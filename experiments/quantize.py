@@ -16,10 +16,13 @@ from experiments.cli.again import command_of
 from experiments.cli.verb import verb
 from experiments.prune_cofi import PruneCofi
 from experiments.prune_cofi import main as prune_cofi
+from prunekit.config.checks import take_turns
 from prunekit.quantization.settings import QuantizeSettings
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
     from prunekit.runs.execute import Run
     from prunekit.runs.saved_run import SavedRun
 
@@ -31,14 +34,12 @@ class Quantize(QuantizeSettings):
 
 def procedure(config: Quantize, run: Run) -> None:
     from prunekit.models import checkpoints
-    from prunekit.models.export.sessions import check_runtimes
     from prunekit.models.pretrained import on_device
     from prunekit.quantization.quantized_run import QuantizedRun
     from prunekit.runs.finished import unchanged
     from prunekit.runs.teachers import load_teacher
     from prunekit.support.fingerprints import weights_fingerprint
 
-    check_runtimes("quantization", ["onnx", "onnx-int8"], run.device)  # all of this before anything is trained
     saved = saved_run(config, run)  # what is wrong with it is refused before a teacher is trained
     teacher = load_teacher(config, run)
     small = None
@@ -89,11 +90,24 @@ def check_teacher(saved: SavedRun, run: Run) -> None:
 
 
 def revision(config: Quantize) -> int:
-    """1, and of pruned models as many more as `prune_cofi` has been raised by since it was at 2."""
-    return 1 if config.source is not None or config.remaining == 1 else prune_cofi.revision(as_pruned(config)) - 1
+    """1, with several threads 2, and of pruned models more: by as much as `prune_cofi` was raised since it was at 2."""
+    whole = config.source is not None or config.remaining == 1
+    return (1 if whole else prune_cofi.revision(as_pruned(config)) - 1) + take_turns(["onnx"], config.run.threads)
 
 
-main = verb("quantize", Quantize, procedure, revision=revision, measures_time=True, again=command_of)
+def needs(config: Quantize, device: torch.device) -> None:
+    """
+    Raises:
+        UserError: this machine has no ONNX Runtime, or none that multiplies in 8 bits.
+    """
+    from prunekit.models.export.sessions import check_int8, check_runtimes
+
+    check_runtimes("quantization", ["onnx"], device)
+    check_int8(f"quantization: {config.quantization}", "run it on another machine")
+
+
+main = verb("quantize", Quantize, procedure, revision=revision, measures_time=True,
+            needs=needs, again=command_of)  # fmt: skip
 
 if __name__ == "__main__":
     main()

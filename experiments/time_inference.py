@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.verb import verb
-from prunekit.config.checks import runtime_problems, twice
+from experiments.cli.verb import runs_in, verb
+from prunekit.config.checks import runtime_problems, take_turns, twice
 from prunekit.config.choices import RUNTIMES
 from prunekit.config.ranges import LENGTH, path_setting, within
 from prunekit.config.task import without_questions
@@ -64,14 +64,12 @@ def procedure(config: TimeInference, run: Run) -> None:
     from prunekit.heads.timing_subject import timed_model, timed_scores, without_lowest
     from prunekit.models.blocks import describe
     from prunekit.models.costs import cost
-    from prunekit.models.export.sessions import check_runtimes
     from prunekit.models.gates import gated
     from prunekit.models.input_tables import check_length, positions
     from prunekit.runs.recorded_shape import read_shape
     from prunekit.runs.run_data import evaluation_examples
     from prunekit.runs.runtime_speed import time_runtimes
 
-    check_runtimes("runtimes", config.runtimes, run.device)
     if config.shape_of is not None:
         return time_shape(read_shape(config.shape_of), config.lengths, config, run, config.runtimes)
     original, teacher = timed_model(config, run)
@@ -113,8 +111,10 @@ def procedure(config: TimeInference, run: Run) -> None:
     }  # fmt: skip
 
 
-main = verb("time_inference", TimeInference, procedure, measures_time=True,
-            revision=lambda own: 1 + (own.runtimes != ["torch"]))  # there all that a graph takes  # fmt: skip
+main = verb("time_inference", TimeInference, procedure, measures_time=True,  # in other runtimes all that graphs take
+            scores=lambda own: own.shape_of is None and own.model.weights != "random",
+            revision=lambda own: 1 + (own.runtimes != ["torch"]) + take_turns(own.runtimes, own.run.threads),
+            needs=runs_in("runtimes", lambda own: own.runtimes))  # fmt: skip
 
 if __name__ == "__main__":
     main()

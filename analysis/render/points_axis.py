@@ -29,7 +29,7 @@ def is_near(shown: Sequence[float]) -> bool:
 
 def scale(axes: Axes, shown: Sequence[float]) -> None:
     """Limits, ticks and kind of the axis, for all that a panel must show."""
-    low, high = ROOM * min(*shown, -1.0), ROOM * max(*shown, 1.0)
+    low, high = ROOM * min([*shown, -1.0]), ROOM * max([*shown, 1.0])
     near = is_near(shown)
     if not near:
         axes.set_yscale("symlog", linthresh=LINEAR, linscale=1.0)

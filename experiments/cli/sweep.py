@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from experiments.cli.launchers import waiting_for_all
 from experiments.cli.outcome import CellOutcome
-from prunekit.support.files import write_json
+from prunekit.support.files import is_gone, process_name, remove, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,7 +61,7 @@ def watched(runs: Path, cells: Sequence[str]) -> Iterator[Sweep]:
     """
     home = runs.absolute() / ".sweeps"
     _remove_abandoned(home)
-    sweep = Sweep(home / f"{socket.gethostname()}-{os.getpid()}", cells)
+    sweep = Sweep(home / process_name(), cells)
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = str(sweep.folder)
     ended = False
@@ -200,7 +199,4 @@ def _shorter(names: Sequence[str]) -> list[str]:
 
 def _remove_abandoned(home: Path) -> None:
     """Reports of sweeps on this machine whose process was killed."""
-    for folder in home.glob(f"{socket.gethostname()}-*"):
-        number = folder.name.rpartition("-")[2]
-        if number.isdigit() and not Path(f"/proc/{number}").exists() and Path("/proc").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+    remove(*[folder for folder in home.glob("*") if is_gone(folder.name)])

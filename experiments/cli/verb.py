@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from experiments.cli.entry import run_main
 
 if TYPE_CHECKING:
-    from prunekit.runs.execute import Ahead, Run
+    import torch
+
+    from prunekit.runs.execute import Ahead, Check, Run
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Verb:
     """Of a configuration; raised whenever its numbers change."""
     measures_time: Callable[[Any], bool]
     """Whether another machine makes another run of a configuration."""
+    scores: Callable[[Any], bool]
+    """Whether a configuration is of a run that scores a model."""
+    needs: Check | None
+    """Refuses a machine on which a configuration cannot run."""
     again: Callable[[Any], str] | None
     """The command that makes a run again, of verbs that go on with the model of another."""
 
@@ -55,9 +61,22 @@ class Verb:
 
         return execute(
             self.name, self.revision(config), config, self.procedure,
-            measures_time=self.measures_time(config), draw=_pictures, again=self.again,
+            measures_time=self.measures_time(config), check=self.check, draw=_pictures, again=self.again,
             needs_model=needs_model, ahead=ahead,
         )  # fmt: skip
+
+    def check(self, config: Any, device: torch.device) -> None:
+        """Refuse what is known to fail, before a run begins and before the record of one that is forced is deleted.
+
+        Raises:
+            UserError: a package that scores are computed with, or what the machine needs to have, is not there.
+        """
+        if self.scores(config):
+            from prunekit.runs.teachers import check_scores
+
+            check_scores(config)
+        if self.needs is not None:
+            self.needs(config, device)
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,8 @@ def verb(
     *,
     revision: int | Callable[[Any], int],
     measures_time: bool | Callable[[Any], bool] = False,
+    scores: bool | Callable[[Any], bool] = True,
+    needs: Check | None = None,
     again: Callable[[Any], str] | None = None,
 ) -> Verb:
     """The ``main`` of ``experiments/NAME.py``.
@@ -87,14 +108,28 @@ def verb(
     Args:
         revision: raised whenever numbers change for the same configuration; a function where only some do.
         measures_time: hardware is part of a run's identity; a function where it is of some configurations.
+        scores: a model, by the task's metrics; a function where only some configurations do.
+        needs: refuses a machine on which a configuration cannot run.
         again: from a record the command that makes its run again; of verbs that go on with the model of another run.
     """
     return Verb(
         name, settings, procedure,
         revision if callable(revision) else lambda _: revision,
         measures_time if callable(measures_time) else lambda _: measures_time,
-        again,
+        scores if callable(scores) else lambda _: scores,
+        needs, again,
     )  # fmt: skip
+
+
+def runs_in(setting: str, runtimes: Callable[[Any], Collection[str]]) -> Check:
+    """The needs of a verb that times models in the runtimes that a setting names."""
+
+    def needs(config: Any, device: torch.device) -> None:
+        from prunekit.models.export.sessions import check_runtimes
+
+        check_runtimes(setting, runtimes(config), device)
+
+    return needs
 
 
 def named(name: str) -> Any:

@@ -24,7 +24,7 @@ from prunekit.config.sections import Settings
 from prunekit.runs import provenance
 from prunekit.runs.finished import FinishedRecord, lock_of, read_result, why_again
 from prunekit.runs.identity import run_id
-from prunekit.runs.local_input import local_input
+from prunekit.runs.local_input import check_unchanged, local_input
 from prunekit.runs.recorded_shape import with_its_own_model
 from prunekit.runs.schema.fields import VERSION
 from prunekit.runs.schema.table_rows import rows_in
@@ -163,20 +163,24 @@ class Ahead:
 
 
 Procedure = Callable[[Any, Run], None]
+Check = Callable[[Any, "torch.device"], None]
+"""Refuses a configuration on a device: by what is known before anything is computed."""
 Draw = Callable[[Path], list[Path]]
 """Draws the figures of a finished run in its folder; returns the pictures."""
 
 
 def execute(
     verb: str, revision: int, config: Settings, procedure: Procedure, *, measures_time: bool = False,
-    draw: Draw | None = None, again: Again | None = None, needs_model: bool = False, ahead: Ahead | None = None,
+    check: Check | None = None, draw: Draw | None = None, again: Again | None = None, needs_model: bool = False,
+    ahead: Ahead | None = None,
 ) -> dict[str, Any]:
     """Run a procedure once for this configuration and return its record (``result.json``).
 
     A finished run is returned as it is (:class:`FinishedRecord`), unless :func:`prunekit.runs.finished.why_again` says
     why not (``needs_model``: the model that it leaves must be there); an interrupted one goes on from what it left; two
     processes on the same configuration wait for each other. Local input whose content has changed makes another run.
-    ``measures_time`` puts hardware, threads and dtype into the identity. What ``draw`` makes goes to Weights & Biases,
+    ``measures_time`` puts hardware, threads and dtype into the identity. What ``check`` refuses is refused before a
+    record is deleted. What ``draw`` makes goes to Weights & Biases,
     where the run is copied to. ``again`` says the command that makes a run again whose weights are missing here;
     ``ahead`` which run needs this one. A finished record is returned before torch is imported, unless its identity has
     hardware in it or the sizes of a finished teacher.
@@ -193,7 +197,7 @@ def execute(
     root = Path(config.run.folder)
     folder = root / verb / identity
     if processes.rank() > 0:
-        return _help(verb, folder, config, procedure, machine or _machine(config))
+        return _help(verb, folder, config, procedure, check, machine or _machine(config))
     before = time.perf_counter()
     with locked(lock_of(root, verb, identity), str(folder)):
         waited = time.perf_counter() - before
@@ -210,6 +214,8 @@ def execute(
         from prunekit.support.timing import PeakMemory
 
         device, hardware = machine or _machine(config)  # what is wrong with it is refused before a record is deleted
+        if check is not None:
+            check(config, device)
         if processes.count() > 1:
             hardware["processes"] = processes.count()
         if finished is not None:
@@ -230,7 +236,7 @@ def execute(
             with watching(config.run.quiet_seconds):
                 procedure(config, run)
             run.metrics |= run.beside
-            _check_unchanged(config, content)
+            check_unchanged(config, content)
         except BaseException as error:
             tracker.abandon()
             if isinstance(error, UserError) and {path.name for path in folder.iterdir()} <= {"config.yaml", INPUTS}:
@@ -272,24 +278,15 @@ def _machine(config: Settings) -> tuple[torch.device, dict[str, Any]]:
     return device, {**describe_device(device).as_dict(), "dtype": config.run_dtype}
 
 
-def _check_unchanged(config: Settings, content: dict[str, str]) -> None:
-    """Refuse to write a record of input that was changed while it was read: nobody knows what it would be of.
-
-    Raises:
-        UserError: it was.
-    """
-    now = local_input(config)
-    for setting in {**content, **now}:
-        if now.get(setting) != content.get(setting):
-            raise UserError(f"{setting}: changed while the run read it; the same command runs on what is there now")
-
-
 def _help(
-    verb: str, folder: Path, config: Settings, procedure: Procedure, machine: tuple[torch.device, dict[str, Any]]
+    verb: str, folder: Path, config: Settings, procedure: Procedure, check: Check | None,
+    machine: tuple[torch.device, dict[str, Any]],
 ) -> dict[str, Any]:
     """The part of processes other than the first; the record is that one's."""
     device, _ = machine
     if processes.broadcast(False, device):
+        if check is not None:  # as the first one does: it would be waited for
+            check(config, device)
         silent = dataclasses.replace(config, run=dataclasses.replace(config.run, progress=False))
         tracker = Tracker("disabled", config.run.project, verb, folder.name, {}, folder)
         procedure(silent, Helper(verb=verb, folder=folder, config=silent, tracker=tracker, device=device))

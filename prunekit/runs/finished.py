@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +50,13 @@ def lock_of(runs: Path, verb: str, run_id: str) -> Path:
 @contextmanager
 def unchanged(folder: Path) -> Iterator[None]:
     """While it is entered, no other process makes the run of a folder; one that does is waited for first. Of a folder
-    that lies nowhere among runs nobody makes any."""
-    folder = folder.absolute()
-    runs = folder.parent.parent
-    locks = lock_of(runs, folder.parent.name, folder.name).parent
-    if not (locks.is_dir() and os.access(locks, os.W_OK)):
-        yield
-        return
-    with locked(lock_of(runs, folder.parent.name, folder.name), str(folder)):
+    that lies nowhere among runs nobody makes any, and the lock of another user's run may not be ours to hold."""
+    folder = folder.resolve() if ".." in folder.parts else folder.absolute()  # a link lies where it is, among its runs
+    lock = lock_of(folder.parent.parent, folder.parent.name, folder.name)
+    with ExitStack() as held:
+        if lock.parent.is_dir() and os.access(lock.parent, os.W_OK):
+            with suppress(PermissionError):
+                held.enter_context(locked(lock, str(folder)))
         yield
 
 

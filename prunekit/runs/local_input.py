@@ -11,6 +11,7 @@ from pathlib import Path
 from prunekit.config.sections import ModelConfig, Settings
 from prunekit.config.task import TaskConfig
 from prunekit.support.contents import file_hash, files_hash
+from prunekit.support.errors import UserError
 
 NOT_READ = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".ot", ".onnx", ".md", ".log")
 """Files in a model's folder that are no part of it: other formats of its weights, the state of a training, text."""
@@ -33,6 +34,21 @@ def local_input(config: Settings) -> dict[str, str]:
         if value is not None:
             found[setting] = value
     return found
+
+
+def check_unchanged(config: Settings, content: dict[str, str]) -> None:
+    """Refuse to write a record of input that was changed while it was read: nobody knows what it would be of.
+
+    Args:
+        content: of the input as the run began, as :func:`local_input` says it.
+
+    Raises:
+        UserError: it was.
+    """
+    now = local_input(config)
+    for setting in {**content, **now}:
+        if now.get(setting) != content.get(setting):
+            raise UserError(f"{setting}: changed while the run read it; the same command runs on what is there now")
 
 
 def _named(config: Settings) -> Iterator[tuple[str, Hash]]:

@@ -184,7 +184,7 @@ def _sizes(record: Mapping[str, Any]) -> str:
 def _what(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
     path = record["model"]["path"]
     base = shown(record, str(path)) if path else f"a {record['model']['family']} of its own shape"
-    yield f"- Method: {method_in_words(record, source.parent.parent)}."
+    yield f"- Method: {method_in_words(record, source.resolve().parent.parent)}."
     yield f"- Base model: {in_markdown(base)}."
     if teacher := record["teacher"]:
         trained = f"run finetune/{teacher['run_id']}" if teacher.get("run_id") else None

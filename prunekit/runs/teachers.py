@@ -51,7 +51,6 @@ class Teacher:
 
 def finetune(config: Settings, run: Run) -> None:
     """Procedure of the verb `finetune`: train a teacher, evaluate it, keep its weights in ``model/``."""
-    _check_scores(config)
     rows = load_rows(config.task, config.task.train).sample(config.train.examples)
     evaluation = load_rows(config.task, config.task.evaluation).sample(config.train.evaluation_examples)
     tokenizer = new_tokenizer(config.model, rows)
@@ -115,9 +114,8 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
 
     Raises:
         UserError: the user's model has another kind of task head, or another number of outputs than the task has
-            labels; a package is not installed that scores are computed with.
+            labels; see :func:`check_scores` where it is fine-tuned now.
     """
-    _check_scores(config)
     dtype = torch.float64 if config.dtype == "float64" else torch.float32
     if config.teacher is not None:
         folder = config.teacher
@@ -127,7 +125,10 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
             model=config.model, task=config.task, train=config.train, scale=config.scale,
             run=dataclasses.replace(config.run, force=False),
         )  # fmt: skip
-        record = execute("finetune", REVISION, wanted, finetune, needs_model=True, ahead=Ahead(run, "teacher"))
+        record = execute(
+            "finetune", REVISION, wanted, finetune, check=lambda own, _: check_scores(own), needs_model=True,
+            ahead=Ahead(run, "teacher"),
+        )  # fmt: skip
         metric = config.task.metric
         folder = str(Path(config.run.folder) / "finetune" / record["run_id"] / "model")
         run.data = [item for item in record["data"] if item["role"] == "train"]
@@ -148,8 +149,12 @@ def load_teacher(config: Experiment, run: Run) -> Teacher:
     return Teacher(model, tokenizer, run.model, source)
 
 
-def _check_scores(config: Settings) -> None:
-    """Refuse what could not be scored in the end, before anything is trained."""
+def check_scores(config: Settings) -> None:
+    """Refuse what could not be scored in the end, before anything is trained.
+
+    Raises:
+        UserError: random weights, or a package is not installed that scores are computed with.
+    """
     require_scores(config.model)
     kind_of(config.task).check_installed(config.task)
 

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path (file or folder) that replaces ``path`` when the block ends well and is removed otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{process_name()}.tmp")
     try:
         yield temporary
         if temporary.is_dir() and path.is_dir():  # a folder does not replace another: the old one moves away as a whole
@@ -73,19 +74,28 @@ def remove_abandoned(path: Path) -> None:
     What one had moved away of it stays where nothing is in its place.
     """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        number, _, old = left.name.removeprefix(f".{path.name}.").removesuffix("tmp").partition(".")
-        if number.isdigit() and old in ("", "old.") and not _runs(int(number)) and (not old or path.exists()):
+        process = left.name.removeprefix(f".{path.name}.").removesuffix(".tmp")
+        if is_gone(process.removesuffix(".old")) and (not process.endswith(".old") or path.exists()):
             remove(left)
 
 
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+def process_name() -> str:
+    """Of this process among those of all machines, and of all containers of one, that share a folder."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def is_gone(process: str) -> bool:
+    """Whether a process of this machine had that name (:func:`process_name`) and runs no more."""
+    machine, _, number = process.rpartition("-")
+    if machine != socket.gethostname() or not number.isdecimal():
         return False
-    except (OSError, OverflowError):  # another user's, or no number of a process
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
         return True
-    return True
+    except (OSError, OverflowError):  # another user's, or no number of a process
+        return False
+    return False
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,6 +16,7 @@ import torch
 
 import prunekit
 from experiments.cli.again import command_of
+from experiments.cli.verb import named
 from experiments.prune_cofi import main as prune_cofi
 from experiments.quantize import as_pruned
 from experiments.quantize import main as quantize
@@ -218,13 +219,33 @@ def test_training_for_8_bits_is_the_teachers_but_for_what_the_run_is_told() -> N
 
 
 def test_another_revision_of_the_pruning_is_another_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    half, whole = (composed("quantize", *SMALL, f"run.folder={folder}", f"remaining={part}") for part in (0.5, 1))
-    sourced = composed("quantize", f"run.folder={folder}", "source=prune_cofi/abc")
+    own = [f"run.folder={folder}", "run.threads=1"]
+    half, whole = (composed("quantize", *SMALL, *own, f"remaining={part}") for part in (0.5, 1))
+    sourced = composed("quantize", *own, "source=prune_cofi/abc")
     before = quantize.revision(half)
     assert before == prune_cofi.revision(as_pruned(half)) - 1 == 1
     monkeypatch.setattr("experiments.quantize.prune_cofi", dataclasses.replace(prune_cofi, revision=lambda own: 7))
     assert quantize.revision(half) == 6
     assert quantize.revision(whole) == quantize.revision(sourced) == 1  # a source is named by its content
+
+
+@pytest.mark.parametrize(("verb", "overrides", "first"), [
+    ("quantize", [], 1),
+    ("time_inference", ["runtimes=[torch,onnx-int8]"], 2),
+    ("benchmark", ["benchmark=latency", "runtime=onnx"], 3),
+])  # fmt: skip
+def test_times_of_graphs_that_share_threads_are_others_than_they_were(
+    verb: str, overrides: list[str], first: int
+) -> None:
+    def revision(*more: str) -> int:
+        return named(verb).revision(composed(verb, *overrides, *more))
+
+    assert [revision(f"run.threads={threads}") for threads in ("1", "2", "auto", "null")] == [first, *3 * [first + 1]]
+
+
+def test_times_without_graphs_are_what_they_were() -> None:
+    for verb, own, first in (("time_inference", "runtimes=[torch,compile]", 2), ("benchmark", "repeats=1", 1)):
+        assert named(verb).revision(composed(verb, own, "run.threads=2")) == first
 
 
 @pytest.mark.slow

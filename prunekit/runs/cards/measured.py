@@ -72,7 +72,7 @@ def run_in_8_bits(source: Path, record: Mapping[str, Any]) -> tuple[Path, Mappin
     if record["verb"] == "quantize":
         return source, record
     found: list[tuple[Path, Mapping[str, Any]]] = []
-    for path in sorted((source.resolve().parents[1] / "quantize").glob("*/result.json")):
+    for path in sorted((source.resolve().parent.parent / "quantize").glob("*/result.json")):
         with suppress(OSError, ValueError, LookupError, TypeError):  # a damaged one tells nothing
             other = json.loads(path.read_text(encoding="utf-8"))
             if other["config"]["quantization"] == "dynamic" and _quantises(other, record):

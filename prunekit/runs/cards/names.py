@@ -8,18 +8,22 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from prunekit.runs.schema.records import version_of
 from prunekit.support.hub_names import fits_the_hub
 
+SINCE = 2
+"""Version of the schema from which on a record has hashes of all local input (``input``)."""
 RUN = "source"
 """A setting that names a run, as VERB/RUN_ID where it is among the others: no path, although it is read here."""
 
 
 def on_hub(record: Mapping[str, Any], name: str) -> bool:
     """Whether a name that a run was given is an id on the Hub: it could be one, and was no folder or file when the run
-    was made, of whose content its record has a hash then."""
+    was made, of whose content its record has a hash then. Records from before that have none: for them, is none now."""
     read_here = record.get("input") or {}
     local = {value for setting, value in _names(record["config"]) if setting in read_here and setting != RUN}
-    return fits_the_hub(name) and name not in local and not Path(name).exists()
+    hashed = version_of(record) >= SINCE
+    return fits_the_hub(name) and name not in local and (hashed or not Path(name).exists())
 
 
 def shown(record: Mapping[str, Any], name: str) -> str:

@@ -186,6 +186,24 @@ def test_what_a_link_leads_to_is_not_deleted(tmp_path: Path) -> None:
     assert {path.name for path in elsewhere.rglob("*")} == before >= {"result.json", "rows.csv"}
 
 
+def test_what_is_known_to_fail_is_refused_before_a_finished_run_is_deleted(tmp_path: Path) -> None:
+    def refuse(config: Settings, device: torch.device) -> None:
+        assert config.task.name == "demo" and device.type == "cpu"
+        raise UserError("a package is missed")
+
+    config = finetune(tmp_path)
+    record = execute("verb", 1, config, lambda config, run: run.table("rows", [{"a": 1}]))
+    folder = tmp_path / "verb" / record["run_id"]
+    before = {path.name for path in folder.rglob("*")}
+    with pytest.raises(UserError, match="a package is missed"):
+        execute("verb", 1, replace(config, run=replace(config.run, force=True)), lambda *_: None, check=refuse)
+    assert {path.name for path in folder.rglob("*")} == before >= {"result.json", "rows.csv"}
+    assert execute("verb", 1, config, lambda *_: None, check=refuse) == record  # which stands, whatever is missed
+    with pytest.raises(UserError, match="a package is missed"):
+        execute("new", 1, config, lambda *_: None, check=refuse)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_refused_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_MODE", raising=False)
     config = finetune(tmp_path)

@@ -105,6 +105,23 @@ def test_the_run_that_was_quantised_says_how_it_was_pruned(tmp_path: Path) -> No
     assert method_in_words(record, tmp_path) == f"{words}{then}"
 
 
+def test_the_runs_around_one_are_found_from_wherever_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = quantization.run(tmp_path, DEMO, quantization="aware")
+    record = json.loads((folder / "result.json").read_text())
+    record["versions"] |= {"torch": "2", "transformers": "5"}
+    record["config"]["source"] = record["model"]["pruned_run"] = "compress/ab"
+    record["config"]["task"]["source"] = "demo"
+    own = {"verb": "prune_cofi", "config": {"structure": "dense"}, "model": {}, "metrics": {}}
+    (tmp_path / "compress" / "ab").mkdir(parents=True)
+    (tmp_path / "compress" / "ab" / "result.json").write_text(json.dumps(own))
+    monkeypatch.chdir(folder.parent)
+    for source in (folder.name, f"../quantize/{folder.name}", str(folder)):
+        what = facts_of(Path(source), record, None).sections["What it is"]
+        assert "- Method: A small model, not pruned: a baseline of CoFi (Xia et al. 2022); distilled (run " in what
+
+
 def test_methods_are_cited_as_they_cite_themselves() -> None:
     cited = {name: NAMES[name].paper for name in registry.names() if name in NAMES and NAMES[name].paper}
     for name, paper in cited.items():
@@ -140,6 +157,9 @@ def test_a_name_is_the_hubs_if_it_was_no_folder_when_the_run_was_made(
     assert on_hub({"config": config}, "teachers/mine")  # nothing was read here
     (tmp_path / "teachers" / "mine").mkdir(parents=True)
     assert not on_hub({"config": config}, "teachers/mine")
+    assert not on_hub({"config": config, "schema": 1}, "teachers/mine")
+    assert on_hub({"config": config, "schema": 2}, "teachers/mine")  # it was cloned here after the run
+    assert not on_hub({**record, "schema": 2}, "teachers/mine") and not on_hub({**record, "schema": 2}, "./mine")
     assert [shown(record, name) for name in ("/home/me/gone/teacher", "me/teacher")] == ["teacher", "me/teacher"]
     told = for_others(record)["config"]
     assert (told["teacher"], told["model"]["path"], told["source"]) == ("mine", "mine", "compress/ab")

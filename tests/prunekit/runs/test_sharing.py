@@ -17,6 +17,7 @@ import pytest
 
 from prunekit.config.sections import Settings
 from prunekit.runs.execute import Ahead, Run, execute
+from prunekit.runs.finished import lock_of, unchanged
 from prunekit.support.errors import UserError
 from tests.support.settings import finetune
 
@@ -73,7 +74,8 @@ def test_weights_that_two_want_and_that_are_gone_are_made_once(
         calls.append(1)
         inside.set()
         (run.folder / "model").mkdir()
-        (run.folder / "model" / "config.json").touch()
+        for name in ("config.json", "model.safetensors"):
+            (run.folder / "model" / name).touch()
         run.metrics = {"number": len(calls)}
 
     def wanted() -> None:
@@ -226,3 +228,45 @@ def test_what_is_refused_is_not_said_to_be_trained(tmp_path: Path, capsys: pytes
     execute("verb", 1, finetune(tmp_path), procedure)
     said = [line.split(", by ")[0] for line in capsys.readouterr().out.splitlines()]
     assert said == ["verb: its learned model is trained first", "learned: its teacher is trained first"]
+
+
+def taken(lock: Path) -> bool:
+    with filelock.FileLock(lock, blocking=False):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("seen_from", "source", "verb"),
+    [
+        (".", "verb/ab", "verb"), (".", "linked/ab", "linked"), ("verb", "../verb/ab", "verb"),
+        ("verb/cd", "../ab", "verb"),
+    ],
+)
+def test_a_run_is_locked_wherever_it_is_seen_from(
+    seen_from: str, source: str, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    for name in ("ab", "cd"):
+        (runs / "verb" / name).mkdir(parents=True)
+    (runs / ".locks").mkdir()
+    (tmp_path / "elsewhere" / "ab").mkdir(parents=True)
+    (runs / "linked").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(runs / seen_from)
+    lock = lock_of(runs, verb, "ab")
+    with unchanged(Path(source)), pytest.raises(filelock.Timeout):
+        taken(lock)
+    assert not taken(lock) and [path.name for path in tmp_path.rglob("*.lock")] == [lock.name]
+
+
+def test_a_run_whose_lock_is_another_users_is_read_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(self: filelock.FileLock, **_: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(self.lock_file))
+
+    (tmp_path / ".locks").mkdir()
+    read: list[str] = []
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuses)
+    with unchanged(tmp_path / "verb" / "ab"):
+        read.append("ab")
+    assert read == ["ab"]
+    with pytest.raises(PermissionError, match="config"), unchanged(tmp_path / "verb" / "ab"):
+        raise PermissionError("config.json")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.cli.verb import named
 from prunekit.data.kinds import encode_for
 from prunekit.data.rows import load_rows
 from prunekit.data.tokenizers import load_tokenizer
@@ -56,6 +57,65 @@ def test_a_package_that_scores_need_is_missed_before_anything_is_trained(
     with pytest.raises(UserError, match=expected):
         perform(verb, "run.wandb=disabled", *task, f"run.folder={tmp_path}")
     assert not list(tmp_path.glob("*/*/config.yaml"))
+
+
+def test_a_forced_run_that_cannot_be_scored_keeps_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = dataclasses.replace(named("finetune"), name="verb", procedure=lambda config, run: None)
+    command = ["run.wandb=disabled", "task=demo_tags", f"run.folder={tmp_path}"]
+    record = own.execute(composed("finetune", *command))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "seqeval"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "seqeval", None)
+    with pytest.raises(UserError, match=r"^seqeval[.a-z_]* is not installed"):
+        own.execute(composed("finetune", *command, "run.force=true"))
+    assert (tmp_path / "verb" / record["run_id"] / "result.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("verb", "overrides", "scores"),
+    [
+        ("prune_heads", [], True),
+        ("latency_table", ["length=8"], False),
+        ("time_inference", [], True),
+        ("time_inference", ["model.weights=random"], False),
+        ("time_inference", ["shape_of=analysis/logged_runs/prune_cofi/060d10eea87a25cb"], False),
+        ("time_decoding", ["task=demo_translation", "model=marian-demo"], True),
+        ("time_decoding", ["task=demo_translation", "model=marian-demo", "model.weights=random", "length=8"], False),
+        ("benchmark", ["benchmark=fisher"], True),
+        ("benchmark", ["benchmark=finetune"], False),
+        ("benchmark", ["benchmark=sweep"], False),
+    ],
+)
+def test_packages_of_scores_are_needed_where_there_are_scores(
+    verb: str, overrides: list[str], scores: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("prunekit.runs.teachers.check_scores", lambda config: asked.append(config.task.name))
+    config = composed(verb, *overrides)
+    named(verb).check(config, torch.device("cpu"))
+    assert asked == [config.task.name] * scores
+
+
+@pytest.mark.parametrize(
+    ("verb", "overrides", "expected"),
+    [
+        ("time_inference", ["runtimes=[torch,onnx-int8]"], ("runtimes", ["torch", "onnx-int8"])),
+        ("benchmark", ["benchmark=latency", "runtime=onnx"], ("runtime", ["onnx"])),
+        ("quantize", [], ("quantization", ["onnx"])),
+    ],
+)
+def test_runtimes_are_needed_where_models_are_timed_in_them(
+    verb: str, overrides: list[str], expected: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(
+        "prunekit.models.export.sessions.check_runtimes", lambda setting, runtimes, _: asked.append((setting, runtimes))
+    )
+    in_8_bits: list[tuple[str, str]] = []
+    monkeypatch.setattr("prunekit.models.export.sessions.check_int8", lambda *words: in_8_bits.append(words))
+    named(verb).check(composed(verb, *overrides), torch.device("cpu"))
+    assert asked == [expected]
+    assert in_8_bits == [("quantization: dynamic", "run it on another machine")] * (verb == "quantize")
 
 
 def test_snapshots_are_the_model_as_it_was(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,14 @@ from pathlib import Path
 import filelock
 import pytest
 
-from prunekit.support.files import atomic_path, locked, remove, remove_abandoned, remove_leftovers
+from prunekit.support.files import (
+    atomic_path,
+    locked,
+    process_name,
+    remove,
+    remove_abandoned,
+    remove_leftovers,
+)
 
 
 def write(path: Path, name: str) -> None:
@@ -24,6 +32,17 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write(tmp_path / "model", "old")
     write(tmp_path / "model", "new")
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "new"]
+
+
+def test_two_machines_that_write_one_path_write_beside_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with atomic_path(tmp_path / "model") as own:
+        monkeypatch.setattr(socket, "gethostname", lambda: "another.machine")
+        with atomic_path(tmp_path / "model") as other:
+            assert own != other and other.name == f".model.another.machine-{os.getpid()}.tmp"
+            own.touch()
+            other.touch()
 
 
 def test_a_folder_killed_while_it_was_replaced_is_old_new_or_not_there(
@@ -44,8 +63,13 @@ def test_a_folder_killed_while_it_was_replaced_is_old_new_or_not_there(
 def test_what_killed_processes_were_writing_is_removed(tmp_path: Path) -> None:
     """Of this path, and not what the others write that are at it."""
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    there, dead = os.getpid(), int(gone.stdout)
-    stay = [f".out.{there}.tmp", f".other.{dead}.tmp", f".out.{dead}.tmpl", ".out.x.tmp", ".out.gz.1.tmp"]
+    host = socket.gethostname()
+    there, number = process_name(), int(gone.stdout)
+    assert there == f"{host}-{os.getpid()}"
+    dead = f"{host}-{number}"
+    stay = [f".out.{there}.tmp", f".other.{dead}.tmp", f".out.{dead}.tmpl", f".out.gz.{dead}.tmp", f".out.{host}-x.tmp",
+            f".out.{host}-\N{SUPERSCRIPT TWO}.tmp", ".out.\N{SUPERSCRIPT TWO}.tmp", f".out.{number}.tmp",
+            f".out.another-machine-{number}.tmp"]  # fmt: skip
     for name in [*stay, f".out.{dead}.tmp", f".out.{dead}.old.tmp"]:
         (tmp_path / name).mkdir()
         (tmp_path / name / "weights").touch()

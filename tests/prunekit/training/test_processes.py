@@ -95,6 +95,13 @@ def test_another_process_than_the_first_writes_nothing(
     )  # fmt: skip
     assert execute("finetune", 1, config, procedure) == {}
     assert ran[0].folder.parent.name == "finetune"
+
+    def refuse(config: Settings, device: torch.device) -> None:
+        raise UserError("a package is missed")
+
+    with pytest.raises(UserError, match="a package is missed"):
+        execute("finetune", 1, config, procedure, check=refuse)
+    assert len(ran) == 1
     assert not (tmp_path / "runs").exists()
 
 

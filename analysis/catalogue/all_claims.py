@@ -10,7 +10,7 @@ from analysis.catalogue import commands
 from analysis.catalogue.chapters import CHAPTERS, Chapter
 from analysis.claims import papers
 from analysis.claims.table import MEANING, NUMBERS, SHOWN
-from analysis.claims.verdicts import NOT_TESTED
+from analysis.claims.verdicts import ABSENT, NOT_TESTED
 from analysis.data.groups import Group, Setting, by_setting, setting_of
 from analysis.render.output import Table
 
@@ -152,7 +152,7 @@ def _row_of(table: Table, claim: Claim) -> dict[str, str]:
 def _known(claim: Claim) -> dict[str, str]:
     """What is known of a claim without runs."""
     known = {"claim": claim.text, "where": claim.where, "published": claim.published, "verdict": NOT_TESTED,
-             "criterion": claim.criterion, "setting": "not in the records", "unit": claim.unit}  # fmt: skip
+             "criterion": claim.criterion, "setting": ABSENT, "unit": claim.unit}  # fmt: skip
     return dict.fromkeys((*SHOWN, *NUMBERS), "") | known
 
 

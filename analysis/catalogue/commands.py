@@ -32,10 +32,9 @@ TYPED = ("null", "true", "false", "yes", "no", "on", "off", "nan", "inf")
 
 
 def of_claim(
-    claim: Claim, setting: Setting | None, tasks: Sequence[str] = (), runs: Sequence[Record] = (),
-    judged: Sequence[Record] = (),
-) -> str:  # fmt: skip
-    """What makes the runs of a claim in a setting, on ``tasks`` if the claim is judged on several and names none.
+    claim: Claim, setting: Setting | None, runs: Sequence[Record] = (), judged: Sequence[Record] = ()
+) -> str:
+    """What makes the runs of a claim in a setting.
 
     ``{task}`` in the claim's command stands for the setting's task. Empty where no command makes them.
 
@@ -43,17 +42,16 @@ def of_claim(
         runs: of the setting, which say what is no preset; none where all is.
         judged: those that the claim was judged by, whose tasks, seeds and sizes the command then has.
     """
-    tasks = sorted({record.task for record in judged}) or tasks
     verb, overrides = claim.command.split(" ", 1)
     overrides = _as_run(overrides, claim, judged)
     names_task = "task=" in overrides
     overrides = overrides.replace("{task}", setting.task if setting is not None else "")
     if setting is None:
         return f"python -m experiments.{verb} {overrides}"
-    several = tasks if claim.over == "tasks" and not names_task else ()
+    several = sorted({record.task for record in judged}) if claim.over == "tasks" and not names_task else []
     model, own = _model(setting, runs), bool(_teacher(runs))
     if own and not names_task and not setting.task and not several:
-        several = tuple(sorted({record.task for record in runs}))[:1]  # the teacher is of no other
+        several = sorted({record.task for record in runs})[:1]  # the teacher is of no other
     task = _task([setting.task] if setting.task else several, runs)
     if model is None or task is None or (own and names_task) or not _serves(verb, claim.command, setting, runs):
         return ""

@@ -39,6 +39,15 @@ class Outcome:
     """The least and the most that the effect can be: a score cannot rise beyond the end of its metric."""
 
 
+def task_of(subject: str) -> str:
+    """The task of an outcome, without the condition that tells two of it apart.
+
+    >>> task_of("sst2 (scale small)"), task_of("sst2")
+    ('sst2', 'sst2')
+    """
+    return subject.partition(" (")[0]
+
+
 @dataclass(frozen=True)
 class Claim:
     """One sentence of a paper that can be checked."""

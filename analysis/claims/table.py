@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from analysis.claims.claim import DRAWS, SEEDS, Claim, Outcome
+from analysis.claims.claim import DRAWS, SEEDS, Claim, Outcome, task_of
 from analysis.claims.verdicts import (
+    ABSENT,
     NOT_QUIET,
     UNDECIDED,
     Ruling,
@@ -76,7 +77,7 @@ def claims_table(
 def _row(claim: Claim, judged: JudgedClaim) -> dict[str, str]:
     rulings = rule(claim, judged.outcomes)
     named = [name for outcome in judged.outcomes for name in names(claim, outcome)]
-    setting = "; ".join(judged.quiet) or "not in the records"
+    setting = "; ".join(judged.quiet) or ABSENT
     records: list[Record] = []
     if judged.group is not None and (rulings or judged.left_out):
         records = records_of(claim, judged.group, named or judged.left_out)
@@ -230,7 +231,7 @@ def records_of(claim: Claim, group: Group, named: Iterable[str]) -> list[Record]
         teachers = {teacher: members for teacher, members in teachers.items() if teacher in subjects}
     records = [record for members in teachers.values() for record in members]
     if claim.over == "tasks":
-        tasks = {subject.partition(" (")[0] for subject in subjects}
+        tasks = {task_of(subject) for subject in subjects}
         records = [record for record in records if record.task in tasks]
     return records
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from analysis.claims.claim import ABOVE, AT_LEAST, BELOW, NOTHING, WITHIN, Claim, Margin, Outcome
+from analysis.claims.claim import ABOVE, AT_LEAST, BELOW, NOTHING, WITHIN, Claim, Margin, Outcome, task_of
 from analysis.data.marks.quiet import UNKNOWN
 from analysis.data.marks.trivial import AT_CHANCE
 from analysis.intervals.estimates import BANDS, CONFIDENCE, Interval
@@ -20,6 +20,8 @@ from analysis.intervals.power import MORE, MOST_ROWS, MOST_RUNS, Needed, needed
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 NOT_TESTED = "not tested"
+ABSENT = "not in the records"
+"""The setting of a claim that has no runs."""
 ONE_TEACHER = "one teacher"
 """Beside a verdict over draws or seeds that are all of one fine-tuned model."""
 NOT_QUIET = "without a quiet timing"
@@ -105,7 +107,7 @@ def verdict(
         return f"{UNDECIDED}: machine {UNKNOWN}"
     state = _all_together(claim, rulings, untimed)
     first = state.partition(" (")[0]
-    deciding = [ruling.outcome.subject.partition(" (")[0] for ruling in rulings if ruling.state == first]
+    deciding = [task_of(ruling.outcome.subject) for ruling in rulings if ruling.state == first]
     few = [task for task in deciding if task in alone or (not task and alone)]
     if not few or first not in (HOLDS, FAILS):
         return state
@@ -120,11 +122,11 @@ def _all_together(claim: Claim, rulings: Sequence[Ruling], untimed: Sequence[str
     count = f"{holding} of {len(states)} {claim.over}"
     if claim.once and holding:
         return HOLDS + (f" (for {count})" if holding < len(states) else "")
-    if holding == len(states):
-        return f"{UNDECIDED}: {', '.join(untimed)} {NOT_QUIET}" if untimed else HOLDS
     failed = all(state == FAILS for state in states) if claim.once else FAILS in states
-    if failed and claim.once and untimed:
+    if untimed and (failed if claim.once else holding == len(states)):  # they may turn it
         return f"{UNDECIDED}: {', '.join(untimed)} {NOT_QUIET}"
+    if holding == len(states):
+        return HOLDS
     if failed:
         return FAILS + (f" (holds for {count})" if holding else "")
     return f"{UNDECIDED}: {reasons(claim, rulings)}"

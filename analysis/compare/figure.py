@@ -29,8 +29,8 @@ from analysis.data.averages import unpruned
 from analysis.data.frames import means
 from analysis.data.groups import Group, by_setting
 from analysis.data.loading import Journal
+from analysis.data.marks.quiet import MARKS
 from analysis.data.marks.trivial import accuracy_words
-from analysis.data.timings import MARKS
 from analysis.render.curves import (
     SINGLE,
     any_single,

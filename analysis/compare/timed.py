@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from analysis.compare.runs import EIGHT_BITS, Comparable
 from analysis.compare.seconds import whole_training
 from analysis.data.loading import Journal
-from analysis.data.marks.quiet import marks_of
+from analysis.data.marks.quiet import MARKS, marks_of
 from analysis.data.served import as_served, in_8_bits, runtime_tables, runtimes_text
-from analysis.data.timings import MARKS, latency_tables
+from analysis.data.timings import latency_tables
 
 if TYPE_CHECKING:
     import pandas as pd

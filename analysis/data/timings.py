@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.data.loading import Journal, read_tables
-from analysis.data.marks.quiet import comparable_latencies, marks_of, timed_by
+from analysis.data.marks.quiet import MARKS, comparable_latencies, marks_of, timed_by
 from analysis.data.records import Record
 from prunekit.runs.schema import shared
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 NO_SPREAD = "A latency is the median of its rounds, whose spread is not drawn. "
 """Beside figures and tables of :data:`LATENCY`."""
 LATENCY = shared.LATENCY.kinds()
-MARKS = ("disturbed", "unknown")
-"""Columns of runs that were timed beside other work, and of those that do not say: of averages their share."""
 
 
 def timings(records: Iterable[Record], journal: Journal, *, largest: bool = True) -> dict[str, Mapping[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from analysis.data.averages import resampled_text, unpruned
@@ -113,7 +114,7 @@ def key(frame: pd.DataFrame) -> str:
 
 def _panel(axes: Axes, rows: pd.DataFrame, title: str) -> None:
     whole, first = unpruned_row(rows), PRUNING_STAGES[FIRST]
-    known = "" if whole["trivial"] != whole["trivial"] else f", one answer to all {whole['trivial']:.1f}"
+    known = "" if math.isnan(whole["trivial"]) else f", one answer to all {whole['trivial']:.1f}"
     axes.set_title(panel_title(f"{title} ({AT_CHANCE})" if whole["at_chance"] else title)
                    + f"\nunpruned {whole['score']:.1f}{known}", fontsize=7)  # fmt: skip
     axes.axhline(0, color=first.color, linewidth=1.3, label=f"{first.label} (line at 0)", zorder=2)
@@ -133,4 +134,4 @@ def _panel(axes: Axes, rows: pd.DataFrame, title: str) -> None:
 
 def _shown(rows: pd.DataFrame) -> list[float]:
     """All that a panel must show."""
-    return [float(value) for value in rows[["value", "low", "high"]].to_numpy().ravel() if value == value]
+    return [float(value) for value in rows[["value", "low", "high"]].to_numpy().ravel() if not math.isnan(value)]

@@ -12,13 +12,12 @@ from analysis.catalogue import commands
 from analysis.catalogue.all_claims import Judged
 from analysis.claims.claim import ABOVE, AT_LEAST, WITHIN
 from analysis.claims.table import OURS, fixed
-from analysis.claims.verdicts import FAILS, NOT_TESTED
+from analysis.claims.verdicts import ABSENT, FAILS, NOT_TESTED
 from prunekit.support.errors import UserError
 
 if TYPE_CHECKING:
     from analysis.claims.claim import Claim
 
-ABSENT = "not in the records"
 MANY = 3
 """Tasks that fit into a row."""
 COLUMNS = ("claim", "where", "published", OURS, "n", "verdict")

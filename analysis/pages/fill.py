@@ -25,7 +25,7 @@ what the records do not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from analysis.catalogue.all_claims import judge
-from analysis.catalogue.chapters import CHAPTERS, Chapter, Part
+from analysis.catalogue.chapters import CHAPTERS
 from analysis.catalogue.pictures import PICTURES
 from analysis.claims.table import MEANING
 from analysis.data import published
@@ -100,19 +100,23 @@ class Parts:
     """What the parts of all chapters draw of some records, each drawn once: pages ask for its tables and captions."""
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self.settings = [
+        self._settings = [
             (chapter, setting, own) for chapter in CHAPTERS for setting, own in chapter.settings(records).items()
             if setting.weights != "random"
         ]  # fmt: skip
-        self._items: dict[tuple[str, Setting, str], list[tuple[Group, Item]]] = {}
+        self._items: dict[tuple[str, Setting, str], list[tuple[str, Group, Item]]] = {}
 
-    def items(self, chapter: Chapter, setting: Setting, own: Sequence[Record], part: Part) -> list[tuple[Group, Item]]:
-        """Each with the group that it is of."""
-        key = chapter.title, setting, part.name
-        if key not in self._items:
-            groups = [Group(list(own))] if part.beside else chapter.groups(own)[part.verb]
-            self._items[key] = [(group, item) for group in groups for item in part.draw(group, Journal())]
-        return self._items[key]
+    def items(self, of: Callable[[Setting], bool], named: Callable[[str], bool]) -> Iterator[tuple[str, Group, Item]]:
+        """What parts of these names draw in these settings, each behind its part's name and the group that it is of."""
+        for chapter, setting, own in self._settings:
+            for part in (part for part in chapter.parts if of(setting) and named(part.name)):
+                key = chapter.title, setting, part.name
+                if key not in self._items:
+                    groups = [Group(own)] if part.beside else chapter.groups(own)[part.verb]
+                    self._items[key] = [
+                        (part.name, group, item) for group in groups for item in part.draw(group, Journal())
+                    ]
+                yield from self._items[key]
 
 
 def table(drawn: Parts, name: str, model: str, task: str = "") -> str:
@@ -124,12 +128,10 @@ def table(drawn: Parts, name: str, model: str, task: str = "") -> str:
     Raises:
         UserError: no part of this name makes a table of these runs, or several do.
     """
-    tables = []
-    for chapter, setting, own in drawn.settings:
-        if (setting.model, setting.task) == (model, task):
-            for part in (part for part in chapter.parts if f"{name}_".startswith(f"{part.name}_")):
-                items = [item for _, item in drawn.items(chapter, setting, own, part)]
-                tables += [item for item in items if isinstance(item, Table) and name in (part.name, item.name)]
+    items = drawn.items(
+        lambda setting: (setting.model, setting.task) == (model, task), lambda part: f"{name}_".startswith(f"{part}_")
+    )
+    tables = [item for part, _, item in items if isinstance(item, Table) and name in (part, item.name)]
     if len(tables) != 1:
         raise UserError(f"table {name!r} of {model} {task}: the records give {len(tables)} of it, one is meant")
     return f"{tables[0].caption}\n\n{tables[0].rows()}"
@@ -152,12 +154,9 @@ def caption(drawn: Parts, picture: str) -> str:
     if picture not in PICTURES:
         raise UserError(f"caption {picture!r}: no such picture; there are {', '.join(PICTURES)}")
     folder, name = PICTURES[picture].split("/")
-    for chapter, setting, own in drawn.settings:
-        if setting.folder == folder:
-            for part in (part for part in chapter.parts if name.startswith(part.name)):
-                for group, item in drawn.items(chapter, setting, own, part):
-                    if isinstance(item, Drawing) and file_name(item.name, group.suffix) == name:
-                        return in_markdown(item.caption)
+    for _, group, item in drawn.items(lambda setting: setting.folder == folder, name.startswith):
+        if isinstance(item, Drawing) and file_name(item.name, group.suffix) == name:
+            return in_markdown(item.caption)
     raise UserError(f"caption {picture!r}: the records do not give this picture")
 
 

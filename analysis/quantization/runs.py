@@ -10,10 +10,9 @@ from analysis.data.columns import columns
 from analysis.data.frames import means, run_rows
 from analysis.data.groups import Group, by_condition, by_setting
 from analysis.data.loading import Journal, read_tables
-from analysis.data.marks.quiet import marks_of
+from analysis.data.marks.quiet import MARKS, marks_of
 from analysis.data.marks.trivial import ACCURACY
 from analysis.data.records import Record
-from analysis.data.timings import MARKS
 from analysis.intervals.replicates import with_each
 from analysis.render.machines import each_machine
 from analysis.render.output import Item, file_name

@@ -7,6 +7,7 @@ import re
 from functools import cache
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -203,7 +204,11 @@ def commands_of_claims() -> list[str]:
     of_translation = [claim for chapter in CHAPTERS if chapter.translation for claim in chapter.list_claims()]
     assert (len(of_encoders), len(of_translation)) == (50, 14)
     small = Setting("minilm-l6", "pretrained", "", "small")
-    lines = {of_claim(claim, small, ("mnli", "sst2")) for claim in of_encoders}
+    judged: list[Any] = [
+        SimpleNamespace(task=task, seed=seed, teacher_seed=seed, config={})
+        for task in ("mnli", "sst2") for seed in range(3)
+    ]  # fmt: skip
+    lines = {of_claim(claim, small, judged=judged) for claim in of_encoders}
     lines |= {of_claim(claim, None) for claim in of_encoders}
     for setting in (
         Setting("marian-small", "scratch", "multi30k", "small"),

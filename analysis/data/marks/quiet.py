@@ -14,6 +14,8 @@ BESIDE = "beside other work"
 """Of runs that were timed while other processes took part of the CPUs."""
 UNKNOWN = "not known to be quiet"
 """Of runs whose records do not say, as those of before do not."""
+MARKS = ("disturbed", "unknown")
+"""Columns of runs that were timed beside other work, and of those that do not say: of averages their share."""
 
 
 def disturbed(record: Record, stages: Collection[str] = LATENCIES) -> bool | None:
@@ -76,9 +78,9 @@ def quiet_words(records: Sequence[Record], stages: Collection[str] = ()) -> str:
 
 
 def marks_of(record: Record) -> dict[str, float]:
-    """Of its latencies ``disturbed``, 1 of a run timed beside other work, and ``unknown``, 1 where nothing says."""
+    """Whether its latencies have each of :data:`MARKS`, 1 or 0."""
     state = disturbed(timed_by(record))
-    return {"disturbed": float(state or False), "unknown": float(state is None)}
+    return dict(zip(MARKS, (float(state is True), float(state is None)), strict=True))
 
 
 def disturbed_text(records: Sequence[Record], sign: str, stages: Collection[str] = ()) -> str:

@@ -27,6 +27,7 @@ PICTURES = {
     "cofi_speed_minilm": "minilm-l6/cofi_speed",
     "cofi_training_sst2_minilm": "minilm-l6/cofi_training_sst2",
     "compare_mrpc_minilm": "minilm-l6/compare_mrpc",
+    "compare_mrpc-2_minilm": "minilm-l6/compare_mrpc-2",
     "ranks_minilm": "minilm-l6/ranks",
     "quantized_mrpc_minilm": "minilm-l6/quantized_mrpc",
     "quantized_sst2_minilm": "minilm-l6/quantized_sst2",

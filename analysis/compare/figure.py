@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from analysis.compare.front import draw_front, on_front
-from analysis.compare.runs import EIGHT_BITS, Comparable, comparable, lengths, run_points
+from analysis.compare.runs import EIGHT_BITS, Comparable, comparisons, lengths, run_points
 from analysis.compare.table import table
 from analysis.compare.timed import Timed, add_times
 from analysis.compare.within import LEVELS, best_within, less_the_best
@@ -103,7 +103,7 @@ class Panel:
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
-    """A figure a task that two methods share, and one table of all of them."""
+    """A figure a comparison, of which a task may have several, and one table of all of them."""
     items: list[Item] = []
     cells: list[pd.DataFrame] = []
     compared: list[Comparable] = []
@@ -111,25 +111,25 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     macs: dict[str, str] = {}
     alone: list[str] = []
     for setting, records in by_setting(group.records).items():
-        runs = comparable(records)
-        if runs is None:
+        found = comparisons(records)
+        if not found:
             alone.append(setting.task)
-            continue
-        points, timed = add_times(run_points(runs, journal), runs, journal)
-        frame, counted = cells_of(points), lengths(runs, journal)
-        chosen = panels(points, counted, timed)
-        words = caption(runs, frame, timed, counted, level_of(chosen))
-        figure = plot(frame, runs, chosen)
-        items.append(Drawing(file_name("compare", runs.task), figure, with_fronts(frame, chosen, runs),
-                             accuracy_words(frame) + words))  # fmt: skip
-        cells.append(frame)
-        compared.append(runs)
-        differences.append(less_the_best(points, runs, journal))
-        macs[runs.task] = macs_text(counted)
+        for runs in found:
+            points, timed = add_times(run_points(runs, journal), runs, journal)
+            frame, counted = cells_of(points), lengths(runs, journal)
+            chosen = panels(points, counted, timed)
+            words = caption(runs, frame, timed, counted, level_of(chosen))
+            figure = plot(frame, runs, chosen)
+            items.append(Drawing(file_name("compare", runs.task), figure, with_fronts(frame, chosen, runs),
+                                 accuracy_words(frame) + words))  # fmt: skip
+            cells.append(frame)
+            compared.append(runs)
+            differences.append(less_the_best(points, runs, journal))
+            macs[runs.task] = macs_text(counted)
     if alone and len({record.verb for record in group.records} - {EIGHT_BITS}) > 1:
         journal.missing.append(
-            f"{group.records[0].model.name}/compare: no two of prune_heads, prune_fisher and prune_cofi with the same "
-            f"teacher and evaluation rows on {', '.join(alone)}"
+            f"{group.records[0].model.name}/compare: no two of prune_heads, prune_fisher, prune_cofi and methods of "
+            f"compress with the same teacher and evaluation rows on {', '.join(alone)}"
         )
     return [*items, *([table(cells, compared, differences, macs)] if cells else [])]
 
@@ -224,7 +224,8 @@ def key(frame: pd.DataFrame, front: bool) -> str:
     Arguments:
         front: some panel has one.
     """
-    words = [intervals_text(frame), SINGLE if any_single(frame) else "", letters_text(frame["method"].unique())]
+    with_bars = frame[[method_look(method)[1] for method in frame["method"]]]
+    words = [intervals_text(with_bars), SINGLE if any_single(frame) else "", letters_text(frame["method"].unique())]
     words.append("Front: of means of several runs, at one length." if front else "")
     words.append(signs_text(frame).strip())
     return " ".join(filter(None, words))

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.compare.pairs import LONE, p_text
-from analysis.compare.runs import comparable, run_points
+from analysis.compare.runs import comparisons, run_points
 from analysis.compare.table import heading
 from analysis.compare.within import BOLD, LEVELS, less_the_best
-from analysis.compare.words import method_look, rank
+from analysis.compare.words import method_look, numbered_text, rank
 from analysis.data.groups import Group, by_setting, describe
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import ACCURACY, ANSWER, accuracy_text, trivial_cell
@@ -27,10 +27,10 @@ PAIR = ["task", "method", "asked", "best", "best_asked"]
 
 
 def draw(group: Group, journal: Journal) -> list[Item]:
-    """One table of all tasks that methods share; nothing where there is no pair."""
+    """One table of all comparisons; nothing where there is no pair."""
     import pandas as pd
 
-    compared = [runs for records in by_setting(group.records).values() if (runs := comparable(records)) is not None]
+    compared = [runs for records in by_setting(group.records).values() for runs in comparisons(records)]
     differences = [less_the_best(run_points(runs, journal), runs, journal) for runs in compared]
     if not any(map(len, differences)):
         return []
@@ -43,7 +43,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         title="Each method minus the best one with at most so many of the MACs",
         frame=pairs,
         display=shown,
-        caption=f"{caption(pairs)} {describe(records)}",
+        caption=" ".join(filter(None, (caption(pairs), numbered_text(compared), describe(records)))),
         narrow=tuple(str(name) for name in shown if name not in ("runs", ANSWER)),
     )]  # fmt: skip
 

@@ -39,12 +39,15 @@ class Comparable:
     """The runs of one task that started from the same fine-tuned models and were evaluated on the same rows."""
 
     task: str
+    """With its number from the second comparison of the task on."""
     members: dict[str, list[Record]]
     """By verb, in its default setting."""
     apart: int = 0
     """Runs of models in 8 bits that are not among them: of other teachers, rows or settings."""
     unsaid: int = 0
     """Runs among them that do not record which weights they started from, beside others that do."""
+    number: int = 1
+    """Of the comparisons of the task."""
 
     @property
     def records(self) -> list[Record]:
@@ -52,10 +55,18 @@ class Comparable:
 
 
 def comparable(records: Sequence[Record], fewest: int = 2) -> Comparable | None:
-    """The runs of one task that the most methods share; None where fewer verbs than ``fewest`` are to be compared.
+    """The first of :func:`comparisons`; None where there is none."""
+    return next(iter(comparisons(records, fewest)), None)
 
-    Of several teachers those count whose runs exist for all of the methods found. Models in 8 bits choose no teachers:
-    of them those count that are there for all teachers that the others chose.
+
+def comparisons(records: Sequence[Record], fewest: int = 2) -> list[Comparable]:
+    """The runs of one task that can be compared with one another: those of the most verbs first, then of the most runs.
+
+    Teachers that were pruned in the same ways are in one comparison; a run is in one at most. Models in 8 bits choose
+    no teachers: they stand in a comparison of whose teachers each has some.
+
+    Args:
+        fewest: ways in a comparison: verbs, each with its baselines, and methods of `compress`.
     """
     starts = _starts(records)
     by_teacher: dict[Start, dict[str, list[Record]]] = {}
@@ -65,18 +76,21 @@ def comparable(records: Sequence[Record], fewest: int = 2) -> Comparable | None:
     alike: dict[tuple[str, frozenset[str]], list[Record]] = {}
     for (rows, _), by_verb in by_teacher.items():
         usual = {verb: chosen_runs for verb, runs in by_verb.items() if (chosen_runs := USUAL[verb](runs))}
-        alike.setdefault((rows, frozenset(usual)), []).extend(record for runs in usual.values() for record in runs)
-    shared = [(len(verbs), len(runs), rows) for (rows, verbs), runs in alike.items()]
-    if not shared or max(shared)[0] < fewest:
-        return None
-    chosen = next(runs for (rows, verbs), runs in alike.items() if (len(verbs), len(runs), rows) == max(shared))
-    members = {verb: [record for record in chosen if record.verb == verb] for verb in USUAL}
+        own = [record for runs in usual.values() for record in runs]
+        alike.setdefault((rows, frozenset(map(_way, own))), []).extend(own)
+    by_size = sorted(alike.items(), key=lambda one: (-len({run.verb for run in one[1]}), -len(one[1]), one[0][0]))
+    several = [runs for (_, ways), runs in by_size if len(ways) >= fewest]
     in_8_bits = [record for record in records if record.verb == EIGHT_BITS]
-    members[EIGHT_BITS] = _in_8_bits(in_8_bits, {starts[record.run_id] for record in chosen}, starts)
-    apart = len(in_8_bits) - len(members[EIGHT_BITS])
-    named = [bool(record.model.fingerprint) for runs in members.values() for record in runs]
-    unsaid = named.count(False) if any(named) else 0
-    return Comparable(records[0].task, {verb: runs for verb, runs in members.items() if runs}, apart, unsaid)
+    found = []
+    for number, chosen in enumerate(several, start=1):
+        members = {verb: [record for record in chosen if record.verb == verb] for verb in USUAL}
+        members[EIGHT_BITS] = _in_8_bits(in_8_bits, {starts[record.run_id] for record in chosen}, starts)
+        apart = len(in_8_bits) - len(members[EIGHT_BITS])
+        named = [bool(record.model.fingerprint) for runs in members.values() for record in runs]
+        unsaid = named.count(False) if any(named) else 0
+        task = records[0].task if number == 1 else f"{records[0].task} ({number})"
+        found.append(Comparable(task, {verb: runs for verb, runs in members.items() if runs}, apart, unsaid, number))
+    return found
 
 
 def run_points(runs: Comparable, journal: Journal) -> pd.DataFrame:
@@ -100,7 +114,8 @@ def run_points(runs: Comparable, journal: Journal) -> pd.DataFrame:
             macs_percent=lambda record: 100 * float(record.metrics["remaining_macs"]),
             seconds=seconds_of,
         ))  # fmt: skip
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+    points = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    return points.assign(panel=runs.task, task=runs.task)
 
 
 def lengths(runs: Comparable, journal: Journal) -> dict[str, list[int]]:
@@ -209,6 +224,11 @@ def chosen_by(record: Record) -> str:
     if record.verb == EIGHT_BITS:
         return quantization(record)
     return str(kwon_runs.option(record, "score"))
+
+
+def _way(record: Record) -> str:
+    """What a comparison needs two of: a verb with its baselines, or a method of `compress`."""
+    return f"{record.verb} {chosen_by(record)}" if record.verb == "compress" else record.verb
 
 
 def _asked(record: Record) -> float:

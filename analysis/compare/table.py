@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from analysis.compare.runs import EIGHT_BITS, Comparable
 from analysis.compare.within import BOLD, FULLER, LEVELS, best_within
-from analysis.compare.words import beside_text, method_look
+from analysis.compare.words import beside_text, method_look, numbered_text
 from analysis.data.averages import unpruned
 from analysis.data.columns import DamagedRecordError
 from analysis.data.groups import by_teacher, describe
@@ -61,7 +61,7 @@ def table(
         f"by another metric; MACs that it really has). {BOLD}The best is chosen by the scores shown, among runs that "
         f"exist, never the oracle, which knows the evaluation data. {FULLER}Where a method has none so small, its "
         "fewest MACs are told. "
-        f"{SECONDS}{beside}{served}{served_8}{_of_tasks(macs)} {describe(records)}",
+        f"{SECONDS}{beside}{served}{served_8}{_of_tasks(macs)} {numbered_text(compared)} {describe(records)}",
         narrow=("task", "method", *map(heading, LEVELS)),
         of_other_columns=tuple(filter(None, (SECONDS, beside, SERVED_TEXT, SERVED_8_TEXT))),
     )  # fmt: skip

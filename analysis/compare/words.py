@@ -111,6 +111,7 @@ def caption(
         words.append(f"{missed} runs that missed their target sparsity are drawn at what they reached.")
     if any(r.config.get("student", {}).get("select_on") == "validation" for r in runs.members.get("prune_cofi", [])):
         words.append("Best weights of CoFi's training chosen on the evaluation data, as in the paper.")
+    words.append(numbered_text([runs]))
     if "quantize" in runs.members:
         words.append(_in_8_bits_text(runs))
     if runs.apart:
@@ -124,10 +125,19 @@ def caption(
     return " ".join(word for word in words if word)
 
 
+def numbered_text(compared: Sequence[Comparable]) -> str:
+    """What the number of a task means, where one has several comparisons; else empty."""
+    numbered = [runs.task for runs in compared if runs.number > 1]
+    if not numbered:
+        return ""
+    others = "of other fine-tuned models or rows, with which no other run of the task is compared."
+    return f"{', '.join(numbered)}: {others}"
+
+
 def intervals_text(frame: pd.DataFrame) -> str:
     """A sentence for the caption: what the intervals of the methods are over; empty where none has one."""
     over: dict[str, list[str]] = {}
-    for verb, rows in frame.groupby(frame["method"].str.partition(" ")[0], sort=False):
+    for verb, rows in frame.groupby(frame["method"].map(lambda method: method.partition(" ")[0]), sort=False):
         if words := resampled_text(rows, DRAWN_ANEW.get(str(verb), "draws")):
             over.setdefault(words, []).append(TITLES[str(verb)])
     named_too = [f"{words} ({', '.join(titles)})" for words, titles in over.items()]

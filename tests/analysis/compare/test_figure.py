@@ -169,6 +169,28 @@ def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
     assert line.startswith("minilm-l6/compare: no two of") and line.endswith("rows on sst2")
 
 
+def test_runs_of_another_teacher_are_a_comparison_of_their_own(tmp_path: Path) -> None:
+    """Two methods of `compress` on a teacher that the other verbs did not prune; a third teacher has one alone."""
+    everything(tmp_path)
+    for constraint in (0.5, 0.7):
+        for method in ("ziplm", "random"):
+            methods.run(tmp_path, MINILM, method, constraint=constraint, teacher=5)
+    methods.run(tmp_path, MINILM, "flap", teacher=6)
+    journal = Journal()
+    first, second, table = compare.draw(Group(load([tmp_path], journal)), journal)
+    assert isinstance(first, Drawing) and isinstance(second, Drawing) and isinstance(table, Table)
+    assert (first.name, second.name) == ("compare_sst2", "compare_sst2-2")
+    own = second.frame[second.frame["method"] != "unpruned"]
+    assert set(own["method"]) == {"compress ziplm", "compress random"} and set(own["task"]) == {"sst2 (2)"}
+    assert not first.frame["method"].str.startswith("compress").any() and set(first.frame["task"]) == {"sst2"}
+    shown = table.display[table.display["task"].str.startswith("sst2 (2)")]
+    assert len(shown) == 2 and len(table.display) > 4
+    words = "sst2 (2): of other fine-tuned models or rows, with which no other run of the task is compared."
+    assert words in second.caption and words in table.caption and words not in first.caption
+    notes = [text.get_text() for text in second.figure.texts]
+    assert not any("Bars" in note for note in notes), "curves of one colour have none"
+
+
 def test_the_table_takes_the_best_run_that_is_there_and_nothing_in_between(comparison: Comparison) -> None:
     rows = comparison.table.display.set_index("method")
     # Constraint 0.7 is the best below 75 %; below 50 % the run of 0.5 counts, not a point between 0.5 and 0.7.

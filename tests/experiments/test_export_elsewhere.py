@@ -41,6 +41,20 @@ for path in sorted(folder.iterdir()):
 print(json.dumps(answers))
 """
 
+DECODE = """
+import importlib.util, json, sys
+from pathlib import Path
+assert importlib.util.find_spec("prunekit") is None
+import numpy, onnxruntime
+folder, batch = Path(sys.argv[1]), {name: numpy.array(rows) for name, rows in json.loads(sys.argv[2]).items()}
+encoder, decoder = (onnxruntime.InferenceSession(folder / f"{part}.onnx") for part in ("encoder", "decoder"))
+hidden, words = encoder.run(None, batch)[0], numpy.array([[int(sys.argv[3])]])
+for _ in range(5):
+    given = {"encoder_hidden_states": hidden, "encoder_attention_mask": batch["attention_mask"]}
+    scores = decoder.run(None, {"decoder_input_ids": words, **given})[0]
+    words = numpy.concatenate([words, scores[:, -1:].argmax(-1)], 1)
+print(json.dumps({"words": words.tolist(), "scores": scores.tolist()}))
+"""
 
 PRUNED = {
     "prune_heads": [*TINY, "order=importance", "share=0.5", "save=true"],
@@ -151,3 +165,29 @@ def test_a_translator_is_padded_without_prunekit(elsewhere: Path, tmp_path: Path
     prunekit.export(small, tmp_path / "out" / "padded", "padded")
     batch = {**pairs_for(), "labels": pairs_for()["labels"].clamp(min=0)}
     assert_same(answers_elsewhere(elsewhere, tmp_path / "out", batch), small, batch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "share"), [("float32", 1e-5), ("int8", 0.3)])
+def test_a_translator_decodes_in_onnx_runtime_without_prunekit(
+    precision: str, share: float, elsewhere: Path, tmp_path: Path
+) -> None:
+    """Word by word, as its card shows: the scores of every step are the pruned model's, given the same words."""
+    small = prunekit.prune(model := translator("marian", dtype=torch.float32), uneven(model))
+    prunekit.export(small, tmp_path / "out", "onnx", precision=precision)
+    batch = {name: pairs_for()[name][:1] for name in ("input_ids", "attention_mask")}
+    given = json.dumps({name: tensor.tolist() for name, tensor in batch.items()})
+    first = str(small.config.decoder_start_token_id)
+    done = subprocess.run(
+        [elsewhere, "-c", DECODE, tmp_path / "out", given, first],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    words, scores = torch.tensor(found["words"]), torch.tensor(found["scores"])
+    assert words.shape == (1, 6)
+    with torch.no_grad():
+        expected = small(**batch, decoder_input_ids=words[:, :-1]).logits
+    apart = float((scores - expected).abs().max() / expected.abs().max())
+    assert (0 if precision == "float32" else 1e-6) <= apart < share
+    assert words[:, 1:].equal(scores.argmax(-1))

@@ -33,9 +33,10 @@ EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml") if path.stem not in ("files", "questions", "tags"))
 SCALES = ("demo", "small", "base", "paper")
-SLOW_SCALES = [pytest.param(name, marks=pytest.mark.slow) for name in ("base", "paper")]
-SCALES_OF_RUNS = ("demo", "small", *SLOW_SCALES)
-"""Where every cell of every preset is made. What the paper's scale makes of a verb the fast tests see as well."""
+SLOW_SCALES = [pytest.param(name, marks=pytest.mark.slow) for name in ("demo", "base", "paper")]
+SCALES_OF_RUNS = ("small", *SLOW_SCALES)
+"""Where every cell of every preset is made: of the logged runs in the fast tests. What the paper's scale makes of a verb
+the fast tests see as well."""
 VERBS = sorted(path.stem for path in CONF.glob("*.yaml"))
 MACHINE = {"type": "cpu", "name": "fixed", "threads": 1}
 """Hardware, where it is part of an identity."""

@@ -69,12 +69,12 @@ def skip_norms(model: PreTrainedModel, sublayers: dict[str, list[int]]) -> None:
             skipped = SkippedNorm(block.attention_norm.normalized_shape[0])
             if block.paths.norm_inside:
                 attention: Any = block.module.get_submodule(block.paths.attention)
-                attention.norm = skipped
+                attention.norm = skipped.train(attention.training)
             else:
-                block.module.set_submodule(block.paths.attention_norm, skipped)
+                _replace(block.module, block.paths.attention_norm, skipped)
     for ffn in ffn_blocks(model):
         if ffn.layer in sublayers["ffn"] and not isinstance(ffn.ffn_norm, SkippedNorm):
-            ffn.module.set_submodule(ffn.ffn_paths.ffn_norm, SkippedNorm(ffn.ffn_norm.normalized_shape[0]))
+            _replace(ffn.module, ffn.ffn_paths.ffn_norm, SkippedNorm(ffn.ffn_norm.normalized_shape[0]))
 
 
 def cut_as_recorded(model: PreTrainedModel) -> None:
@@ -97,8 +97,8 @@ def shrink_attention(block: AttentionBlock, heads: Tensor, sublayer: Tensor) -> 
         rows = _features(heads, block.head_size)
         gates = heads[heads != 0].repeat_interleave(block.head_size)
         for path, projection in ((paths.q, block.q), (paths.k, block.k), (paths.v, block.v)):
-            layer.set_submodule(path, _keep_rows(projection, rows))
-        layer.set_submodule(paths.o, _keep_columns(block.o, rows, gates, sublayer))
+            _replace(layer, path, _keep_rows(projection, rows))
+        _replace(layer, paths.o, _keep_columns(block.o, rows, gates, sublayer))
         if paths.bias is not None:
             computing: Any = layer.get_submodule(paths.computing)
             computing.remaining = computing.remaining[heads != 0]
@@ -114,7 +114,7 @@ def shrink_attention(block: AttentionBlock, heads: Tensor, sublayer: Tensor) -> 
     headless = HeadlessAttention.in_place_of(replaced)(
         _bias_only(block.o, sublayer), dropout, norm, computing.config, getattr(attention, "layer_idx", None)
     )
-    layer.set_submodule(paths.attention, headless)
+    _replace(layer, paths.attention, headless)
 
 
 def shrink_ffn(block: FFNBlock, neurons: Tensor, sublayer: Tensor) -> None:
@@ -125,11 +125,16 @@ def shrink_ffn(block: FFNBlock, neurons: Tensor, sublayer: Tensor) -> None:
     if block.neurons and neurons.any() and sublayer:
         rows = _features(neurons, 1)
         gates = neurons[neurons != 0]
-        layer.set_submodule(paths.ffn_in, _keep_rows(block.ffn_in, rows))
-        layer.set_submodule(paths.ffn_out, _keep_columns(block.ffn_out, rows, gates, sublayer))
+        _replace(layer, paths.ffn_in, _keep_rows(block.ffn_in, rows))
+        _replace(layer, paths.ffn_out, _keep_columns(block.ffn_out, rows, gates, sublayer))
     else:
-        layer.set_submodule(paths.ffn_in, FirstFeature())
-        layer.set_submodule(paths.ffn_out, _bias_only(block.ffn_out, sublayer))
+        _replace(layer, paths.ffn_in, FirstFeature())
+        _replace(layer, paths.ffn_out, _bias_only(block.ffn_out, sublayer))
+
+
+def _replace(layer: nn.Module, path: str, module: nn.Module) -> None:
+    """Put a module in the place of another, in the mode, training or not, that the other is in."""
+    layer.set_submodule(path, module.train(layer.get_submodule(path).training))
 
 
 def _is_open(units: Tensor, sublayer: Tensor) -> bool:

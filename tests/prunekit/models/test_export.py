@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -439,6 +440,24 @@ def test_pruned_encoders_in_onnx_runtime(family: str, tmp_path: Path) -> None:
     assert config["model_type"] == family and config["architectures"] == [type(small).__name__]
     with pytest.raises(OSError, match="no file named"):  # and nothing is invented in place of weights
         AutoModel.from_pretrained(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_a_graph_has_no_node_of_a_sublayer_that_is_gone(tmp_path: Path) -> None:
+    import onnx
+
+    model = tiny("bert", dtype=torch.float32)
+    masks = prunekit.Masks.ones(prunekit.describe(model))
+    prunekit.export(model, tmp_path / "whole", "onnx")
+    masks.layers["self"][0] = masks.layers["ffn"][0] = False
+    prunekit.export(prunekit.prune(model, masks), tmp_path / "out", "onnx")
+    whole, small = (
+        Counter(node.op_type for node in onnx.load(tmp_path / name / "model.onnx").graph.node)
+        for name in ("whole", "out")
+    )
+    gone = {name: whole[name] - small[name] for name in ("Gelu", "MatMul", "Softmax")}
+    assert gone == {"Gelu": 1, "MatMul": 8, "Softmax": 1}
+    assert small["Expand"] == whole["Expand"] and small["Slice"] < whole["Slice"]
 
 
 @pytest.mark.slow

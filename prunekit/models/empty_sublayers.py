@@ -27,12 +27,12 @@ class BiasOnly(nn.Module):
         return self.bias is None
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """From ``(..., any size)`` what broadcasts to ``(..., d)``: the bias, (d,), or a zero, (1,).
+        """From ``(..., any size)`` to ``(..., d)``, or to zeros of shape ``(..., 1)`` that broadcast.
 
-        While training, as dropout follows, of shape ``(..., d)`` or ``(..., 1)``. Else nothing depends on the input, so
-        that the graphs of ONNX have no node for a sublayer that is gone: at batch 1 a small model's latency shows them.
+        In an exported graph the bias or a zero alone, which broadcast as well: of what depends on the input and is
+        multiplied by nothing a graph would keep every operation, and at batch 1 a small model's latency shows them.
         """
-        if not self.training:
+        if torch.compiler.is_exporting():
             return hidden.new_zeros(1) if self.bias is None else self.bias
         zeros = torch.zeros_like(hidden[..., :1])
         return zeros if self.bias is None else zeros + self.bias
@@ -104,7 +104,7 @@ class HeadlessAttention(nn.Module):
             keys = cache.update(seen, seen, self.layer_idx)[0][:, 0]
         output = self.dropout(self.output(hidden_states))
         if self.norm is not None:
-            output = self.norm(hidden_states if self.output.removed else hidden_states + output)
+            output = self.norm(hidden_states + output)
         if self.config._attn_implementation != "eager":
             return output, None  # as other attention, which has no weights to show there
         return output, hidden_states.new_zeros(len(hidden_states), 0, hidden_states.shape[1], keys.shape[1])

@@ -86,7 +86,7 @@ def rename(folder: Path) -> None:
 @wraps(_PLAIN_SAVE)
 def _save_pretrained(self: PreTrainedModel, save_directory: str | Path, *positional: Any, **options: Any) -> None:
     if has_its_own_shape(self):
-        _save(self, Path(save_directory), *positional, **options)
+        _save(self, Path(save_directory), True, *positional, **options)
     else:
         _PLAIN_SAVE(self, save_directory, *positional, **options)
 
@@ -96,13 +96,14 @@ def _push_to_hub(self: PreTrainedModel, repo_id: str, **options: Any) -> Any:
     if not has_its_own_shape(self):
         return _PLAIN_PUSH(self, repo_id, **options)
     with TemporaryDirectory() as folder:
-        return _save(self, Path(folder), push_to_hub=True, repo_id=repo_id, **options)
+        return _save(self, Path(folder), False, push_to_hub=True, repo_id=repo_id, **options)
 
 
-def _save(model: PreTrainedModel, folder: Path, *positional: Any, **options: Any) -> CommitInfo | None:
+def _save(model: PreTrainedModel, folder: Path, kept: bool, *positional: Any, **options: Any) -> CommitInfo | None:
     """Save a pruned model as transformers' own ``save_pretrained`` does and, with ``push_to_hub=True``, upload it.
 
     Args:
+        kept: the folder is the user's own, so that what could not be uploaded is in it.
         positional, options: of ``save_pretrained``; with ``push_to_hub=True`` those of ``push_to_hub``, too.
 
     Returns:
@@ -110,7 +111,7 @@ def _save(model: PreTrainedModel, folder: Path, *positional: Any, **options: Any
 
     Raises:
         UserError: an option by which the weights would be in other files than the one that is read, or one that is
-            not known where it would be about the upload; nothing was written.
+            not known where it would be about the upload, and nothing was written; or the upload fails.
     """
     given = signature(_PLAIN_SAVE).bind(model, folder, *positional, **options).arguments
     more = given.pop("kwargs", {})
@@ -128,7 +129,11 @@ def _save(model: PreTrainedModel, folder: Path, *positional: Any, **options: Any
         return None
     written = [name for name, time in pushing.times(folder).items() if time != before.get(name)]
     stale = IN_ANY_FORM if WEIGHTS in written else ()  # those of an adapter are beside the model's
-    return pushing.push(model, folder, written, repository, stale, **more)
+    place = str(folder) if kept else "FOLDER"
+    again = f"{place} has everything, try again" if kept else "call it again, or save_pretrained(FOLDER) and upload it"
+    command = pushing.command(repository, place, stale, private=bool(more.get("private")))
+    with pushing.told("save_pretrained" if kept else "push_to_hub", repository, f"{again} with: {command}"):
+        return pushing.push(model, folder, written, repository, stale, **more)
 
 
 def _check_one_file(model: PreTrainedModel, options: dict[str, Any]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import shlex
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import CommitInfo, HfApi, ModelCard, ModelCardData
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
-from prunekit.support.errors import UserError
+from prunekit.support.errors import UserError, first_line
 
 CARD = "README.md"
 TEXT = """\
@@ -84,6 +87,37 @@ def push(
         card.save(folder / CARD)
     files = [name for name in files if name != CARD] + [CARD] * (bool(wanted) or not there)
     return upload(folder, name, stale, files=files, token=token, **options)
+
+
+@contextmanager
+def told(what: str, repository: str, again: str) -> Iterator[None]:
+    """Say in one line why an upload inside failed.
+
+    Args:
+        what: asked for it.
+        again: where the model is, and how to try again: :func:`command`.
+
+    Raises:
+        UserError: the Hub cannot be reached or does not take it: no token, no permission, a name that is none.
+    """
+    try:
+        yield
+    except HFValidationError as error:
+        raise UserError(f"{what}: {repository!r} is no repository ({first_line(error)}); {again}") from error
+    except LocalTokenNotFoundError as error:
+        raise UserError(f"{what}: there is no token, `hf auth login` asks for one; {again}") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else None
+        wrong = "the token is missing, or may not write there" if status in (401, 403) else first_line(error)
+        raise UserError(f"{what}: the Hub did not take {repository} ({wrong}); {again}") from error
+    except Exception as error:  # of the system, of the network's library, of offline mode: nothing in common
+        raise UserError(f"{what}: the Hub cannot be reached ({first_line(error)}); {again}") from error
+
+
+def command(repository: str, folder: str | Path, stale: Collection[str], *, private: bool = False) -> str:
+    """Uploads a folder as :func:`upload` does."""
+    words = ["hf", "upload", repository, str(folder), ".", *["--private"] * private]
+    return shlex.join([*words, *(word for pattern in stale for word in ("--delete", pattern))])
 
 
 def checked(options: dict[str, Any]) -> dict[str, Any]:

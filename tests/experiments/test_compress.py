@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from analysis.catalogue import method_rank
-from analysis.compare.runs import comparable, run_points
+from analysis.compare.runs import comparisons, run_points
 from analysis.compare.words import method_look
 from analysis.data.loading import Journal, load
 from experiments.compress import main
@@ -130,8 +130,8 @@ def test_records_are_ranked_and_compared_pair_by_pair(folder: Path, capsys: pyte
     assert "method: 'flop' has no run of compress in" in told and "did you mean 'flap'" in told
 
     records = [record for record in load([folder], Journal()) if record.verb in ("prune_fisher", "compress")]
-    runs = comparable(records)
-    assert runs is not None and set(runs.members) == {"prune_fisher", "compress"}
+    [runs] = comparisons(records)
+    assert set(runs.members) == {"prune_fisher", "compress"}
     points = run_points(runs, Journal())
     assert {"compress fisher", "compress flap", "compress random", "prune_fisher fisher"} <= set(points["method"])
     assert points["seconds"].notna().all() and (points["macs_percent"] <= 80).all()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 
 import prunekit
 from tests.support.commands import TINY, TINY_STUDENT, called, perform
@@ -54,6 +54,12 @@ for _ in range(5):
     scores = decoder.run(None, {"decoder_input_ids": words, **given})[0]
     words = numpy.concatenate([words, scores[:, -1:].argmax(-1)], 1)
 print(json.dumps({"words": words.tolist(), "scores": scores.tolist()}))
+"""
+PIPE = """
+import json, sys
+import prunekit.auto
+from transformers import pipeline
+print(json.dumps(pipeline("text-classification", model=sys.argv[1], top_k=None)(sys.argv[2])))
 """
 
 PRUNED = {
@@ -107,6 +113,12 @@ def assert_same(found: dict[str, Tensor], model: PreTrainedModel, batch: dict[st
         torch.testing.assert_close(answers, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 
+def assert_near(answers: Tensor, model: PreTrainedModel, batch: dict[str, Tensor]) -> None:
+    """As weights in 8 bits are, and no nearer."""
+    expected = logits(model, batch)
+    assert 1e-6 < float((answers - expected).abs().max() / expected.abs().max()) < 0.2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", PRUNED)
 def test_models_of_the_three_methods_load_without_prunekit(
@@ -114,8 +126,9 @@ def test_models_of_the_three_methods_load_without_prunekit(
 ) -> None:
     record = perform(verb, *PRUNED[verb], f"run.folder={folder}")
     source = folder / verb / record["run_id"]
-    for name in ("padded", "onnx"):
-        done = called("export", f"source={source}", f"format={name}", f"out={tmp_path / 'out' / name}")
+    formats = {"padded": ["format=padded"], "onnx": ["format=onnx"], "int8": ["format=onnx", "precision=int8"]}
+    for name, words in formats.items():
+        done = called("export", f"source={source}", *words, f"out={tmp_path / 'out' / name}")
         assert done.returncode == 0, done.stderr
     refused = called("export", f"source={source}", "format=plain", f"out={tmp_path / 'plain'}")
     assert refused.returncode == 2 and "stock bert has no such shape: " in refused.stderr
@@ -123,8 +136,42 @@ def test_models_of_the_three_methods_load_without_prunekit(
     batch = batch_for(small, rows=3, length=7, seed=5)
     batch["input_ids"] %= small.config.vocab_size
     found = answers_elsewhere(elsewhere, tmp_path / "out", batch)
-    assert set(found) == {"padded", "onnx"}
+    assert set(found) == set(formats)
+    assert_near(found.pop("int8"), small, batch)
     assert_same(found, small, batch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", PRUNED)
+def test_models_of_the_three_methods_are_native_in_pipelines(verb: str, folder: Path, tmp_path: Path) -> None:
+    """Where prunekit is, but nothing of it is called but an import."""
+    record = perform(verb, *PRUNED[verb], f"run.folder={folder}")
+    source = folder / verb / record["run_id"]
+    done = called("export", f"source={source}", "format=native", f"out={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stderr
+    text = "a good film"
+    piped = subprocess.run([sys.executable, "-c", PIPE, tmp_path / "out", text], capture_output=True, text=True,
+                           check=False)  # fmt: skip
+    assert piped.returncode == 0, piped.stderr
+    found = {row["label"]: row["score"] for row in json.loads(piped.stdout.splitlines()[-1])}
+    small, tokenizer = prunekit.load(source / "model"), AutoTokenizer.from_pretrained(tmp_path / "out")
+    with torch.no_grad():
+        expected = small(**tokenizer(text, return_tensors="pt")).logits.softmax(-1)[0]
+    assert [found[small.config.id2label[label]] for label in range(len(expected))] == pytest.approx(expected.tolist())
+
+
+@pytest.mark.slow
+def test_whole_layers_of_cofi_are_plain_without_prunekit(folder: Path, elsewhere: Path, tmp_path: Path) -> None:
+    """Without LayerNorms in their places, as the released code leaves them out."""
+    own = [*TINY_STUDENT, "structure=layers", "variant=released", f"run.folder={folder}"]
+    source = folder / "prune_cofi" / perform("prune_cofi", *own)["run_id"]
+    done = called("export", f"source={source}", "format=plain", f"out={tmp_path / 'out' / 'plain'}")
+    assert done.returncode == 0, done.stderr
+    small = prunekit.load(source / "model")
+    assert AutoConfig.from_pretrained(tmp_path / "out" / "plain").num_hidden_layers == 1
+    batch = batch_for(small, rows=3, length=7, seed=5)
+    batch["input_ids"] %= small.config.vocab_size
+    assert_same(answers_elsewhere(elsewhere, tmp_path / "out", batch), small, batch)
 
 
 @pytest.mark.slow
@@ -154,9 +201,7 @@ def test_a_uniform_search_is_plain_and_in_8_bits_without_prunekit(
     batch["input_ids"] %= small.config.vocab_size
     found = answers_elsewhere(elsewhere, tmp_path / "out", batch)
     assert_same({"plain": found["plain"]}, small, batch)
-    expected = logits(small, batch)
-    apart = float((found["int8"] - expected).abs().max() / expected.abs().max())
-    assert 1e-6 < apart < 0.2
+    assert_near(found["int8"], small, batch)
 
 
 @pytest.mark.slow

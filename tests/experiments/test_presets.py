@@ -35,8 +35,7 @@ TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml") if path.stem
 SCALES = ("demo", "small", "base", "paper")
 SLOW_SCALES = [pytest.param(name, marks=pytest.mark.slow) for name in ("demo", "base", "paper")]
 SCALES_OF_RUNS = ("small", *SLOW_SCALES)
-"""Where every cell of every preset is made: that of the logged runs in the fast tests, which see what the paper's scale
-makes of a verb as well."""
+"""Where every cell of every preset is made: in the fast tests at the scale of the logged runs alone."""
 VERBS = sorted(path.stem for path in CONF.glob("*.yaml"))
 MACHINE = {"type": "cpu", "name": "fixed", "threads": 1}
 """Hardware, where it is part of an identity."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
-
+from prunekit.models import pushing
 from prunekit.models.pruned_format import IN_ANY_FORM
-from prunekit.models.pushing import create, upload
-from prunekit.support.errors import UserError, first_line
 
 
 def push(folder: str | Path, repository: str, *, private: bool = False) -> str:
@@ -25,18 +21,6 @@ def push(folder: str | Path, repository: str, *, private: bool = False) -> str:
         UserError: the Hub cannot be reached or does not take it (no token, no permission, a name that is none); the
             folder is as it was, and the line says how to try again.
     """
-    command = ["hf", "upload", repository, str(folder), ".", *["--private"] * private]
-    command += [word for pattern in IN_ANY_FORM for word in ("--delete", pattern)]
-    again = f"{folder} has everything, try again with: {shlex.join(command)}"
-    try:
-        return str(upload(folder, create(repository, private=private), IN_ANY_FORM).repo_url)
-    except HFValidationError as error:
-        raise UserError(f"push_to: {repository!r} is no repository ({first_line(error)}); {again}") from error
-    except LocalTokenNotFoundError as error:
-        raise UserError(f"push_to: there is no token, `hf auth login` asks for one; {again}") from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else None
-        wrong = "the token is missing, or may not write there" if status in (401, 403) else first_line(error)
-        raise UserError(f"push_to: the Hub did not take {repository} ({wrong}); {again}") from error
-    except Exception as error:  # of the system, of the network's library, of offline mode: nothing in common
-        raise UserError(f"push_to: the Hub cannot be reached ({first_line(error)}); {again}") from error
+    command = pushing.command(repository, folder, IN_ANY_FORM, private=private)
+    with pushing.told("push_to", repository, f"{folder} has everything, try again with: {command}"):
+        return str(pushing.upload(folder, pushing.create(repository, private=private), IN_ANY_FORM).repo_url)

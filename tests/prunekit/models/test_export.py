@@ -443,21 +443,28 @@ def test_pruned_encoders_in_onnx_runtime(family: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_graph_has_no_node_of_a_sublayer_that_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("units", [False, True])
+@pytest.mark.parametrize("family", ["bert", "distilbert"])  # whose attention adds the residual, and whose does not
+def test_of_a_sublayer_that_is_gone_a_graph_has_an_addition_at_most(family: str, units: bool, tmp_path: Path) -> None:
+    """Without units it adds its bias, removed nothing: what a whole sublayer has, the graph has for every other."""
     import onnx
 
-    model = tiny("bert", dtype=torch.float32)
+    model = tiny(family, dtype=torch.float32)
     masks = prunekit.Masks.ones(prunekit.describe(model))
-    prunekit.export(model, tmp_path / "whole", "onnx")
-    masks.layers["self"][0] = masks.layers["ffn"][0] = False
-    prunekit.export(prunekit.prune(model, masks), tmp_path / "out", "onnx")
-    whole, small = (
-        Counter(node.op_type for node in onnx.load(tmp_path / name / "model.onnx").graph.node)
-        for name in ("whole", "out")
-    )
-    gone = {name: whole[name] - small[name] for name in ("Gelu", "MatMul", "Softmax")}
-    assert gone == {"Gelu": 1, "MatMul": 8, "Softmax": 1}
-    assert small["Expand"] == whole["Expand"] and small["Slice"] < whole["Slice"]
+    layers, found = len(masks.neurons), {}
+    for name, gone in (("whole", 0), ("one", 1), ("two", 2)):
+        if units:
+            masks.heads["self"][:gone] = masks.neurons[:gone] = 0
+        else:
+            masks.layers["self"][:gone] = masks.layers["ffn"][:gone] = False
+        prunekit.export(prunekit.prune(model, masks), tmp_path / name, "onnx")
+        graph = onnx.load(tmp_path / name / "model.onnx").graph
+        found[name] = Counter(node.op_type for node in graph.node)
+    assert layers > 2
+    for name, gone in (("one", 1), ("two", 2)):
+        less = {kind: found["whole"][kind] - found[name][kind] for kind in ("Gelu", "MatMul", "Softmax", "Expand")}
+        assert less == {"Gelu": gone, "MatMul": 8 * gone, "Softmax": gone, "Expand": 0}
+        assert not found[name] - found["whole"], "no operation is there more often"
 
 
 @pytest.mark.slow

@@ -114,6 +114,36 @@ def test_what_cannot_be_is_one_line(options: dict[str, Any], message: str, small
     assert "\n" not in str(raised.value) and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("repository", "token", "words"),
+    [
+        ("me/small", "hf_wrong", r"the Hub did not take me/small \(the token is missing, or may not write there\)"),
+        ("me//small", TOKEN, r"'me//small' is no repository \(.*\)"),
+    ],
+)
+def test_what_the_hub_does_not_take_is_one_line(
+    repository: str, token: str, words: str, server: Hub, small: Any, tmp_path: Path
+) -> None:
+    """That says where the model is, and how to try again."""
+    folder = tmp_path / "small"
+    kept = f"{folder} has everything, try again with: "
+    with pytest.raises(UserError, match=rf"^save_pretrained: {words}; {kept}") as one:
+        small.save_pretrained(folder, push_to_hub=True, repo_id=repository, token=token, private=True)
+    assert prunekit.load(folder).num_parameters() == small.num_parameters()
+    command = f"hf upload {repository} {folder} . --private --delete model.safetensors "
+    assert command in str(one.value)
+    again = r"call it again, or save_pretrained\(FOLDER\) and upload it with: hf upload "
+    with pytest.raises(UserError, match=rf"^push_to_hub: {words}; {again}{repository} FOLDER \. --delete") as other:
+        small.push_to_hub(repository, token=token)
+    assert "\n" not in str(one.value) + str(other.value) and server.commits == []
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=r"^push_to_hub: the Hub cannot be reached \(.*offline.*\); call it again"):
+        small.push_to_hub("me/small", token=TOKEN)
+
+
 def test_an_exported_folder_goes_as_it_is(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     for name in ("config.json", WEIGHTS):

@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from prunekit.models.blocks import attention_blocks, blocks, describe
+from prunekit.models.blocks import blocks, describe
 from prunekit.models.empty_sublayers import HeadlessAttention
 from prunekit.models.gates import gated
 from prunekit.models.masks import Masks
@@ -83,21 +83,17 @@ def test_all_units_off_everywhere(model: PreTrainedModel, unit: str) -> None:
     assert_gated_equals_pruned(model, masks)
 
 
-def test_what_is_left_of_a_sublayer_costs_nothing_but_in_training(model: PreTrainedModel) -> None:
-    """Then its output has a place for every token, on which dropout is drawn."""
-    masks = Masks.ones(describe(model))
-    masks.heads["self"][0], masks.layers["self"][1] = 0, 0
-    small = prune(model.eval(), masks)
-    assert not any(module.training for module in small.modules()), "it is in the mode of the model"
-    bias, nothing = (attention_blocks(small)[layer].o for layer in (0, 1))
-    hidden = torch.ones(2, 3, HIDDEN, dtype=torch.float64)
-    assert bias(hidden) is bias.bias and nothing(hidden).tolist() == [0]
-    batch = batch_for(small)
-    expected = logits(small, batch)
-    for part in (bias, nothing):
-        part.train()
-    assert bias(hidden).shape == (2, 3, HIDDEN) and nothing(hidden).shape == (2, 3, 1)
-    torch.testing.assert_close(logits(small, batch), expected, rtol=0, atol=0)
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("skip_norms", [False, True])
+def test_new_modules_are_in_the_mode_of_those_that_they_replace(
+    model: PreTrainedModel, training: bool, skip_norms: bool
+) -> None:
+    masks = uneven_masks(model)
+    masks.heads["self"][0] = masks.neurons[0] = 0
+    masks.layers["self"][-1] = masks.layers["ffn"][-1] = False
+    masks.skip_norms = skip_norms
+    small = prune(model.train(training), masks)
+    assert {module.training for module in small.modules()} == {training}
 
 
 def test_everything_at_once(model: PreTrainedModel) -> None:

@@ -14,6 +14,7 @@ from analysis.compare.timed import Timed, add_times
 from analysis.compare.within import LEVELS, best_within, less_the_best
 from analysis.compare.words import (
     FAMILIES,
+    LETTERS,
     ORACLE,
     by_verb,
     caption,
@@ -112,7 +113,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     alone: list[str] = []
     for setting, records in by_setting(group.records).items():
         found = comparisons(records)
-        if not found:
+        if not found and len({record.verb for record in records} - {EIGHT_BITS}) > 1:
             alone.append(setting.task)
         for runs in found:
             points, timed = add_times(run_points(runs, journal), runs, journal)
@@ -120,13 +121,13 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             chosen = panels(points, counted, timed)
             words = caption(runs, frame, timed, counted, level_of(chosen))
             figure = plot(frame, runs, chosen)
-            items.append(Drawing(file_name("compare", runs.task), figure, with_fronts(frame, chosen, runs),
+            items.append(Drawing(file_name("compare", runs.name), figure, with_fronts(frame, chosen, runs),
                                  accuracy_words(frame) + words))  # fmt: skip
             cells.append(frame)
             compared.append(runs)
             differences.append(less_the_best(points, runs, journal))
-            macs[runs.task] = macs_text(counted)
-    if alone and len({record.verb for record in group.records} - {EIGHT_BITS}) > 1:
+            macs[runs.name] = macs_text(counted)
+    if alone:
         journal.missing.append(
             f"{group.records[0].model.name}/compare: no two of prune_heads, prune_fisher, prune_cofi and methods of "
             f"compress with the same teacher and evaluation rows on {', '.join(alone)}"
@@ -233,7 +234,8 @@ def key(frame: pd.DataFrame, front: bool) -> str:
 
 def _is_entered(method: str) -> bool:
     """Is it one of `compress` that stands in the figure by its own name?"""
-    return method.startswith("compress ") and letter_of(method) == method.partition(" ")[2]
+    verb, _, choice = method.partition(" ")
+    return verb == "compress" and choice not in LETTERS
 
 
 def _draw_baselines(axes: Axes, baselines: Sequence[tuple[str, pd.DataFrame]], cost: str) -> None:
@@ -281,7 +283,7 @@ def _scale(axes: Axes, rows: pd.DataFrame, panel: Panel) -> None:
 
 
 def _dense(frame: pd.DataFrame, runs: Comparable) -> dict[str, Any]:
-    whole: dict[str, Any] = {"panel": runs.task, "task": runs.task, "method": "unpruned"}
+    whole: dict[str, Any] = {"panel": runs.name, "task": runs.task, "method": "unpruned"}
     whole |= {"metric": frame["metric"].iloc[0], "speedup": 1.0, "change": 0.0}
     sizes = {"parameters_percent": 100.0, "macs_percent": 100.0}
     return whole | sizes | unpruned(runs.records)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SIGN = "\u00b0"
 """Behind a difference of which either side has a single run."""
-PAIR = ["task", "method", "asked", "best", "best_asked"]
+PAIR = ["panel", "method", "asked", "best", "best_asked"]
 """What is one comparison, at however many levels it stands."""
 
 
@@ -36,12 +36,13 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         return []
     frame = adjusted(pd.concat(differences, ignore_index=True))
     pairs = frame[frame["method"] != frame["best"]].drop(columns="bold").reset_index(drop=True)
-    records = [record for runs in compared if runs.task in set(frame["task"]) for record in runs.records]
+    compared = [runs for runs in compared if runs.name in set(frame["panel"])]
+    records = [record for runs in compared for record in runs.records]
     shown = display(frame)
     return [Table(
         name="paired",
         title="Each method minus the best one with at most so many of the MACs",
-        frame=pairs,
+        frame=pairs.rename(columns={"panel": "comparison"}),
         display=shown,
         caption=" ".join(filter(None, (caption(pairs), numbered_text(compared), describe(records)))),
         narrow=tuple(str(name) for name in shown if name not in ("runs", ANSWER)),
@@ -69,7 +70,7 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
 
     levels = [level for level in LEVELS if (frame["level"] == level).any()]
     rows = []
-    for task, of_task in frame.groupby("task", sort=False):
+    for task, of_task in frame.groupby("panel", sort=False):
         first = of_task.iloc[0].to_dict()
         for method in sorted(of_task["method"].unique(), key=rank):
             own = of_task[of_task["method"] == method]
@@ -89,7 +90,7 @@ def caption(pairs: pd.DataFrame) -> str:
         pairs: a row a level and method other than the best, with ``p_adjusted``.
     """
     tests = compared_once(pairs)
-    by = {name: sorted(set(tests.loc[tests["by"] == name, "task"])) for name in (ANSWERS, BANDS)}
+    by = {name: sorted(set(tests.loc[tests["by"] == name, "panel"])) for name in (ANSWERS, BANDS)}
     words = [
         in_short(tests),
         "Points minus the best, with their 95 % interval and p after Benjamini-Hochberg over the "
@@ -113,9 +114,9 @@ def in_short(tests: pd.DataFrame) -> str:
     """Which methods are worse than the best for all that runs, rows and the number of comparisons may do."""
     surely = tests[(tests["p_adjusted"] < 1 - CONFIDENCE) & ~tests["test"].isin(LONE) & (tests["difference"] < 0)]
     places = [
-        f"on {own['task'].iloc[0]} with {heading(own['level'].iloc[0])} "
+        f"on {own['panel'].iloc[0]} with {heading(own['level'].iloc[0])} "
         f"{listed([method_look(method)[0].label for method in own['method']])}"
-        for _, own in surely.groupby(["task", "level"], sort=False)
+        for _, own in surely.groupby(["panel", "level"], sort=False)
     ]
     return f"Worse than the best with p < {1 - CONFIDENCE:.2g}, of several runs each: {'; '.join(places) or 'none'}."
 

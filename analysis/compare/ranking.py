@@ -13,7 +13,7 @@ from analysis.compare.runs import chosen_by, comparisons
 from analysis.compare.seconds import seconds_of
 from analysis.data.groups import by_setting, teacher_of
 from analysis.data.loading import Journal
-from analysis.data.marks.same_teacher import evaluated_on, started_from
+from analysis.data.marks.same_teacher import started_from
 from analysis.data.marks.trivial import at_chance, trivial_score, trivial_text
 from analysis.data.recorded_answers import usable_answers
 from analysis.data.records import Record
@@ -100,12 +100,11 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
         found = comparisons(members, fewest=1)
         if not found:
             continue
-        task, rows = found[0].task, evaluated_on(found[0].records[0])
-        usual = [record for runs in found for record in runs.records if evaluated_on(record) == rows]
+        runs = found[0]
         models = started_from(members)
         scores: dict[str, ScoreOnRows] = {}
         budgets: dict[float, list[Record]] = {}
-        for record in usual:
+        for record in runs.records:
             if usable_answers(record, journal, "not ranked") is None:
                 continue
             score = stage_score(record, journal, last=True)
@@ -119,7 +118,7 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
             shared = _of_shared_models(own, models, method)
             if left_out := len(own) - len(shared):
                 journal.warn(
-                    f"{task} at {constraint:g}: {left_out} run{'s' * (left_out > 1)} of compress on models that "
+                    f"{runs.task} at {constraint:g}: {left_out} run{'s' * (left_out > 1)} of compress on models that "
                     "other methods did not prune, not ranked"
                 )
             for record in shared:
@@ -130,7 +129,7 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
             ]
             entrants.sort(key=lambda one: (-one.value, one.method))
             if len(entrants) > 1:
-                yield Contest(task, str(own[0].metrics["metric"]), constraint, tuple(entrants))
+                yield Contest(runs.task, str(own[0].metrics["metric"]), constraint, tuple(entrants))
 
 
 def _of_shared_models(

@@ -39,31 +39,32 @@ class Comparable:
     """The runs of one task that started from the same fine-tuned models and were evaluated on the same rows."""
 
     task: str
-    """With its number from the second comparison of the task on."""
     members: dict[str, list[Record]]
     """By verb, in its default setting."""
     apart: int = 0
-    """Runs of models in 8 bits that are not among them: of other teachers, rows or settings."""
+    """Runs of models in 8 bits that are in no comparison of the task: of other teachers, rows or settings."""
     unsaid: int = 0
     """Runs among them that do not record which weights they started from, beside others that do."""
     number: int = 1
     """Of the comparisons of the task."""
+    left: int = 0
+    """Runs on fine-tuned models or rows with which nothing is compared, told by the first comparison."""
+
+    @property
+    def name(self) -> str:
+        """The task, from its second comparison on with the number."""
+        return self.task if self.number == 1 else f"{self.task} ({self.number})"
 
     @property
     def records(self) -> list[Record]:
         return [record for runs in self.members.values() for record in runs]
 
 
-def comparable(records: Sequence[Record], fewest: int = 2) -> Comparable | None:
-    """The first of :func:`comparisons`; None where there is none."""
-    return next(iter(comparisons(records, fewest)), None)
-
-
 def comparisons(records: Sequence[Record], fewest: int = 2) -> list[Comparable]:
     """The runs of one task that can be compared with one another: those of the most verbs first, then of the most runs.
 
-    Teachers that were pruned in the same ways are in one comparison; a run is in one at most. Models in 8 bits choose
-    no teachers: they stand in a comparison of whose teachers each has some.
+    Teachers that the same verbs started from are in one comparison; a run is in one at most. Models in 8 bits choose no
+    teachers: they stand in a comparison of whose teachers each has some.
 
     Args:
         fewest: ways in a comparison: verbs, each with its baselines, and methods of `compress`.
@@ -76,20 +77,21 @@ def comparisons(records: Sequence[Record], fewest: int = 2) -> list[Comparable]:
     alike: dict[tuple[str, frozenset[str]], list[Record]] = {}
     for (rows, _), by_verb in by_teacher.items():
         usual = {verb: chosen_runs for verb, runs in by_verb.items() if (chosen_runs := USUAL[verb](runs))}
-        own = [record for runs in usual.values() for record in runs]
-        alike.setdefault((rows, frozenset(map(_way, own))), []).extend(own)
-    by_size = sorted(alike.items(), key=lambda one: (-len({run.verb for run in one[1]}), -len(one[1]), one[0][0]))
-    several = [runs for (_, ways), runs in by_size if len(ways) >= fewest]
+        alike.setdefault((rows, frozenset(usual)), []).extend(record for runs in usual.values() for record in runs)
+    by_size = sorted(alike.items(), key=lambda one: (-len(one[0][1]), -len(one[1]), one[0][0]))
+    several = [runs for _, runs in by_size if len({_way(record) for record in runs}) >= fewest]
     in_8_bits = [record for record in records if record.verb == EIGHT_BITS]
+    placed = [_in_8_bits(in_8_bits, {starts[record.run_id] for record in runs}, starts) for runs in several]
+    apart = len(in_8_bits) - sum(map(len, placed))
+    left = sum(map(len, alike.values())) - sum(map(len, several))
     found = []
-    for number, chosen in enumerate(several, start=1):
-        members = {verb: [record for record in chosen if record.verb == verb] for verb in USUAL}
-        members[EIGHT_BITS] = _in_8_bits(in_8_bits, {starts[record.run_id] for record in chosen}, starts)
-        apart = len(in_8_bits) - len(members[EIGHT_BITS])
+    for number, (chosen, own) in enumerate(zip(several, placed, strict=True), start=1):
+        members = {verb: [record for record in chosen if record.verb == verb] for verb in USUAL} | {EIGHT_BITS: own}
         named = [bool(record.model.fingerprint) for runs in members.values() for record in runs]
-        unsaid = named.count(False) if any(named) else 0
-        task = records[0].task if number == 1 else f"{records[0].task} ({number})"
-        found.append(Comparable(task, {verb: runs for verb, runs in members.items() if runs}, apart, unsaid, number))
+        found.append(Comparable(
+            records[0].task, {verb: runs for verb, runs in members.items() if runs}, apart,
+            named.count(False) if any(named) else 0, number, left if number == 1 else 0,
+        ))  # fmt: skip
     return found
 
 
@@ -115,7 +117,7 @@ def run_points(runs: Comparable, journal: Journal) -> pd.DataFrame:
             seconds=seconds_of,
         ))  # fmt: skip
     points = pd.concat([part for part in parts if len(part)], ignore_index=True)
-    return points.assign(panel=runs.task, task=runs.task)
+    return points.assign(panel=runs.name)
 
 
 def lengths(runs: Comparable, journal: Journal) -> dict[str, list[int]]:

@@ -46,8 +46,8 @@ def table(
     import pandas as pd
 
     parts = [best_within(frame, level).assign(level=level) for frame in frames for level in LEVELS]
-    best = pd.concat(parts, ignore_index=True).drop(columns="panel")
-    first = ["task", "method", "level"]
+    best = pd.concat(parts, ignore_index=True).rename(columns={"panel": "comparison"})
+    first = ["comparison", "task", "method", "level"]
     records = [record for runs in compared for record in runs.records]
     served = SERVED_TEXT if "served" in best else ""
     beside = beside_text(compared)
@@ -80,11 +80,11 @@ def display(
         first = {**frame.iloc[0], "at_chance": frame["at_chance"].any()}
         scores = f"{first['metric']} {unpruned(runs.records)['value']:.1f}"
         own_accuracy = accuracy_text(first, 100 * _unpruned_accuracy(runs.records), f"{ACCURACY} ")
-        task = f"{runs.task} ({', '.join(filter(None, (scores, own_accuracy)))})"
+        task = f"{runs.name} ({', '.join(filter(None, (scores, own_accuracy)))})"
         for method, cells in frame.groupby("method", sort=False):
             row = {"task": task, "method": method_look(str(method))[0].label}
             for level in LEVELS:
-                own = top[(top["task"] == runs.task) & (top["method"] == method) & (top["level"] == level)]
+                own = top[(top["comparison"] == runs.name) & (top["method"] == method) & (top["level"] == level)]
                 if own.empty:
                     row[heading(level)] = f"none, fewest {cells['macs_percent'].min():.0f} %"
                     continue
@@ -96,7 +96,7 @@ def display(
             took = cells["seconds"].mean()
             row["seconds"] = "" if math.isnan(took) else f"{took:,.0f}"
             if "served" in top:
-                row[SERVED] = _served(top[(top["task"] == runs.task) & (top["method"] == method)])
+                row[SERVED] = _served(top[(top["comparison"] == runs.name) & (top["method"] == method)])
             rows.append(row | {"models": str(cells["runs"].sum()), ANSWER: trivial_cell(first)})
     return pd.DataFrame(rows)
 

@@ -64,13 +64,13 @@ def less_the_best(points: pd.DataFrame, runs: Comparable, journal: Journal) -> p
 
     rivals = points[points["method"] != ORACLE]
     models = _Models({record.run_id: record for record in runs.records}, rivals, journal)
-    cells = means(rivals, ["task", "method", "asked"], ["macs_percent"])
+    cells = means(rivals, ["panel", "task", "method", "asked"], ["macs_percent"])
     return pd.DataFrame([row for level in LEVELS for row in _of_level(level, best_within(cells, level), models)])
 
 
 OWN = (
-    "task", "metric", "level", "method", "asked", "value", "accuracy", "trivial", "trivial_accuracy", "at_chance",
-    "runs",
+    "panel", "task", "metric", "level", "method", "asked", "value", "accuracy", "trivial", "trivial_accuracy",
+    "at_chance", "runs",
 )  # fmt: skip
 """What is known of each without the others."""
 

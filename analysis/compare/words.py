@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FAMILIES: Mapping[str, tuple[str, str, Look]] = {
     "prune_heads": ("importance", "heads", Look("other orders of heads", GREEN, "o", (0, (1, 1.3)))),
     "prune_fisher": ("fisher", "Fisher pruning", Look("Fisher pruning's baselines", VERMILLION, "s", (0, (4, 1.5)))),
-    "compress": ("", "compress:", Look("other methods", PURPLE, "D", (0, (5, 1, 1, 1)))),
+    "compress": ("", "compress:", Look("methods of compress", PURPLE, "D", (0, (5, 1, 1, 1)))),
     "prune_cofi": ("learned", "distilled:", Look("CoFi's baselines", BLUE, "^", "-")),
     "quantize": ("aware", "in 8 bits,", Look("in 8 bits, not trained for it", ORANGE, "v", (0, (3, 1, 1, 1)))),
 }
@@ -46,6 +46,8 @@ LETTERS = {
 """Beside the curves of baselines, by what chooses their units; what has no letter stands there by its name."""
 ORACLE = "prune_heads oracle"
 """It knows the labels that it is evaluated on."""
+SHORT = {"quantize dynamic": "after training", "quantize trained": "control"}
+"""What stands beside the curve of what has neither a letter nor a name."""
 IN_8_BITS = {"dynamic": "after training", "trained": "trained as long without (control)"}
 DRAWN_ANEW = {
     "prune_heads": "draws", "prune_fisher": kwon_runs.DRAWS, "compress": kwon_runs.DRAWS, "prune_cofi": cofi_runs.SEEDS,
@@ -53,7 +55,7 @@ DRAWN_ANEW = {
 }  # fmt: skip
 """What differs between the runs of one teacher."""
 TITLES = {
-    "prune_heads": "heads", "prune_fisher": named("fisher").name, "compress": "other methods without training",
+    "prune_heads": "heads", "prune_fisher": named("fisher").name, "compress": "methods of compress",
     "prune_cofi": "CoFi and its baselines", "quantize": "models in 8 bits",
 }  # fmt: skip
 
@@ -78,7 +80,7 @@ def method_look(method: str) -> tuple[Look, bool]:
 def letter_of(method: str) -> str:
     """What stands beside the curve of a baseline."""
     choice = method.partition(" ")[2]
-    return LETTERS.get(choice, choice)
+    return LETTERS.get(choice) or SHORT.get(method) or named(choice).name
 
 
 def letters_text(methods: Iterable[str]) -> str:
@@ -116,6 +118,8 @@ def caption(
         words.append(_in_8_bits_text(runs))
     if runs.apart:
         words.append(f"Models in 8 bits of other teachers, rows or settings are left out ({runs.apart} runs).")
+    if runs.left:
+        words.append(f"Runs on other models or rows, each pruned in one way alone, are left out ({runs.left} runs).")
     if runs.unsaid:
         words.append(
             f"Older records ({runs.unsaid} runs) do not say their teacher's weights: they are matched by its run and "
@@ -127,11 +131,8 @@ def caption(
 
 def numbered_text(compared: Sequence[Comparable]) -> str:
     """What the number of a task means, where one has several comparisons; else empty."""
-    numbered = [runs.task for runs in compared if runs.number > 1]
-    if not numbered:
-        return ""
-    others = "of other fine-tuned models or rows, with which no other run of the task is compared."
-    return f"{', '.join(numbered)}: {others}"
+    numbered = [runs.name for runs in compared if runs.number > 1]
+    return f"{', '.join(numbered)}: on other fine-tuned models or rows than without the number." if numbered else ""
 
 
 def intervals_text(frame: pd.DataFrame) -> str:

@@ -11,6 +11,8 @@ from matplotlib.image import imread
 
 import analysis
 from analysis.catalogue.pictures import PICTURES, draw_pictures
+from analysis.compare.runs import comparisons
+from analysis.data.loading import Journal, load
 
 DOCS = Path(analysis.__file__).parents[1] / "docs"
 LOGGED = Path(analysis.__file__).parent / "logged_runs"
@@ -39,3 +41,11 @@ def test_pictures_are_what_the_logged_runs_give(tmp_path: Path) -> None:
         assert ours.shape == shown.shape, f"docs/{path.name} is stale, make readme draws it anew"
         changed = float((np.abs(ours - shown).max(axis=2) > CHANGED).mean())
         assert changed <= ALLOWED, f"docs/{path.name} is stale, make readme draws it anew"
+
+
+def test_the_pictures_of_mrpc_are_of_the_methods_that_their_page_names() -> None:
+    """A comparison's number is its place among those of the task, which new runs may change."""
+    verbs = ("prune_heads", "prune_fisher", "compress", "prune_cofi", "quantize")
+    records = [record for record in load([LOGGED / verb for verb in verbs], Journal()) if record.task == "mrpc"]
+    found = {runs.name: set(runs.members) for runs in comparisons(records)}
+    assert found == {"mrpc": {"prune_fisher", "prune_cofi"}, "mrpc (2)": {"compress", "quantize"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -69,6 +70,14 @@ def test_no_claim_on_training_is_over_anything_but_trainings() -> None:
     assert resampled["michel"] == ["teachers"] * 6 + ["repeats"] * 2 + ["nothing"]
     assert set(resampled["speed"]) == {"sessions"}
     assert resampled["albert"] == ["nothing", "nothing", "repeats"]
+
+
+def test_claims_on_latency_say_in_which_runtime() -> None:
+    """Those on the seconds of pruning are of no runtime."""
+    timed = [claim for name in FILES for claim in papers.read(name).claims if claim.timed and not claim.stages]
+    assert len(timed) == 10
+    unsaid = [claim.text for claim in timed if not re.search("PyTorch|ONNX Runtime", f"{claim.text} {claim.effect}")]
+    assert unsaid == []
 
 
 Change = Callable[[dict[str, Any]], Any]

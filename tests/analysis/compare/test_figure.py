@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 
 from analysis.catalogue.draw import draw_all
 from analysis.compare import figure as compare
+from analysis.compare import paired_table
 from analysis.compare.front import on_front
-from analysis.compare.runs import comparable
+from analysis.compare.runs import comparisons
 from analysis.compare.words import method_look
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
@@ -155,9 +156,13 @@ def test_only_runs_of_one_teacher_and_the_same_rows_are_compared(tmp_path: Path)
     other_rows = cofi.run(tmp_path, MINILM, teacher=1)
     path = other_rows / "result.json"
     path.write_text(path.read_text().replace('"rows": 872', '"rows": 500'))
-    runs = comparable(load([tmp_path], Journal()))
-    assert runs is not None and {record.teacher_run for record in runs.records} == {"t1"}
+    [runs] = comparisons(load([tmp_path], Journal()))
+    assert {record.teacher_run for record in runs.records} == {"t1"}
     assert set(runs.members) == {"prune_heads", "prune_fisher"}
+    assert (runs.name, runs.left) == ("sst2", 2), "heads of the other teacher, and CoFi on other rows"
+    words = "Runs on other models or rows, each pruned in one way alone, are left out (2 runs)."
+    drawing, _ = compare.draw(Group(load([tmp_path], Journal())), Journal())
+    assert isinstance(drawing, Drawing) and words in drawing.caption
 
 
 def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
@@ -170,25 +175,37 @@ def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
 
 
 def test_runs_of_another_teacher_are_a_comparison_of_their_own(tmp_path: Path) -> None:
-    """Two methods of `compress` on a teacher that the other verbs did not prune; a third teacher has one alone."""
+    """Methods of `compress` on teachers that the other verbs did not prune; one of them was not run on both."""
     everything(tmp_path)
     for constraint in (0.5, 0.7):
         for method in ("ziplm", "random"):
-            methods.run(tmp_path, MINILM, method, constraint=constraint, teacher=5)
+            for teacher in (5, 6):
+                methods.run(tmp_path, MINILM, method, constraint=constraint, teacher=teacher)
     methods.run(tmp_path, MINILM, "flap", teacher=6)
     journal = Journal()
-    first, second, table = compare.draw(Group(load([tmp_path], journal)), journal)
+    records = load([tmp_path], journal)
+    first, second, table = compare.draw(Group(records), journal)
     assert isinstance(first, Drawing) and isinstance(second, Drawing) and isinstance(table, Table)
     assert (first.name, second.name) == ("compare_sst2", "compare_sst2-2")
     own = second.frame[second.frame["method"] != "unpruned"]
-    assert set(own["method"]) == {"compress ziplm", "compress random"} and set(own["task"]) == {"sst2 (2)"}
-    assert not first.frame["method"].str.startswith("compress").any() and set(first.frame["task"]) == {"sst2"}
-    shown = table.display[table.display["task"].str.startswith("sst2 (2)")]
-    assert len(shown) == 2 and len(table.display) > 4
-    words = "sst2 (2): of other fine-tuned models or rows, with which no other run of the task is compared."
+    assert own.groupby("method")["teachers"].max().to_dict() == {
+        "compress flap": 1, "compress random": 2, "compress ziplm": 2,
+    }  # fmt: skip
+    assert set(own["panel"]) == {"sst2 (2)"} and set(own["task"]) == {"sst2"}
+    assert not first.frame["method"].str.startswith("compress").any() and set(first.frame["panel"]) == {"sst2"}
+    assert table.frame.groupby("comparison")["method"].nunique().to_dict() == {"sst2": 8, "sst2 (2)": 3}
+    assert set(table.frame["task"]) == {"sst2"}
+    shown = table.display[table.display["task"].str.startswith("sst2 (2)")].set_index("method")
+    assert str(shown.loc["compress: ZipLM", "at most 50 %"]).strip("*").endswith("50 %)") and len(shown) == 3
+    words = "sst2 (2): on other fine-tuned models or rows than without the number."
     assert words in second.caption and words in table.caption and words not in first.caption
-    notes = [text.get_text() for text in second.figure.texts]
-    assert not any("Bars" in note for note in notes), "curves of one colour have none"
+    printed = [text.get_text() for text in second.figure.texts]
+    assert not any("Bars" in words for words in printed), "curves of one colour have none"
+    [pairs] = paired_table.draw(Group(records), journal)
+    assert isinstance(pairs, Table) and words in pairs.caption
+    best = pairs.frame.groupby("comparison")["best"].agg(set).to_dict()
+    assert set(best) == {"sst2", "sst2 (2)"}
+    assert best["sst2 (2)"] == {"compress ziplm"} and not any("compress" in name for name in best["sst2"])
 
 
 def test_the_table_takes_the_best_run_that_is_there_and_nothing_in_between(comparison: Comparison) -> None:
@@ -298,7 +315,7 @@ def test_a_method_that_is_no_baseline_is_in_its_panels_however_bad_it_is(
     for axes in figure.figure.axes[1:3]:  # of MACs and speed-up
         assert (axes.get_ylim()[0] < 100 * (0.912 - 0.4) - 0.2) == seen
         names = [text.get_text() for text in axes.texts if text.get_text() != "?"]  # of times that do not say
-        assert names == ["flap" if seen else "r\u2193"]
+        assert names == ["FLAP" if seen else "r\u2193"]
 
 
 def test_a_name_beside_a_curve_is_not_across_the_axis(tmp_path: Path) -> None:

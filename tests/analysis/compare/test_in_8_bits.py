@@ -11,12 +11,12 @@ import pytest
 from analysis.compare import figure as compare
 from analysis.compare import paired_table
 from analysis.compare.pairs import Answered, compare_pair
-from analysis.compare.runs import comparable
+from analysis.compare.runs import comparisons
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.render.output import Drawing, Table
 from prunekit.evaluation.row_answers import RowAnswers, of_labels
-from tests.support.records import cofi, kwon, quantization
+from tests.support.records import cofi, kwon, methods, quantization
 from tests.support.records.frame import MINILM, add_answers
 
 ROWS = 408
@@ -90,17 +90,34 @@ def test_the_caption_says_of_whole_models_that_they_were_not_pruned(
 def test_they_choose_no_teachers(tmp_path: Path) -> None:
     """Of a share and a way to 8 bits that one of the teachers lacks, none is compared."""
     pruned(tmp_path, teachers=2)
-    before = comparable(group(tmp_path).records)
+    [before] = comparisons(group(tmp_path).records)
     for teacher in (0, 1, 2):
         quantization.run(tmp_path, MINILM, remaining=0.5, teacher=teacher)
     quantization.run(tmp_path, MINILM, remaining=0.1)
-    runs = comparable(group(tmp_path).records)
-    assert before is not None and runs is not None and runs.apart == 2
+    [runs] = comparisons(group(tmp_path).records)
+    assert runs.apart == 2
     assert {record.run_id for record in runs.records if record.verb != "quantize"} == {
         record.run_id for record in before.records
     }
     own = {(record.teacher_run, record.config["remaining"]) for record in runs.members["quantize"]}
     assert own == {("t0", 0.5), ("t1", 0.5)}
+
+
+def test_they_stand_in_the_comparison_of_their_teacher(tmp_path: Path) -> None:
+    """Which need not be the first; of a third teacher they are in none."""
+    pruned(tmp_path)
+    for method in ("flap", "ziplm"):
+        run = methods.run(tmp_path, MINILM, method, "mrpc", teacher=1)
+        path = named(run, None, quantization.DENSE + 0.001) / "result.json"
+        path.write_text(path.read_text().replace("sha256:cd", "sha256:ab"))  # the same rows
+    for teacher in (1, 2):
+        quantization.run(tmp_path, MINILM, remaining=0.5, teacher=teacher)
+    first, second = comparisons(group(tmp_path).records)
+    assert "quantize" not in first.members and [one.teacher_run for one in second.members["quantize"]] == ["t1"]
+    assert (first.apart, second.apart) == (1, 1)
+    drawings = [item for item in compare.draw(group(tmp_path), Journal()) if isinstance(item, Drawing)]
+    words = "Models in 8 bits of other teachers, rows or settings are left out (1 runs)."
+    assert [words in drawing.caption for drawing in drawings] == [True, True]
 
 
 def named(folder: Path, fingerprint: str | None, baseline: float = 0.9) -> Path:
@@ -121,8 +138,8 @@ def test_older_records_are_matched_by_their_teachers_run_and_its_score(
         named(folder, None)
     for remaining in (0.1, 0.5):
         named(quantization.run(tmp_path, MINILM, remaining=remaining), "new", score)
-    runs = comparable(group(tmp_path).records)
-    assert runs is not None and (runs.apart, runs.unsaid) == (2 - len(compared), len(compared))
+    [runs] = comparisons(group(tmp_path).records)
+    assert (runs.apart, runs.unsaid) == (2 - len(compared), len(compared))
     assert sorted(one.config["remaining"] for one in runs.members.get("quantize", [])) == compared
     drawing, _ = compare.draw(group(tmp_path), Journal())
     words = "Older records (2 runs) do not say their teacher's weights: they are matched by its run and its score."
@@ -136,8 +153,8 @@ def test_older_records_are_of_no_weights_where_several_may_be_meant(tmp_path: Pa
     named(quantization.run(tmp_path / "other", MINILM, remaining=0.1), "other")
     records = [record for place in ("prune_fisher", "prune_cofi", "one", "other")
                for record in load([tmp_path / place], Journal())]  # fmt: skip
-    runs = comparable(records)
-    assert runs is not None and (runs.apart, runs.unsaid) == (2, 0)
+    [runs] = comparisons(records)
+    assert (runs.apart, runs.unsaid) == (2, 0)
 
 
 def test_of_their_settings_the_one_with_the_most_runs_counts(tmp_path: Path) -> None:
@@ -145,8 +162,8 @@ def test_of_their_settings_the_one_with_the_most_runs_counts(tmp_path: Path) -> 
     for remaining in (0.5, 0.1):
         quantization.run(tmp_path, MINILM, remaining=remaining)
     quantization.run(tmp_path, MINILM, remaining=0.5, dtype="bfloat16")
-    runs = comparable(group(tmp_path).records)
-    assert runs is not None and runs.apart == 1
+    [runs] = comparisons(group(tmp_path).records)
+    assert runs.apart == 1
     own = [(record.config["remaining"], record.config.get("dtype")) for record in runs.members["quantize"]]
     assert sorted(own) == [(0.1, None), (0.5, None)]
 
@@ -156,7 +173,7 @@ def test_alone_they_are_no_comparison(tmp_path: Path) -> None:
     quantization.run(tmp_path, MINILM, remaining=0.5)
     journal = Journal()
     assert compare.draw(group(tmp_path / "prune_fisher"), journal) == [] and journal.missing == []
-    assert comparable(load([tmp_path / "quantize", tmp_path / "prune_fisher"], Journal())) is None
+    assert comparisons(load([tmp_path / "quantize", tmp_path / "prune_fisher"], Journal())) == []
 
 
 def answers(wrong: float, seed: int) -> RowAnswers:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from analysis.catalogue.draw import draw_all
-from analysis.compare.runs import comparable
+from analysis.compare.runs import comparisons
 from analysis.data.averages import unpruned
 from analysis.data.loading import Journal, load
 from tests.support.drawings import only_csv
@@ -192,9 +192,9 @@ def test_methods_are_compared_on_the_same_weights(tmp_path: Path) -> None:
             weights("a")(result)
 
         edited(michel.pruning(tmp_path / content, DEMO, "importance"), same_rows, day=1)
-    same, other = (comparable(load([tmp_path / content], Journal())) for content in ("a", "b"))
-    assert same is not None and len(same.records) == 2
-    assert other is None
+    same, other = (comparisons(load([tmp_path / content], Journal())) for content in ("a", "b"))
+    assert [len(runs.records) for runs in same] == [2]
+    assert other == []
 
 
 def test_replaced_runs_are_left_out_and_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.compare.runs import chosen_by, comparable
+from analysis.compare.runs import chosen_by, comparisons
 from analysis.data.loading import Journal, load
 from analysis.kwon.runs import default_runs, usual_examples
 from tests.support.records import kwon, methods
@@ -38,5 +38,5 @@ def test_fisher_pruning_counts_constraints_and_other_methods_count_methods(tmp_p
     records = load([tmp_path], Journal())
     [group] = default_runs([one for one in records if one.verb == "prune_fisher"])
     assert {one.config["calibration_examples"] for one in group.records} == {64}
-    runs = comparable([one for one in records if one.verb == "compress"], fewest=1)
-    assert runs is not None and {one.config["calibration_examples"] for one in runs.records} == {2048}
+    [runs] = comparisons([one for one in records if one.verb == "compress"], fewest=1)
+    assert {one.config["calibration_examples"] for one in runs.records} == {2048}

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -157,7 +158,8 @@ def test_models_of_the_three_methods_are_native_in_pipelines(verb: str, folder: 
     small, tokenizer = prunekit.load(source / "model"), AutoTokenizer.from_pretrained(tmp_path / "out")
     with torch.no_grad():
         expected = small(**tokenizer(text, return_tensors="pt")).logits.softmax(-1)[0]
-    assert [found[small.config.id2label[label]] for label in range(len(expected))] == pytest.approx(expected.tolist())
+    labels: Any = small.config.id2label
+    assert [found[labels[label]] for label in range(len(expected))] == pytest.approx(expected.tolist())
 
 
 @pytest.mark.slow

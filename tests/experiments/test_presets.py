@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -145,6 +147,29 @@ def test_every_preset_changes_the_configuration_or_names_a_sweep(path: Path) -> 
             assert isinstance(each, dict)
             del each["hydra"], each["preset"]
         assert plain[0] != plain[1]
+
+
+def leaves(settings: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Places, joined by points, and values, of what is no mapping."""
+    if not isinstance(settings, dict):
+        yield place, settings
+        return
+    for name, inner in settings.items():
+        yield from leaves(inner, f"{place}.{name}".lstrip("."))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path if path.stem == "logged_shapes" else pytest.param(path, marks=pytest.mark.slow) for path in EXPERIMENTS],
+    ids=lambda path: path.stem,
+)
+def test_what_a_preset_sets_is_set(path: Path) -> None:
+    """Also where its verb's own file sets it, as `time_inference` does with lengths."""
+    own = yaml.safe_load(path.read_text())
+    verb = own.pop("preset")["verb"]
+    own = {name: value for name, value in own.items() if name not in ("hydra", "defaults")}
+    composed_settings = dict(leaves(OmegaConf.to_container(with_hydra(verb, f"experiment={path.stem}"), resolve=False)))
+    assert dict(leaves(own)).items() <= composed_settings.items()
 
 
 def test_every_figure_and_table_has_a_preset() -> None:

@@ -11,8 +11,8 @@ import pytest
 from analysis.data.loading import Journal, load
 from analysis.pages.selection import Numbers, Runs, select
 from prunekit.support.errors import UserError
-from tests.support.records import michel
-from tests.support.records.frame import MINILM, mark_quiet, write_run
+from tests.support.records import cofi, michel
+from tests.support.records.frame import MINILM, mark_quiet, timed_again, write_run
 
 
 @pytest.fixture
@@ -95,6 +95,17 @@ def test_what_is_known_of_how_quiet_it_was_is_counted_by_stage(tmp_path: Path) -
     assert runs.quiet_words("search", "tune") == "1 of 3 beside other work, 2 of 3 not known to be quiet"
     assert runs.where({"train.seed": 0}).quiet_words() == "beside other work"
     assert runs.where({"train.seed": 1}).quiet_words() == ""
+
+
+def test_the_speed_of_a_shape_that_was_timed_again_is_that_of_then(tmp_path: Path) -> None:
+    """Of which the words on quiet speak."""
+    first, second = (cofi.run(tmp_path, MINILM, sparsity=sparsity, speedup=9) for sparsity in (0.6, 0.9))
+    mark_quiet(first, {"measure latency": 0.5})
+    mark_quiet(second, {"measure latency": 0.5})
+    timed_again(tmp_path, first, {1: 1.5, 8: 2.5}, share=0.0)
+    runs = select(load([tmp_path], Journal()), "prune_cofi")
+    assert runs.range("speedup") == (2.5, 9)
+    assert [runs.where(sparsity=sparsity).quiet_words() for sparsity in (0.6, 0.9)] == ["", "beside other work"]
 
 
 def test_too_few_runs_have_no_interval() -> None:

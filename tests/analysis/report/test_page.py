@@ -183,7 +183,7 @@ def test_models_with_weights_come_before_random_ones() -> None:
 
 def test_every_figure_has_a_title(made: list[Made]) -> None:
     drawn = {one.part for one in made if isinstance(one.item, Drawing)}
-    assert set(TITLES) - drawn == {"compare", "quantized"}  # of runs that are not among these
+    assert set(TITLES) - drawn == {"quantized"}  # of runs that are not among these
     assert drawn < set(TITLES)
 
 

@@ -20,6 +20,7 @@ from prunekit.runs import provenance
 from prunekit.runs.execute import Procedure, Run, execute
 from prunekit.runs.finished import FinishedRecord, read_result
 from prunekit.runs.identity import FORMER_NAMES, NOT_IDENTITY, run_id
+from prunekit.runs.local_input import local_input
 from prunekit.runs.run_data import logged_on_the_same
 from prunekit.runs.run_device import prepare_device
 from prunekit.runs.tracking import Tracker
@@ -72,7 +73,8 @@ def test_a_renamed_verb_keeps_the_ids_of_its_first_name() -> None:
     assert run_id("time_decoding", 1, Experiment(seed=3)) == run_id("time_inference", 1, Experiment(seed=3))
 
 
-LOGGED = sorted((Path(__file__).parents[3] / "analysis" / "logged_runs").glob("*/*/result.json"))
+ROOT = Path(__file__).parents[3]
+LOGGED = sorted((ROOT / "analysis" / "logged_runs").glob("*/*/result.json"))
 
 
 DROPPED: dict[str, dict[str, Any]] = {"time_inference": {"shares": [0.25, 0.5, 0.75], "words": 24}}
@@ -100,8 +102,10 @@ def test_new_settings_orphan_no_logged_run() -> None:
         for name, default in DROPPED.get(record["verb"], {}).items():
             assert sections.pop(name, default) == default, (path, name)
         config = built(schema, sections)
-        identities = (run_id(record["verb"], record["revision"], config, device) for device in (None, record["device"]))
-        assert record["run_id"] in identities, path
+        shape = sections.get("shape_of")  # of another logged run, whose record is part of the identity
+        content = local_input(replace(config, shape_of=str(ROOT / shape))) if shape else None
+        own = record["verb"], record["revision"], config
+        assert record["run_id"] in {run_id(*own, device, content) for device in (None, record["device"])}, path
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:

@@ -182,8 +182,10 @@ def test_runs_of_another_teacher_are_a_comparison_of_their_own(tmp_path: Path) -
             for teacher in (5, 6):
                 methods.run(tmp_path, MINILM, method, constraint=constraint, teacher=teacher)
     methods.run(tmp_path, MINILM, "flap", teacher=6)
+    heads(tmp_path, teacher=9)
     journal = Journal()
     records = load([tmp_path], journal)
+    assert [runs.left for runs in comparisons(records)] == [1, 0], "told once"
     first, second, table = compare.draw(Group(records), journal)
     assert isinstance(first, Drawing) and isinstance(second, Drawing) and isinstance(table, Table)
     assert (first.name, second.name) == ("compare_sst2", "compare_sst2-2")

@@ -70,13 +70,13 @@ def display(frame: pd.DataFrame) -> pd.DataFrame:
 
     levels = [level for level in LEVELS if (frame["level"] == level).any()]
     rows = []
-    for task, of_task in frame.groupby("panel", sort=False):
-        first = of_task.iloc[0].to_dict()
-        for method in sorted(of_task["method"].unique(), key=rank):
-            own = of_task[of_task["method"] == method]
+    for name, compared in frame.groupby("panel", sort=False):
+        first = compared.iloc[0].to_dict()
+        for method in sorted(compared["method"].unique(), key=rank):
+            own = compared[compared["method"] == method]
             cells = {row["level"]: row for row in own.to_dict("records")}
             rows.append({
-                "task": f"{task} ({first['metric']})", "method": method_look(method)[0].label,
+                "task": f"{name} ({first['metric']})", "method": method_look(method)[0].label,
                 **{heading(level): _cell(cells[level]) if level in cells else "" for level in levels},
                 "runs": count_range(own["runs"]), ANSWER: trivial_cell(first),
             })  # fmt: skip

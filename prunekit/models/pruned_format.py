@@ -129,10 +129,12 @@ def _save(model: PreTrainedModel, folder: Path, kept: bool, *positional: Any, **
         return None
     written = [name for name, time in pushing.times(folder).items() if time != before.get(name)]
     stale = IN_ANY_FORM if WEIGHTS in written else ()  # those of an adapter are beside the model's
-    place = str(folder) if kept else "FOLDER"
-    again = f"{place} has everything, try again" if kept else "call it again, or save_pretrained(FOLDER) and upload it"
+    if kept:
+        caller, place, again = "save_pretrained", str(folder), f"{folder} has everything, try again"
+    else:
+        caller, place, again = "push_to_hub", "FOLDER", "call it again, or save_pretrained(FOLDER) and upload it"
     command = pushing.command(repository, place, stale, private=bool(more.get("private")))
-    with pushing.told("save_pretrained" if kept else "push_to_hub", repository, f"{again} with: {command}"):
+    with pushing.told(caller, repository, f"{again} with: {command}"):
         return pushing.push(model, folder, written, repository, stale, **more)
 
 

@@ -68,8 +68,7 @@ def skip_norms(model: PreTrainedModel, sublayers: dict[str, list[int]]) -> None:
         if block.layer in sublayers[block.kind] and not isinstance(block.attention_norm, SkippedNorm):
             skipped = SkippedNorm(block.attention_norm.normalized_shape[0])
             if block.paths.norm_inside:
-                attention: Any = block.module.get_submodule(block.paths.attention)
-                attention.norm = skipped.train(attention.training)
+                _replace(block.module.get_submodule(block.paths.attention), "norm", skipped)
             else:
                 _replace(block.module, block.paths.attention_norm, skipped)
     for ffn in ffn_blocks(model):

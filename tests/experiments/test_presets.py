@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -20,7 +19,7 @@ from omegaconf import OmegaConf
 from analysis.catalogue.chapters import CHAPTERS
 from analysis.catalogue.commands import of_claim
 from analysis.claims import papers
-from analysis.data.groups import Setting
+from analysis.data.groups import Setting, flat
 from experiments.cli.cells import Cell, cells_of, parts_of
 from experiments.cli.composition import CONF, preset_named, register, typed
 from experiments.cli.sweeper import sweep_of, sweeps
@@ -149,15 +148,6 @@ def test_every_preset_changes_the_configuration_or_names_a_sweep(path: Path) -> 
         assert plain[0] != plain[1]
 
 
-def leaves(settings: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Places, joined by points, and values, of what is no mapping."""
-    if not isinstance(settings, dict):
-        yield place, settings
-        return
-    for name, inner in settings.items():
-        yield from leaves(inner, f"{place}.{name}".lstrip("."))
-
-
 @pytest.mark.parametrize(
     "path",
     [path if path.stem == "logged_shapes" else pytest.param(path, marks=pytest.mark.slow) for path in EXPERIMENTS],
@@ -168,8 +158,8 @@ def test_what_a_preset_sets_is_set(path: Path) -> None:
     own = yaml.safe_load(path.read_text())
     verb = own.pop("preset")["verb"]
     own = {name: value for name, value in own.items() if name not in ("hydra", "defaults")}
-    composed_settings = dict(leaves(OmegaConf.to_container(with_hydra(verb, f"experiment={path.stem}"), resolve=False)))
-    assert dict(leaves(own)).items() <= composed_settings.items()
+    everything: Any = OmegaConf.to_container(with_hydra(verb, f"experiment={path.stem}"), resolve=False)
+    assert dict(flat(own)).items() <= dict(flat(everything)).items()
 
 
 def test_every_figure_and_table_has_a_preset() -> None:

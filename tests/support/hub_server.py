@@ -16,6 +16,8 @@ from typing import Any
 from tests.support.large_files import Answering, LargeFiles
 
 TOKEN = "hf_" + "a" * 34
+OTHERS = "others"
+"""An organization in which the token may write nothing."""
 FILE = re.compile(r"^/([^/]+/[^/]+)/resolve/([^/]+)/(.+)$")
 BATCH = re.compile(r"^/([^/]+/[^/]+)\.git/info/lfs/objects/(batch|verify)$")
 LARGE = (".safetensors", ".onnx", ".bin")
@@ -80,6 +82,8 @@ class _Handler(Answering, BaseHTTPRequestHandler):
         body = self.body()
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self.answer(401, {"error": "Invalid username or password."})
+        elif self.path == "/api/repos/create" and json.loads(body).get("organization") == OTHERS:
+            self.answer(403, {"error": f"You don't have the rights to create a model under the namespace {OTHERS}"})
         elif self.path == "/api/repos/create":
             asked = json.loads(body)
             name = f"{asked.get('organization') or 'me'}/{asked['name']}"

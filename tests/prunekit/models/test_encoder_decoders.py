@@ -164,6 +164,14 @@ class TestGates:
             alone = gated_words(model, batch, row_of(masks, row))
             torch.testing.assert_close(together[row], alone[row], rtol=0, atol=1e-10)
 
+    def test_with_a_batch_dimension_equal_single_gates_of_a_pruned_model(self, model: PreTrainedModel) -> None:
+        small = prune(model, uneven(model))
+        masks = soft_masks(small, batch=4)
+        together = gated_words(small, pairs_for(), masks)
+        for row in range(4):
+            alone = gated_words(small, pairs_for(), row_of(masks, row))
+            torch.testing.assert_close(together[row], alone[row], rtol=0, atol=1e-10)
+
     def test_by_position_with_equal_rows_equal_plain_gates(self, model: PreTrainedModel) -> None:
         batch, masks = pairs_for(), soft_masks(model)
         expected = gated_words(model, batch, masks)

@@ -17,7 +17,7 @@ from prunekit.models.masks import Masks
 from prunekit.models.surgery import prune
 from prunekit.support.errors import UserError
 from tests.support.families import HEADS, batch_for, logits, tiny
-from tests.support.masks import hook_count, row_of, soft_masks
+from tests.support.masks import hook_count, row_of, soft_masks, uneven_masks
 
 
 def gated_logits(model: PreTrainedModel, batch: dict[str, Tensor], masks: Masks) -> Tensor:
@@ -72,6 +72,16 @@ def test_batch_gates_equal_single_gates_row_by_row(model: PreTrainedModel) -> No
     for row in range(rows):
         alone = gated_logits(model, batch, row_of(masks, row))
         torch.testing.assert_close(together[row], alone[row], rtol=0, atol=1e-10)
+
+
+def test_batch_gates_of_a_pruned_model_equal_single_gates_row_by_row(model: PreTrainedModel) -> None:
+    """Also those of sublayers without units, of which a bias is left, or nothing."""
+    small = prune(model, uneven_masks(model))
+    batch = batch_for(small)
+    masks = soft_masks(small, batch=len(batch["input_ids"]))
+    together = gated_logits(small, batch, masks)
+    alone = [gated_logits(small, batch, row_of(masks, row))[row] for row in range(len(together))]
+    torch.testing.assert_close(together, torch.stack(alone), rtol=0, atol=1e-10)
 
 
 def test_gates_per_position_with_equal_rows_equal_plain_gates(model: PreTrainedModel) -> None:

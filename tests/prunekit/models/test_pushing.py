@@ -118,6 +118,7 @@ def test_what_cannot_be_is_one_line(options: dict[str, Any], message: str, small
     ("repository", "token", "words"),
     [
         ("me/small", "hf_wrong", r"the Hub did not take me/small \(the token is missing, or may not write there\)"),
+        ("others/small", TOKEN, r"the Hub did not take others/small \(the token is missing, or may not write there\)"),
         ("me//small", TOKEN, r"'me//small' is no repository \(.*\)"),
     ],
 )

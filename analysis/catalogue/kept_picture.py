@@ -16,6 +16,7 @@ from analysis.michel.fig3b import order_of
 from analysis.render.heatmap import draw_map
 from analysis.render.output import Drawing
 from analysis.render.style import add_caption, figure_style, new_figure
+from prunekit.runs.schema.place import place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ def draw_kept(run_dir: Path, out: Path) -> list[Path]:
     record = _record(run_dir)
     if record is not None and record.verb == "quantize":
         pruned = json.loads((record.folder / "result.json").read_text(encoding="utf-8"))["model"].get("pruned_run")
-        record = None if pruned is None else _record(run_dir.resolve().parents[1] / pruned)
+        record = None if pruned is None else _record(place_of(run_dir).parent.parent / pruned)
     if record is None or "kept" not in {path.stem for path in (record.folder / "tables").glob("*.csv")}:
         return []
     of_heads = record.verb == "prune_heads"  # one by one, in an order

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from prunekit.runs.schema.place import place_of
 from prunekit.runs.schema.records import damage
 from prunekit.support.errors import UserError
 from prunekit.support.files import locked
@@ -51,7 +52,7 @@ def lock_of(runs: Path, verb: str, run_id: str) -> Path:
 def unchanged(folder: Path) -> Iterator[None]:
     """While it is entered, no other process makes the run of a folder; one that does is waited for first. Of a folder
     that lies nowhere among runs nobody makes any, and the lock of another user's run may not be ours to hold."""
-    folder = folder.resolve() if ".." in folder.parts else folder.absolute()  # a link lies where it is, among its runs
+    folder = place_of(folder)
     lock = lock_of(folder.parent.parent, folder.parent.name, folder.name)
     with ExitStack() as held:
         if lock.parent.is_dir() and os.access(lock.parent, os.W_OK):

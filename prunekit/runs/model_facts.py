@@ -16,6 +16,7 @@ from prunekit.runs.cards.method_in_words import LEAVE_A_MODEL, method_in_words
 from prunekit.runs.cards.names import for_others, on_hub, shown
 from prunekit.runs.finished import has_model
 from prunekit.runs.schema.checking import folder_problems
+from prunekit.runs.schema.place import place_of
 from prunekit.support.errors import UserError
 from prunekit.support.hub_names import check_no_folder_of_runs, check_there
 from prunekit.support.markdown import cell, in_markdown
@@ -184,7 +185,7 @@ def _sizes(record: Mapping[str, Any]) -> str:
 def _what(source: Path, record: Mapping[str, Any]) -> Iterator[str]:
     path = record["model"]["path"]
     base = shown(record, str(path)) if path else f"a {record['model']['family']} of its own shape"
-    yield f"- Method: {method_in_words(record, source.resolve().parent.parent)}."
+    yield f"- Method: {method_in_words(record, place_of(source).parent.parent)}."
     yield f"- Base model: {in_markdown(base)}."
     if teacher := record["teacher"]:
         trained = f"run finetune/{teacher['run_id']}" if teacher.get("run_id") else None

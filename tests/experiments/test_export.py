@@ -424,3 +424,6 @@ def test_a_card_has_a_picture_of_what_any_method_kept(tmp_path: Path) -> None:
     record["model"]["pruned_run"] = f"compress/{compressed.name}"
     (quantized / "result.json").write_text(json.dumps(record))
     assert names(quantized) == ["kept.png"]
+    quantized.rename(tmp_path / "archive")  # its files were moved to another disk
+    quantized.symlink_to(tmp_path / "archive")
+    assert names(quantized) == ["kept.png"]

@@ -14,6 +14,7 @@ from prunekit.config.sections import recorded_section
 from prunekit.config.task import TaskConfig
 from prunekit.runs.cards.names import on_hub
 from prunekit.runs.local_input import NO_FOLDERS
+from prunekit.runs.schema.place import place_of
 from prunekit.runs.schema.seconds import LATENCIES
 from prunekit.support.markdown import cell
 
@@ -72,7 +73,7 @@ def run_in_8_bits(source: Path, record: Mapping[str, Any]) -> tuple[Path, Mappin
     if record["verb"] == "quantize":
         return source, record
     found: list[tuple[Path, Mapping[str, Any]]] = []
-    for path in sorted((source.resolve().parent.parent / "quantize").glob("*/result.json")):
+    for path in sorted((place_of(source).parent.parent / "quantize").glob("*/result.json")):
         with suppress(OSError, ValueError, LookupError, TypeError):  # a damaged one tells nothing
             other = json.loads(path.read_text(encoding="utf-8"))
             if other["config"]["quantization"] == "dynamic" and _quantises(other, record):

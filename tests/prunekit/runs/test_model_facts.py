@@ -117,9 +117,13 @@ def test_the_runs_around_one_are_found_from_wherever_it_is_named(
     (tmp_path / "compress" / "ab").mkdir(parents=True)
     (tmp_path / "compress" / "ab" / "result.json").write_text(json.dumps(own))
     monkeypatch.chdir(folder.parent)
-    for source in (folder.name, f"../quantize/{folder.name}", str(folder)):
-        what = facts_of(Path(source), record, None).sections["What it is"]
-        assert "- Method: A small model, not pruned: a baseline of CoFi (Xia et al. 2022); distilled (run " in what
+    for linked in (False, True):
+        if linked:  # as where its files were moved to another disk
+            folder.rename(tmp_path / "archive")
+            folder.symlink_to(tmp_path / "archive")
+        for source in (folder.name, f"../quantize/{folder.name}", str(folder)):
+            what = facts_of(Path(source), record, None).sections["What it is"]
+            assert "- Method: A small model, not pruned: a baseline of CoFi (Xia et al. 2022); distilled (run " in what
 
 
 def test_methods_are_cited_as_they_cite_themselves() -> None:
@@ -267,3 +271,7 @@ def test_a_fine_tuned_model_in_8_bits_is_that_of_the_newest_run_on_the_same_rows
         name = measured(finished)
         found = run_in_8_bits(tmp_path / "finetune" / "t0", own)
         assert found is not None and (found[0].name == name) == newest
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "finetune").mkdir()
+    (tmp_path / "finetune" / "t0").symlink_to(tmp_path / "archive")
+    assert found == run_in_8_bits(tmp_path / "finetune" / "t0", own)

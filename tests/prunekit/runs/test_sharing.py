@@ -239,7 +239,7 @@ def taken(lock: Path) -> bool:
     ("seen_from", "source", "verb"),
     [
         (".", "verb/ab", "verb"), (".", "linked/ab", "linked"), ("verb", "../verb/ab", "verb"),
-        ("verb/cd", "../ab", "verb"),
+        ("verb", "../linked/ab", "linked"), ("verb/cd", "../ab", "verb"),
     ],
 )
 def test_a_run_is_locked_wherever_it_is_seen_from(

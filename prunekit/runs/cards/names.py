@@ -14,14 +14,14 @@ from prunekit.support.hub_names import fits_the_hub
 SINCE = 2
 """Version of the schema from which on a record has hashes of all local input (``input``)."""
 RUN = "source"
-"""A setting that names a run, as VERB/RUN_ID where it is among the others: no path, although it is read here."""
+"""A setting that names a run: as VERB/RUN_ID where it is among the others, else by its folder."""
 
 
 def on_hub(record: Mapping[str, Any], name: str) -> bool:
     """Whether a name that a run was given is an id on the Hub: it could be one, and was no folder or file when the run
     was made, of whose content its record has a hash then. Records from before that have none: for them, is none now."""
     read_here = record.get("input") or {}
-    local = {value for setting, value in _names(record["config"]) if setting in read_here and setting != RUN}
+    local = {value for setting, value in _names(record["config"]) if setting in read_here}
     hashed = version_of(record) >= SINCE
     return fits_the_hub(name) and name not in local and (hashed or not Path(name).exists())
 
@@ -40,8 +40,16 @@ def for_others(record: Mapping[str, Any]) -> dict[str, Any]:
         place = config
         for section in sections:
             place = place[section]
-        place[last] = shown(record, value)
+        place[last] = _as_run(record, value) if setting == RUN else shown(record, value)
     return {**record, "config": config}
+
+
+def _as_run(record: Mapping[str, Any], source: str) -> str:
+    """A run as VERB/RUN_ID, by which whoever made it, too, finds it among the others."""
+    if pruned := record["model"].get("pruned_run"):
+        return str(pruned)
+    folder = Path(source)
+    return "/".join((folder.parent if folder.name == "model" else folder).parts[-2:]) or source
 
 
 def _names(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -153,7 +153,7 @@ def test_a_name_is_the_hubs_if_it_was_no_folder_when_the_run_was_made(
     config = {"run": {"folder": "/home/me/runs"}, "teacher": "teachers/mine", "model": model, "source": "compress/ab",
               "task": {"source": "files", "files": files}}  # fmt: skip
     hashes = {"teacher": "sha256:1", "task.files.train": "sha256:2", "source": "sha256:3"}
-    record = {"config": config, "input": hashes}
+    record = {"config": config, "input": hashes, "model": {}}
     assert [on_hub(record, name) for name in ("teachers/mine", "teachers/other", "bert", "data/train.csv")] == [
         False, True, True, False,
     ]  # fmt: skip
@@ -169,6 +169,21 @@ def test_a_name_is_the_hubs_if_it_was_no_folder_when_the_run_was_made(
     assert (told["teacher"], told["model"]["path"], told["source"]) == ("mine", "mine", "compress/ab")
     assert told["task"]["files"] == {"train": "train.csv", "test": None} and told["run"] == {}
     assert config["teacher"] == "teachers/mine" and config["run"] == {"folder": "/home/me/runs"}
+
+
+@pytest.mark.parametrize(
+    ("source", "pruned", "expected"),
+    [
+        ("compress/ab", None, "compress/ab"),
+        ("/data/runs/finetune/ab", None, "finetune/ab"),
+        ("../runs/prune_cofi/ab/model", None, "prune_cofi/ab"),
+        ("ab", None, "ab"),
+        ("/archive/moved", "prune_cofi/ab", "prune_cofi/ab"),
+    ],
+)
+def test_a_run_is_named_so_that_others_find_it_among_theirs(source: str, pruned: str | None, expected: str) -> None:
+    record = {"config": {"source": source}, "input": {"source": "sha256:1"}, "model": {"pruned_run": pruned}}
+    assert for_others(record)["config"]["source"] == expected
 
 
 def test_licences_are_of_whole_names() -> None:

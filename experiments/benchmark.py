@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from experiments.cli.verb import runs_in, verb
-from prunekit.config.checks import one_of, runtime_problems, take_turns
+from prunekit.config.checks import one_of, runtime_problems, shares_threads
 from prunekit.config.ranges import EXAMPLES as EXAMPLES_AT_MOST
 from prunekit.config.ranges import ROUNDS, within
 from prunekit.config.sections import Experiment
@@ -114,7 +114,7 @@ def subject(config: Benchmark, run: Run) -> tuple[Any, Any, int]:
 main = verb("benchmark", Benchmark, procedure, measures_time=True, needs=runs_in("runtime", lambda own: [own.runtime]),
             scores=lambda own: own.benchmark not in (*OF_SHAPES, "finetune"),  # in other runtimes all that graphs take
             revision=lambda own: OWN_REVISION.get(own.benchmark, 1) + (own.runtime != "torch")
-            + take_turns([own.runtime], own.run.threads))  # fmt: skip
+            + shares_threads([own.runtime], own.run.threads))  # fmt: skip
 
 if __name__ == "__main__":
     main()

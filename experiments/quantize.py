@@ -16,7 +16,7 @@ from experiments.cli.again import command_of
 from experiments.cli.verb import verb
 from experiments.prune_cofi import PruneCofi
 from experiments.prune_cofi import main as prune_cofi
-from prunekit.config.checks import take_turns
+from prunekit.config.checks import shares_threads
 from prunekit.quantization.settings import QuantizeSettings
 from prunekit.support.errors import UserError
 
@@ -92,7 +92,7 @@ def check_teacher(saved: SavedRun, run: Run) -> None:
 def revision(config: Quantize) -> int:
     """1, with several threads 2, and of pruned models more: by as much as `prune_cofi` was raised since it was at 2."""
     whole = config.source is not None or config.remaining == 1
-    return (1 if whole else prune_cofi.revision(as_pruned(config)) - 1) + take_turns(["onnx"], config.run.threads)
+    return (1 if whole else prune_cofi.revision(as_pruned(config)) - 1) + shares_threads(["onnx"], config.run.threads)
 
 
 def needs(config: Quantize, device: torch.device) -> None:

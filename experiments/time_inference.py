@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from experiments.cli.verb import runs_in, verb
-from prunekit.config.checks import runtime_problems, take_turns, twice
+from prunekit.config.checks import runtime_problems, shares_threads, twice
 from prunekit.config.choices import RUNTIMES
 from prunekit.config.ranges import LENGTH, path_setting, within
 from prunekit.config.task import without_questions
@@ -113,7 +113,7 @@ def procedure(config: TimeInference, run: Run) -> None:
 
 main = verb("time_inference", TimeInference, procedure, measures_time=True,  # in other runtimes all that graphs take
             scores=lambda own: own.shape_of is None and own.model.weights != "random",
-            revision=lambda own: 1 + (own.runtimes != ["torch"]) + take_turns(own.runtimes, own.run.threads),
+            revision=lambda own: 1 + (own.runtimes != ["torch"]) + shares_threads(own.runtimes, own.run.threads),
             needs=runs_in("runtimes", lambda own: own.runtimes))  # fmt: skip
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def runtime_problems(name: str, runtimes: Sequence[str], dtype: str, device: str
         yield f"{name}: ONNX Runtime is timed on CPUs, from float32; use dtype=float32 and run.device=cpu"
 
 
-def take_turns(runtimes: Sequence[str], threads: int | str | None) -> bool:
+def shares_threads(runtimes: Sequence[str], threads: int | str | None) -> bool:
     """Whether models are timed in turn in ONNX Runtime with several threads, or as many as there are. Verbs are at a
     revision more then: the threads of one graph that wait have left the CPUs to what is timed next only since."""
     return threads != 1 and any("onnx" in runtime for runtime in runtimes)

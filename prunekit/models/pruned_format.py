@@ -86,7 +86,7 @@ def rename(folder: Path) -> None:
 @wraps(_PLAIN_SAVE)
 def _save_pretrained(self: PreTrainedModel, save_directory: str | Path, *positional: Any, **options: Any) -> None:
     if has_its_own_shape(self):
-        _save(self, Path(save_directory), True, *positional, **options)
+        _save(self, Path(save_directory), *positional, users_folder=True, **options)
     else:
         _PLAIN_SAVE(self, save_directory, *positional, **options)
 
@@ -96,15 +96,17 @@ def _push_to_hub(self: PreTrainedModel, repo_id: str, **options: Any) -> Any:
     if not has_its_own_shape(self):
         return _PLAIN_PUSH(self, repo_id, **options)
     with TemporaryDirectory() as folder:
-        return _save(self, Path(folder), False, push_to_hub=True, repo_id=repo_id, **options)
+        return _save(self, Path(folder), users_folder=False, push_to_hub=True, repo_id=repo_id, **options)
 
 
-def _save(model: PreTrainedModel, folder: Path, kept: bool, *positional: Any, **options: Any) -> CommitInfo | None:
+def _save(
+    model: PreTrainedModel, folder: Path, *positional: Any, users_folder: bool, **options: Any
+) -> CommitInfo | None:
     """Save a pruned model as transformers' own ``save_pretrained`` does and, with ``push_to_hub=True``, upload it.
 
     Args:
-        kept: the folder is the user's own, so that what could not be uploaded is in it.
         positional, options: of ``save_pretrained``; with ``push_to_hub=True`` those of ``push_to_hub``, too.
+        users_folder: the folder is the user's own, so that what could not be uploaded is in it.
 
     Returns:
         the commit, if it was uploaded.
@@ -119,7 +121,8 @@ def _save(model: PreTrainedModel, folder: Path, kept: bool, *positional: Any, **
     pushes = given.pop("push_to_hub", False) and given.get("is_main_process", True)
     repository = more.pop("repo_id", None) or folder.name
     if pushes:
-        more = pushing.checked(more | ({"token": given["token"]} if "token" in given else {}))
+        more |= {"token": given["token"]} if "token" in given else {}
+        pushing.check_options(more)
     before = pushing.times(folder)
     _PLAIN_SAVE(**given | {"max_shard_size": "1000GB"})
     config = folder / "config.json"
@@ -127,15 +130,10 @@ def _save(model: PreTrainedModel, folder: Path, kept: bool, *positional: Any, **
         _change_config(config, _hide_a_size)
     if not pushes:
         return None
-    written = [name for name, time in pushing.times(folder).items() if time != before.get(name)]
-    stale = IN_ANY_FORM if WEIGHTS in written else ()  # those of an adapter are beside the model's
-    if kept:
-        caller, place, again = "save_pretrained", str(folder), f"{folder} has everything, try again"
-    else:
-        caller, place, again = "push_to_hub", "FOLDER", "call it again, or save_pretrained(FOLDER) and upload it"
-    command = pushing.command(repository, place, stale, private=bool(more.get("private")))
-    with pushing.told(caller, repository, f"{again} with: {command}"):
-        return pushing.push(model, folder, written, repository, stale, **more)
+    times = pushing.times(folder)
+    files = sorted(name for name in times if times[name] != before.get(name) and name != pushing.CARD)
+    stale = IN_ANY_FORM if WEIGHTS in files else ()  # those of an adapter are beside the model's
+    return pushing.push(model, folder, files, repository, stale, users_folder=users_folder, **more)
 
 
 def _check_one_file(model: PreTrainedModel, options: dict[str, Any]) -> None:

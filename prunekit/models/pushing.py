@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -62,19 +62,42 @@ def upload(
 
 
 def push(
-    model: Any, folder: Path, files: list[str], repository: str, stale: Collection[str], *,
+    model: Any, folder: Path, files: list[str], repository: str, stale: Collection[str], *, users_folder: bool,
     tags: Iterable[str] | None = None, private: bool | None = None, token: bool | str | None = None, **options: Any,
 ) -> CommitInfo:  # fmt: skip
     """Upload what was saved of a pruned model, with a card: transformers' own would be an empty form.
 
     Args:
-        files: of the folder, those that were written.
+        files: of the folder, those that were written, without a card.
+        users_folder: the folder is the user's own and stays; else it is gone after a failure.
         tags: for the head of the card, beside the model's own.
         private: of :func:`create`.
         token, options: of :func:`upload`.
+
+    Raises:
+        UserError: as of :func:`one_line_why`.
     """
+    place, saved = str(folder) if users_folder else "FOLDER", files
+
+    def in_one_line(files: list[str]) -> AbstractContextManager[None]:
+        if users_folder:
+            caller, again = "save_pretrained", f"{folder} has the model{' and its card' * (CARD in files)}, try again"
+        else:
+            caller, again, files = "push_to_hub", f"call it again, or save_pretrained({place}) and upload it", saved
+        words = command(repository, place, stale, files=files, private=private, **options)
+        return one_line_why(caller, repository, f"{again} with: {words}")
+
+    with in_one_line(files):
+        name = create(repository, private=private, token=token)
+        if _write_card(model, folder, name, tags, token):
+            files = [*files, CARD]
+    with in_one_line(files):
+        return upload(folder, name, stale, files=files, token=token, **options)
+
+
+def _write_card(model: Any, folder: Path, name: str, tags: Iterable[str] | None, token: bool | str | None) -> bool:
+    """Write a card into a folder, or what a repository's own becomes by tags; whether there is anything to upload."""
     api = HfApi(token=token)
-    name = create(repository, private=private, token=token)
     there = api.file_exists(name, CARD)
     wanted = [*(model.model_tags or []), *(tags or [])]
     if not there and not (folder / CARD).is_file():
@@ -85,12 +108,11 @@ def push(
         card = ModelCard.load(api.hf_hub_download(name, CARD) if there else folder / CARD)
         card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *wanted]))
         card.save(folder / CARD)
-    files = [name for name in files if name != CARD] + [CARD] * (bool(wanted) or not there)
-    return upload(folder, name, stale, files=files, token=token, **options)
+    return bool(wanted) or not there
 
 
 @contextmanager
-def told(what: str, repository: str, again: str) -> Iterator[None]:
+def one_line_why(what: str, repository: str, again: str) -> Iterator[None]:
     """Say in one line why an upload inside failed.
 
     Args:
@@ -114,26 +136,39 @@ def told(what: str, repository: str, again: str) -> Iterator[None]:
         raise UserError(f"{what}: the Hub cannot be reached ({first_line(error)}); {again}") from error
 
 
-def command(repository: str, folder: str | Path, stale: Collection[str], *, private: bool = False) -> str:
-    """Uploads a folder as :func:`upload` does."""
-    words = ["hf", "upload", repository, str(folder), ".", *["--private"] * private]
-    return shlex.join([*words, *(word for pattern in stale for word in ("--delete", pattern))])
+def command(
+    repository: str, folder: str | Path, stale: Collection[str], *, files: Iterable[str] | None = None,
+    private: bool | None = None, revision: str | None = None, create_pr: bool = False,
+    commit_message: str | None = None, commit_description: str | None = None,
+) -> str:  # fmt: skip
+    """Does what :func:`create` and :func:`upload` do, with the token that the machine has.
+
+    Args:
+        files: of the folder, those that are uploaded; all by default.
+    """
+    words = ["hf", "upload", repository, str(folder), ".", *["--private"] * bool(private)]
+    words += ["--create-pr"] * create_pr
+    for option, value in (
+        ("--revision", revision), ("--commit-message", commit_message), ("--commit-description", commit_description),
+        *(("--include", name) for name in files or ()), *(("--delete", pattern) for pattern in stale),
+    ):  # fmt: skip
+        words += [] if value is None else [option, value]
+    return shlex.join(words)
 
 
-def checked(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of ``save_pretrained`` that are about an upload.
+def check_options(names: Iterable[str]) -> None:
+    """Refuse options of ``save_pretrained`` that are not known where it uploads.
 
     Raises:
         UserError: one that is not.
     """
     known = {"tags", "private", *signature(upload).parameters} - {"folder", "name", "stale", "files"}
-    for name in options:
+    for name in names:
         if name not in known:
             raise UserError(
                 f"save_pretrained: {name} is not known where pruned models are uploaded; "
                 f"{', '.join(sorted(known | {'repo_id'}))} are"
             )
-    return options
 
 
 def times(folder: Path) -> dict[str, int]:

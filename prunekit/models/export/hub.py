@@ -22,5 +22,5 @@ def push(folder: str | Path, repository: str, *, private: bool = False) -> str:
             folder is as it was, and the line says how to try again.
     """
     command = pushing.command(repository, folder, IN_ANY_FORM, private=private)
-    with pushing.told("push_to", repository, f"{folder} has everything, try again with: {command}"):
+    with pushing.one_line_why("push_to", repository, f"{folder} has everything, try again with: {command}"):
         return str(pushing.upload(folder, pushing.create(repository, private=private), IN_ANY_FORM).repo_url)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import huggingface_hub.constants
 import pytest
 import torch
 import yaml
+from huggingface_hub import HfApi
 from safetensors.torch import load
 
 import prunekit
+from prunekit.models import pushing
 from prunekit.models.export.hub import push
 from prunekit.models.pruned_format import GRAPHS, INDEX, WEIGHTS
 from prunekit.support.errors import UserError
@@ -127,16 +131,67 @@ def test_what_the_hub_does_not_take_is_one_line(
 ) -> None:
     """That says where the model is, and how to try again."""
     folder = tmp_path / "small"
-    kept = f"{folder} has everything, try again with: "
+    kept = f"{folder} has the model, try again with: "
     with pytest.raises(UserError, match=rf"^save_pretrained: {words}; {kept}") as one:
         small.save_pretrained(folder, push_to_hub=True, repo_id=repository, token=token, private=True)
     assert prunekit.load(folder).num_parameters() == small.num_parameters()
-    command = f"hf upload {repository} {folder} . --private --delete model.safetensors "
+    saved = f"--include config.json --include {WEIGHTS} --delete {WEIGHTS} --delete prunekit.safetensors"
+    command = f"hf upload {repository} {folder} . --private {saved} "
     assert command in str(one.value)
     again = r"call it again, or save_pretrained\(FOLDER\) and upload it with: hf upload "
-    with pytest.raises(UserError, match=rf"^push_to_hub: {words}; {again}{repository} FOLDER \. --delete") as other:
+    with pytest.raises(UserError, match=rf"^push_to_hub: {words}; {again}{repository} FOLDER \. {saved} ") as other:
         small.push_to_hub(repository, token=token)
     assert "\n" not in str(one.value) + str(other.value) and server.commits == []
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            {"revision": "v2", "commit_message": "Say it", "commit_description": "At length"},
+            ["--revision", "v2", "--commit-message", "Say it", "--commit-description", "At length"],
+        ),
+        ({"create_pr": True}, ["--create-pr"]),
+    ],
+)
+def test_the_command_of_that_line_writes_where_it_was_to_be_written(
+    options: dict[str, Any], expected: list[str], server: Hub, small: Any, tmp_path: Path
+) -> None:
+    """It is of options that `hf` has, and uploads what was saved, not all that lies in the folder."""
+    from huggingface_hub.cli.upload import upload
+
+    folder = tmp_path / "small"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(UserError) as raised:
+        small.save_pretrained(folder, push_to_hub=True, repo_id="me/small", token="hf_wrong", **options)
+    words = shlex.split(str(raised.value).split(" with: ")[1])
+    start = ["hf", "upload", "me/small", str(folder), ".", *expected, "--include", "config.json", "--include", WEIGHTS]
+    assert words[: len(start)] == start and {*words[len(start) :: 2]} == {"--delete"}
+    assert {word[2:].replace("-", "_") for word in words if word.startswith("--")} <= {*signature(upload).parameters}
+
+
+def test_every_option_of_an_upload_is_in_the_command() -> None:
+    asked = {*signature(pushing.upload).parameters} - {"name", "token"}
+    assert {*signature(pushing.command).parameters} == asked | {"repository", "private"}
+
+
+def test_a_card_that_was_written_is_in_the_command(
+    server: Hub, small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a model that was saved; where it was only uploaded its folder is gone, and saving it again writes none."""
+
+    def gone(self: HfApi, **options: Any) -> None:
+        raise OSError("gone")
+
+    monkeypatch.setattr(HfApi, "upload_folder", gone)
+    folder, saved = tmp_path / "small", f"--include config.json --include {WEIGHTS}"
+    held = f"{folder} has the model and its card, try again with: hf upload me/small {folder} \\. {saved}"
+    with pytest.raises(UserError, match=rf"\(gone\); {held} --include README.md --delete"):
+        small.save_pretrained(folder, push_to_hub=True, repo_id="me/small", token=TOKEN)
+    assert "# A pruned BertFor" in (folder / "README.md").read_text()
+    with pytest.raises(UserError, match=rf"\(gone\); call it again, .* FOLDER \. {saved} --delete"):
+        small.push_to_hub("me/small", token=TOKEN)
 
 
 def test_a_hub_that_cannot_be_reached_is_one_line(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:

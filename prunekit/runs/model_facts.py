@@ -155,7 +155,7 @@ def facts_of(source: Path, record: Mapping[str, Any], again: Again | None) -> Fa
         metadata["language"] = [match[1] for match in languages if match]
     what, data, made = ("\n".join(lines) for lines in (_what(source, record), _data(record), _made(record, again)))
 
-    def told(score: Score | None, lines: Iterable[str], where: Path, measured: Mapping[str, Any]) -> Facts:
+    def as_facts(score: Score | None, lines: Iterable[str], where: Path, measured: Mapping[str, Any]) -> Facts:
         speed = "\n".join(speed_lines(where, measured))
         scores = "\n".join(lines)
         sections = {"What it is": what, "Score": scores, "Speed": speed, "Data": data, "How it was made": made}
@@ -165,14 +165,14 @@ def facts_of(source: Path, record: Mapping[str, Any], again: Again | None) -> Fa
         )  # fmt: skip
 
     whole = score_of(source, record)
-    facts = told(whole, score_lines(record, whole), source, record)
+    facts = as_facts(whole, score_lines(record, whole), source, record)
     in_8_bits = run_in_8_bits(source, record)
     int8 = None if in_8_bits is None else score_of(*in_8_bits, int8=True)
     if in_8_bits is None or int8 is None:
         lines = [UNMEASURED, "", *score_lines(record, whole, "it in float32")]
-        return dataclasses.replace(facts, int8=told(None, lines, source, record))
+        return dataclasses.replace(facts, int8=as_facts(None, lines, source, record))
     lines = list(score_lines(in_8_bits[1], int8, "this model, in 8 bits"))
-    return dataclasses.replace(facts, int8=told(int8, lines, *in_8_bits))
+    return dataclasses.replace(facts, int8=as_facts(int8, lines, *in_8_bits))
 
 
 def _sizes(record: Mapping[str, Any]) -> str:

@@ -1,5 +1,5 @@
 """Names in a card: of what is on the Hub by its id, of folders and files of the machine that made the model by the last
-part of their path, which says nothing elsewhere."""
+part of their path, which says nothing elsewhere, and of runs as VERB/RUN_ID."""
 
 from __future__ import annotations
 

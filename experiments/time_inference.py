@@ -2,7 +2,7 @@
 
 python -m experiments.time_inference scale=small
 python -m experiments.time_inference model=bert-base model.weights=random share=0.3
-python -m experiments.time_inference scale=small runtimes=[torch,onnx,onnx-int8]
+python -m experiments.time_inference scale=small 'runtimes=[torch,onnx,onnx-int8]'
 python -m experiments.time_inference scale=small shape_of=analysis/logged_runs/prune_cofi/060d10eea87a25cb
 """
 

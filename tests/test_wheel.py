@@ -140,5 +140,6 @@ def test_what_an_extra_lacks_is_told_in_one_line() -> None:
     with pytest.raises(UserError) as told, of_extra("translation"):
         import no_such_package_of_an_extra  # noqa: F401
     assert str(told.value) == (
-        "no_such_package_of_an_extra is not installed, `pip install 'prunekit[translation]'` brings it"
+        "no_such_package_of_an_extra is not installed, in prunekit's checkout `make setup` or"
+        " `pip install '.[translation]'` brings it"
     )

@@ -161,9 +161,14 @@ def in_words(kind: str) -> str:
 
     >>> in_words("list[int] | None")
     'list of integers or null'
+    >>> in_words("int | str | None")
+    'integer, text or null'
     >>> in_words("list[list[Any]]")
     'list of lists'
     """
+    if re.fullmatch(r"\w+( \| \w+)+", kind):
+        *others, last = ("null" if one == "None" else WORDS.get(one, one) for one in kind.split(" | "))
+        return f"{', '.join(others)} or {last}"
     plain = kind.removesuffix(" | None")
     null = " or null" if plain != kind else ""
     if plain == "list[Any]":

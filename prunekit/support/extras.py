@@ -1,4 +1,4 @@
-"""Packages that only a part of the library needs, as extras of its distribution: ``pip install 'prunekit[tracking]'``.
+"""Packages that only a part of the library needs, as extras of its distribution: ``pip install '.[tracking]'``.
 
 What a module imports at its top comes with the library; what belongs to an extra is imported when it is first used.
 """
@@ -21,4 +21,5 @@ def of_extra(name: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed, `pip install 'prunekit[{name}]'` brings it") from error
+        how = f"in prunekit's checkout `make setup` or `pip install '.[{name}]'`"
+        raise UserError(f"{error.name} is not installed, {how} brings it") from error

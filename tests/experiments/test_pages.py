@@ -84,5 +84,18 @@ def test_every_linked_file_and_heading_is_there(page: Path) -> None:
             assert heading in [re.sub(r"[^a-z0-9 -]", "", words.lower()).replace(" ", "-") for words in headings]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_rows_have_the_cells_of_their_heading(page: Path) -> None:
+    """A bar in a cell is escaped, also between backticks."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        heading, *rows = table.splitlines()
+        assert rows and [row for row in rows if bars(row) != bars(heading)] == []
+
+
+def bars(row: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", row))
+
+
 def test_the_readme_can_be_read_in_a_few_minutes() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 170

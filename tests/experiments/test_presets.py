@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -193,11 +194,11 @@ def test_a_preset_follows_its_scale() -> None:
 def test_the_blocks_that_the_page_names_are_together_the_preset() -> None:
     page = (CONF.parent / "docs" / "sweeps.md").read_text()
     start = "python -m experiments.prune_heads experiment=michel_fig3b scale=base"
-    blocks = re.findall(rf"^{start} (scale.teacher_seeds.*)$", page, flags=re.MULTILINE)
+    blocks = re.findall(rf"^{start} ('scale.teacher_seeds.*)$", page, flags=re.MULTILINE)
     own = ["experiment=michel_fig3b", "scale=base"]
     found = [
         {name: value for name, value in cell.items() if not name.startswith("scale.")}
-        for block in blocks for cell in cells("prune_heads", *own, *block.split())
+        for block in blocks for cell in cells("prune_heads", *own, *shlex.split(block))
     ]
     assert len(blocks) == 3 and sorted(found, key=str) == sorted(cells("prune_heads", *own), key=str)
 

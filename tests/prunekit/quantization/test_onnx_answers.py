@@ -88,7 +88,8 @@ def test_a_machine_without_int8_is_told_before_anything_is_computed(
 def test_packages_of_graphs_are_missed_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     check_runtimes("runtimes", ["torch", "compile"], torch.device("cuda"))
-    with pytest.raises(UserError, match=r"^onnxscript is not installed, `pip install 'prunekit\[onnx\]'` brings it$"):
+    how = r"in prunekit's checkout `make setup` or `pip install '\.\[onnx\]'`"
+    with pytest.raises(UserError, match=rf"^onnxscript is not installed, {how} brings it$"):
         check_runtimes("runtimes", ["torch", "onnx"], torch.device("cpu"))
 
 

@@ -428,7 +428,8 @@ def test_a_run_goes_on_without_the_package_of_its_mirror(
     tracker.start()
     assert tracker.run is None
     assert caplog.messages == [
-        "Weights & Biases: wandb is not installed, `pip install 'prunekit[tracking]'` brings it; going on without it"
+        "Weights & Biases: wandb is not installed, in prunekit's checkout `make setup` or `pip install '.[tracking]'`"
+        " brings it; going on without it"
     ]
     tracker.log(1, {"loss": 1.0})
 

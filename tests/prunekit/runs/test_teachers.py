@@ -53,7 +53,8 @@ def test_a_package_that_scores_need_is_missed_before_anything_is_trained(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr("prunekit.runs.teachers.train", lambda *_, **__: pytest.fail("something was trained"))
-    expected = rf"^{package}[.a-z_]* is not installed, `pip install 'prunekit\[{extra}\]'` brings it$"
+    how = rf"in prunekit's checkout `make setup` or `pip install '\.\[{extra}\]'`"
+    expected = rf"^{package}[.a-z_]* is not installed, {how} brings it$"
     with pytest.raises(UserError, match=expected):
         perform(verb, "run.wandb=disabled", *task, f"run.folder={tmp_path}")
     assert not list(tmp_path.glob("*/*/config.yaml"))

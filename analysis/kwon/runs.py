@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.frames import run_rows
 from analysis.data.groups import Group, by_condition, by_setting, describe
+from analysis.data.marks.quiet import MARKS
 from analysis.data.records import Record
 
 if TYPE_CHECKING:
@@ -86,15 +87,15 @@ def fisher_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> 
 
 
 def mark_within(frame: pd.DataFrame, best: str, *, largest: bool) -> pd.DataFrame:
-    """Add ``within_1_point`` (less than one point lost, on average) and ``marked``, the best such row that is not
-    ``disturbed``, where the rows were timed.
+    """Add ``within_1_point`` (less than one point lost, on average) and ``marked``, the best such row; where the rows
+    were timed, of those that were quiet, or of those that do not say where none is known to have been.
 
     Arguments:
         frame: rows of one curve with ``change`` in points.
         best: the column whose smallest, or ``largest``, value is best.
     """
     within = frame["change"] > -TOLERANCE + 1e-9
-    quiet = frame["disturbed"] == 0 if "disturbed" in frame else True
-    inside = frame.loc[within & quiet, best]
+    usable, known = ((frame.reindex(columns=list(marks)).fillna(0) == 0).all(axis=1) for marks in (MARKS[:1], MARKS))
+    inside = frame.loc[within & (known if known.any() else usable), best]
     place = (inside.idxmax() if largest else inside.idxmin()) if len(inside) else None
     return frame.assign(within_1_point=within, marked=frame.index == place)

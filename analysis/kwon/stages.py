@@ -10,7 +10,7 @@ from analysis.data.columns import columns
 from analysis.data.frames import means
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, read_tables
-from analysis.data.marks.trivial import AT_CHANCE, accuracy_words
+from analysis.data.marks.trivial import ACCURACY, AT_CHANCE, accuracy_words
 from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows
 from analysis.render.curves import DARK, SINGLE, any_single, draw_series
 from analysis.render.output import Drawing, Item
@@ -73,20 +73,24 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def stage_values(records: list[Record], journal: Journal) -> dict[str, dict[str, float]]:
-    """The metric by stage, for each run id."""
+def stage_values(records: list[Record], journal: Journal) -> dict[str, dict[str, tuple[float, float]]]:
+    """The metric and the accuracy (NaN where the table has none) by stage, for each run id."""
     values = {}
     for record, table in read_tables(records, "stages", STAGES, journal):
         own = table[table["metric"] == str(record.metrics.get("metric", table["metric"].iloc[0]))]
-        values[record.run_id] = {str(stage): float(value) for stage, value in own[["stage", "value"]].to_numpy()}
+        numbers = own.reindex(columns=["value", ACCURACY]).astype(float).to_numpy()
+        stages = zip(own["stage"].astype(str), numbers, strict=True)
+        values[record.run_id] = {stage: (float(value), float(accuracy)) for stage, (value, accuracy) in stages}
     return values
 
 
-def at_stage(rows: pd.DataFrame, values: dict[str, dict[str, float]], stage: str) -> pd.DataFrame:
-    """Rows of :func:`~analysis.kwon.runs.fisher_rows` (with ``run_id``) with the metric as it was after ``stage``."""
+def at_stage(rows: pd.DataFrame, values: dict[str, dict[str, tuple[float, float]]], stage: str) -> pd.DataFrame:
+    """Rows of :func:`~analysis.kwon.runs.fisher_rows` (with ``run_id``) with metric and accuracy as after ``stage``."""
     dense = rows["value"] - rows["change"]
-    after = 100 * rows["run_id"].map({run: by_stage[stage] for run, by_stage in values.items() if stage in by_stage})
-    return rows.assign(value=after, change=after - dense)
+    known = {run: by_stage[stage] for run, by_stage in values.items() if stage in by_stage}
+    after = 100 * rows["run_id"].map({run: value for run, (value, _) in known.items()}).astype(float)
+    accuracy = 100 * rows["run_id"].map({run: share for run, (_, share) in known.items()}).astype(float)
+    return rows.assign(value=after, change=after - dense, **{ACCURACY: accuracy})
 
 
 def plot(frame: pd.DataFrame) -> Figure:

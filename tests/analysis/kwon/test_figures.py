@@ -166,6 +166,16 @@ def test_no_ring_is_on_a_time_beside_other_work_or_on_a_teacher_at_chance(tmp_pa
     assert not any("< 1 point" in text.get_text() for axes in drawing.figure.axes for text in axes.texts)
 
 
+def test_a_ring_is_on_a_quiet_time_where_one_is_known(tmp_path: Path) -> None:
+    fastest = kwon.pruning(tmp_path, MINILM, loss=0.004, speedup=1.9, remaining=0.4, constraint=0.4)
+    mark_quiet(fastest, {"measure latency": None})
+    slower = kwon.pruning(tmp_path, MINILM, loss=0.002, speedup=1.5, remaining=0.5)
+    for share, ringed in ((0.0, 1.5), (None, 1.9)):
+        mark_quiet(slower, {"measure latency": share})
+        [drawing] = latency.draw(group(tmp_path), Journal())
+        assert drawing.frame["speedup"][drawing.frame["marked"]].tolist() == pytest.approx([ringed])
+
+
 def test_times_of_two_machines_never_share_a_figure(tmp_path: Path) -> None:
     kwon.pruning(tmp_path, MINILM, seed=0)
     kwon.pruning(tmp_path, MINILM, seed=1)
@@ -186,6 +196,16 @@ def test_stages_build_on_each_other(tmp_path: Path) -> None:
     assert frame["change"].to_list() == pytest.approx([-3.0, -2.2, -1.0, 0.0])
     assert frame["value"].to_list() == pytest.approx([0.0, 0.8, 2.0, 3.0])
     assert frame["score"].to_list() == pytest.approx([67.5, 68.3, 69.5, 70.5])
+
+
+def test_accuracy_beside_a_stage_is_that_of_the_stage(tmp_path: Path) -> None:
+    path = kwon.pruning(tmp_path, MINILM, "mrpc", loss=0.01) / "tables" / "stages.csv"
+    table = pd.read_csv(path)
+    table["accuracy"] = table["stage"].map({"dense": 0.9, "search": 0.6, "rearrange": 0.7, "tune": 0.8})
+    table.to_csv(path, index=False)
+    [drawing] = kwon_stages.draw(group(tmp_path), Journal())
+    accuracy = drawing.frame.set_index("series")["accuracy"]
+    assert accuracy[["search", "rearrange", "tune"]].tolist() == pytest.approx([60, 70, 80])
 
 
 def test_intervals_of_stages_are_of_differences_run_by_run(tmp_path: Path) -> None:

@@ -100,7 +100,11 @@ def contests(records: Sequence[Record], journal: Journal, method: str | None = N
         found = comparisons(members, fewest=1)
         if not found:
             continue
-        runs = found[0]
+        runs, *others = found
+        if left_out := sum(len(one.records) for one in others):
+            journal.warn(
+                f"{runs.task}: {left_out} run{'s' * (left_out > 1)} of compress on other models or rows, not ranked"
+            )
         models = started_from(members)
         scores: dict[str, ScoreOnRows] = {}
         budgets: dict[float, list[Record]] = {}

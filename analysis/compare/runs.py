@@ -67,7 +67,7 @@ def comparisons(records: Sequence[Record], fewest: int = 2) -> list[Comparable]:
     teachers: they stand in a comparison of whose teachers each has some.
 
     Args:
-        fewest: ways in a comparison: verbs, each with its baselines, and methods of `compress`.
+        fewest: ways in which one of its teachers was pruned: verbs, each with its baselines, and methods of `compress`.
     """
     starts = _starts(records)
     by_teacher: dict[Start, dict[str, list[Record]]] = {}
@@ -79,7 +79,7 @@ def comparisons(records: Sequence[Record], fewest: int = 2) -> list[Comparable]:
         usual = {verb: chosen_runs for verb, runs in by_verb.items() if (chosen_runs := USUAL[verb](runs))}
         alike.setdefault((rows, frozenset(usual)), []).extend(record for runs in usual.values() for record in runs)
     by_size = sorted(alike.items(), key=lambda one: (-len(one[0][1]), -len(one[1]), one[0][0]))
-    several = [runs for _, runs in by_size if len({_way(record) for record in runs}) >= fewest]
+    several = [runs for _, runs in by_size if _most_ways(runs, starts) >= fewest]
     in_8_bits = [record for record in records if record.verb == EIGHT_BITS]
     placed = [_in_8_bits(in_8_bits, {starts[record.run_id] for record in runs}, starts) for runs in several]
     apart = len(in_8_bits) - sum(map(len, placed))
@@ -228,9 +228,17 @@ def chosen_by(record: Record) -> str:
     return str(kwon_runs.option(record, "score"))
 
 
-def _way(record: Record) -> str:
+def way_of(record: Record) -> str:
     """What a comparison needs two of: a verb with its baselines, or a method of `compress`."""
     return f"{record.verb} {chosen_by(record)}" if record.verb == "compress" else record.verb
+
+
+def _most_ways(runs: Sequence[Record], starts: Mapping[str, Start]) -> int:
+    """In how many ways that teacher was pruned which was pruned in the most."""
+    ways: dict[Start, set[str]] = {}
+    for record in runs:
+        ways.setdefault(starts[record.run_id], set()).add(way_of(record))
+    return max(map(len, ways.values()))
 
 
 def _asked(record: Record) -> float:

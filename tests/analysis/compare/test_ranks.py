@@ -182,6 +182,18 @@ def test_runs_of_another_model_are_in_no_contest(tmp_path: Path) -> None:
     ]
 
 
+def test_runs_on_other_rows_are_in_no_contest(tmp_path: Path) -> None:
+    methods.contest(tmp_path / "usual", MINILM, WRONG, constraint=0.3)
+    methods.contest(tmp_path / "others", MINILM, {"flap": [10], "kprune": [20]}, constraint=0.3)
+    for path in (tmp_path / "others").rglob("result.json"):
+        result = json.loads(path.read_text())
+        result["data"] = [{**item, "rows": 300, "fingerprint": "g"} for item in result["data"]]
+        path.write_text(json.dumps(result))
+    journal = Journal()
+    assert len(list(contests(load([tmp_path / "usual", tmp_path / "others"], journal), journal))) == 1
+    assert journal.warnings == ["sst2: 2 runs of compress on other models or rows, not ranked"]
+
+
 def test_a_method_that_is_asked_for_is_ranked_on_the_models_that_it_has(tmp_path: Path) -> None:
     methods.contest(tmp_path, MINILM, WRONG, constraint=0.3)
     methods.contest(tmp_path, MINILM, {"flap": [10], "fisher": [20]}, constraint=0.3, teacher=1)

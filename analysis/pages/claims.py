@@ -64,13 +64,15 @@ def rows(judged: Sequence[Judged]) -> list[ClaimRow]:
 
 def in_brief(cells: Mapping[str, str], row: Mapping[Any, Any], claim: Claim) -> dict[str, str]:
     """The same cells; of many tasks only that which decides: the best where one is enough, else the worst; and what
-    they have in common.
+    they have in common. All of them where each has a margin of its own.
 
     Arguments:
         row: of the CSV.
     """
     estimates, lows, highs = (_by_subject(str(row[name])) for name in ("estimate", "low", "high"))
-    if len(estimates) <= MANY or claim.side == WITHIN or any(map(math.isinf, (*lows.values(), *highs.values()))):
+    margins = {part.rpartition(": ")[2] for part in str(row.get("margin", "")).split("; ")}
+    unbounded = any(map(math.isinf, (*lows.values(), *highs.values())))
+    if len(estimates) <= MANY or claim.side == WITHIN or len(margins) > 1 or unbounded:
         return dict(cells)
     runs = {part.rpartition(": ")[2].partition(", ")[0] for part in cells["n"].split("; ")}
     upwards = claim.side in (ABOVE, AT_LEAST)

@@ -69,6 +69,8 @@ def test_in_brief_no_range_of_numbers_looks_like_an_interval() -> None:
     assert in_brief(cells, many, claim)[OURS] == "d: 0.2 (0.0 to 1.0) points (best of 4 tasks)"
     endless = many | {"low": "a: 0; b: -inf; c: -1; d: 0"}
     assert in_brief(cells, endless, claim) == cells, "what rows alone say has words of its own"
+    own_margins = many | {"margin": "a: above -1; b: above -1; c: above 2; d: above -1"}
+    assert in_brief(cells, own_margins, claim) == cells, "the lowest is not the one that fails"
 
 
 def row_on(model: str, claim: str = "Heads can go", ours: str = "1.0 points") -> claims.ClaimRow:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from analysis.claims.claim import DRAWS, SEEDS
+from analysis.data.groups import AXES, flat
 from prunekit.config.task import TaskConfig
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def of_claim(
     names_task = "task=" in overrides
     overrides = overrides.replace("{task}", setting.task if setting is not None else "")
     if setting is None:
-        return f"python -m experiments.{verb} {overrides}"
+        return _line([f"python -m experiments.{verb} {overrides}"])
     several = sorted({record.task for record in judged}) if claim.over == "tasks" and not names_task else []
     model, own = _model(setting, runs), bool(_teacher(runs))
     if own and not names_task and not setting.task and not several:
@@ -63,7 +64,7 @@ def of_claim(
     words += [f"scale={setting.scale}"] if setting.scale else []
     words += [*model, *task]
     words += ["model.weights=random"] if setting.weights == "random" else []
-    return " ".join(words)
+    return _line(words)
 
 
 def _as_run(overrides: str, claim: Claim, judged: Sequence[Record]) -> str:
@@ -75,18 +76,28 @@ def _as_run(overrides: str, claim: Claim, judged: Sequence[Record]) -> str:
     names = [name for name, sign, _ in (word.partition("=") for word in words) if sign and name in SWEPT]
     if claim.resample in (DRAWS, SEEDS) and "seed" not in names and len({record.seed for record in judged}) > 1:
         names, words = [*names, "seed"], [*words, "seed="]
-    cells = {tuple(SWEPT[name](record) for name in (*names, "task")) for record in judged}
-    axes = {
-        name: sorted({*values}, key=lambda value: (value is None, value))
-        for name, values in zip((*names, "task"), zip(*cells, strict=True), strict=True)
+    besides = [axis for axis in AXES.get(claim.command.split(" ")[0], ()) if axis not in SWEPT]  # budgets, say
+    cells = {
+        (*(SWEPT[name](record) for name in (*names, "task")), _written_settings(record, besides)) for record in judged
     }
-    if math.prod(map(len, axes.values())) > len(cells) or any(None in values for values in axes.values()):
+    *known, others = map(set, zip(*cells, strict=True))
+    axes = {
+        name: sorted(values, key=lambda value: (value is None, value))
+        for name, values in zip((*names, "task"), known, strict=True)
+    }
+    whole = math.prod(map(len, axes.values())) * len(others)
+    if whole > len(cells) or any(None in values for values in axes.values()):
         return overrides
     said = {f"{name}=": f"{name}={','.join(map(_written, axes[name]))}" for name in names}
     words = [next((text for name, text in said.items() if word.startswith(name)), word) for word in words]
     if any(len(axes[name]) > 1 for name in names) and "-m" not in words:
         words.insert(0, "-m")
     return " ".join(words)
+
+
+def _written_settings(record: Record, names: Sequence[str]) -> tuple[str, ...]:
+    fields = dict(flat(record.config))
+    return tuple(str(fields.get(name)) for name in names)
 
 
 SWEPT: dict[str, Callable[[Record], Any]] = {
@@ -113,7 +124,17 @@ def of_part(verb: str, overrides: str, setting: Setting, runs: Sequence[Record])
     words = [f"python -m experiments.{verb}", *model, *task]
     words += [overrides.format(task=setting.task)] if overrides else []
     words += [f"scale={setting.scale}"] if setting.scale else []
-    return " ".join(words)
+    return _line(words)
+
+
+def _line(words: Sequence[str]) -> str:
+    """One line for any shell: zsh takes brackets for a pattern of file names.
+
+    >>> _line(["python -m experiments.prune_heads", "kinds=[enc-enc],[enc-dec]", "seed=0"])
+    "python -m experiments.prune_heads 'kinds=[enc-enc],[enc-dec]' seed=0"
+    """
+    every = " ".join(words).split(" ")
+    return " ".join(f"'{word}'" if "[" in word and word[0] not in "'\"" else word for word in every)
 
 
 def of_chapter(command: str, setting: Setting, runs: Sequence[Record]) -> str:

@@ -205,7 +205,7 @@ def test_the_blocks_that_the_page_names_are_together_the_preset() -> None:
 
 def options_of(line: str) -> tuple[str, list[str], list[list[str]]]:
     """The verb of a command, the names of its overrides, and the values of each: several only with ``-m``."""
-    verb, *overrides = line.split()
+    verb, *overrides = shlex.split(line)
     parts = [text.partition("=") for text in overrides if text != "-m"]
     options = [re.split(r",(?![^\[]*\])", value) for _, _, value in parts]  # lists stay whole
     swept = "-m" in overrides or any(name == "experiment" for name, _, _ in parts)
@@ -242,7 +242,7 @@ def test_the_command_of_every_claim_composes(part: slice) -> None:
         verb, names, options = options_of(line.removeprefix("python -m experiments."))
         for place in range(max(map(len, options))):  # every option once, not every cell
             checked(verb, *map("{}={}".format, names, [values[place % len(values)] for values in options]))
-        swept = cells(verb, *(text for text in line.split()[3:] if text != "-m"))
+        swept = cells(verb, *(text for text in shlex.split(line)[3:] if text != "-m"))
         said = dict(zip(names, options, strict=True))  # of what is said twice the last counts
         for name, values in said.items():  # all of it is run, and it narrows the preset
             assert {cell[name] for cell in swept} == set(values), line

@@ -57,7 +57,8 @@ def trivial_words(records: Iterable[Record]) -> str:
 
 
 def is_one_answer(records: Iterable[Record]) -> bool:
-    """Does every run score exactly what one answer to all does, by the metric and by accuracy? False of NaN."""
+    """Does every run score exactly what one answer to all does, by the metric and by accuracy? False of NaN, and where
+    no one answer is the best by both."""
     return all(
         math.isclose(float(record.metrics.get(name, math.nan)), trivial_score(record, of), abs_tol=1e-9)
         for record in records for name, of in (("value", ""), (ACCURACY, ACCURACY))

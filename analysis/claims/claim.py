@@ -78,6 +78,8 @@ class Claim:
     out, and runs that do not say are shown but decide nothing."""
     stages: tuple[str, ...] = ()
     """Of a timed one: the stages whose seconds it is about; latencies if there are none."""
+    scored: bool = False
+    """Of a timed one: its number is a score, at a speed that is measured. Of what was timed all runs are scored."""
     over: str = "teachers"
     """What an outcome is of: all ``teachers``, one of several ``tasks``, or ``models``, two beside one another."""
     once: bool = False

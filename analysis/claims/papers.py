@@ -52,7 +52,7 @@ OF_CLAIM = (
     "claim", "where", "published", "evidence", "judge", "effect", "margin", "side", "resample", "unit", "digits",
     "command",
 )  # fmt: skip
-OPTIONAL = ("printed", "given", "timed", "stages", "once")
+OPTIONAL = ("printed", "given", "timed", "stages", "scored", "once")
 OVER = ("teachers", "tasks", "models")
 
 
@@ -122,7 +122,7 @@ def _claim(item: Mapping[str, Any], over: str, source: str, place: str) -> Claim
         effect=text("effect"), margin=margin, side=_one_of(item["side"], SIDES, f"{place}: side"),
         resample=_one_of(item["resample"], RESAMPLED, f"{place}: resample"), command=item["command"],
         timed=item.get("timed", False), over=over,
-        stages=tuple(item.get("stages", ())), once=item.get("once", False),
+        stages=tuple(item.get("stages", ())), scored=item.get("scored", False), once=item.get("once", False),
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from analysis.claims.verdicts import (
     verdict,
     within_limits,
 )
-from analysis.data.groups import Group, by_teacher, teacher_of
+from analysis.data.groups import Group, by_teacher, repeated, teacher_of
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import for_verdict
 from analysis.data.marks.trivial import AT_CHANCE, at_chance
@@ -114,12 +114,14 @@ def _judged(claim: Claim, runs: Mapping[str, list[Group]], journal: Journal, tit
         if group is not None and claim.timed:
             records, words = for_verdict(group.records, claim.stages)
             if claim.over == "tasks":
-                untimed = sorted({record.task for record in group.records} - {record.task for record in records})
-            group, quiet = replace(group, records=records) if records else None, [words] if words else []
+                untimed = sorted({one.task for one in _sound(claim, group)} - {one.task for one in records})
+            scored = repeated(records, group.records) if claim.scored else records
+            if len(scored) > len(records):
+                words = "; ".join(filter(None, [f"times of {len(records)} of {len(scored)} runs", words]))
+            group, quiet = replace(group, records=scored) if records else None, [words] if words else []
         if group is None:
             return JudgedClaim(quiet=quiet)
-        # how long pruning takes is the same whatever the model knows
-        sound = [record for record in group.records if claim.stages or not at_chance(record)]
+        sound = _sound(claim, group)
         if len(sound) == len(group.records):
             return JudgedClaim(group, claim.test(group, journal), [], quiet, untimed)
         outcomes = claim.test(replace(group, records=sound), journal) if sound else []
@@ -130,6 +132,12 @@ def _judged(claim: Claim, runs: Mapping[str, list[Group]], journal: Journal, tit
     except Exception as error:  # an odd record must not stop the other claims
         journal.fail(f"{title}: {claim.text}", error)
         return JudgedClaim()
+
+
+def _sound(claim: Claim, group: Group) -> list[Record]:
+    """The runs that may judge a claim: those whose teacher is not at chance, but how long pruning takes is the same
+    whatever the model knows."""
+    return [record for record in group.records if claim.stages or not at_chance(record)]
 
 
 def names(claim: Claim, outcome: Outcome) -> tuple[str, ...]:

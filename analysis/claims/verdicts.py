@@ -24,7 +24,7 @@ ABSENT = "not in the records"
 """The setting of a claim that has no runs."""
 ONE_TEACHER = "one teacher"
 """Beside a verdict over draws or seeds that are all of one fine-tuned model."""
-NOT_QUIET = "without a quiet timing"
+NOT_QUIET = "without a quiet timing beside the others"
 NOT_JUDGED = f"not judged: {AT_CHANCE}"
 """The verdict of runs whose teachers are no better than the trivial answer."""
 

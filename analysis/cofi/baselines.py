@@ -11,7 +11,7 @@ from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import beside
-from analysis.data.timings import NO_SPREAD, timings
+from analysis.data.timings import NO_SPREAD, timed_text, timings
 from analysis.render.output import Item, Table, file_name
 from analysis.render.style import STRUCTURES
 
@@ -35,7 +35,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             display=display(frame),
             caption="Gone: of the prunable parameters, without embeddings. Speed-ups are measured over the teacher at "
             f"the smallest and the largest batch timed. {NO_SPREAD}{SCORES}; "
-            f"change: points against the teacher. {starred}{device}. {caption(groups)}",
+            f"change: points against the teacher. {timed_text([r for group in groups for r in group.records])}"
+            f"{starred}{device}. {caption(groups)}",
         ))  # fmt: skip
     return items
 
@@ -51,7 +52,7 @@ def baselines(groups: list[Group], journal: Journal) -> pd.DataFrame:
         for name in ("speedup", "batch_size"):
             known = {run: timing[name] for run, timing in timed.items()}
             rows[f"{name}_{ends}"] = pd.to_numeric(rows["run_id"].map(known))
-    # Every record has the speed-up at its largest batch, even where its table is damaged.
+    # Every record that counts has the speed-up at its largest batch, even where its table is damaged.
     rows["speedup_largest"] = rows["speedup"]
     also = ["remaining_percent", "speedup_smallest", "speedup_largest", "batch_size_smallest", "batch_size_largest"]
     rows_by_method = cofi_means(rows, ["panel", "task", "method", "requested"], also)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.frames import means, run_rows
 from analysis.data.groups import Group, by_condition, by_setting, describe
 from analysis.data.records import Record
-from analysis.data.timings import speedup
+from analysis.data.timings import speedups
 from analysis.intervals.replicates import with_each
 from analysis.render.style import structure_name
 from prunekit.config.choices import SPARSITY_TOLERANCE, UNITS
@@ -109,14 +109,16 @@ def caption(groups: Iterable[Group]) -> str:
 
 
 def cofi_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd.DataFrame:
-    """:func:`~analysis.data.frames.run_rows` with sparsities in per cent, and whether the target was missed."""
+    """:func:`~analysis.data.frames.run_rows` with sparsities in per cent, whether the target was missed, and
+    :func:`~analysis.data.timings.speedups`."""
+    groups = list(groups)
     return run_rows(
         groups,
         run_id=lambda record: record.run_id,
         requested=lambda record: round(100 * float(record.config["sparsity"]), 6),
         counted=lambda record: 100 * float(record.sparsity["counted"]),
         missed=missed,
-        speedup=speedup,
+        speedup=speedups([record for group in groups for record in group.records]),
         **columns,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,15 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import CROSS, comparable_latencies, disturbed_text
 from analysis.data.marks.trivial import accuracy_words
-from analysis.data.timings import NO_SPREAD, add_timings, shape_text, timed_columns, timings
+from analysis.data.timings import (
+    NO_SPREAD,
+    add_timings,
+    of_timed,
+    shape_text,
+    timed_columns,
+    timed_text,
+    timings,
+)
 from analysis.render.curves import mark_disturbed, outlined, signs_text
 from analysis.render.machines import each_machine
 from analysis.render.output import Drawing, Item
@@ -40,34 +49,35 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 
 
 def words(frame: pd.DataFrame, groups: list[Group], device: str) -> str:
-    records = comparable_latencies([record for group in groups for record in group.records])
+    records = [record for group in groups for record in group.records]
     starred = missed_text(frame, "Starred", structure_label)
     measured = f"Changes are against the teacher. Measured over it in PyTorch at {shape_text(frame)}, on {device}. "
     measured += NO_SPREAD.rstrip()
-    marks = disturbed_text(records, CROSS) + accuracy_words(frame)
-    return f"{starred}{_left_out_text(frame)}{measured} {marks}{caption(groups)}"
+    marks = disturbed_text(comparable_latencies(records), CROSS) + accuracy_words(frame)
+    return f"{starred}{_left_out_text(frame)}{measured} {timed_text(records)}{marks}{caption(groups)}"
 
 
 def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
     """A row a task, structure and requested sparsity, one a task for the teacher, and the published ones.
 
+    A score is the mean of all runs, timed or not: one that was timed alone may be the luckiest of them.
     ``value`` and ``trivial`` are in points against the teacher, ``score`` in per cent; times are at the largest batch.
     """
     import pandas as pd
 
-    parts = []
+    parts, cell = [], ["panel", "task", "series", "requested"]
     for group in groups:
-        times = timings(group.records, journal)
-        timed = Group([record for record in group.records if record.run_id in times], group.label)
-        if not timed.records:
+        rows = add_timings(cofi_rows([group], series=structure), timings(group.records, journal))
+        rows = of_timed(rows, cell)
+        if rows.empty:
             continue
-        rows = add_timings(cofi_rows([timed], series=structure), times)
+        drawn = replace(group, records=[record for record in group.records if record.run_id in set(rows["run_id"])])
         rows["trivial"] -= rows["value"] - rows["change"]
         rows = rows.assign(score=rows["value"], value=rows["change"])
-        parts.append(cofi_means(rows, ["panel", "task", "series", "requested"], ["score", *timed_columns(rows)]))
+        parts.append(cofi_means(rows, cell, ["score", *timed_columns(rows)]))
         metric = str(rows["metric"].iloc[0])
-        where = {"panel": timed.title, "task": timed.records[0].task, "metric": metric}
-        parts += [pd.DataFrame([where | _teacher(timed)]), _published(timed, metric).assign(**where)]
+        where = {"panel": drawn.title, "task": drawn.records[0].task, "metric": metric}
+        parts += [pd.DataFrame([where | _teacher(drawn)]), _published(drawn, metric).assign(**where)]
     return pd.concat([part for part in parts if len(part)], ignore_index=True) if parts else None
 
 

@@ -13,7 +13,7 @@ from analysis.data.frames import by_device
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.trivial import beside
-from analysis.data.timings import NO_SPREAD
+from analysis.data.timings import NO_SPREAD, timed_text
 from analysis.render.output import Item, Table, file_name
 from prunekit.config.choices import UNITS
 
@@ -45,7 +45,8 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             display=display(frame),
             caption=f"Gone: of the prunable parameters. {SCORES}; "
             "against all: in points, with the same teacher and seed. Speed-ups are measured at the largest batch. "
-            f"{NO_SPREAD}Published: BERT-base, in points against all units. {starred}{device}. {caption(groups)}",
+            f"{NO_SPREAD}{timed_text([record for group in groups for record in group.records])}"
+            f"Published: BERT-base, in points against all units. {starred}{device}. {caption(groups)}",
         ))  # fmt: skip
     return items
 

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from analysis.compare.front import draw_front, on_front
-from analysis.compare.runs import EIGHT_BITS, Comparable, comparisons, lengths, run_points
+from analysis.compare.front import Panel, draw_front
+from analysis.compare.runs import EIGHT_BITS, Comparable, comparisons, lengths, run_points, way_of
 from analysis.compare.table import table
 from analysis.compare.timed import Timed, add_times
-from analysis.compare.within import LEVELS, best_within, less_the_best
+from analysis.compare.within import LEVELS, less_the_best
 from analysis.compare.words import (
     FAMILIES,
     LETTERS,
-    ORACLE,
-    by_verb,
+    beside_text,
     caption,
+    has_bars,
     intervals_text,
     letter_of,
     letters_text,
+    looks_in,
     macs_text,
-    method_look,
     rank,
-    unlike,
 )
 from analysis.data.averages import unpruned
 from analysis.data.frames import means
@@ -63,46 +62,6 @@ ROOM = 0.05
 """Of a panel's height, beyond what it must show."""
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One cost that the score is drawn against."""
-
-    cost: str
-    """Its column; ``front_COST`` says which rows are on the front."""
-    title: str
-    label: str
-    batch: float | None = None
-    """Only rows timed at this batch size."""
-    level: float | None = None
-    """Only each method's best row with at most so many per cent of the MACs."""
-    lengths: Mapping[str, list[int]] = field(default_factory=dict)
-    """Of the sequences that the cost is of, by verb; none where it is of no length."""
-
-    def of(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows that are drawn, with ``front_COST`` as it is among means of several runs, where all are of the same
-        length."""
-        rows = frame.dropna(subset=[self.cost])
-        if self.batch is not None:
-            rows = rows[rows["batch_size"] == self.batch]
-        if self.level is not None:
-            rows = best_within(rows, self.level)
-        several = rows[(rows["method"] != ORACLE) & (rows["runs"] > 1) & (not unlike(self.lengths))]
-        front = on_front(several, self.cost, more_is_better=self.more_is_better)
-        return rows.assign(**{f"front_{self.cost}": front.reindex(rows.index, fill_value=False)})
-
-    @property
-    def axis(self) -> str:
-        """The label, with the lengths where methods differ in them."""
-        if not unlike(self.lengths):
-            return self.label
-        lengths = by_verb(self.lengths).replace("; ", ";\n")
-        return f"{self.label}\nat length {lengths}"
-
-    @property
-    def more_is_better(self) -> bool:
-        return self.cost == "speedup"
-
-
 def draw(group: Group, journal: Journal) -> list[Item]:
     """A figure a comparison, of which a task may have several, and one table of all of them."""
     items: list[Item] = []
@@ -113,12 +72,12 @@ def draw(group: Group, journal: Journal) -> list[Item]:
     alone: list[str] = []
     for setting, records in by_setting(group.records).items():
         found = comparisons(records)
-        if not found and len({record.verb for record in records} - {EIGHT_BITS}) > 1:
+        if not found and len({way_of(record) for record in records if record.verb != EIGHT_BITS}) > 1:
             alone.append(setting.task)
         for runs in found:
             points, timed = add_times(run_points(runs, journal), runs, journal)
             frame, counted = cells_of(points), lengths(runs, journal)
-            chosen = panels(points, counted, timed)
+            chosen = panels(points, counted, timed, quiet=not beside_text([runs]))
             words = caption(runs, frame, timed, counted, level_of(chosen))
             figure = plot(frame, runs, chosen)
             items.append(Drawing(file_name("compare", runs.name), figure, with_fronts(frame, chosen, runs),
@@ -147,11 +106,14 @@ def cells_of(points: pd.DataFrame) -> pd.DataFrame:
     return cells.sort_values(["rank", "asked"], ignore_index=True).drop(columns="rank")
 
 
-def panels(points: pd.DataFrame, counted: Mapping[str, list[int]], timed_at: Timed) -> list[Panel]:
+def panels(
+    points: pd.DataFrame, counted: Mapping[str, list[int]], timed_at: Timed, *, quiet: bool
+) -> list[Panel]:
     """What is recorded of any run: sizes always, speed-up by batch size, and seconds where two methods have some.
 
     Arguments:
         counted: by verb, the lengths that MACs are counted for.
+        quiet: all seconds of pruning were taken without other work.
     """
     shown = [
         Panel(cost, label.split(" ")[0], label, lengths=counted if cost == "macs_percent" else {})
@@ -166,7 +128,8 @@ def panels(points: pd.DataFrame, counted: Mapping[str, list[int]], timed_at: Tim
     level = _level_of_all(points.dropna(subset=["seconds"]))
     if level is not None:
         title = f"what pruning took, at most {level:.0f} % of MACs"
-        shown.append(Panel("seconds", title, "seconds of pruning", level=level))
+        axis = "seconds of pruning" + ("" if quiet else ", not all without other work")
+        shown.append(Panel("seconds", title, axis, level=level, fronted=quiet))
     return shown
 
 
@@ -189,7 +152,7 @@ def with_fronts(frame: pd.DataFrame, chosen: Sequence[Panel], runs: Comparable) 
 def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel]) -> Figure:
     """A panel a cost. The score's axis is of the methods themselves and of those that stand by their name: baselines
     may leave it below."""
-    dense = _dense(frame, runs)
+    dense, looks = _dense(frame, runs), looks_in(frame["method"].unique())
     with figure_style():
         figure, all_axes = panel_grid(len(chosen), width=3.35, height=2.35, columns=2)
         for letter, axes, panel in zip("abcdef", all_axes, chosen, strict=False):
@@ -198,9 +161,10 @@ def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel]) -> Figu
             draw_front(axes, rows, panel.cost, more_is_better=panel.more_is_better)
             by_method = rows.sort_values(panel.cost).groupby("method", sort=False)
             methods = sorted(((str(method), cells) for method, cells in by_method), key=lambda pair: rank(pair[0]))
-            itself = [(method, cells) for method, cells in methods if method_look(method)[1]]
+            itself = [(method, cells) for method, cells in methods if looks[method][1]]
             for method, cells in itself:
-                draw_series(axes, cells, panel.cost, method_look(method)[0], bars=True, markersize=4.4, zorder=3)
+                draw = partial(draw_series, bars=True) if has_bars(method) else draw_line
+                draw(axes, cells, panel.cost, looks[method][0], markersize=4.4, zorder=3)
             if itself and panel.level is None:  # what the curves of baselines must not stretch
                 low, high = axes.get_ylim()
                 entered = [score for method, cells in methods if _is_entered(method) for score in cells["value"]]
@@ -208,7 +172,7 @@ def plot(frame: pd.DataFrame, runs: Comparable, chosen: Sequence[Panel]) -> Figu
                 axes.set_ylim(min([low, *(score - room for score in entered)]),
                               max([high, *(score + room for score in entered)]))  # fmt: skip
             _scale(axes, rows, panel)
-            _draw_baselines(axes, [pair for pair in methods if not method_look(pair[0])[1]], panel.cost)
+            _draw_baselines(axes, [pair for pair in methods if not looks[pair[0]][1]], panel.cost)
             if panel.cost == "speedup":
                 mark_disturbed(axes, rows, panel.cost)
             axes.set_xlabel(panel.axis)
@@ -225,10 +189,11 @@ def key(frame: pd.DataFrame, front: bool) -> str:
     Arguments:
         front: some panel has one.
     """
-    with_bars = frame[[method_look(method)[1] for method in frame["method"]]]
-    words = [intervals_text(with_bars), SINGLE if any_single(frame) else "", letters_text(frame["method"].unique())]
+    looks = looks_in(frame["method"].unique())
+    with_bars = frame[[looks[method][1] and has_bars(method) for method in frame["method"]]]
+    words = [signs_text(frame).strip(), intervals_text(with_bars), SINGLE if any_single(frame) else ""]
+    words.append(letters_text(method for method, (_, itself) in looks.items() if not itself))
     words.append("Front: of means of several runs, at one length." if front else "")
-    words.append(signs_text(frame).strip())
     return " ".join(filter(None, words))
 
 

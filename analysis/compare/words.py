@@ -15,7 +15,17 @@ from analysis.data.timings import NO_SPREAD
 from analysis.kwon import runs as kwon_runs
 from analysis.kwon.seconds import PARTS
 from analysis.quantization.runs import left
-from analysis.render.style import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, Look, structure_name
+from analysis.render.style import (
+    BLUE,
+    GREEN,
+    METHODS,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    Look,
+    looks_of,
+    structure_name,
+)
 from prunekit.config.method_names import named
 
 if TYPE_CHECKING:
@@ -29,7 +39,7 @@ FAMILIES: Mapping[str, tuple[str, str, Look]] = {
     "prune_fisher": ("fisher", "Fisher pruning", Look("Fisher pruning's baselines", VERMILLION, "s", (0, (4, 1.5)))),
     "compress": ("", "compress:", Look("methods of compress", PURPLE, "D", (0, (5, 1, 1, 1)))),
     "prune_cofi": ("learned", "distilled:", Look("CoFi's baselines", BLUE, "^", "-")),
-    "quantize": ("aware", "in 8 bits,", Look("in 8 bits, not trained for it", ORANGE, "v", (0, (3, 1, 1, 1)))),
+    "quantize": ("aware", "in 8 bits,", Look("in 8 bits, not trained for it", SKY, "v", (0, (3, 1, 1, 1)))),
 }
 """By verb: what chooses the units in the method itself, words, and the look of all its curves, named as that of its
 baselines."""
@@ -77,6 +87,23 @@ def method_look(method: str) -> tuple[Look, bool]:
     return replace(look, label=plain or f"{words} {name}"), choice == itself
 
 
+def looks_in(methods: Iterable[str]) -> dict[str, tuple[Look, bool]]:
+    """:func:`method_look` of all that stands in one figure. Methods of `compress` have looks of their own, each of a
+    method itself, where no other verb prunes in it: those that they have in figures of ranks."""
+    looks = {method: method_look(method) for method in methods}
+    choices = {method: method.partition(" ")[2] for method in looks if method.startswith("compress ")}
+    if {method.partition(" ")[0] for method in looks} - {"quantize"} == {"compress"}:
+        own = looks_of(METHODS, choices.values())
+        looks |= {method: (own[choice], True) for method, choice in choices.items()}
+    return looks
+
+
+def has_bars(method: str) -> bool:
+    """Whether its intervals are drawn: those of the many methods of `compress`, at the same MACs, would hide one
+    another, and what counts, that of their differences, is in the figure of ranks."""
+    return not method.startswith("compress ")
+
+
 def letter_of(method: str) -> str:
     """What stands beside the curve of a baseline."""
     choice = method.partition(" ")[2]
@@ -84,8 +111,8 @@ def letter_of(method: str) -> str:
 
 
 def letters_text(methods: Iterable[str]) -> str:
-    """A sentence for the caption: what the letters of these methods' baselines are."""
-    choices = {method.partition(" ")[2] for method in methods if not method_look(method)[1]}
+    """A sentence for the caption: what the letters of these baselines are."""
+    choices = {method.partition(" ")[2] for method in methods}
     signs = [f"{sign} {named(choice).choice}" for choice, sign in LETTERS.items() if choice in choices]
     return f"Small: baselines (\u2193: below the panel), units by {', '.join(signs)}." if signs else ""
 
@@ -161,7 +188,7 @@ def _speed_text(runs: Comparable, timed: Timed) -> str:
     left_out = f" Not timed there, so not in that panel: {', '.join(absent)}." if absent else ""
     signs = ((CROSS, f"timed {BESIDE}", timed.disturbed), ("?", UNKNOWN, timed.unknown))
     marked = "".join(f" {sign}: {words} ({n} run{'s' * (n > 1)})." for sign, words, n in signs if n)
-    more = f"{left_out}{marked} {NO_SPREAD}".rstrip()
+    more = f"{left_out}{marked} {timed.of_some}{NO_SPREAD}".rstrip()
     return f"Speed-up in PyTorch: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{more}"
 
 

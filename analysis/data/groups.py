@@ -161,6 +161,18 @@ def condition_of(record: Record) -> dict[str, str]:
     return fields
 
 
+def repeated(records: Iterable[Record], among: Iterable[Record]) -> list[Record]:
+    """Those ``among`` that differ from one of the records in seeds alone, itself included."""
+    wanted = set(map(_but_for_seeds, records))
+    return [record for record in among if _but_for_seeds(record) in wanted]
+
+
+def _but_for_seeds(record: Record) -> tuple[str, ...]:
+    fields = dict(flat(record.config))
+    shown = [str(fields.get(axis)) for axis in AXES.get(record.verb, ())]
+    return record.verb, json.dumps(condition_of(record), sort_keys=True), *shown
+
+
 def evaluation_rows(records: Iterable[Record]) -> int:
     return max((item.rows for record in records for item in record.data if item.role == "evaluation"), default=0)
 

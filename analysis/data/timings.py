@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.data.loading import Journal, read_tables
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 NO_SPREAD = "A latency is the median of its rounds, whose spread is not drawn. "
 """Beside figures and tables of :data:`LATENCY`."""
 LATENCY = shared.LATENCY.kinds()
+SPREAD = ("speedup_low", "speedup_high", "repeats")
+"""Quartiles of the rounds that a speed-up is the median of, and how many these are; not in older records."""
 
 
 def timings(records: Iterable[Record], journal: Journal, *, largest: bool = True) -> dict[str, Mapping[str, float]]:
@@ -37,22 +40,49 @@ def latency_tables(records: Sequence[Record], journal: Journal) -> list[tuple[Re
     return [(runs[timed.run_id], table) for timed, table in tables]
 
 
-def speedup(record: Record) -> float:
-    """Measured at the largest batch size, of the shape timed again where it was."""
-    if record.timed_again is None:
-        return float(record.metrics["speedup"])
-    again = record.timed_again
-    return float(again.metrics[f"speedup_batch_{max(again.config['batch_sizes'])}"])
+def speedups(records: Sequence[Record]) -> Callable[[Record], float]:
+    """What was measured of each of these runs at its largest batch size.
+
+    NaN where it may not stand beside that of the others: of a shape that was not timed again, where others of its task
+    were.
+    """
+    comparable = {record.run_id for record in comparable_latencies(records)}
+
+    def speedup(record: Record) -> float:
+        if record.run_id not in comparable:
+            return math.nan
+        if record.timed_again is None:
+            return float(record.metrics["speedup"])
+        again = record.timed_again
+        return float(again.metrics[f"speedup_batch_{max(again.config['batch_sizes'])}"])
+
+    return speedup
+
+
+def timed_text(records: Sequence[Record]) -> str:
+    """A sentence for captions on how many of the runs have times there; nothing where all have."""
+    again = {record.task for record in records if record.timed_again is not None}
+    own = [record for record in records if record.task in again]
+    timed = comparable_latencies(own)
+    if len(timed) == len(own):
+        return ""
+    return f"Where shapes were timed again, times are of {len(timed)} of {len(own)} runs, scores of all of them. "
 
 
 def add_timings(rows: pd.DataFrame, timings: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """Rows of runs (with ``run_id``) with a column for everything that was timed; NaN where nothing was.
+    """Rows of runs (with ``run_id``) with a column for everything that was timed; NaN where nothing was, and of the
+    spread where a record has none.
 
     :data:`MARKS` only where there are some.
     """
-    names = [*LATENCY, *(mark for mark in MARKS if any(timing[mark] for timing in timings.values()))]
+    names = [*LATENCY, *SPREAD, *(mark for mark in MARKS if any(timing[mark] for timing in timings.values()))]
     columns = {name: rows["run_id"].map({run: timing[name] for run, timing in timings.items()}) for name in names}
     return rows.assign(**columns)
+
+
+def of_timed(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """The rows of :func:`add_timings` whose ``by`` has a run that was timed: its score is that of all its runs."""
+    return rows[rows.groupby(list(by))["speedup"].transform("count") > 0]
 
 
 def timed_columns(rows: pd.DataFrame) -> list[str]:
@@ -69,7 +99,7 @@ def shape_text(frame: pd.DataFrame) -> str:
 def _row(table: pd.DataFrame, *, largest: bool) -> Mapping[str, float]:
     batch = table["batch_size"].max() if largest else table["batch_size"].min()
     row = table[table["batch_size"] == batch].sort_values("length").iloc[-1]
-    return {name: float(row[name]) for name in LATENCY}
+    return {name: float(row.get(name, math.nan)) for name in (*LATENCY, *SPREAD)}
 
 
 def _span(values: pd.Series) -> str:

@@ -11,11 +11,12 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import disturbed_text
 from analysis.data.marks.trivial import beside
-from analysis.data.timings import NO_SPREAD, speedup
+from analysis.data.timings import NO_SPREAD
 from analysis.intervals.replicates import with_each
 from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows, option
 from analysis.render.machines import each_machine
 from analysis.render.output import Item, Table
+from prunekit.runs.schema.seconds import LATENCIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 
     def make(name: str, groups: list[Group], device: str) -> Item:
         frame = budgets(groups)
+        records = [record for one in groups for record in one.records]
         over = f"teachers and {DRAWS}" if (frame["teachers"] > 1).any() else DRAWS
         return Table(
             name=name,
@@ -43,9 +45,10 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             frame=frame,
             display=display(frame),
             caption="MACs and parameters are counted on the saved model, parameters with embeddings; latency is the "
-            f"whole model's at the largest batch timed, by table that of its layers, measured that over the unpruned "
-            f"model's, paired by rounds. {NO_SPREAD}{SCORES}; change: in points. Runs are {over}. {device}. "
-            f"{disturbed_text([record for one in groups for record in one.records], 'Among these')}{caption(groups)}",
+            "whole model's at the largest batch timed and the run's own length, as in latency tables; by table that of "
+            "its layers, measured that over the unpruned model's, paired by rounds. "
+            f"{NO_SPREAD}{SCORES}; change: in points. Runs are {over}. {device}. "
+            f"{disturbed_text(records, 'Among these', LATENCIES)}{caption(groups)}",
         )
 
     return each_machine("kwon_budgets", default_runs(group.records, free=["budget"]), make)
@@ -61,9 +64,10 @@ def budgets(groups: list[Group]) -> pd.DataFrame:
 
 
 def remaining(record: Record, name: str) -> float:
-    """Per cent that is left; NaN where the record does not say. Every run measures its model's latency."""
+    """Per cent that is left; NaN where the record does not say. Every run measures its model's latency, which is held
+    to what a table says at the same length: also where the shape was timed again at another."""
     if name == "achieved_latency":
-        return 100 / speedup(record)
+        return 100 / float(record.metrics["speedup"])
     gone = record.sparsity.get(name)
     return math.nan if gone is None else 100 * (1 - float(gone))
 

@@ -10,7 +10,15 @@ from analysis.data.groups import Group
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import CROSS, comparable_latencies, disturbed_text
 from analysis.data.marks.trivial import accuracy_words
-from analysis.data.timings import NO_SPREAD, add_timings, shape_text, timed_columns, timings
+from analysis.data.timings import (
+    NO_SPREAD,
+    add_timings,
+    of_timed,
+    shape_text,
+    timed_columns,
+    timed_text,
+    timings,
+)
 from analysis.kwon.panels import draw_within, ring, ring_text
 from analysis.kwon.runs import DRAWS, caption, default_runs, fisher_rows, mark_within, option
 from analysis.render.curves import draw_series, mark_disturbed, signs_text
@@ -32,9 +40,10 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         frame = curves(groups, journal)
         if frame is None:
             return None
-        records = comparable_latencies([record for one in groups for record in one.records])
+        records = [record for one in groups for record in one.records]
         measured = f"Over the dense model in PyTorch at {shape_text(frame)}. {NO_SPREAD}{device}."
-        beside = f"{measured} {disturbed_text(records, CROSS)}{accuracy_words(frame)}{caption(groups)}"
+        marks = f"{timed_text(records)}{disturbed_text(comparable_latencies(records), CROSS)}"
+        beside = f"{measured} {marks}{accuracy_words(frame)}{caption(groups)}"
         return Drawing(name, plot(frame), frame, beside)
 
     return each_machine("kwon_latency", default_runs(group.records, free=["budget"]), make)
@@ -43,23 +52,23 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
     """A row a task, budget and constraint: the metric in per cent, and the speed-up at the largest batch timed.
 
-    ``mac_speedup`` is what the MACs promise. A task with both budgets has a panel for each. ``marked`` is the fastest
-    row of a panel that loses less than one point.
+    The metric is the mean of all draws, the speed-up that of those that were timed; ``mac_speedup`` is what the MACs
+    promise. A task with both budgets has a panel for each. ``marked`` is the fastest row of a panel that loses less
+    than one point.
     """
     import pandas as pd
 
-    parts = []
+    parts, cell = [], ["panel", "task", "series", "constraint"]
     for group in groups:
-        times = timings(group.records, journal)
-        timed = [record for record in group.records if record.run_id in times]
-        if not timed:
+        rows = fisher_rows([group], series=_budget, run_id=lambda record: record.run_id)
+        rows = of_timed(add_timings(rows, timings(group.records, journal)), cell)
+        if rows.empty:
             continue
-        rows = fisher_rows([Group(timed, group.label)], series=_budget, run_id=lambda record: record.run_id)
-        rows = add_timings(rows, times)
+        drawn = [record for record in group.records if record.run_id in set(rows["run_id"])]
         also = ["remaining_percent", "change", *timed_columns(rows)]
-        averaged = means(rows, ["panel", "task", "series", "constraint"], also)
+        averaged = means(rows, cell, also)
         dense = {"task": group.records[0].task, "metric": averaged["metric"].iloc[0], "series": "unpruned"}
-        whole = pd.DataFrame([dense | {"speedup": 1.0, "change": 0.0} | unpruned(timed)])
+        whole = pd.DataFrame([dense | {"speedup": 1.0, "change": 0.0} | unpruned(drawn)])
         budgets = [look for look in BUDGETS if look in set(averaged["series"])]
         for budget in budgets:
             own = mark_within(averaged[averaged["series"] == budget], "speedup", largest=True)

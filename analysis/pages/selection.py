@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.data.averages import mean_interval
-from analysis.data.marks.quiet import quiet_words
+from analysis.data.marks.quiet import comparable_latencies, quiet_words
 from analysis.data.marks.trivial import trivial_score
 from analysis.data.records import Record
-from analysis.data.timings import speedup
+from analysis.data.timings import speedups
 from analysis.pages.table_rows import TableRows
 from analysis.pages.words import in_words
 from analysis.render.output import listed
@@ -129,7 +129,7 @@ class Runs:
         """A metric of each run, a number of another part of its record (``sparsity.counted``), or ``trivial``, what one
         answer to all of its evaluation rows scores."""
         of: dict[Key, float] = {}
-        for record in self.records:
+        for record in self._of(name):
             key = _key(record)
             if key in of:
                 raise UserError(f"{self.what}: two runs of {key} differ in a setting that is not named")
@@ -145,11 +145,11 @@ class Runs:
 
     def total(self, name: str) -> float:
         """Sum over all of them, also of runs that cannot be told apart by task, teacher and seed."""
-        return sum(float(self._look_up(record, name)) for record in self.records)
+        return sum(float(self._look_up(record, name)) for record in self._of(name))
 
     def range(self, name: str) -> tuple[float, float]:
         """The lowest and the highest over all of them, as :meth:`total`."""
-        numbers = [float(self._look_up(record, name)) for record in self.records]
+        numbers = [float(self._look_up(record, name)) for record in self._of(name)]
         return min(numbers), max(numbers)
 
     def quiet_words(self, *stages: str) -> str:
@@ -233,6 +233,14 @@ class Runs:
             raise UserError(f"{self.what}: {role} data with {len(values)} different {field}")
         return values.pop()
 
+    def timed(self) -> Runs:
+        """Those whose speed-up figures show: whose shapes were timed again, where some were."""
+        return Runs(comparable_latencies(self.records), self.what)
+
+    def _of(self, name: str) -> Sequence[Record]:
+        """The runs that a number is of."""
+        return self.timed().records if name == "speedup" else self.records
+
     def _look_up(self, record: Record, name: str) -> Any:
         place, _, rest = name.partition(".")
         if place == "config":
@@ -240,7 +248,7 @@ class Runs:
         elif name == "seconds.own":
             value = own_seconds(record.seconds)
         elif name == "speedup" and record.timed_again is not None:
-            value = speedup(record)  # as figures have it, and :meth:`quiet_words` speaks of
+            value = speedups([record])(record)  # as figures have it, and :meth:`quiet_words` speaks of
         elif name == "peak_memory":
             value = record.peak_memory_bytes or None
         elif place in PLACES and rest:

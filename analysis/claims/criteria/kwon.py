@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from analysis.claims.claim import Outcome
 from analysis.claims.registry import criterion
 from analysis.data.groups import Group
 from analysis.data.loading import Journal
-from analysis.data.timings import add_timings, timings
+from analysis.data.marks.quiet import for_verdict
+from analysis.data.timings import SPREAD, add_timings, of_timed, timings
 from analysis.intervals.estimates import CONFIDENCE, Estimate, fixed
+from analysis.intervals.medians import error_of_median
+from analysis.intervals.positive import Positive
 from analysis.intervals.replicates import estimate, positive_mean
 from analysis.intervals.row_errors import difference, stage_score
 from analysis.intervals.selected import LargestOfSelected
@@ -39,14 +43,14 @@ def fewer_macs(group: Group, journal: Journal, *, at_least: float) -> list[Outco
 
 @criterion
 def faster(group: Group, journal: Journal, *, at_least: float) -> list[Outcome]:
-    """Change in points at the best budget, of either kind, that is measured to be at least so much faster; the factor
-    to two digits, as printed. Tables of latencies have no error of a factor: it is that over draws."""
+    """Change in points, of all draws, at the best budget, of either kind, that is measured to be at least so much
+    faster; the factor to two digits, as printed, as sure as the draws that were timed are alike, of a single one as its
+    rounds are."""
     outcomes = []
     for one in default_runs(group.records, free=["budget"]):
-        times = timings(one.records, journal)
-        rows = _rows(one)
-        rows = add_timings(rows[rows["run_id"].isin(times)], times).rename(columns={"speedup": "factor"})
-        outcomes += _best(one, rows, at_least, 2, lambda own: positive_mean(own, "factor"), journal)
+        times = timings(for_verdict(one.records)[0], journal)
+        rows = of_timed(add_timings(_rows(one), times), ["budget", "constraint"]).rename(columns={"speedup": "factor"})
+        outcomes += _best(one, rows, at_least, 2, _measured, journal)
     return outcomes
 
 
@@ -109,24 +113,37 @@ def _best(
         return []
     best = LargestOfSelected([one for one, _ in seem], candidates, at_least, digits)
     chosen = next(other for one, other in seem if one is best.largest)
-    measured = sum(_known(other) and not other.main.fixed for _, other in candidates)
+    measured = sum(_has_error(other) for _, other in candidates)
     whole = float((rows["value"] - rows["change"]).mean())
     least, most = metric_range(str(rows["metric"].iloc[0]))
     return [Outcome(best, _factor_text(chosen, digits), group.title, cells=len(candidates) + measured,
                     limits=(least - whole, most - whole))]  # fmt: skip
 
 
+def _measured(rows: pd.DataFrame) -> Effect:
+    """The factor over draws; of a single shape its median, as far as its record has the quartiles."""
+    timed = rows.dropna(subset=["factor"])
+    if len(timed) > 1 or timed[list(SPREAD)].isna().to_numpy().any():
+        return positive_mean(timed, "factor")
+    factor, low, high, repeats = (float(timed[name].iloc[0]) for name in ("factor", *SPREAD))
+    return Positive(fixed(math.log(factor), error_of_median(low, high, repeats) / factor, int(repeats)))
+
+
+def _has_error(factor: Effect) -> bool:
+    return _known(factor) and bool(not factor.main.fixed or factor.main.rows_error)
+
+
 def _known(factor: Effect) -> bool:
-    """Is it counted, or measured in several draws?"""
+    """Is it counted, or measured so that it has an error?"""
     return not factor.main.single
 
 
 def _factor_text(factor: Effect, digits: int) -> str:
     """With its interval, if it is measured."""
     text = f"at {factor.value:.{digits}f} x"
-    if factor.main.fixed:
-        return text
     if not _known(factor):
         return f"{text}, its error not recorded"
+    if not _has_error(factor):
+        return text
     low, high = factor.interval(CONFIDENCE)
     return f"{text} ({low:.{digits}f} to {high:.{digits}f})"

@@ -36,9 +36,10 @@ def timed_by(record: Record) -> Record:
 
 
 def comparable_latencies(records: Sequence[Record]) -> list[Record]:
-    """Runs whose latencies may stand beside one another: those whose shapes were timed again, all at the same lengths
-    and batch sizes, else all."""
-    return [record for record in records if record.timed_again is not None] or list(records)
+    """Runs whose latencies may stand beside one another: of a task those whose shapes were timed again, all at the same
+    lengths and batch sizes, or all where none was."""
+    again = {record.task for record in records if record.timed_again is not None}
+    return [record for record in records if record.timed_again is not None or record.task not in again]
 
 
 def for_verdict(records: Sequence[Record], stages: Collection[str] = ()) -> tuple[list[Record], str]:

@@ -17,15 +17,16 @@ from analysis.compare import figure as compare
 from analysis.compare import paired_table
 from analysis.compare.front import on_front
 from analysis.compare.runs import comparisons
-from analysis.compare.words import method_look
+from analysis.compare.words import looks_in, method_look
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
 from analysis.render import output
 from analysis.render.output import Drawing, Table
+from analysis.render.style import METHODS
 from prunekit.config.method_names import named
 from tests.support.drawings import caption_of, only_csv, without_pdf
 from tests.support.records import cofi, kwon, methods, michel
-from tests.support.records.frame import MINILM, write_table
+from tests.support.records.frame import MINILM, mark_quiet, write_table
 
 SST2 = [{"role": "evaluation", "name": "sst2", "source": "nyu-mll/glue", "split": "validation", "rows": 872,
          "rows_available": 872}]  # fmt: skip
@@ -172,6 +173,33 @@ def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
     assert compare.draw(Group(load([tmp_path], journal)), journal) == []
     [line] = journal.missing
     assert line.startswith("minilm-l6/compare: no two of") and line.endswith("rows on sst2")
+
+
+def test_methods_that_share_no_teacher_are_no_comparison(tmp_path: Path) -> None:
+    methods.run(tmp_path, MINILM, "ziplm", teacher=0)
+    methods.run(tmp_path, MINILM, "random", teacher=1)
+    journal = Journal()
+    assert compare.draw(Group(load([tmp_path], Journal())), journal) == []
+    assert len(journal.missing) == 1 and "on sst2" in journal.missing[0]
+    methods.run(tmp_path, MINILM, "random", teacher=0)
+    assert len(compare.draw(Group(load([tmp_path], Journal())), Journal())) == 2
+
+
+def test_methods_of_compress_have_looks_of_their_own_where_nothing_else_prunes(tmp_path: Path) -> None:
+    for method in ("ziplm", "random"):
+        for seed in range(3):
+            mark_quiet(methods.run(tmp_path, MINILM, method, seed=seed), {"search": 0.5})
+    [item, _] = compare.draw(Group(load([tmp_path], Journal())), Journal())
+    assert isinstance(item, Drawing)
+    axes = item.figure.axes
+    colors = {str(line.get_label()): line.get_color() for line in axes[0].get_lines()}
+    assert {name: colors[name] for name in ("ZipLM", "random")} == {
+        "ZipLM": METHODS["ziplm"].color, "random": METHODS["random"].color,
+    }  # fmt: skip
+    assert axes[-1].get_xlabel() == "seconds of pruning, not all without other work"
+    assert not item.frame["front_seconds"].any() and item.frame["front_macs_percent"].any()
+    looks = looks_in(["compress ziplm", "prune_fisher fisher"])
+    assert looks["compress ziplm"] == method_look("compress ziplm"), "beside another verb all have that of theirs"
 
 
 def test_runs_of_another_teacher_are_a_comparison_of_their_own(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from analysis.catalogue.draw import draw_each
-from analysis.cofi import speed
+from analysis.cofi import baselines, speed
 from analysis.compare import figure as compare
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
-from analysis.kwon import latency, seconds
+from analysis.kwon import budgets, latency, seconds
 from analysis.render.output import Drawing, Table
 from tests.support.records import cofi, kwon, methods
 from tests.support.records.frame import MINILM, mark_quiet, timed_again
@@ -56,6 +56,45 @@ def test_runs_without_new_times_are_left_out_beside_those_that_have_them(tmp_pat
     timed_again(tmp_path, first, {8: 2.5})
     rows = pruned(figure(tmp_path, speed, "prune_cofi").frame)
     assert (rows["requested"].tolist(), rows["speedup"].tolist()) == ([60], [2.5])
+
+
+def test_a_task_of_which_nothing_was_timed_again_keeps_its_times(tmp_path: Path) -> None:
+    timed_again(tmp_path, kwon.pruning(tmp_path, MINILM, "sst2", constraint=0.5), {8: 1.6})
+    kwon.pruning(tmp_path, MINILM, "mnli", constraint=0.5, speedup=1.3)
+    item = figure(tmp_path, latency, "prune_fisher")
+    assert pruned(item.frame).set_index("task")["speedup"].to_dict() == {"sst2": 1.6, "mnli": 1.3}
+    assert "times are of" not in words(item)
+
+
+def test_a_score_is_of_all_runs_and_its_time_of_those_that_were_timed_again(tmp_path: Path) -> None:
+    """A seed that was timed alone may be the luckiest: -1, -2 and -6 points are -3 on average."""
+    words_of_some = "Where shapes were timed again, times are of 1 of 3 runs, scores of all of them. "
+    losses = (0.01, 0.02, 0.06)
+    learned = [cofi.run(tmp_path, MINILM, sparsity=0.9, counted=0.9, seed=seed, loss=loss, speedup=9)
+               for seed, loss in enumerate(losses)]  # fmt: skip
+    fisher = [kwon.pruning(tmp_path, MINILM, "sst2", constraint=0.5, seed=seed, loss=loss, speedup=1.1)
+              for seed, loss in enumerate(losses)]  # fmt: skip
+    timed_again(tmp_path, learned[0], {1: 2.0, 8: 2.5})
+    timed_again(tmp_path, fisher[0], {1: 2.0, 8: 1.6})
+    for part, verb, gain in ((speed, "prune_cofi", 2.5), (latency, "prune_fisher", 1.6)):
+        item = figure(tmp_path, part, verb)
+        [row] = pruned(item.frame).to_dict("records")
+        assert (row["change"], row["speedup"], row["runs"]) == pytest.approx((-3, gain, 3))
+        assert words_of_some in words(item)
+    item = figure(tmp_path, compare)
+    cell = item.frame[item.frame["method"] == "prune_cofi learned"].to_dict("records")[0]
+    assert (cell["change"], cell["speedup"]) == pytest.approx((-3, 2.5))
+    assert "times are of 2 of 6 runs, scores" in words(item)
+    records = load([tmp_path], Journal())
+    by_verb = {verb: Group([one for one in records if one.verb == verb]) for verb in ("prune_cofi", "prune_fisher")}
+    [table] = baselines.draw(by_verb["prune_cofi"], Journal())
+    assert isinstance(table, Table) and words_of_some in table.caption
+    own = table.frame.iloc[0]
+    ends = [f"{name}_{end}" for name in ("speedup", "batch_size") for end in ("smallest", "largest")]
+    assert own[ends].tolist() == [2.0, 2.5, 1, 8], "at one batch, of one run"
+    [table] = budgets.draw(by_verb["prune_fisher"], Journal())
+    assert isinstance(table, Table)
+    assert table.frame["achieved_latency"].tolist() == pytest.approx([100 / 1.1]), "at the length of what was asked for"
 
 
 def test_the_latest_quiet_time_counts_and_none_of_another_machine(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class TimeInference(TimingSettings):
         yield from twice("runtimes", self.runtimes)
         if not self.runtimes:
             yield f"runtimes: give one at least, of {', '.join(RUNTIMES)}"
-        yield from without_questions(self.task)
+        yield from () if self.shape_of is not None else without_questions(self.task)  # a shape is timed without data
         if self.shape_of is not None and self.teacher is not None:
             yield "teacher: a shape is timed with random weights, leave out teacher or shape_of"
         if self.task.translation:

@@ -198,7 +198,7 @@ def test_an_interval_says_whether_it_is_over_draws_seeds_or_teachers(tmp_path: P
         assert only(module.draw(Group(records), Journal())).key.startswith(words)
     both = only(compare.draw(group(tmp_path / "draws"), Journal())).key
     assert both.startswith(
-        "Bars: 95 % interval of the mean over calibration draws (Fisher pruning); training seeds (CoFi and its"
+        "?: not known. Bars: 95 % interval of the mean over calibration draws (Fisher pruning); training seeds (CoFi"
     )
 
 

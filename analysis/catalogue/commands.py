@@ -76,7 +76,7 @@ def _as_run(overrides: str, claim: Claim, judged: Sequence[Record]) -> str:
     names = [name for name, sign, _ in (word.partition("=") for word in words) if sign and name in SWEPT]
     if claim.resample in (DRAWS, SEEDS) and "seed" not in names and len({record.seed for record in judged}) > 1:
         names, words = [*names, "seed"], [*words, "seed="]
-    besides = [axis for axis in AXES.get(claim.command.split(" ")[0], ()) if axis not in SWEPT]  # budgets, say
+    besides = [axis for axis in AXES.get(claim.command.split(" ")[0], ()) if axis not in names]  # labels, say
     cells = {
         (*(SWEPT[name](record) for name in (*names, "task")), _written_settings(record, besides)) for record in judged
     }
@@ -105,6 +105,7 @@ SWEPT: dict[str, Callable[[Record], Any]] = {
     "train.seed": lambda record: record.teacher_seed,
     "sparsity": lambda record: record.config.get("sparsity"),
     "constraint": lambda record: record.config.get("constraint"),
+    "budget": lambda record: record.config.get("budget"),
     "task": lambda record: record.task,
 }
 """What claims are judged at: where each stands in a record."""

@@ -24,7 +24,7 @@ ABSENT = "not in the records"
 """The setting of a claim that has no runs."""
 ONE_TEACHER = "one teacher"
 """Beside a verdict over draws or seeds that are all of one fine-tuned model."""
-NOT_QUIET = "without a quiet timing beside the others"
+NOT_QUIET = "without a quiet timing"
 NOT_JUDGED = f"not judged: {AT_CHANCE}"
 """The verdict of runs whose teachers are no better than the trivial answer."""
 
@@ -180,8 +180,16 @@ def decides_at(claim: Claim, ruling: Ruling) -> str:
     if rows and main.by == BANDS:
         return "needs each row's answer in the records first"
     words = [f"{runs:,} {main.of or claim.resample}"] if runs else []
-    words += [f"{'more' if rows == MORE else f'{rounded(rows):,}'} {ruling.outcome.effect.alone_of}"] if rows else []
+    words += [f"{'more' if rows == MORE else f'{rounded(rows):,}'} {_rows_of(ruling)}"] if rows else []
     return f"needs {' and '.join(words)}"
+
+
+def _rows_of(ruling: Ruling) -> str:
+    """What the rows are that would decide it: the repeats of a timing where that is what is open."""
+    effect = ruling.outcome.effect
+    nearest = min(ends(ruling.margin), key=lambda end: abs(effect.value - end))
+    one, _ = effect.toward(nearest)
+    return one.rows_of if one.fixed else effect.alone_of
 
 
 def singular(word: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.frames import means, run_rows
 from analysis.data.groups import Group, by_condition, by_setting, describe
 from analysis.data.records import Record
-from analysis.data.timings import speedups
+from analysis.data.timings import count_timed, speedups, timed_first
 from analysis.intervals.replicates import with_each
 from analysis.render.style import structure_name
 from prunekit.config.choices import SPARSITY_TOLERANCE, UNITS
@@ -112,7 +112,7 @@ def cofi_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd
     """:func:`~analysis.data.frames.run_rows` with sparsities in per cent, whether the target was missed, and
     :func:`~analysis.data.timings.speedups`."""
     groups = list(groups)
-    return run_rows(
+    rows = run_rows(
         groups,
         run_id=lambda record: record.run_id,
         requested=lambda record: round(100 * float(record.config["sparsity"]), 6),
@@ -121,6 +121,7 @@ def cofi_rows(groups: Iterable[Group], **columns: Callable[[Record], Any]) -> pd
         speedup=speedups([record for group in groups for record in group.records]),
         **columns,
     )
+    return timed_first(rows) if len(rows) else rows
 
 
 def at_sparsity(groups: Sequence[Group], sparsity: float) -> list[Group]:
@@ -136,11 +137,11 @@ def cofi_means(rows: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) 
     """The rows of every ``by`` averaged as in :func:`~analysis.data.frames.means`.
 
     ``each`` has what the mean is of, one value a teacher or, of one teacher, a seed; ``missed`` is the number of runs
-    that missed their target.
+    that missed their target, ``timed`` of those that were timed.
     """
     counts = {name: (name, "sum") for name in ("missed", "paired") if name in rows}
     distinct = rows.drop_duplicates([*by, "teacher", "seed"])
-    averaged = with_each(means(distinct, by, ["change", "counted", *also]), distinct, by)
+    averaged = count_timed(with_each(means(distinct, by, ["change", "counted", *also]), distinct, by), distinct, by)
     if counts:
         averaged = averaged.merge(distinct.groupby(list(by), as_index=False).agg(**counts), on=list(by))
     return averaged

@@ -49,12 +49,12 @@ def draw(group: Group, journal: Journal) -> list[Item]:
 
 
 def words(frame: pd.DataFrame, groups: list[Group], device: str) -> str:
-    records = [record for group in groups for record in group.records]
+    records = [record for group in groups for record in comparable_latencies(group.records)]
     starred = missed_text(frame, "Starred", structure_label)
     measured = f"Changes are against the teacher. Measured over it in PyTorch at {shape_text(frame)}, on {device}. "
     measured += NO_SPREAD.rstrip()
-    marks = disturbed_text(comparable_latencies(records), CROSS) + accuracy_words(frame)
-    return f"{starred}{_left_out_text(frame)}{measured} {timed_text(records)}{marks}{caption(groups)}"
+    marks = timed_text(frame) + disturbed_text(records, CROSS) + accuracy_words(frame)
+    return f"{starred}{_left_out_text(frame)}{measured} {marks}{caption(groups)}"
 
 
 def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:

@@ -45,7 +45,7 @@ def draw(group: Group, journal: Journal) -> list[Item]:
             display=display(frame),
             caption=f"Gone: of the prunable parameters. {SCORES}; "
             "against all: in points, with the same teacher and seed. Speed-ups are measured at the largest batch. "
-            f"{NO_SPREAD}{timed_text([record for group in groups for record in group.records])}"
+            f"{NO_SPREAD}{timed_text(frame)}"
             f"Published: BERT-base, in points against all units. {starred}{device}. {caption(groups)}",
         ))  # fmt: skip
     return items

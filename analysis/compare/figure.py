@@ -31,6 +31,7 @@ from analysis.data.groups import Group, by_setting
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import MARKS
 from analysis.data.marks.trivial import accuracy_words
+from analysis.data.timings import count_timed, timed_first
 from analysis.render.curves import (
     SINGLE,
     any_single,
@@ -98,7 +99,9 @@ def cells_of(points: pd.DataFrame) -> pd.DataFrame:
     """A row a method and what was asked of it, averaged over seeds and teachers; times NaN where not recorded."""
     by = ["panel", "task", "method", "asked"]
     costs = ["change", "parameters_percent", "macs_percent", "speedup", "batch_size", "seconds"]
+    points = timed_first(points)
     cells = means(points, by, [*costs, *(name for name in (*MARKS, "served") if name in points)])
+    cells = count_timed(cells, points, by)
     if "served" in points:
         names = points.dropna(subset=["served_in"]).groupby(by)["served_in"]
         cells = cells.join(names.agg(lambda own: "; ".join(sorted({*own}))), on=by)
@@ -193,7 +196,7 @@ def key(frame: pd.DataFrame, front: bool) -> str:
     with_bars = frame[[looks[method][1] and has_bars(method) for method in frame["method"]]]
     words = [signs_text(frame).strip(), intervals_text(with_bars), SINGLE if any_single(frame) else ""]
     words.append(letters_text(method for method, (_, itself) in looks.items() if not itself))
-    words.append("Front: of means of several runs, at one length." if front else "")
+    words.append("Front: of mean scores of several runs, at one length." if front else "")
     return " ".join(filter(None, words))
 
 

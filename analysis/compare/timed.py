@@ -11,7 +11,7 @@ from analysis.compare.seconds import whole_training
 from analysis.data.loading import Journal
 from analysis.data.marks.quiet import MARKS, marks_of
 from analysis.data.served import as_served, in_8_bits, runtime_tables, runtimes_text
-from analysis.data.timings import latency_tables, timed_text
+from analysis.data.timings import latency_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +34,6 @@ class Timed:
     """Runs that were timed beside other work."""
     unknown: int = 0
     """Runs that do not say."""
-    of_some: str = ""
-    """A sentence where not all runs have times there."""
 
 
 def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple[pd.DataFrame, Timed]:
@@ -74,8 +72,7 @@ def add_times(points: pd.DataFrame, runs: Comparable, journal: Journal) -> tuple
         of_run = {run_id: own[mark] for run_id, own in marks.items()}
         drawn = drawn.assign(**{mark: drawn["run_id"].map(of_run).astype(float)})
     drawn = _with_served(drawn, timed, journal)
-    of_some = timed_text([record for record in in_torch if record.verb in shown])
-    return whole_training(drawn), Timed(device, len(elsewhere), shown, by_verb, **counts, of_some=of_some)
+    return whole_training(drawn), Timed(device, len(elsewhere), shown, by_verb, **counts)
 
 
 def _with_served(points: pd.DataFrame, timed: list[Record], journal: Journal) -> pd.DataFrame:

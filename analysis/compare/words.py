@@ -11,7 +11,7 @@ from analysis.compare.seconds import stages_of
 from analysis.data.averages import resampled_text
 from analysis.data.groups import describe
 from analysis.data.marks.quiet import BESIDE, CROSS, UNKNOWN, disturbed_text
-from analysis.data.timings import NO_SPREAD
+from analysis.data.timings import NO_SPREAD, timed_text
 from analysis.kwon import runs as kwon_runs
 from analysis.kwon.seconds import PARTS
 from analysis.quantization.runs import left
@@ -130,7 +130,7 @@ def caption(
     """Beside the figure: what is not comparable in it, and what could not be drawn."""
     words = ["Parameters with embeddings."]
     words.append(macs_text(lengths))
-    words.append(_speed_text(runs, timed))
+    words.append(_speed_text(frame, timed))
     words.append(_seconds_text(runs, frame, timed, level))
     if timed.elsewhere:
         words.append(f"Times measured on other machines are left out ({timed.elsewhere} of {len(runs.records)} runs).")
@@ -177,18 +177,22 @@ def macs_text(lengths: Mapping[str, list[int]]) -> str:
     return f"MACs: shares at length {by_verb(lengths)}{_unlike(lengths, 'shares')}."
 
 
-def _speed_text(runs: Comparable, timed: Timed) -> str:
+def _speed_text(frame: pd.DataFrame, timed: Timed) -> str:
     if not timed.batches:
         return "No latency was measured."
     shapes: dict[str, dict[str, list[int]]] = {}
     for verb, batch in timed.batches.items():
         shapes.setdefault(f"batch {batch}", {})[verb] = timed.lengths[verb]
     measured = "; ".join(f"{batch}, length {by_verb(verbs)}" for batch, verbs in shapes.items())
-    absent = [TITLES[verb] for verb in runs.members if verb not in timed.batches]
-    left_out = f" Not timed there, so not in that panel: {', '.join(absent)}." if absent else ""
+    absent = [
+        TITLES[verb] if verb not in timed.batches else method_look(str(method))[0].label
+        for method, rows in frame.groupby("method", sort=False)
+        if (verb := str(method).partition(" ")[0]) and rows["speedup"].isna().all()
+    ]
+    left_out = f" Not timed there, so not in that panel: {', '.join(dict.fromkeys(absent))}." if absent else ""
     signs = ((CROSS, f"timed {BESIDE}", timed.disturbed), ("?", UNKNOWN, timed.unknown))
     marked = "".join(f" {sign}: {words} ({n} run{'s' * (n > 1)})." for sign, words, n in signs if n)
-    more = f"{left_out}{marked} {timed.of_some}{NO_SPREAD}".rstrip()
+    more = f"{left_out}{marked} {timed_text(frame)}{NO_SPREAD}".rstrip()
     return f"Speed-up in PyTorch: {measured}{_unlike(timed.lengths, 'speed-ups')}; {timed.device}.{more}"
 
 

@@ -59,14 +59,26 @@ def speedups(records: Sequence[Record]) -> Callable[[Record], float]:
     return speedup
 
 
-def timed_text(records: Sequence[Record]) -> str:
-    """A sentence for captions on how many of the runs have times there; nothing where all have."""
-    again = {record.task for record in records if record.timed_again is not None}
-    own = [record for record in records if record.task in again]
-    timed = comparable_latencies(own)
-    if len(timed) == len(own):
-        return ""
-    return f"Where shapes were timed again, times are of {len(timed)} of {len(own)} runs, scores of all of them. "
+def timed_text(averaged: pd.DataFrame) -> str:
+    """A sentence for captions on how many of the runs that are averaged have times; nothing where all have.
+
+    Arguments:
+        averaged: with ``runs``, and ``timed`` of :func:`count_timed`; rows of which none was timed do not count.
+    """
+    some = averaged[averaged["timed"] > 0]
+    timed, runs = int(some["timed"].sum()), int(some["runs"].sum())
+    return "" if timed == runs else f"Times are of {timed} of these {runs} runs, scores of all of them. "
+
+
+def count_timed(averaged: pd.DataFrame, rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """With ``timed``: of how many of the ``rows`` that each cell ``by`` is the mean of there is a speed-up."""
+    counts = rows.drop_duplicates([*by, "teacher", "seed"]).groupby(list(by))["speedup"].count().rename("timed")
+    return averaged.join(counts, on=list(by))
+
+
+def timed_first(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a speed-up before others: of runs that differ in no number the first counts."""
+    return rows.sort_values("speedup", key=lambda speedup: speedup.isna(), kind="stable")
 
 
 def add_timings(rows: pd.DataFrame, timings: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
@@ -81,8 +93,9 @@ def add_timings(rows: pd.DataFrame, timings: Mapping[str, Mapping[str, float]]) 
 
 
 def of_timed(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """The rows of :func:`add_timings` whose ``by`` has a run that was timed: its score is that of all its runs."""
-    return rows[rows.groupby(list(by))["speedup"].transform("count") > 0]
+    """The rows of :func:`add_timings` whose ``by`` has a run that was timed: its score is that of all its runs. Those
+    that were timed come first."""
+    return timed_first(rows[rows.groupby(list(by))["speedup"].transform("count") > 0])
 
 
 def timed_columns(rows: pd.DataFrame) -> list[str]:

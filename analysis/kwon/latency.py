@@ -13,6 +13,7 @@ from analysis.data.marks.trivial import accuracy_words
 from analysis.data.timings import (
     NO_SPREAD,
     add_timings,
+    count_timed,
     of_timed,
     shape_text,
     timed_columns,
@@ -40,9 +41,9 @@ def draw(group: Group, journal: Journal) -> list[Item]:
         frame = curves(groups, journal)
         if frame is None:
             return None
-        records = [record for one in groups for record in one.records]
+        records = [record for one in groups for record in comparable_latencies(one.records)]
         measured = f"Over the dense model in PyTorch at {shape_text(frame)}. {NO_SPREAD}{device}."
-        marks = f"{timed_text(records)}{disturbed_text(comparable_latencies(records), CROSS)}"
+        marks = f"{timed_text(frame)}{disturbed_text(records, CROSS)}"
         beside = f"{measured} {marks}{accuracy_words(frame)}{caption(groups)}"
         return Drawing(name, plot(frame), frame, beside)
 
@@ -66,7 +67,7 @@ def curves(groups: list[Group], journal: Journal) -> pd.DataFrame | None:
             continue
         drawn = [record for record in group.records if record.run_id in set(rows["run_id"])]
         also = ["remaining_percent", "change", *timed_columns(rows)]
-        averaged = means(rows, cell, also)
+        averaged = count_timed(means(rows, cell, also), rows, cell)
         dense = {"task": group.records[0].task, "metric": averaged["metric"].iloc[0], "series": "unpruned"}
         whole = pd.DataFrame([dense | {"speedup": 1.0, "change": 0.0} | unpruned(drawn)])
         budgets = [look for look in BUDGETS if look in set(averaged["series"])]

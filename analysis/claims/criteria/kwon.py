@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from analysis.intervals.estimates import Effect
 
+RUN = ["budget", "constraint", "teacher", "seed"]
+"""Runs that differ in none of these differ in no number."""
+
 
 @criterion
 def fewer_macs(group: Group, journal: Journal, *, at_least: float) -> list[Outcome]:
@@ -49,8 +52,8 @@ def faster(group: Group, journal: Journal, *, at_least: float) -> list[Outcome]:
     outcomes = []
     for one in default_runs(group.records, free=["budget"]):
         times = timings(for_verdict(one.records)[0], journal)
-        rows = of_timed(add_timings(_rows(one), times), ["budget", "constraint"]).rename(columns={"speedup": "factor"})
-        outcomes += _best(one, rows, at_least, 2, _measured, journal)
+        rows = of_timed(add_timings(_every_run(one), times), ["budget", "constraint"]).drop_duplicates(RUN)
+        outcomes += _best(one, rows.rename(columns={"speedup": "factor"}), at_least, 2, _measured, journal)
     return outcomes
 
 
@@ -88,8 +91,11 @@ def predicted_labels(group: Group, journal: Journal) -> list[Outcome]:
 
 def _rows(group: Group) -> pd.DataFrame:
     """A row a run; runs that differ in no number count once."""
-    rows = fisher_rows([group], budget=lambda record: option(record, "budget"), run_id=lambda record: record.run_id)
-    return rows.drop_duplicates(["budget", "constraint", "teacher", "seed"])
+    return _every_run(group).drop_duplicates(RUN)
+
+
+def _every_run(group: Group) -> pd.DataFrame:
+    return fisher_rows([group], budget=lambda record: option(record, "budget"), run_id=lambda record: record.run_id)
 
 
 def _best(

@@ -304,7 +304,7 @@ def test_a_front_is_of_means_of_several_runs_of_one_length(tmp_path: Path) -> No
     assert labels[0] == "parameters that remain (%)"
     assert labels[1] == "MACs that remain (%)\nat length 39 (Fisher pruning);\n128 (CoFi and its baselines)"
     assert labels[2].startswith("measured speed-up (x)\nat length 39 (Fisher pruning);\n128 (CoFi")
-    assert "Front: of means of several runs, at one length." in figure.key
+    assert "Front: of mean scores of several runs, at one length." in figure.key
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -63,12 +64,12 @@ def test_a_task_of_which_nothing_was_timed_again_keeps_its_times(tmp_path: Path)
     kwon.pruning(tmp_path, MINILM, "mnli", constraint=0.5, speedup=1.3)
     item = figure(tmp_path, latency, "prune_fisher")
     assert pruned(item.frame).set_index("task")["speedup"].to_dict() == {"sst2": 1.6, "mnli": 1.3}
-    assert "times are of" not in words(item)
+    assert "Times are of" not in words(item)
 
 
 def test_a_score_is_of_all_runs_and_its_time_of_those_that_were_timed_again(tmp_path: Path) -> None:
     """A seed that was timed alone may be the luckiest: -1, -2 and -6 points are -3 on average."""
-    words_of_some = "Where shapes were timed again, times are of 1 of 3 runs, scores of all of them. "
+    words_of_some = "Times are of 1 of these 3 runs, scores of all of them. "
     losses = (0.01, 0.02, 0.06)
     learned = [cofi.run(tmp_path, MINILM, sparsity=0.9, counted=0.9, seed=seed, loss=loss, speedup=9)
                for seed, loss in enumerate(losses)]  # fmt: skip
@@ -84,7 +85,7 @@ def test_a_score_is_of_all_runs_and_its_time_of_those_that_were_timed_again(tmp_
     item = figure(tmp_path, compare)
     cell = item.frame[item.frame["method"] == "prune_cofi learned"].to_dict("records")[0]
     assert (cell["change"], cell["speedup"]) == pytest.approx((-3, 2.5))
-    assert "times are of 2 of 6 runs, scores" in words(item)
+    assert "Times are of 2 of these 6 runs, scores" in words(item)
     records = load([tmp_path], Journal())
     by_verb = {verb: Group([one for one in records if one.verb == verb]) for verb in ("prune_cofi", "prune_fisher")}
     [table] = baselines.draw(by_verb["prune_cofi"], Journal())
@@ -95,6 +96,24 @@ def test_a_score_is_of_all_runs_and_its_time_of_those_that_were_timed_again(tmp_
     [table] = budgets.draw(by_verb["prune_fisher"], Journal())
     assert isinstance(table, Table)
     assert table.frame["achieved_latency"].tolist() == pytest.approx([100 / 1.1]), "at the length of what was asked for"
+
+
+def test_of_two_runs_of_the_same_numbers_that_which_was_timed_counts(tmp_path: Path) -> None:
+    """They differ in nothing that a figure tells apart, as in threads."""
+    for number in (0, 1):
+        folder = kwon.pruning(tmp_path / str(number), MINILM, "sst2", constraint=0.5, speedup=1.1)
+        result = json.loads((folder / "result.json").read_text())
+        result["config"]["run"] = {"threads": number}
+        result["run_id"] = f"000{number}"
+        (folder / "result.json").write_text(json.dumps(result))
+        renamed = folder.rename(folder.with_name(f"000{number}"))
+        if number == 1:
+            timed_again(tmp_path / "1", renamed, {8: 1.6})
+    records = load([tmp_path / "0", tmp_path / "1"], Journal())
+    item = latency.draw(Group([one for one in records if one.verb == "prune_fisher"]), Journal())[0]
+    assert isinstance(item, Drawing)
+    [row] = pruned(item.frame).to_dict("records")
+    assert (row["speedup"], row["timed"], row["runs"]) == (1.6, 1, 1)
 
 
 def test_the_latest_quiet_time_counts_and_none_of_another_machine(tmp_path: Path) -> None:

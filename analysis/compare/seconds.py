@@ -20,6 +20,8 @@ APART = 4 / 3
 """Seconds of which the most is so many times the least have no mean."""
 PREFIX = "seconds_"
 """Of the metrics of `compress` that say what a stage took."""
+RANKING = ("ablate heads", "head importance")
+"""Stages that rank heads, of which an order takes one or none."""
 SHARED = "prune_cofi"
 """Its runs share the warm-up of a seed: only the one that trained it recorded its time."""
 
@@ -36,10 +38,11 @@ def seconds_of(record: Record) -> float:
         return float(record.metrics.get("seconds_pruning", math.nan))
     if record.verb == "prune_cofi":
         return took["train"] + took.get("scores", 0.0) if "train" in took else math.nan
-    if "ablate heads" in took:
-        looked_up = took["ablate heads"] < CACHED * took.get("evaluate pruned models", 0.0)
-        return math.nan if looked_up else took["ablate heads"]
-    return took.get("head importance", math.nan)
+    ablation, importance = RANKING
+    if ablation in took:
+        looked_up = took[ablation] < CACHED * took.get("evaluate pruned models", 0.0)
+        return math.nan if looked_up else took[ablation]
+    return took.get(importance, math.nan)
 
 
 def seconds_text(records: Sequence[Record]) -> str:

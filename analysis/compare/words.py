@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import isnan
 from typing import TYPE_CHECKING
 
 from analysis.cofi import runs as cofi_runs
-from analysis.compare.seconds import stages_of
+from analysis.compare.seconds import RANKING, seconds_of, stages_of
 from analysis.data.averages import resampled_text
 from analysis.data.groups import describe
 from analysis.data.marks.quiet import BESIDE, CROSS, UNKNOWN, disturbed_text
@@ -227,11 +228,11 @@ def _seconds_text(runs: Comparable, frame: pd.DataFrame, timed: Timed, level: fl
 def beside_text(compared: Sequence[Comparable]) -> str:
     """A sentence behind one on seconds of pruning: how many runs' were taken beside other work."""
     by_verb = {
-        verb: [record for runs in compared for record in runs.members.get(verb, [])]
-        for verb in ("prune_fisher", "compress", "prune_cofi")
+        verb: [record for runs in compared for record in runs.members.get(verb, []) if not isnan(seconds_of(record))]
+        for verb in ("prune_heads", "prune_fisher", "compress", "prune_cofi")
     }
     members = [record for runs in by_verb.values() for record in runs]
-    return disturbed_text(members, "Among these", {*PARTS, "train", *stages_of(by_verb["compress"])})
+    return disturbed_text(members, "Among these", {*RANKING, *PARTS, "train", *stages_of(by_verb["compress"])})
 
 
 def by_verb(lengths: Mapping[str, list[int]]) -> str:

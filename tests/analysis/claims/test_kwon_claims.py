@@ -245,6 +245,19 @@ def test_of_what_was_timed_again_all_draws_are_scored(tmp_path: Path) -> None:
     assert "times of 1 of 3 runs" in str(row["setting"]) and "run seeds: 0, 1, 2" in str(row["setting"])
 
 
+def test_of_draws_of_one_budget_the_quiet_ones_time_it_and_all_are_scored(tmp_path: Path) -> None:
+    """And another budget, of which none was quiet, is no candidate."""
+    for constraint in (0.5, 0.7):
+        for seed, (loss, speedup, share) in enumerate(((0.0, 1.6, 0.0), (0.03, 3.0, 0.5), (0.06, 3.0, 0.5))):
+            folder = kwon.pruning(
+                tmp_path, MINILM, "sst2", constraint=constraint, seed=seed, loss=loss, speedup=speedup
+            )
+            mark_quiet(folder, {"measure latency": share if constraint == 0.5 else 0.5})
+    row = judged(tmp_path).loc["latency"]
+    assert (row["n"], float(str(row["estimate"]))) == ("3 draws, 872 rows", pytest.approx(-3.0))
+    assert "at 1.60 x (1.59 to 1.61)" in str(row[OURS]) and row["correction"] == "Bonferroni over 2, 97.50 % each"
+
+
 def test_where_the_factor_alone_is_open_repeats_would_decide_it(tmp_path: Path) -> None:
     """Scores are sure, but 1.565 times is not yet 1.56: no number of draws helps. Times beside other work do not count.
     """

@@ -13,6 +13,7 @@ from analysis.cofi import baselines, speed
 from analysis.compare import figure as compare
 from analysis.data.groups import Group
 from analysis.data.loading import Journal, load
+from analysis.data.marks.quiet import comparable_latencies
 from analysis.kwon import budgets, latency, seconds
 from analysis.render.output import Drawing, Table
 from tests.support.records import cofi, kwon, methods
@@ -65,6 +66,8 @@ def test_a_task_of_which_nothing_was_timed_again_keeps_its_times(tmp_path: Path)
     item = figure(tmp_path, latency, "prune_fisher")
     assert pruned(item.frame).set_index("task")["speedup"].to_dict() == {"sst2": 1.6, "mnli": 1.3}
     assert "Times are of" not in words(item)
+    pruning = [record for record in load([tmp_path], Journal()) if record.verb == "prune_fisher"]
+    assert comparable_latencies(pruning) == pruning
 
 
 def test_a_score_is_of_all_runs_and_its_time_of_those_that_were_timed_again(tmp_path: Path) -> None:

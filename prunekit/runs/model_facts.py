@@ -126,10 +126,14 @@ def run_folder(source: str, again: Again | None = None) -> Path | None:
         leave = ", ".join(LEAVE_A_MODEL)
         raise UserError(f"source: {source} is a run of {record['verb']}, which leaves no model; right would be {leave}")
     if not has_model(folder):
-        save = " save=true" if record["verb"] == "prune_heads" else ""
+        curve = record["verb"] == "prune_heads"  # saves the last point alone, and only if it is told to
+        save = " save=true" if curve else ""
         if again is None:
             raise UserError(f"source: {source} has no weights; run it again, with{save} run.force=true")
-        raise UserError(f"source: {source} has no weights; they come back with: {again(record)}{save} run.force=true")
+        where = ", which is another run and leaves the last point of its grid" if curve else ""
+        raise UserError(
+            f"source: {source} has no weights; they come back with: {again(record)}{save} run.force=true{where}"
+        )
     return folder
 
 

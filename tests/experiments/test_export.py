@@ -176,6 +176,10 @@ def test_the_card_of_a_logged_run(tmp_path: Path) -> None:
         run_model(str(run), command_of)
     with pytest.raises(UserError, match=r"has no weights; run it again, with run\.force=true$"):
         run_model(str(run))
+    curve = next(iter(sorted((LOGGED / "prune_heads").iterdir())))
+    own = r" save=true run\.force=true, which is another run and leaves the last point of its grid$"
+    with pytest.raises(UserError, match=own):
+        run_model(str(curve), command_of)
     copy = tmp_path / run.name
     (copy / "tables").mkdir(parents=True)
     for path in run.rglob("*"):

@@ -69,6 +69,19 @@ session = onnxruntime.InferenceSession("model.onnx")
 names = [item.name for item in session.get_inputs()]
 outputs = session.run(None, {{name: batch[name].astype("int64") for name in names}})"""
 
+TAG_GRAPH = """\
+import onnxruntime
+from transformers import AutoConfig, AutoTokenizer
+
+tokenizer, tags = AutoTokenizer.from_pretrained("."), AutoConfig.from_pretrained(".").id2label
+words = ["a", "sentence", "of", "words"]
+batch = tokenizer(words, is_split_into_words=True, return_tensors="np"{types})
+session = onnxruntime.InferenceSession("model.onnx")
+names = [item.name for item in session.get_inputs()]
+outputs = session.run(None, {{name: batch[name].astype("int64") for name in names}})
+first = [batch.word_ids(0).index(place) for place in range(len(words))]  # the first token of a word has its tag
+answer = [(word, tags[int(tag)]) for word, tag in zip(words, outputs[0][0, first].argmax(-1))]"""
+
 
 def pipeline_of(model: PreTrainedModel) -> str | None:
     """What the Hub calls a model's use; None for those that it has no name for."""
@@ -111,6 +124,8 @@ def _graph(model: PreTrainedModel, pairs: bool) -> str:
     pairs = pairs or pipeline_of(model) == "question-answering"
     texts = '["a sentence", "another one"]'
     types = ", return_token_type_ids=True" if input_tables(model).token_types > 1 else ""
+    if pipeline_of(model) == "token-classification":
+        return TAG_GRAPH.format(types=types)
     return GRAPH.format(texts=f"{texts}, {texts}" if pairs else texts, types=types)
 
 

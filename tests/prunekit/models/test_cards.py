@@ -139,6 +139,22 @@ def test_the_loop_of_a_card_decodes_as_generate_does(
 
 
 @pytest.mark.slow
+def test_the_lines_of_a_tagger_s_card_tag_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny("bert", dtype=torch.float32, head=AutoModelForTokenClassification, num_labels=3)
+    small = prunekit.prune(model, uneven_masks(model))
+    prunekit.export(small, tmp_path / "out", "onnx", tokenizer=tokenizer())
+    left = run(tmp_path / "out", monkeypatch)
+    batch = {name: torch.from_numpy(left["batch"][name]) for name in left["names"]}
+    with torch.no_grad():
+        tags = small(**batch).logits[0].argmax(-1).tolist()
+    assert len(set(left["first"])) == len(left["words"]) == 4
+    names: Any = small.config.id2label
+    assert left["answer"] == [
+        (word, names[tags[place]]) for word, place in zip(left["words"], left["first"], strict=True)
+    ]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [AutoModelForSequenceClassification, AutoModelForQuestionAnswering])
 def test_the_lines_of_a_card_run_a_graph(head: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny("bert", dtype=torch.float32, head=head, num_labels=2)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from analysis.claims.claim import DRAWS, SEEDS
-from analysis.data.groups import AXES, flat
+from analysis.data.groups import AXES, settings_of
 from prunekit.config.task import TaskConfig
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _as_run(overrides: str, claim: Claim, judged: Sequence[Record]) -> str:
         names, words = [*names, "seed"], [*words, "seed="]
     besides = [axis for axis in AXES.get(claim.command.split(" ")[0], ()) if axis not in names]  # labels, say
     cells = {
-        (*(SWEPT[name](record) for name in (*names, "task")), _written_settings(record, besides)) for record in judged
+        (*(SWEPT[name](record) for name in (*names, "task")), settings_of(record, besides)) for record in judged
     }
     *known, others = map(set, zip(*cells, strict=True))
     axes = {
@@ -93,11 +93,6 @@ def _as_run(overrides: str, claim: Claim, judged: Sequence[Record]) -> str:
     if any(len(axes[name]) > 1 for name in names) and "-m" not in words:
         words.insert(0, "-m")
     return " ".join(words)
-
-
-def _written_settings(record: Record, names: Sequence[str]) -> tuple[str, ...]:
-    fields = dict(flat(record.config))
-    return tuple(str(fields.get(name)) for name in names)
 
 
 SWEPT: dict[str, Callable[[Record], Any]] = {

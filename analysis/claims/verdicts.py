@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from analysis.claims.claim import ABOVE, AT_LEAST, BELOW, NOTHING, WITHIN, Claim, Margin, Outcome, task_of
 from analysis.data.marks.quiet import UNKNOWN
 from analysis.data.marks.trivial import AT_CHANCE
-from analysis.intervals.estimates import BANDS, CONFIDENCE, Interval
+from analysis.intervals.estimates import BANDS, CONFIDENCE, Effect, Interval
 from analysis.intervals.power import MORE, MOST_ROWS, MOST_RUNS, Needed, needed
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
@@ -54,8 +54,7 @@ def rule(claim: Claim, outcomes: Sequence[Outcome]) -> list[Ruling]:
         state = position(interval, claim.side, margin)
         more = None
         if state == UNDECIDED:
-            nearest = min(ends(margin), key=lambda end: abs(outcome.effect.value - end))
-            more = needed(outcome.effect, nearest, confidence)
+            more = needed(outcome.effect, _nearest(outcome.effect, margin), confidence)
         rulings.append(Ruling(outcome, interval, margin, state, more, confidence))
     return rulings
 
@@ -87,6 +86,10 @@ def position(interval: Interval, side: str, margin: Margin) -> str:
 
 def ends(margin: Margin) -> tuple[float, ...]:
     return margin if isinstance(margin, tuple) else (margin,)
+
+
+def _nearest(effect: Effect, margin: Margin) -> float:
+    return min(ends(margin), key=lambda end: abs(effect.value - end))
 
 
 def verdict(
@@ -187,8 +190,7 @@ def decides_at(claim: Claim, ruling: Ruling) -> str:
 def _rows_of(ruling: Ruling) -> str:
     """What the rows are that would decide it: the repeats of a timing where that is what is open."""
     effect = ruling.outcome.effect
-    nearest = min(ends(ruling.margin), key=lambda end: abs(effect.value - end))
-    one, _ = effect.toward(nearest)
+    one, _ = effect.toward(_nearest(effect, ruling.margin))
     return one.rows_of if one.fixed else effect.alone_of
 
 

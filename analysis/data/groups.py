@@ -168,9 +168,14 @@ def repeated(records: Iterable[Record], among: Iterable[Record]) -> list[Record]
 
 
 def _but_for_seeds(record: Record) -> tuple[str, ...]:
+    condition = json.dumps(condition_of(record), sort_keys=True)
+    return record.verb, condition, *settings_of(record, AXES.get(record.verb, ()))
+
+
+def settings_of(record: Record, names: Iterable[str]) -> tuple[str, ...]:
+    """The values of settings, by their paths in the configuration, as texts: equal ones are the same setting."""
     fields = dict(flat(record.config))
-    shown = [str(fields.get(axis)) for axis in AXES.get(record.verb, ())]
-    return record.verb, json.dumps(condition_of(record), sort_keys=True), *shown
+    return tuple(str(fields.get(name)) for name in names)
 
 
 def evaluation_rows(records: Iterable[Record]) -> int:

@@ -40,23 +40,22 @@ def latency_tables(records: Sequence[Record], journal: Journal) -> list[tuple[Re
     return [(runs[timed.run_id], table) for timed, table in tables]
 
 
+def speedup(record: Record) -> float:
+    """Measured at the largest batch size, of the shape timed again where it was."""
+    if record.timed_again is None:
+        return float(record.metrics["speedup"])
+    again = record.timed_again
+    return float(again.metrics[f"speedup_batch_{max(again.config['batch_sizes'])}"])
+
+
 def speedups(records: Sequence[Record]) -> Callable[[Record], float]:
-    """What was measured of each of these runs at its largest batch size.
+    """:func:`speedup` of each of these runs.
 
     NaN where it may not stand beside that of the others: of a shape that was not timed again, where others of its task
     were.
     """
     comparable = {record.run_id for record in comparable_latencies(records)}
-
-    def speedup(record: Record) -> float:
-        if record.run_id not in comparable:
-            return math.nan
-        if record.timed_again is None:
-            return float(record.metrics["speedup"])
-        again = record.timed_again
-        return float(again.metrics[f"speedup_batch_{max(again.config['batch_sizes'])}"])
-
-    return speedup
+    return lambda record: speedup(record) if record.run_id in comparable else math.nan
 
 
 def timed_text(averaged: pd.DataFrame) -> str:

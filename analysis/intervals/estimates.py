@@ -102,6 +102,11 @@ class Estimate:
         """One run that says nothing of others."""
         return self.runs < 2 and not self.fixed
 
+    @property
+    def unsure(self) -> bool:
+        """It has an error, over runs or rows, that is known: it is neither a count nor a single run."""
+        return not self.single and (not self.fixed or self.rows_error > 0)
+
     def error(self, runs: float = 0, rows: float = 0) -> tuple[float, float]:
         """Standard error and degrees of freedom after Welch and Satterthwaite, of so many runs or rows as there are if
         none are named."""

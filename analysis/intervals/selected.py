@@ -33,8 +33,7 @@ class LargestOfSelected(Largest):
     def toward(self, margin: float) -> tuple[Estimate, float]:
         """The other number of the largest where that alone is open."""
         other = next(other for one, other in self.candidates if one is self.largest)
-        unsure = not other.main.single and bool(not other.main.fixed or other.main.rows_error)
-        open_ = unsure and not self._enough(other.interval(CONFIDENCE).low)
+        open_ = other.main.unsure and not self._enough(other.interval(CONFIDENCE).low)
         return other.toward(self.least) if open_ and self.largest.value > margin else super().toward(margin)
 
     def _enough(self, other: float) -> bool:

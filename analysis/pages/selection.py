@@ -11,7 +11,7 @@ from analysis.data.averages import mean_interval
 from analysis.data.marks.quiet import comparable_latencies, quiet_words
 from analysis.data.marks.trivial import trivial_score
 from analysis.data.records import Record
-from analysis.data.timings import speedups
+from analysis.data.timings import speedup
 from analysis.pages.table_rows import TableRows
 from analysis.pages.words import in_words
 from analysis.render.output import listed
@@ -248,7 +248,7 @@ class Runs:
         elif name == "seconds.own":
             value = own_seconds(record.seconds)
         elif name == "speedup" and record.timed_again is not None:
-            value = speedups([record])(record)  # as figures have it, and :meth:`quiet_words` speaks of
+            value = speedup(record)  # as figures have it, and :meth:`quiet_words` speaks of
         elif name == "peak_memory":
             value = record.peak_memory_bytes or None
         elif place in PLACES and rest:

@@ -119,7 +119,7 @@ def _best(
         return []
     best = LargestOfSelected([one for one, _ in seem], candidates, at_least, digits)
     chosen = next(other for one, other in seem if one is best.largest)
-    measured = sum(_has_error(other) for _, other in candidates)
+    measured = sum(other.main.unsure for _, other in candidates)
     whole = float((rows["value"] - rows["change"]).mean())
     least, most = metric_range(str(rows["metric"].iloc[0]))
     return [Outcome(best, _factor_text(chosen, digits), group.title, cells=len(candidates) + measured,
@@ -135,10 +135,6 @@ def _measured(rows: pd.DataFrame) -> Effect:
     return Positive(fixed(math.log(factor), error_of_median(low, high, repeats) / factor, int(repeats)))
 
 
-def _has_error(factor: Effect) -> bool:
-    return _known(factor) and bool(not factor.main.fixed or factor.main.rows_error)
-
-
 def _known(factor: Effect) -> bool:
     """Is it counted, or measured so that it has an error?"""
     return not factor.main.single
@@ -149,7 +145,7 @@ def _factor_text(factor: Effect, digits: int) -> str:
     text = f"at {factor.value:.{digits}f} x"
     if not _known(factor):
         return f"{text}, its error not recorded"
-    if not _has_error(factor):
+    if not factor.main.unsure:
         return text
     low, high = factor.interval(CONFIDENCE)
     return f"{text} ({low:.{digits}f} to {high:.{digits}f})"

@@ -59,16 +59,17 @@ while words.shape[1] < {words}:  # greedy
     if words[0, -1] == {end}:
         break
 answer = tokenizer.batch_decode(words, skip_special_tokens=True)"""
+RUN_GRAPH = """\
+session = onnxruntime.InferenceSession("model.onnx")
+names = [item.name for item in session.get_inputs()]
+outputs = session.run(None, {name: batch[name].astype("int64") for name in names})"""
 GRAPH = """\
 import onnxruntime
 from transformers import AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(".")
 batch = tokenizer({texts}, padding=True, return_tensors="np"{types})
-session = onnxruntime.InferenceSession("model.onnx")
-names = [item.name for item in session.get_inputs()]
-outputs = session.run(None, {{name: batch[name].astype("int64") for name in names}})"""
-
+{run}"""
 TAG_GRAPH = """\
 import onnxruntime
 from transformers import AutoConfig, AutoTokenizer
@@ -76,9 +77,7 @@ from transformers import AutoConfig, AutoTokenizer
 tokenizer, tags = AutoTokenizer.from_pretrained("."), AutoConfig.from_pretrained(".").id2label
 words = ["a", "sentence", "of", "words"]
 batch = tokenizer(words, is_split_into_words=True, return_tensors="np"{types})
-session = onnxruntime.InferenceSession("model.onnx")
-names = [item.name for item in session.get_inputs()]
-outputs = session.run(None, {{name: batch[name].astype("int64") for name in names}})
+{run}
 first = [batch.word_ids(0).index(place) for place in range(len(words))]  # the first token of a word has its tag
 answer = [(word, tags[int(tag)]) for word, tag in zip(words, outputs[0][0, first].argmax(-1))]"""
 
@@ -125,8 +124,8 @@ def _graph(model: PreTrainedModel, pairs: bool) -> str:
     texts = '["a sentence", "another one"]'
     types = ", return_token_type_ids=True" if input_tables(model).token_types > 1 else ""
     if pipeline_of(model) == "token-classification":
-        return TAG_GRAPH.format(types=types)
-    return GRAPH.format(texts=f"{texts}, {texts}" if pairs else texts, types=types)
+        return TAG_GRAPH.format(types=types, run=RUN_GRAPH)
+    return GRAPH.format(texts=f"{texts}, {texts}" if pairs else texts, types=types, run=RUN_GRAPH)
 
 
 def _greedy(model: PreTrainedModel) -> str:
